@@ -1,0 +1,167 @@
+"""What the fields of a spec must be; each check raises PluginError with the field, the value and what is wanted.
+
+A spec is checked where it is made, so the error points into the plugin that made it. Listing checks some thousand specs:
+keep the checks cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from zoo.errors import PluginError
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
+
+NAMESPACE = re.compile(r"[a-z][a-z0-9_-]*")
+QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SHA256 = re.compile(r"[0-9a-f]{8,64}")
+URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
+
+CROPS = ("center", "squash", "border")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+def check_input(spec: InputSpec) -> None:
+    """Check the input of a backbone."""
+    size = spec.size
+    if not (_is_tuple_of(size, int) and len(size) == 3 and min(size) > 0):
+        _refuse(spec, "size", size, "three positive numbers: channels, height, width")
+    for field in ("mean", "std"):
+        value = getattr(spec, field)
+        if not (_is_tuple_of(value, (int, float)) and len(value) == size[0]):
+            _refuse(spec, field, value, f"a tuple of {size[0]} numbers, one per channel")
+    if min(spec.std) <= 0:
+        _refuse(spec, "std", spec.std, "numbers above zero")
+    if not _is_count(spec.resize, least=1):
+        _refuse(spec, "resize", spec.resize, "a number of pixels above zero")
+    if spec.crop not in CROPS:
+        _refuse(spec, "crop", spec.crop, f"one of {', '.join(CROPS)}")
+    if spec.interpolation not in INTERPOLATIONS:
+        _refuse(spec, "interpolation", spec.interpolation, f"one of {', '.join(INTERPOLATIONS)}")
+    if spec.min_size is not None and not _is_count(spec.min_size, least=1):
+        _refuse(spec, "min_size", spec.min_size, "a number of pixels above zero, or None")
+
+
+def check_weights(spec: WeightsSpec) -> None:
+    """Check one set of published weights."""
+    if not _matches(TAG, spec.tag):
+        _refuse(spec, "tag", spec.tag, "letters, digits, '_', '.' and '-'")
+    if spec.url is not None and not _matches(URL, spec.url):
+        _refuse(spec, "url", spec.url, "https://..., hf://owner/name/file, file:///... or None")
+    if not _is_text(spec.licence):
+        _refuse(spec, "licence", spec.licence, "an SPDX identifier, or 'unknown'")
+    if spec.sha256 is not None and not _matches(SHA256, spec.sha256):
+        _refuse(spec, "sha256", spec.sha256, "8 to 64 lower-case hex digits, or None")
+    if spec.size is not None and not _is_count(spec.size, least=1):
+        _refuse(spec, "size", spec.size, "a number of bytes, or None")
+    if spec.num_classes is not None and not _is_count(spec.num_classes, least=1):
+        _refuse(spec, "num_classes", spec.num_classes, "a number of classes, or None for no head")
+    if spec.accuracy is not None and not isinstance(spec.accuracy, (int, float)):
+        _refuse(spec, "accuracy", spec.accuracy, "a number of percent, or None")
+    if spec.input is not None and type(spec.input).__name__ != "InputSpec":
+        _refuse(spec, "input", spec.input, "an InputSpec or None")
+    if not _is_tuple_of(spec.lacks, str):
+        _refuse(spec, "lacks", spec.lacks, "a tuple of parameter-name prefixes")
+
+
+def check_block(spec: BlockSpec) -> None:
+    """Check a block."""
+    if not _is_text(spec.name):
+        _refuse(spec, "name", spec.name, "a text")
+    if not (_is_tuple_of(spec.prefixes, str) and spec.prefixes):
+        _refuse(spec, "prefixes", spec.prefixes, "a tuple of parameter-name prefixes, at least one")
+
+
+def check_backbone(spec: BackboneSpec) -> None:
+    """Check a backbone, all but the parts that its own specs have checked."""
+    if not _matches(QUALIFIED_NAME, spec.name):
+        _refuse(spec, "name", spec.name, "namespace/name, of letters, digits, '_', '.' and '-'")
+    for field in ("family", "licence"):
+        if not _is_text(getattr(spec, field)):
+            _refuse(spec, field, getattr(spec, field), "a text")
+    if not callable(spec.build):
+        _refuse(spec, "build", spec.build, "a function of (tag) that returns the model")
+    _check_head(spec)
+    _check_blocks(spec)
+    for field in ("params", "num_classes"):
+        if not _is_count(getattr(spec, field), least=1):
+            _refuse(spec, field, getattr(spec, field), "a number above zero")
+    if type(spec.input).__name__ != "InputSpec":
+        _refuse(spec, "input", spec.input, "an InputSpec")
+    if not (isinstance(spec.weights, tuple) and all(type(w).__name__ == "WeightsSpec" for w in spec.weights)):
+        _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
+    tags = [weights.tag for weights in spec.weights]
+    if len(set(tags)) != len(tags):
+        _refuse(spec, "weights", tags, "tags that differ")
+    if spec.convert is not None and not callable(spec.convert):
+        _refuse(spec, "convert", spec.convert, "a function of (tag, tensors), or None")
+    for field in ("classifier", "upstream", "constructor"):
+        if (value := getattr(spec, field)) is not None and not _is_text(value):
+            _refuse(spec, field, value, "a text or None")
+
+
+def check_dataset(spec: DatasetSpec) -> None:
+    """Check a data set."""
+    if not _matches(DATASET_NAME, spec.name):
+        _refuse(spec, "name", spec.name, "name or namespace/name, of letters, digits, '_', '.' and '-'")
+    for field in ("description", "licence", "root"):
+        if not _is_text(getattr(spec, field)):
+            _refuse(spec, field, getattr(spec, field), "a text")
+    if (spec.url is None) == (spec.make is None):
+        _refuse(spec, "url", spec.url, "either url or make, not both")
+    if spec.url is not None and not _matches(URL, spec.url):
+        _refuse(spec, "url", spec.url, "https://... of an archive")
+    if spec.sha256 is not None and not (_matches(SHA256, spec.sha256) and len(spec.sha256) == 64):
+        _refuse(spec, "sha256", spec.sha256, "64 lower-case hex digits, or None")
+    if spec.size is not None and not _is_count(spec.size, least=1):
+        _refuse(spec, "size", spec.size, "a number of bytes, or None")
+    if spec.make is not None and not callable(spec.make):
+        _refuse(spec, "make", spec.make, "a function of (folder)")
+
+
+def _check_head(spec: BackboneSpec) -> None:
+    if not callable(spec.head) and not (_is_tuple_of(spec.head, str) and spec.head):
+        _refuse(spec, "head", spec.head, "a tuple of dotted paths, at least one, or a function of (model)")
+    if not _is_tuple_of(spec.aux_heads, str):
+        _refuse(spec, "aux_heads", spec.aux_heads, "a tuple of dotted paths")
+    if not (isinstance(spec.aux_weight, (int, float)) and spec.aux_weight >= 0):
+        _refuse(spec, "aux_weight", spec.aux_weight, "a number, zero or above")
+
+
+def _check_blocks(spec: BackboneSpec) -> None:
+    blocks = spec.blocks
+    if callable(blocks):
+        return
+    if not (isinstance(blocks, tuple) and blocks and all(type(b).__name__ == "BlockSpec" for b in blocks)):
+        _refuse(spec, "blocks", blocks, "a tuple of BlockSpec, at least one, or a function of (model)")
+    names = [block.name for block in blocks]
+    if len(set(names)) != len(names):
+        _refuse(spec, "blocks", names, "names that differ")
+
+
+def _refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:
+    owner = getattr(spec, "name", None) or getattr(spec, "tag", None)
+    called = f" {owner!r}" if isinstance(owner, str) and field not in ("name", "tag") else ""
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    raise PluginError(f"{type(spec).__name__}{called} has {field}={shown}; it must be {wanted}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_count(value: Any, *, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_tuple_of(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return type(value) is tuple and all(isinstance(item, kind) for item in value)
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None

@@ -1,0 +1,61 @@
+"""Every error that a user or a plugin can cause.
+
+    ZooError
+    ├── OptionError        an option's value that does not exist or does not fit
+    ├── SettingsError      a registry.toml or --config file that cannot be used
+    ├── NameNotFound       no backbone, weights tag, block or data set of that name
+    ├── PluginError        a plugin that breaks its contract
+    ├── WeightsError       a weights file that is missing, damaged or does not fit
+    │   └── DownloadError  something that could not be fetched, weights or data
+    ├── DataError          images that are not there or cannot be used
+    ├── RunError           a run folder that cannot be written or read
+    └── TrainingError      training that cannot go on
+        └── FrozenMoved    a frozen tensor that changed all the same
+
+Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with 1;
+anything else that is raised is our own fault and keeps its traceback.
+"""
+
+
+class ZooError(Exception):
+    """Base of all errors above."""
+
+
+class OptionError(ZooError):
+    """An option's value does not exist or does not fit."""
+
+
+class SettingsError(ZooError):
+    """A settings file cannot be read or holds something unknown."""
+
+
+class NameNotFound(ZooError):
+    """No backbone, weights tag, block or data set has that name."""
+
+
+class PluginError(ZooError):
+    """A plugin breaks its contract."""
+
+
+class WeightsError(ZooError):
+    """A weights file is missing, damaged or does not fit the backbone."""
+
+
+class DownloadError(WeightsError):
+    """Something could not be fetched."""
+
+
+class DataError(ZooError):
+    """Images are not there or cannot be used."""
+
+
+class RunError(ZooError):
+    """A run folder cannot be written or read."""
+
+
+class TrainingError(ZooError):
+    """Training cannot go on."""
+
+
+class FrozenMoved(TrainingError):
+    """A frozen parameter or buffer changed during training."""

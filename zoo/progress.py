@@ -1,0 +1,74 @@
+"""What long work tells whoever waits for it: lines and progress bars on stderr, so that stdout holds only answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[int], None]
+
+
+class Progress(Protocol):
+    """Where long work reports to."""
+
+    def say(self, line: str) -> None:
+        """Tell one fact that the user should know."""
+
+    def track(self, title: str, total: int | None) -> AbstractContextManager[Advance]:
+        """Show that ``title`` goes on; call what is yielded with the number of steps done, of ``total`` if known."""
+
+
+class Silent:
+    """Tells nothing."""
+
+    def say(self, line: str) -> None:
+        """Drop the line."""
+
+    @contextmanager
+    def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
+        """Drop the steps."""
+        yield lambda _steps: None
+
+
+class Lines:
+    """Plain lines: what logs and pipes want. Bars are left out; what matters is said in lines anyway."""
+
+    def say(self, line: str) -> None:
+        """Print the line on stderr."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
+
+    @contextmanager
+    def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
+        """Show nothing."""
+        yield lambda _steps: None
+
+
+class Bars(Lines):
+    """Lines, and a bar below them while something goes on: what a terminal can show."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+
+    def say(self, line: str) -> None:
+        """Print the line above any running bar."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def track(self, title: str, total: int | None) -> Iterator[Advance]:
+        """Show a bar that vanishes when the work is done."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with RichProgress(*columns, console=self._console, transient=True) as bars:
+            task = bars.add_task(title, total=total)
+            yield lambda steps: bars.advance(task, steps)
+
+
+def open_progress() -> Progress:
+    """Return bars on a terminal, plain lines elsewhere."""
+    return Bars() if sys.stderr.isatty() else Lines()
