@@ -1,0 +1,19 @@
+"""zoo's plugin for torchvision: every classification backbone that torchvision lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo.plugin import hookimpl
+from zoo_torchvision.specs import list_specs
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec
+
+ZOO_API = 1
+
+
+@hookimpl
+def zoo_backbones() -> tuple[BackboneSpec, ...]:
+    """List them from the catalogue, without importing torch."""
+    return list_specs()

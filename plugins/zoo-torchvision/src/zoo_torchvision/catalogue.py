@@ -1,0 +1,39 @@
+"""catalogue.json: the facts that only torchvision knows, read without it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import NameNotFound
+
+#: Written by make_catalogue.py, which says what it holds.
+CATALOGUE = Path(__file__).with_name("catalogue.json")
+
+
+@cache
+def load_catalogue() -> dict[str, Any]:
+    """Read catalogue.json."""
+    catalogue: dict[str, Any] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return catalogue
+
+
+def get_facts(name: str) -> dict[str, Any]:
+    """Return what the catalogue holds of the network ``name``, without the namespace."""
+    facts: dict[str, Any] = load_catalogue()["backbones"][name]
+    return facts
+
+
+def get_weights_facts(name: str, tag: str | None) -> dict[str, Any]:
+    """Return what the catalogue holds of one set of weights; None stands for the default ones.
+
+    Raises:
+        NameNotFound: the network has no weights of that tag.
+    """
+    listed = {weights["tag"]: weights for weights in get_facts(name)["weights"]}
+    found: dict[str, Any] | None = listed.get(tag or next(iter(listed)))
+    if found is None:
+        raise NameNotFound(f"torchvision/{name} has no weights {tag!r}; it has {', '.join(listed)}.")
+    return found

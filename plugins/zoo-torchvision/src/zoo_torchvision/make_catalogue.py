@@ -1,0 +1,125 @@
+"""Write catalogue.json from the installed torchvision: ``python -m zoo_torchvision.make_catalogue``.
+
+Per backbone: the module that defines it, its parameters as built, and its weights, the default ones first. Of the
+input, what differs from ``InputSpec()``. ``size`` of weights is in bytes, but upstream publishes MiB with three
+decimals, so it is true to about 525 bytes only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from zoo.plugin import InputSpec
+from zoo_torchvision.catalogue import CATALOGUE
+from zoo_torchvision.families import FAMILIES
+from zoo_torchvision.model import build_network
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torchvision.models import WeightsEnum  # type: ignore[import-untyped]  # torchvision ships no types
+
+#: What ``meta["license"]`` says -> SPDX. Where it says nothing, the README tells why we take torchvision's own licence.
+LICENCES = {
+    None: "BSD-3-Clause",
+    "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
+}
+
+
+def make_catalogue() -> dict[str, Any]:
+    """Collect the facts of every classification network that the installed torchvision lists."""
+    import torchvision  # type: ignore[import-untyped]  # torchvision ships no types
+    from torchvision import models
+
+    return {
+        "upstream": f"torchvision=={torchvision.__version__.partition('+')[0]}",
+        "backbones": {name: _collect_backbone(name) for name in sorted(models.list_models(module=models))},
+    }
+
+
+def format_catalogue(catalogue: dict[str, Any]) -> str:
+    """Write the catalogue as JSON with one set of weights a line, so that a difference can be read."""
+    text = json.dumps(catalogue, indent=1, allow_nan=False)
+    return re.sub(r"\n {5,}", " ", text).replace("\n    }", " }") + "\n"
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Move every parameter that is made to the meta device at once, so that building needs no memory and no time.
+
+    ``torch.device("meta")`` cannot: RegNet's builder reads values back from a tensor.
+    """
+    from torch.nn import Parameter
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
+        return None if parameter is None else Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # annotated as returning None, used
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _collect_backbone(name: str) -> dict[str, Any]:
+    from torchvision import models
+
+    available = models.get_model_weights(name)
+    default = available.DEFAULT
+    ordered = [default, *(weights for weights in available if weights is not default)]
+    module = models.get_model_builder(name).__module__.rpartition(".")[2]
+    return {
+        "module": module,
+        "params": _count_parameters(name, module, default),
+        "weights": [_collect_weights(weights) for weights in ordered],
+    }
+
+
+def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
+    """Count those of the built network: ``meta["num_params"]`` leaves the auxiliary heads out."""
+    size = _collect_input(default).get("size", InputSpec().size)
+    with parameters_on_meta():
+        network = build_network(name, FAMILIES[module], image_size=size[1], init_weights=True)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _collect_weights(weights: WeightsEnum) -> dict[str, Any]:
+    meta = weights.meta
+    prefix = re.search(r"-([0-9a-f]{8,})\.", weights.url)
+    accuracy = meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    return {
+        "tag": weights.name,
+        "url": weights.url,
+        "sha256": prefix and prefix[1],
+        "size": round(meta["_file_size"] * 1024**2),
+        "num_classes": len(meta["categories"]) if meta["categories"] else None,
+        "accuracy": None if math.isnan(accuracy) else accuracy,
+        "licence": LICENCES[meta.get("license")],
+        "input": _collect_input(weights),
+    }
+
+
+def _collect_input(weights: WeightsEnum) -> dict[str, Any]:
+    transforms = weights.transforms()
+    (crop,), (resize,) = transforms.crop_size, transforms.resize_size
+    found = InputSpec(
+        size=(3, crop, crop),
+        resize=resize,
+        interpolation=transforms.interpolation.value,
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+        min_size=max(weights.meta["min_size"]),
+    )
+    usual = InputSpec()
+    values = {field.name: getattr(found, field.name) for field in fields(InputSpec)}
+    return {name: value for name, value in values.items() if value != getattr(usual, name)}
+
+
+if __name__ == "__main__":
+    CATALOGUE.write_text(format_catalogue(make_catalogue()), encoding="utf-8")

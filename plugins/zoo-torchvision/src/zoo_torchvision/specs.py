@@ -1,0 +1,71 @@
+"""catalogue.json, which has upstream's facts, and families.py, which has ours, become specs."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec
+from zoo_torchvision.catalogue import load_catalogue
+from zoo_torchvision.families import FAMILIES
+from zoo_torchvision.family import Blocks, Family
+from zoo_torchvision.model import build_backbone, rename_tensors
+
+#: Of torchvision's code.
+LICENCE = "BSD-3-Clause"
+
+
+@cache
+def list_specs() -> tuple[BackboneSpec, ...]:
+    """Describe every backbone of the catalogue; the same objects every time."""
+    catalogue = load_catalogue()
+    return tuple(_describe(name, facts, catalogue["upstream"]) for name, facts in catalogue["backbones"].items())
+
+
+def find_blocks(family: Family, name: str) -> Blocks:
+    """Find the blocks of the network ``name``."""
+    return next(blocks for start, blocks in family.blocks.items() if name.startswith(start))
+
+
+def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
+    family = FAMILIES[facts["module"]]
+    inputs = [_describe_input(family, weights["input"]) for weights in facts["weights"]]
+    return BackboneSpec(
+        name=f"torchvision/{name}",
+        family=family.name,
+        build=partial(build_backbone, name),
+        head=(family.head,),
+        classifier=family.classifier,
+        aux_heads=family.aux_heads,
+        aux_weight=family.aux_weight,
+        blocks=tuple(BlockSpec(block, tuple(text.split())) for block, text in find_blocks(family, name).items()),
+        params=facts["params"],
+        licence=LICENCE,
+        input=inputs[0],
+        weights=tuple(
+            _describe_weights(family, weights, None if own == inputs[0] else own)
+            for weights, own in zip(facts["weights"], inputs, strict=True)
+        ),
+        convert=partial(rename_tensors, family.renames) if family.renames else None,
+        upstream=upstream,
+        constructor=f"torchvision.models.{name}(num_classes={{num_classes}}{family.constructor})",
+    )
+
+
+def _describe_input(family: Family, facts: dict[str, Any]) -> InputSpec:
+    lists_to_tuples = {field: tuple(value) if isinstance(value, list) else value for field, value in facts.items()}
+    return InputSpec(**{**lists_to_tuples, **family.input})
+
+
+def _describe_weights(family: Family, facts: dict[str, Any], own_input: InputSpec | None) -> WeightsSpec:
+    return WeightsSpec(
+        tag=facts["tag"],
+        url=facts["url"],
+        sha256=facts["sha256"],
+        size=facts["size"],
+        licence=facts["licence"],
+        num_classes=facts["num_classes"],
+        accuracy=facts["accuracy"],
+        input=own_input,
+        lacks=family.lacks.get(facts["tag"], ()),
+    )

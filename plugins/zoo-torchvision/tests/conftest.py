@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo_torchvision import zoo_backbones
+from zoo_torchvision.make_catalogue import parameters_on_meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from zoo.plugin import BackboneSpec
+
+SPECS = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``name`` for every backbone."""
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", sorted(SPECS))
+
+
+@pytest.fixture(scope="session")
+def specs() -> dict[str, BackboneSpec]:
+    return SPECS
+
+
+@pytest.fixture
+def spec(name: str) -> BackboneSpec:
+    return SPECS[name]
+
+
+@pytest.fixture(scope="session")
+def build_on_meta() -> Callable[..., nn.Module]:
+    """Build a backbone that has shapes but no values, and runs in no time."""
+
+    @cache
+    def build(name: str, tag: str | None = None) -> nn.Module:
+        with parameters_on_meta():
+            return SPECS[name].build(tag).to("meta")  # the buffers
+
+    return build
+
+
+@pytest.fixture
+def assets() -> Path:
+    """Find the folder with real weights, or skip."""
+    folder = os.environ.get("ZOO_TEST_ASSETS")
+    if folder is None or not Path(folder, "weights").is_dir():
+        pytest.skip("ZOO_TEST_ASSETS names no folder with real weights")
+    return Path(folder)

@@ -1,0 +1,214 @@
+"""How the networks are built, and the traps that lie between upstream's builders and its files."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file
+
+from zoo.errors import NameNotFound
+from zoo_torchvision.make_catalogue import parameters_on_meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from zoo.plugin import BackboneSpec
+
+    Build = Callable[..., nn.Module]
+
+# One small network of each family.
+SMALL = (
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "swin_t",
+    "vgg11",
+    "vit_b_32",
+)
+IMAGENET_MEAN = torch.tensor((0.485, 0.456, 0.406)).view(3, 1, 1)
+IMAGENET_STD = torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1)
+
+
+def evaluate_constructor(spec: BackboneSpec, **values: int) -> nn.Module:
+    assert spec.constructor
+    return eval(spec.constructor.format(**values), {"torchvision": torchvision})
+
+
+def awaken(network: nn.Module, images: Tensor) -> nn.Module:
+    """Set the batch statistics from ``images``; without it an untrained network answers all images nearly the same."""
+    for module in network.train().modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(images)
+    return network.eval()
+
+
+def with_head_of(classes: int, network: nn.Module, spec: BackboneSpec) -> OrderedDict[str, Tensor]:
+    """Return the network's tensors as they are after its heads were replaced."""
+    heads = (*spec.head, *spec.aux_heads)
+    return OrderedDict(
+        (key, tensor[:classes] if key.rpartition(".")[0] in heads else tensor)
+        for key, tensor in network.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("small", SMALL)
+def test_building_is_silent_offline_and_repeatable(
+    small: str, specs: dict[str, BackboneSpec], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Warnings are errors here."""
+    states = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        states.append(specs[small].build(specs[small].weights[0].tag).state_dict())
+    assert all(torch.equal(tensor, states[1][key]) for key, tensor in states[0].items())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_plain_upstream_takes_our_tensors_with_another_head(
+    name: str, spec: BackboneSpec, build_on_meta: Build
+) -> None:
+    ours = with_head_of(2, build_on_meta(name), spec)
+    with parameters_on_meta():
+        plain = evaluate_constructor(spec, num_classes=2, image_size=spec.input.size[1]).to("meta")
+    wanted = plain.state_dict()
+    assert {key: tensor.shape for key, tensor in ours.items()} == {key: tensor.shape for key, tensor in wanted.items()}
+
+
+@pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
+def test_inception_files_load_strictly_in_plain_upstream_and_predict_the_same(
+    inception: str, specs: dict[str, BackboneSpec]
+) -> None:
+    spec = specs[inception]
+    images = torch.rand(2, *spec.input.size)
+    network = awaken(spec.build(spec.weights[0].tag), images)
+    plain = evaluate_constructor(spec, num_classes=2)
+    plain.load_state_dict(with_head_of(2, network, spec), strict=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(plain.eval()(images), network(images)[:, :2], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
+def test_our_input_is_what_upstreams_pretrained_inception_makes_of_imagenets(
+    inception: str, specs: dict[str, BackboneSpec]
+) -> None:
+    spec = specs[inception]
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (spec.input.mean, spec.input.std))
+    pixels = torch.rand(2, *spec.input.size)
+    ours, imagenets = (pixels - mean) / std, (pixels - IMAGENET_MEAN) / IMAGENET_STD
+    network = awaken(spec.build(None).double(), ours.double())
+    assert network.transform_input is False
+    with torch.inference_mode():
+        found, wrong = network(ours.double()), network(imagenets.double())
+        network.transform_input = True  # as upstream's builder does with weights=
+        expected = network(imagenets.double())
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
+    assert (wrong - expected).abs().max().item() > 1e-2 * scale
+
+
+def test_inception_cannot_train_at_upstreams_smallest_size(
+    build_on_meta: Build, specs: dict[str, BackboneSpec]
+) -> None:
+    network = build_on_meta("inception_v3")
+    network.eval()(torch.empty(2, 3, 75, 75, device="meta"))
+    with pytest.raises(RuntimeError, match=r"too small|greater than actual input size"):
+        network.train()(torch.empty(2, 3, 298, 298, device="meta"))
+    assert specs["inception_v3"].input.min_size == 299
+
+
+def test_googlenets_file_has_no_trained_auxiliary_heads(specs: dict[str, BackboneSpec]) -> None:
+    """Upstream: "auxiliary heads in the pretrained googlenet model are NOT pretrained"."""
+    assert specs["googlenet"].weights[0].lacks == ("aux1", "aux2")
+    assert specs["inception_v3"].weights[0].lacks == ()
+
+
+@pytest.mark.parametrize(("tag", "expected"), [(None, 0.01), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)])
+def test_vgg_is_initialised_as_upstream_does_unless_weights_fill_it(
+    specs: dict[str, BackboneSpec], tag: str | None, expected: float | None
+) -> None:
+    """Upstream draws the weights of the classifier from a normal distribution of that width, the biases are zero."""
+    layer = specs["vgg16"].build(tag).get_submodule("classifier.3")
+    if expected is None:
+        assert layer.bias.any()
+    else:
+        assert not layer.bias.any()
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.01)
+
+
+def test_unknown_tag_names_those_that_exist(specs: dict[str, BackboneSpec]) -> None:
+    with pytest.raises(NameNotFound, match="resnet18 has no weights 'V9'; it has IMAGENET1K_V1"):
+        specs["resnet18"].build("V9")
+
+
+@pytest.mark.parametrize("vit", ["vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"])
+def test_vit_is_built_for_the_image_size_of_its_weights(
+    vit: str, specs: dict[str, BackboneSpec], build_on_meta: Build
+) -> None:
+    spec = specs[vit]
+    assert build_on_meta(vit).image_size == spec.input.size[1]
+    for weights in spec.weights:
+        size = (weights.input or spec.input).size[1]
+        network = build_on_meta(vit, weights.tag)
+        assert network.image_size == size
+        assert network.eval()(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
+
+
+def test_old_densenet_names_become_the_models(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+    spec = specs["densenet121"]
+    assert spec.convert
+    tensors = build_on_meta("densenet121").state_dict()
+    kinds = ("norm1", "conv1", "norm2", "conv2")
+    old = {
+        ".".join(f"{part[:-1]}.{part[-1]}" if part in kinds else part for part in key.split(".")): tensor
+        for key, tensor in tensors.items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
+
+
+def test_old_vit_names_become_the_models(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+    spec = specs["vit_b_32"]
+    assert spec.convert
+    tensors = build_on_meta("vit_b_32").state_dict()
+    old = {
+        key.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): tensor
+        for key, tensor in tensors.items()
+    }
+    assert "encoder.layers.encoder_layer_0.mlp.linear_2.bias" in old
+    assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
+
+
+def test_mnasnet_wants_the_version_that_a_plain_dict_of_tensors_lacks(specs: dict[str, BackboneSpec]) -> None:
+    """Upstream refuses tensors without ``_metadata``, such as all that come from a safetensors file."""
+    network = specs["mnasnet0_5"].build(None)
+    tensors = OrderedDict(network.state_dict().items())
+    with pytest.raises(ValueError, match="version should be set to 1 or 2 instead of None"):
+        network.load_state_dict(tensors)
+    tensors._metadata = {"": {"version": 2}}
+    network.load_state_dict(tensors, strict=True)
+
+
+@pytest.mark.parametrize("real", ["mobilenet_v2", "squeezenet1_1"])
+def test_real_weights_load_strictly(real: str, specs: dict[str, BackboneSpec], assets: Path) -> None:
+    network = specs[real].build(None)
+    network.load_state_dict(load_file(assets / "weights" / f"torchvision_{real}.safetensors"), strict=True)
