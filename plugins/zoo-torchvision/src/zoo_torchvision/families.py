@@ -198,7 +198,7 @@ FAMILIES: Mapping[str, Family] = {
             "vgg19": vgg_blocks(2, 2, 4, 4, 4, norm=False),
         },
         init_weights=True,
-        lacks={"IMAGENET1K_FEATURES": ("classifier",)},  # NaN there, of the SSD paper's detector (vgg.py)
+        lacks={"IMAGENET1K_FEATURES": ("classifier",)},  # "missing values in the `classifier`" (vgg.py)
     ),
     "vision_transformer": Family(
         name="vit",
