@@ -1,0 +1,1 @@
+"""A ``--data`` value becomes examined images, these become splits, and splits become batches."""

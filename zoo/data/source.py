@@ -1,0 +1,156 @@
+"""A ``--data`` value becomes a folder on this machine: it is one, is unpacked, is fetched, or is drawn."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from zoo.contract import DATASET_NAME
+from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
+from zoo.download import cache_folder, fetch, sha256_of
+from zoo.errors import DataError, NameNotFound, PluginError
+
+if TYPE_CHECKING:
+    from zoo.plugin import DatasetSpec
+    from zoo.progress import Progress
+    from zoo.registry import Registry
+
+_WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a data set"
+
+
+def find_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
+    """Return the folder that ``value`` means: a folder, a local archive, or a data set's name, in this order.
+
+    What is unpacked, fetched or drawn lies under ``cache_folder()/data`` and is found there the next time.
+
+    Raises:
+        DataError: there is no such path, or it is neither a folder nor an archive.
+        DownloadError: a named data set could not be fetched.
+        NameNotFound: there is no data set of that name.
+    """
+    path = Path(value).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        return _unpack(path, progress)
+    if os.path.lexists(path):
+        raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; give {_WANTED}.")
+    return _find_dataset(value, registry, progress)
+
+
+def _find_dataset(value: str | Path, registry: Registry, progress: Progress) -> Path:
+    if isinstance(value, Path) or not DATASET_NAME.fullmatch(value) or is_archive_name(value):
+        raise DataError(_explain_missing(value))
+    try:
+        spec = registry.get_dataset(value)
+    except NameNotFound as error:
+        if "/" in value:
+            raise DataError(f"{_explain_missing(value)} Nor is it the name of a data set: {error}") from error
+        near = _list_near(Path(value))
+        raise NameNotFound(f"{error} Near it in this folder: {', '.join(near)}." if near else str(error)) from error
+    folder = (_draw(spec) if spec.make else _fetch(spec, progress)) / spec.root
+    if not folder.is_dir():
+        raise DataError(f"the data set {spec.name!r} has no folder {spec.root!r}, which its description names as root.")
+    return folder
+
+
+def _unpack(archive: Path, progress: Progress) -> Path:
+    if not is_archive_name(archive.name):
+        known = ", ".join(ARCHIVE_SUFFIXES)
+        raise DataError(f"cannot use {str(archive)!r}: it is a file, but none of {known}; give {_WANTED}.")
+    folder = _cached(sha256_of(archive))
+    if not folder.is_dir():
+        progress.say(f"unpacking {archive}")
+        _publish(folder, lambda target: extract_archive(archive, target))
+    return folder
+
+
+def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
+    url = spec.url or ""
+    key = spec.sha256 or _digest(url)
+    folder = _cached(key)
+    if not folder.is_dir():
+        name = Path(urlsplit(url).path).name
+        archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
+        progress.say(f"unpacking {name}")
+        _publish(folder, lambda target: extract_archive(archive, target))
+        archive.unlink(missing_ok=True)  # it is in the folder now; another process may have removed it
+    return folder
+
+
+def _draw(spec: DatasetSpec) -> Path:
+    make = spec.make
+    assert make is not None
+    folder = _cached(_digest(spec.name, _code_of(make)))
+
+    def fill(target: Path) -> None:
+        target.mkdir(parents=True)
+        try:
+            make(target)
+        except Exception as error:
+            raise PluginError(f"the data set {spec.name!r} cannot be drawn: {type(error).__name__}: {error}") from error
+
+    if not folder.is_dir():
+        _publish(folder, fill)
+    return folder
+
+
+def _publish(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make ``folder`` appear whole or not at all, whoever else makes it at the same time."""
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        fill(partial)
+        _rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _rename(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was faster, and what it made is the same
+            raise
+
+
+def _cached(key: str) -> Path:
+    return cache_folder() / "data" / key
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _code_of(make: Callable[[Path], None]) -> str:
+    """Return what changes when a plugin's new version may draw other images: the text of the function's file."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(make))
+        return Path(file).read_text("utf-8") if file else ""
+    except (OSError, TypeError, ValueError):  # a partial, or no file: then the name alone
+        return ""
+
+
+def _explain_missing(value: str | Path) -> str:
+    if "://" in str(value):
+        return f"cannot use {str(value)!r}: fetch it yourself and give the archive or the folder."
+    near = _list_near(Path(value).expanduser())
+    hint = f"near it: {', '.join(near)}" if near else f"give {_WANTED}"
+    return f"there is no {str(value)!r}; {hint}."
+
+
+def _list_near(path: Path) -> list[str]:
+    """List the names like ``path`` where it would lie, or the folder in which it goes wrong."""
+    parent = path.parent
+    with suppress(OSError):
+        names = [entry.name for entry in os.scandir(parent)]
+        return [repr(str(parent / name)) for name in difflib.get_close_matches(path.name, names, n=3)]
+    return []
