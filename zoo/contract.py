@@ -1,7 +1,7 @@
 """What the fields of a spec must be; each check raises PluginError with the field, the value and what is wanted.
 
-A spec is checked where it is made, so the error points into the plugin that made it. Listing checks some thousand specs:
-keep the checks cheap.
+A spec is checked where it is made, so the error points into the plugin that made it. Listing checks some thousand
+specs: keep the checks cheap.
 """
 
 from __future__ import annotations
@@ -83,25 +83,18 @@ def check_backbone(spec: BackboneSpec) -> None:
     for field in ("family", "licence"):
         if not _is_text(getattr(spec, field)):
             _refuse(spec, field, getattr(spec, field), "a text")
-    if not callable(spec.build):
-        _refuse(spec, "build", spec.build, "a function of (tag) that returns the model")
-    _check_head(spec)
-    _check_blocks(spec)
+    for field in ("classifier", "upstream", "constructor"):
+        if (value := getattr(spec, field)) is not None and not _is_text(value):
+            _refuse(spec, field, value, "a text or None")
     for field in ("params", "num_classes"):
         if not _is_count(getattr(spec, field), least=1):
             _refuse(spec, field, getattr(spec, field), "a number above zero")
     if type(spec.input).__name__ != "InputSpec":
         _refuse(spec, "input", spec.input, "an InputSpec")
-    if not (isinstance(spec.weights, tuple) and all(type(w).__name__ == "WeightsSpec" for w in spec.weights)):
-        _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
-    tags = [weights.tag for weights in spec.weights]
-    if len(set(tags)) != len(tags):
-        _refuse(spec, "weights", tags, "tags that differ")
-    if spec.convert is not None and not callable(spec.convert):
-        _refuse(spec, "convert", spec.convert, "a function of (tag, tensors), or None")
-    for field in ("classifier", "upstream", "constructor"):
-        if (value := getattr(spec, field)) is not None and not _is_text(value):
-            _refuse(spec, field, value, "a text or None")
+    _check_functions(spec)
+    _check_head(spec)
+    _check_blocks(spec)
+    _check_tags(spec)
 
 
 def check_dataset(spec: DatasetSpec) -> None:
@@ -123,6 +116,13 @@ def check_dataset(spec: DatasetSpec) -> None:
         _refuse(spec, "make", spec.make, "a function of (folder)")
 
 
+def _check_functions(spec: BackboneSpec) -> None:
+    if not callable(spec.build):
+        _refuse(spec, "build", spec.build, "a function of (tag) that returns the model")
+    if spec.convert is not None and not callable(spec.convert):
+        _refuse(spec, "convert", spec.convert, "a function of (tag, tensors), or None")
+
+
 def _check_head(spec: BackboneSpec) -> None:
     if not callable(spec.head) and not (_is_tuple_of(spec.head, str) and spec.head):
         _refuse(spec, "head", spec.head, "a tuple of dotted paths, at least one, or a function of (model)")
@@ -141,6 +141,14 @@ def _check_blocks(spec: BackboneSpec) -> None:
     names = [block.name for block in blocks]
     if len(set(names)) != len(names):
         _refuse(spec, "blocks", names, "names that differ")
+
+
+def _check_tags(spec: BackboneSpec) -> None:
+    if not (isinstance(spec.weights, tuple) and all(type(w).__name__ == "WeightsSpec" for w in spec.weights)):
+        _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
+    tags = [weights.tag for weights in spec.weights]
+    if len(set(tags)) != len(tags):
+        _refuse(spec, "weights", tags, "tags that differ")
 
 
 def _refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:

@@ -68,7 +68,7 @@ class WeightsSpec:
     licence: str
     #: Hex digits of the file's SHA-256, all 64 or the first few that upstream publishes.
     sha256: str | None = None
-    #: Size of the file in bytes.
+    #: Size of the file in bytes, as upstream states it: it may be rounded, and is shown, not checked.
     size: int | None = None
     #: Outputs of the head in the file; None where the file has no usable head.
     num_classes: int | None = 1000

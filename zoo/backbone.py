@@ -1,0 +1,241 @@
+"""From a spec to a model with its weights, and to a network for the user's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import OptionError, WeightsError
+from zoo.head import Head, find_head, is_below, replace_head
+from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.progress import Progress, Silent
+from zoo.recipe import HeadDesign
+from zoo.registry import Registry, Resolved, find_weights, open_registry
+from zoo.weights import locate_weights, read_weights
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training starts from: published weights, a file, or random ones."""
+
+    #: What the user sees: a tag, ``none`` or the name of a file.
+    label: str
+    #: The tag that the architecture is built for, if any.
+    tag: str | None = None
+    weights: WeightsSpec | None = None
+    file: Path | None = None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing is loaded."""
+        return self.weights is None and self.file is None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A backbone with a head for the user's classes."""
+
+    backbone: BackboneSpec
+    start: Start
+    design: HeadDesign
+    model: nn.Module
+    head: Head
+
+    @property
+    def input(self) -> InputSpec:
+        """How an image becomes what the model expects."""
+        return input_for(self.backbone, self.start.tag)
+
+
+def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
+    """Return the input that weights of that tag expect, or the backbone's own."""
+    weights = find_weights(backbone, tag) if tag else None
+    return backbone.input if weights is None or weights.input is None else weights.input
+
+
+def choose_start(resolved: Resolved, asked: str | None) -> Start:
+    """Return what ``--weights`` means: ``DEFAULT``, a tag, ``none`` or a file; None: the name's tag, else ``DEFAULT``.
+
+    Raises:
+        NameNotFound: there are no such weights.
+        OptionError: nothing was asked for, and the backbone has no published weights.
+    """
+    backbone = resolved.backbone
+    if asked == "none":
+        return Start("none", resolved.tag)
+    if asked is not None and (asked.endswith((".safetensors", ".pth", ".pt", ".bin")) or "/" in asked):
+        return Start(Path(asked).name, resolved.tag, file=Path(asked))
+    if asked is None and resolved.tag is None and not backbone.weights:
+        raise OptionError(f"{backbone.name} has no published weights; give --weights FILE, or none to start at random.")
+    weights = find_weights(backbone, asked or resolved.tag or "DEFAULT")
+    return Start(weights.tag, weights.tag, weights=weights)
+
+
+def build_backbone(backbone: BackboneSpec, start: Start, progress: Progress) -> nn.Module:
+    """Build upstream's model and load what it starts from; its head is that of the file.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another network.
+    """
+    if start.is_random:
+        return backbone.build(start.tag)
+    tensors = _read(start, progress)
+    model = backbone.build(start.tag)
+    for note in load_tensors(backbone, model, start, tensors):
+        progress.say(f"note: {note}")
+    return model
+
+
+def build_network(
+    backbone: BackboneSpec, start: Start, num_classes: int, design: HeadDesign, progress: Progress
+) -> Network:
+    """Build the backbone, load what it starts from, and give it a new head for the classes."""
+    model = build_backbone(backbone, start, progress)
+    head = replace_head(backbone, model, num_classes, design)
+    return Network(backbone, start, design, model, head)
+
+
+def load_tensors(backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Load tensors under upstream's keys into the model, strictly, all but its head.
+
+    A head of another size than the model's is taken over with its size, one that is missing is left random.
+
+    Returns:
+        What the user should know, one line each.
+
+    Raises:
+        WeightsError: a tensor is missing, unknown, of another shape or not finite; nothing was loaded then.
+    """
+    tensors = _drop_meaningless(backbone, model, start, _convert(backbone, model, start, tensors))
+    head = find_head(backbone, model)
+    notes = list(_fit_head(backbone, model, head, tensors))
+    absent = [path for path in (*head.paths, *head.aux_paths) if not _has_below(tensors, path)]
+    absent += [*start.weights.lacks] if start.weights else []
+    state = model.state_dict()
+    _refuse_misfits(start, state, tensors, _list_optional(model, absent))
+    # What is loaded over the model's own state keeps its version marks: without them some upstream modules
+    # (MNASNet, BatchNorm) take the tensors for those of an older self.
+    state.update(tensors)
+    model.load_state_dict(state)
+    if start.weights and start.weights.lacks:
+        notes.append(f"{start.label} holds nothing usable for {', '.join(start.weights.lacks)}, which stays random")
+    return notes
+
+
+def _read(start: Start, progress: Progress) -> Mapping[str, Tensor]:
+    if start.file is not None:
+        return read_weights(start.file, sha256=None)
+    assert start.weights is not None
+    return read_weights(locate_weights(start.weights, progress), sha256=start.weights.sha256)
+
+
+def _convert(
+    backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """Let upstream translate a file whose keys are not the model's."""
+    default = backbone.default_weights
+    tag = start.tag or (default.tag if default else None)
+    if backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
+        return tensors
+    return backbone.convert(tag, tensors)
+
+
+def _drop_meaningless(
+    backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    if start.weights is None:
+        return tensors
+    head = find_head(backbone, model)
+    meaningless = start.weights.lacks + (head.paths if start.weights.num_classes is None else ())
+    return {name: tensor for name, tensor in tensors.items() if not any(is_below(name, path) for path in meaningless)}
+
+
+def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Iterable[str]:
+    """Give the model's head the size of the file's."""
+    path = head.paths[0]
+    weight = tensors.get(f"{path}.weight")
+    if weight is None:
+        yield "these weights have no head; the new one starts at random, as any new head does"
+        return
+    classes = weight.shape[0] if weight.ndim else 0
+    if classes != len(model.get_parameter(f"{path}.weight")):
+        replace_head(backbone, model, classes, HeadDesign())
+        yield f"the head of these weights knows {classes} classes"
+
+
+def _has_below(tensors: Mapping[str, Tensor], path: str) -> bool:
+    return any(is_below(name, path) for name in tensors)
+
+
+def _list_optional(model: nn.Module, absent: list[str]) -> set[str]:
+    """List the keys that a file may lack: what it is known to lack, and counters that older files do not have."""
+    names = model.state_dict().keys()
+    counters = {name for name in names if name.endswith("num_batches_tracked")}
+    return counters | {name for name in names if any(is_below(name, path) for path in absent)}
+
+
+def _refuse_misfits(
+    start: Start, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], optional: set[str]
+) -> None:
+    known = {_identity(tensor) for name, tensor in state.items() if name in tensors}
+    missing = [
+        name for name in state if name not in tensors and name not in optional and _identity(state[name]) not in known
+    ]
+    unknown = [name for name in tensors if name not in state]
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
+        for name in tensors
+        if name in state and tensors[name].shape != state[name].shape
+    ]
+    infinite = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not _is_finite(tensor)]
+    for fault, names in (
+        ("lacks", missing), ("has unknown", unknown), ("has other shapes:", shapes), ("is not finite in", infinite)
+    ):  # fmt: skip
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise WeightsError(
+                f"{start.file or start.label} does not fit: it {fault} {', '.join(names[:3])}{more}. "
+                "Give weights of this very backbone, under upstream's own names."
+            )
+
+
+def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
+    """Tell aliases of one parameter apart from other tensors: a file needs to hold only one of them."""
+    return tensor.data_ptr(), tuple(tensor.shape)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def build(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    weights: str | None = None,
+    head: str = "linear",
+    registry: Registry | None = None,
+) -> nn.Module:
+    """Build a backbone with its weights; it is upstream's own module, in training mode.
+
+    Args:
+        name: as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
+        num_classes: outputs of the new head; None keeps the head of the weights.
+        weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the name, else ``DEFAULT``.
+        head: ``linear`` or ``mlp:W,W``.
+        registry: where the name is looked up; None: all installed plugins.
+
+    Raises:
+        NameNotFound: there is no such backbone, or no such weights.
+        WeightsError: the weights cannot be had or do not fit.
+    """
+    design = HeadDesign.parse(head)
+    resolved = (registry or open_registry()).resolve(name)
+    model = build_backbone(resolved.backbone, choose_start(resolved, weights), Silent())
+    if num_classes is not None:
+        replace_head(resolved.backbone, model, num_classes, design)
+    return model

@@ -1,0 +1,164 @@
+"""A finished run, ready to predict and to be measured: from its folder and the plugin, without the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.backbone import Network, Start
+from zoo.data.batches import EvalBatches
+from zoo.data.folder import list_images
+from zoo.data.image import decode_image
+from zoo.data.images import open_labelled
+from zoo.data.transform import build_eval_transform
+from zoo.engine.device import Hardware, choose_hardware
+from zoo.engine.fit import place, plan_loading
+from zoo.engine.loop import evaluate
+from zoo.engine.metrics import measure
+from zoo.errors import DataError
+from zoo.export.folder import MODEL, RunFolder
+from zoo.export.tensors import Header, load_header, load_tensors
+from zoo.head import replace_head
+from zoo.progress import Progress, Silent
+from zoo.recipe import HeadDesign
+from zoo.registry import Registry, open_registry
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image, or why it cannot."""
+
+    path: Path
+    #: The most probable classes and their probabilities, best first; empty where the image cannot be read.
+    top: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented JSON form."""
+        if self.error is not None:
+            return {"path": str(self.path), "error": self.error}
+        label, probability = self.top[0]
+        top = [{"label": name, "probability": value} for name, value in self.top]
+        return {"path": str(self.path), "label": label, "probability": probability, "top": top}
+
+
+class Classifier:
+    """A network with the classes that it tells apart."""
+
+    def __init__(self, network: Network, header: Header, hardware: Hardware) -> None:
+        self.model = network.model
+        self.header = header
+        self._network = network
+        self._hardware = hardware
+        self._transform = build_eval_transform(header.input)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.header.classes
+
+    def predict(self, images: Sequence[str | Path], top: int = 1) -> Iterator[Prediction]:
+        """Predict the ``top`` most probable classes of each image, folders standing for all images in them.
+
+        Raises:
+            DataError: a path does not exist, or a folder holds no image.
+        """
+        if top < 1:
+            raise DataError(f"the {top} most probable classes were asked for; ask for at least one.")
+        paths = iter([path for image in images for path in _expand(Path(image))])
+        self.model.eval()
+        with ThreadPoolExecutor() as pool:
+            while chunk := list(islice(paths, BATCH)):
+                yield from self._predict_chunk(chunk, list(pool.map(self._read, chunk)), top)
+
+    def evaluate(
+        self, data: str | Path, split: str | None = None, *, registry: Registry | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Measure accuracy, per-class figures and confusion on labelled images.
+
+        Args:
+            data: as for ``finetune``; its classes are matched by name.
+            split: ``train``, ``val``, ``test`` or ``all``; None: ``test`` where there is one, else ``val``, and all
+                images of a folder that has no splits.
+            registry: where names of data sets are looked up.
+            progress: told what goes on.
+
+        Raises:
+            DataError: a class of the data is none of the run's, or there is no such split.
+        """
+        progress = progress or Silent()
+        chosen, samples = open_labelled(
+            data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
+        )
+        batches = EvalBatches(samples, self._transform, plan_loading(self._hardware, BATCH))
+        with progress.track("evaluating", len(samples)) as advance:
+            score, probabilities = evaluate(self.model, batches, self._hardware, advance)
+        labels = [sample.label for sample in samples]
+        return {"split": chosen, "loss": score.loss, **measure(probabilities, labels, self.classes)}
+
+    def _read(self, path: Path) -> Tensor | str:
+        try:
+            return self._transform(decode_image(path))
+        except DataError as error:
+            return str(error)
+
+    def _predict_chunk(self, paths: list[Path], read: list[Tensor | str], top: int) -> Iterator[Prediction]:
+        tensors = [item for item in read if isinstance(item, Tensor)]
+        rows = iter(self._compute(tensors)) if tensors else iter(())
+        for path, item in zip(paths, read, strict=True):
+            if isinstance(item, str):
+                yield Prediction(path, error=item)
+                continue
+            values, indices = next(rows).topk(min(top, len(self.classes)))
+            names = (self.classes[index] for index in indices.tolist())
+            yield Prediction(path, tuple(zip(names, values.tolist(), strict=True)))
+
+    @torch.inference_mode()
+    def _compute(self, tensors: list[Tensor]) -> Tensor:
+        images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
+        with self._hardware.autocast():
+            logits: Tensor = self.model(images)
+        return logits.float().softmax(1).cpu()
+
+
+def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry | None = None) -> Classifier:
+    """Load a run, given as its folder or its model.safetensors.
+
+    Raises:
+        RunError: there is no run, or its file does not fit the backbone that is installed.
+        NameNotFound: the plugin with its backbone is not installed.
+    """
+    path = RunFolder.open(Path(run)).path / MODEL
+    header = load_header(path)
+    resolved = (registry or open_registry()).resolve(header.backbone)
+    model = resolved.backbone.build(header.tag)
+    design = HeadDesign.parse(header.head)
+    head = replace_head(resolved.backbone, model, len(header.classes), design)
+    load_tensors(model, path)
+    hardware = choose_hardware(device, "fp32")
+    place(model, hardware)
+    model.eval()
+    network = Network(resolved.backbone, Start(header.weights, header.tag), design, model, head)
+    return Classifier(network, header, hardware)
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = list_images(path)
+        if not found:
+            raise DataError(f"{path} holds no images.")
+        return found
+    if not path.exists():
+        raise DataError(f"no image {path}.")
+    return [path]

@@ -1,0 +1,66 @@
+"""The command line: each command in a file of its own, loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from zoo.errors import ZooError
+
+COMMANDS = {
+    "list": "zoo.cli.list",
+    "info": "zoo.cli.info",
+    "finetune": "zoo.cli.finetune",
+    "evaluate": "zoo.cli.evaluate",
+    "predict": "zoo.cli.predict",
+    "plugins": "zoo.cli.plugins",
+}
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands, in the order in which people need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        """List them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        """Load one."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one; what the user can mend becomes one line."""
+        try:
+            return super().invoke(ctx)
+        except ZooError as error:
+            if ctx.params["debug"]:
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.command(cls=Commands)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="zoo", message="zoo %(version)s")
+def cli(debug: bool) -> None:  # read by Commands.invoke
+    """Fine-tune any image backbone with one command."""
+
+
+def main() -> NoReturn:
+    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        result = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("interrupted; a run keeps its best epoch so far", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(result if isinstance(result, int) else 0)

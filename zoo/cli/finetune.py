@@ -1,0 +1,61 @@
+"""``zoo finetune``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.errors import SettingsError
+from zoo.progress import open_progress
+from zoo.recipe import AUGMENTS, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+
+
+def _default(field: str) -> str:
+    return f"[default: {getattr(Recipe(), field)}]"
+
+
+@click.command(name="finetune")
+@click.argument("backbone")
+@click.option(
+    "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
+)
+@click.option("--weights", metavar="W", help="DEFAULT, a tag, none, or a .safetensors file.  [default: DEFAULT]")
+@click.option("--head", metavar="H", help=f"linear, or mlp:W,W with hidden layers of these widths.  {_default('head')}")
+@click.option("--train", metavar="T", help=f"What learns: head, all, or from:BLOCK.  {_default('train')}")
+@click.option("--epochs", type=int, metavar="N", help=_default("epochs"))
+@click.option("--batch-size", type=int, metavar="N", help=_default("batch_size"))
+@click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: by optimizer and --train]")
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help=_default("optimizer"))
+@click.option("--schedule", type=click.Choice(SCHEDULES), help=_default("schedule"))
+@click.option("--augment", type=click.Choice(AUGMENTS), help=_default("augment"))
+@click.option("--label-smoothing", type=float, metavar="X", help=_default("label_smoothing"))
+@click.option("--patience", type=int, metavar="N", help="Stop after N epochs that are no better.  [default: never]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help=_default("precision"))
+@click.option("--device", type=click.Choice(DEVICES), help=_default("device"))
+@click.option("--seed", type=int, metavar="N", help=_default("seed"))
+@click.option("--output", metavar="DIR", help="The run folder.  [default: runs/BACKBONE-DATA-N]")
+@click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
+@click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
+def command(
+    backbone: str, data: str, output: str | None, config: str | None, as_json: bool, **flags: Any
+) -> None:  # fmt: skip
+    """Fine-tune BACKBONE on your images; the last line printed is the run folder."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    options = {**(_read_config(Path(config)) if config else {}), **given}
+
+    from zoo.finetuning import finetune
+
+    run = finetune(backbone, data, output=output, progress=open_progress(), **options)
+    click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    return {name.replace("-", "_"): value for name, value in options.items()}

@@ -1,0 +1,95 @@
+"""``zoo info``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from zoo.cli.table import format_count, format_table
+from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.registry import Resolved, open_registry
+
+#: Stands for a part that is only known once the model is built.
+COMPUTED = "found in the built model"
+
+
+@click.command(name="info")
+@click.argument("backbone")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(backbone: str, as_json: bool) -> None:  # click's
+    """Show what is known of BACKBONE: head, blocks, input, weights, licence."""
+    resolved = open_registry().resolve(backbone)
+    for note in resolved.notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(json.dumps(_describe(resolved.backbone), indent=2))
+    else:
+        click.echo("\n".join(_format(resolved)))
+
+
+def _describe(backbone: BackboneSpec) -> dict[str, Any]:
+    blocks = None if callable(backbone.blocks) else [dataclasses.asdict(block) for block in backbone.blocks]
+    return {
+        "name": backbone.name,
+        "family": backbone.family,
+        "params": backbone.params,
+        "licence": backbone.licence,
+        "head": None if callable(backbone.head) else list(backbone.head),
+        "aux_heads": list(backbone.aux_heads),
+        "classifier": backbone.classifier,
+        "blocks": blocks,
+        "input": dataclasses.asdict(backbone.input),
+        "weights": [dataclasses.asdict(weights) for weights in backbone.weights],
+        "upstream": backbone.upstream,
+    }
+
+
+def _format(resolved: Resolved) -> Iterator[str]:
+    backbone = resolved.backbone
+    head = COMPUTED if callable(backbone.head) else ", ".join(backbone.head)
+    blocks = COMPUTED if callable(backbone.blocks) else ", ".join(block.name for block in backbone.blocks)
+    if resolved.asked != backbone.name:
+        yield f"{resolved.asked} -> {backbone.name}"
+    facts = [
+        ("name", backbone.name),
+        ("family", backbone.family),
+        ("parameters", f"{backbone.params:,}"),
+        ("code licence", backbone.licence),
+        ("head", head),
+        *([("auxiliary", ", ".join(backbone.aux_heads))] if backbone.aux_heads else []),
+        ("classifier", backbone.classifier or "the head itself"),
+        ("blocks", blocks),
+        ("input", _format_input(backbone.input)),
+        ("read from", backbone.upstream or "the plugin itself"),
+    ]
+    yield format_table(facts)
+    yield ""
+    yield _format_weights(backbone)
+
+
+def _format_input(spec: InputSpec) -> str:
+    _, height, width = spec.size
+    return f"{width} x {height}, from {spec.resize} pixels ({spec.interpolation}, {spec.crop})"
+
+
+def _format_weights(backbone: BackboneSpec) -> str:
+    if not backbone.weights:
+        return "no published weights"
+    rows: list[tuple[str, ...]] = [("WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENCE", "INPUT")]
+    rows += [_format_row(backbone, weights) for weights in backbone.weights]
+    return format_table(rows, right=(1, 2, 3))
+
+
+def _format_row(backbone: BackboneSpec, weights: WeightsSpec) -> tuple[str, ...]:
+    return (
+        weights.tag,
+        str(weights.num_classes or "no head"),
+        f"{weights.accuracy:.1f}" if weights.accuracy is not None else "",
+        f"{format_count(weights.size)}B" if weights.size else "",
+        weights.licence,
+        _format_input(weights.input or backbone.input),
+    )

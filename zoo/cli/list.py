@@ -1,0 +1,85 @@
+"""``zoo list``."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import click
+
+from zoo.cli.table import format_count, format_table
+from zoo.plugin import BackboneSpec
+from zoo.registry import list_backbones, open_registry
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+
+
+class Count(click.ParamType[int]):
+    """A number with an optional unit: 30M."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", str(value).lower())
+        if match is None:
+            self.fail(f"{value!r} is no number; write 30M or 500k.", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2]])
+
+
+@click.command(name="list")
+@click.argument("pattern", required=False)
+@click.option("--plugin", metavar="P", help="Only this plugin's.")
+@click.option("--family", metavar="F", help="Only this family: vgg, resnet, ...")
+@click.option("--max-params", type=Count(), metavar="30M", help="Only with at most so many parameters.")
+@click.option("--licence", metavar="L", help="Only with this licence of the default weights: Apache-2.0, ...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(pattern: str | None, as_json: bool, **filters: Any) -> None:  # click's
+    """List backbones whose name holds PATTERN, or matches it (timm/vit_*)."""
+    registry = open_registry()
+    chosen = [backbone for backbone in list_backbones(pattern, registry) if _passes(backbone, **filters)]
+    if as_json:
+        click.echo(json.dumps([_describe(backbone) for backbone in chosen], indent=1))
+    else:
+        click.echo(_format(chosen))
+    unusable = [plugin for plugin in registry.plugins if plugin.state not in ("ok", "disabled")]
+    for plugin in unusable:
+        click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+
+
+def find_licence(backbone: BackboneSpec) -> str:
+    """Return the licence of what is loaded by default."""
+    return backbone.default_weights.licence if backbone.default_weights else backbone.licence
+
+
+def _passes(
+    backbone: BackboneSpec, plugin: str | None, family: str | None, max_params: int | None, licence: str | None
+) -> bool:
+    return (
+        (plugin is None or backbone.name.startswith(f"{plugin}/"))
+        and (family is None or backbone.family == family)
+        and (max_params is None or backbone.params <= max_params)
+        and (licence is None or find_licence(backbone).lower() == licence.lower())
+    )
+
+
+def _describe(backbone: BackboneSpec) -> dict[str, Any]:
+    default = backbone.default_weights
+    return {
+        "name": backbone.name,
+        "family": backbone.family,
+        "params": backbone.params,
+        "licence": find_licence(backbone),
+        "accuracy": default.accuracy if default else None,
+        "weights": [weights.tag for weights in backbone.weights],
+    }
+
+
+def _format(backbones: list[BackboneSpec]) -> str:
+    rows = [("NAME", "FAMILY", "PARAMS", "LICENCE", "WEIGHTS")]
+    for backbone in backbones:
+        more = f" +{len(backbone.weights) - 1}" if len(backbone.weights) > 1 else ""
+        tag = f"{backbone.weights[0].tag}{more}" if backbone.weights else "none"
+        rows.append((backbone.name, backbone.family, format_count(backbone.params), find_licence(backbone), tag))
+    return f"{format_table(rows, right=(2,))}\n{len(backbones)} backbones"

@@ -1,0 +1,53 @@
+"""``zoo plugins``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from zoo.cli.table import format_table
+from zoo.discovery import Plugin, list_unknown_names
+from zoo.registry import open_registry
+
+
+@click.command(name="plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:  # click's
+    """Show the installed plugins, and why one of them cannot be used."""
+    plugins = open_registry().plugins
+    if as_json:
+        click.echo(json.dumps([_describe(plugin) for plugin in plugins], indent=2))
+    else:
+        click.echo(_format(plugins))
+    for name in list_unknown_names(plugins):
+        click.echo(f"ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
+    if ctx.find_root().params["debug"]:
+        click.echo("\n".join(plugin.details for plugin in plugins if plugin.details), err=True)
+
+
+def _describe(plugin: Plugin) -> dict[str, object]:
+    return {
+        "namespace": plugin.namespace,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "state": plugin.state,
+        "reason": plugin.reason,
+        "backbones": len(plugin.backbones),
+        "datasets": [dataset.name for dataset in plugin.datasets],
+        "output": plugin.output,
+    }
+
+
+def _format(plugins: tuple[Plugin, ...]) -> str:
+    rows = [("NAMESPACE", "DISTRIBUTION", "VERSION", "STATE", "BACKBONES", "DATA SETS")]
+    for plugin in plugins:
+        counts = str(len(plugin.backbones)), str(len(plugin.datasets))
+        rows.append((plugin.namespace, plugin.distribution, plugin.version, plugin.state, *counts))
+    lines = [format_table(rows, right=(4, 5))]
+    lines += [f"{plugin.namespace}: {plugin.reason}" for plugin in plugins if plugin.reason]
+    lines += [
+        f"{plugin.namespace} printed while it was loaded: {plugin.output!r:.200}" for plugin in plugins if plugin.output
+    ]
+    return "\n".join(lines) if plugins else "no plugins are installed; pip install zoo-torchvision"

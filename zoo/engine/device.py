@@ -1,0 +1,57 @@
+"""Where the arithmetic is done, and how precisely."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from zoo.errors import OptionError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A device and the precision of the arithmetic on it."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which the model runs; parameters stay in fp32 whatever the precision."""
+        enabled = self.precision != "fp32"
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision], enabled=enabled)
+
+    def build_scaler(self) -> torch.amp.GradScaler:
+        """Build what keeps small fp16 gradients from vanishing; it does nothing for other precisions."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+
+
+def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
+    """Return the device and the precision that were asked for, or the best that is known to be safe.
+
+    ``auto`` is bf16 on GPUs that compute in it, and fp32 elsewhere: whether a processor gains from bf16 depends on the
+    model as much as on the processor.
+
+    Raises:
+        OptionError: this machine lacks the device, or the device the precision.
+    """
+    chosen = _choose_device(device)
+    if precision == "fp16" and chosen.type == "cpu":
+        raise OptionError("fp16 needs a GPU; on a processor it is fp32 or bf16.")
+    if precision == "auto":
+        computes_bf16 = chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if computes_bf16 else "fp32"
+    return Hardware(chosen, precision)
+
+
+def _choose_device(device: str) -> torch.device:
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
+    if not present[device]:
+        here = ", ".join(kind for kind, is_here in present.items() if is_here)
+        raise OptionError(f"torch finds no {device} here; it finds {here}.")
+    return torch.device(device)

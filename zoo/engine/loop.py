@@ -1,0 +1,143 @@
+"""One pass over the data: to learn from it, or to measure on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from zoo.engine.device import Hardware
+from zoo.errors import TrainingError
+from zoo.freeze import Frozen
+from zoo.progress import Advance
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over all samples of a pass."""
+
+    loss: float
+    accuracy: float
+
+
+class Criterion:
+    """Cross entropy, plus that of auxiliary heads where they speak."""
+
+    def __init__(self, label_smoothing: float = 0.0, aux_weight: float = 0.0) -> None:
+        self._loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        self._aux_weight = aux_weight
+
+    def __call__(self, output: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss, and the logits of shape (N, classes); ``output`` is logits, or logits and auxiliary ones."""
+        logits, *aux = (output,) if isinstance(output, Tensor) else output
+        loss = self._loss(logits, labels)
+        if self._aux_weight:
+            for aux_logits in aux:
+                loss = loss + self._aux_weight * self._loss(aux_logits, labels)
+        return loss, logits
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What one step of learning needs."""
+
+    model: nn.Module
+    frozen: Frozen
+    criterion: Criterion
+    optimizer: Optimizer
+    schedule: LRScheduler
+    hardware: Hardware
+    scaler: torch.amp.GradScaler
+
+
+def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Score:
+    """Learn from every batch once.
+
+    Args:
+        learner: the model and what changes it.
+        batches: images (N, C, H, W) and labels (N,).
+        advance: told the number of samples after each step.
+
+    Raises:
+        TrainingError: a loss or a gradient is not finite; the step that it belongs to was not taken.
+    """
+    learner.frozen.train()
+    sums = _Sums(learner.hardware.device)
+    for step, (images, labels) in enumerate(batches):
+        images, labels = _move(images, labels, learner.hardware)  # noqa: PLW2901  # the same batch, elsewhere
+        with learner.hardware.autocast():
+            loss, logits = learner.criterion(learner.model(images), labels)
+        learner.optimizer.zero_grad(set_to_none=True)
+        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
+        _take_step(learner, loss, step)
+        sums.add(loss, logits, labels)
+        advance(len(labels))
+    return sums.score()
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance) -> tuple[Score, Tensor]:
+    """Measure the model on every batch.
+
+    Returns:
+        The score, and the probabilities of all samples in their order, of shape (N, classes), on the CPU.
+    """
+    model.eval()
+    criterion = Criterion()
+    sums = _Sums(hardware.device)
+    probabilities = []
+    for images, labels in batches:
+        images, labels = _move(images, labels, hardware)  # noqa: PLW2901  # the same batch, elsewhere
+        with hardware.autocast():
+            loss, logits = criterion(model(images), labels)
+        sums.add(loss, logits, labels)
+        probabilities.append(logits.float().softmax(1).cpu())
+        advance(len(labels))
+    return sums.score(), torch.cat(probabilities)
+
+
+def _move(images: Tensor, labels: Tensor, hardware: Hardware) -> tuple[Tensor, Tensor]:
+    images = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
+    return images, labels.to(hardware.device, non_blocking=True)
+
+
+def _take_step(learner: Learner, loss: Tensor, step: int) -> None:
+    """Let the optimizer move, after a look at what would move it."""
+    learner.scaler.unscale_(learner.optimizer)
+    gradients = [p.grad for group in learner.optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # With fp16 the scaler itself passes over a step whose gradients overflowed, and scales less from then on.
+    is_sound = math.isfinite(loss.item()) and (learner.scaler.is_enabled() or math.isfinite(norm.item()))
+    if not is_sound:
+        rate = learner.optimizer.param_groups[0]["lr"]
+        raise TrainingError(
+            f"loss {loss.item():.4g} with gradient norm {norm.item():.4g} at step {step + 1} of the epoch, "
+            f"learning rate {rate:.2g}; try a lower --lr. The best epoch so far is kept."
+        )
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    learner.schedule.step()
+
+
+class _Sums:
+    """Sums over samples that stay on the device until they are asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._loss = torch.zeros((), device=device)
+        self._correct = torch.zeros((), device=device, dtype=torch.int64)
+        self._count = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._loss += loss.detach().float() * len(labels)
+        self._correct += (logits.detach().argmax(1) == labels).sum()
+        self._count += len(labels)
+
+    def score(self) -> Score:
+        return Score(self._loss.item() / self._count, self._correct.item() / self._count)

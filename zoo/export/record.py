@@ -1,0 +1,121 @@
+"""What a run writes down as it goes: its facts, its history, its best model; and whom it tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.backbone import Network
+from zoo.data.images import Images
+from zoo.engine.device import Hardware
+from zoo.engine.fit import Epoch
+from zoo.engine.metrics import measure
+from zoo.export.folder import HISTORY, MODEL, RUN, RunFolder
+from zoo.export.tensors import Header, save_model
+from zoo.plugin import BlockSpec
+from zoo.progress import Progress
+from zoo.recipe import Recipe
+from zoo.registry import Registry
+
+
+class Record:
+    """The record of one run in its folder."""
+
+    def __init__(self, folder: RunFolder, facts: dict[str, Any], registry: Registry, progress: Progress) -> None:
+        """Begin the record with what is known before the first step, and tell the plugins."""
+        self.folder = folder
+        self.facts = facts
+        self.history: list[dict[str, Any]] = []
+        self._registry = registry
+        self._progress = progress
+        self._started = time.monotonic()
+        self._announce("zoo_run_started", run=facts)
+
+    def add(self, epoch: Epoch) -> None:
+        """Write an epoch's line."""
+        self.history.append(dataclasses.asdict(epoch))
+        self._progress.say(str(epoch))
+        self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
+        self._announce("zoo_epoch_ended", run=self.facts, epoch=self.history[-1])
+
+    def keep_best(self, epoch: Epoch, model: nn.Module, header: Header, val: Mapping[str, Any]) -> None:
+        """Write the model of the best epoch so far, and what it made of the validation images."""
+        self.folder.write(MODEL, lambda path: save_model(model, header, path))
+        self.facts["best"] = {
+            "epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss
+        }  # fmt: skip
+        self.facts["val"] = val
+
+    def close(self, **facts: Any) -> None:
+        """Write run.json, the last of the facts, and tell the plugins."""
+        self.facts.update(facts, epochs=len(self.history), seconds=round(time.monotonic() - self._started, 3))
+        self.folder.write_json(RUN, self.facts)
+        self._announce("zoo_run_finished", run=self.facts)
+
+    def _announce(self, event: str, **arguments: Any) -> None:
+        for complaint in self._registry.announce(event, **arguments):
+            self._progress.say(f"warning: {complaint}")
+
+
+def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Images) -> dict[str, Any]:
+    """List what is known of a run before its first step."""
+    start = network.start
+    return {
+        "backbone": network.backbone.name,
+        "weights": {
+            "label": start.label,
+            "url": start.weights.url if start.weights else None,
+            "licence": start.weights.licence if start.weights else None,
+        },
+        "classes": list(images.classes),
+        "recipe": {**dataclasses.asdict(recipe), "lr": recipe.learning_rate},
+        "input": dataclasses.asdict(network.input),
+        "data": {
+            "asked": images.origin,
+            "fingerprint": images.fingerprint,
+            "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
+            "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],
+        },
+        "hardware": {"device": str(hardware.device), "name": _name(hardware), "precision": hardware.precision},
+        "versions": _list_versions(network),
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def list_parts(model: nn.Module, blocks: Sequence[BlockSpec], learning: Sequence[str]) -> dict[str, Any]:
+    """List which blocks learn, and how many parameters that is."""
+    parameters = list(model.parameters())
+    return {
+        "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(learning)} for block in blocks],
+        "params": {
+            "total": sum(parameter.numel() for parameter in parameters),
+            "learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        },
+    }
+
+
+def measure_split(probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
+    """Measure the predictions for a split of the data."""
+    samples = getattr(images, split)
+    return measure(probabilities, [sample.label for sample in samples], images.classes)
+
+
+def _name(hardware: Hardware) -> str:
+    is_cuda = hardware.device.type == "cuda"
+    return torch.cuda.get_device_name(hardware.device) if is_cuda else platform.processor() or platform.machine()
+
+
+def _list_versions(network: Network) -> dict[str, str]:
+    names = ["zoo", "torch", "torchvision", "safetensors"]
+    if network.backbone.upstream:
+        names.append(network.backbone.upstream.partition("==")[0])
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}

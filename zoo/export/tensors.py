@@ -1,0 +1,130 @@
+"""A model as a safetensors file under upstream's own names, with what is needed to use it in the header."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zoo.backbone import Network
+from zoo.errors import PluginError, RunError
+from zoo.plugin import InputSpec
+
+#: The version of the header.
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the file says of itself; safetensors carries it as text."""
+
+    backbone: str
+    tag: str | None
+    head: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    #: What the licence of the starting weights says, or ``none`` for random ones.
+    weights: str
+    weights_licence: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """Turn it into safetensors' text fields."""
+        fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
+        return {"format": "pt", "zoo_format": FORMAT, **fields}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], path: Path) -> Header:
+        """Read it back.
+
+        Raises:
+            RunError: the file was not written by zoo, or by a newer one.
+        """
+        if metadata.get("zoo_format") != FORMAT:
+            found = metadata.get("zoo_format", "none")
+            raise RunError(f"{path} has zoo format {found}; this zoo reads format {FORMAT}. Upgrade zoo, or rerun.")
+        try:
+            fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
+            lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
+            fields["input"] = InputSpec(**{**fields["input"], **lists})
+            return cls(**{**fields, "classes": tuple(fields["classes"])})
+        except (KeyError, ValueError, TypeError, AttributeError, PluginError) as error:
+            raise RunError(f"{path} has a damaged header: {error}") from error
+
+
+def make_header(network: Network, classes: Sequence[str]) -> Header:
+    """Describe a network for these classes."""
+    start = network.start
+    licence = start.weights.licence if start.weights else "none" if start.is_random else "unknown"
+    return Header(
+        backbone=network.backbone.name,
+        tag=start.tag,
+        head=str(network.design),
+        classes=tuple(classes),
+        input=network.input,
+        weights=start.label,
+        weights_licence=licence,
+    )
+
+
+def save_model(model: nn.Module, header: Header, path: Path) -> None:
+    """Write all parameters and buffers; a plain ``load_state_dict(load_file(path))`` of upstream's model is strict.
+
+    Tensors that share memory are written each on their own: strict loading wants every name.
+    """
+    save_file(_detach_all(model), path, metadata=header.to_metadata())
+    # safetensors makes the file private and leaves it to the page cache.
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def load_tensors(model: nn.Module, path: Path) -> None:
+    """Load what `save_model` wrote back into such a model.
+
+    Raises:
+        RunError: the file is damaged, or of another model.
+    """
+    try:
+        tensors = load_file(path)
+        # Over the model's own state, which carries the version marks that safetensors cannot: MNASNet asks for them.
+        state = model.state_dict()
+        if odd := sorted(tensors.keys() ^ state.keys()):
+            raise RunError(f"{path} does not fit its backbone as it is installed: {', '.join(odd[:3])} differ.")
+        state.update(tensors)
+        model.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RunError(f"{path} does not fit its backbone as it is installed: {error}") from error
+
+
+def load_header(path: Path) -> Header:
+    """Read the header.
+
+    Raises:
+        RunError: the file is missing, damaged, or not of a run.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Header.from_metadata(file.metadata() or {}, path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _detach_all(model: nn.Module) -> dict[str, Tensor]:
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        tensors[name] = plain.clone() if memory in seen else plain
+        seen.add(memory)
+    return tensors

@@ -1,0 +1,169 @@
+"""Fine-tuning from a name to a run folder; ``finetune`` is the table of contents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.backbone import Network, Start, build_backbone, choose_start
+from zoo.data.batches import EvalBatches
+from zoo.data.images import open_images
+from zoo.data.transform import build_eval_transform
+from zoo.engine.device import choose_hardware
+from zoo.engine.fit import Epoch, Fit, place
+from zoo.engine.loop import evaluate
+from zoo.export.card import write_card
+from zoo.export.folder import MODEL, RunFolder
+from zoo.export.record import Record, list_facts, list_parts, measure_split
+from zoo.export.tensors import load_tensors, make_header
+from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning
+from zoo.head import replace_head
+from zoo.licence import describe_licence
+from zoo.progress import Progress, Silent
+from zoo.recipe import HeadDesign, Recipe, make_recipe
+from zoo.registry import Registry, Resolved, open_registry
+from zoo.report.page import write_page
+
+
+@dataclass(frozen=True)
+class Run(os.PathLike[str]):
+    """A finished run."""
+
+    #: The run folder.
+    path: Path
+    #: What run.json holds.
+    facts: Mapping[str, Any]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def finetune(
+    backbone: str,
+    data: str | Path,
+    *,
+    output: str | Path | None = None,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Fine-tune a backbone on a data set and write a run folder.
+
+    Args:
+        backbone: a name as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
+        data: a folder of images, an archive of one, or the name of a data set.
+        output: the run folder; None: ``runs/BACKBONE-DATA-N``.
+        registry: where names are looked up; None: all installed plugins.
+        progress: told what goes on; None: nobody.
+        **options: the fields of `zoo.Recipe`.
+
+    Raises:
+        ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
+    """
+    recipe = make_recipe(options)
+    registry, progress = registry or open_registry(), progress or Silent()
+    output = Path(output) if output else None
+    RunFolder.refuse_used(output)
+    hardware = choose_hardware(recipe.device, recipe.precision)
+    resolved = registry.resolve(backbone)
+    start = choose_start(resolved, recipe.weights)
+    _say_choice(resolved, start, progress)
+    with _seeded(recipe.seed):
+        model = build_backbone(resolved.backbone, start, progress)
+        images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
+        design = HeadDesign.parse(recipe.head)
+        head = replace_head(resolved.backbone, model, len(images.classes), design)
+        network = Network(resolved.backbone, start, design, model, head)
+        place(model, hardware)
+        frozen, parts = _freeze(network, recipe, progress)
+        facts = {**list_facts(network, recipe, hardware, images), **parts}
+        _say_plan(facts, progress)
+        folder = RunFolder.claim(output, resolved.backbone.name, images.origin)
+        record = Record(folder, facts, registry, progress)
+        _fit(Fit(network, frozen, images, recipe, hardware), record, progress)
+    write_card(folder, record.facts, network.backbone)
+    write_page(folder, record.facts, record.history)
+    return Run(folder.path, record.facts)
+
+
+def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
+    name = resolved.backbone.name
+    progress.say(f"{resolved.asked} -> {name}@{start.label}")
+    for note in resolved.notes:
+        progress.say(f"note: {note}")
+    warning = describe_licence(f"{name}@{start.label}", start.weights.licence) if start.weights else None
+    if warning:
+        progress.say(warning)
+
+
+def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
+    recipe, params, images = facts["recipe"], facts["params"], facts["data"]["images"]
+    learning = [block["name"] for block in facts["blocks"] if block["learns"]]
+    what = "the head" if not learning else f"{learning[0]} to {learning[-1]} and the head"
+    progress.say(
+        f"data: {images['train']} images to learn from, {images['val']} to validate on"
+        + (f", {images['test']} to test on" if images["test"] else "")
+        + f", {len(facts['classes'])} classes"
+    )
+    progress.say(
+        f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
+        f"{recipe['epochs']} epochs, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
+        f"{facts['hardware']['precision']} on {facts['hardware']['device']}"
+    )
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw new heads, dropouts and random weights from the seed, and leave the caller's own generator as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _freeze(network: Network, recipe: Recipe, progress: Progress) -> tuple[Frozen, dict[str, Any]]:
+    """Freeze all that does not learn; returns it, and what run.json says of it."""
+    model = network.model
+    blocks = list_blocks(network.backbone, model, network.head)
+    learning = list_learning(blocks, network.head, recipe.train)
+    norms = list_batch_norms(model) if recipe.batch_size == 1 else []
+    if norms:
+        progress.say("note: with one image in a batch, batch norms keep the statistics that they have")
+    frozen = Frozen(model, learning, still=norms)
+    if network.start.is_random and recipe.train == "head":
+        progress.say("note: random weights are frozen here; with --train all they would learn")
+    return frozen, {**list_parts(model, blocks, learning), "frozen": {"before": frozen.digest()}}
+
+
+def _fit(fit: Fit, record: Record, progress: Progress) -> None:
+    """Train, keep the best, prove that what is frozen did not move, and measure the best on the test images."""
+    header = make_header(fit.network, fit.images.classes)
+
+    def on_epoch(epoch: Epoch, probabilities: Tensor, is_best: bool) -> None:  # noqa: FBT001  # a callback's
+        record.add(epoch)
+        if is_best:
+            val = measure_split(probabilities, fit.images, "val")
+            record.keep_best(epoch, fit.network.model, header, val)
+
+    fit.run(on_epoch, progress)
+    record.facts["frozen"]["after"] = fit.frozen.check(record.facts["frozen"]["before"])
+    test = {"test": _test(fit, record.folder, progress)} if fit.images.test else {}
+    record.close(**test)
+    best = record.facts["best"]
+    progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
+
+
+def _test(fit: Fit, folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    model, images = fit.network.model, fit.images
+    load_tensors(model, folder.path / MODEL)
+    batches = EvalBatches(images.test, build_eval_transform(fit.network.input), fit.loading)
+    with progress.track("testing", len(images.test)) as advance:
+        score, probabilities = evaluate(model, batches, fit.hardware, advance)
+    progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
+    return {"loss": score.loss, **measure_split(probabilities, images, "test")}

@@ -1,0 +1,121 @@
+"""Find the last layers of a backbone, replace them, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from zoo.errors import PluginError
+from zoo.plugin import BackboneSpec
+from zoo.recipe import HeadDesign
+
+#: Probability that the classic classifier of AlexNet and VGG drops a unit.
+MLP_DROPOUT = 0.5
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a model's new layers are."""
+
+    #: Dotted paths of what gives the logits; all that lies below them is new.
+    paths: tuple[str, ...]
+    #: Dotted paths of the heads that speak in training only.
+    aux_paths: tuple[str, ...] = ()
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a parameter or module of that name belongs to a head."""
+        return any(is_below(name, path) for path in (*self.paths, *self.aux_paths))
+
+
+def is_below(name: str, prefix: str) -> bool:
+    """Tell whether a dotted name is the prefix itself or lies below it."""
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def find_head(backbone: BackboneSpec, model: nn.Module) -> Head:
+    """Return where upstream's own head is in the built model.
+
+    Raises:
+        PluginError: a declared path is no linear or convolutional layer.
+    """
+    paths = backbone.head(model) if callable(backbone.head) else backbone.head
+    for path in (*paths, *backbone.aux_heads):
+        _get_layer(backbone, model, path)
+    return Head(tuple(paths), backbone.aux_heads)
+
+
+def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, design: HeadDesign) -> Head:
+    """Give the model new, randomly initialised heads with that many outputs, in place; the rest is not touched.
+
+    ``linear`` replaces the last layer by one of the same kind, so upstream's parameter names stay. ``mlp:W,W`` replaces
+    the declared classifier, or the last layer where none is declared. Device and dtype stay those of the old layers.
+
+    Raises:
+        PluginError: a declared path does not lead to a layer that can be replaced.
+    """
+    old = find_head(backbone, model)
+    for path in old.aux_paths:
+        _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+    if not design.widths:
+        for path in old.paths:
+            _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+        return old
+    regions = old.paths if backbone.classifier is None else (backbone.classifier,)
+    for path in regions:
+        first = _get_first_layer(backbone, model, path)
+        _put(model, path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)))
+    return Head(tuple(regions), old.aux_paths)
+
+
+def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
+    try:
+        layer = model.get_submodule(path)
+    except AttributeError as error:
+        raise PluginError(f"{backbone.name} declares the head {path!r}, but its model has no such layer.") from error
+    if not isinstance(layer, (nn.Linear, nn.Conv2d)):
+        raise PluginError(f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear.")
+    return layer
+
+
+def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
+    for layer in model.get_submodule(path).modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            return layer
+    raise PluginError(f"{backbone.name} declares the classifier {path!r}, which holds no linear layer.")
+
+
+def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classes: int) -> Iterator[nn.Module]:
+    # Convolutional heads get 1x1 convolutions, so that whatever pools after them still can.
+    layer: nn.Linear | nn.Conv2d = first
+    for width in widths:
+        layer = _resize(first, width, num_inputs=_count_inputs(first) if layer is first else _count_outputs(layer))
+        yield layer
+        yield nn.ReLU(inplace=True)
+        yield nn.Dropout(MLP_DROPOUT)
+    yield _resize(first, num_classes, num_inputs=_count_outputs(layer))
+
+
+def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int, num_inputs: int | None = None) -> nn.Linear | nn.Conv2d:
+    """Build a layer like the old one, with other outputs and, if given, inputs."""
+    bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
+    inputs = _count_inputs(old) if num_inputs is None else num_inputs
+    if isinstance(old, nn.Linear):
+        return nn.Linear(inputs, num_outputs, bias=bias, device=device, dtype=dtype)
+    kernel = old.kernel_size[0], old.kernel_size[1]
+    return nn.Conv2d(inputs, num_outputs, kernel, bias=bias, device=device, dtype=dtype)
+
+
+def _count_inputs(layer: nn.Linear | nn.Conv2d) -> int:
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
+def _count_outputs(layer: nn.Linear | nn.Conv2d) -> int:
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+
+
+def _put(model: nn.Module, path: str, layer: nn.Module) -> None:
+    # The path is known to exist: set_submodule would add a layer under a misspelt one.
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, layer)

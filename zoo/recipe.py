@@ -1,0 +1,120 @@
+"""How to train: every option of a run, with its default, checked before anything is built. Never imports torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.errors import OptionError
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("onecycle", "cosine", "step", "constant")
+AUGMENTS = ("crop-flip", "none")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+#: Learning rate of a new head on frozen features, and of a pretrained network as a whole, by optimizer.
+HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
+BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
+
+CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "augment": AUGMENTS,
+    "precision": PRECISIONS,
+    "device": DEVICES,
+}
+
+
+@dataclass(frozen=True)
+class HeadDesign:
+    """What comes in place of the head: one layer, or a perceptron with hidden layers in place of the classifier."""
+
+    #: Outputs of the hidden layers; none of them for ``linear``.
+    widths: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> HeadDesign:
+        """Read ``linear`` or ``mlp:4096,4096``.
+
+        Raises:
+            OptionError: it is neither.
+        """
+        kind, _, widths = text.partition(":")
+        if text == "linear":
+            return cls()
+        parts = widths.split(",")
+        if kind == "mlp" and all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+            return cls(tuple(int(part) for part in parts))
+        raise OptionError(f"no head {text!r}; it is linear, or mlp:W,W with the widths of the hidden layers.")
+
+    def __str__(self) -> str:
+        return f"mlp:{','.join(map(str, self.widths))}" if self.widths else "linear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The options of a run; the fields are the flags of ``zoo finetune``."""
+
+    #: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the backbone's name, else ``DEFAULT``.
+    weights: str | None = None
+    #: ``linear`` or ``mlp:W,W``.
+    head: str = "linear"
+    #: What learns: ``head``, ``all`` or ``from:BLOCK``.
+    train: str = "head"
+    epochs: int = 5
+    batch_size: int = 32
+    #: The highest rate of the schedule; None: by optimizer and by what learns.
+    lr: float | None = None
+    optimizer: str = "adamw"
+    schedule: str = "onecycle"
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    augment: str = "crop-flip"
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    #: Stop after that many epochs without a better validation accuracy; None: never.
+    patience: int | None = None
+    #: Processes that decode images; None: one for each core, at most four.
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise OptionError(f"no {field} {getattr(self, field)!r}; it is one of {', '.join(choices)}.")
+        for field, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("workers", 0)):
+            value = getattr(self, field)
+            if (type(value) is not int or value < least) and not (value is None and field in ("patience", "workers")):
+                raise OptionError(f"{field} is {value!r}; it must be a whole number of at least {least}.")
+        for field, most in (("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)):
+            self._check_number(field, most)
+        HeadDesign.parse(self.head)
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest rate of the schedule."""
+        if self.lr is not None:
+            return self.lr
+        return (HEAD_LR if self.train == "head" and self.weights != "none" else BACKBONE_LR)[self.optimizer]
+
+    def _check_number(self, field: str, most: float) -> None:
+        value = getattr(self, field)
+        if value is None and field == "lr":
+            return
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
+            raise OptionError(f"{field} is {value!r}; it must be a number from 0 to {most}.")
+
+
+def make_recipe(options: dict[str, Any]) -> Recipe:
+    """Make a recipe from options by name; those left out get their defaults.
+
+    Raises:
+        OptionError: an option is unknown or has a value that it cannot have.
+    """
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in options:
+        if name not in known:
+            raise OptionError(f"no option {name!r}; the options are {', '.join(known)}.")
+    return Recipe(**options)
