@@ -1,0 +1,110 @@
+"""A plugin with a tiny real network, and photos that it can learn to tell apart in a second."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.discovery import Plugin
+from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def build_acme(tag: str | None) -> nn.Module:
+    """Build a network with all that freezing can get wrong: batch norms, dropouts, a buffer, a hidden classifier."""
+    from collections import OrderedDict
+
+    from torch import nn
+
+    def conv(inputs: int, outputs: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1, stride=2), nn.BatchNorm2d(outputs), nn.ReLU(), nn.Dropout(0.1)
+        )
+
+    return nn.Sequential(
+        OrderedDict(
+            stem=conv(3, 8),
+            layer1=conv(8, 8),
+            layer2=conv(8, 16),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 10)),
+        )
+    )
+
+
+@pytest.fixture
+def acme() -> BackboneSpec:
+    """The spec of the tiny network; its weights must be given as a file, or be none."""
+    blocks = ("stem", "layer1", "layer2")
+    return BackboneSpec(
+        name="acme/net",
+        family="acme",
+        build=build_acme,
+        head=("classifier.3",),
+        classifier="classifier",
+        blocks=(*(BlockSpec(name, (name,)) for name in blocks), BlockSpec("hidden", ("classifier.0",))),
+        num_classes=10,
+        params=2462,
+        licence="MIT",
+        input=INPUT,
+    )
+
+
+@pytest.fixture
+def registry(acme: BackboneSpec) -> Registry:
+    """A registry that knows the plugin acme and nothing else."""
+    plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,))
+    return Registry([plugin], Settings())
+
+
+def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("blue", "red"), seed: int = 0) -> None:
+    """Draw noisy images of one colour per class into ``folder/CLASS``."""
+    import torch
+    from torchvision.io import write_png
+
+    generator = torch.Generator().manual_seed(seed)
+    for index, name in enumerate(classes):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(per_class):
+            pixels = torch.randint(0, 120, (3, 20, 24), generator=generator, dtype=torch.uint8)
+            pixels[index % 3] += 120
+            write_png(pixels, str(folder / name / f"{number}.png"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with train (12 a class) and val (5 a class) of blue and red images."""
+    folder = tmp_path / "photos"
+    draw_photos(folder / "train", per_class=12, seed=1)
+    draw_photos(folder / "val", per_class=5, seed=2)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the user's cache, settings and plugin choice out of the tests."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ZOO_CACHE", str(cache))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
+    for name in ("ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS", "ZOO_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    return cache
+
+
+@pytest.fixture
+def assets() -> Path:
+    """The folder with real photos and weights, where there is one."""
+    folder = os.environ.get("ZOO_TEST_ASSETS")
+    if not folder:
+        pytest.skip("ZOO_TEST_ASSETS names no folder with real photos and weights")
+    return Path(folder)
