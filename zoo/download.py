@@ -125,14 +125,12 @@ def _receive(wanted: _Wanted, answer: Answer, partial: Partial, progress: Progre
 
 
 def _verify(wanted: _Wanted, answer: Answer, partial: Partial) -> None:
-    partial.check_owned()
     expected = wanted.sha256 or answer.sha256
     wrong = None
     if wanted.size is not None and partial.size != wanted.size:
         wrong = f"it is {partial.size:,} bytes long, not {wanted.size:,}"
     elif expected is not None:
-        # Read back from the disk, not summed up on the way: what counts is what is there.
-        found = sha256_of(partial.path)
+        found = partial.sha256()
         wrong = None if found.startswith(expected.lower()) else f"its SHA-256 is {found}, not {expected}"
     if wrong:
         partial.restart()

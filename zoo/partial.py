@@ -11,6 +11,7 @@ many processes that rename the same file succeeds.
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import secrets
 import time
@@ -31,7 +32,7 @@ class Partial:
     """The beginning of a file, open for appending."""
 
     def __init__(self, path: Path, target: Path, file: FileIO) -> None:
-        self.path = path
+        self._path = path
         self._target = target
         self._file = file
 
@@ -45,17 +46,16 @@ class Partial:
 
         Raises PartialLost when that is no longer ours to do, OSError when the disk refuses.
         """
-        self.check_owned()
+        if self._target.exists() or not self._path.exists():
+            raise PartialLost(self._path)  # finished by another process, or taken by one
         rest = memoryview(chunk)
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def check_owned(self) -> None:
-        """Raise PartialLost when the file is finished or somebody else's by now, else mark it as in use."""
-        if self._target.exists() or not self.path.exists():
-            raise PartialLost(self.path)
-        with suppress(FileNotFoundError):
-            os.utime(self.path)
+    def sha256(self) -> str:
+        """Return the 64 hex digits of the SHA-256 of what is there, read back rather than summed up on the way."""
+        self._file.seek(0)
+        return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def restart(self) -> None:
         """Drop all bytes."""
@@ -74,7 +74,7 @@ def open_partial(target: Path, *, resume: bool) -> Iterator[Partial]:
     if resume:
         _claim(target, own)
     try:
-        with FileIO(own, "ab") as file:
+        with FileIO(own, "a+b") as file:
             yield Partial(own, target, file)
             os.fsync(file.fileno())
         _publish(own, target)
