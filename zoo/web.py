@@ -175,7 +175,7 @@ def _refuse_status(error: HTTPError) -> NoReturn:
     known = {
         401: "the server wants to know who asks; set HF_TOKEN if the file is on the Hub",
         403: "the server does not give this file to everybody; if it is on the Hub, accept its terms and set HF_TOKEN",
-        404: "there is no such file; has it moved?",
+        404: "there is no such file; it may have moved",
         410: "the file was removed by its owners",
     }
     reason = known.get(error.code, str(error.reason).strip().splitlines()[0] if error.reason else "")
@@ -187,14 +187,14 @@ def _refuse_connection(error: Exception) -> NoReturn:
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     again = False
     if isinstance(cause, ssl.SSLError):
-        reason = f"no secure connection ({_words(cause)}); is a proxy in between, or the clock wrong?"
+        reason = f"no secure connection ({_words(cause)}); a proxy may be in between, or the clock wrong"
     elif isinstance(cause, ConnectionRefusedError):
-        reason = "the connection was refused; is the server down, or a proxy needed (HTTPS_PROXY)?"
+        reason = "the connection was refused; the server may be down, or a proxy needed (HTTPS_PROXY)"
     elif isinstance(cause, (ConnectionError, TimeoutError)):
         again = True
         reason = f"the connection broke ({_words(cause)})"
     else:
-        reason = f"the server cannot be reached ({_words(cause)}); is this machine online?"
+        reason = f"the server cannot be reached ({_words(cause)}); this machine may be offline"
     raise TransferFailed(reason, again=again) from error
 
 
