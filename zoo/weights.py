@@ -100,12 +100,17 @@ def _read_pickle(path: Path) -> Any:
     try:  # only the format since torch 1.6, a zip file, can be mapped
         read = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path} holds something else than tensors, or is damaged ({reason})") from error
+        raise WeightsError(f"{path} holds something else than tensors, or is damaged{_detail(error)}") from error
     if isinstance(read, dict) and len(read) == 1 and NESTS.issuperset(read):
         inner = next(iter(read.values()))
         return inner if isinstance(inner, dict) else read
     return read
+
+
+def _detail(error: Exception) -> str:
+    """Return what torch.load stumbled over, without its advice to load the file all the same."""
+    found = re.search(r"Unsupported (?:global|class|operand)[^.]*?([\w.]+\.\w+)", str(error))
+    return f": it wants to call {found[1]}" if found else ""
 
 
 def _tensors(path: Path, read: Any) -> dict[str, Tensor]:
