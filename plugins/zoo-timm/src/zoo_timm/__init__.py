@@ -1,0 +1,33 @@
+"""Every timm backbone for zoo: listed from a catalogue, built by timm.
+
+Source: https://github.com/huggingface/pytorch-image-models, Apache-2.0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo.plugin import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zoo.plugin import BackboneSpec
+
+ZOO_API = 1
+
+
+@hookimpl
+def zoo_backbones() -> Iterable[BackboneSpec]:
+    """List every backbone of the catalogued timm, without importing timm."""
+    from zoo_timm.catalogue import packaged_catalogue
+
+    return packaged_catalogue().backbones.values()
+
+
+@hookimpl
+def zoo_find_backbone(name: str) -> BackboneSpec | None:
+    """Find a backbone in timm's own spelling (``vgg16.tv_in1k``), or one that only the installed timm has."""
+    from zoo_timm.find import find_backbone
+
+    return find_backbone(name)

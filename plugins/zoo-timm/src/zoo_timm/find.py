@@ -1,0 +1,46 @@
+"""Finding backbones that are not listed: timm's own spelling with a tag, and what only the installed timm has."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zoo_timm.catalogue import packaged_catalogue
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec
+    from zoo_timm.catalogue import Catalogue
+
+
+def find_backbone(name: str, catalogue: Catalogue | None = None) -> BackboneSpec | None:
+    """Find ``vgg16`` or ``vgg16.tv_in1k``; with a tag, its weights come first.
+
+    A name that the catalogue lacks is asked of timm only where another timm is installed than the catalogued one.
+    """
+    catalogue = catalogue or packaged_catalogue()
+    architecture, _, tag = name.partition(".")
+    listed = catalogue.backbones.get(architecture)
+    found = _with_tag_first(listed, tag) if listed else None
+    if found is None and catalogue.upstream != f"timm=={importlib.metadata.version('timm')}":
+        live = _read_live(architecture)
+        found = _with_tag_first(live, tag) if live else None
+    return found
+
+
+def _with_tag_first(spec: BackboneSpec, tag: str) -> BackboneSpec | None:
+    if not tag:
+        return spec
+    if tag not in [weights.tag for weights in spec.weights]:
+        return None
+    return replace(spec, weights=tuple(sorted(spec.weights, key=lambda weights: weights.tag != tag)))
+
+
+def _read_live(architecture: str) -> BackboneSpec | None:
+    import timm
+
+    if architecture not in timm.list_models():
+        return None
+    from zoo_timm.reading import read_backbone
+
+    return read_backbone(architecture)

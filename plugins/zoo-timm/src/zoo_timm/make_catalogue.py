@@ -1,0 +1,32 @@
+"""Makes ``catalogue.json`` from the installed timm: ``python -m zoo_timm.make_catalogue``.
+
+Builds every architecture on the meta device, which takes minutes and little memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import sys
+
+import timm
+
+from zoo_timm.catalogue import CATALOGUE, dump_catalogue
+from zoo_timm.reading import read_backbone
+
+
+def main() -> None:
+    """Read all architectures and write the catalogue beside this module."""
+    names = timm.list_models()
+    specs = []
+    for place, name in enumerate(names, 1):
+        specs.append(read_backbone(name))
+        gc.collect()  # a model's modules refer to each other, so nothing else frees it soon
+        sys.stderr.write(f"\r{place}/{len(names)} {name:<60}")
+    sys.stderr.write("\n")
+    upstream = f"timm=={importlib.metadata.version('timm')}"
+    CATALOGUE.write_text(dump_catalogue(upstream, specs), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

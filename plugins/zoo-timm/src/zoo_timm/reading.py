@@ -1,0 +1,105 @@
+"""Reads the facts of one timm architecture from timm itself, by building it without memory for its weights.
+
+The catalogue is made of this, and so is the spec of a backbone that only another timm than the catalogued one has.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, cast
+
+import timm
+import torch
+from timm.models import model_entrypoint
+from torch import nn
+
+from zoo.plugin import BackboneSpec
+from zoo_timm.blocks import read_blocks
+from zoo_timm.building import NUM_CLASSES, Upstream
+from zoo_timm.cfgs import read_input, read_weights
+from zoo_timm.encoder import HEAD, lacks_head
+from zoo_timm.facts import CODE_LICENCE, constructor
+from zoo_timm.prefixes import covers, shortest_prefixes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zoo.plugin import WeightsSpec
+
+
+def read_backbone(name: str) -> BackboneSpec:
+    """Read everything about an architecture of the installed timm.
+
+    Raises:
+        NameNotFound: the installed timm lacks it.
+    """
+    upstream = Upstream(name)
+    with torch.device("meta"):
+        model = upstream.build(None)
+    head = read_head(model)
+    expected = read_input(name)
+    return BackboneSpec(
+        name=f"timm/{name}",
+        family=model_entrypoint(name).__module__.rpartition(".")[2],
+        build=upstream.build,
+        head=head,
+        blocks=read_blocks(model, head, expected.size),
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        licence=CODE_LICENCE,
+        input=expected,
+        weights=tuple(_with_lacks(name, weights, model, head) for weights in read_weights(name)),
+        num_classes=NUM_CLASSES,
+        classifier=read_classifier(model, head, expected.size),
+        convert=upstream.convert,
+        upstream=f"timm=={importlib.metadata.version('timm')}",
+        constructor=None if lacks_head(model) else constructor(name),
+    )
+
+
+def read_head(model: nn.Module) -> tuple[str, ...]:
+    """Find the layers that give the logits; timm averages them where there are several."""
+    if lacks_head(model):
+        return (HEAD,)
+    named = cast("dict[str, str | Sequence[str]]", model.pretrained_cfg)["classifier"]
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def read_classifier(model: nn.Module, head: Sequence[str], size: tuple[int, int, int]) -> str | None:
+    """Find the largest module around the head that takes features of shape (N, C); None where it is the head itself."""
+    if len(head) != 1 or "." not in head[0]:
+        return None
+    flat: set[str] = set()
+    paths = list(accumulate(head[0].split("."), "{}.{}".format))
+    for path in paths:
+        model.get_submodule(path).register_forward_pre_hook(partial(_note_flat, flat, path))
+    with torch.no_grad():
+        model.eval()(torch.empty(1, *size, device="meta"))
+    largest = next((path for path in paths if path in flat), head[0])
+    return largest if _holds_more(model, largest, head[0]) else None
+
+
+def _note_flat(flat: set[str], path: str, _module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    if inputs and inputs[0].ndim == 2:
+        flat.add(path)
+
+
+def _holds_more(model: nn.Module, region: str, head: str) -> bool:
+    return any(covers(region, name) and not covers(head, name) for name, _ in model.named_parameters())
+
+
+def _with_lacks(name: str, weights: WeightsSpec, model: nn.Module, head: Sequence[str]) -> WeightsSpec:
+    """Note the parameters before the head that timm only builds together with a head, so a headless file has none."""
+    if weights.num_classes is not None:
+        return weights
+    with torch.device("meta"):
+        bare = timm.create_model(f"{name}.{weights.tag}", pretrained=False)
+    present = dict(bare.named_parameters())
+    owners = {
+        key: key not in present
+        for key, _ in model.named_parameters(remove_duplicate=False)
+        if not any(covers(path, key) for path in head)
+    }
+    return replace(weights, lacks=shortest_prefixes(owners).get(True, ()))
