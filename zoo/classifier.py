@@ -15,9 +15,9 @@ from torch import Tensor
 
 from zoo.backbone import Network, Start
 from zoo.data.batches import EvalBatches
-from zoo.data.folder import list_images
+from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.image import decode_image
-from zoo.data.images import open_labelled
+from zoo.data.labelled import open_labelled
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import Hardware, choose_hardware
 from zoo.engine.fit import place, plan_loading
@@ -89,8 +89,7 @@ class Classifier:
 
         Args:
             data: as for ``finetune``; its classes are matched by name.
-            split: ``train``, ``val``, ``test`` or ``all``; None: ``test`` where there is one, else ``val``, and all
-                images of a folder that has no splits.
+            split: ``train``, ``val``, ``test`` or ``all``; None: ``test``, else ``val``, else all there are.
             registry: where names of data sets are looked up.
             progress: told what goes on.
 
@@ -155,9 +154,9 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
 
 def _expand(path: Path) -> list[Path]:
     if path.is_dir():
-        found = list_images(path)
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
-            raise DataError(f"{path} holds no images.")
+            raise DataError(f"{path} holds no images; read are {' '.join(IMAGE_SUFFIXES)}.")
         return found
     if not path.exists():
         raise DataError(f"no image {path}.")

@@ -104,14 +104,9 @@ def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
 
 
 def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
-    recipe, params, images = facts["recipe"], facts["params"], facts["data"]["images"]
+    recipe, params = facts["recipe"], facts["params"]
     learning = [block["name"] for block in facts["blocks"] if block["learns"]]
     what = "the head" if not learning else f"{learning[0]} to {learning[-1]} and the head"
-    progress.say(
-        f"data: {images['train']} images to learn from, {images['val']} to validate on"
-        + (f", {images['test']} to test on" if images["test"] else "")
-        + f", {len(facts['classes'])} classes"
-    )
     progress.say(
         f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
         f"{recipe['epochs']} epochs, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "

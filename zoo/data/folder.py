@@ -51,13 +51,21 @@ class Listing:
     """What a folder holds, in an order that does not depend on the file system."""
 
     folder: Path
-    #: The splits that have a folder; a flat folder of classes is all ``train``.
-    splits: tuple[str, ...]
-    #: Sorted: those that have a folder in train.
-    classes: tuple[str, ...]
+    #: By split, the sorted names of its classes; a flat folder of classes is all ``train``.
+    classes_of: dict[str, tuple[str, ...]]
     #: Sorted by split, class and name.
     files: tuple[ImageFile, ...]
     left_out: tuple[LeftOut, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have a folder."""
+        return tuple(self.classes_of)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Sorted: those that have a folder in train."""
+        return self.classes_of.get("train", ())
 
 
 @dataclass(slots=True)
@@ -71,10 +79,21 @@ class _Walk:
 
 
 def list_images(folder: Path) -> Listing:
-    """List the images of a folder by split and class.
+    """List the images of a folder by split and class, as learning from them needs it.
 
     Raises:
         DataError: the layout is not understood, a class has no image, or val or test has a class that train lacks.
+    """
+    listing = list_labelled(folder)
+    _check(listing, asked=folder)
+    return listing
+
+
+def list_labelled(folder: Path) -> Listing:
+    """List the images of a folder by split and class, whichever of them there are.
+
+    Raises:
+        DataError: two folders are the same split or the same class.
     """
     top = _descend(folder)
     walk = _Walk()
@@ -88,9 +107,7 @@ def list_images(folder: Path) -> Listing:
             _walk_class(walk, path, split=split, class_name=name)
     files = tuple(sorted(walk.files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name)))
     left_out = tuple(sorted(walk.left_out, key=lambda item: str(item.path)))
-    listing = Listing(top, tuple(splits), tuple(classes["train"]), files, left_out)
-    _check(listing, classes, asked=folder)
-    return listing
+    return Listing(top, {split: tuple(found) for split, found in classes.items()}, files, left_out)
 
 
 def _descend(folder: Path) -> Path:
@@ -122,9 +139,6 @@ def _find_splits(top: Path, walk: _Walk) -> dict[str, Path]:
             raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
         else:
             splits[split] = path
-    if "train" not in splits:
-        given = ", ".join(path.name for path in named)
-        raise DataError(f"{str(top)!r} has {given} but no train; {LAYOUTS}.")
     walk.left_out += _loose_files(top)
     return {split: splits[split] for split in SPLITS if split in splits}
 
@@ -174,12 +188,14 @@ def _find_reason(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "not a regular file"  # opening a pipe would wait for ever
 
 
-def _check(listing: Listing, classes: dict[str, dict[str, Path]], *, asked: Path) -> None:
+def _check(listing: Listing, *, asked: Path) -> None:
+    if "train" not in listing.splits:
+        raise DataError(f"{str(asked)!r} has {', '.join(listing.splits)} but no train; {LAYOUTS}.")
     if len(listing.classes) < 2:
         found = f"one class, {listing.classes[0]!r}" if listing.classes else "no folder of images"
         raise DataError(f"{str(asked)!r} has {found}, and at least two classes are needed; {LAYOUTS}.")
     for split in listing.splits:
-        unknown = [name for name in classes[split] if name not in listing.classes]
+        unknown = [name for name in listing.classes_of[split] if name not in listing.classes]
         if unknown:
             shown = ", ".join(map(repr, unknown[:5]))
             raise DataError(f"{split} has classes that train lacks: {shown}; train has {len(listing.classes)} others.")
@@ -187,8 +203,8 @@ def _check(listing: Listing, classes: dict[str, dict[str, Path]], *, asked: Path
             raise DataError(f"{split} holds no images; fill {str(asked / split)!r} or remove it.")
     filled = {file.class_name for file in listing.files if file.split == "train"}
     if empty := [name for name in listing.classes if name not in filled]:
-        shown = ", ".join(str(classes["train"][name]) for name in empty[:5])
-        raise DataError(f"classes without any image: {shown}; put images there or remove the folder.")
+        shown = ", ".join(map(repr, empty[:5]))
+        raise DataError(f"classes of train without any image: {shown}; put images there or remove the folder.")
 
 
 def _loose_files(folder: Path) -> Iterator[LeftOut]:

@@ -66,7 +66,7 @@ def open_images(value: str | Path, *, registry: Registry, seed: int, progress: P
     listing = list_images(find_folder(value, registry=registry, progress=progress))
     good, bad = examine_files(listing.files, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
-    _say_left_out(left_out, progress)
+    say_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
     if "val" not in listing.splits:
         good = _split_off_val(good, seed)
@@ -126,7 +126,8 @@ def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str 
             )
 
 
-def _say_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
+def say_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
+    """Tell how many files are not used, and why the first ones are not."""
     if left_out:
         more = f"; and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
         progress.say(f"left out {_count(len(left_out), 'file')}: {'; '.join(_show(left_out))}{more}")

@@ -20,7 +20,8 @@ def plan_epoch(count: int, *, batch_size: int, seed: int, epoch: int) -> list[li
     generator = torch.Generator().manual_seed(mix_seed(seed, epoch))
     batches = plan_in_order(torch.randperm(count, generator=generator).tolist(), batch_size=batch_size)
     if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2] += batches.pop()
+        single = batches.pop()
+        batches[-1] += single
     return batches
 
 
