@@ -1,0 +1,90 @@
+"""The four wheels, built and installed as a user gets them: all that zoo needs is inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = {"zoo": ROOT, **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")}}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in SOURCES.values():
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
+        subprocess.run(command, check=True, capture_output=True)
+    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
+
+
+@pytest.fixture(scope="module")
+def site(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
+    subprocess.run([*command, *map(str, wheels.values())], check=True, capture_output=True)
+    return folder
+
+
+def run(site: Path, cwd: Path, *command: str) -> str:
+    """Run Python with the installed wheels before everything else."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "ZOO_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-P", *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
+    assert sorted(wheels) == sorted(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "file"),
+    [
+        ("zoo", "zoo/registry.toml"),
+        ("zoo", "zoo/py.typed"),
+        ("zoo", "zoo/report/style.css"),
+        ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
+        ("zoo_timm", "zoo_timm/catalogue.json"),
+        ("zoo_tiny", "zoo_tiny/weights.safetensors"),
+    ],
+)
+def test_a_wheel_holds_its_data(wheels: dict[str, Path], distribution: str, file: str) -> None:
+    with zipfile.ZipFile(wheels[distribution]) as wheel:
+        assert file in wheel.namelist()
+
+
+@pytest.mark.parametrize("distribution", sorted(SOURCES))
+def test_a_wheel_holds_its_licence_and_no_tests(wheels: dict[str, Path], distribution: str) -> None:
+    with zipfile.ZipFile(wheels[distribution]) as wheel:
+        names = wheel.namelist()
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if "test" in name.lower()]
+
+
+def test_installed_from_wheels_zoo_lists_every_plugin(site: Path, tmp_path: Path) -> None:
+    assert run(site, tmp_path, "-c", "import zoo; print(zoo.__file__)").startswith(str(site))
+    plugins = {
+        plugin["namespace"]: plugin for plugin in json.loads(run(site, tmp_path, "-m", "zoo", "plugins", "--json"))
+    }
+    assert {name: plugins[name]["state"] for name in ("torchvision", "timm", "tiny")} == dict.fromkeys(
+        ("torchvision", "timm", "tiny"), "ok"
+    )
+    listed = json.loads(run(site, tmp_path, "-m", "zoo", "list", "--json"))
+    assert len(listed) == sum(plugin["backbones"] for plugin in plugins.values()) > 1000
+
+
+def test_installed_from_wheels_zoo_finetunes_offline(site: Path, tmp_path: Path) -> None:
+    command = ("-m", "zoo", "finetune", "tiny", "--data", "suns_moons", "--epochs", "1", "--output", "run")
+    assert run(site, tmp_path, *command).splitlines()[-1] == "run"
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["frozen"]["before"] == facts["frozen"]["after"]
+    assert facts["best"]["val_accuracy"] > 0.5
