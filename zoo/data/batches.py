@@ -36,18 +36,29 @@ class Loading:
     pin_memory: bool = False
 
 
-class TrainBatches:
+class _Loaded:
+    """A loader with workers that can be ended."""
+
+    def __init__(self, prepared: _Prepared, loading: Loading) -> None:
+        self._plan = _Plan()
+        self._loader = _build_loader(prepared, self._plan, loading)
+
+    def close(self) -> None:
+        """End the workers at once. Left to the garbage collector, torch waits 5 seconds for each of them."""
+        vars(self).pop("_loader", None)
+
+
+class TrainBatches(_Loaded):
     """Augmented batches in an order of their own for each epoch.
 
     One set of workers serves all epochs. One epoch at a time: asking for the next one ends the one before.
     """
 
     def __init__(self, samples: Sequence[Sample], transform: Transform, loading: Loading, *, seed: int) -> None:
+        super().__init__(_Prepared(samples, transform), loading)
         self._count = len(samples)
         self._batch_size = loading.batch_size
         self._seed = seed
-        self._plan = _Plan()
-        self._loader = _build_loader(_Prepared(samples, transform), self._plan, loading)
 
     def __len__(self) -> int:
         return len(self._plan_epoch(0))
@@ -67,14 +78,13 @@ class TrainBatches:
         return plan_epoch(self._count, batch_size=self._batch_size, seed=self._seed, epoch=number)
 
 
-class EvalBatches:
+class EvalBatches(_Loaded):
     """Batches of all samples in their order, any number of times."""
 
     def __init__(self, samples: Sequence[Sample], transform: Transform, loading: Loading) -> None:
-        self._plan = _Plan()
+        super().__init__(_Prepared(samples, transform), loading)
         batches = plan_in_order(list(range(len(samples))), batch_size=loading.batch_size)
         self._plan.batches = [[(index, None) for index in batch] for batch in batches]
-        self._loader = _build_loader(_Prepared(samples, transform), self._plan, loading)
 
     def __len__(self) -> int:
         return len(self._plan.batches)
@@ -153,6 +163,7 @@ def _collate(items: Sequence[tuple[Tensor, int] | _Failure]) -> Batch | _Failure
 def _unwrap(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
     for batch in batches:
         if isinstance(batch, _Failure):
+            del batches  # else the traceback keeps the workers alive after close()
             raise DataError(batch.message)
         images, labels = batch  # pinning makes a list of the tuple
         yield images, labels

@@ -1,0 +1,51 @@
+"""Which sample comes when."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.data.order import mix_seed, plan_epoch
+
+counts = st.integers(0, 200)
+batch_sizes = st.integers(1, 40)
+seeds = st.integers(0, 2**40)
+
+
+@given(counts, batch_sizes, seeds, st.integers(0, 1000))
+def test_every_sample_comes_once(count: int, batch_size: int, seed: int, epoch: int) -> None:
+    batches = plan_epoch(count, batch_size=batch_size, seed=seed, epoch=epoch)
+    assert sorted(index for batch in batches for index in batch) == list(range(count))
+    assert batches == plan_epoch(count, batch_size=batch_size, seed=seed, epoch=epoch)
+
+
+@given(counts, batch_sizes, seeds)
+def test_only_a_single_last_sample_makes_a_batch_larger(count: int, batch_size: int, seed: int) -> None:
+    sizes = [len(batch) for batch in plan_epoch(count, batch_size=batch_size, seed=seed, epoch=0)]
+    assert all(size == batch_size for size in sizes[:-2])
+    if batch_size > 1 and count > 1:
+        assert 1 not in sizes
+        folded = count > batch_size and count % batch_size == 1
+        assert sizes[-1:] == [batch_size + 1 if folded else count % batch_size or batch_size]
+
+
+@given(st.integers(10, 200), seeds)
+def test_the_order_does_not_depend_on_the_size_of_batches(count: int, seed: int) -> None:
+    flat = [
+        [index for batch in plan_epoch(count, batch_size=size, seed=seed, epoch=3) for index in batch]
+        for size in (1, 4, 64)
+    ]
+    assert flat[0] == flat[1] == flat[2]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = [plan_epoch(50, batch_size=50, seed=seed, epoch=epoch)[0] for seed in range(4) for epoch in range(4)]
+    assert len({tuple(order) for order in orders}) == 16
+    assert list(range(50)) not in orders
+
+
+def test_no_two_samples_share_their_random_numbers() -> None:
+    seen = {mix_seed(seed, epoch, index) for seed in range(5) for epoch in range(20) for index in range(100)}
+    assert len(seen) == 5 * 20 * 100
+    assert all(0 <= number < 2**63 for number in seen)
+    assert mix_seed(1, 12) != mix_seed(11, 2)

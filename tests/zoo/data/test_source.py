@@ -1,0 +1,234 @@
+"""From a --data value to a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+
+from zoo.data import source
+from zoo.data.source import find_folder
+from zoo.download import cache_folder
+from zoo.errors import DataError, NameNotFound, PluginError
+from zoo.plugin import DatasetSpec
+
+Plant = Callable[[Path, Mapping[str, int]], Path]
+Find = Callable[..., Path]
+
+
+@pytest.fixture
+def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # the cache is set
+    return lambda value: find_folder(value, registry=names, progress=progress)
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*")):
+            file.write(path, path.relative_to(folder))
+    return archive
+
+
+def list_tree(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_itself(tmp_path: Path, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    assert find(str(tmp_path / "photos")) == tmp_path / "photos"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find("~/photos") == tmp_path / "photos"
+
+
+def test_an_archive_is_unpacked_once(tmp_path: Path, find: Find, plant: Plant, cache: Path, progress: Any) -> None:
+    archive = pack(plant(tmp_path / "photos", {"ant": 1, "bee": 1}), tmp_path / "photos.zip")
+    folder = find(archive)
+    assert folder == cache / "data" / hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
+    (folder / "mark").touch()
+    archive.rename(tmp_path / "renamed.zip")
+    assert find(tmp_path / "renamed.zip") == folder
+    assert (folder / "mark").exists()
+    assert progress.lines == [f"unpacking {archive}"]
+
+
+def test_a_changed_archive_of_the_same_name_is_another(tmp_path: Path, find: Find, plant: Plant) -> None:
+    archive = tmp_path / "photos.zip"
+    first = find(pack(plant(tmp_path / "a", {"ant": 1}), archive))
+    assert find(pack(plant(tmp_path / "b", {"ant": 2}), archive)) != first
+
+
+def test_a_broken_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Find, cache: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK broken")
+    with pytest.raises(DataError, match="damaged"):
+        find(tmp_path / "a.zip")
+    assert list((cache / "data").iterdir()) == []
+
+
+def test_a_file_that_is_no_archive_says_what_is_wanted(tmp_path: Path, find: Find) -> None:
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(DataError, match=r"none of \.zip, .*give a folder"):
+        find(tmp_path / "photo.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused(tmp_path: Path, find: Find) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        find(tmp_path / "pipe.zip")
+
+
+def test_a_missing_path_names_what_is_near(tmp_path: Path, find: Find) -> None:
+    (tmp_path / "hymenoptera_data").mkdir()
+    for value in (f"{tmp_path}/hymenoptera", tmp_path / "hymenoptera", f"{tmp_path}/hymenoptera.zip"):
+        with pytest.raises(DataError, match=r"there is no .*near it: '.*hymenoptera_data'"):
+            find(value)
+    with pytest.raises(DataError, match="give a folder of images"):
+        find(f"{tmp_path}/nowhere/else")
+
+
+def test_a_name_that_nobody_has_lists_names_and_folders(
+    tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names.specs["bees"] = DatasetSpec(name="bees", description="x", licence="MIT", url="https://a.b/c.zip")
+    with pytest.raises(NameNotFound, match="known are bees"):
+        find("ants")
+    (tmp_path / "ants2").mkdir()
+    with pytest.raises(NameNotFound, match=r"known are bees.*in this folder: 'ants2'"):
+        find("ants")
+    with pytest.raises(DataError, match=r"there is no 'data/ants'.*known are bees"):
+        find("data/ants")
+
+
+def test_an_address_is_not_taken_for_a_path(find: Find) -> None:
+    with pytest.raises(DataError, match="fetch it yourself"):
+        find("https://example.org/photos.zip")
+
+
+def test_a_folder_wins_over_a_name(tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bees").mkdir()
+    names.specs["bees"] = DatasetSpec(name="bees", description="x", licence="MIT", make=Path.mkdir)
+    assert find("bees") == Path("bees")
+
+
+@pytest.fixture
+def packed(tmp_path: Path, plant: Plant) -> Path:
+    return pack(plant(tmp_path / "top", {"inner/ant": 1, "inner/bee": 1}), tmp_path / "bees.zip")
+
+
+def fetched_spec(archive: Path, **fields: Any) -> DatasetSpec:
+    fields = {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest(), "root": "inner", **fields}
+    return DatasetSpec(name="bees", description="x", licence="MIT", url="https://a.b/c/bees.zip?x=1", **fields)
+
+
+def put_fetched(archive: Path, key: str) -> None:
+    """Do as if it had been fetched before: what exists under its final name is whole."""
+    target = cache_folder() / "data" / f"{key}-bees.zip"
+    target.parent.mkdir(parents=True)
+    archive.rename(target)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["digest known", "digest unknown"])
+def test_a_named_set_is_fetched_and_unpacked_once(packed: Path, find: Find, names: Any, known: bool) -> None:  # noqa: FBT001
+    spec = fetched_spec(packed, **({} if known else {"sha256": None}))
+    names.specs["bees"] = spec
+    key = spec.sha256 or hashlib.sha256(str(spec.url).encode()).hexdigest()
+    put_fetched(packed, key)
+    folder = find("bees")
+    assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
+    assert [path.name for path in (cache_folder() / "data").iterdir()] == [key]  # the archive is gone
+    assert find("bees") == folder
+
+
+def test_a_root_that_is_not_in_the_archive_is_named(packed: Path, find: Find, names: Any) -> None:
+    names.specs["bees"] = spec = fetched_spec(packed, root="PetImages")
+    put_fetched(packed, str(spec.sha256))
+    with pytest.raises(DataError, match="'bees' has no folder 'PetImages'"):
+        find("bees")
+
+
+def drawn_spec(make: Callable[[Path], None], name: str = "tiny/shapes") -> DatasetSpec:
+    return DatasetSpec(name=name, description="x", licence="MIT", make=make)
+
+
+def test_a_drawn_set_is_drawn_once(find: Find, names: Any, cache: Path) -> None:
+    calls = []
+
+    def make(folder: Path) -> None:
+        calls.append(folder)
+        assert folder.is_dir()
+        assert not list(folder.iterdir())
+        (folder / "a.txt").write_text("a")
+
+    names.specs["shapes"] = drawn_spec(make)
+    assert find("shapes") == find("shapes")
+    assert len(calls) == 1
+    assert list_tree(find("shapes")) == {"a.txt"}
+    assert len(list((cache / "data").iterdir())) == 1
+
+
+def test_a_new_version_of_the_code_draws_anew(tmp_path: Path, find: Find, names: Any) -> None:
+    folders = []
+    for version in (1, 2):
+        module = tmp_path / f"v{version}" / "shapes.py"
+        module.parent.mkdir()
+        module.write_text(f"def make(folder):\n    (folder / 'version').write_text('{version}')\n")
+        namespace: dict[str, Any] = {}
+        exec(compile(module.read_text(), module, "exec"), namespace)
+        names.specs["shapes"] = drawn_spec(namespace["make"])
+        folders.append(find("shapes"))
+    assert [(folder / "version").read_text() for folder in folders] == ["1", "2"]
+
+
+def test_what_cannot_be_drawn_is_the_plugins_fault_and_leaves_nothing(find: Find, names: Any, cache: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "half").touch()
+        raise ZeroDivisionError
+
+    names.specs["shapes"] = drawn_spec(make)
+    with pytest.raises(PluginError, match="'tiny/shapes' cannot be drawn: ZeroDivisionError"):
+        find("shapes")
+    assert list((cache / "data").iterdir()) == []
+
+
+def test_two_that_unpack_at_the_same_time_both_get_a_whole_folder(tmp_path: Path) -> None:
+    target = tmp_path / "done"
+    together = Barrier(2)
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "a").touch()
+        together.wait()  # neither is ready before the other
+
+    errors: list[BaseException] = []
+
+    def publish() -> None:
+        try:
+            source._publish(target, fill)
+        except BaseException as error:  # noqa: BLE001  # for the assertion below
+            errors.append(error)
+
+    threads = [Thread(target=publish) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert list_tree(target) == {"a"}
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]
+
+
+def test_finding_files_needs_no_torch() -> None:
+    import subprocess
+
+    code = "import sys, zoo.data.source, zoo.data.folder, zoo.data.split; sys.exit('torch' in sys.modules)"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0

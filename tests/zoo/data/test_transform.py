@@ -1,0 +1,163 @@
+"""From pixels to what a backbone sees."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from zoo.data.transform import AUGMENTS, CROP_SCALE, build_eval_transform, build_train_transform
+from zoo.errors import DataError, OptionError
+from zoo.plugin import InputSpec
+
+Draw = Callable[..., Image.Image]
+
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+
+def gradient(height: int, width: int) -> Tensor:
+    """Draw pixels that know where they are: channel 0 runs from 0 to 255 across, channel 1 down."""
+    across = torch.linspace(0, 255, width).round().to(torch.uint8).expand(height, width)
+    down = torch.linspace(0, 255, height).round().to(torch.uint8)[:, None].expand(height, width)
+    return torch.stack([across, down, torch.full((height, width), 255, dtype=torch.uint8)])
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(90, 61), (61, 90), (20, 14)])
+def test_the_default_is_what_published_weights_saw_in_pillow(
+    draw: Draw, interpolation: str, size: tuple[int, int]
+) -> None:
+    image = draw(3, size)
+    spec = InputSpec(size=(3, 28, 28), resize=32, interpolation=interpolation, **PLAIN)
+    short, long = sorted(size)
+    scaled = (32, int(32 * long / short)) if size[0] == short else (int(32 * long / short), 32)
+    theirs = image.resize(scaled, getattr(Image.Resampling, interpolation.upper()))
+    left, top = round((scaled[0] - 28) / 2), round((scaled[1] - 28) / 2)
+    theirs = pil_to_tensor(theirs.crop((left, top, left + 28, top + 28)))
+    ours = build_eval_transform(spec)(pil_to_tensor(image))
+    assert (255 * ours - theirs).abs().max() <= 1.01
+
+
+def test_normalising_is_per_channel() -> None:
+    spec = InputSpec(size=(3, 4, 4), resize=4, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8)[:, None, None].expand(3, 4, 4).contiguous()
+    result = build_eval_transform(spec)(pixels)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result[:, 0, 0], torch.tensor([-0.1 / 0.5, 0.8 / 0.25, (0.2 - 0.3) / 2.0]))
+
+
+def test_center_loses_the_ends_and_squash_loses_nothing() -> None:
+    pixels = gradient(40, 80)
+    center = build_eval_transform(InputSpec(size=(3, 32, 32), resize=32, **PLAIN))(pixels)
+    squash = build_eval_transform(InputSpec(size=(3, 32, 32), resize=32, crop="squash", **PLAIN))(pixels)
+    assert center[0].min() > 0.2
+    assert center[0].max() < 0.8
+    assert squash[0].min() < 0.03
+    assert squash[0].max() > 0.97
+
+
+def test_border_keeps_the_whole_picture_on_the_mean_colour() -> None:
+    spec = InputSpec(size=(3, 32, 32), resize=32, crop="border", mean=(0.2, 0.4, 0.6), std=(1.0, 1.0, 1.0))
+    result = build_eval_transform(spec)(gradient(40, 80)) + torch.tensor(spec.mean)[:, None, None]
+    bars = torch.cat([result[:, :8], result[:, 24:]], dim=1)
+    torch.testing.assert_close(bars, torch.tensor(spec.mean)[:, None, None].expand_as(bars))
+    picture = result[:, 8:24]
+    assert picture[0].min() < 0.03
+    assert picture[0].max() > 0.97
+    assert (picture[2] > 0.99).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 80),
+    st.integers(1, 80),
+    st.sampled_from(["center", "squash", "border"]),
+    st.sampled_from([(32, 32, 32), (32, 32, 20), (24, 40, 30), (40, 24, 48)]),
+)
+def test_every_image_comes_out_in_the_size_of_the_input(
+    height: int, width: int, crop: str, sizes: tuple[int, int, int]
+) -> None:
+    spec = InputSpec(size=(3, *sizes[:2]), resize=sizes[2], crop=crop)
+    for transform in (build_eval_transform(spec), build_train_transform(spec, "crop-flip")):
+        result = transform(gradient(height, width))
+        assert result.shape == (3, *sizes[:2])
+        assert result.isfinite().all()
+
+
+@pytest.mark.parametrize("crop", ["center", "squash", "border"])
+@pytest.mark.parametrize("shape", [(1, 65_000), (65_000, 1)])
+def test_a_line_of_pixels_does_not_grow_to_gigabytes(crop: str, shape: tuple[int, int]) -> None:
+    transform = build_eval_transform(InputSpec(crop=crop))
+    largest = 0
+
+    def watch(_module: object, _inputs: object, output: Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, output.numel())
+
+    for step in transform.transforms:  # type: ignore[attr-defined]
+        step.register_forward_hook(watch)
+    assert transform(gradient(*shape)).shape == (3, 224, 224)
+    assert 0 < largest < 10_000_000
+
+
+def test_evaluation_draws_no_random_numbers() -> None:
+    state = torch.get_rng_state()
+    transform = build_train_transform(InputSpec(size=(3, 16, 16), resize=20), "none")
+    assert torch.equal(transform(gradient(30, 40)), transform(gradient(30, 40)))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_random_crops_keep_a_third_and_flip_half() -> None:
+    transform = build_train_transform(InputSpec(size=(3, 32, 32), **PLAIN), "crop-flip")
+    torch.manual_seed(0)
+    shares, flips = [], 0
+    for _ in range(400):
+        result = transform(gradient(128, 128))
+        across = (result[0].max() - result[0].min()).item()
+        down = (result[1].max() - result[1].min()).item()
+        shares.append(across * down)
+        flips += bool(result[0, 0, 0] > result[0, 0, -1])
+        assert result[1, 0, 0] < result[1, -1, 0]  # never upside down
+    assert CROP_SCALE[0] == 0.35
+    assert 0.29 < min(shares) < 0.4  # pixels have a width: a crop's ends are within it by half a pixel each
+    assert max(shares) > 0.85
+    assert 160 < flips < 240
+
+
+def test_the_same_seed_is_the_same_augmentation() -> None:
+    transform = build_train_transform(InputSpec(size=(3, 16, 16)), "crop-flip")
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(transform(gradient(30, 40)))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_transforms_can_be_sent_to_a_worker(augment: str) -> None:
+    transform = build_train_transform(InputSpec(size=(3, 16, 16), crop="border"), augment)
+    sent = pickle.loads(pickle.dumps(transform))
+    torch.manual_seed(0)
+    expected = transform(gradient(30, 40))
+    torch.manual_seed(0)
+    assert torch.equal(sent(gradient(30, 40)), expected)
+
+
+def test_an_augmentation_that_does_not_exist_lists_those_that_do() -> None:
+    with pytest.raises(OptionError, match="'mixup'; there are crop-flip, none"):
+        build_train_transform(InputSpec(), "mixup")
+
+
+def test_other_channels_than_three_are_refused() -> None:
+    spec = InputSpec(size=(1, 28, 28), mean=(0.5,), std=(0.5,))
+    for build in (build_eval_transform, lambda spec: build_train_transform(spec, "crop-flip")):
+        with pytest.raises(DataError, match="1 channels; only RGB"):
+            build(spec)
