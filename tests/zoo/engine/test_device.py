@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from zoo.engine.device import Hardware, choose_hardware
+from zoo.engine.fit import place, plan_loading
+from zoo.errors import OptionError
+from zoo.plugin import BackboneSpec
+
+CPU = torch.device("cpu")
+HERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+ABSENT = [kind for kind, is_here in HERE.items() if not is_here]
+
+
+def test_a_processor_computes_in_fp32_unless_asked() -> None:
+    assert choose_hardware("cpu") == Hardware(CPU, "fp32")
+    assert choose_hardware("cpu", "bf16") == Hardware(CPU, "bf16")
+
+
+def test_auto_takes_the_best_that_is_here() -> None:
+    best = next(kind for kind in ("cuda", "mps", "cpu") if HERE[kind])
+    assert choose_hardware().device.type == best
+
+
+def test_fp16_on_a_processor_is_an_error() -> None:
+    with pytest.raises(OptionError, match="fp16 needs a GPU"):
+        choose_hardware("cpu", "fp16")
+
+
+@pytest.mark.parametrize("kind", ABSENT)
+def test_a_device_that_is_not_here_is_an_error_that_lists_those_that_are(kind: str) -> None:
+    with pytest.raises(OptionError, match=rf"no {kind} here; it finds cpu"):
+        choose_hardware(kind)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_arithmetic_is_as_precise_as_asked_and_parameters_stay_fp32(precision: str, dtype: torch.dtype) -> None:
+    layer = torch.nn.Linear(2, 2)
+    with choose_hardware("cpu", precision).autocast():
+        assert layer(torch.ones(1, 2)).dtype == dtype
+    assert layer.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_only_fp16_scales_gradients(precision: str) -> None:
+    assert not choose_hardware("cpu", precision).build_scaler().is_enabled()
+
+
+def test_a_placed_model_is_channels_last_and_computes_the_same(acme: BackboneSpec) -> None:
+    torch.manual_seed(0)
+    model = acme.build(None).eval()
+    images = torch.rand(2, 3, 16, 16)
+    with torch.inference_mode():
+        wanted = model(images)
+        place(model, choose_hardware("cpu"))
+        torch.testing.assert_close(model(images.to(memory_format=torch.channels_last)), wanted)
+    assert model.get_submodule("stem.0").weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_loading_takes_what_is_asked_and_pins_memory_only_for_cuda() -> None:
+    loading = plan_loading(Hardware(CPU, "fp32"), batch_size=7, workers=0)
+    assert (loading.batch_size, loading.workers, loading.pin_memory) == (7, 0, False)
+    assert plan_loading(Hardware(torch.device("cuda"), "bf16"), batch_size=7, workers=3).pin_memory
+    assert 1 <= plan_loading(Hardware(CPU, "fp32"), batch_size=7).workers <= 4

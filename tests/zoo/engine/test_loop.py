@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo.engine.device import choose_hardware
+from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
+from zoo.engine.optimizer import build_optimizer, build_schedule
+from zoo.errors import TrainingError
+from zoo.freeze import Frozen, list_batch_norms
+from zoo.plugin import BackboneSpec
+
+ALL = ("stem", "layer1", "layer2", "classifier")
+Batches = list[tuple[Tensor, Tensor]]
+
+
+def make_batches(*sizes: int, seed: int = 0) -> Batches:
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        (torch.randn(size, 3, 16, 16, generator=generator), torch.randint(0, 10, (size,), generator=generator))
+        for size in sizes
+    ]
+
+
+def make_learner(model: nn.Module, learning: tuple[str, ...] = ALL, lr: float = 0.1, **changes: object) -> Learner:
+    hardware = choose_hardware("cpu")
+    frozen = Frozen(model, learning)
+    optimizer = build_optimizer("sgd", model.parameters(), lr, 0.0)
+    learner = Learner(
+        model=model,
+        frozen=frozen,
+        criterion=Criterion(),
+        optimizer=optimizer,
+        schedule=build_schedule("constant", optimizer, 10),
+        hardware=hardware,
+        scaler=hardware.build_scaler(),
+    )
+    return replace(learner, **changes)  # type: ignore[arg-type]
+
+
+def drop(_count: int) -> None:
+    """Nobody waits."""
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture
+def model(acme: BackboneSpec) -> nn.Module:
+    torch.manual_seed(0)
+    return acme.build(None)
+
+
+# The criterion.
+
+
+def test_the_loss_is_cross_entropy() -> None:
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    loss, answer = Criterion()(logits, labels)
+    by_hand = -logits.log_softmax(1)[torch.arange(4), labels].mean()
+    torch.testing.assert_close(loss, by_hand)
+    assert answer is logits
+
+
+def test_label_smoothing_mixes_in_all_classes() -> None:
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    logs = logits.log_softmax(1)
+    by_hand = -(0.8 * logs[torch.arange(4), labels] + 0.2 * logs.mean(1)).mean()
+    torch.testing.assert_close(Criterion(label_smoothing=0.2)(logits, labels)[0], by_hand)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_auxiliary_logits_add_their_loss_by_weight(weight: float) -> None:
+    logits, one, two = torch.randn(3, 4, 3).unbind()
+    labels = torch.tensor([0, 2, 1, 1])
+    plain = Criterion()
+    by_hand = plain(logits, labels)[0] + weight * (plain(one, labels)[0] + plain(two, labels)[0])
+    loss, answer = Criterion(aux_weight=weight)((logits, one, two), labels)
+    torch.testing.assert_close(loss, by_hand)
+    assert answer is logits
+
+
+# One epoch of learning.
+
+
+@pytest.mark.parametrize("learning", [("classifier.3",), ("classifier",), ("layer2", "classifier"), ALL])
+def test_one_step_moves_all_that_learns_and_nothing_else(model: nn.Module, learning: tuple[str, ...]) -> None:
+    before = tensors_of(model)
+    train_one_epoch(make_learner(model, learning), make_batches(8), drop)
+    for name, tensor in model.state_dict().items():
+        learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
+        # A bias in front of a batch norm has no effect, and so no gradient but noise.
+        if not (learns and name in {"stem.0.bias", "layer1.0.bias", "layer2.0.bias"}):
+            assert torch.equal(tensor, before[name]) != learns, name
+
+
+def test_one_step_is_the_step_of_plain_torch(acme: BackboneSpec, model: nn.Module) -> None:
+    ((images, labels),) = batches = make_batches(6)
+    twin = acme.build(None)
+    twin.load_state_dict(model.state_dict())
+    for dropout in [module for module in (*model.modules(), *twin.modules()) if isinstance(module, nn.Dropout)]:
+        dropout.p = 0.0
+    score = train_one_epoch(make_learner(model), batches, drop)
+    logits = twin.train()(images)
+    loss = nn.functional.cross_entropy(logits, labels)
+    loss.backward()
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            assert parameter.grad is not None
+            parameter.sub_(0.1 * parameter.grad)
+    assert score.loss == pytest.approx(loss.item())
+    assert score.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+    torch.testing.assert_close(dict(model.state_dict()), dict(twin.state_dict()))
+
+
+def test_gradients_of_one_step_do_not_reach_the_next(model: nn.Module) -> None:
+    learner = make_learner(model, lr=0.0)
+    one, two = make_batches(4, 4)
+    for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
+        dropout.p = 0.0
+    train_one_epoch(learner, [one, two], drop)
+    after_both = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    train_one_epoch(learner, [two], drop)
+    torch.testing.assert_close([p.grad for p in model.parameters()], after_both)
+
+
+def test_every_step_advances_the_schedule_and_the_progress(model: nn.Module) -> None:
+    learner = make_learner(model)
+    done: list[int] = []
+    train_one_epoch(learner, make_batches(4, 4, 3), done.append)
+    assert done == [4, 4, 3]
+    assert learner.schedule.last_epoch == 3
+
+
+def test_a_score_weighs_batches_by_their_samples(model: nn.Module) -> None:
+    learner = make_learner(model, ("classifier.3",), lr=0.0)
+    batches = make_batches(5, 2)
+    for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
+        dropout.p = 0.0
+    score = train_one_epoch(learner, batches, drop)
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    with torch.inference_mode():
+        logits = model.eval()(images)
+    assert score.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert score.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+
+
+def test_a_model_in_eval_mode_trains_all_the_same(model: nn.Module) -> None:
+    before = tensors_of(model)
+    train_one_epoch(make_learner(model.eval()), make_batches(4), drop)
+    assert int(model.state_dict()["stem.1.num_batches_tracked"]) == 1
+    assert not torch.equal(model.state_dict()["stem.1.running_mean"], before["stem.1.running_mean"])
+
+
+def test_a_last_batch_of_one_image_is_no_problem(model: nn.Module) -> None:
+    score = train_one_epoch(make_learner(model), make_batches(4, 1), drop)
+    assert 0 < score.loss < 10
+
+
+class Narrow(nn.Module):
+    """A batch norm over one value per channel and image: in training it needs two images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 16), nn.BatchNorm2d(4))
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.body(images).flatten(1))
+        return logits
+
+
+def test_batch_norms_that_stand_still_learn_from_single_images() -> None:
+    torch.manual_seed(0)
+    model = Narrow()
+    before = tensors_of(model)
+    frozen = Frozen(model, ("body", "fc"), still=list_batch_norms(model))
+    train_one_epoch(make_learner(model, ("body", "fc"), frozen=frozen), make_batches(1, 1), drop)
+    after = model.state_dict()
+    assert torch.equal(after["body.1.running_mean"], before["body.1.running_mean"])
+    assert not torch.equal(after["body.1.weight"], before["body.1.weight"])
+
+
+def test_frozen_batch_norms_learn_from_single_images() -> None:
+    model = Narrow()
+    train_one_epoch(make_learner(model, ("fc",)), make_batches(1, 1), drop)
+    assert int(model.state_dict()["body.1.num_batches_tracked"]) == 0
+
+
+class WithAux(nn.Module):
+    """A tuple in training, plain logits in eval, as upstream's GoogLeNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(768, 4)
+        self.aux = nn.Linear(4, 10)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        features = self.body(images.flatten(1))
+        return (self.fc(features), self.aux(features)) if self.training else self.fc(features)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_auxiliary_heads_learn_by_their_weight(weight: float) -> None:
+    model = WithAux()
+    before = tensors_of(model)
+    learner = make_learner(model, ("body", "aux", "fc"), criterion=Criterion(aux_weight=weight))
+    train_one_epoch(learner, make_batches(4), drop)
+    assert torch.equal(model.aux.weight, before["aux.weight"]) == (weight == 0.0)
+    assert not torch.equal(model.fc.weight, before["fc.weight"])
+    score, probabilities = evaluate(model, make_batches(4), choose_hardware("cpu"), drop)
+    assert probabilities.shape == (4, 10)
+    assert score.loss > 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, model: nn.Module, value: float) -> None:
+    good, bad = make_batches(4, 4)
+    bad[0][0, 0, 0, 0] = value
+    twin = acme.build(None)
+    twin.load_state_dict(model.state_dict())
+    torch.manual_seed(0)
+    train_one_epoch(make_learner(twin, ("classifier.3",), lr=0.25), [good], drop)
+    torch.manual_seed(0)
+    learner = make_learner(model, ("classifier.3",), lr=0.25)
+    with pytest.raises(TrainingError, match=r"(nan|inf).* at step 2 of the epoch, learning rate 0\.25; try a lower"):
+        train_one_epoch(learner, [good, bad], drop)
+    assert all(torch.equal(tensor, twin.state_dict()[name]) for name, tensor in model.state_dict().items())
+    assert learner.schedule.last_epoch == 1
+
+
+class Cliff(nn.Module):
+    """A finite loss whose gradient is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1, 10, bias=False)
+        nn.init.zeros_(self.fc.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(images[:, :1, 0, 0]).abs().sqrt()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
+    model = Cliff()
+    with pytest.raises(TrainingError, match=r"loss 2\.303 with gradient norm (nan|inf) at step 1"):
+        train_one_epoch(make_learner(model, ("fc",)), make_batches(4), drop)
+    assert torch.equal(model.fc.weight, torch.zeros(10, 1))
+
+
+# Measuring.
+
+
+def test_a_measured_score_equals_one_by_hand(model: nn.Module) -> None:
+    batches = make_batches(4, 3, 1)
+    done: list[int] = []
+    before = tensors_of(model)
+    score, probabilities = evaluate(model, batches, choose_hardware("cpu"), done.append)
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    with torch.inference_mode():
+        wanted = model.eval()(images).softmax(1)
+    torch.testing.assert_close(probabilities, wanted)
+    assert score.loss == pytest.approx(-wanted[torch.arange(8), labels].log().mean().item(), rel=1e-5)
+    assert score.accuracy == (wanted.argmax(1) == labels).float().mean().item()
+    assert done == [4, 3, 1]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_probabilities_are_fp32_and_add_up_to_one_in_any_precision(model: nn.Module) -> None:
+    _, probabilities = evaluate(model, make_batches(4), choose_hardware("cpu", "bf16"), drop)
+    assert probabilities.dtype == torch.float32
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(4))
+
+
+class Remembers(nn.Module):
+    """Caches a tensor of its first pass, as position tables do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(768, 10)
+        self.scale: Tensor | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        if self.scale is None:
+            self.scale = torch.ones(768)
+        logits: Tensor = self.fc(flat * (self.fc.weight[0] * self.scale))
+        return logits
+
+
+@pytest.mark.xfail(
+    strict=True, raises=RuntimeError, reason="evaluate runs in inference mode, whose tensors cannot learn"
+)
+def test_what_a_model_caches_while_it_is_measured_can_be_trained_with() -> None:
+    model = Remembers()
+    evaluate(model, make_batches(2), choose_hardware("cpu"), drop)
+    assert train_one_epoch(make_learner(model, ("fc",)), make_batches(2), drop).loss > 0

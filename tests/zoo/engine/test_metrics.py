@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.engine.metrics import measure
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def one_hot(predicted: list[int], count: int = 3) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.tensor(predicted), count).float()
+
+
+def test_figures_equal_those_by_hand() -> None:
+    # true      ant ant ant bee bee      no cat
+    # predicted ant ant bee bee ant
+    result = measure(one_hot([0, 0, 1, 1, 0]), [0, 0, 0, 1, 1], CLASSES)
+    assert result == {
+        "accuracy": pytest.approx(3 / 5),
+        "images": 5,
+        "per_class": {
+            "ant": {"images": 3, "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3)},
+            "bee": {"images": 2, "precision": pytest.approx(1 / 2), "recall": pytest.approx(1 / 2)},
+            "cat": {"images": 0, "precision": None, "recall": None},
+        },
+        "confusion": [[2, 1, 0], [1, 1, 0], [0, 0, 0]],
+    }
+
+
+def test_rows_are_true_classes_and_columns_predicted_ones() -> None:
+    result = measure(one_hot([2, 2]), [0, 0], CLASSES)
+    assert result["confusion"] == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]
+    assert result["per_class"]["ant"] == {"images": 2, "precision": None, "recall": 0.0}
+    assert result["per_class"]["cat"] == {"images": 0, "precision": 0.0, "recall": None}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_confusion_adds_up_to_everything_else(pairs: list[tuple[int, int]]) -> None:
+    labels, predicted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    result = measure(one_hot(predicted), labels, CLASSES)
+    confusion = result["confusion"]
+    assert all(confusion[t][p] == pairs.count((t, p)) for t in range(3) for p in range(3))
+    assert result["accuracy"] == pytest.approx(sum(confusion[i][i] for i in range(3)) / len(pairs))
+    assert [result["per_class"][name]["images"] for name in CLASSES] == [labels.count(i) for i in range(3)]
