@@ -48,7 +48,7 @@ def build_eval_transform(spec: InputSpec) -> Transform:
     if spec.crop == "squash":
         steps += [v2.Resize((spec.resize, spec.resize), interpolation, antialias=True)]
     elif spec.crop == "border":
-        steps += [v2.Resize(None, interpolation, max_size=spec.resize, antialias=True), _PadTo(spec)]
+        steps += [_FitInto(spec), _PadTo(spec)]
     else:
         steps += [v2.Resize(spec.resize, interpolation, antialias=True)]
     return _compose(*steps, v2.CenterCrop(spec.size[1:]), *_normalise(spec))
@@ -95,6 +95,21 @@ class _LimitAspect(nn.Module):
         if max(height, width) <= limit:
             return image
         return cast("Tensor", functional.center_crop(image, [min(height, limit), min(width, limit)]))
+
+
+class _FitInto(nn.Module):
+    """Resizes the longer side; the shorter one is rounded, as timm does for the weights that want this."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self._longer = spec.resize
+        self._interpolation = _INTERPOLATIONS[spec.interpolation]
+
+    def forward(self, image: Tensor) -> Tensor:
+        scale = self._longer / max(image.shape[-2:])
+        size = [max(round(scale * side), 1) for side in image.shape[-2:]]
+        resized = functional.resize(image, size, interpolation=self._interpolation, antialias=True)
+        return cast("Tensor", resized)
 
 
 class _PadTo(nn.Module):
