@@ -70,7 +70,7 @@ def registry(acme: BackboneSpec) -> Registry:
 def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("blue", "red"), seed: int = 0) -> None:
     """Draw noisy images of one colour per class into ``folder/CLASS``."""
     import torch
-    from torchvision.io import write_png
+    from PIL import Image
 
     generator = torch.Generator().manual_seed(seed)
     for index, name in enumerate(classes):
@@ -78,7 +78,16 @@ def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("bl
         for number in range(per_class):
             pixels = torch.randint(0, 120, (3, 20, 24), generator=generator, dtype=torch.uint8)
             pixels[index % 3] += 120
-            write_png(pixels, str(folder / name / f"{number}.png"))
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / name / f"{number}.png")
+
+
+@pytest.fixture(scope="session")
+def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train (2 a class) and val (1 a class): the least that can be trained on."""
+    folder = tmp_path_factory.mktemp("few")
+    draw_photos(folder / "train", per_class=2)
+    draw_photos(folder / "val", per_class=1, seed=3)
+    return folder
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""What must work without importing what takes seconds; each in a process of its own, which says what it imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo.cli
+from zoo.discovery import FIRST_PARTY, HEAVY
+
+ROOT = Path(__file__).parents[1]
+
+#: Modules that never import torch, nor does anything that they import.
+LIGHT = [
+    "zoo",
+    "zoo.errors",
+    "zoo.contract",
+    "zoo.plugin",
+    "zoo.discovery",
+    "zoo.settings",
+    "zoo.registry",
+    "zoo.recipe",
+    "zoo.licence",
+    "zoo.progress",
+    "zoo.cli",
+    *(f"zoo.cli.{path.stem}" for path in sorted(ROOT.glob("zoo/cli/*.py")) if path.stem != "__init__"),
+]
+
+INSTALLED = sorted({entry.name for entry in importlib.metadata.entry_points(group="zoo") if entry.name in FIRST_PARTY})
+
+#: Runs the command line with the rest of sys.argv.
+COMMAND = """
+try:
+    zoo.cli.main()
+except SystemExit as end:
+    code = end.code
+"""
+
+
+def list_heavy(code: str, *arguments: str, cwd: Path) -> list[str]:
+    """Run the code, which may set ``code``, and return what it imported of what is heavy."""
+    report = "import sys\nprint(code, *sorted(HEAVY & sys.modules.keys()), file=sys.stderr)"
+    prelude = f"import zoo.cli\nHEAVY = {set(HEAVY)!r}\ncode = 0\n"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{prelude}{code}\n{report}", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    status, *heavy = result.stderr.splitlines()[-1].split()
+    assert status in ("0", "None"), result.stderr
+    return heavy
+
+
+def test_the_report_would_name_what_is_heavy(tmp_path: Path) -> None:
+    assert list_heavy("import numpy", cwd=tmp_path) == ["numpy"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("list",),
+        ("list", "--json"),
+        ("plugins",),
+        ("plugins", "--json"),
+        *((name, "--help") for name in zoo.cli.COMMANDS),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert list_heavy(COMMAND, *arguments, cwd=tmp_path) == []
+
+
+@pytest.mark.parametrize("namespace", INSTALLED)
+def test_info_on_a_listed_backbone_imports_nothing_heavy(tmp_path: Path, namespace: str) -> None:
+    pick = f"import sys\nsys.argv += ['info', zoo.list_backbones('{namespace}/*')[0].name]\n"
+    assert list_heavy(pick + COMMAND, cwd=tmp_path) == []
+
+
+@pytest.mark.parametrize("namespace", INSTALLED)
+def test_a_first_party_plugin_lists_its_backbones_without_importing_anything_heavy(
+    tmp_path: Path, namespace: str
+) -> None:
+    # The state shows that none was refused for trying.
+    code = f"""
+from zoo.registry import open_registry
+(plugin,) = [plugin for plugin in open_registry().plugins if plugin.namespace == {namespace!r}]
+assert plugin.state == "ok", plugin.reason
+assert plugin.backbones
+"""
+    assert list_heavy(code, cwd=tmp_path) == []
+
+
+def test_listing_from_python_imports_nothing_heavy(tmp_path: Path) -> None:
+    assert list_heavy("import zoo\nzoo.list_backbones()\nzoo.Recipe\nzoo.ZooError\ndir(zoo)", cwd=tmp_path) == []
+
+
+def test_light_modules_import_nothing_heavy(tmp_path: Path) -> None:
+    code = f"""
+import importlib, sys
+for name in {LIGHT!r}:
+    importlib.import_module(name)
+    assert not HEAVY & sys.modules.keys(), name
+"""
+    assert list_heavy(code, cwd=tmp_path) == []
+
+
+def test_importing_zoo_imports_nothing_but_zoo_and_the_standard_library(tmp_path: Path) -> None:
+    code = """
+import subprocess, sys
+new = "import sys; before = set(sys.modules); import zoo; print(*(set(sys.modules) - before))"
+found = subprocess.check_output([sys.executable, "-c", new], text=True).split()
+assert {name.partition(".")[0] for name in found} <= {"zoo", *sys.stdlib_module_names}, found
+"""
+    assert list_heavy(code, cwd=tmp_path) == []

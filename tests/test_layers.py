@@ -1,0 +1,73 @@
+"""Imports point only down: import-linter checks the layers in pyproject.toml, and nothing escapes them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "zoo"
+LINT = "import sys\nfrom importlinter.cli import lint_imports\nsys.exit(lint_imports(no_cache=True))"
+
+#: What the core may never import: it gets them from plugins only.
+UPSTREAM = ("timm", "torchvision.models", "transformers", "zoo_torchvision", "zoo_timm", "zoo_tiny")
+
+
+def read_layers() -> list[list[str]]:
+    """Return the modules of each layer, from the highest to the lowest."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return [[name.strip(" ()") for name in layer.replace("|", ":").split(":")] for layer in layers]
+
+
+def list_modules() -> set[str]:
+    """List the modules and packages right below zoo."""
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}  # the door, and the way to it
+    return {f"zoo.{name}" for name in files | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}}
+
+
+def list_imports(path: Path) -> set[str]:
+    """List what a file imports, at its top or within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_imports_point_only_down() -> None:
+    pytest.importorskip("importlinter")
+    result = subprocess.run(
+        [sys.executable, "-c", LINT], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert list_modules() - {name for layer in read_layers() for name in layer} == set()
+
+
+def test_no_module_is_in_two_layers_and_none_is_named_that_is_not_there() -> None:
+    named = [name for layer in read_layers() for name in layer]
+    assert len(set(named)) == len(named)
+    assert set(named) - list_modules() == set()
+
+
+def test_the_command_line_is_highest_and_the_errors_are_lowest() -> None:
+    assert "zoo.cli" in read_layers()[0]
+    assert read_layers()[-1] == ["zoo.errors"]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_core_imports_no_upstream_and_no_plugin(path: Path) -> None:
+    refused = {name for name in list_imports(path) for banned in UPSTREAM if f"{name}.".startswith(f"{banned}.")}
+    assert refused == set()
