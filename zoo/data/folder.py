@@ -180,7 +180,7 @@ def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
 def _find_reason(path: Path) -> str | None:
     """Return why a file is not used; only its name and its kind are looked at."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        return f"no image by its name: {path.suffix} is not one of {' '.join(IMAGE_SUFFIXES)}"
+        return f"no image by its name: {path.suffix or 'no suffix'} is not one of {' '.join(IMAGE_SUFFIXES)}"
     try:
         mode = path.stat().st_mode
     except OSError as error:
