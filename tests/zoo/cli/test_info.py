@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli import cli
+from zoo.discovery import Plugin
+from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``zoo info`` where acme/net has no weights, acme/full has all, and acme/late is known once it is built."""
+    weights = (
+        WeightsSpec(tag="V1", url="https://example.org/a", licence="MIT", size=553_433_881, accuracy=71.592),
+        WeightsSpec(tag="FEATURES", url=None, licence="unknown", num_classes=None, input=InputSpec(size=(3, 288, 320))),
+    )
+    full = dataclasses.replace(acme, name="acme/full", weights=weights, aux_heads=("aux",), upstream="absent==1.0")
+    late = dataclasses.replace(acme, name="acme/late", head=print, blocks=print, classifier=None)
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(acme, full, late))], Settings())
+    monkeypatch.setattr("zoo.cli.info.open_registry", lambda: registry)
+    return lambda *arguments: CliRunner().invoke(cli, ["info", *arguments])
+
+
+def read(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def test_people_get_the_facts_one_a_line(run: Run) -> None:
+    assert run("acme/net").stdout == (
+        "name          acme/net\n"
+        "family        acme\n"
+        "parameters    2,374\n"
+        "code licence  MIT\n"
+        "head          classifier.3\n"
+        "classifier    classifier\n"
+        "blocks        stem, layer1, layer2, hidden\n"
+        "input         16 x 16, from 16 pixels (bilinear, center)\n"
+        "read from     the plugin itself\n"
+        "\n"
+        "no published weights\n"
+    )
+
+
+def test_people_get_a_table_of_the_weights(run: Run) -> None:
+    lines = run("acme/full").stdout.splitlines()
+    assert [line.split() for line in lines[-3:]] == [
+        ["WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENCE", "INPUT"],
+        ["V1", "1000", "71.6", "553.4MB", "MIT", "16", "x", "16,", "from", "16", "pixels", "(bilinear,", "center)"],
+        ["FEATURES", "no", "head", "unknown", "320", "x", "288,", "from", "256", "pixels", "(bilinear,", "center)"],
+    ]
+    assert "auxiliary     aux" in lines
+
+
+def test_a_short_name_is_told_with_what_it_was_taken_for(run: Run) -> None:
+    assert run("net").stdout.splitlines()[0] == "net -> acme/net"
+    assert "->" not in run("acme/net").stdout
+
+
+@pytest.mark.xfail(strict=True, reason="the weights are left out of what the name was taken for")
+def test_the_weights_that_were_asked_for_are_told(run: Run) -> None:
+    assert run("full@FEATURES").stdout.splitlines()[0] == "full@FEATURES -> acme/full@FEATURES"
+
+
+def test_json_has_every_fact_that_is_data(run: Run) -> None:
+    facts = read(run("acme/full", "--json"))
+    assert (facts["name"], facts["family"], facts["params"], facts["licence"]) == ("acme/full", "acme", 2374, "MIT")
+    assert (facts["head"], facts["aux_heads"], facts["classifier"]) == (["classifier.3"], ["aux"], "classifier")
+    assert facts["blocks"][0] == {"name": "stem", "prefixes": ["stem"]}
+    assert facts["input"]["size"] == [3, 16, 16]
+    assert [weights["tag"] for weights in facts["weights"]] == ["V1", "FEATURES"]
+    assert facts["weights"][1]["num_classes"] is None
+    assert facts["weights"][1]["input"]["size"] == [3, 288, 320]
+    assert facts["upstream"] == "absent==1.0"
+
+
+@pytest.mark.xfail(strict=True, reason="the outputs of the head as built, and what auxiliary heads weigh, are left out")
+def test_json_has_every_field_of_the_spec_that_is_data(run: Run) -> None:
+    fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {"build", "convert"}
+    assert fields - {"constructor"} <= read(run("acme/full", "--json")).keys()
+
+
+def test_what_is_only_known_once_built_is_said_so(run: Run) -> None:
+    text = run("acme/late").stdout
+    assert "head          found in the built model" in text
+    assert "blocks        found in the built model" in text
+    assert "classifier    the head itself" in text
+    facts = read(run("acme/late", "--json"))
+    assert (facts["head"], facts["blocks"], facts["classifier"]) == (None, None, None)
+
+
+def test_notes_go_to_stderr(run: Run) -> None:
+    for arguments in (["acme/full"], ["acme/full", "--json"]):
+        result = run(*arguments)
+        assert result.exit_code == 0
+        assert result.stderr == "note: acme/full needs absent, which is not installed; pip install absent.\n"
+        assert "note:" not in result.stdout
+
+
+def test_an_unknown_name_is_one_line_on_stderr_and_exit_code_1(run: Run) -> None:
+    result = run("acme/nett", "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "Error: no backbone 'acme/nett'; near are acme/net.\n"
+
+
+def test_without_a_name_it_is_wrong_usage(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "BACKBONE" in result.stderr
+
+
+@pytest.fixture
+def torchvision() -> None:
+    if "torchvision" not in importlib.metadata.entry_points(group="zoo").names:
+        pytest.skip("zoo-torchvision is not installed")
+
+
+@pytest.mark.usefixtures("torchvision")
+def test_vgg16_is_told_in_text() -> None:
+    result = CliRunner().invoke(cli, ["info", "torchvision/vgg16"])
+    assert result.exit_code == 0, result.output
+    for line in ("name          torchvision/vgg16", "parameters    138,357,544", "head          classifier.6"):
+        assert line in result.stdout.splitlines()
+    assert "IMAGENET1K_V1" in result.stdout
+
+
+@pytest.mark.usefixtures("torchvision")
+def test_vgg16_is_told_in_json() -> None:
+    facts = read(CliRunner().invoke(cli, ["info", "vgg16", "--json"]))
+    assert facts["name"] == "torchvision/vgg16"
+    assert facts["params"] == 138_357_544
+    assert facts["head"] == ["classifier.6"]
+    assert facts["classifier"] == "classifier"
+    assert facts["blocks"][0]["prefixes"] == ["features.0", "features.2"]
+    weights = facts["weights"][0]
+    assert (weights["tag"], weights["num_classes"], weights["sha256"]) == ("IMAGENET1K_V1", 1000, "397923af")

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+import zoo.cli
+from zoo.cli import COMMANDS, cli, main
+from zoo.errors import NameNotFound, ZooError
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run the command line as the console script does; returns the exit code."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code
+
+    return run
+
+
+def replace(monkeypatch: pytest.MonkeyPatch, callback: Callable[[], object]) -> None:
+    """Make ``zoo plugins`` do something else."""
+    module = importlib.import_module(COMMANDS["plugins"])
+    monkeypatch.setattr(module, "command", click.command(name="plugins")(callback))
+
+
+def test_a_good_answer_is_exit_code_0(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "nothing-has-this-name") == 0
+    assert capsys.readouterr().out.endswith("0 backbones\n")
+
+
+def test_version_is_that_of_the_distribution(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"zoo {importlib.metadata.version('zoo')}\n"
+
+
+def test_help_lists_every_command_with_what_it_does(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = result.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+@pytest.mark.xfail(strict=True, reason="the submodule zoo.cli.list hides the built-in list from zoo.cli")
+def test_help_works_after_a_command_was_loaded(run: Main) -> None:
+    assert run("list", "nothing-has-this-name") == 0
+    assert run("--help") == 0
+
+
+@pytest.mark.xfail(strict=True, reason="what does not fit in one line is cut off with three dots")
+def test_help_says_what_a_command_does_to_the_end(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo", "--help"],
+        env={**os.environ, "COLUMNS": "80"}, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "..." not in result.stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_its_own_file_and_name_and_its_options_have_help(name: str) -> None:
+    assert COMMANDS[name] == f"zoo.cli.{name}"
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    assert command.help
+    undocumented = {
+        parameter.name
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.help and parameter.type.name != "choice"
+    }
+    assert undocumented == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"finetune", "predict"}))
+def test_what_answers_has_json(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert "--json" in [option for parameter in command.params for option in parameter.opts]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("list", "--nonsense"), ("--nonsense",), ("info",), ("list", "a", "b"), ("finetune", "vgg16")],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2_with_nothing_on_stdout(
+    run: Main, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert run(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Error: " in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_an_unknown_command_is_named(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    run("nonsense")
+    assert "'nonsense'" in capsys.readouterr().err
+
+
+def test_the_user_s_error_is_one_line_on_stderr_and_exit_code_1(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "no-backbone-has-this-name") == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Error: no backbone 'no-backbone-has-this-name'")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_fault_of_the_project_s_settings_is_one_line_too(
+    run: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "registry.toml").write_text("[resolv]\n")
+    zoo.registry.open_registry.cache_clear()
+    assert run("info", "vgg16") == 1
+    zoo.registry.open_registry.cache_clear()
+    assert capsys.readouterr().err.startswith("Error: registry.toml: unknown table 'resolv'")
+
+
+def test_a_setting_that_is_not_needed_cannot_stop_a_command(
+    run: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "registry.toml").write_text("[resolv]\n")
+    assert run("list") == 0
+    assert run("plugins") == 0
+
+
+def test_debug_raises_the_error_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoo", "--debug", "info", "no-backbone-has-this-name"])
+    with pytest.raises(NameNotFound, match="no-backbone-has-this-name"):
+        main()
+
+
+def test_debug_shows_the_traceback_and_exits_with_1(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo", "--debug", "info", "no-backbone-has-this-name"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback")
+    assert "NameNotFound: no backbone" in result.stderr.splitlines()[-1]
+
+
+def test_our_own_fault_keeps_its_traceback_without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    replace(monkeypatch, fail)
+    monkeypatch.setattr(sys, "argv", ["zoo", "plugins"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_ctrl_c_is_exit_code_130(
+    run: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    replace(monkeypatch, interrupt)
+    assert run("plugins") == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.xfail(strict=True, reason="the message of a foreign library is passed on with its lines")
+def test_an_error_of_several_lines_becomes_one(
+    run: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZooError("one\ntwo")
+
+    replace(monkeypatch, fail)
+    assert run("plugins") == 1
+    assert capsys.readouterr().err == "Error: one two\n"
+
+
+@pytest.mark.xfail(strict=True, reason="--debug is known before the command only")
+def test_debug_may_stand_behind_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoo", "info", "no-backbone-has-this-name", "--debug"])
+    with pytest.raises(NameNotFound):
+        main()
+
+
+def test_a_reader_that_goes_away_early_is_no_error_that_is_told(tmp_path: Path) -> None:
+    code = "import sys\nfrom zoo.cli import main\nsys.stdout.close = lambda: None\nmain()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "list", "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_python_m_zoo_and_the_script_are_the_same(tmp_path: Path) -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="zoo")
+    assert script.load() is main
+    result = subprocess.run(
+        [sys.executable, "-m", "zoo", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout == f"zoo {importlib.metadata.version('zoo')}\n"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli import cli
+from zoo.discovery import Plugin
+from zoo.plugin import BackboneSpec, DatasetSpec
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+Run = Callable[..., Result]
+PETS = DatasetSpec(name="acme/pets", description="Pets", licence="MIT", url="https://example.org/p.zip")
+
+
+@pytest.fixture
+def plugins(acme: BackboneSpec) -> list[Plugin]:
+    good = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,), datasets=(PETS,), output="hello\n")
+    bad = Plugin("crash", "zoo-crash", "0.12")
+    bad.fail("broken", "ValueError: why", "Traceback of crash")
+    return [good, bad]
+
+
+@pytest.fixture
+def run(plugins: list[Plugin], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``zoo plugins`` with one good plugin, which printed something, and one that is broken."""
+    registry = Registry(plugins, Settings())
+    monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: registry)
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+def test_people_get_a_table_and_the_reasons_below_it(run: Run) -> None:
+    result = run("plugins")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert result.stdout == (
+        "NAMESPACE  DISTRIBUTION  VERSION  STATE   BACKBONES  DATA SETS\n"
+        "acme       zoo-acme      1.0      ok              1          1\n"
+        "crash      zoo-crash     0.12     broken          0          0\n"
+        "crash: ValueError: why\n"
+        "acme printed while it was loaded: 'hello\\n'\n"
+    )
+
+
+def test_json_has_state_and_reason_of_each(run: Run) -> None:
+    rows = json.loads(run("plugins", "--json").stdout)
+    assert [(row["namespace"], row["state"], row["reason"]) for row in rows] == [
+        ("acme", "ok", ""),
+        ("crash", "broken", "ValueError: why"),
+    ]
+    assert (rows[0]["backbones"], rows[0]["datasets"], rows[0]["output"]) == (1, ["acme/pets"], "hello\n")
+
+
+def test_debug_shows_the_traceback_of_the_plugin_on_stderr(run: Run) -> None:
+    assert "Traceback of crash" in run("--debug", "plugins", "--json").stderr
+    assert "Traceback" not in run("plugins").output
+
+
+def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "acmee,crash")
+    result = run("plugins", "--json")
+    assert result.stderr == "ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n"
+
+
+def test_no_plugins_are_an_empty_array_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: Registry([], Settings()))
+    assert CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; pip install zoo-torchvision\n"
+    assert json.loads(CliRunner().invoke(cli, ["plugins", "--json"]).stdout) == []

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from zoo import errors
+
+CLASSES = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
+
+
+def read_tree() -> dict[str, str | None]:
+    """Read from the module's docstring which error is drawn below which."""
+    parents: dict[str, str | None] = {}
+    open_branches: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"^ {4}([ │├└─]*)([A-Z]\w+)(\s|$)", line):
+            depth, name = len(match[1]), match[2]
+            open_branches = [(d, n) for d, n in open_branches if d < depth]
+            parents[name] = open_branches[-1][1] if open_branches else None
+            open_branches.append((depth, name))
+    return parents
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    drawn = read_tree()
+    assert drawn.keys() == CLASSES.keys()
+    for name, parent in drawn.items():
+        assert CLASSES[name].__base__.__name__ == (parent or "Exception")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_error_is_zoo_s_own_and_says_what_it_is(name: str) -> None:
+    assert issubclass(CLASSES[name], errors.ZooError)
+    assert CLASSES[name].__doc__
+    assert str(CLASSES[name]("what was asked")) == "what was asked"
+
+
+def test_an_error_of_zoo_s_is_none_that_click_or_python_would_take_for_its_own() -> None:
+    assert errors.ZooError.__mro__ == (errors.ZooError, Exception, BaseException, object)
