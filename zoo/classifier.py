@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -101,7 +102,7 @@ class Classifier:
             data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
         )
         batches = EvalBatches(samples, self._transform, plan_loading(self._hardware, BATCH))
-        with progress.track("evaluating", len(samples)) as advance:
+        with closing(batches), progress.track("evaluating", len(samples)) as advance:
             score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": score.loss, **measure(probabilities, labels, self.classes)}

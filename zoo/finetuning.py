@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def _test(fit: Fit, folder: RunFolder, progress: Progress) -> dict[str, Any]:
     model, images = fit.network.model, fit.images
     load_tensors(model, folder.path / MODEL)
     batches = EvalBatches(images.test, build_eval_transform(fit.network.input), fit.loading)
-    with progress.track("testing", len(images.test)) as advance:
+    with closing(batches), progress.track("testing", len(images.test)) as advance:
         score, probabilities = evaluate(model, batches, fit.hardware, advance)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
     return {"loss": score.loss, **measure_split(probabilities, images, "test")}

@@ -126,7 +126,7 @@ class _Prepared(Dataset[tuple[Tensor, int] | _Failure]):
         try:
             pixels = decode_image(sample.path)
         except DataError as error:
-            return _Failure(f"{error} It could be read when the run began; restore it and go on with --resume.")
+            return _Failure(f"{error} It could be read when the run began; restore it and run again.")
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 # Not torch.manual_seed, which would seed the GPU as well, and with it the network's own dropout.

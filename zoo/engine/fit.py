@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer, build_schedule
 from zoo.freeze import Frozen
-from zoo.progress import Progress
+from zoo.progress import Advance, Progress
 from zoo.recipe import Recipe
 
 
@@ -71,27 +72,39 @@ class Fit:
         Raises:
             TrainingError: the loss or the gradients are not finite.
         """
-        train, val = self._build_train_batches(), self._build_val_batches()
-        learner = self._build_learner(steps=self.recipe.epochs * len(train))
         history: list[Epoch] = []
         best: Epoch | None = None
-        for number in range(1, self.recipe.epochs + 1):
-            started = time.monotonic()
-            with progress.track(f"epoch {number}", len(self.images.train) + len(self.images.val)) as advance:
-                learned = train_one_epoch(learner, train.epoch(number - 1), advance)
-                measured, probabilities = evaluate(self.network.model, val, self.hardware, advance)
-            rate, seconds = float(learner.schedule.get_last_lr()[0]), time.monotonic() - started
-            epoch = Epoch(
-                number, learned.loss, learned.accuracy, measured.loss, measured.accuracy, rate, round(seconds, 3)
-            )
-            is_best = epoch.is_better_than(best)
-            best = epoch if is_best else best
-            history.append(epoch)
-            on_epoch(epoch, probabilities, is_best)
-            if best and self.recipe.patience and number - best.epoch >= self.recipe.patience:
-                progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
-                break
+        with closing(self._build_train_batches()) as train, closing(self._build_val_batches()) as val:
+            learner = self._build_learner(steps=self.recipe.epochs * len(train))
+            for number in range(1, self.recipe.epochs + 1):
+                with progress.track(f"epoch {number}", len(self.images.train) + len(self.images.val)) as advance:
+                    epoch, probabilities = self._run_epoch(number, learner, (train, val), advance)
+                is_best = epoch.is_better_than(best)
+                best = epoch if best is None or is_best else best
+                history.append(epoch)
+                on_epoch(epoch, probabilities, is_best)
+                if self.recipe.patience and number - best.epoch >= self.recipe.patience:
+                    progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
+                    break
         return history
+
+    def _run_epoch(
+        self, number: int, learner: Learner, batches: tuple[TrainBatches, EvalBatches], advance: Advance
+    ) -> tuple[Epoch, Tensor]:
+        started = time.monotonic()
+        train, val = batches
+        learned = train_one_epoch(learner, train.epoch(number - 1), advance)
+        measured, probabilities = evaluate(self.network.model, val, self.hardware, advance)
+        epoch = Epoch(
+            epoch=number,
+            train_loss=learned.loss,
+            train_accuracy=learned.accuracy,
+            val_loss=measured.loss,
+            val_accuracy=measured.accuracy,
+            lr=float(learner.schedule.get_last_lr()[0]),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return epoch, probabilities
 
     def _build_train_batches(self) -> TrainBatches:
         transform = build_train_transform(self.network.input, self.recipe.augment)
