@@ -62,6 +62,7 @@ FAULTS = {
     "misspells-without-marker": Fault(
         LISTS + "def zoo_find_backbones(name):\n    pass\n", "broken", ("zoo_find_backbones is no hook",)
     ),
+    "marks-what-is-no-hook": Fault(hook("return []", name="backbones"), "broken", ("backbones is no hook",)),
     "forgets-hookimpl": Fault(
         PREAMBLE + "def zoo_backbones():\n    return []\n", "broken", ("zoo_backbones is not marked", "@hookimpl")
     ),
