@@ -90,16 +90,25 @@ def _holds_more(model: nn.Module, region: str, head: str) -> bool:
     return any(covers(region, name) and not covers(head, name) for name, _ in model.named_parameters())
 
 
+def read_lacks(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
+    """Find the parameters before the head that timm only builds together with a head, so that a headless file has none.
+
+    Args:
+        model: Built with a head.
+        headless: The same, built without.
+        head: Dotted paths of the last layers of ``model``.
+    """
+    present = {name: "present" for name, _ in headless.named_parameters(remove_duplicate=False)}
+    owners = {
+        name: "head" if any(covers(path, name) for path in head) else present.get(name, "lacking")
+        for name, _ in model.named_parameters(remove_duplicate=False)
+    }
+    return shortest_prefixes(owners).get("lacking", ())
+
+
 def _with_lacks(name: str, weights: WeightsSpec, model: nn.Module, head: Sequence[str]) -> WeightsSpec:
-    """Note the parameters before the head that timm only builds together with a head, so a headless file has none."""
     if weights.num_classes is not None:
         return weights
     with torch.device("meta"):
-        bare = timm.create_model(f"{name}.{weights.tag}", pretrained=False)
-    present = dict(bare.named_parameters())
-    owners = {
-        key: key not in present
-        for key, _ in model.named_parameters(remove_duplicate=False)
-        if not any(covers(path, key) for path in head)
-    }
-    return replace(weights, lacks=shortest_prefixes(owners).get(True, ()))
+        headless = timm.create_model(f"{name}.{weights.tag}", pretrained=False)
+    return replace(weights, lacks=read_lacks(model, headless, head))
