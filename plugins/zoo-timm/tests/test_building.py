@@ -1,0 +1,79 @@
+"""Building and converting: offline, silent, and clear about what the installed timm lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import timm
+import torch
+
+from zoo.errors import NameNotFound, WeightsError
+from zoo_timm.building import Upstream
+
+if TYPE_CHECKING:
+    from zoo_timm.catalogue import Catalogue
+
+
+def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
+    """Tensors of a small ViT in OpenCLIP's layout, which timm's own filter understands."""
+    model = timm.create_model("test_vit", num_classes=classes)
+    tensors = {f"visual.trunk.{key}": value for key, value in model.state_dict().items()}
+    del tensors["visual.trunk.head.bias"]
+    tensors["visual.head.proj.weight"] = tensors.pop("visual.trunk.head.weight")
+    return tensors
+
+
+def test_builds_without_a_word(catalogue: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("test_vit", "test_resnet"):
+        catalogue.backbones[name].build(None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_tag_decides_which_cfg_the_model_carries(catalogue: Catalogue) -> None:
+    with torch.device("meta"):
+        model = catalogue.backbones["vgg16"].build("tv_in1k")
+    assert model.pretrained_cfg["tag"] == "tv_in1k"
+
+
+def test_the_constructor_builds_the_same_network(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["vit_tiny_patch16_384"]
+    assert spec.constructor is not None
+    expression = spec.constructor.format(num_classes=7, image_size=384)
+    with torch.device("meta"):
+        theirs = eval(expression, {"timm": timm})  # the expression is what is tested
+        ours = spec.build(spec.weights[0].tag)
+    ours_shapes = {name: p.shape for name, p in ours.named_parameters() if not name.startswith("head.")}
+    assert ours_shapes == {name: p.shape for name, p in theirs.named_parameters() if not name.startswith("head.")}
+    assert theirs.head.out_features == 7
+
+
+def test_says_which_timm_lacks_an_architecture() -> None:
+    with pytest.raises(NameNotFound, match=rf"timm/no_such_net .* timm {timm.__version__}; install"):
+        Upstream("no_such_net").build(None)
+
+
+def test_says_which_timm_lacks_a_tag() -> None:
+    with pytest.raises(NameNotFound, match=rf"no weights 'no_such_tag' .* timm {timm.__version__}; install"):
+        Upstream("test_vit").build("no_such_tag")
+
+
+def test_converts_a_foreign_layout_and_keeps_its_head() -> None:
+    tensors = foreign_vit()
+    converted = Upstream("test_vit").convert("r160_in1k", tensors)
+    assert converted.keys() == Upstream("test_vit").build(None).state_dict().keys()
+    assert torch.equal(converted["head.weight"], tensors["visual.head.proj.weight"])
+    assert torch.equal(converted["blocks.0.attn.qkv.weight"], tensors["visual.trunk.blocks.0.attn.qkv.weight"])
+
+
+def test_converting_leaves_the_given_tensors_alone() -> None:
+    tensors = foreign_vit()
+    before = {key: value.clone() for key, value in tensors.items()}
+    Upstream("test_vit").convert("r160_in1k", tensors)
+    assert tensors.keys() == before.keys()
+    assert all(torch.equal(tensors[key], before[key]) for key in before)
+
+
+def test_refuses_tensors_of_another_network() -> None:
+    with pytest.raises(WeightsError, match="do not fit timm/test_vit@r160_in1k"):
+        Upstream("test_vit").convert("r160_in1k", {"features.0.weight": torch.zeros(1)})

@@ -1,0 +1,105 @@
+"""The catalogue is what the installed timm says, and reads back as it was written."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import timm
+from timm.data import resolve_data_config
+from timm.models import get_pretrained_cfg, model_entrypoint
+
+from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue, packaged_catalogue
+from zoo_timm.cfgs import read_licence, read_weights
+
+if TYPE_CHECKING:
+    from zoo_timm.catalogue import Catalogue
+
+same_timm = pytest.mark.skipif(
+    packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}",
+    reason="another timm is installed than the catalogued one",
+)
+
+
+@same_timm
+def test_lists_every_architecture_in_timms_order(catalogue: Catalogue) -> None:
+    assert list(catalogue.backbones) == timm.list_models()
+
+
+@same_timm
+def test_lists_every_pretrained_tag_and_nothing_else(catalogue: Catalogue) -> None:
+    tags = [f"{name}.{weights.tag}" for name, spec in catalogue.backbones.items() for weights in spec.weights]
+    assert sorted(tags) == sorted(timm.list_pretrained())
+
+
+@same_timm
+def test_the_first_weights_are_timms_default(catalogue: Catalogue) -> None:
+    listed = {name: spec.weights[0].tag for name, spec in catalogue.backbones.items() if spec.weights}
+    assert listed == {name: get_pretrained_cfg(name).tag for name in listed}
+
+
+@same_timm
+def test_the_family_is_timms_module(catalogue: Catalogue) -> None:
+    families = {name: spec.family for name, spec in catalogue.backbones.items()}
+    assert families == {name: model_entrypoint(name).__module__.split(".")[-1] for name in families}
+
+
+@same_timm
+def test_inputs_are_what_timm_resolves(catalogue: Catalogue) -> None:
+    for name, spec in catalogue.backbones.items():
+        for weights in spec.weights:
+            wanted = resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{name}.{weights.tag}").to_dict())
+            given = weights.input or spec.input
+            assert given.size == wanted["input_size"]
+            assert (given.mean, given.std) == (wanted["mean"], wanted["std"])
+            assert (given.interpolation, given.crop) == (wanted["interpolation"], wanted["crop_mode"])
+            assert given.resize == int(max(given.size[1:]) / wanted["crop_pct"])
+
+
+@same_timm
+def test_weights_are_what_timm_states(catalogue: Catalogue) -> None:
+    for name, spec in catalogue.backbones.items():
+        listed = tuple(replace(weights, lacks=()) for weights in spec.weights)
+        assert listed == read_weights(name)
+
+
+@same_timm
+def test_a_file_without_a_classifier_has_no_classes(catalogue: Catalogue) -> None:
+    for name, spec in catalogue.backbones.items():
+        for weights in spec.weights:
+            assert (weights.num_classes or 0) == get_pretrained_cfg(f"{name}.{weights.tag}").num_classes
+
+
+def test_licences_are_spdx_or_unknown(catalogue: Catalogue) -> None:
+    found = Counter(weights.licence for spec in catalogue.backbones.values() for weights in spec.weights)
+    plain = {"Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-NC-4.0", "unknown"}
+    assert found.keys() >= plain
+    assert all(licence.startswith("LicenseRef-") for licence in found.keys() - plain)
+
+
+@pytest.mark.parametrize(
+    ("stated", "licence"),
+    [("apache-2.0", "Apache-2.0"), (None, "unknown"), ("", "unknown"), ("gemma", "LicenseRef-gemma")],
+)
+def test_translates_a_licence(stated: str | None, licence: str) -> None:
+    assert read_licence(stated) == licence
+
+
+def test_the_hub_wins_over_a_url_and_only_a_urls_name_tells_a_hash(catalogue: Catalogue) -> None:
+    on_hub = catalogue.backbones["vgg16"].weights[0]
+    assert (on_hub.url, on_hub.sha256) == ("hf://timm/vgg16.tv_in1k/model.safetensors", None)
+    by_url = catalogue.backbones["legacy_senet154"].weights[0]
+    assert by_url.url.startswith("https://")
+    assert by_url.sha256 == "e9eb9fe6"
+
+
+def test_reads_back_as_written(catalogue: Catalogue) -> None:
+    text = CATALOGUE.read_text(encoding="utf-8")
+    assert dump_catalogue(catalogue.upstream, list(load_catalogue(text).backbones.values())) == text
+
+
+def test_every_backbone_has_blocks_to_freeze(catalogue: Catalogue) -> None:
+    assert [name for name, spec in catalogue.backbones.items() if len(spec.blocks) < 2] == []

@@ -1,0 +1,101 @@
+"""Architectures that break a simpler idea of heads and blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import timm
+import torch
+
+from zoo_timm.prefixes import covers
+from zoo_timm.reading import read_lacks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.plugin import BackboneSpec
+    from zoo_timm.catalogue import Catalogue
+
+
+def on_meta(spec: BackboneSpec) -> nn.Module:
+    with torch.device("meta"):
+        return spec.build(None)
+
+
+def block_of(spec: BackboneSpec, name: str) -> str:
+    return next(b.name for b in spec.blocks if any(covers(prefix, name) for prefix in b.prefixes))
+
+
+def test_a_distilled_model_has_two_heads(catalogue: Catalogue) -> None:
+    assert catalogue.backbones["deit_tiny_distilled_patch16_224"].head == ("head", "head_dist")
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "width"),
+    [("vgg11", "head.fc", 4096), ("mobilenetv3_small_050", "classifier", 1024)],
+)
+def test_a_head_may_be_wider_than_the_features(catalogue: Catalogue, name: str, head: str, width: int) -> None:
+    model = on_meta(catalogue.backbones[name])
+    assert model.get_submodule(head).in_features == width == model.head_hidden_size != model.num_features
+
+
+def test_what_stands_with_the_head_in_timms_last_group_is_no_head(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["convnext_atto"]
+    assert (spec.head, spec.blocks[-1].name) == (("head.fc",), "head.norm")
+
+
+def test_a_token_belongs_where_it_is_first_read(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["cait_xxs24_224"]
+    assert block_of(spec, "pos_embed") == "stem"
+    assert block_of(spec, "cls_token") == "blocks_token_only.0"
+
+
+def test_all_names_of_a_shared_parameter_are_in_the_same_block(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["coat_lite_tiny"]
+    names = {}
+    for name, parameter in on_meta(spec).named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    shared = [several for several in names.values() if len(several) > 1]
+    assert shared
+    assert all(len({block_of(spec, name) for name in several}) == 1 for several in shared)
+
+
+def test_the_region_around_a_head_is_named_where_it_takes_features(catalogue: Catalogue) -> None:
+    assert catalogue.backbones["efficientvit_b0"].classifier == "head.classifier"
+    assert catalogue.backbones["convnext_atto"].classifier is None  # its head pools an image first
+    assert catalogue.backbones["resnet18"].classifier is None  # its head is all there is
+
+
+def test_says_what_a_headless_model_lacks_besides_its_head(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["caformer_s18"]
+    with torch.device("meta"):
+        headless = timm.create_model("caformer_s18", num_classes=0)
+    assert read_lacks(on_meta(spec), headless, spec.head) == ("head.fc.fc1", "head.fc.norm")
+
+
+def test_a_headless_model_mostly_lacks_its_head_only(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["vit_small_patch14_dinov2"]
+    assert (spec.weights[0].num_classes, spec.weights[0].lacks) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deepseek_vit_412m_enc", "mobilenetv5_300m_enc", "qwen3_vit_88m_enc", "qwen3_vit_306m_enc", "qwen3_vit_416m_enc"],
+)
+def test_an_encoder_without_a_classifier_gets_one(catalogue: Catalogue, name: str) -> None:
+    spec = catalogue.backbones[name]
+    model = on_meta(spec)
+    assert spec.head == ("head",)
+    assert spec.constructor is None  # timm alone does not build this head
+    assert model(torch.empty(2, *spec.input.size, device="meta")).shape == (2, 1000)
+
+
+def test_the_head_of_an_encoder_reads_the_mean_token(catalogue: Catalogue) -> None:
+    model = catalogue.backbones["qwen3_vit_88m_enc"].build(None).eval()
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = model(images)
+        tokens = model.merger(model.forward_features(images))
+        assert logits.shape == (2, 1000)
+        assert torch.equal(logits, model.head(tokens.mean(dim=1)))
