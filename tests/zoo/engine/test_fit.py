@@ -102,7 +102,7 @@ def epoch(accuracy: float, loss: float) -> Epoch:
         (epoch(0.9, 1.0), epoch(0.9, 1.0), False),  # the earlier of two equal ones stays the best
     ],
 )
-def test_accuracy_decides_and_then_the_loss(one: Epoch, other: Epoch | None, is_better: bool) -> None:  # noqa: FBT001
+def test_accuracy_decides_and_then_the_loss(one: Epoch, other: Epoch | None, *, is_better: bool) -> None:
     assert one.is_better_than(other) == is_better
 
 

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo.cli import main
+from zoo.finetuning import finetune
+from zoo.registry import Registry
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def folder(registry: Registry, photos: Path, tmp_path: Path) -> Path:
+    """A run of a moment, hardly trained."""
+    options = {"weights": "none", "epochs": 1, "batch_size": 8, "workers": 0, "device": "cpu"}
+    return finetune("net", photos, output=tmp_path / "run", registry=registry, **options).path
+
+
+@pytest.fixture
+def run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run ``zoo evaluate`` as the console script does, where nothing but acme is installed; returns the exit code."""
+    monkeypatch.setattr("zoo.classifier.open_registry", lambda: registry)
+
+    def run(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["zoo", "evaluate", *map(str, arguments), "--device", "cpu"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code
+
+    return run
+
+
+def test_json_has_accuracy_per_class_and_confusion_that_agree(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--data", photos, "--json") == 0
+    result = json.loads(capfd.readouterr().out)
+    confusion = result["confusion"]
+    assert (result["split"], result["images"]) == ("val", 10)
+    assert list(result["per_class"]) == ["blue", "red"]
+    assert [sum(row) for row in confusion] == [5, 5]
+    assert result["accuracy"] == pytest.approx((confusion[0][0] + confusion[1][1]) / 10)
+    assert result["per_class"]["red"]["recall"] == pytest.approx(confusion[1][1] / 5)
+
+
+def test_without_json_it_is_a_table_with_a_line_for_each_class(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--data", photos, "--split", "all") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("accuracy ")
+    assert lines[0].endswith(" on 34 images (all)")
+    assert lines[1].split() == ["CLASS", "IMAGES", "PRECISION", "RECALL"]
+    assert [line.split()[:2] for line in lines[2:]] == [["blue", "17"], ["red", "17"]]
+
+
+def test_shares_of_nothing_are_dashes(
+    run: Main, folder: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos / "val" / "red", tmp_path / "only" / "red")
+    assert run(folder, "--data", tmp_path / "only") == 0
+    (blue,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("blue")]
+    assert blue.split()[1] == "0"
+    assert blue.split()[3] == "-"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gone", "--data", "photos"), "gone is no run"),
+        (("run", "--data", "gone"), "gone"),
+        (("run", "--data", "photos", "--split", "test"), "no split 'test'"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_1(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
+    arguments: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    assert photos.parent == folder.parent
+    monkeypatch.chdir(folder.parent)
+    assert run(*arguments) == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_an_unknown_split_is_exit_code_2(run: Main, folder: Path, photos: Path) -> None:
+    assert run(folder, "--data", photos, "--split", "dev") == 2
+
+
+def test_data_is_needed(run: Main, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(folder) == 2
+    assert "--data" in capfd.readouterr().err

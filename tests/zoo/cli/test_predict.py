@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo.cli import main
+from zoo.finetuning import finetune
+from zoo.registry import Registry
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def folder(registry: Registry, photos: Path, tmp_path: Path) -> Path:
+    """A run of a moment, hardly trained."""
+    options = {"weights": "none", "epochs": 1, "batch_size": 8, "workers": 0, "device": "cpu"}
+    return finetune("net", photos, output=tmp_path / "run", registry=registry, **options).path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    return tmp_path / "broken.png"
+
+
+@pytest.fixture
+def image(photos: Path) -> Path:
+    return photos / "val" / "blue" / "0.png"
+
+
+@pytest.fixture
+def run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run ``zoo predict`` as the console script does, where nothing but acme is installed; returns the exit code."""
+    monkeypatch.setattr("zoo.classifier.open_registry", lambda: registry)
+
+    def run(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["zoo", "predict", *map(str, arguments), "--device", "cpu"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code
+
+    return run
+
+
+def test_json_is_an_array_of_what_was_promised(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, broken, "--top", "2", "--json") == 0
+    good, bad = json.loads(capfd.readouterr().out)
+    assert good.keys() == {"path", "label", "probability", "top"}
+    assert good["path"] == str(image)
+    assert good["top"][0] == {"label": good["label"], "probability": good["probability"]}
+    assert sorted(item["label"] for item in good["top"]) == ["blue", "red"]
+    assert bad.keys() == {"path", "error"}
+    assert bad["path"] == str(broken)
+
+
+def test_a_folder_gives_one_object_for_each_image(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, photos / "val", "--json") == 0
+    found = [item["path"] for item in json.loads(capfd.readouterr().out)]
+    assert found == [str(path) for path in sorted((photos / "val").rglob("*.png"))]
+
+
+def test_csv_has_a_row_for_each_answer_and_each_error(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = image.with_name('a, "b".png')
+    image.rename(odd)
+    assert run(folder, odd, broken, "--csv", "--top", "2") == 0
+    rows = list(csv.DictReader(capfd.readouterr().out.splitlines()))
+    assert [row["path"] for row in rows] == [str(odd), str(odd), str(broken)]
+    assert {row["label"] for row in rows[:2]} == {"blue", "red"}
+    assert sum(float(row["probability"]) for row in rows[:2]) == pytest.approx(1, abs=1e-6)
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+
+
+@pytest.mark.xfail(strict=True, reason="csv.writer ends lines with CR LF")
+def test_csv_has_the_line_ends_of_other_output(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--csv") == 0
+    assert "\r" not in capfd.readouterr().out
+
+
+def test_lines_are_for_people_and_errors_go_to_stderr(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, broken, image) == 0
+    printed = capfd.readouterr()
+    (line,) = printed.out.splitlines()
+    path, _, answer = line.rpartition(": ")
+    assert path == str(image)
+    label, probability = answer.split()
+    assert label in {"blue", "red"}
+    assert 0.5 <= float(probability) <= 1
+    assert str(broken) in printed.err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
+def test_it_is_exit_code_1_when_no_image_could_be_read(
+    run: Main, folder: Path, broken: Path, form: tuple[str, ...]
+) -> None:
+    assert run(folder, broken, *form) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("gone", "x.png"), "gone is no run"), (("run", "gone.png"), "no image gone.png")]
+)
+def test_an_error_is_one_line_and_exit_code_1(
+    run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
+    arguments: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(folder.parent)
+    assert run(*arguments) == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Error: ")
+    assert message in printed.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--top", "0"), ("--top", "x")])
+def test_wrong_usage_is_exit_code_2(run: Main, folder: Path, image: Path, arguments: tuple[str, ...]) -> None:
+    images = (image,) if arguments else ()
+    assert run(folder, *images, *arguments) == 2
