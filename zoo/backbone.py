@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from zoo.contract import FILE_SUFFIXES
 from zoo.errors import OptionError, WeightsError
 from zoo.head import Head, find_head, is_below, replace_head
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
@@ -67,7 +68,7 @@ def choose_start(resolved: Resolved, asked: str | None) -> Start:
     backbone = resolved.backbone
     if asked == "none":
         return Start("none", resolved.tag)
-    if asked is not None and (asked.endswith((".safetensors", ".pth", ".pt", ".bin")) or "/" in asked):
+    if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
         return Start(Path(asked).name, resolved.tag, file=Path(asked))
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(f"{backbone.name} has no published weights; give --weights FILE, or none to start at random.")

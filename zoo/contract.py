@@ -6,7 +6,9 @@ specs: keep the checks cheap.
 
 from __future__ import annotations
 
+import math
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo.errors import PluginError
@@ -19,20 +21,25 @@ QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
+UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
 CROPS = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
+#: What ``--weights`` means otherwise than by a tag.
+NO_TAGS = ("none", "DEFAULT")
+FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
 
 def check_input(spec: InputSpec) -> None:
     """Check the input of a backbone."""
     size = spec.size
-    if not (_is_tuple_of(size, int) and len(size) == 3 and min(size) > 0):
+    if not (type(size) is tuple and len(size) == 3 and all(_is_count(length, least=1) for length in size)):
         _refuse(spec, "size", size, "three positive numbers: channels, height, width")
     for field in ("mean", "std"):
         value = getattr(spec, field)
-        if not (_is_tuple_of(value, (int, float)) and len(value) == size[0]):
+        if not (type(value) is tuple and len(value) == size[0] and all(map(_is_number, value))):
             _refuse(spec, field, value, f"a tuple of {size[0]} numbers, one per channel")
     if min(spec.std) <= 0:
         _refuse(spec, "std", spec.std, "numbers above zero")
@@ -48,8 +55,7 @@ def check_input(spec: InputSpec) -> None:
 
 def check_weights(spec: WeightsSpec) -> None:
     """Check one set of published weights."""
-    if not _matches(TAG, spec.tag):
-        _refuse(spec, "tag", spec.tag, "letters, digits, '_', '.' and '-'")
+    _check_tag(spec)
     if spec.url is not None and not _matches(URL, spec.url):
         _refuse(spec, "url", spec.url, "https://..., hf://owner/name/file, file:///... or None")
     if not _is_text(spec.licence):
@@ -60,20 +66,20 @@ def check_weights(spec: WeightsSpec) -> None:
         _refuse(spec, "size", spec.size, "a number of bytes, or None")
     if spec.num_classes is not None and not _is_count(spec.num_classes, least=1):
         _refuse(spec, "num_classes", spec.num_classes, "a number of classes, or None for no head")
-    if spec.accuracy is not None and not isinstance(spec.accuracy, (int, float)):
+    if spec.accuracy is not None and not (_is_number(spec.accuracy) and 0 <= spec.accuracy <= 100):
         _refuse(spec, "accuracy", spec.accuracy, "a number of percent, or None")
-    if spec.input is not None and type(spec.input).__name__ != "InputSpec":
+    if spec.input is not None and not _is_spec(spec.input, "InputSpec"):
         _refuse(spec, "input", spec.input, "an InputSpec or None")
-    if not _is_tuple_of(spec.lacks, str):
-        _refuse(spec, "lacks", spec.lacks, "a tuple of parameter-name prefixes")
+    if not _are_paths(spec.lacks):
+        _refuse(spec, "lacks", spec.lacks, "a tuple of parameter-name prefixes that differ")
 
 
 def check_block(spec: BlockSpec) -> None:
     """Check a block."""
     if not _is_text(spec.name):
         _refuse(spec, "name", spec.name, "a text")
-    if not (_is_tuple_of(spec.prefixes, str) and spec.prefixes):
-        _refuse(spec, "prefixes", spec.prefixes, "a tuple of parameter-name prefixes, at least one")
+    if not (_are_paths(spec.prefixes) and spec.prefixes):
+        _refuse(spec, "prefixes", spec.prefixes, "a tuple of parameter-name prefixes that differ, at least one")
 
 
 def check_backbone(spec: BackboneSpec) -> None:
@@ -83,13 +89,15 @@ def check_backbone(spec: BackboneSpec) -> None:
     for field in ("family", "licence"):
         if not _is_text(getattr(spec, field)):
             _refuse(spec, field, getattr(spec, field), "a text")
-    for field in ("classifier", "upstream", "constructor"):
+    for field in ("classifier", "constructor"):
         if (value := getattr(spec, field)) is not None and not _is_text(value):
             _refuse(spec, field, value, "a text or None")
+    if spec.upstream is not None and not _matches(UPSTREAM, spec.upstream):
+        _refuse(spec, "upstream", spec.upstream, "distribution==version, or None")
     for field in ("params", "num_classes"):
         if not _is_count(getattr(spec, field), least=1):
             _refuse(spec, field, getattr(spec, field), "a number above zero")
-    if type(spec.input).__name__ != "InputSpec":
+    if not _is_spec(spec.input, "InputSpec"):
         _refuse(spec, "input", spec.input, "an InputSpec")
     _check_functions(spec)
     _check_head(spec)
@@ -104,6 +112,9 @@ def check_dataset(spec: DatasetSpec) -> None:
     for field in ("description", "licence", "root"):
         if not _is_text(getattr(spec, field)):
             _refuse(spec, field, getattr(spec, field), "a text")
+    root = PurePosixPath(spec.root.replace("\\", "/"))
+    if root.is_absolute() or ".." in root.parts or ":" in spec.root:
+        _refuse(spec, "root", spec.root, "a folder inside the archive")
     if (spec.url is None) == (spec.make is None):
         _refuse(spec, "url", spec.url, "either url or make, not both")
     if spec.url is not None and not _matches(URL, spec.url):
@@ -116,6 +127,13 @@ def check_dataset(spec: DatasetSpec) -> None:
         _refuse(spec, "make", spec.make, "a function of (folder)")
 
 
+def _check_tag(spec: WeightsSpec) -> None:
+    if not _matches(TAG, spec.tag):
+        _refuse(spec, "tag", spec.tag, "letters, digits, '_', '.' and '-'")
+    if spec.tag in NO_TAGS or spec.tag.endswith(FILE_SUFFIXES):
+        _refuse(spec, "tag", spec.tag, "another word: --weights means something else by this one")
+
+
 def _check_functions(spec: BackboneSpec) -> None:
     if not callable(spec.build):
         _refuse(spec, "build", spec.build, "a function of (tag) that returns the model")
@@ -124,11 +142,11 @@ def _check_functions(spec: BackboneSpec) -> None:
 
 
 def _check_head(spec: BackboneSpec) -> None:
-    if not callable(spec.head) and not (_is_tuple_of(spec.head, str) and spec.head):
-        _refuse(spec, "head", spec.head, "a tuple of dotted paths, at least one, or a function of (model)")
-    if not _is_tuple_of(spec.aux_heads, str):
-        _refuse(spec, "aux_heads", spec.aux_heads, "a tuple of dotted paths")
-    if not (isinstance(spec.aux_weight, (int, float)) and spec.aux_weight >= 0):
+    if not callable(spec.head) and not (_are_paths(spec.head) and spec.head):
+        _refuse(spec, "head", spec.head, "a tuple of dotted paths that differ, at least one, or a function of (model)")
+    if not _are_paths(spec.aux_heads):
+        _refuse(spec, "aux_heads", spec.aux_heads, "a tuple of dotted paths that differ")
+    if not (_is_number(spec.aux_weight) and spec.aux_weight >= 0):
         _refuse(spec, "aux_weight", spec.aux_weight, "a number, zero or above")
 
 
@@ -136,7 +154,7 @@ def _check_blocks(spec: BackboneSpec) -> None:
     blocks = spec.blocks
     if callable(blocks):
         return
-    if not (isinstance(blocks, tuple) and blocks and all(type(b).__name__ == "BlockSpec" for b in blocks)):
+    if not (isinstance(blocks, tuple) and blocks and all(_is_spec(block, "BlockSpec") for block in blocks)):
         _refuse(spec, "blocks", blocks, "a tuple of BlockSpec, at least one, or a function of (model)")
     names = [block.name for block in blocks]
     if len(set(names)) != len(names):
@@ -144,7 +162,7 @@ def _check_blocks(spec: BackboneSpec) -> None:
 
 
 def _check_tags(spec: BackboneSpec) -> None:
-    if not (isinstance(spec.weights, tuple) and all(type(w).__name__ == "WeightsSpec" for w in spec.weights)):
+    if not (isinstance(spec.weights, tuple) and all(_is_spec(weights, "WeightsSpec") for weights in spec.weights)):
         _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
     tags = [weights.tag for weights in spec.weights]
     if len(set(tags)) != len(tags):
@@ -160,15 +178,25 @@ def _refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    # On one line and without control characters: it is shown in tables and on terminals.
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _is_count(value: Any, *, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _is_tuple_of(value: Any, kind: type | tuple[type, ...]) -> bool:
-    return type(value) is tuple and all(isinstance(item, kind) for item in value)
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _are_paths(value: Any) -> bool:
+    return type(value) is tuple and all(map(_is_text, value)) and len(set(value)) == len(value)
+
+
+def _is_spec(value: Any, kind: str) -> bool:
+    # By name, since the specs are declared above this module; but ours, for others have an InputSpec too.
+    return type(value).__name__ == kind and type(value).__module__ == "zoo.plugin"
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

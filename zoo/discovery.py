@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Literal, TypeVar
@@ -59,16 +59,37 @@ class Plugin:
 
 def discover_plugins() -> list[Plugin]:
     """Find and load all installed plugins that the environment allows, sorted by namespace."""
-    by_namespace: defaultdict[str, list[EntryPoint]] = defaultdict(list)
-    for entry_point in importlib.metadata.entry_points(group="zoo"):
-        by_namespace[entry_point.name].append(entry_point)
-    return [plugin for namespace in sorted(by_namespace) for plugin in _claim(namespace, by_namespace[namespace])]
+    by_namespace: defaultdict[str, list[tuple[Plugin, EntryPoint]]] = defaultdict(list)
+    damaged: list[Plugin] = []
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        name = ""
+        try:
+            # Most distributions have no plugin: look before their metadata is parsed, which takes a while.
+            if "[zoo]" not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            name = _canonical(distribution.name or "unknown")
+            if name in seen:
+                continue  # an older copy, further down the path
+            seen.add(name)
+            for entry_point in distribution.entry_points.select(group="zoo"):
+                plugin = Plugin(entry_point.name, name, distribution.version or "")
+                by_namespace[entry_point.name].append((plugin, entry_point))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one installation stays there
+            damaged.append(Plugin(name or "unknown", name or "unknown", ""))
+            damaged[-1].fail("broken", f"its installation is damaged: {_one_line(error)}", traceback.format_exc())
+    for namespace, claims in by_namespace.items():
+        _load_claims(namespace, claims)
+    found = [plugin for claims in by_namespace.values() for plugin, _ in claims]
+    return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))
 
 
 def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
     """Load one plugin and ask for what it lists; any failure is written into ``plugin``."""
     with _contained(plugin):
         module = load_module()
+        if not isinstance(module, ModuleType):
+            raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
         if not _speaks_our_version(plugin, module):
             return
         # A manager of its own: what one plugin does to it cannot reach another.
@@ -82,38 +103,45 @@ def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
-    """Call one hook of one plugin; a failure takes the plugin out of use and gives an empty list."""
-    answers: list[Any] = []
-    if plugin.hooks is not None:
-        caller = getattr(plugin.hooks.hook, hook)
+    """Call one hook of one plugin; returns its answers, none for a plugin that cannot be used.
+
+    Raises:
+        PluginError: the hook raised; the message names it in one line.
+    """
+    if plugin.hooks is None:
+        return []
+    try:
         # A tracker may print, but stdout belongs to the answer of the command.
-        with _without_failing(plugin), redirect_stdout(sys.stderr):
-            answers = caller(**arguments)
-    return answers
+        with redirect_stdout(sys.stderr):
+            return getattr(plugin.hooks.hook, hook)(**arguments)  # type: ignore[no-any-return]  # pluggy has no types
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"plugin {plugin.namespace} failed in {hook}: {_describe_error(error)}") from error
 
 
 def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
-    """Ask a plugin for a backbone that it does not list, ``name`` without the namespace."""
-    found: list[BackboneSpec] = []
+    """Ask a plugin for a backbone that it does not list, ``name`` without the namespace.
+
+    Raises:
+        PluginError: it failed, or answered with something else.
+    """
     answers = call_hook(plugin, "zoo_find_backbone", name=name)
-    with _without_failing(plugin):
-        found = [_checked(answer, BackboneSpec, plugin.namespace) for answer in answers]
-    return found[0] if found else None
+    return _checked(answers[0], BackboneSpec, plugin.namespace) if answers else None
 
 
 def list_unknown_names(plugins: Iterable[Plugin]) -> list[str]:
     """List what ZOO_LOAD_PLUGINS and ZOO_DISABLE_PLUGINS name though it is not installed: misspelt, most likely."""
     known = {name for plugin in plugins for name in (plugin.namespace, plugin.distribution)}
     variables = ("ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS")
-    named = {name for variable in variables for name in _names(os.environ.get(variable, ""))}
-    return sorted(named - known)
+    named = {name for variable in variables for name in _split_names(os.environ.get(variable, ""))}
+    return sorted(name for name in named if name not in known and _canonical(name) not in known)
 
 
-def _claim(namespace: str, entry_points: Sequence[EntryPoint]) -> list[Plugin]:
-    """Load the one entry point that may have the namespace, and say why the others may not."""
-    plugins = [_describe(entry_point) for entry_point in entry_points]
-    contenders = [plugin.distribution for plugin in plugins if _is_allowed(plugin)]
-    for plugin, entry_point in zip(plugins, entry_points, strict=True):
+def _load_claims(namespace: str, claims: Sequence[tuple[Plugin, EntryPoint]]) -> None:
+    """Load the one plugin that may have the namespace, and say why the others may not."""
+    contenders = [plugin.distribution for plugin, _ in claims if _is_allowed(plugin)]
+    for plugin, entry_point in claims:
         if not _is_allowed(plugin):
             plugin.fail("disabled", "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS.")
         elif not NAMESPACE.fullmatch(namespace):
@@ -124,14 +152,6 @@ def _claim(namespace: str, entry_points: Sequence[EntryPoint]) -> list[Plugin]:
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
             load_plugin(plugin, entry_point.load)
-    return plugins
-
-
-def _describe(entry_point: EntryPoint) -> Plugin:
-    distribution = entry_point.dist
-    if distribution is None:
-        return Plugin(entry_point.name, "unknown", "")
-    return Plugin(entry_point.name, _canonical(distribution.name), distribution.version)
 
 
 def _canonical(distribution: str) -> str:
@@ -141,12 +161,16 @@ def _canonical(distribution: str) -> str:
 def _is_allowed(plugin: Plugin) -> bool:
     names = {plugin.namespace, plugin.distribution}
     wanted = os.environ.get("ZOO_LOAD_PLUGINS")
-    if wanted is not None and not names & _names(wanted):
+    if wanted is not None and not names & _read_names(wanted):
         return False
-    return not names & _names(os.environ.get("ZOO_DISABLE_PLUGINS", ""))
+    return not names & _read_names(os.environ.get("ZOO_DISABLE_PLUGINS", ""))
 
 
-def _names(value: str) -> set[str]:
+def _read_names(value: str) -> set[str]:
+    return {spelling for name in _split_names(value) for spelling in (name, _canonical(name))}
+
+
+def _split_names(value: str) -> set[str]:
     return {name.strip() for name in value.split(",") if name.strip()}
 
 
@@ -160,10 +184,10 @@ def _speaks_our_version(plugin: Plugin, module: object) -> bool:
     return plugin.state == "ok"
 
 
-def _refuse_misspelt_hooks(module: object) -> None:
+def _refuse_misspelt_hooks(module: ModuleType) -> None:
     """Name what is marked as a hook but is none; pluggy itself would pass over it in silence."""
     known = sorted(name for name in vars(Hooks) if name.startswith("zoo_"))
-    for name, value in vars(module).items() if isinstance(module, ModuleType) else ():
+    for name, value in vars(module).items():
         marked = getattr(value, "zoo_impl", None) is not None
         if (marked or (name.startswith("zoo_") and callable(value))) and name not in known:
             raise PluginError(f"{name} is no hook; the hooks are {', '.join(known)}.")
@@ -171,9 +195,14 @@ def _refuse_misspelt_hooks(module: object) -> None:
             raise PluginError(f"{name} is not marked; put @hookimpl above it.")
 
 
-def _ask(caller: Callable[[], list[Any]], kind: type[T], namespace: str) -> tuple[T, ...]:
+def _ask(caller: pluggy.HookCaller, kind: type[T], namespace: str) -> tuple[T, ...]:
+    answers = caller()
+    if caller.get_hookimpls() and not answers:
+        raise PluginError(f"{caller.name} returns nothing; it must return {kind.__name__}s, or yield them.")
     specs: list[T] = []
-    for answer in caller():
+    for answer in answers:
+        if not isinstance(answer, Iterable):
+            raise PluginError(f"{caller.name} returns {answer!r:.80}; it must return {kind.__name__}s, or yield them.")
         specs.extend(_checked(spec, kind, namespace) for spec in answer)
     names = [spec.name for spec in specs]  # type: ignore[attr-defined]  # both kinds have a name
     if len(set(names)) != len(names):
@@ -194,35 +223,68 @@ def _checked(spec: object, kind: type[T], namespace: str) -> T:
 @contextmanager
 def _contained(plugin: Plugin) -> Iterator[None]:
     """Keep what a plugin raises, prints and imports while it is loaded from everybody else."""
-    output = io.StringIO()
+    output = _Output()
     guard = _NoHeavyImports()
     sys.meta_path.insert(0, guard)
     try:
-        with _without_failing(plugin), redirect_stdout(output), redirect_stderr(output):
+        with redirect_stdout(output), redirect_stderr(output):
             yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # strangers' code may raise anything, and exit
+        plugin.fail("broken", _describe_error(error), traceback.format_exc())
     finally:
-        sys.meta_path.remove(guard)
-        plugin.output = output.getvalue()
+        if guard in sys.meta_path:
+            sys.meta_path.remove(guard)
+        plugin.output = output.read_all()
 
 
-@contextmanager
-def _without_failing(plugin: Plugin) -> Iterator[None]:
-    try:
-        yield
-    except PluginError as error:
-        plugin.fail("broken", str(error), traceback.format_exc())
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers' code may raise anything
-        plugin.fail("broken", f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc())
+def _describe_error(error: BaseException) -> str:
+    # A PluginError is our own sentence about the plugin; of others the kind matters.
+    return _one_line(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {_one_line(error)}"
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "no message"
+    try:
+        return " ".join(str(error).split()) or "no message"
+    except Exception:  # noqa: BLE001  # an exception that cannot even say what it is
+        return "no message"
+
+
+class _Output(io.TextIOWrapper):
+    """Stands for a terminal while a plugin is loaded; what a plugin does to it, it bears."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", errors="replace", write_through=True)
+
+    def close(self) -> None:
+        """Stay open: the next one to print is not the plugin."""
+
+    def read_all(self) -> str:
+        """Return all that was printed."""
+        return self._bytes.getvalue().decode("utf-8", errors="replace")
 
 
 class _NoHeavyImports(MetaPathFinder):
-    """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten."""
+    """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten.
 
-    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
-        if fullname in HEAVY:
-            raise PluginError(f"it imports {fullname} while it is listed; import it inside build().")
-        return None
+    Asking whether such a module is there is no import, and is answered.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in HEAVY:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            spec.loader = _Refuser()
+        return spec
+
+
+class _Refuser(Loader):
+    """Loads nothing."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")

@@ -55,7 +55,7 @@ class Bars(Lines):
 
     def say(self, line: str) -> None:
         """Print the line above any running bar."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:
@@ -63,7 +63,12 @@ class Bars(Lines):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with RichProgress(*columns, console=self._console, transient=True) as bars:
             task = bars.add_task(title, total=total)
             yield lambda steps: bars.advance(task, steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class HeadDesign:
         if text == "linear":
             return cls()
         parts = widths.split(",")
-        if kind == "mlp" and all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        if kind == "mlp" and all(re.fullmatch(r"[1-9][0-9]{0,6}", part) for part in parts):
             return cls(tuple(int(part) for part in parts))
         raise OptionError(f"no head {text!r}; it is linear, or mlp:W,W with the widths of the hidden layers.")
 
@@ -84,9 +85,16 @@ class Recipe:
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise OptionError(f"no {field} {getattr(self, field)!r}; it is one of {', '.join(choices)}.")
+        for field in ("weights", "head", "train"):
+            value = getattr(self, field)
+            if not isinstance(value, str) and not (value is None and field == "weights"):
+                raise OptionError(f"{field} is {value!r}; it must be a text.")
+        if self.train not in ("head", "all") and not re.fullmatch(r"from:.+", self.train):
+            raise OptionError(f"no train {self.train!r}; it is head, all, or from:BLOCK with a block of `zoo info`.")
         for field, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("workers", 0)):
             value = getattr(self, field)
-            if (type(value) is not int or value < least) and not (value is None and field in ("patience", "workers")):
+            is_left_out = value is None and field in ("patience", "workers")
+            if not is_left_out and (type(value) is not int or not least <= value < 2**63):
                 raise OptionError(f"{field} is {value!r}; it must be a whole number of at least {least}.")
         for field, most in (("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)):
             self._check_number(field, most)

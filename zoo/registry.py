@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import fnmatch
 import functools
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.discovery import FIRST_PARTY, Plugin, call_hook, discover_plugins, find_unlisted
-from zoo.errors import NameNotFound
+from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
 from zoo.settings import Settings, load_settings
 
@@ -28,6 +29,11 @@ class Resolved:
     #: What the user should know about it, one line each.
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The full name, with the tag where one was named."""
+        return self.backbone.name if self.tag is None else f"{self.backbone.name}@{self.tag}"
+
 
 class Registry:
     """The backbones and data sets of some plugins, under the names that some settings give them."""
@@ -35,6 +41,7 @@ class Registry:
     def __init__(self, plugins: Iterable[Plugin], settings: Settings | None = None) -> None:
         self.plugins = tuple(plugins)
         self._given_settings = settings
+        self._deaf: set[str] = set()
         self._backbones = {spec.name: spec for plugin in self.plugins for spec in plugin.backbones}
 
     def list_backbones(self) -> list[BackboneSpec]:
@@ -47,7 +54,10 @@ class Registry:
         Raises:
             NameNotFound: nothing, or more than one thing, has that name; the message lists what is near.
         """
-        name, _, tag = self._settings.aliases.get(asked, asked).partition("@")
+        name, _, tag = asked.partition("@")
+        if name not in self._backbones and name in self._settings.aliases:
+            name, _, alias_tag = self._settings.aliases[name].partition("@")
+            tag = tag or alias_tag
         backbone = self._find_qualified(name) if "/" in name else self._find_bare(name)
         if backbone is None:
             raise NameNotFound(self._explain_missing(asked, name))
@@ -67,22 +77,26 @@ class Registry:
         """
         if asked in self._datasets:
             return self._datasets[asked]
-        matches = [name for name in self._datasets if name.partition("/")[2] == asked]
-        if len(matches) == 1:
-            return self._datasets[matches[0]]
-        if matches:
-            raise NameNotFound(f"{asked!r} is ambiguous: {', '.join(sorted(matches))}. Name one of them in full.")
+        match = self._choose(asked, [name for name in self._datasets if name.partition("/")[2] == asked])
+        if match is not None:
+            return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
         raise NameNotFound(f"no data set {asked!r}; known are {known}, or give a folder or an archive.")
 
     def announce(self, event: str, **arguments: Any) -> list[str]:
-        """Tell an event to every plugin; returns one line for each plugin that failed on it."""
+        """Tell an event to every plugin, each with a copy of its own; returns one line for each that failed on it.
+
+        A plugin that fails is told no more events; its backbones remain.
+        """
         complaints = []
         for plugin in self.plugins:
-            was_ok = plugin.state == "ok"
-            call_hook(plugin, event, **arguments)
-            if was_ok and plugin.state != "ok":
-                complaints.append(f"plugin {plugin.namespace} failed in {event} and is left out: {plugin.reason}")
+            if plugin.namespace in self._deaf:
+                continue
+            try:
+                call_hook(plugin, event, **copy.deepcopy(arguments))
+            except PluginError as error:
+                self._deaf.add(plugin.namespace)
+                complaints.append(f"{error}; it is told nothing more of this run")
         return complaints
 
     @functools.cached_property
@@ -112,17 +126,22 @@ class Registry:
         return None
 
     def _find_bare(self, name: str) -> BackboneSpec | None:
-        matches = self._by_bare_name.get(name, [])
+        match = self._choose(name, self._by_bare_name.get(name, []))
+        return None if match is None else self._backbones[match]
+
+    def _choose(self, bare: str, matches: list[str]) -> str | None:
+        """Choose among the qualified names that a bare one may stand for; strangers never win over our own plugins."""
         namespaces = {match.partition("/")[0]: match for match in matches}
         for namespace in (*self._settings.order, *FIRST_PARTY):
             if namespace in namespaces and (namespace in FIRST_PARTY or not namespaces.keys() & FIRST_PARTY.keys()):
-                return self._backbones[namespaces[namespace]]
+                return namespaces[namespace]
         if len(matches) > 1:
-            raise NameNotFound(f"{name!r} is ambiguous: {', '.join(sorted(matches))}. Name one of them in full.")
-        return self._backbones[matches[0]] if matches else None
+            raise NameNotFound(f"{bare!r} is ambiguous: {', '.join(sorted(matches))}. Name one of them in full.")
+        return matches[0] if matches else None
 
     def _explain_missing(self, asked: str, name: str) -> str:
-        namespace, slash, bare = name.rpartition("/")
+        namespace, slash, bare = name.partition("/") if "/" in name else ("", "", name)
+        asked = asked if name == asked.partition("@")[0] else f"{asked} (alias of {name})"
         unusable = [plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state != "ok"]
         if unusable:
             return f"no backbone {asked!r}: the plugin {namespace} is {unusable[0].state}: {unusable[0].reason}"
@@ -171,7 +190,8 @@ def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
     except importlib.metadata.PackageNotFoundError:
         yield f"{backbone.name} needs {distribution}, which is not installed; pip install {distribution}."
         return
-    if installed != read_from:
+    # A build like 2.15.0+cpu is the same version, unless the facts were read from a build.
+    if installed != read_from and installed.partition("+")[0] != read_from:
         yield f"what is known of {backbone.name} was read from {distribution} {read_from}; installed is {installed}."
 
 
@@ -185,10 +205,9 @@ def list_backbones(pattern: str | None = None, registry: Registry | None = None)
     backbones = (registry or open_registry()).list_backbones()
     if pattern is None:
         return backbones
-    if not set(pattern) & set("*?["):
-        pattern = f"*{pattern}*"
-    return [
-        backbone
-        for backbone in backbones
-        if fnmatch.fnmatchcase(backbone.name, pattern) or fnmatch.fnmatchcase(backbone.name.partition("/")[2], pattern)
-    ]
+    pattern = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
+    return [backbone for backbone in backbones if _matches(backbone.name.lower(), pattern)]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.partition("/")[2], pattern)

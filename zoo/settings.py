@@ -56,7 +56,7 @@ def _packaged_file() -> Path:
 def _read(path: Path) -> Settings:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     _refuse_unknown(path, "table", content, ("resolve", "aliases", "datasets"))
     resolve = _table(path, content, "resolve")
@@ -93,6 +93,8 @@ def _aliases(path: Path, aliases: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
+    if "url" not in table:
+        raise SettingsError(f"{path}: [datasets.{name}] has no url; give the https://... of an archive.")
     try:
         return DatasetSpec(name=name, **{"description": name, "licence": "unknown", **table})
     except PluginError as error:

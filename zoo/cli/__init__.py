@@ -27,7 +27,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         """List them."""
-        return list(COMMANDS)
+        return [*COMMANDS]  # not list(): our own module of that name hides it
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
         """Load one."""
@@ -36,6 +36,10 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take --debug wherever it stands."""
+        return super().parse_args(ctx, sorted(args, key="--debug".__ne__))
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run one; what the user can mend becomes one line."""
         try:
@@ -43,7 +47,7 @@ class Commands(click.Group):
         except ZooError as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(" ".join(str(error).split())) from error
 
 
 @click.command(cls=Commands)

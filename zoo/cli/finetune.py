@@ -43,7 +43,10 @@ def _default(field: str) -> str:
 def command(
     backbone: str, data: str, output: str | None, config: str | None, as_json: bool, **flags: Any
 ) -> None:  # fmt: skip
-    """Fine-tune BACKBONE on your images; the last line printed is the run folder."""
+    """Fine-tune BACKBONE on your images.
+
+    The last line printed is the run folder.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
     options = {**(_read_config(Path(config)) if config else {}), **given}
 
@@ -56,6 +59,6 @@ def command(
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     return {name.replace("-", "_"): value for name, value in options.items()}

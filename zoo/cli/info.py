@@ -21,7 +21,10 @@ COMPUTED = "found in the built model"
 @click.argument("backbone")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(backbone: str, as_json: bool) -> None:  # click's
-    """Show what is known of BACKBONE: head, blocks, input, weights, licence."""
+    """Show what is known of BACKBONE.
+
+    Its head, blocks, input, weights and licence, as its plugin declares them.
+    """
     resolved = open_registry().resolve(backbone)
     for note in resolved.notes:
         click.echo(f"note: {note}", err=True)
@@ -38,13 +41,16 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "family": backbone.family,
         "params": backbone.params,
         "licence": backbone.licence,
+        "num_classes": backbone.num_classes,
         "head": None if callable(backbone.head) else list(backbone.head),
         "aux_heads": list(backbone.aux_heads),
+        "aux_weight": backbone.aux_weight,
         "classifier": backbone.classifier,
         "blocks": blocks,
         "input": dataclasses.asdict(backbone.input),
         "weights": [dataclasses.asdict(weights) for weights in backbone.weights],
         "upstream": backbone.upstream,
+        "constructor": backbone.constructor,
     }
 
 
@@ -52,8 +58,8 @@ def _format(resolved: Resolved) -> Iterator[str]:
     backbone = resolved.backbone
     head = COMPUTED if callable(backbone.head) else ", ".join(backbone.head)
     blocks = COMPUTED if callable(backbone.blocks) else ", ".join(block.name for block in backbone.blocks)
-    if resolved.asked != backbone.name:
-        yield f"{resolved.asked} -> {backbone.name}"
+    if resolved.asked != resolved.name:
+        yield f"{resolved.asked} -> {resolved.name}"
     facts = [
         ("name", backbone.name),
         ("family", backbone.family),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from zoo.cli.plugins import say_unknown_names
 from zoo.cli.table import format_count, format_table
+from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
-from zoo.registry import list_backbones, open_registry
+from zoo.registry import Registry, list_backbones, open_registry
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
@@ -25,7 +28,7 @@ class Count(click.ParamType[int]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", str(value).lower())
         if match is None:
             self.fail(f"{value!r} is no number; write 30M or 500k.", param, ctx)
-        return int(float(match[1]) * _UNITS[match[2]])
+        return round(float(match[1]) * _UNITS[match[2]])
 
 
 @click.command(name="list")
@@ -35,17 +38,24 @@ class Count(click.ParamType[int]):
 @click.option("--max-params", type=Count(), metavar="30M", help="Only with at most so many parameters.")
 @click.option("--licence", metavar="L", help="Only with this licence of the default weights: Apache-2.0, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(pattern: str | None, as_json: bool, **filters: Any) -> None:  # click's
-    """List backbones whose name holds PATTERN, or matches it (timm/vit_*)."""
+def command(pattern: str | None, as_json: bool, max_params: int | None, **filters: str | None) -> None:
+    """List the backbones whose name holds or matches PATTERN.
+
+    A pattern with * or ? is matched against the whole name: timm/vit_*.
+    """
     registry = open_registry()
-    chosen = [backbone for backbone in list_backbones(pattern, registry) if _passes(backbone, **filters)]
+    chosen = list_backbones(pattern, registry)
+    for flag, wanted in filters.items():
+        chosen = _filter(chosen, registry, flag, wanted)
+    chosen = [backbone for backbone in chosen if max_params is None or backbone.params <= max_params]
     if as_json:
         click.echo(json.dumps([_describe(backbone) for backbone in chosen], indent=1))
     else:
         click.echo(_format(chosen))
-    unusable = [plugin for plugin in registry.plugins if plugin.state not in ("ok", "disabled")]
-    for plugin in unusable:
-        click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+    for plugin in registry.plugins:
+        if plugin.state not in ("ok", "disabled"):
+            click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+    say_unknown_names(registry.plugins)
 
 
 def find_licence(backbone: BackboneSpec) -> str:
@@ -53,15 +63,22 @@ def find_licence(backbone: BackboneSpec) -> str:
     return backbone.default_weights.licence if backbone.default_weights else backbone.licence
 
 
-def _passes(
-    backbone: BackboneSpec, plugin: str | None, family: str | None, max_params: int | None, licence: str | None
-) -> bool:
-    return (
-        (plugin is None or backbone.name.startswith(f"{plugin}/"))
-        and (family is None or backbone.family == family)
-        and (max_params is None or backbone.params <= max_params)
-        and (licence is None or find_licence(backbone).lower() == licence.lower())
-    )
+_PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
+    "plugin": lambda backbone: backbone.name.partition("/")[0],
+    "family": lambda backbone: backbone.family,
+    "licence": find_licence,
+}
+
+
+def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted: str | None) -> list[BackboneSpec]:
+    """Keep those whose plugin, family or licence is the wanted one, whatever the case."""
+    if wanted is None:
+        return backbones
+    find = _PROPERTIES[flag]
+    known = sorted({find(backbone) for backbone in registry.list_backbones()})
+    if wanted.lower() not in map(str.lower, known):
+        raise OptionError(f"no {flag} {wanted!r}; there are {', '.join(known) or 'none'}.")
+    return [backbone for backbone in backbones if find(backbone).lower() == wanted.lower()]
 
 
 def _describe(backbone: BackboneSpec) -> dict[str, Any]:
@@ -82,4 +99,4 @@ def _format(backbones: list[BackboneSpec]) -> str:
         more = f" +{len(backbone.weights) - 1}" if len(backbone.weights) > 1 else ""
         tag = f"{backbone.weights[0].tag}{more}" if backbone.weights else "none"
         rows.append((backbone.name, backbone.family, format_count(backbone.params), find_licence(backbone), tag))
-    return f"{format_table(rows, right=(2,))}\n{len(backbones)} backbones"
+    return f"{format_table(rows, right=(2,))}\n{len(backbones)} backbone{'s' * (len(backbones) != 1)}"

@@ -15,16 +15,24 @@ from zoo.registry import open_registry
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:  # click's
-    """Show the installed plugins, and why one of them cannot be used."""
+    """Show the installed plugins.
+
+    And, for one that cannot be used, why.
+    """
     plugins = open_registry().plugins
     if as_json:
         click.echo(json.dumps([_describe(plugin) for plugin in plugins], indent=2))
     else:
         click.echo(_format(plugins))
-    for name in list_unknown_names(plugins):
-        click.echo(f"ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
+    say_unknown_names(plugins)
     if ctx.find_root().params["debug"]:
         click.echo("\n".join(plugin.details for plugin in plugins if plugin.details), err=True)
+
+
+def say_unknown_names(plugins: tuple[Plugin, ...]) -> None:
+    """Say which names in the environment are of no plugin."""
+    for name in list_unknown_names(plugins):
+        click.echo(f"ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
 
 
 def _describe(plugin: Plugin) -> dict[str, object]:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--csv", "form", flag_value="csv", help="Print CSV: path, label, probability, error.")
 @click.pass_context
 def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, device: str, form: str | None) -> None:
-    """Predict the class of images with RUN; exits with 1 if none of them could be read."""
+    """Predict the class of images with RUN.
+
+    Exits with 1 if none of them could be read.
+    """
     from zoo.classifier import load
 
     predictions = list(load(run, device=device).predict(images, top))

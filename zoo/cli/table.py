@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "G"))
+
 
 def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Align rows in columns, the first row being the titles; ``right`` names the columns of figures."""
@@ -19,7 +21,8 @@ def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> st
 
 def format_count(count: int) -> str:
     """Shorten a number of parameters or bytes: 11.7M."""
-    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= unit:
-            return f"{count / unit:.1f}{name}"
-    return str(count)
+    if count < 1000:
+        return str(count)
+    # 999,950 is 1.0M: what would round to a thousand belongs to the next unit.
+    unit, name = next(((unit, name) for unit, name in _UNITS if count < 999.95 * unit), _UNITS[-1])
+    return f"{count / unit:.1f}{name}"
