@@ -91,13 +91,10 @@ def build_backbone(backbone: BackboneSpec, start: Start, progress: Progress) -> 
     return model
 
 
-def build_network(
-    backbone: BackboneSpec, start: Start, num_classes: int, design: HeadDesign, progress: Progress
-) -> Network:
-    """Build the backbone, load what it starts from, and give it a new head for the classes."""
-    model = build_backbone(backbone, start, progress)
-    head = replace_head(backbone, model, num_classes, design)
-    return Network(backbone, start, design, model, head)
+def attach_head(backbone: BackboneSpec, start: Start, model: nn.Module, head: str, num_classes: int) -> Network:
+    """Give a built backbone a new head, ``linear`` or ``mlp:W,W``, for that many classes."""
+    design = HeadDesign.parse(head)
+    return Network(backbone, start, design, model, replace_head(backbone, model, num_classes, design))
 
 
 def load_tensors(backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.backbone import Network, Start
+from zoo.backbone import Network, Start, attach_head
 from zoo.data.batches import EvalBatches
 from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.image import decode_image
@@ -27,9 +27,7 @@ from zoo.engine.metrics import measure
 from zoo.errors import DataError
 from zoo.export.folder import MODEL, RunFolder
 from zoo.export.tensors import Header, load_header, load_tensors
-from zoo.head import replace_head
 from zoo.progress import Progress, Silent
-from zoo.recipe import HeadDesign
 from zoo.registry import Registry, open_registry
 
 BATCH = 32
@@ -143,13 +141,12 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     model = resolved.backbone.build(header.tag)
-    design = HeadDesign.parse(header.head)
-    head = replace_head(resolved.backbone, model, len(header.classes), design)
+    start = Start(header.weights, header.tag)
+    network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
     load_tensors(model, path)
     hardware = choose_hardware(device, "fp32")
     place(model, hardware)
     model.eval()
-    network = Network(resolved.backbone, Start(header.weights, header.tag), design, model, head)
     return Classifier(network, header, hardware)
 
 

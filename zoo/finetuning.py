@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.backbone import Network, Start, build_backbone, choose_start
+from zoo.backbone import Network, Start, attach_head, build_backbone, choose_start
 from zoo.data.batches import EvalBatches
 from zoo.data.images import open_images
 from zoo.data.transform import build_eval_transform
@@ -24,10 +24,9 @@ from zoo.export.folder import MODEL, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_tensors, make_header
 from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning
-from zoo.head import replace_head
 from zoo.licence import describe_licence
 from zoo.progress import Progress, Silent
-from zoo.recipe import HeadDesign, Recipe, make_recipe
+from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, Resolved, open_registry
 from zoo.report.page import write_page
 
@@ -78,18 +77,17 @@ def finetune(
     with _seeded(recipe.seed):
         model = build_backbone(resolved.backbone, start, progress)
         images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
-        design = HeadDesign.parse(recipe.head)
-        head = replace_head(resolved.backbone, model, len(images.classes), design)
-        network = Network(resolved.backbone, start, design, model, head)
-        place(model, hardware)
+        network = attach_head(resolved.backbone, start, model, recipe.head, len(images.classes))
+        place(network.model, hardware)
         frozen, parts = _freeze(network, recipe, progress)
         facts = {**list_facts(network, recipe, hardware, images), **parts}
         _say_plan(facts, progress)
         folder = RunFolder.claim(output, resolved.backbone.name, images.origin)
         record = Record(folder, facts, registry, progress)
-        _fit(Fit(network, frozen, images, recipe, hardware), record, progress)
-    write_card(folder, record.facts, network.backbone)
+        _train(Fit(network, frozen, images, recipe, hardware), record, progress)
+    write_card(folder, record.facts, resolved.backbone)
     write_page(folder, record.facts, record.history)
+    record.close()
     return Run(folder.path, record.facts)
 
 
@@ -136,7 +134,7 @@ def _freeze(network: Network, recipe: Recipe, progress: Progress) -> tuple[Froze
     return frozen, {**list_parts(model, blocks, learning), "frozen": {"before": frozen.digest()}}
 
 
-def _fit(fit: Fit, record: Record, progress: Progress) -> None:
+def _train(fit: Fit, record: Record, progress: Progress) -> None:
     """Train, keep the best, prove that what is frozen did not move, and measure the best on the test images."""
     header = make_header(fit.network, fit.images.classes)
 
@@ -148,10 +146,10 @@ def _fit(fit: Fit, record: Record, progress: Progress) -> None:
 
     fit.run(on_epoch, progress)
     record.facts["frozen"]["after"] = fit.frozen.check(record.facts["frozen"]["before"])
-    test = {"test": _test(fit, record.folder, progress)} if fit.images.test else {}
-    record.close(**test)
     best = record.facts["best"]
     progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
+    if fit.images.test:
+        record.facts["test"] = _test(fit, record.folder, progress)
 
 
 def _test(fit: Fit, folder: RunFolder, progress: Progress) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Record:
     def add(self, epoch: Epoch) -> None:
         """Write an epoch's line."""
         self.history.append(dataclasses.asdict(epoch))
+        self.facts.update(epochs=len(self.history), seconds=round(time.monotonic() - self._started, 3))
         self._progress.say(str(epoch))
         self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
         self._announce("zoo_epoch_ended", run=self.facts, epoch=self.history[-1])
@@ -55,9 +56,8 @@ class Record:
         }  # fmt: skip
         self.facts["val"] = val
 
-    def close(self, **facts: Any) -> None:
-        """Write run.json, the last of the facts, and tell the plugins."""
-        self.facts.update(facts, epochs=len(self.history), seconds=round(time.monotonic() - self._started, 3))
+    def close(self) -> None:
+        """Write run.json, which marks a run as complete, and tell the plugins."""
         self.folder.write_json(RUN, self.facts)
         self._announce("zoo_run_finished", run=self.facts)
 
