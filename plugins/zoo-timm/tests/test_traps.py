@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 import timm
 import torch
+from torch import nn
 
 from zoo_timm.prefixes import covers
 from zoo_timm.reading import read_lacks
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from zoo.plugin import BackboneSpec
     from zoo_timm.catalogue import Catalogue
 
@@ -29,6 +28,20 @@ def block_of(spec: BackboneSpec, name: str) -> str:
 
 def test_a_distilled_model_has_two_heads(catalogue: Catalogue) -> None:
     assert catalogue.backbones["deit_tiny_distilled_patch16_224"].head == ("head", "head_dist")
+
+
+def test_a_head_that_timms_cfg_forgets_is_found(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["levit_384_s8"]
+    model = on_meta(spec)
+    assert model.pretrained_cfg["classifier"] == "head.linear"
+    assert spec.head == ("head.linear", "head_dist.linear")
+
+
+def test_a_hidden_layer_with_1000_outputs_is_no_head(catalogue: Catalogue) -> None:
+    spec = catalogue.backbones["rdnet_large"]
+    layers = (layer for layer in on_meta(spec).modules() if isinstance(layer, nn.Conv2d))
+    assert any(layer.out_channels == 1000 for layer in layers)
+    assert spec.head == ("head.fc",)
 
 
 @pytest.mark.parametrize(

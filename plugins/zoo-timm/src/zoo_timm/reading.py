@@ -60,11 +60,28 @@ def read_backbone(name: str) -> BackboneSpec:
 
 
 def read_head(model: nn.Module) -> tuple[str, ...]:
-    """Find the layers that give the logits; timm averages them where there are several."""
+    """Find the layers that give the logits; timm averages them where there are several.
+
+    Neither source is enough: the cfgs of LeViT with stride 8 forget the head that learns from a teacher, and VOLO's
+    ``get_classifier`` leaves out the head of the tokens.
+    """
     if lacks_head(model):
         return (HEAD,)
     named = cast("dict[str, str | Sequence[str]]", model.pretrained_cfg)["classifier"]
-    return (named,) if isinstance(named, str) else tuple(named)
+    return tuple(dict.fromkeys([*([named] if isinstance(named, str) else named), *_classifier_layers(model)]))
+
+
+def _classifier_layers(model: nn.Module) -> list[str]:
+    """Find the layers with as many outputs as there are classes, in what timm calls the classifier."""
+    given = model.get_classifier()  # type: ignore[operator]  # timm's models have it, nn.Module not
+    regions = [given] if isinstance(given, nn.Module) else given
+    inside = {id(module) for region in regions for module in region.modules()}
+    layers = (
+        (name, module)
+        for name, module in model.named_modules()
+        if id(module) in inside and isinstance(module, (nn.Linear, nn.Conv2d))
+    )
+    return [name for name, layer in layers if layer.weight.shape[0] == NUM_CLASSES]
 
 
 def read_classifier(model: nn.Module, head: Sequence[str], size: tuple[int, int, int]) -> str | None:
