@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.metadata
+
 import pytest
 
 from zoo_timm.catalogue import Catalogue, packaged_catalogue
@@ -8,3 +10,10 @@ from zoo_timm.catalogue import Catalogue, packaged_catalogue
 @pytest.fixture
 def catalogue() -> Catalogue:
     return packaged_catalogue()
+
+
+@pytest.fixture(scope="session")
+def catalogued_timm() -> None:
+    """Skip what is only true of the timm that the catalogue was made from."""
+    if packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}":
+        pytest.skip("another timm is installed than the catalogued one")

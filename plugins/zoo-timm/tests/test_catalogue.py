@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,16 +11,13 @@ import timm
 from timm.data import resolve_data_config
 from timm.models import get_pretrained_cfg, model_entrypoint
 
-from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue, packaged_catalogue
+from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue
 from zoo_timm.cfgs import read_licence, read_weights
 
 if TYPE_CHECKING:
     from zoo_timm.catalogue import Catalogue
 
-same_timm = pytest.mark.skipif(
-    packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}",
-    reason="another timm is installed than the catalogued one",
-)
+same_timm = pytest.mark.usefixtures("catalogued_timm")
 
 
 @same_timm

@@ -5,7 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = "{'torch', 'timm', 'torchvision', 'numpy'}"
+FIND = (
+    "import sys, zoo_timm; found = zoo_timm.zoo_find_backbone('{}'); "
+    f"print(found and found.name, sys.modules.keys() & {{{HEAVY}}})"
+)
 
 
 def run(code: str) -> str:
@@ -22,8 +28,9 @@ def test_listing_imports_neither_torch_nor_timm() -> None:
 
 
 def test_finding_a_listed_name_imports_neither_torch_nor_timm() -> None:
-    code = (
-        "import sys, zoo_timm; print(zoo_timm.zoo_find_backbone('vgg16.tv_in1k').name, "
-        f"zoo_timm.zoo_find_backbone('no_such_net'), sys.modules.keys() & {HEAVY})"
-    )
-    assert run(code) == "timm/vgg16 None set()"
+    assert run(FIND.format("vgg16.tv_in1k")) == "timm/vgg16 set()"
+
+
+@pytest.mark.usefixtures("catalogued_timm")
+def test_the_catalogued_timm_is_not_asked_for_what_the_catalogue_lacks() -> None:
+    assert run(FIND.format("no_such_net")) == "None set()"

@@ -16,6 +16,8 @@ from zoo_timm.reading import read_backbone
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
 
+pytestmark = pytest.mark.usefixtures("catalogued_timm")
+
 
 def smallest_of_each_family() -> list[BackboneSpec]:
     smallest = {}

@@ -92,6 +92,7 @@ def test_a_headless_model_mostly_lacks_its_head_only(catalogue: Catalogue) -> No
     assert (spec.weights[0].num_classes, spec.weights[0].lacks) == (None, ())
 
 
+@pytest.mark.usefixtures("catalogued_timm")  # an older timm lacks most of them
 @pytest.mark.parametrize(
     "name",
     ["deepseek_vit_412m_enc", "mobilenetv5_300m_enc", "qwen3_vit_88m_enc", "qwen3_vit_306m_enc", "qwen3_vit_416m_enc"],
@@ -104,6 +105,7 @@ def test_an_encoder_without_a_classifier_gets_one(catalogue: Catalogue, name: st
     assert model(torch.empty(2, *spec.input.size, device="meta")).shape == (2, 1000)
 
 
+@pytest.mark.usefixtures("catalogued_timm")
 def test_the_head_of_an_encoder_reads_the_mean_token(catalogue: Catalogue) -> None:
     model = catalogue.backbones["qwen3_vit_88m_enc"].build(None).eval()
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
