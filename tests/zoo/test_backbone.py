@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from zoo.backbone import Start, build, build_network, choose_start, input_for, load_tensors
+from zoo.backbone import Start, attach_head, build, build_backbone, choose_start, input_for, load_tensors
 from zoo.discovery import Plugin
 from zoo.errors import NameNotFound, OptionError, WeightsError
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.progress import Silent
-from zoo.recipe import HeadDesign
 from zoo.registry import Registry, Resolved
 from zoo.settings import Settings
 
@@ -321,7 +320,7 @@ def test_a_missing_file_is_an_error_that_names_it(acme: BackboneSpec) -> None:
         build("net", weights="nowhere.safetensors", registry=registry_of(acme))
 
 
-def test_a_network_knows_the_input_of_its_weights_and_says_what_it_loaded(
+def test_a_backbone_loads_what_it_starts_from_and_says_so(
     published: BackboneSpec, source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     rest = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.3.")}
@@ -329,11 +328,20 @@ def test_a_network_knows_the_input_of_its_weights_and_says_what_it_loaded(
     weights = replace(TWO, url=(tmp_path / "two.safetensors").as_uri())
     spec = replace(published, weights=(ONE, weights))
     notes = Notes()
-    network = build_network(spec, Start("TWO", "TWO", weights=weights), 3, HeadDesign(), notes)
-    assert network.input == TWO.input
-    assert network.head.paths == ("classifier.3",)
-    assert torch.equal(network.model.get_submodule("stem.0").weight, source["stem.0.weight"])
+    model = build_backbone(spec, Start("TWO", "TWO", weights=weights), notes)
+    assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
     assert notes.lines == ["note: these weights have no head; the new one starts at random, as any new head does"]
+
+
+@pytest.mark.parametrize(("design", "path"), [("linear", "classifier.3"), ("mlp:6", "classifier")])
+def test_a_network_has_its_new_head_and_knows_the_input_of_its_weights(
+    published: BackboneSpec, design: str, path: str
+) -> None:
+    model = published.build(None)
+    network = attach_head(published, Start("TWO", "TWO", weights=TWO), model, design, 3)
+    assert (network.model, network.input, str(network.design)) == (model, TWO.input, design)
+    assert network.head.paths == (path,)
+    assert model.eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3)
 
 
 def test_a_network_that_asks_for_version_marks_loads_from_safetensors(tmp_path: Path) -> None:

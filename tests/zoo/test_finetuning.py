@@ -257,7 +257,6 @@ def test_a_wrong_option_is_an_error_and_leaves_no_folder(
 
 
 @pytest.mark.parametrize("option", ["weights", "head", "train"])
-@pytest.mark.xfail(strict=True, raises=(AttributeError, TypeError), reason="Recipe does not check that these are texts")
 def test_an_option_of_another_type_is_an_error_of_the_user(
     registry: Registry, photos: Path, output: Path, option: str
 ) -> None:
@@ -404,7 +403,6 @@ def test_plugins_hear_of_the_start_every_epoch_and_the_end(acme: BackboneSpec, p
     assert heard == ["acme/net", 1, 2, run.facts["best"]["epoch"]]
 
 
-@pytest.mark.xfail(strict=True, reason="Record.close announces the end before the card and the page are written")
 def test_the_run_is_complete_on_disk_when_plugins_hear_of_its_end(
     acme: BackboneSpec, photos: Path, output: Path
 ) -> None:
@@ -429,9 +427,9 @@ def test_a_tracker_that_fails_does_not_stop_the_run(
     registry = registry_of(acme, {event: fail})
     run = finetune("net", photos, output=output, registry=registry, progress=told, **QUICK)
     assert read_json(run.path / "run.json")["best"]
-    assert [line for line in told.lines if line.startswith("warning: ")] == [
-        f"warning: plugin acme failed in {event} and is left out: {error.__name__}: no server for acme/net"
-    ]
+    (warning,) = [line for line in told.lines if line.startswith("warning: ")]
+    assert f"plugin acme failed in {event}" in warning
+    assert f"{error.__name__}: no server for acme/net" in warning
 
 
 # Names of classes.

@@ -251,6 +251,11 @@ def make_double(model: nn.Module) -> None:
     norm.running_mean = norm.running_mean.double()
 
 
+def make_float(model: nn.Module) -> None:
+    norm = model.get_submodule("layer1.1")
+    norm.num_batches_tracked = norm.num_batches_tracked.double()  # zero: the same bytes
+
+
 def make_flat(model: nn.Module) -> None:
     layer = model.get_submodule("classifier.0")
     layer.weight = nn.Parameter(layer.weight.detach().reshape(16, 12), requires_grad=False)
@@ -267,6 +272,7 @@ def make_flat(model: nn.Module) -> None:
         rename_stem,
         put_in_a_buffer,
         make_double,
+        make_float,
         make_flat,
     ],
 )

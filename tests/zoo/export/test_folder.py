@@ -44,6 +44,12 @@ def test_a_number_that_is_taken_by_a_file_is_passed_over(here: Path) -> None:
     assert RunFolder.claim(None, "acme/net", "photos").path == Path("runs/net-photos-2")
 
 
+def test_a_number_that_is_taken_after_it_was_found_free_is_passed_over(here: Path) -> None:
+    (here / "runs").mkdir()
+    (here / "runs" / "net-photos-1").symlink_to("nowhere")  # it does not exist, and yet cannot be made
+    assert RunFolder.claim(None, "acme/net", "photos").path == Path("runs/net-photos-2")
+
+
 def test_runs_that_begin_at_once_get_folders_of_their_own(here: Path) -> None:
     starts = threading.Barrier(8)
 
