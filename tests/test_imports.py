@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import zoo.cli
-from zoo.discovery import FIRST_PARTY, HEAVY
+from zoo.containment import HEAVY
+from zoo.discovery import FIRST_PARTY
 
 ROOT = Path(__file__).parents[1]
 

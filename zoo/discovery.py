@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
 import os
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import pluggy
 
+from zoo.containment import Output, contained, describe_in_one_line, failing_as_plugin_error
 from zoo.contract import NAMESPACE
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
@@ -28,9 +26,6 @@ State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]
 
 #: Namespaces that only these distributions may claim.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
-
-#: Modules that take seconds to import, and that listing must do without.
-HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
 
 
 @dataclass
@@ -77,7 +72,9 @@ def discover_plugins() -> list[Plugin]:
                 by_namespace[entry_point.name].append((plugin, entry_point))
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one installation stays there
             damaged.append(Plugin(name or "unknown", name or "unknown", ""))
-            damaged[-1].fail("broken", f"its installation is damaged: {_one_line(error)}", traceback.format_exc())
+            damaged[-1].fail(
+                "broken", f"its installation is damaged: {describe_in_one_line(error)}", traceback.format_exc()
+            )
     for namespace, claims in by_namespace.items():
         _load_claims(namespace, claims)
     found = [plugin for claims in by_namespace.values() for plugin, _ in claims]
@@ -86,20 +83,13 @@ def discover_plugins() -> list[Plugin]:
 
 def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
     """Load one plugin and ask for what it lists; any failure is written into ``plugin``."""
-    with _contained(plugin):
-        module = load_module()
-        if not isinstance(module, ModuleType):
-            raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
-        if not _speaks_our_version(plugin, module):
-            return
-        # A manager of its own: what one plugin does to it cannot reach another.
-        manager = pluggy.PluginManager("zoo")
-        manager.add_hookspecs(Hooks)
-        manager.register(module, plugin.namespace)
-        _refuse_misspelt_hooks(module)
-        plugin.backbones = _ask(manager.hook.zoo_backbones, BackboneSpec, plugin.namespace)
-        plugin.datasets = _ask(manager.hook.zoo_datasets, DatasetSpec, plugin.namespace)
-        plugin.hooks = manager
+    output = Output()
+    try:
+        with contained(output):
+            _load(plugin, load_module())
+    except PluginError as error:
+        plugin.fail("broken", str(error), traceback.format_exc())
+    plugin.output = output.read_all()
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
@@ -112,12 +102,10 @@ def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
         return []
     try:
         # A tracker may print, but stdout belongs to the answer of the command.
-        with redirect_stdout(sys.stderr):
+        with failing_as_plugin_error(), redirect_stdout(sys.stderr):
             return getattr(plugin.hooks.hook, hook)(**arguments)  # type: ignore[no-any-return]  # pluggy has no types
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise PluginError(f"plugin {plugin.namespace} failed in {hook}: {_describe_error(error)}") from error
+    except PluginError as error:
+        raise PluginError(f"plugin {plugin.namespace} failed in {hook}: {error}") from error
 
 
 def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
@@ -174,6 +162,21 @@ def _split_names(value: str) -> set[str]:
     return {name.strip() for name in value.split(",") if name.strip()}
 
 
+def _load(plugin: Plugin, module: object) -> None:
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    if not _speaks_our_version(plugin, module):
+        return
+    # A manager of its own: what one plugin does to it cannot reach another.
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(Hooks)
+    manager.register(module, plugin.namespace)
+    _refuse_misspelt_hooks(module)
+    plugin.backbones = _ask(manager.hook.zoo_backbones, BackboneSpec, plugin.namespace)
+    plugin.datasets = _ask(manager.hook.zoo_datasets, DatasetSpec, plugin.namespace)
+    plugin.hooks = manager
+
+
 def _speaks_our_version(plugin: Plugin, module: object) -> bool:
     version = getattr(module, "ZOO_API", None)
     if type(version) is not int:
@@ -218,73 +221,3 @@ def _checked(spec: object, kind: type[T], namespace: str) -> T:
     if not name.startswith(f"{namespace}/"):
         raise PluginError(f"it lists {name}; its names must begin with {namespace}/.")
     return spec
-
-
-@contextmanager
-def _contained(plugin: Plugin) -> Iterator[None]:
-    """Keep what a plugin raises, prints and imports while it is loaded from everybody else."""
-    output = _Output()
-    guard = _NoHeavyImports()
-    sys.meta_path.insert(0, guard)
-    try:
-        with redirect_stdout(output), redirect_stderr(output):
-            yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # strangers' code may raise anything, and exit
-        plugin.fail("broken", _describe_error(error), traceback.format_exc())
-    finally:
-        if guard in sys.meta_path:
-            sys.meta_path.remove(guard)
-        plugin.output = output.read_all()
-
-
-def _describe_error(error: BaseException) -> str:
-    # A PluginError is our own sentence about the plugin; of others the kind matters.
-    return _one_line(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {_one_line(error)}"
-
-
-def _one_line(error: BaseException) -> str:
-    try:
-        return " ".join(str(error).split()) or "no message"
-    except Exception:  # noqa: BLE001  # an exception that cannot even say what it is
-        return "no message"
-
-
-class _Output(io.TextIOWrapper):
-    """Stands for a terminal while a plugin is loaded; what a plugin does to it, it bears."""
-
-    def __init__(self) -> None:
-        self._bytes = io.BytesIO()
-        super().__init__(self._bytes, encoding="utf-8", errors="replace", write_through=True)
-
-    def close(self) -> None:
-        """Stay open: the next one to print is not the plugin."""
-
-    def read_all(self) -> str:
-        """Return all that was printed."""
-        return self._bytes.getvalue().decode("utf-8", errors="replace")
-
-
-class _NoHeavyImports(MetaPathFinder):
-    """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten.
-
-    Asking whether such a module is there is no import, and is answered.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in HEAVY:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            spec.loader = _Refuser()
-        return spec
-
-
-class _Refuser(Loader):
-    """Loads nothing."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")
