@@ -1,0 +1,78 @@
+"""zoo's plugin with a tiny backbone, its weights, and a data set: all of it small, drawn and offline.
+
+It is the example to copy for a plugin of your own. Nothing here imports torch before a function is called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
+from zoo_tiny.suns_moons import make_suns_moons
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: The version of zoo's plugin contract that this module is written for.
+ZOO_API = 1
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+#: Classes that the weights tell apart; see figures.py.
+NUM_CLASSES = 24
+
+
+def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Module:  # noqa: ARG001  # one architecture
+    """Build the network with random weights."""
+    from zoo_tiny.network import TinyNet
+
+    return TinyNet(num_classes)
+
+
+@hookimpl
+def zoo_backbones() -> list[BackboneSpec]:
+    """List the one backbone."""
+    return [
+        BackboneSpec(
+            name="tiny/tiny",
+            family="tiny",
+            build=build,
+            head=("fc",),
+            blocks=(
+                BlockSpec("stem", ("conv1", "bn1")),
+                BlockSpec("layer1", ("layer1",)),
+                BlockSpec("layer2", ("layer2",)),
+                BlockSpec("layer3", ("layer3",)),
+                BlockSpec("layer4", ("layer4",)),
+                BlockSpec("norm", ("norm",)),
+            ),
+            params=227_368,
+            num_classes=NUM_CLASSES,
+            licence="Apache-2.0",
+            input=InputSpec(size=(3, 64, 64), resize=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), min_size=1),
+            weights=(
+                WeightsSpec(
+                    tag="DRAWN_V1",
+                    url=WEIGHTS.as_uri(),
+                    sha256="de0a86b1e54c6a41b8d4be0b7a98edcd4a28daf36400dc79d62c729604879542",
+                    size=922_640,
+                    licence="Apache-2.0",
+                    num_classes=NUM_CLASSES,
+                ),
+            ),
+            constructor="zoo_tiny.build(num_classes={num_classes})",
+        )
+    ]
+
+
+@hookimpl
+def zoo_datasets() -> list[DatasetSpec]:
+    """List the one data set."""
+    return [
+        DatasetSpec(
+            name="tiny/suns_moons",
+            description="240 drawn pictures of suns and moons, 40 of them to learn from",
+            licence="Apache-2.0",
+            make=make_suns_moons,
+        )
+    ]

@@ -1,0 +1,83 @@
+"""Makes weights.safetensors: draws figures, and trains the network on them with zoo itself.
+
+    python -m zoo_tiny.pretrain
+
+takes some minutes. On the same machine it writes the same file every time. Its size and its SHA-256, which are printed,
+belong into the plugin's ``WeightsSpec``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import zoo
+from zoo.progress import Progress, open_progress
+from zoo_tiny import WEIGHTS
+from zoo_tiny.drawing import draw_folder
+from zoo_tiny.figures import FIGURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is drawn, and how long it is learnt from."""
+
+    #: Pictures of each figure.
+    train: int = 250
+    val: int = 25
+    epochs: int = 20
+    lr: float = 5e-3
+
+
+def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
+    """Write the weights of the best epoch to ``target``.
+
+    Returns:
+        The accuracy, 0 to 1, on pictures that it did not learn from.
+    """
+    from safetensors.torch import load_file, save_file
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, output = Path(temporary, "figures"), Path(temporary, "run")
+        draw_folder(folder / "train", FIGURES, count=plan.train, seed="figures/train")
+        draw_folder(folder / "val", FIGURES, count=plan.val, seed="figures/val")
+        run = zoo.finetune(
+            "tiny/tiny",
+            folder,
+            output=output,
+            progress=progress,
+            weights="none",
+            train="all",
+            epochs=plan.epochs,
+            lr=plan.lr,
+            device="cpu",  # so that the file does not depend on who has a GPU
+            precision="fp32",
+        )
+        save_file(load_file(output / "model.safetensors"), target)
+    accuracy: float = run.facts["best"]["val_accuracy"]
+    return accuracy
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Write the weights, and say how good they are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=WEIGHTS, help="the file to write")
+    target = parser.parse_args().output
+    torch.set_num_threads(1)  # so that the file does not depend on the number of cores
+    accuracy = pretrain(target, Plan(), open_progress())
+    sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {digest_of(target)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The same pictures every time, and other ones for pretraining than for suns_moons."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+
+from zoo_tiny import zoo_datasets
+from zoo_tiny.drawing import SIDE, draw_folder, draw_picture
+from zoo_tiny.figures import FIGURES
+from zoo_tiny.suns_moons import FIGURES as SUNS_MOONS
+from zoo_tiny.suns_moons import TRAIN, VAL, make_suns_moons
+
+ALL = {**FIGURES, **SUNS_MOONS}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_seed_draws_the_same_picture_and_another_one_another(name: str) -> None:
+    first, again, other = (draw_picture(ALL[name], Random(seed)) for seed in (1, 1, 2))
+    assert first.size == (SIDE, SIDE)
+    assert first.mode == "RGB"
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_suns_moons_is_the_same_every_time_and_no_picture_comes_twice(tmp_path: Path) -> None:
+    make_suns_moons(tmp_path / "a")
+    make_suns_moons(tmp_path / "b")
+    found = digests(tmp_path / "a")
+    assert found == digests(tmp_path / "b")
+    assert len(set(found.values())) == len(found) == 2 * (TRAIN + VAL)
+    assert {name.rpartition("/")[0] for name in found} == {
+        f"{split}/{name}" for split in ("train", "val") for name in ("suns", "moons")
+    }
+
+
+def test_drawing_leaves_the_generators_of_others_alone(tmp_path: Path) -> None:
+    before = random.getstate(), torch.get_rng_state()
+    draw_folder(tmp_path, ALL, count=1, seed="any")
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_the_backbone_has_seen_neither_suns_nor_moons(tmp_path: Path) -> None:
+    assert not FIGURES.keys() & SUNS_MOONS.keys()
+    assert not set(FIGURES.values()) & set(SUNS_MOONS.values())
+    make_suns_moons(tmp_path / "suns_moons")
+    draw_folder(tmp_path / "figures", FIGURES, count=5, seed="figures/train")
+    seen = set(digests(tmp_path / "figures").values())
+    assert not seen & set(digests(tmp_path / "suns_moons").values())
+
+
+def test_the_data_set_is_listed_with_what_draws_it() -> None:
+    [dataset] = zoo_datasets()
+    assert (dataset.name, dataset.make) == ("tiny/suns_moons", make_suns_moons)
