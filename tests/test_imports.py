@@ -21,6 +21,7 @@ LIGHT = [
     "zoo.errors",
     "zoo.contract",
     "zoo.plugin",
+    "zoo.containment",
     "zoo.discovery",
     "zoo.settings",
     "zoo.registry",

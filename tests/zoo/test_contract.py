@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.contract import DATASET_NAME, NAMESPACE, QUALIFIED_NAME, TAG
+from zoo.contract import DATASET_NAME, FILE_SUFFIXES, NAMESPACE, NO_TAGS, QUALIFIED_NAME, TAG
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
 
@@ -32,30 +32,50 @@ GOOD: dict[type, dict[str, Any]] = {
     DatasetSpec: {"name": "pets", "description": "Pets", "licence": "unknown", "url": "https://example.org/p.zip"},
 }
 
-NO_TEXTS = (None, 3, "", "  ", ("MIT",))
+NO_TEXTS = (None, 3, "", "  ", ("MIT",), "a\nb", "\x1b[31m")
 NO_COUNTS = (0, -1, 1.5, "3", True)
-NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"})
+#: One of a channel's numbers is none.
+NO_NUMBERS = ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True))
+NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"}, ("",), ("fc", "fc"))
+#: Tags that ``--weights`` would take for files.
+LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
+
+
+def make_stranger(name: str) -> Any:
+    """Make an object of a class of that name that is not ours: others have an InputSpec too."""
+    return type(name, (), {"name": "stem", "tag": "V1", "__repr__": lambda _self: f"a foreign {name}"})()
+
 
 #: What each field refuses.
 WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     InputSpec: {
-        "size": ((224, 224), [3, 224, 224], (3, 0, 224), (3, -1, 224), (3, 224.0, 224), 224, None, (3, "224", 224)),
+        "size": (
+            (224, 224),
+            [3, 224, 224],
+            (3, 0, 224),
+            (3, -1, 224),
+            (3, 224.0, 224),
+            224,
+            None,
+            (3, "224", 224),
+            (True, 224, 224),
+        ),
         "resize": (*NO_COUNTS, None),
         "crop": ("middle", None, ["center"], ""),
         "interpolation": ("lanczos", None, 2),
-        "mean": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, ("0.5", 0.5, 0.5)),
-        "std": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, (0.5, 0.0, 0.5), (0.5, -1, 0.5)),
+        "mean": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, ("0.5", 0.5, 0.5), *NO_NUMBERS),
+        "std": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, (0.5, 0.0, 0.5), (0.5, -1, 0.5), *NO_NUMBERS),
         "min_size": NO_COUNTS,
     },
     WeightsSpec: {
-        "tag": (None, "", "a b", "a/b", "-v1", "v1@x", "v\n", 1),
+        "tag": (None, "", "a b", "a/b", "-v1", "v1@x", "v\n", 1, *NO_TAGS, *LIKE_FILES),
         "url": ("", "example.org/w", "ftp://example.org/w", "hf://owner/name", "file://w", "https://example.org", 3),
         "licence": NO_TEXTS,
         "sha256": ("abc", "G" * 64, "A" * 64, "a" * 65, "a" * 7, 3, ""),
         "size": NO_COUNTS,
         "num_classes": NO_COUNTS,
-        "accuracy": ("71.6", (71.6,)),
-        "input": ((3, 224, 224), {"size": (3, 224, 224)}, InputSpec),
+        "accuracy": ("71.6", (71.6,), math.nan, math.inf, -1, 100.1, True),
+        "input": ((3, 224, 224), {"size": (3, 224, 224)}, InputSpec, make_stranger("InputSpec")),
         "lacks": NO_PATHS,
     },
     BlockSpec: {"name": NO_TEXTS, "prefixes": (*NO_PATHS, ())},
@@ -64,17 +84,17 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "family": NO_TEXTS,
         "build": (None, "acme.build", 3),
         "head": (*NO_PATHS, ()),
-        "blocks": (None, (), [BLOCK], ("stem",), BLOCK, (BLOCK, BLOCK)),
+        "blocks": (None, (), [BLOCK], ("stem",), BLOCK, (BLOCK, BLOCK), (make_stranger("BlockSpec"),)),
         "params": (*NO_COUNTS, None),
         "licence": NO_TEXTS,
-        "input": (None, (3, 224, 224), InputSpec),
-        "weights": (None, [WEIGHTS], ("V1",), WEIGHTS, (WEIGHTS, WEIGHTS)),
+        "input": (None, (3, 224, 224), InputSpec, make_stranger("InputSpec")),
+        "weights": (None, [WEIGHTS], ("V1",), WEIGHTS, (WEIGHTS, WEIGHTS), (make_stranger("WeightsSpec"),)),
         "num_classes": (*NO_COUNTS, None),
         "classifier": NO_TEXTS[1:],
         "aux_heads": NO_PATHS,
-        "aux_weight": (-0.1, "0.4", None, math.nan),
+        "aux_weight": (-0.1, "0.4", None, math.nan, math.inf, True),
         "convert": ("convert", 3),
-        "upstream": NO_TEXTS[1:],
+        "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
         "constructor": NO_TEXTS[1:],
     },
     DatasetSpec: {
@@ -84,7 +104,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "url": (None, "example.org/p.zip", "", 3),
         "sha256": ("a" * 63, "a" * 8, "A" * 64, 3, ""),
         "size": NO_COUNTS,
-        "root": NO_TEXTS,
+        "root": (*NO_TEXTS, "..", "a/../../b", "a/..", "/etc", "a\\..\\b", "\\etc", "C:\\pets"),
         "make": (3, "draw"),
     },
 }
@@ -100,7 +120,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "resize": (1, 256),
     },
     WeightsSpec: {
-        "tag": ("V1", "tv_in1k", "a1.b-2", "1k"),
+        "tag": ("V1", "tv_in1k", "a1.b-2", "1k", "none_v1", "safetensors", "v1.pth.1"),
         "url": (None, "http://example.org/a", "hf://owner/name/a/b.safetensors", "file:///w/a.pth"),
         "sha256": (None, "a" * 8, "0123456789abcdef" * 4),
         "size": (None, 1),
@@ -126,7 +146,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "name": ("pets", "acme/pets", "Pets-2.1"),
         "sha256": (None, "0123456789abcdef" * 4),
         "size": (None, 1),
-        "root": (".", "a/b"),
+        "root": (".", "a/b", "a/..b", "my pets"),
     },
 }
 
@@ -213,39 +233,20 @@ def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
             DatasetSpec(**{**drawn, "url": url, "make": make})
 
 
-# Values that pass today and should not.
-
-LEAKS: dict[type, dict[str, tuple[Any, ...]]] = {
-    InputSpec: {
-        "size": ((True, 224, 224),),
-        "mean": ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True)),
-        "std": ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5)),
-    },
-    WeightsSpec: {
-        "tag": ("none", "DEFAULT", "v1.safetensors"),
-        "accuracy": (math.nan, math.inf, -1, 100.1, True),
-        "input": (type("InputSpec", (), {})(),),
-        "lacks": (("",), (" fc",)),
-        "licence": ("MIT\nGPL",),
-    },
-    BlockSpec: {"name": ("a\nb", "\x1b[31m"), "prefixes": (("",), ("conv1", "conv1"))},
-    BackboneSpec: {
-        "family": ("a\nb", "\x1b[31m"),
-        "head": (("",), ("fc", "fc")),
-        "aux_heads": (("",),),
-        "aux_weight": (math.inf, True),
-        "blocks": ((type("BlockSpec", (), {"name": "stem"})(),),),
-        "upstream": ("timm", "==1.0", "timm>=1.0"),
-    },
-    DatasetSpec: {"root": ("..", "a/../../b", "/etc"), "description": ("a\nb",)},
-}
+@pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
+def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
+    with pytest.raises(PluginError, match="--weights means something else by this one"):
+        WeightsSpec(tag=value, url=None, licence="MIT")
 
 
-@pytest.mark.xfail(strict=True, reason="the contract does not look that closely")
-@pytest.mark.parametrize(("kind", "field", "value"), flatten(LEAKS))
-def test_a_value_that_cannot_work_is_refused(kind: type, field: str, value: Any) -> None:
+@pytest.mark.xfail(strict=True, reason="no parameter has a name with spaces, so such a path can only be a slip")
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [(WeightsSpec, "lacks"), (BlockSpec, "prefixes"), (BackboneSpec, "head"), (BackboneSpec, "aux_heads")],
+)
+def test_a_path_has_no_spaces(kind: type, field: str) -> None:
     with pytest.raises(PluginError, match=f"has {field}="):
-        kind(**{**GOOD[kind], field: value})
+        kind(**{**GOOD[kind], field: (" fc",)})
 
 
 # Any value.

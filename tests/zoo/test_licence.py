@@ -12,8 +12,8 @@ def test_of_a_free_licence_nothing_is_said(licence: str) -> None:
 
 @pytest.mark.parametrize(
     "licence",
-    ["CC-BY-NC-4.0", "cc-by-nc-4.0", "CC-BY-NC-SA-4.0", "PolyForm-Noncommercial-1.0.0", *sorted(RESEARCH_ONLY),
-     "Apple-AMLR"],
+    ["CC-BY-NC-4.0", "cc-by-nc-4.0", "CC-BY-NC-SA-4.0", "PolyForm-Noncommercial-1.0.0", "non-commercial",
+     "LicenseRef-Non-Commercial", "LicenseRef-apple-amlr", "LicenseRef-Apple-AMLR", *sorted(RESEARCH_ONLY)],
 )  # fmt: skip
 def test_of_a_licence_without_commerce_that_is_said_with_owner_and_licence(licence: str) -> None:
     line = describe_licence("acme/net@V1", licence)
@@ -37,7 +37,10 @@ def test_the_known_identifiers_are_in_lower_case_since_they_are_compared_so() ->
     assert all(licence == licence.lower() for licence in RESEARCH_ONLY)
 
 
-@pytest.mark.xfail(strict=True, reason="only 'noncommercial' and '-nc' are looked for")
-@pytest.mark.parametrize("licence", ["non-commercial", "LicenseRef-Non-Commercial"])
-def test_non_commercial_with_a_hyphen_is_understood(licence: str) -> None:
-    assert describe_licence("acme/net@V1", licence) is not None
+@pytest.mark.parametrize("licence", ["LicenseRef-apple-ascl", "LicenseRef-dinov3-license", "LICENSEREF-other"])
+def test_of_a_licence_of_its_own_it_is_said_that_it_must_be_read(licence: str) -> None:
+    line = describe_licence("acme/net@V1", licence)
+    assert line is not None
+    assert f"acme/net@V1 is under {licence}, a licence of its own; read it" in line
+    assert "commercial" not in line
+    assert "\n" not in line

@@ -74,14 +74,12 @@ def test_bars_print_a_line_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == f"{line}\n"
 
 
-@pytest.mark.xfail(strict=True, reason="rich draws :dog: as an emoji even without markup")
 def test_bars_leave_colons_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     Bars().say("reading pets:dog:1.png")
     assert terminal.getvalue() == "reading pets:dog:1.png\n"
 
 
-@pytest.mark.xfail(strict=True, reason="the title of a bar is read as markup, and can even be an error")
 def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     with Bars().track("fetching model[v1].pth", 3) as advance:

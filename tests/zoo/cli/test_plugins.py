@@ -55,7 +55,10 @@ def test_json_has_state_and_reason_of_each(run: Run) -> None:
 
 
 def test_debug_shows_the_traceback_of_the_plugin_on_stderr(run: Run) -> None:
-    assert "Traceback of crash" in run("--debug", "plugins", "--json").stderr
+    for arguments in (("--debug", "plugins", "--json"), ("plugins", "--json", "--debug")):
+        result = run(*arguments)
+        assert "Traceback of crash" in result.stderr
+        assert json.loads(result.stdout)
     assert "Traceback" not in run("plugins").output
 
 
