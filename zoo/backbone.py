@@ -110,18 +110,28 @@ def load_tensors(backbone: BackboneSpec, model: nn.Module, start: Start, tensors
     """
     tensors = _drop_meaningless(backbone, model, start, _convert(backbone, model, start, tensors))
     head = find_head(backbone, model)
-    notes = list(_fit_head(backbone, model, head, tensors))
     absent = [path for path in (*head.paths, *head.aux_paths) if not _has_below(tensors, path)]
     absent += [*start.weights.lacks] if start.weights else []
-    state = model.state_dict()
-    _refuse_misfits(start, state, tensors, _list_optional(model, absent))
+    _refuse_misfits(start, model.state_dict(), tensors, _Tolerance(head, _list_optional(model, absent)))
+    notes = list(_fit_head(backbone, model, head, tensors))
     # What is loaded over the model's own state keeps its version marks: without them some upstream modules
     # (MNASNet, BatchNorm) take the tensors for those of an older self.
+    state = model.state_dict()
     state.update(tensors)
     model.load_state_dict(state)
     if start.weights and start.weights.lacks:
         notes.append(f"{start.label} holds nothing usable for {', '.join(start.weights.lacks)}, which stays random")
     return notes
+
+
+@dataclass(frozen=True)
+class _Tolerance:
+    """In what a file may differ from the model."""
+
+    #: Its tensors may have another number of outputs.
+    head: Head
+    #: Keys that it may lack.
+    optional: set[str]
 
 
 def _read(start: Start, progress: Progress) -> Mapping[str, Tensor]:
@@ -159,7 +169,7 @@ def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, tensors: Map
     if weight is None:
         yield "these weights have no head; the new one starts at random, as any new head does"
         return
-    classes = weight.shape[0] if weight.ndim else 0
+    classes = weight.shape[0]
     if classes != len(model.get_parameter(f"{path}.weight")):
         replace_head(backbone, model, classes, HeadDesign())
         yield f"the head of these weights knows {classes} classes"
@@ -177,17 +187,19 @@ def _list_optional(model: nn.Module, absent: list[str]) -> set[str]:
 
 
 def _refuse_misfits(
-    start: Start, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], optional: set[str]
+    start: Start, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], tolerance: _Tolerance
 ) -> None:
     known = {_identity(tensor) for name, tensor in state.items() if name in tensors}
     missing = [
-        name for name in state if name not in tensors and name not in optional and _identity(state[name]) not in known
+        name
+        for name in state
+        if name not in tensors and name not in tolerance.optional and _identity(state[name]) not in known
     ]
     unknown = [name for name in tensors if name not in state]
     shapes = [
         f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
         for name in tensors
-        if name in state and tensors[name].shape != state[name].shape
+        if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=tolerance.head.covers(name))
     ]
     infinite = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not _is_finite(tensor)]
     for fault, names in (
@@ -199,6 +211,13 @@ def _refuse_misfits(
                 f"{start.file or start.label} does not fit: it {fault} {', '.join(names[:3])}{more}. "
                 "Give weights of this very backbone, under upstream's own names."
             )
+
+
+def _fits(theirs: torch.Size, ours: torch.Size, *, in_head: bool) -> bool:
+    """Compare shapes; the tensors of a head may have any number of outputs but none."""
+    if in_head and theirs and theirs[0] > 0:
+        return theirs[1:] == ours[1:]
+    return theirs == ours
 
 
 def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:

@@ -74,7 +74,10 @@ class Classifier:
         """
         if top < 1:
             raise DataError(f"the {top} most probable classes were asked for; ask for at least one.")
-        paths = iter([path for image in images for path in _expand(Path(image))])
+        return self._predict([path for image in images for path in _expand(Path(image))], top)
+
+    def _predict(self, images: Sequence[Path], top: int) -> Iterator[Prediction]:
+        paths = iter(images)
         self.model.eval()
         with ThreadPoolExecutor() as pool:
             while chunk := list(islice(paths, BATCH)):
@@ -140,9 +143,10 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     path = RunFolder.open(Path(run)).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
-    model = resolved.backbone.build(header.tag)
     start = Start(header.weights, header.tag)
-    network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
+    with torch.random.fork_rng():  # what is drawn here is overwritten; the caller's generator should not notice
+        model = resolved.backbone.build(header.tag)
+        network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
     load_tensors(model, path)
     hardware = choose_hardware(device, "fp32")
     place(model, hardware)

@@ -16,11 +16,16 @@ from zoo.errors import PluginError
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
 
 
+class _OpenBytes(io.BytesIO):
+    def close(self) -> None:
+        """Stay open, whoever closes it."""
+
+
 class Output(io.TextIOWrapper):
     """Stands for the terminal while a plugin is loaded; what a plugin does to it, it bears."""
 
     def __init__(self) -> None:
-        self._bytes = io.BytesIO()
+        self._bytes = _OpenBytes()
         super().__init__(self._bytes, encoding="utf-8", errors="replace", write_through=True)
 
     def close(self) -> None:
@@ -63,11 +68,15 @@ def failing_as_plugin_error() -> Iterator[None]:
 
 
 def describe_in_one_line(error: BaseException) -> str:
-    """Return what an exception says, on one line, even if it cannot say anything."""
+    """Return what an exception says, on one line and printable, even if it cannot say anything."""
     try:
-        return " ".join(str(error).split()) or "no message"
-    except Exception:  # noqa: BLE001  # its own __str__ raised
-        return "no message"
+        said = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  # its own __str__ raised
+        said = ""
+    # A terminal obeys control characters, and cannot show half a surrogate pair.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) or "no message"
 
 
 class _NoHeavyImports(MetaPathFinder):

@@ -191,7 +191,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_paths(value: Any) -> bool:
-    return type(value) is tuple and all(map(_is_text, value)) and len(set(value)) == len(value)
+    # No parameter has a space in its name.
+    return (
+        type(value) is tuple
+        and all(_is_text(path) and " " not in path for path in value)
+        and len({*value}) == len(value)
+    )
 
 
 def _is_spec(value: Any, kind: str) -> bool:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -26,6 +26,9 @@ State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]
 
 #: Namespaces that only these distributions may claim.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
+
+
+SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
 
 
 @dataclass
@@ -58,23 +61,25 @@ def discover_plugins() -> list[Plugin]:
     damaged: list[Plugin] = []
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
-        name = ""
+        installed = _Installed(distribution)
+        # Most distributions have no plugin: look before their metadata is parsed, which takes a while.
+        if not installed.may_hold_plugin():
+            continue
+        name = installed.find_name()
+        if name in seen:
+            continue  # an older copy, further down the path
+        seen.update({name} if name else ())
         try:
-            # Most distributions have no plugin: look before their metadata is parsed, which takes a while.
-            if "[zoo]" not in (distribution.read_text("entry_points.txt") or ""):
-                continue
-            name = _canonical(distribution.name or "unknown")
-            if name in seen:
-                continue  # an older copy, further down the path
-            seen.add(name)
             for entry_point in distribution.entry_points.select(group="zoo"):
-                plugin = Plugin(entry_point.name, name, distribution.version or "")
+                plugin = Plugin(entry_point.name, name or "unknown", installed.find_version())
                 by_namespace[entry_point.name].append((plugin, entry_point))
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one installation stays there
-            damaged.append(Plugin(name or "unknown", name or "unknown", ""))
-            damaged[-1].fail(
-                "broken", f"its installation is damaged: {describe_in_one_line(error)}", traceback.format_exc()
-            )
+            plugin = Plugin(name or "unknown", name or "unknown", installed.find_version())
+            if _is_allowed(plugin):
+                plugin.fail("broken", f"its installation is damaged: {describe_in_one_line(error)}")
+            else:
+                plugin.fail("disabled", SWITCHED_OFF)
+            damaged.append(plugin)
     for namespace, claims in by_namespace.items():
         _load_claims(namespace, claims)
     found = [plugin for claims in by_namespace.values() for plugin, _ in claims]
@@ -115,7 +120,10 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
         PluginError: it failed, or answered with something else.
     """
     answers = call_hook(plugin, "zoo_find_backbone", name=name)
-    return _checked(answers[0], BackboneSpec, plugin.namespace) if answers else None
+    try:
+        return _checked(answers[0], BackboneSpec, plugin.namespace) if answers else None
+    except PluginError as error:
+        raise PluginError(f"plugin {plugin.namespace} failed in zoo_find_backbone: {error}") from error
 
 
 def list_unknown_names(plugins: Iterable[Plugin]) -> list[str]:
@@ -131,7 +139,7 @@ def _load_claims(namespace: str, claims: Sequence[tuple[Plugin, EntryPoint]]) ->
     contenders = [plugin.distribution for plugin, _ in claims if _is_allowed(plugin)]
     for plugin, entry_point in claims:
         if not _is_allowed(plugin):
-            plugin.fail("disabled", "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS.")
+            plugin.fail("disabled", SWITCHED_OFF)
         elif not NAMESPACE.fullmatch(namespace):
             plugin.fail("broken", f"{namespace!r} is no namespace: use lower-case letters, digits, '_' and '-'.")
         elif (rightful := FIRST_PARTY.get(namespace, plugin.distribution)) != plugin.distribution:
@@ -140,6 +148,36 @@ def _load_claims(namespace: str, claims: Sequence[tuple[Plugin, EntryPoint]]) ->
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
             load_plugin(plugin, entry_point.load)
+
+
+class _Installed:
+    """What an installed distribution says of itself, however damaged."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        self._distribution = distribution
+
+    def may_hold_plugin(self) -> bool:
+        """Whether its entry points mention our group; a file that is no text may."""
+        try:
+            return "[zoo]" in (self._distribution.read_text("entry_points.txt") or "")
+        except UnicodeDecodeError as error:
+            return b"[zoo]" in error.object
+        except OSError:
+            return False
+
+    def find_name(self) -> str:
+        """Return the canonical name, empty where it has none."""
+        try:
+            return _canonical(self._distribution.name or "")
+        except Exception:  # noqa: BLE001  # metadata that cannot be parsed names nothing
+            return ""
+
+    def find_version(self) -> str:
+        """Return the version, empty where it has none."""
+        try:
+            return self._distribution.version or ""
+        except Exception:  # noqa: BLE001  # metadata that cannot be parsed names nothing
+            return ""
 
 
 def _canonical(distribution: str) -> str:

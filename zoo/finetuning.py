@@ -19,6 +19,7 @@ from zoo.data.transform import build_eval_transform
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch, Fit, place
 from zoo.engine.loop import evaluate
+from zoo.errors import FrozenMoved
 from zoo.export.card import write_card
 from zoo.export.folder import MODEL, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
@@ -145,7 +146,11 @@ def _train(fit: Fit, record: Record, progress: Progress) -> None:
             record.keep_best(epoch, fit.network.model, header, val)
 
     fit.run(on_epoch, progress)
-    record.facts["frozen"]["after"] = fit.frozen.check(record.facts["frozen"]["before"])
+    try:
+        record.facts["frozen"]["after"] = fit.frozen.check(record.facts["frozen"]["before"])
+    except FrozenMoved:
+        (record.folder.path / MODEL).unlink()  # nobody should use it by accident
+        raise
     best = record.facts["best"]
     progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
     if fit.images.test:

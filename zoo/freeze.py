@@ -21,11 +21,15 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
     """
     declared = backbone.blocks(model) if callable(backbone.blocks) else backbone.blocks
     blocks = tuple(_without_head(declared, head))
-    for name, _ in model.named_parameters(remove_duplicate=False):
+    owner_of: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
         owners = [block.name for block in blocks if any(is_below(name, prefix) for prefix in block.prefixes)]
         owners += ["the head"] if head.covers(name) else []
         if len(owners) != 1:
             where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
+            raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
+        if owner_of.setdefault(id(parameter), owners[0]) != owners[0]:
+            where = f"in {owner_of[id(parameter)]}, and under another name in {owners[0]}"
             raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
     return blocks
 

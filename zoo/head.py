@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
@@ -70,49 +71,61 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
 
 
 def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
-    try:
-        layer = model.get_submodule(path)
-    except AttributeError as error:
-        raise PluginError(f"{backbone.name} declares the head {path!r}, but its model has no such layer.") from error
+    layer = _get_module(backbone, model, path)
     if not isinstance(layer, (nn.Linear, nn.Conv2d)):
         raise PluginError(f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear.")
     return layer
 
 
+def _get_module(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise PluginError(f"{backbone.name} declares {path!r}, but its model has no such layer.") from error
+
+
 def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
-    for layer in model.get_submodule(path).modules():
+    for layer in _get_module(backbone, model, path).modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             return layer
     raise PluginError(f"{backbone.name} declares the classifier {path!r}, which holds no linear layer.")
 
 
 def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classes: int) -> Iterator[nn.Module]:
-    # Convolutional heads get 1x1 convolutions, so that whatever pools after them still can.
-    layer: nn.Linear | nn.Conv2d = first
-    for width in widths:
-        layer = _resize(first, width, num_inputs=_count_inputs(first) if layer is first else _count_outputs(layer))
+    # Convolutional heads get convolutions, so that whatever pools after them still can.
+    layer = _resize(first, widths[0])
+    for width in (*widths[1:], num_classes):
         yield layer
         yield nn.ReLU(inplace=True)
         yield nn.Dropout(MLP_DROPOUT)
-    yield _resize(first, num_classes, num_inputs=_count_outputs(layer))
+        layer = _follow(layer, width)
+    yield layer
 
 
-def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int, num_inputs: int | None = None) -> nn.Linear | nn.Conv2d:
-    """Build a layer like the old one, with other outputs and, if given, inputs."""
+def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
+    """Build a layer like the old one, with other outputs."""
     bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
-    inputs = _count_inputs(old) if num_inputs is None else num_inputs
     if isinstance(old, nn.Linear):
-        return nn.Linear(inputs, num_outputs, bias=bias, device=device, dtype=dtype)
-    kernel = old.kernel_size[0], old.kernel_size[1]
-    return nn.Conv2d(inputs, num_outputs, kernel, bias=bias, device=device, dtype=dtype)
+        return nn.Linear(old.in_features, num_outputs, bias=bias, device=device, dtype=dtype)
+    return nn.Conv2d(
+        old.in_channels,
+        num_outputs,
+        cast("tuple[int, int]", old.kernel_size),
+        stride=cast("tuple[int, int]", old.stride),
+        padding=cast("tuple[int, int]", old.padding),
+        dilation=cast("tuple[int, int]", old.dilation),
+        bias=bias,
+        device=device,
+        dtype=dtype,
+    )
 
 
-def _count_inputs(layer: nn.Linear | nn.Conv2d) -> int:
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-
-
-def _count_outputs(layer: nn.Linear | nn.Conv2d) -> int:
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
+    """Build a layer of the same kind that takes this one's outputs; convolutions see one pixel."""
+    bias, device, dtype = layer.bias is not None, layer.weight.device, layer.weight.dtype
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)
+    return nn.Conv2d(layer.out_channels, num_outputs, 1, bias=bias, device=device, dtype=dtype)
 
 
 def _put(model: nn.Module, path: str, layer: nn.Module) -> None:

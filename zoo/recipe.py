@@ -18,6 +18,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Learning rate of a new head on frozen features, and of a pretrained network as a whole, by optimizer.
 HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
 BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
+#: AdamW's decay does not depend on the gradients' size, as that of the others does.
+DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
 CHOICES = {
     "optimizer": OPTIMIZERS,
@@ -70,7 +72,8 @@ class Recipe:
     lr: float | None = None
     optimizer: str = "adamw"
     schedule: str = "onecycle"
-    weight_decay: float = 0.01
+    #: Of weights, not of biases and norms; None: by optimizer.
+    weight_decay: float | None = None
     label_smoothing: float = 0.0
     augment: str = "crop-flip"
     precision: str = "auto"
@@ -95,7 +98,7 @@ class Recipe:
             value = getattr(self, field)
             is_left_out = value is None and field in ("patience", "workers")
             if not is_left_out and (type(value) is not int or not least <= value < 2**63):
-                raise OptionError(f"{field} is {value!r}; it must be a whole number of at least {least}.")
+                raise OptionError(f"{field} is {value!r}; it must be a whole number from {least} to 2**63 - 1.")
         for field, most in (("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)):
             self._check_number(field, most)
         HeadDesign.parse(self.head)
@@ -107,9 +110,14 @@ class Recipe:
             return self.lr
         return (HEAD_LR if self.train == "head" and self.weights != "none" else BACKBONE_LR)[self.optimizer]
 
+    @property
+    def decay(self) -> float:
+        """The weight decay."""
+        return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
     def _check_number(self, field: str, most: float) -> None:
         value = getattr(self, field)
-        if value is None and field == "lr":
+        if value is None and field in ("lr", "weight_decay"):
             return
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
             raise OptionError(f"{field} is {value!r}; it must be a number from 0 to {most}.")

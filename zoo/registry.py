@@ -86,9 +86,11 @@ class Registry:
     def announce(self, event: str, **arguments: Any) -> list[str]:
         """Tell an event to every plugin, each with a copy of its own; returns one line for each that failed on it.
 
-        A plugin that fails is told no more events; its backbones remain.
+        A plugin that fails is told no more events of the run; its backbones remain.
         """
         complaints = []
+        if event == "zoo_run_started":
+            self._deaf.clear()
         for plugin in self.plugins:
             if plugin.namespace in self._deaf:
                 continue

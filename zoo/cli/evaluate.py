@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import click
@@ -22,9 +24,10 @@ from zoo.recipe import DEVICES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: str, data: str, split: str | None, device: str, as_json: bool) -> None:  # click's
     """Measure RUN on labelled images."""
-    from zoo.classifier import load
+    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
+        from zoo.classifier import load
 
-    result = load(run, device=device).evaluate(data, split, progress=open_progress())
+        result = load(run, device=device).evaluate(data, split, progress=open_progress())
     click.echo(json.dumps(result, indent=2) if as_json else _format(result))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 import tomllib
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,10 @@ def command(
     given = {name: value for name, value in flags.items() if value is not None}
     options = {**(_read_config(Path(config)) if config else {}), **given}
 
-    from zoo.finetuning import finetune
+    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
+        from zoo.finetuning import finetune
 
-    run = finetune(backbone, data, output=output, progress=open_progress(), **options)
+        run = finetune(backbone, data, output=output, progress=open_progress(), **options)
     click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
 
 
@@ -61,4 +65,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    return {name.replace("-", "_"): value for name, value in options.items()}
+    options = {name.replace("-", "_"): value for name, value in options.items()}
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in options:
+        if name not in known:
+            raise SettingsError(f"{path}: no option {name!r}; the options are {', '.join(known)}.")
+    return options

@@ -25,7 +25,7 @@ class Count(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read it."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", str(value).lower())
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([kmgb]?)", str(value).lower())
         if match is None:
             self.fail(f"{value!r} is no number; write 30M or 500k.", param, ctx)
         return round(float(match[1]) * _UNITS[match[2]])
@@ -44,6 +44,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
     A pattern with * or ? is matched against the whole name: timm/vit_*.
     """
     registry = open_registry()
+    _say_unusable(registry)
     chosen = list_backbones(pattern, registry)
     for flag, wanted in filters.items():
         chosen = _filter(chosen, registry, flag, wanted)
@@ -52,10 +53,6 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
         click.echo(json.dumps([_describe(backbone) for backbone in chosen], indent=1))
     else:
         click.echo(_format(chosen))
-    for plugin in registry.plugins:
-        if plugin.state not in ("ok", "disabled"):
-            click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
-    say_unknown_names(registry.plugins)
 
 
 def find_licence(backbone: BackboneSpec) -> str:
@@ -70,12 +67,21 @@ _PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
 }
 
 
+def _say_unusable(registry: Registry) -> None:
+    for plugin in registry.plugins:
+        if plugin.state not in ("ok", "disabled"):
+            click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+    say_unknown_names(registry.plugins)
+
+
 def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted: str | None) -> list[BackboneSpec]:
     """Keep those whose plugin, family or licence is the wanted one, whatever the case."""
     if wanted is None:
         return backbones
     find = _PROPERTIES[flag]
     known = sorted({find(backbone) for backbone in registry.list_backbones()})
+    if flag == "plugin":
+        known = [plugin.namespace for plugin in registry.plugins if plugin.state == "ok"]
     if wanted.lower() not in map(str.lower, known):
         raise OptionError(f"no {flag} {wanted!r}; there are {', '.join(known) or 'none'}.")
     return [backbone for backbone in backbones if find(backbone).lower() == wanted.lower()]

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -31,9 +32,10 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
 
     Exits with 1 if none of them could be read.
     """
-    from zoo.classifier import load
+    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
+        from zoo.classifier import load
 
-    predictions = list(load(run, device=device).predict(images, top))
+        predictions = list(load(run, device=device).predict(images, top))
     {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)
     if all(prediction.error for prediction in predictions):
         ctx.exit(1)
@@ -44,7 +46,7 @@ def _print_json(predictions: Iterable[Prediction]) -> None:
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("path", "label", "probability", "error"))
     for prediction in predictions:
         if prediction.error is not None:

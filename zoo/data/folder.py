@@ -150,6 +150,8 @@ def _find_classes(where: Path, walk: _Walk) -> dict[str, Path]:
     real: dict[str, Path] = {}
     for path in _folders(where):
         name = unicodedata.normalize("NFC", path.name)  # what macOS packs is NFD elsewhere
+        if not name.isprintable():
+            raise DataError(f"the folder {name!r} in {str(where)!r} has a name that cannot be shown; rename it.")
         target = os.path.realpath(path)
         for other in (classes.get(name), real.get(target)):
             if other is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer, build_schedule
+from zoo.errors import TrainingError
 from zoo.freeze import Frozen
 from zoo.progress import Advance, Progress
 from zoo.recipe import Recipe
@@ -32,7 +34,7 @@ class Epoch:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
-    #: The rate of the epoch's last step.
+    #: The rate of the epoch's first step.
     lr: float
     seconds: float
 
@@ -93,15 +95,21 @@ class Fit:
     ) -> tuple[Epoch, Tensor]:
         started = time.monotonic()
         train, val = batches
+        lr = float(learner.schedule.get_last_lr()[0])
         learned = train_one_epoch(learner, train.epoch(number - 1), advance)
         measured, probabilities = evaluate(self.network.model, val, self.hardware, advance)
+        if not math.isfinite(measured.loss):
+            raise TrainingError(
+                f"validation loss {measured.loss} after epoch {number}; try a lower --lr. "
+                "The best epoch so far is kept."
+            )
         epoch = Epoch(
             epoch=number,
             train_loss=learned.loss,
             train_accuracy=learned.accuracy,
             val_loss=measured.loss,
             val_accuracy=measured.accuracy,
-            lr=float(learner.schedule.get_last_lr()[0]),
+            lr=lr,
             seconds=round(time.monotonic() - started, 3),
         )
         return epoch, probabilities
@@ -115,7 +123,7 @@ class Fit:
 
     def _build_learner(self, steps: int) -> Learner:
         recipe, model = self.recipe, self.network.model
-        optimizer = build_optimizer(recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.weight_decay)
+        optimizer = build_optimizer(recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay)
         aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight
         return Learner(
             model=model,

@@ -82,7 +82,7 @@ def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Sco
     return sums.score()
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a network may keep a tensor that it made here, and train with it later
 def evaluate(model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance) -> tuple[Score, Tensor]:
     """Measure the model on every batch.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
     rows = [f"| validation | {facts['val']['images']} | {best['val_accuracy']:.4f} |"]
     if test:
         rows.append(f"| test | {test['images']} | {test['accuracy']:.4f} |")
-    classes = ", ".join(facts["classes"])
+    classes = ", ".join(map(_escape, facts["classes"]))
     return "\n".join([
         f"# {facts['backbone'].rpartition('/')[2]} for {len(facts['classes'])} classes",
         "",
@@ -31,6 +32,11 @@ def _summary(facts: Mapping[str, Any]) -> str:
         "|---|---|---|",
         *rows,
     ])  # fmt: skip
+
+
+def _escape(name: str) -> str:
+    """Keep Markdown from reading a class's name as anything but text."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+|!~-])", r"\\\1", name)
 
 
 def _use(folder: RunFolder) -> str:
@@ -61,7 +67,7 @@ model.eval()
 
 It expects RGB images, resized to {see["resize"]} pixels ({see["interpolation"]}, {see["crop"]} crop) and cut to
 {see["size"][2]} x {see["size"][1]}, scaled to 0..1, minus {tuple(see["mean"])}, divided by {tuple(see["std"])}.
-Its outputs are, in this order: {", ".join(facts["classes"])}."""
+Its outputs are, in this order: {", ".join(map(_escape, facts["classes"]))}."""
 
 
 def _training(facts: Mapping[str, Any]) -> str:

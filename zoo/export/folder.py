@@ -34,7 +34,13 @@ class RunFolder:
             stem = f"{_plain(backbone.rpartition('/')[2])}-{_plain(Path(data).name or data)}"
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)
-        return cls(_create(output, exist_ok=True))
+        folder = _create(output, exist_ok=True)
+        try:
+            # Of two runs that want the same folder at once, one gets it.
+            (folder / HISTORY).open("x").close()
+        except FileExistsError as error:
+            raise RunError(f"{output} was taken by another run just now; choose another --output.") from error
+        return cls(folder)
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
@@ -61,7 +67,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
-        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file.
@@ -102,9 +108,9 @@ class RunFolder:
 def _create(folder: Path, *, exist_ok: bool) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
-    except FileExistsError:
-        raise
     except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            raise
         raise RunError(f"{folder} cannot be created: {error}") from error
     return folder
 
@@ -121,7 +127,7 @@ def _temporary(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _write_durably(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

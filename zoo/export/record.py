@@ -33,12 +33,12 @@ class Record:
     def __init__(self, folder: RunFolder, facts: dict[str, Any], registry: Registry, progress: Progress) -> None:
         """Begin the record with what is known before the first step, and tell the plugins."""
         self.folder = folder
-        self.facts = facts
+        self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # as run.json will hold them: lists, no tuples
         self.history: list[dict[str, Any]] = []
         self._registry = registry
         self._progress = progress
         self._started = time.monotonic()
-        self._announce("zoo_run_started", run=facts)
+        self._announce("zoo_run_started")
 
     def add(self, epoch: Epoch) -> None:
         """Write an epoch's line."""
@@ -46,7 +46,7 @@ class Record:
         self.facts.update(epochs=len(self.history), seconds=round(time.monotonic() - self._started, 3))
         self._progress.say(str(epoch))
         self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
-        self._announce("zoo_epoch_ended", run=self.facts, epoch=self.history[-1])
+        self._announce("zoo_epoch_ended", epoch=self.history[-1])
 
     def keep_best(self, epoch: Epoch, model: nn.Module, header: Header, val: Mapping[str, Any]) -> None:
         """Write the model of the best epoch so far, and what it made of the validation images."""
@@ -59,10 +59,11 @@ class Record:
     def close(self) -> None:
         """Write run.json, which marks a run as complete, and tell the plugins."""
         self.folder.write_json(RUN, self.facts)
-        self._announce("zoo_run_finished", run=self.facts)
+        self._announce("zoo_run_finished")
 
     def _announce(self, event: str, **arguments: Any) -> None:
-        for complaint in self._registry.announce(event, **arguments):
+        run = {**self.facts, "path": str(self.folder.path)}
+        for complaint in self._registry.announce(event, run=run, **arguments):
             self._progress.say(f"warning: {complaint}")
 
 
@@ -77,7 +78,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "licence": start.weights.licence if start.weights else None,
         },
         "classes": list(images.classes),
-        "recipe": {**dataclasses.asdict(recipe), "lr": recipe.learning_rate},
+        "recipe": {**dataclasses.asdict(recipe), "lr": recipe.learning_rate, "weight_decay": recipe.decay},
         "input": dataclasses.asdict(network.input),
         "data": {
             "asked": images.origin,
@@ -118,4 +119,6 @@ def _list_versions(network: Network) -> dict[str, str]:
     names = ["zoo", "torch", "torchvision", "safetensors"]
     if network.backbone.upstream:
         names.append(network.backbone.upstream.partition("==")[0])
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    versions = {name: metadata.version(name) for name in names}
+    # torch's own word names the build as well: 2.15.0+cpu.
+    return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

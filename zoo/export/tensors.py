@@ -54,9 +54,13 @@ class Header:
             fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
             lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
             fields["input"] = InputSpec(**{**fields["input"], **lists})
-            return cls(**{**fields, "classes": tuple(fields["classes"])})
+            header = cls(**{**fields, "classes": tuple(fields["classes"])})
         except (KeyError, ValueError, TypeError, AttributeError, PluginError) as error:
             raise RunError(f"{path} has a damaged header: {error}") from error
+        texts = (header.backbone, header.head, header.weights, header.weights_licence, *header.classes)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(header.tag, (str, type(None))):
+            raise RunError(f"{path} has a damaged header: a name in it is no text.")
+        return header
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:

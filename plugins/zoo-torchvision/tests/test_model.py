@@ -87,6 +87,9 @@ def test_building_is_silent_offline_and_repeatable(
 def test_plain_upstream_takes_our_tensors_with_another_head(
     name: str, spec: BackboneSpec, build_on_meta: Build
 ) -> None:
+    if spec.constructor is None:
+        assert spec.family == "mnasnet"
+        return
     ours = with_head_of(2, build_on_meta(name), spec)
     with parameters_on_meta():
         plain = evaluate_constructor(spec, num_classes=2, image_size=spec.input.size[1]).to("meta")

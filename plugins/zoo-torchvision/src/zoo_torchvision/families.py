@@ -127,6 +127,7 @@ FAMILIES: Mapping[str, Family] = {
                 "last_conv": "layers.14 layers.15",
             }
         },
+        constructor=None,  # upstream refuses tensors without a version mark, which safetensors cannot carry
     ),
     "mobilenetv2": Family(
         name="mobilenet_v2",

@@ -25,10 +25,11 @@ class Family:
     aux_weight: float = 0.0
     #: What the InputSpec of all weights has, whatever ``weights.transforms()`` says.
     input: Mapping[str, Any] = field(default_factory=dict)
-    #: Builder's options: it takes ``image_size``; it takes ``init_weights``; and what ``constructor`` passes on.
+    #: Builder's options: it takes ``image_size``; it takes ``init_weights``; and what ``constructor`` passes on, None
+    #: where a plain ``load_state_dict(load_file(...))`` does not do.
     image_size: bool = False
     init_weights: bool = False
-    constructor: str = ""
+    constructor: str | None = ""
     #: Tag -> prefixes that the published file holds without meaning.
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Regular expression -> replacement, from a published file's keys to the model's keys.

@@ -48,7 +48,7 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         ),
         convert=partial(rename_tensors, family.renames) if family.renames else None,
         upstream=upstream,
-        constructor=f"torchvision.models.{name}(num_classes={{num_classes}}{family.constructor})",
+        constructor=_constructor(name, family),
     )
 
 
@@ -69,3 +69,9 @@ def _describe_weights(family: Family, facts: dict[str, Any], own_input: InputSpe
         input=own_input,
         lacks=family.lacks.get(facts["tag"], ()),
     )
+
+
+def _constructor(name: str, family: Family) -> str | None:
+    if family.constructor is None:
+        return None
+    return f"torchvision.models.{name}(num_classes={{num_classes}}{family.constructor})"
