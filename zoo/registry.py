@@ -151,10 +151,11 @@ class Registry:
             known = ", ".join(sorted({plugin.namespace for plugin in self.plugins})) or "none"
             hint = f"pip install {FIRST_PARTY[namespace]}" if namespace in FIRST_PARTY else f"installed are {known}"
             return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {hint}."
+        broken = [plugin.namespace for plugin in self.plugins if plugin.state not in ("ok", "disabled")]
+        hint = f" `zoo plugins` tells why {', '.join(broken)} cannot be used." if broken else ""
         near = self._list_near(bare, namespace)
-        return f"no backbone {asked!r}; " + (
-            f"near are {', '.join(near)}." if near else "`zoo list` shows all of them."
-        )
+        answer = f"near are {', '.join(near)}." if near else "`zoo list` shows all of them."
+        return f"no backbone {asked!r}; {answer}{hint}"
 
     def _list_near(self, bare: str, namespace: str) -> list[str]:
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)

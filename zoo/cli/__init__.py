@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -59,6 +60,9 @@ def cli(debug: bool) -> None:  # read by Commands.invoke
 
 def main() -> NoReturn:
     """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    # Before torch is imported: its threads then sleep while they wait. They spin otherwise, and on a busy machine take
+    # the cores from those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = cli.main(standalone_mode=False)
     except click.ClickException as error:

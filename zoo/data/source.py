@@ -131,10 +131,10 @@ def _digest(*parts: str) -> str:
 
 
 def _code_of(make: Callable[[Path], None]) -> str:
-    """Return what changes when a plugin's new version may draw other images: the text of the function's file."""
+    """Return what changes when a plugin's new version may draw other images: the code in the function's folder."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(make))
-        return Path(file).read_text("utf-8") if file else ""
+        return "".join(path.read_text("utf-8") for path in sorted(Path(file).parent.glob("*.py"))) if file else ""
     except (OSError, TypeError, ValueError):  # a partial, or no file: then the name alone
         return ""
 

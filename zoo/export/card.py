@@ -54,10 +54,11 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
         return ""
     build = backbone.constructor.format(num_classes=len(facts["classes"]), image_size=facts["input"]["size"][1])
     see = facts["input"]
+    module = re.match(r"([\w.]+)\.\w+\(", build)
     return f"""## Use it without zoo
 
 ```python
-import {build.partition(".")[0]}
+import {module[1] if module else build.partition(".")[0]}
 from safetensors.torch import load_file
 
 model = {build}
