@@ -101,13 +101,14 @@ def test_python_blocks_are_python(page: Path) -> None:
 def run_commands(page: Path, cwd: Path) -> None:
     """Run a page's commands in order, as its reader would."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"ZOO_OFFLINE": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "1"}
+    environment["ZOO_OFFLINE"] = "1"
     for command in list_commands(page):
         if command.startswith("pip install"):
             # Into a folder of its own, not into the environment that runs the tests.
             what = shlex.split(command)[2:]
             site = cwd / "site"
-            install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), *what]
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+            install += ["--no-build-isolation", "--target", str(site), *what]
             subprocess.run(install, cwd=cwd, env=environment, check=True, capture_output=True)
             environment["PYTHONPATH"] = str(site)
             continue
