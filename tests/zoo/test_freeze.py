@@ -365,13 +365,35 @@ def test_a_shared_layer_is_frozen_and_fingerprinted_under_both_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "learning",
-    ["one", pytest.param("two", marks=pytest.mark.xfail(strict=True, reason="the last name decides"))],
+    ("blocks", "message"),
+    [
+        ((("first", "one"), ("second", "two")), "two.weight is in first, and under another name in second"),
+        ((("first", "two"), ("second", "one")), "two.weight is in second, and under another name in first"),
+    ],
 )
-def test_a_parameter_that_is_frozen_under_one_name_does_not_learn_under_the_other(learning: str) -> None:
+def test_a_parameter_with_two_names_has_both_in_the_same_block(
+    acme: BackboneSpec, blocks: tuple[tuple[str, str], ...], message: str
+) -> None:
+    # Else --train could freeze it under one name and let it learn under the other.
+    spec = replace(acme, head=("head",), blocks=tuple(BlockSpec(name, (path,)) for name, path in blocks))
+    with pytest.raises(PluginError, match=f"acme/net declares its blocks wrongly: parameter {message}"):
+        list_blocks(spec, Shared(), find_head(spec, Shared()))
+
+
+def test_a_parameter_of_the_head_is_in_no_block_under_another_name(acme: BackboneSpec) -> None:
+    spec = replace(acme, head=("two",), blocks=(BlockSpec("body", ("one", "head")),))
+    with pytest.raises(PluginError, match=r"two\.weight is in body, and under another name in the head"):
+        list_blocks(spec, Shared(), Head(("two",)))
+
+
+def test_a_parameter_with_both_names_in_one_block_is_in_that_block(acme: BackboneSpec) -> None:
+    spec = replace(acme, head=("head",), blocks=(BlockSpec("body", ("one", "two")),))
     model = Shared()
-    Frozen(model, (learning, "head"))
-    assert not model.one.weight.requires_grad
+    blocks = list_blocks(spec, model, Head(("head",)))
+    assert blocks == spec.blocks
+    for train, learns in (("head", False), ("all", True)):
+        Frozen(model, list_learning(blocks, Head(("head",)), train))
+        assert model.one.weight.requires_grad == learns
 
 
 def test_order_of_blocks_is_the_order_in_which_more_and_more_is_frozen(acme: BackboneSpec) -> None:

@@ -524,6 +524,24 @@ def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -
     assert told == ["three epoch", "three"]
 
 
+def test_a_plugin_that_failed_in_one_run_is_told_of_the_next() -> None:
+    told: list[str] = []
+
+    def fail_once() -> None:
+        told.append("started")
+        if len(told) == 1:
+            raise ValueError
+
+    registry = Registry(
+        [make_plugin("acme", (), zoo_run_started=fail_once, zoo_run_finished=lambda: told.append("finished"))],
+        Settings(),
+    )
+    for _ in range(2):
+        registry.announce("zoo_run_started", run={})
+        registry.announce("zoo_run_finished", run={})
+    assert told == ["started", "started", "finished"]
+
+
 def test_no_plugin_can_change_what_the_others_are_told() -> None:
     seen: list[Any] = []
     run = {"seed": 0, "best": {"epoch": 1}}

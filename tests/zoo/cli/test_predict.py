@@ -82,7 +82,6 @@ def test_csv_has_a_row_for_each_answer_and_each_error(
     assert [bool(row["error"]) for row in rows] == [False, False, True]
 
 
-@pytest.mark.xfail(strict=True, reason="csv.writer ends lines with CR LF")
 def test_csv_has_the_line_ends_of_other_output(
     run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

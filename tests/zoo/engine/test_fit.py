@@ -12,12 +12,13 @@ from zoo.backbone import Network, Start
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch, Fit
+from zoo.engine.optimizer import share_of_highest
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen, list_blocks, list_learning
 from zoo.head import replace_head
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo.recipe import HeadDesign, Recipe
+from zoo.recipe import DECAY, HeadDesign, Recipe
 from zoo.registry import Registry
 
 FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", lr=0.05)
@@ -181,17 +182,39 @@ def test_every_optimizer_runs_with_every_schedule(
     assert all(tensor.isfinite().all() for tensor in weights.values())
 
 
-@pytest.mark.xfail(strict=True, reason="get_last_lr() after the step is the rate of the step that would come next")
-def test_the_rate_of_an_epoch_is_that_of_its_last_step(acme: BackboneSpec, images: Images) -> None:
-    # 24 images in batches of 8 are 3 steps, and step drops by ten after each third of all.
-    history, _, _ = run(make_fit(acme, images, replace(FAST, epochs=3, batch_size=8, schedule="step"), "head"))
-    assert [epoch.lr for epoch in history] == pytest.approx([0.05, 0.005, 0.0005])
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("step", [1, 0.1, 0.01]),
+        ("constant", [1, 1, 1]),
+        ("onecycle", [share_of_highest(step, 9) for step in (0, 3, 6)]),
+    ],
+)
+def test_the_rate_of_an_epoch_is_that_of_its_first_step(
+    acme: BackboneSpec, images: Images, schedule: str, shares: list[float]
+) -> None:
+    # 24 images in batches of 8 are 3 steps an epoch, 9 in all.
+    history, _, _ = run(make_fit(acme, images, replace(FAST, epochs=3, batch_size=8, schedule=schedule), "head"))
+    assert [epoch.lr for epoch in history] == pytest.approx([0.05 * share for share in shares])
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="OneCycleLR over four steps divides by zero")
-def test_a_run_of_four_steps_learns_with_the_default_schedule(acme: BackboneSpec, images: Images) -> None:
-    history, _, _ = run(make_fit(acme, images, replace(FAST, epochs=4, batch_size=24)))
-    assert len(history) == 4
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+def test_a_run_of_few_steps_learns_with_the_default_schedule(acme: BackboneSpec, images: Images, steps: int) -> None:
+    fit = make_fit(acme, images, replace(FAST, epochs=steps, batch_size=24), "head")
+    start = fit.network.model.get_submodule("classifier.3").weight.detach().clone()
+    history, weights, _ = run(fit)
+    assert fit.recipe.schedule == Recipe().schedule
+    assert len(history) == steps
+    assert not torch.allclose(weights["classifier.3.weight"], start, atol=1e-3)
+
+
+@pytest.mark.parametrize(("given", "optimizer"), [(None, "adamw"), (None, "adam"), (None, "sgd"), (0.25, "adam")])
+def test_weights_decay_as_the_recipe_says(
+    acme: BackboneSpec, images: Images, given: float | None, optimizer: str
+) -> None:
+    fit = make_fit(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
+    decays = {group["weight_decay"] for group in fit._build_learner(1).optimizer.param_groups}
+    assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never do
 
 
 class Exploding(nn.Module):
@@ -216,6 +239,30 @@ def test_an_explosion_in_the_second_epoch_keeps_what_the_first_told(acme: Backbo
     with pytest.raises(TrainingError, match="at step 2 of the epoch"):
         fit.run(told.on_epoch, told)
     assert told.bests == [True]
+
+
+class Blind(nn.Module):
+    """Sound while it trains; what it says in eval mode is no number."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits if self.training else logits * float("nan")
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run_and_is_no_best_epoch(
+    acme: BackboneSpec, images: Images
+) -> None:
+    fit = make_fit(acme, images, FAST)
+    model = Blind(fit.network.model)
+    fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
+    told = Told()
+    with pytest.raises(TrainingError, match=r"validation loss nan after epoch 1; try a lower --lr\."):
+        fit.run(told.on_epoch, told)
+    assert told.bests == []
 
 
 def test_auxiliary_heads_count_only_where_what_is_below_them_learns(acme: BackboneSpec, images: Images) -> None:

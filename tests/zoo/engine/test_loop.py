@@ -293,9 +293,6 @@ class Remembers(nn.Module):
         return logits
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RuntimeError, reason="evaluate runs in inference mode, whose tensors cannot learn"
-)
 def test_what_a_model_caches_while_it_is_measured_can_be_trained_with() -> None:
     model = Remembers()
     evaluate(model, make_batches(2), choose_hardware("cpu"), drop)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import stat
 import threading
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import RunError
-from zoo.export.folder import MODEL, RUN, RunFolder
+from zoo.export.folder import HISTORY, MODEL, RUN, RunFolder
 
 
 @pytest.fixture
@@ -102,18 +101,33 @@ def test_an_output_that_is_a_file_or_below_one_is_refused(tmp_path: Path) -> Non
             RunFolder.claim(output, "acme/net", "photos")
 
 
-@pytest.mark.xfail(strict=True, raises=FileExistsError, reason="_create hands on FileExistsError where none may be")
 def test_an_output_that_is_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RunError, match="link"):
         RunFolder.claim(tmp_path / "link", "acme/net", "photos")
 
 
-@pytest.mark.xfail(strict=True, reason="claim takes any empty folder, also one that another run has just claimed")
-def test_two_runs_cannot_claim_the_same_output(tmp_path: Path) -> None:
-    RunFolder.claim(tmp_path / "run", "acme/net", "photos")
-    with pytest.raises(RunError):
+def test_an_output_that_was_claimed_is_marked_by_an_empty_history_and_refused_to_the_next(tmp_path: Path) -> None:
+    folder = RunFolder.claim(tmp_path / "run", "acme/net", "photos")
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == {HISTORY: b""}
+    with pytest.raises(RunError, match=r"run holds other files; choose another --output, or remove it first"):
         RunFolder.claim(tmp_path / "run", "acme/net", "photos")
+
+
+def test_of_runs_that_claim_the_same_output_at_once_one_gets_it(tmp_path: Path) -> None:
+    starts = threading.Barrier(8)
+
+    def claim(_number: int) -> Path | RunError:
+        starts.wait()
+        try:
+            return RunFolder.claim(tmp_path / "run", "acme/net", "photos").path
+        except RunError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(claim, range(8)))
+    assert [answer for answer in answers if isinstance(answer, Path)] == [tmp_path / "run"]
+    assert all("choose another --output" in str(answer) for answer in answers if isinstance(answer, RunError))
 
 
 # Opening.
@@ -206,10 +220,15 @@ def test_json_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, cont
         RunFolder(tmp_path).read_json(RUN)
 
 
-@pytest.mark.xfail(strict=True, reason="json.dumps writes NaN and Infinity, which no other JSON reader takes")
-def test_numbers_that_json_does_not_have_are_not_written_as_such(tmp_path: Path) -> None:
-    def refuse(name: str) -> None:
-        raise AssertionError(name)
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_json_does_not_have_are_not_written(tmp_path: Path, number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        RunFolder(tmp_path).write_json(RUN, {"loss": number})
+    assert list(tmp_path.iterdir()) == []
 
-    RunFolder(tmp_path).write_json(RUN, {"loss": float("nan"), "best": float("inf")})
-    json.loads((tmp_path / RUN).read_text(encoding="utf-8"), parse_constant=refuse)
+
+def test_a_path_that_is_no_unicode_is_written_and_read_back(tmp_path: Path) -> None:
+    content = {"path": os.fsdecode(b"caf\xe9.png")}
+    RunFolder(tmp_path).write_json(RUN, content)
+    assert RunFolder(tmp_path).read_json(RUN) == content
+    assert (tmp_path / RUN).read_bytes().isascii()

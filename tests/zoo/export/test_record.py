@@ -70,19 +70,19 @@ def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Ima
     assert facts["weights"] == {"label": "none", "url": None, "licence": None}
     assert facts["classes"] == ["blue", "red"]
     assert facts["recipe"]["seed"] == 3
-    assert facts["recipe"]["lr"] == 0.01  # the one that is meant, not None
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.01, 1e-4)  # those that are meant, not None
     assert facts["data"]["images"] == {"train": 24, "val": 10, "test": 0}
     assert facts["data"]["fingerprint"] == images.fingerprint
     assert facts["hardware"]["device"] == "cpu"
     assert facts["hardware"]["precision"] == "fp32"
-    assert torch.__version__.startswith(facts["versions"]["torch"])
+    assert facts["versions"]["torch"] == torch.__version__
     assert json.loads(json.dumps(facts)) == json.loads(json.dumps(facts, default=str))  # plain JSON, no objects
 
 
 def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -> None:
     recipe = Recipe(weights="none", head="mlp:3", train="all", patience=2)
     facts = json.loads(json.dumps(list_facts(network, recipe, choose_hardware("cpu"), images)))
-    assert Recipe(**facts["recipe"]) == replace(recipe, lr=recipe.learning_rate)
+    assert Recipe(**facts["recipe"]) == replace(recipe, lr=recipe.learning_rate, weight_decay=recipe.decay)
 
 
 def test_facts_name_the_source_and_the_licence_of_published_weights(acme: BackboneSpec, images: Images) -> None:
@@ -113,6 +113,14 @@ def test_parts_tell_which_blocks_learn_and_how_much_that_is(
 def test_a_shared_parameter_is_counted_once() -> None:
     layer = nn.Linear(3, 3)
     assert list_parts(nn.Sequential(layer, layer), (), ())["params"] == {"total": 12, "learning": 12}
+
+
+def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -> None:
+    given = {"classes": ("a", "b"), "input": {"size": (3, 16, 16)}, 1: None}
+    record = Record(RunFolder(tmp_path), given, registry, Silent())
+    assert record.facts == {"classes": ["a", "b"], "input": {"size": [3, 16, 16]}, "1": None}
+    record.close()
+    assert json.loads((tmp_path / RUN).read_text(encoding="utf-8")) == record.facts
 
 
 def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry) -> None:
@@ -147,20 +155,27 @@ def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, ac
     events: list[tuple[str, Any]] = []
 
     def zoo_run_started(run: Mapping[str, Any]) -> None:
-        events.append(("started", run["backbone"]))
+        events.append(("started", run))
 
     def zoo_epoch_ended(run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        events.append((run["backbone"], epoch["epoch"]))
+        events.append((run["path"], epoch["epoch"]))
 
     def zoo_run_finished(run: Mapping[str, Any]) -> None:
-        events.append(("finished", json.loads((tmp_path / RUN).read_text(encoding="utf-8")) == run))
+        written = json.loads((tmp_path / RUN).read_text(encoding="utf-8"))
+        events.append(("finished", run == {**written, "path": str(tmp_path)}))
 
     hooks = {function.__name__: function for function in (zoo_run_started, zoo_epoch_ended, zoo_run_finished)}
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, make_registry(acme, hooks), Silent())
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
     record.close()
-    assert events == [("started", "acme/net"), ("acme/net", 1), ("acme/net", 2), ("finished", True)]
+    assert events == [
+        ("started", {"backbone": "acme/net", "path": str(tmp_path)}),
+        (str(tmp_path), 1),
+        (str(tmp_path), 2),
+        ("finished", True),
+    ]
+    assert "path" not in record.facts  # a run folder may be moved
 
 
 def test_a_plugin_that_fails_is_named_once_and_the_record_goes_on(tmp_path: Path, acme: BackboneSpec) -> None:

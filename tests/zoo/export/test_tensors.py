@@ -222,6 +222,12 @@ def test_a_header_without_a_field_is_an_error(tmp_path: Path, field: str) -> Non
         ("input", "[]"),
         ("input", '{"size": [3]}'),
         ("input", '{"unknown": 1}'),
+        ("classes", '["a", 1]'),
+        ("tag", "1"),
+        ("backbone", "null"),
+        ("head", "[]"),
+        ("weights", "1"),
+        ("weights_licence", "{}"),
     ],
 )
 def test_a_header_with_a_damaged_field_is_an_error(tmp_path: Path, field: str, value: str) -> None:
