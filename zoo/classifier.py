@@ -22,7 +22,7 @@ from zoo.data.labelled import open_labelled
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import Hardware, choose_hardware
 from zoo.engine.fit import place, plan_loading
-from zoo.engine.loop import evaluate
+from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
 from zoo.export.folder import MODEL, RunFolder
@@ -106,7 +106,7 @@ class Classifier:
         with closing(batches), progress.track("evaluating", len(samples)) as advance:
             score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
-        return {"split": chosen, "loss": score.loss, **measure(probabilities, labels, self.classes)}
+        return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
 
     def _read(self, path: Path) -> Tensor | str:
         try:

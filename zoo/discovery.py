@@ -66,9 +66,9 @@ def discover_plugins() -> list[Plugin]:
         if not installed.may_hold_plugin():
             continue
         name = installed.find_name()
-        if name in seen:
-            continue  # an older copy, further down the path
-        seen.update({name} if name else ())
+        if (name or installed.find_place()) in seen:
+            continue  # an older copy, further down the path, or the same one again
+        seen.add(name or installed.find_place())
         try:
             for entry_point in distribution.entry_points.select(group="zoo"):
                 plugin = Plugin(entry_point.name, name or "unknown", installed.find_version())
@@ -171,6 +171,14 @@ class _Installed:
             return _canonical(self._distribution.name or "")
         except Exception:  # noqa: BLE001  # metadata that cannot be parsed names nothing
             return ""
+
+    def find_place(self) -> str:
+        """Return the folder that it is installed in, with its entry points: what tells the nameless apart."""
+        try:
+            entries = self._distribution.read_text("entry_points.txt")
+        except (UnicodeDecodeError, OSError) as error:
+            entries = str(error)
+        return f"{os.path.realpath(str(self._distribution.locate_file('')))} {entries}"
 
     def find_version(self) -> str:
         """Return the version, empty where it has none."""

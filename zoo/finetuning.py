@@ -18,10 +18,10 @@ from zoo.data.images import open_images
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch, Fit, place
-from zoo.engine.loop import evaluate
+from zoo.engine.loop import evaluate, finite_or_none
 from zoo.errors import FrozenMoved
 from zoo.export.card import write_card
-from zoo.export.folder import MODEL, RunFolder
+from zoo.export.folder import MODEL, REPORT, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_tensors, make_header
 from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning
@@ -89,6 +89,7 @@ def finetune(
     write_card(folder, record.facts, resolved.backbone)
     write_page(folder, record.facts, record.history)
     record.close()
+    progress.say(f"report: {folder.path / REPORT}")
     return Run(folder.path, record.facts)
 
 
@@ -164,4 +165,4 @@ def _test(fit: Fit, folder: RunFolder, progress: Progress) -> dict[str, Any]:
     with closing(batches), progress.track("testing", len(images.test)) as advance:
         score, probabilities = evaluate(model, batches, fit.hardware, advance)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
-    return {"loss": score.loss, **measure_split(probabilities, images, "test")}
+    return {"loss": finite_or_none(score.loss), **measure_split(probabilities, images, "test")}

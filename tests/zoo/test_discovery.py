@@ -574,7 +574,6 @@ def test_distributions_without_metadata_are_plugins_without_a_name_for_it(
     }
 
 
-@pytest.mark.xfail(strict=True, reason="only a name tells copies apart: without one, a plugin is its own rival")
 def test_a_distribution_without_metadata_to_which_two_entries_of_the_path_lead_is_one_plugin(site: Site) -> None:
     site.add("half")
     (site.info("zoo-half") / "METADATA").unlink()

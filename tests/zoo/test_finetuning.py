@@ -314,7 +314,6 @@ def test_the_test_split_is_not_measured_with_the_last_weights(tested: Path, outp
     assert run.facts["test"]["accuracy"] == 0.0
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="run.json cannot hold a test loss that is no number")
 def test_a_test_loss_that_is_no_number_does_not_lose_a_finished_run(
     photos: Path, output: Path, acme: BackboneSpec
 ) -> None:

@@ -56,6 +56,8 @@ class Listing:
     #: Sorted by split, class and name.
     files: tuple[ImageFile, ...]
     left_out: tuple[LeftOut, ...]
+    #: Whether the folders of the classes lie at the top, without splits above them.
+    is_flat: bool
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -107,7 +109,8 @@ def list_labelled(folder: Path) -> Listing:
             _walk_class(walk, path, split=split, class_name=name)
     files = tuple(sorted(walk.files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name)))
     left_out = tuple(sorted(walk.left_out, key=lambda item: str(item.path)))
-    return Listing(top, {split: tuple(found) for split, found in classes.items()}, files, left_out)
+    is_flat = splits == {"train": top}
+    return Listing(top, {split: tuple(found) for split, found in classes.items()}, files, left_out, is_flat)
 
 
 def _descend(folder: Path) -> Path:

@@ -50,10 +50,9 @@ def open_labelled(
 
 
 def _choose_split(listing: Listing, split: str | None, value: str | Path) -> str:
-    has_splits = len(listing.splits) > 1 or listing.splits[0] != "train"
     if split is None:
         return next((name for name in ("test", "val") if name in listing.splits), "all")
-    if split == "all" or (has_splits and split in listing.splits):
+    if split == "all" or (not listing.is_flat and split in listing.splits):
         return split
-    there = ", ".join(listing.splits) if has_splits else "no splits"
+    there = ", ".join(listing.splits) if not listing.is_flat else "no splits"
     raise DataError(f"{str(value)!r} has no split {split!r}; it has {there}. --split all takes every image.")

@@ -103,6 +103,11 @@ def evaluate(model: nn.Module, batches: Batches, hardware: Hardware, advance: Ad
     return sums.score(), torch.cat(probabilities)
 
 
+def finite_or_none(number: float) -> float | None:
+    """Return what JSON can hold of a number."""
+    return number if math.isfinite(number) else None
+
+
 def _move(images: Tensor, labels: Tensor, hardware: Hardware) -> tuple[Tensor, Tensor]:
     images = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
     return images, labels.to(hardware.device, non_blocking=True)

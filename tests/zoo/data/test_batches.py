@@ -117,7 +117,7 @@ def test_an_image_that_has_become_unreadable_is_named_in_one_line(samples: list[
     train = TrainBatches(samples, AUGMENTED, Loading(batch_size=4, workers=workers), seed=0)
     list(train.epoch(0))
     samples[5].path.write_bytes(samples[5].path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=r"damaged or cut off.*--resume") as caught:
+    with pytest.raises(DataError, match=r"damaged or cut off.*run again") as caught:
         list(train.epoch(1))
     train.close()
     assert multiprocessing.active_children() == []

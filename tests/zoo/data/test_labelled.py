@@ -93,7 +93,6 @@ def test_a_split_that_is_not_there_is_an_error_that_lists_those_that_are(
         open_(tmp_path / "photos", asked)
 
 
-@pytest.mark.xfail(strict=True, raises=DataError, reason="a folder train alone is taken for a flat folder of classes")
 def test_a_folder_that_holds_nothing_but_train_has_that_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 3, "train/bee": 1})
     split, samples = open_(tmp_path, "train")
