@@ -95,7 +95,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_blocks_are_python(page: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert all(ast.parse(f"f({block})" if block.startswith("weights=") else block) for block in blocks)
+    assert all(ast.parse(f"f({block})" if "\nweights=(" in block else block) for block in blocks)
 
 
 def run_commands(page: Path, cwd: Path) -> None:
@@ -129,8 +129,8 @@ def test_the_plugin_of_the_how_to_installs_and_is_finetuned(tmp_path: Path) -> N
     files = re.findall(
         r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
-    assert [name for name, _ in files] == ["pyproject.toml", "zoo_acme.py"]
-    (tmp_path / "zoo-acme").mkdir()
+    assert [name for name, _ in files] == ["pyproject.toml", "zoo_acme/__init__.py"]
+    (tmp_path / "zoo-acme" / "zoo_acme").mkdir(parents=True)
     for name, content in files:
         (tmp_path / "zoo-acme" / name).write_text(content, encoding="utf-8")
     run_commands(page, tmp_path)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.backbone import Network, Start, attach_head
+from zoo.backbone import Network, attach_head, build_model
 from zoo.data.batches import EvalBatches
 from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.image import decode_image
@@ -29,6 +29,7 @@ from zoo.export.folder import MODEL, RunFolder
 from zoo.export.tensors import Header, load_header, load_tensors
 from zoo.progress import Progress, Silent
 from zoo.registry import Registry, open_registry
+from zoo.start import Start
 
 BATCH = 32
 
@@ -145,7 +146,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     resolved = (registry or open_registry()).resolve(header.backbone)
     start = Start(header.weights, header.tag)
     with torch.random.fork_rng():  # what is drawn here is overwritten; the caller's generator should not notice
-        model = resolved.backbone.build(header.tag)
+        model = build_model(resolved.backbone, header.tag)
         network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
     load_tensors(model, path)
     hardware = choose_hardware(device, "fp32")

@@ -21,6 +21,7 @@ QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
+CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]|\{num_classes\}|\{image_size\})*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
@@ -89,9 +90,11 @@ def check_backbone(spec: BackboneSpec) -> None:
     for field in ("family", "licence"):
         if not _is_text(getattr(spec, field)):
             _refuse(spec, field, getattr(spec, field), "a text")
-    for field in ("classifier", "constructor"):
-        if (value := getattr(spec, field)) is not None and not _is_text(value):
-            _refuse(spec, field, value, "a text or None")
+    if spec.classifier is not None and not _is_text(spec.classifier):
+        _refuse(spec, "classifier", spec.classifier, "a dotted path, or None")
+    if spec.constructor is not None and not _matches(CONSTRUCTOR, spec.constructor):
+        wanted = "module.name(...) with no other braces than {num_classes} and {image_size}, or None"
+        _refuse(spec, "constructor", spec.constructor, wanted)
     if spec.upstream is not None and not _matches(UPSTREAM, spec.upstream):
         _refuse(spec, "upstream", spec.upstream, "distribution==version, or None")
     for field in ("params", "num_classes"):
@@ -116,7 +119,7 @@ def check_dataset(spec: DatasetSpec) -> None:
     if root.is_absolute() or ".." in root.parts or ":" in spec.root:
         _refuse(spec, "root", spec.root, "a folder inside the archive")
     if (spec.url is None) == (spec.make is None):
-        _refuse(spec, "url", spec.url, "either url or make, not both")
+        _refuse(spec, "url", spec.url, "given, or make must be, and not both")
     if spec.url is not None and not _matches(URL, spec.url):
         _refuse(spec, "url", spec.url, "https://... of an archive")
     if spec.sha256 is not None and not (_matches(SHA256, spec.sha256) and len(spec.sha256) == 64):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.backbone import Network, Start, attach_head, build_backbone, choose_start
+from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.batches import EvalBatches
 from zoo.data.images import open_images
 from zoo.data.transform import build_eval_transform
@@ -30,6 +30,7 @@ from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, Resolved, open_registry
 from zoo.report.page import write_page
+from zoo.start import Start, choose_start
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,13 @@ def finetune(
         images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
         network = attach_head(resolved.backbone, start, model, recipe.head, len(images.classes))
         place(network.model, hardware)
+        try_network(network, len(images.classes), hardware.device)
         frozen, parts = _freeze(network, recipe, progress)
-        facts = {**list_facts(network, recipe, hardware, images), **parts}
+        facts = {
+            **list_facts(network, recipe, hardware, images),
+            **parts,
+            "plugin": registry.find_origin(network.backbone),
+        }
         _say_plan(facts, progress)
         folder = RunFolder.claim(output, resolved.backbone.name, images.origin)
         record = Record(folder, facts, registry, progress)
@@ -98,7 +104,7 @@ def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
     progress.say(f"{resolved.asked} -> {name}@{start.label}")
     for note in resolved.notes:
         progress.say(f"note: {note}")
-    warning = describe_licence(f"{name}@{start.label}", start.weights.licence) if start.weights else None
+    warning = describe_licence(f"{name}@{start.label}", start.licence) if start.licence else None
     if warning:
         progress.say(warning)
 
@@ -106,10 +112,12 @@ def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
 def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
     recipe, params = facts["recipe"], facts["params"]
     learning = [block["name"] for block in facts["blocks"] if block["learns"]]
-    what = "the head" if not learning else f"{learning[0]} to {learning[-1]} and the head"
+    blocks = learning[0] if len(learning) == 1 else f"{learning[0]} to {learning[-1]}" if learning else ""
+    what = f"{blocks} and the head" if blocks else "the head"
     progress.say(
         f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
-        f"{recipe['epochs']} epochs, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
+        f"{recipe['epochs']} epoch{'s' * (recipe['epochs'] != 1)}, "
+        f"{recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
         f"{facts['hardware']['precision']} on {facts['hardware']['device']}"
     )
 

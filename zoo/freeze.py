@@ -21,6 +21,12 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
     """
     declared = backbone.blocks(model) if callable(backbone.blocks) else backbone.blocks
     blocks = tuple(_without_head(declared, head))
+    names = [
+        name for named in (model.named_parameters, model.named_buffers) for name, _ in named(remove_duplicate=False)
+    ]
+    for block in blocks:
+        if not any(is_below(name, prefix) for name in names for prefix in block.prefixes):
+            raise PluginError(f"{backbone.name} declares the block {block.name}, which holds nothing of its model.")
     owner_of: dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners = [block.name for block in blocks if any(is_below(name, prefix) for prefix in block.prefixes)]

@@ -73,7 +73,9 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
 def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
     layer = _get_module(backbone, model, path)
     if not isinstance(layer, (nn.Linear, nn.Conv2d)):
-        raise PluginError(f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear.")
+        raise PluginError(
+            f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear or Conv2d."
+        )
     return layer
 
 
@@ -81,7 +83,12 @@ def _get_module(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Modul
     try:
         return model.get_submodule(path)
     except AttributeError as error:
-        raise PluginError(f"{backbone.name} declares {path!r}, but its model has no such layer.") from error
+        layers = [name for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
+        last = ", ".join(layers[-3:]) or "none"
+        raise PluginError(
+            f"{backbone.name} declares the head or classifier {path!r}, but its model has no such layer; "
+            f"its last linear ones are {last}."
+        ) from error
 
 
 def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:

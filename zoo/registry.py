@@ -101,6 +101,14 @@ class Registry:
                 complaints.append(f"{error}; it is told nothing more of this run")
         return complaints
 
+    def find_origin(self, backbone: BackboneSpec) -> dict[str, str] | None:
+        """Return the distribution and the version of the plugin that a backbone is from, or None if it is not known."""
+        namespace = backbone.name.partition("/")[0]
+        for plugin in self.plugins:
+            if plugin.namespace == namespace and plugin.state == "ok":
+                return {"distribution": plugin.distribution, "version": plugin.version}
+        return None
+
     @functools.cached_property
     def _settings(self) -> Settings:
         # Late, since listing backbones needs no registry.toml.

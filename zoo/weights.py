@@ -47,7 +47,12 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
     if url is None:
         raise WeightsError(f"Weights {weights.tag!r} are not published anywhere; pass them as a .safetensors file")
     if url.startswith("file:"):
-        return Path(url2pathname(urlsplit(url).path))
+        path = Path(url2pathname(urlsplit(url).path))
+        if not path.is_file():
+            raise WeightsError(
+                f"weights {weights.tag!r} should lie at {path} and do not; reinstall the plugin they are from"
+            )
+        return path
     if _suffix(file_name(url)) in PICKLES and weights.sha256 is None:
         raise _unpinned(url)  # before a gigabyte is fetched that will not be read
     own = cache_folder() / "weights" / _cache_name(weights, url)
@@ -132,7 +137,8 @@ def _check_digest(path: Path, sha256: str) -> None:
     found = sha256_of(path)
     if not found.startswith(sha256.lower()):
         raise WeightsError(
-            f"{path} is damaged or another file: its SHA-256 is {found}, not {sha256}; delete it to fetch it anew"
+            f"{path} is damaged or another file: its SHA-256 is {found}, not {sha256}; "
+            "delete it to fetch it anew, or, if a plugin brings it, reinstall that"
         )
 
 

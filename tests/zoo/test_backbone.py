@@ -3,19 +3,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from zoo.backbone import Start, attach_head, build, build_backbone, choose_start, input_for, load_tensors
+from zoo.backbone import Network, attach_head, build, build_backbone, build_model, try_network
 from zoo.discovery import Plugin
-from zoo.errors import NameNotFound, OptionError, WeightsError
+from zoo.errors import NameNotFound, OptionError, PluginError, WeightsError
+from zoo.head import Head, replace_head
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.progress import Silent
+from zoo.recipe import HeadDesign
 from zoo.registry import Registry, Resolved
 from zoo.settings import Settings
+from zoo.start import Start, choose_start, input_for, load_tensors
 
 ONE = WeightsSpec(tag="ONE", url=None, licence="MIT", num_classes=10)
 TWO = WeightsSpec(tag="TWO", url=None, licence="MIT", num_classes=10, input=InputSpec(size=(3, 32, 32), resize=40))
@@ -88,7 +92,7 @@ def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: Backbon
 
 
 def test_without_published_weights_something_must_be_asked_for(acme: BackboneSpec) -> None:
-    with pytest.raises(OptionError, match="acme/net has no published weights; give --weights FILE, or none"):
+    with pytest.raises(OptionError, match=r"acme/net has no published weights; give a .safetensors file, or none"):
         choose_start(Resolved("net", acme, None), None)
     with pytest.raises(NameNotFound, match="acme/net has no weights 'DEFAULT'"):
         choose_start(Resolved("net", acme, None), "DEFAULT")
@@ -351,3 +355,52 @@ def test_a_network_that_asks_for_version_marks_loads_from_safetensors(tmp_path: 
     save_file(dict(source), tmp_path / "mnasnet.safetensors")
     model = build("mnasnet0_5", weights=str(tmp_path / "mnasnet.safetensors"), registry=registry_of(spec))
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
+
+
+def start_of(path: Path, acme: BackboneSpec) -> Start:
+    return choose_start(Resolved("acme/net", acme, None), str(path))
+
+
+def test_the_licence_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(acme.build(None).state_dict(), path, metadata={"weights_licence": '"CC-BY-NC-4.0"', "head": '"linear"'})
+    assert start_of(path, acme).licence == "CC-BY-NC-4.0"
+
+
+def test_a_runs_file_with_another_classifier_gives_all_but_that(acme: BackboneSpec, tmp_path: Path) -> None:
+    model = acme.build(None)
+    replace_head(acme, model, 3, HeadDesign((5, 4)))
+    path = tmp_path / "model.safetensors"
+    save_file(model.state_dict(), path, metadata={"head": '"mlp:5,4"'})
+    start = start_of(path, acme)
+    loaded = build_backbone(acme, start, Silent())
+    wanted, found = model.state_dict(), loaded.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in found if not name.startswith("classifier"))
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda _tag: 1 / 0, "cannot be built: ZeroDivisionError"),
+        (lambda _tag: None, "its build returns a NoneType, no module"),
+    ],
+)
+def test_what_a_plugin_cannot_build_is_its_fault_in_one_line(build: Any, reason: str, acme: BackboneSpec) -> None:
+    with pytest.raises(PluginError, match=reason):
+        build_model(replace(acme, build=build), None)
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "reason"),
+    [
+        ((3, 16, 16), lambda: nn.Sequential(nn.Conv2d(3, 2, 1)), r"gives \(1, 2, 16, 16\) for one image"),
+        ((3, 8, 8), lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 256, 2)), "cannot take an image of 3x8x8"),
+    ],
+)
+def test_a_network_that_does_not_fit_its_spec_is_found_by_one_image(
+    size: tuple[int, int, int], layers: Any, reason: str, acme: BackboneSpec
+) -> None:
+    spec = replace(acme, input=InputSpec(size=size))
+    network = Network(spec, Start("none"), HeadDesign(), layers(), Head(("0",)))
+    with pytest.raises(PluginError, match=reason):
+        try_network(network, 2, torch.device("cpu"))

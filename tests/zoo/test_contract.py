@@ -140,7 +140,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "aux_weight": (0, 0.4),
         "convert": (None, print),
         "upstream": (None, "timm==1.0.31"),
-        "constructor": (None, "net(num_classes={num_classes})"),
+        "constructor": (None, "acme.net(num_classes={num_classes})"),
     },
     DatasetSpec: {
         "name": ("pets", "acme/pets", "Pets-2.1"),
@@ -229,7 +229,7 @@ def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
     drawn = {**GOOD[DatasetSpec], "url": None, "make": print}
     assert DatasetSpec(**drawn).make is print
     for url, make in ((None, None), ("https://example.org/p.zip", print)):
-        with pytest.raises(PluginError, match="either url or make"):
+        with pytest.raises(PluginError, match="it must be given, or make must be"):
             DatasetSpec(**{**drawn, "url": url, "make": make})
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
 import pytest
 import torch
@@ -400,3 +401,10 @@ def test_order_of_blocks_is_the_order_in_which_more_and_more_is_frozen(acme: Bac
     blocks = list_blocks(acme, acme.build(None), HEAD)
     sets = [set(list_learning(blocks, HEAD, f"from:{block.name}")) for block in blocks]
     assert all(later < earlier for earlier, later in pairwise(sets))
+
+
+def test_a_block_that_holds_nothing_is_the_plugins_fault(acme: BackboneSpec) -> None:
+    model = acme.build(None)
+    blocks = (*cast("tuple[BlockSpec, ...]", acme.blocks), BlockSpec("last", ("lst",)))
+    with pytest.raises(PluginError, match="declares the block last, which holds nothing of its model"):
+        list_blocks(replace(acme, blocks=blocks), model, find_head(acme, model))

@@ -83,6 +83,9 @@ def refusal(path: Path, sha256: str | None = None) -> str:
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a b.safetensors"
+    with pytest.raises(WeightsError, match=r"should lie at .*a b\.safetensors and do not; reinstall the plugin"):
+        locate_weights(spec(path.as_uri()), Silent())
+    path.touch()
     assert locate_weights(spec(path.as_uri()), Silent()) == path
 
 

@@ -12,6 +12,7 @@ import click
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
 from zoo.recipe import DEVICES
+from zoo.registry import open_registry
 
 
 @click.command(name="evaluate")
@@ -24,10 +25,13 @@ from zoo.recipe import DEVICES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: str, data: str, split: str | None, device: str, as_json: bool) -> None:  # click's
     """Measure RUN on labelled images."""
+    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         from zoo.classifier import load
 
-        result = load(run, device=device).evaluate(data, split, progress=open_progress())
+        result = load(run, device=device, registry=registry).evaluate(
+            data, split, registry=registry, progress=open_progress()
+        )
     click.echo(json.dumps(result, indent=2) if as_json else _format(result))
 
 

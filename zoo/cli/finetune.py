@@ -15,6 +15,7 @@ import click
 from zoo.errors import SettingsError
 from zoo.progress import open_progress
 from zoo.recipe import AUGMENTS, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+from zoo.registry import open_registry
 
 
 def _default(field: str) -> str:
@@ -53,10 +54,11 @@ def command(
     given = {name: value for name, value in flags.items() if value is not None}
     options = {**(_read_config(Path(config)) if config else {}), **given}
 
+    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         from zoo.finetuning import finetune
 
-        run = finetune(backbone, data, output=output, progress=open_progress(), **options)
+        run = finetune(backbone, data, output=output, registry=registry, progress=open_progress(), **options)
     click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.recipe import DEVICES
+from zoo.registry import open_registry
 
 if TYPE_CHECKING:
     from zoo.classifier import Prediction
@@ -32,10 +33,11 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
 
     Exits with 1 if none of them could be read.
     """
+    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         from zoo.classifier import load
 
-        predictions = list(load(run, device=device).predict(images, top))
+        predictions = list(load(run, device=device, registry=registry).predict(images, top))
     {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)
     if all(prediction.error for prediction in predictions):
         ctx.exit(1)

@@ -37,6 +37,8 @@ def open_labelled(
     """
     listing = list_labelled(find_folder(value, registry=registry, progress=progress))
     chosen = _choose_split(listing, split, value)
+    if chosen == "all" and split is None:
+        progress.say(f"note: {value} has no splits: all images count, also those that a run has learnt from")
     files = [file for file in listing.files if chosen in ("all", file.split)]
     labels = {name: label for label, name in enumerate(classes)}
     unknown = sorted({file.class_name for file in files} - labels.keys())

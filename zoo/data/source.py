@@ -54,7 +54,7 @@ def _find_dataset(value: str | Path, registry: Registry, progress: Progress) -> 
         spec = registry.get_dataset(value)
     except NameNotFound as error:
         if "/" in value:
-            raise DataError(f"{_explain_missing(value)} Nor is it the name of a data set: {error}") from error
+            raise DataError(f"there is no folder or archive {value!r}, and {error}") from error
         near = _list_near(Path(value))
         raise NameNotFound(f"{error} Near it in this folder: {', '.join(near)}." if near else str(error)) from error
     folder = (_draw(spec) if spec.make else _fetch(spec, progress)) / spec.root
@@ -98,6 +98,8 @@ def _draw(spec: DatasetSpec) -> Path:
             make(target)
         except Exception as error:
             raise PluginError(f"the data set {spec.name!r} cannot be drawn: {type(error).__name__}: {error}") from error
+        if not any(target.iterdir()):
+            raise PluginError(f"the data set {spec.name!r} cannot be drawn: its make fills the folder with nothing")
 
     if not folder.is_dir():
         _publish(folder, fill)

@@ -73,12 +73,15 @@ Its outputs are, in this order: {", ".join(map(_escape, facts["classes"]))}."""
 
 def _training(facts: Mapping[str, Any]) -> str:
     recipe, data, params = facts["recipe"], facts["data"], facts["params"]
+    frozen = ""
+    if params["learning"] < params["total"]:
+        frozen = f"""The rest was frozen: its SHA-256 was `{facts["frozen"]["before"][:16]}` before and
+`{facts["frozen"]["after"][:16]}` after. """
     return f"""## How it was trained
 
 `--train {recipe["train"]} --head {recipe["head"]}`: {params["learning"]:,} of {params["total"]:,} parameters learnt in
 {facts["epochs"]} epochs from {data["images"]["train"]} images of `{data["asked"]}`; epoch {facts["best"]["epoch"]} was
-the best. The rest was frozen: its SHA-256 was `{facts["frozen"]["before"][:16]}` before and
-`{facts["frozen"]["after"][:16]}` after. `run.json` holds everything that is needed to repeat the run."""
+the best. {frozen}`run.json` holds everything that is needed to repeat the run."""
 
 
 def _licence(facts: Mapping[str, Any]) -> str:

@@ -75,7 +75,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
         "weights": {
             "label": start.label,
             "url": start.weights.url if start.weights else None,
-            "licence": start.weights.licence if start.weights else None,
+            "licence": start.licence,
         },
         "classes": list(images.classes),
         "recipe": {**dataclasses.asdict(recipe), "lr": recipe.learning_rate, "weight_decay": recipe.decay},

@@ -66,7 +66,7 @@ class Header:
 def make_header(network: Network, classes: Sequence[str]) -> Header:
     """Describe a network for these classes."""
     start = network.start
-    licence = start.weights.licence if start.weights else "none" if start.is_random else "unknown"
+    licence = start.licence or ("none" if start.is_random else "unknown")
     return Header(
         backbone=network.backbone.name,
         tag=start.tag,

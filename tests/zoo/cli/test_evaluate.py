@@ -25,7 +25,7 @@ def folder(registry: Registry, photos: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo evaluate`` as the console script does, where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.classifier.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.cli.evaluate.open_registry", lambda: registry)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", "evaluate", *map(str, arguments), "--device", "cpu"])

@@ -40,7 +40,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(registry: Registry, config: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo finetune`` as the console script does, where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.finetuning.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry)
 
     def run(*arguments: str | Path) -> int:
         given = () if "--config" in arguments else ("--config", config)
@@ -235,7 +235,7 @@ def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
     module.zoo_epoch_ended = hookimpl(zoo_epoch_ended)  # type: ignore[attr-defined]
     plugin = Plugin("acme", "zoo-acme", "1.0")
     load_plugin(plugin, lambda: module)
-    monkeypatch.setattr("zoo.finetuning.open_registry", lambda: Registry([plugin], Settings()))
+    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: Registry([plugin], Settings()))
     assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK, "--epochs", "3") == 130
     printed = capfd.readouterr()
     assert printed.out == ""
@@ -311,7 +311,7 @@ def test_what_upstream_prints_does_not_spoil_the_json(
         return acme.build(tag)
 
     plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(replace(acme, build=build),))
-    monkeypatch.setattr("zoo.finetuning.open_registry", lambda: Registry([plugin], Settings()))
+    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: Registry([plugin], Settings()))
     assert run("net", "--data", photos, "--output", tmp_path / "out", "--json", *QUICK) == 0
     assert json.loads(capfd.readouterr().out)["backbone"] == "acme/net"
 

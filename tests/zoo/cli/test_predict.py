@@ -36,7 +36,7 @@ def image(photos: Path) -> Path:
 @pytest.fixture
 def run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo predict`` as the console script does, where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.classifier.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.cli.predict.open_registry", lambda: registry)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", "predict", *map(str, arguments), "--device", "cpu"])

@@ -164,8 +164,15 @@ def test_images_that_cannot_be_read_are_left_out_and_said(
 
 
 def test_where_all_is_well_nothing_is_said(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:
-    open_(plant(tmp_path / "photos", {"ant": 2}))
+    open_(plant(tmp_path / "photos", {"val/ant": 2}))
     assert progress.lines == []
+
+
+def test_that_all_images_count_where_there_are_no_splits_is_said(
+    tmp_path: Path, open_: Open, plant: Plant, progress: Any
+) -> None:
+    open_(plant(tmp_path / "photos", {"ant": 2}))
+    assert [line for line in progress.lines if "all images count" in line] == progress.lines != []
 
 
 def test_without_an_image_that_can_be_read_it_is_an_error_that_names_data_and_split(

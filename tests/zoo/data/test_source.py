@@ -103,7 +103,7 @@ def test_a_name_that_nobody_has_lists_names_and_folders(
     (tmp_path / "ants2").mkdir()
     with pytest.raises(NameNotFound, match=r"known are bees.*in this folder: 'ants2'"):
         find("ants")
-    with pytest.raises(DataError, match=r"there is no 'data/ants'.*known are bees"):
+    with pytest.raises(DataError, match=r"there is no folder or archive 'data/ants'.*known are bees"):
         find("data/ants")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import Network, Start
+from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch, Fit
@@ -20,6 +20,7 @@ from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.recipe import DECAY, HeadDesign, Recipe
 from zoo.registry import Registry
+from zoo.start import Start
 
 FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", lr=0.05)
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.backbone import Network, Start
+from zoo.backbone import Network
 from zoo.export.card import write_card
 from zoo.export.folder import CARD, MODEL, RunFolder
 from zoo.export.tensors import make_header, save_model
 from zoo.head import replace_head
 from zoo.plugin import BackboneSpec
 from zoo.recipe import HeadDesign
+from zoo.start import Start
 from zoo_torchvision import zoo_backbones
 
 TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.backbone import Network, Start
+from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.discovery import Plugin, load_plugin
 from zoo.engine.device import choose_hardware
@@ -26,6 +26,7 @@ from zoo.progress import Silent
 from zoo.recipe import HeadDesign, Recipe
 from zoo.registry import Registry
 from zoo.settings import Settings
+from zoo.start import Start
 
 EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.5)
 

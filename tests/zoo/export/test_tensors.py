@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from zoo.backbone import Network, Start
+from zoo.backbone import Network
 from zoo.errors import RunError
 from zoo.export.tensors import Header, load_header, load_tensors, make_header, save_model
 from zoo.head import Head
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.recipe import HeadDesign
+from zoo.start import Start
 
 HEADER = Header(
     backbone="acme/net",
