@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike, fspath
 
 import torch
 from torch import nn
 
-from zoo.errors import PluginError, ZooError
+from zoo.errors import OptionError, PluginError, ZooError
 from zoo.head import Head, replace_head
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
@@ -90,7 +91,7 @@ def build(
     name: str,
     *,
     num_classes: int | None = None,
-    weights: str | None = None,
+    weights: str | PathLike[str] | None = None,
     head: str = "linear",
     registry: Registry | None = None,
 ) -> nn.Module:
@@ -104,12 +105,19 @@ def build(
         registry: where the name is looked up; None: all installed plugins.
 
     Raises:
+        OptionError: an argument cannot be meant, or no weights are published and none were given.
         NameNotFound: there is no such backbone, or no such weights.
         WeightsError: the weights cannot be had or do not fit.
     """
     design = HeadDesign.parse(head)
+    if num_classes is None and design.widths:
+        raise OptionError(f"the head {head!r} is new, and needs num_classes.")
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
+        raise OptionError(f"num_classes is {num_classes!r}; it must be a whole number of at least 1.")
     resolved = (registry or open_registry()).resolve(name)
-    model = build_backbone(resolved.backbone, choose_start(resolved, weights), Silent())
+    model = build_backbone(
+        resolved.backbone, choose_start(resolved, None if weights is None else fspath(weights)), Silent()
+    )
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)
     return model

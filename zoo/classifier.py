@@ -67,7 +67,7 @@ class Classifier:
         """The names of the classes, in the order of the logits."""
         return self.header.classes
 
-    def predict(self, images: Sequence[str | Path], top: int = 1) -> Iterator[Prediction]:
+    def predict(self, images: str | Path | Sequence[str | Path], top: int = 1) -> Iterator[Prediction]:
         """Predict the ``top`` most probable classes of each image, folders standing for all images in them.
 
         Raises:
@@ -75,7 +75,8 @@ class Classifier:
         """
         if top < 1:
             raise DataError(f"the {top} most probable classes were asked for; ask for at least one.")
-        return self._predict([path for image in images for path in _expand(Path(image))], top)
+        several = [images] if isinstance(images, (str, Path)) else images
+        return self._predict([path for image in several for path in _expand(Path(image))], top)
 
     def _predict(self, images: Sequence[Path], top: int) -> Iterator[Prediction]:
         paths = iter(images)
@@ -141,7 +142,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
         RunError: there is no run, or its file does not fit the backbone that is installed.
         NameNotFound: the plugin with its backbone is not installed.
     """
-    path = RunFolder.open(Path(run)).path / MODEL
+    path = RunFolder.open(Path(run).expanduser()).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     start = Start(header.weights, header.tag)

@@ -120,7 +120,7 @@ def check_dataset(spec: DatasetSpec) -> None:
         _refuse(spec, "root", spec.root, "a folder inside the archive")
     if (spec.url is None) == (spec.make is None):
         _refuse(spec, "url", spec.url, "given, or make must be, and not both")
-    if spec.url is not None and not _matches(URL, spec.url):
+    if spec.url is not None and not (_matches(URL, spec.url) and spec.url.startswith("http")):
         _refuse(spec, "url", spec.url, "https://... of an archive")
     if spec.sha256 is not None and not (_matches(SHA256, spec.sha256) and len(spec.sha256) == 64):
         _refuse(spec, "sha256", spec.sha256, "64 lower-case hex digits, or None")

@@ -15,16 +15,17 @@ from torch import Tensor
 from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.batches import EvalBatches
 from zoo.data.images import open_images
+from zoo.data.source import look_up
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch, Fit, place
 from zoo.engine.loop import evaluate, finite_or_none
-from zoo.errors import FrozenMoved
+from zoo.errors import FrozenMoved, TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import MODEL, REPORT, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_tensors, make_header
-from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning
+from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning, refuse_unknown_block
 from zoo.licence import describe_licence
 from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
@@ -70,13 +71,15 @@ def finetune(
     """
     recipe = make_recipe(options)
     registry, progress = registry or open_registry(), progress or Silent()
-    output = Path(output) if output else None
+    output = None if output is None else Path(output).expanduser()
     RunFolder.refuse_used(output)
+    look_up(data, registry=registry)
     hardware = choose_hardware(recipe.device, recipe.precision)
     resolved = registry.resolve(backbone)
+    refuse_unknown_block(resolved.backbone, recipe.train)
     start = choose_start(resolved, recipe.weights)
     _say_choice(resolved, start, progress)
-    with _seeded(recipe.seed):
+    with _seeded(recipe.seed), _enough_memory():
         model = build_backbone(resolved.backbone, start, progress)
         images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
         network = attach_head(resolved.backbone, start, model, recipe.head, len(images.classes))
@@ -97,6 +100,17 @@ def finetune(
     record.close()
     progress.say(f"report: {folder.path / REPORT}")
     return Run(folder.path, record.facts)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Turn torch's ways to say that memory is short into one line."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise TrainingError("memory is too short for this; take a smaller --batch-size, --head or backbone.") from error
 
 
 def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:

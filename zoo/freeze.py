@@ -40,6 +40,15 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
     return blocks
 
 
+def refuse_unknown_block(backbone: BackboneSpec, train: str) -> None:
+    """Raise NameNotFound for a block that the backbone does not declare, as far as that is known before it is built."""
+    kind, _, name = train.partition(":")
+    if kind == "from" and not callable(backbone.blocks):
+        names = [block.name for block in backbone.blocks]
+        if name not in names:
+            raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
+
+
 def list_learning(blocks: tuple[BlockSpec, ...], head: Head, train: str) -> tuple[str, ...]:
     """Return the parameter-name prefixes that learn with ``--train head``, ``all`` or ``from:BLOCK``.
 

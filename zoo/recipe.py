@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
@@ -15,8 +16,11 @@ AUGMENTS = ("crop-flip", "none")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: Learning rate of a new head on frozen features, and of a pretrained network as a whole, by optimizer.
+#: Learning rates by optimizer. Of a new last layer on frozen features.
 HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
+#: Of a perceptron with hidden layers, which a linear layer's rate throws about.
+MLP_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 5e-3}
+#: Of a pretrained network as a whole.
 BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: AdamW's decay does not depend on the gradients' size, as that of the others does.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
@@ -89,9 +93,7 @@ class Recipe:
             if getattr(self, field) not in choices:
                 raise OptionError(f"no {field} {getattr(self, field)!r}; it is one of {', '.join(choices)}.")
         for field in ("weights", "head", "train"):
-            value = getattr(self, field)
-            if not isinstance(value, str) and not (value is None and field == "weights"):
-                raise OptionError(f"{field} is {value!r}; it must be a text.")
+            self._check_text(field)
         if self.train not in ("head", "all") and not re.fullmatch(r"from:.+", self.train):
             raise OptionError(f"no train {self.train!r}; it is head, all, or from:BLOCK with a block of `zoo info`.")
         for field, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("workers", 0)):
@@ -108,12 +110,23 @@ class Recipe:
         """The highest rate of the schedule."""
         if self.lr is not None:
             return self.lr
-        return (HEAD_LR if self.train == "head" and self.weights != "none" else BACKBONE_LR)[self.optimizer]
+        if self.train != "head":
+            return BACKBONE_LR[self.optimizer]
+        return (MLP_LR if HeadDesign.parse(self.head).widths else HEAD_LR)[self.optimizer]
 
     @property
     def decay(self) -> float:
         """The weight decay."""
         return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    def _check_text(self, field: str) -> None:
+        value = getattr(self, field)
+        if value is None and field == "weights":
+            return
+        if not isinstance(value, str):
+            raise OptionError(f"{field} is {value!r}; it must be a text.")
+        if not value and field == "weights":
+            raise OptionError("weights is empty; leave it out, or say what is meant.")
 
     def _check_number(self, field: str, most: float) -> None:
         value = getattr(self, field)
@@ -133,4 +146,6 @@ def make_recipe(options: dict[str, Any]) -> Recipe:
     for name in options:
         if name not in known:
             raise OptionError(f"no option {name!r}; the options are {', '.join(known)}.")
+    if isinstance(options.get("weights"), PathLike):
+        options = {**options, "weights": fspath(options["weights"])}
     return Recipe(**options)

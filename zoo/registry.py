@@ -157,7 +157,8 @@ class Registry:
             return f"no backbone {asked!r}: the plugin {namespace} is {unusable[0].state}: {unusable[0].reason}"
         if slash and namespace not in {plugin.namespace for plugin in self.plugins}:
             known = ", ".join(sorted({plugin.namespace for plugin in self.plugins})) or "none"
-            hint = f"pip install {FIRST_PARTY[namespace]}" if namespace in FIRST_PARTY else f"installed are {known}"
+            ours = f"its plugin is {FIRST_PARTY.get(namespace)}, " if namespace in FIRST_PARTY else ""
+            hint = f"{ours}installed are {known}"
             return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {hint}."
         broken = [plugin.namespace for plugin in self.plugins if plugin.state not in ("ok", "disabled")]
         hint = f" `zoo plugins` tells why {', '.join(broken)} cannot be used." if broken else ""

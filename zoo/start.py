@@ -67,7 +67,7 @@ def choose_start(resolved: Resolved, asked: str | None) -> Start:
     if asked == "none":
         return Start("none", resolved.tag)
     if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
-        return _start_from_file(resolved, Path(asked))
+        return _start_from_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
             f"{backbone.name} has no published weights; give a .safetensors file, or none for random ones."

@@ -146,3 +146,16 @@ def test_a_network_that_does_not_fit_its_spec_is_found_by_one_image(
     network = Network(spec, Start("none"), HeadDesign(), layers(), Head(("0",)))
     with pytest.raises(PluginError, match=reason):
         try_network(network, 2, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"head": "mlp:3"}, "needs num_classes"),
+        ({"num_classes": 0}, "num_classes is 0"),
+        ({"num_classes": 2.5}, "num_classes is 2.5"),
+    ],
+)
+def test_build_refuses_what_cannot_be_meant(options: dict[str, Any], reason: str, acme: BackboneSpec) -> None:
+    with pytest.raises(OptionError, match=reason):
+        build("acme/net", weights="none", registry=registry_of(acme), **options)

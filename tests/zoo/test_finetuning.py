@@ -526,3 +526,21 @@ def test_the_data_of_the_run_is_fingerprinted(registry: Registry, photos: Path, 
 
 def test_a_run_is_a_path(output: Path) -> None:
     assert Path(Run(output, {})) == output
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "reason"),
+    [("nope", {}, "no data set 'nope'"), ("", {}, "no data is given"), (None, {"train": "from:zzz"}, "no block 'zzz'")],
+)
+def test_what_is_misspelt_is_said_before_weights_are_looked_for(
+    data: str | None, options: dict[str, Any], reason: str, photos: Path, registry: Registry
+) -> None:
+    with pytest.raises((DataError, NameNotFound), match=reason):
+        finetune("acme/net", photos if data is None else data, weights="gone.safetensors", registry=registry, **options)
+
+
+def test_memory_that_is_too_short_is_one_line(photos: Path, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="memory is too short"):
+        finetune(
+            "acme/net", photos, weights="none", head="mlp:9999999,9999999", registry=registry, output=tmp_path / "run"
+        )

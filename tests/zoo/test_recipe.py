@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import OptionError
-from zoo.recipe import BACKBONE_LR, CHOICES, DECAY, HEAD_LR, OPTIMIZERS, HeadDesign, Recipe, make_recipe
+from zoo.recipe import BACKBONE_LR, CHOICES, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS, HeadDesign, Recipe, make_recipe
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -117,8 +118,14 @@ def test_from_a_block_on_the_rate_is_that_of_the_network() -> None:
     assert Recipe(train="from:layer4").learning_rate == Recipe(train="all").learning_rate
 
 
-def test_without_pretrained_weights_the_rate_is_that_of_the_network() -> None:
-    assert Recipe(weights="none").learning_rate == Recipe(train="all").learning_rate
+def test_a_perceptron_learns_at_a_lower_rate_than_a_last_layer() -> None:
+    assert Recipe(head="mlp:8").learning_rate == MLP_LR["adamw"] < Recipe().learning_rate
+    assert Recipe(head="mlp:8", train="all").learning_rate == Recipe(train="all").learning_rate
+
+
+def test_weights_may_be_a_path_and_not_nothing(tmp_path: Path) -> None:
+    assert make_recipe({"weights": tmp_path / "a.safetensors"}).weights == str(tmp_path / "a.safetensors")
+    assert "weights is empty" in refuse(weights="")
 
 
 @pytest.mark.parametrize("train", ["head", "all", "from:layer4"])

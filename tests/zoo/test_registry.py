@@ -219,7 +219,7 @@ def test_of_an_unknown_namespace_the_known_ones_are_listed() -> None:
 
 @pytest.mark.parametrize(("namespace", "distribution"), FIRST_PARTY.items())
 def test_of_a_first_party_plugin_that_is_not_installed_the_remedy_is_named(namespace: str, distribution: str) -> None:
-    assert f"pip install {distribution}" in explain(make_registry({}), f"{namespace}/net")
+    assert f"its plugin is {distribution}" in explain(make_registry({}), f"{namespace}/net")
 
 
 def test_of_an_unusable_plugin_the_state_and_reason_are_named() -> None:

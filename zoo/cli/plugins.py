@@ -58,4 +58,4 @@ def _format(plugins: tuple[Plugin, ...]) -> str:
     lines += [
         f"{plugin.namespace} printed while it was loaded: {plugin.output!r:.200}" for plugin in plugins if plugin.output
     ]
-    return "\n".join(lines) if plugins else "no plugins are installed; pip install zoo-torchvision"
+    return "\n".join(lines) if plugins else "no plugins are installed; the README tells how"

@@ -122,7 +122,8 @@ def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str 
     for split in splits:
         if split not in filled:
             raise DataError(
-                f"{str(value)!r} has nothing for {split}: no image that can be read, or no two that differ."
+                f"{str(value)!r} has nothing for {split}: give {split}/ with images that can be read, "
+                "or, where it is split off, at least two different images of a class."
             )
 
 

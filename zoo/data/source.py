@@ -37,30 +37,44 @@ def find_folder(value: str | Path, *, registry: Registry, progress: Progress) ->
         DownloadError: a named data set could not be fetched.
         NameNotFound: there is no data set of that name.
     """
+    found = look_up(value, registry=registry)
+    if isinstance(found, Path):
+        return found if found.is_dir() else _unpack(found, progress)
+    folder = (_draw(found) if found.make else _fetch(found, progress)) / found.root
+    if not folder.is_dir():
+        raise DataError(
+            f"the data set {found.name!r} has no folder {found.root!r}, which its description names as root."
+        )
+    return folder
+
+
+def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
+    """Return the folder, the archive or the data set that ``value`` means; nothing is fetched or opened.
+
+    Raises:
+        DataError: there is no such path, or it is neither a folder nor an archive.
+        NameNotFound: there is no data set of that name.
+    """
+    if not str(value):
+        raise DataError(f"no data is given; give {_WANTED}.")
     path = Path(value).expanduser()
-    if path.is_dir():
+    if path.is_dir() or path.is_file():
         return path
-    if path.is_file():
-        return _unpack(path, progress)
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; give {_WANTED}.")
-    return _find_dataset(value, registry, progress)
+    return _find_dataset(value, registry)
 
 
-def _find_dataset(value: str | Path, registry: Registry, progress: Progress) -> Path:
+def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
     if isinstance(value, Path) or not DATASET_NAME.fullmatch(value) or is_archive_name(value):
         raise DataError(_explain_missing(value))
     try:
-        spec = registry.get_dataset(value)
+        return registry.get_dataset(value)
     except NameNotFound as error:
         if "/" in value:
             raise DataError(f"there is no folder or archive {value!r}, and {error}") from error
         near = _list_near(Path(value))
         raise NameNotFound(f"{error} Near it in this folder: {', '.join(near)}." if near else str(error)) from error
-    folder = (_draw(spec) if spec.make else _fetch(spec, progress)) / spec.root
-    if not folder.is_dir():
-        raise DataError(f"the data set {spec.name!r} has no folder {spec.root!r}, which its description names as root.")
-    return folder
 
 
 def _unpack(archive: Path, progress: Progress) -> Path:

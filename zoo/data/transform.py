@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # the same
 
 from zoo.errors import DataError, OptionError
+from zoo.recipe import AUGMENTS
 
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 #: From uint8 of shape (3, H, W) to float32 of shape (3, height, width) of the InputSpec, normalised.
 Transform = Callable[[Tensor], Tensor]
 
-AUGMENTS = ("crop-flip", "none")
 
 #: The least share of the image's area that a random crop keeps: fastai's ``min_scale``. ImageNet's own 0.08 suits
 #: millions of images, not hundreds.

@@ -143,5 +143,6 @@ def place(model: nn.Module, hardware: Hardware) -> None:
 
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
     """Return how batches are loaded for that hardware; workers None: one for each core, at most four."""
-    count = min(4, os.cpu_count() or 1) if workers is None else workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(4, cores) if workers is None else workers
     return Loading(batch_size=batch_size, workers=count, pin_memory=hardware.device.type == "cuda")

@@ -119,16 +119,18 @@ def _take_step(learner: Learner, loss: Tensor, step: int) -> None:
     gradients = [p.grad for group in learner.optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     # With fp16 the scaler itself passes over a step whose gradients overflowed, and scales less from then on.
-    is_sound = math.isfinite(loss.item()) and (learner.scaler.is_enabled() or math.isfinite(norm.item()))
-    if not is_sound:
+    watched = loss.detach() if learner.scaler.is_enabled() else torch.stack((loss.detach().float(), norm.float()))
+    if not watched.isfinite().all():
         rate = learner.optimizer.param_groups[0]["lr"]
         raise TrainingError(
             f"loss {loss.item():.4g} with gradient norm {norm.item():.4g} at step {step + 1} of the epoch, "
             f"learning rate {rate:.2g}; try a lower --lr. The best epoch so far is kept."
         )
+    scale = learner.scaler.get_scale()
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
-    learner.schedule.step()
+    if learner.scaler.get_scale() >= scale:  # else the step was passed over
+        learner.schedule.step()
 
 
 class _Sums:

@@ -31,7 +31,8 @@ class RunFolder:
             RunError: ``output`` holds a run or other files, or cannot be created.
         """
         if output is None:
-            stem = f"{_plain(backbone.rpartition('/')[2])}-{_plain(Path(data).name or data)}"
+            name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", Path(data).name or data)
+            stem = f"{_plain(backbone.rpartition('/')[2])}-{_plain(name)}"
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)
         folder = _create(output, exist_ok=True)
@@ -46,8 +47,9 @@ class RunFolder:
     def refuse_used(output: Path | None) -> None:
         """Raise RunError when ``output`` holds anything already."""
         if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-            what = "another run" if (output / MODEL).exists() else "other files"
-            raise RunError(f"{output} holds {what}; choose another --output, or remove it first.")
+            what = "is a file" if not output.is_dir() else "holds other files"
+            what = "holds another run" if (output / MODEL).exists() else what
+            raise RunError(f"{output} {what}; choose another --output, or remove it first.")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

@@ -71,7 +71,7 @@ def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Ima
     assert facts["weights"] == {"label": "none", "url": None, "licence": None}
     assert facts["classes"] == ["blue", "red"]
     assert facts["recipe"]["seed"] == 3
-    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.01, 1e-4)  # those that are meant, not None
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.05, 1e-4)  # those that are meant, not None
     assert facts["data"]["images"] == {"train": 24, "val": 10, "test": 0}
     assert facts["data"]["fingerprint"] == images.fingerprint
     assert facts["hardware"]["device"] == "cpu"
