@@ -44,9 +44,7 @@ def refuse_unknown_block(backbone: BackboneSpec, train: str) -> None:
     """Raise NameNotFound for a block that the backbone does not declare, as far as that is known before it is built."""
     kind, _, name = train.partition(":")
     if kind == "from" and not callable(backbone.blocks):
-        names = [block.name for block in backbone.blocks]
-        if name not in names:
-            raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
+        _get_position(name, backbone.blocks)
 
 
 def list_learning(blocks: tuple[BlockSpec, ...], head: Head, train: str) -> tuple[str, ...]:
@@ -59,17 +57,19 @@ def list_learning(blocks: tuple[BlockSpec, ...], head: Head, train: str) -> tupl
     if train == "head":
         # Auxiliary heads help deep layers to learn; where none of those does, they have nothing to do.
         return head.paths
-    names = [block.name for block in blocks]
     kind, _, name = train.partition(":")
-    if train == "all":
-        first = 0
-    elif kind != "from":
-        raise OptionError(f"no --train {train!r}; it is head, all or from:BLOCK with a block of {', '.join(names)}.")
-    elif name not in names:
-        raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
-    else:
-        first = names.index(name)
+    if train != "all" and kind != "from":
+        names = ", ".join(block.name for block in blocks)
+        raise OptionError(f"no --train {train!r}; it is head, all or from:BLOCK with a block of {names}.")
+    first = 0 if train == "all" else _get_position(name, blocks)
     return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
+
+
+def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:
+    names = [block.name for block in blocks]
+    if name not in names:
+        raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
+    return names.index(name)
 
 
 class Frozen:
