@@ -14,7 +14,7 @@ from zoo.registry import Registry
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
@@ -58,6 +58,17 @@ def acme() -> BackboneSpec:
         licence="MIT",
         input=INPUT,
     )
+
+
+@pytest.fixture
+def source(acme: BackboneSpec) -> dict[str, Tensor]:
+    """The tensors of another copy of the network, with statistics that are not the initial ones."""
+    import torch
+
+    torch.manual_seed(7)
+    model = acme.build(None)
+    model.train()(torch.randn(4, 3, 16, 16))
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 @pytest.fixture

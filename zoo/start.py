@@ -217,18 +217,25 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _start_from_file(resolved: Resolved, path: Path) -> Start:
-    """A run's own file says under which licence it is, and whether its head is upstream's."""
+    """Return a start from a file; one of a run says under which licence it is, and whether its head is upstream's."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError):
         metadata = {}  # what is wrong with the file is said when it is read
-    licence = metadata.get("weights_licence", "").strip('"')
-    has_own_head = metadata.get("head", '"linear"') != '"linear"' and resolved.backbone.classifier is not None
+    licence, head = (metadata.get(field, "").strip('"') for field in ("weights_licence", "head"))
+    is_upstreams = head in ("", "linear")
     return Start(
         path.name,
         resolved.tag,
         file=path,
         file_licence=licence if licence not in ("", "none") else None,
-        file_lacks=(resolved.backbone.classifier,) if has_own_head and resolved.backbone.classifier else (),
+        file_lacks=() if is_upstreams else _list_replaced(resolved.backbone),
     )
+
+
+def _list_replaced(backbone: BackboneSpec) -> tuple[str, ...]:
+    """List what an ``mlp`` head stands in place of, as far as that is known before the model is built."""
+    if backbone.classifier is not None:
+        return (backbone.classifier,)
+    return () if callable(backbone.head) else backbone.head

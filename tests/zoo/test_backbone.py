@@ -38,15 +38,6 @@ def published(acme: BackboneSpec) -> BackboneSpec:
     return replace(acme, weights=(ONE, TWO))
 
 
-@pytest.fixture
-def source(acme: BackboneSpec) -> dict[str, Tensor]:
-    """The tensors of another copy of the network, with statistics that are not the initial ones."""
-    torch.manual_seed(7)
-    model = acme.build(None)
-    model.train()(torch.randn(4, 3, 16, 16))
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
 def registry_of(spec: BackboneSpec) -> Registry:
     return Registry([Plugin(spec.name.partition("/")[0], "zoo-acme", "1.0", backbones=(spec,))], Settings())
 
