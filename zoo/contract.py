@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from zoo.errors import PluginError
 
@@ -25,12 +28,38 @@ CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]|\{num_classes
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
+#: What a backbone may claim that it can do besides.
+CAPABILITIES = ("image_sizes", "bf16", "gradient_checkpointing", "export", "compile")
+#: What every backbone can do unless it says why not.
+EXPECTED = ("freezing", "cached_features")
+
 CROPS = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 #: What ``--weights`` means otherwise than by a tag.
 NO_TAGS = ("none", "DEFAULT")
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+Spec = TypeVar("Spec")
+
+_deferred: ContextVar[bool] = ContextVar("deferred", default=False)
+
+
+@contextmanager
+def checks_deferred() -> Iterator[None]:
+    """Let specs be made unchecked: whoever wants to name all faults, and not the first, checks them afterwards."""
+    token = _deferred.set(True)
+    try:
+        yield
+    finally:
+        _deferred.reset(token)
+
+
+def check_when_made(check: Callable[[Spec], None], spec: Spec) -> None:
+    """Check a spec that is being made, unless checks are deferred."""
+    if not _deferred.get():
+        check(spec)
 
 
 def check_input(spec: InputSpec) -> None:
@@ -73,6 +102,8 @@ def check_weights(spec: WeightsSpec) -> None:
         _refuse(spec, "input", spec.input, "an InputSpec or None")
     if not _are_paths(spec.lacks):
         _refuse(spec, "lacks", spec.lacks, "a tuple of parameter-name prefixes that differ")
+    if not (type(spec.logits) is tuple and all(map(_is_number, spec.logits))):
+        _refuse(spec, "logits", spec.logits, "a tuple of numbers")
 
 
 def check_block(spec: BlockSpec) -> None:
@@ -85,11 +116,28 @@ def check_block(spec: BlockSpec) -> None:
 
 def check_backbone(spec: BackboneSpec) -> None:
     """Check a backbone, all but the parts that its own specs have checked."""
+    check_backbone_name(spec)
+    check_backbone_licence(spec)
+    check_backbone_fields(spec)
+    check_capabilities(spec)
+
+
+def check_backbone_name(spec: BackboneSpec) -> None:
+    """Check the name of a backbone."""
     if not _matches(QUALIFIED_NAME, spec.name):
         _refuse(spec, "name", spec.name, "namespace/name, of letters, digits, '_', '.' and '-'")
-    for field in ("family", "licence"):
-        if not _is_text(getattr(spec, field)):
-            _refuse(spec, field, getattr(spec, field), "a text")
+
+
+def check_backbone_licence(spec: BackboneSpec) -> None:
+    """Check the licence of a backbone's code."""
+    if not _is_text(spec.licence):
+        _refuse(spec, "licence", spec.licence, "a text")
+
+
+def check_backbone_fields(spec: BackboneSpec) -> None:
+    """Check what has no check of its own."""
+    if not _is_text(spec.family):
+        _refuse(spec, "family", spec.family, "a text")
     if spec.classifier is not None and not _is_text(spec.classifier):
         _refuse(spec, "classifier", spec.classifier, "a dotted path, or None")
     if spec.constructor is not None and not _matches(CONSTRUCTOR, spec.constructor):
@@ -106,6 +154,20 @@ def check_backbone(spec: BackboneSpec) -> None:
     _check_head(spec)
     _check_blocks(spec)
     _check_tags(spec)
+
+
+def check_capabilities(spec: BackboneSpec) -> None:
+    """Check what a backbone claims that it can do, and what not."""
+    supports, unsupported = spec.supports, spec.unsupported
+    if not (type(supports) is tuple and all(name in CAPABILITIES for name in supports)):
+        _refuse(spec, "supports", supports, f"a tuple of {', '.join(CAPABILITIES)}")
+    if unsupported and not (_are_reasons(unsupported) and unsupported.keys() <= {*CAPABILITIES, *EXPECTED}):
+        known = ", ".join((*EXPECTED, *CAPABILITIES))
+        _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {known}")
+    if both := [name for name in supports if name in unsupported]:
+        _refuse(spec, "supports", supports, f"without {', '.join(both)}, which unsupported has as well")
+    if spec.expected_failures and not _are_reasons(spec.expected_failures):
+        _refuse(spec, "expected_failures", spec.expected_failures, "a mapping from checks' names to reasons")
 
 
 def check_dataset(spec: DatasetSpec) -> None:
@@ -200,6 +262,10 @@ def _are_paths(value: Any) -> bool:
         and all(_is_text(path) and " " not in path for path in value)
         and len({*value}) == len(value)
     )
+
+
+def _are_reasons(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
 
 
 def _is_spec(value: Any, kind: str) -> bool:

@@ -18,7 +18,7 @@ import pluggy
 
 from zoo.containment import Output, contained, describe_in_one_line, failing_as_plugin_error
 from zoo.contract import NAMESPACE
-from zoo.errors import PluginError
+from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
 
 T = TypeVar("T")
@@ -55,9 +55,34 @@ class Plugin:
         self.backbones, self.datasets, self.hooks = (), (), None
 
 
+Claim = tuple[Plugin, EntryPoint]
+
+
 def discover_plugins() -> list[Plugin]:
     """Find and load all installed plugins that the environment allows, sorted by namespace."""
-    by_namespace: defaultdict[str, list[tuple[Plugin, EntryPoint]]] = defaultdict(list)
+    claims, damaged = _scan()
+    for namespace, claimants in claims.items():
+        _load_claims(namespace, claimants)
+    found = [plugin for claimants in claims.values() for plugin, _ in claimants]
+    return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))
+
+
+def find_claims(namespace: str) -> list[Claim]:
+    """Find the installed plugins that claim a namespace, without loading any of them.
+
+    Raises:
+        NameNotFound: none does; the message lists the namespaces that are claimed.
+    """
+    claims, _ = _scan()
+    if namespace not in claims:
+        known = ", ".join(sorted(claims)) or "none"
+        raise NameNotFound(f"no plugin {namespace!r} is installed; installed are {known}.")
+    return claims[namespace]
+
+
+def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
+    """Read what all installed distributions claim; returns the claims by namespace, and what is damaged."""
+    claims: defaultdict[str, list[Claim]] = defaultdict(list)
     damaged: list[Plugin] = []
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
@@ -72,18 +97,19 @@ def discover_plugins() -> list[Plugin]:
         try:
             for entry_point in distribution.entry_points.select(group="zoo"):
                 plugin = Plugin(entry_point.name, name or "unknown", installed.find_version())
-                by_namespace[entry_point.name].append((plugin, entry_point))
+                claims[entry_point.name].append((plugin, entry_point))
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one installation stays there
-            plugin = Plugin(name or "unknown", name or "unknown", installed.find_version())
-            if _is_allowed(plugin):
-                plugin.fail("broken", f"its installation is damaged: {describe_in_one_line(error)}")
-            else:
-                plugin.fail("disabled", SWITCHED_OFF)
-            damaged.append(plugin)
-    for namespace, claims in by_namespace.items():
-        _load_claims(namespace, claims)
-    found = [plugin for claims in by_namespace.values() for plugin, _ in claims]
-    return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))
+            damaged.append(_describe_damaged(name or "unknown", installed.find_version(), error))
+    return claims, damaged
+
+
+def _describe_damaged(name: str, version: str, error: Exception) -> Plugin:
+    plugin = Plugin(name, name, version)
+    if _is_allowed(plugin):
+        plugin.fail("broken", f"its installation is damaged: {describe_in_one_line(error)}")
+    else:
+        plugin.fail("disabled", SWITCHED_OFF)
+    return plugin
 
 
 def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
@@ -134,7 +160,7 @@ def list_unknown_names(plugins: Iterable[Plugin]) -> list[str]:
     return sorted(name for name in named if name not in known and _canonical(name) not in known)
 
 
-def _load_claims(namespace: str, claims: Sequence[tuple[Plugin, EntryPoint]]) -> None:
+def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
     """Load the one plugin that may have the namespace, and say why the others may not."""
     contenders = [plugin.distribution for plugin, _ in claims if _is_allowed(plugin)]
     for plugin, entry_point in claims:
@@ -211,30 +237,33 @@ def _split_names(value: str) -> set[str]:
 def _load(plugin: Plugin, module: object) -> None:
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
-    if not _speaks_our_version(plugin, module):
+    state, reason = judge_version(module)
+    if state != "ok":
+        plugin.fail(state, reason)
         return
     # A manager of its own: what one plugin does to it cannot reach another.
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     manager.register(module, plugin.namespace)
-    _refuse_misspelt_hooks(module)
+    refuse_misspelt_hooks(module)
     plugin.backbones = _ask(manager.hook.zoo_backbones, BackboneSpec, plugin.namespace)
     plugin.datasets = _ask(manager.hook.zoo_datasets, DatasetSpec, plugin.namespace)
     plugin.hooks = manager
 
 
-def _speaks_our_version(plugin: Plugin, module: object) -> bool:
+def judge_version(module: object) -> tuple[State, str]:
+    """Return whether a plugin's module was written for this contract: a state, and the reason if it is not ``ok``."""
     version = getattr(module, "ZOO_API", None)
     if type(version) is not int:
-        plugin.fail("broken", f"its module says ZOO_API = {version!r}; it must say ZOO_API = {API_VERSION}.")
-    elif version != API_VERSION:
+        return "broken", f"its module says ZOO_API = {version!r}; it must say ZOO_API = {API_VERSION}."
+    if version != API_VERSION:
         cure = "upgrade zoo" if version > API_VERSION else "upgrade the plugin"
-        plugin.fail("incompatible", f"written for plugin API {version}, this zoo speaks {API_VERSION}; {cure}.")
-    return plugin.state == "ok"
+        return "incompatible", f"written for plugin API {version}, this zoo speaks {API_VERSION}; {cure}."
+    return "ok", ""
 
 
-def _refuse_misspelt_hooks(module: ModuleType) -> None:
-    """Name what is marked as a hook but is none; pluggy itself would pass over it in silence."""
+def refuse_misspelt_hooks(module: ModuleType) -> None:
+    """Raise PluginError for what is marked as a hook but is none; pluggy itself would pass over it in silence."""
     known = sorted(name for name in vars(Hooks) if name.startswith("zoo_"))
     for name, value in vars(module).items():
         marked = getattr(value, "zoo_impl", None) is not None

@@ -15,13 +15,13 @@ Nothing here imports torch, and neither may a plugin before one of its callables
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
-from zoo.contract import check_backbone, check_block, check_dataset, check_input, check_weights
+from zoo.contract import check_backbone, check_block, check_dataset, check_input, check_weights, check_when_made
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,6 +31,7 @@ API_VERSION = 1
 
 Crop = Literal["center", "squash", "border"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Capability = Literal["image_sizes", "bf16", "gradient_checkpointing", "export", "compile"]
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
@@ -54,7 +55,7 @@ class InputSpec:
     min_size: int | None = None
 
     def __post_init__(self) -> None:
-        check_input(self)
+        check_when_made(check_input, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +79,11 @@ class WeightsSpec:
     input: InputSpec | None = None
     #: Parameter-name prefixes besides the head that the file lacks or holds without meaning.
     lacks: tuple[str, ...] = ()
+    #: The first logits for the image that ``zoo check`` draws, which tell that these are the weights that were meant.
+    logits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        check_weights(self)
+        check_when_made(check_weights, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class BlockSpec:
     prefixes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        check_block(self)
+        check_when_made(check_block, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +136,16 @@ class BackboneSpec:
     upstream: str | None = None
     #: Python expression that builds the network without zoo; ``{num_classes}``, ``{image_size}`` are filled in.
     constructor: str | None = None
+    #: What it can do besides, each proved by ``zoo check``.
+    supports: tuple[Capability, ...] = ()
+    #: What it cannot do, and why: a capability, ``freezing`` (of less than two blocks) or ``cached_features`` (the
+    #: head alone, run on what entered it, does not give the logits).
+    unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
+    #: Checks of ``zoo check`` that are known to fail, and why.
+    expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        check_backbone(self)
+        check_when_made(check_backbone, self)
 
     @property
     def default_weights(self) -> WeightsSpec | None:
@@ -164,7 +174,7 @@ class DatasetSpec:
     make: Callable[[Path], None] | None = None
 
     def __post_init__(self) -> None:
-        check_dataset(self)
+        check_when_made(check_dataset, self)
 
 
 class Hooks:

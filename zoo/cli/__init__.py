@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "zoo.cli.evaluate",
     "predict": "zoo.cli.predict",
     "plugins": "zoo.cli.plugins",
+    "check": "zoo.cli.check",
 }
 
 INTERRUPTED = 130

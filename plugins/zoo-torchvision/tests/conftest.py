@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from zoo.meta import parameters_on_meta
 from zoo_torchvision import zoo_backbones
-from zoo_torchvision.make_catalogue import parameters_on_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import load_file
 
 from zoo.errors import NameNotFound
-from zoo_torchvision.make_catalogue import parameters_on_meta
+from zoo.meta import parameters_on_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from timm.models import group_parameters
 
 from zoo.plugin import BlockSpec
+from zoo.trace import first_uses
 from zoo_timm.prefixes import covers, shortest_prefixes
-from zoo_timm.trace import first_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

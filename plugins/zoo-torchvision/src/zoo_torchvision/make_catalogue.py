@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,6 @@ from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.model import build_network
 
 if TYPE_CHECKING:
-    from torch import nn
     from torchvision.models import WeightsEnum  # type: ignore[import-untyped]  # torchvision ships no types
 
 #: What ``meta["license"]`` says -> SPDX. Where it says nothing, the README tells why we take torchvision's own licence.
@@ -48,25 +45,6 @@ def format_catalogue(catalogue: dict[str, Any]) -> str:
     return re.sub(r"\n {5,}", " ", text).replace("\n    }", " }") + "\n"
 
 
-@contextmanager
-def parameters_on_meta() -> Iterator[None]:
-    """Move every parameter that is made to the meta device at once, so that building needs no memory and no time.
-
-    ``torch.device("meta")`` cannot: RegNet's builder reads values back from a tensor.
-    """
-    from torch.nn import Parameter
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
-        return None if parameter is None else Parameter(parameter.to("meta"), parameter.requires_grad)
-
-    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # annotated as returning None, used
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 def _collect_backbone(name: str) -> dict[str, Any]:
     from torchvision import models
 
@@ -83,6 +61,8 @@ def _collect_backbone(name: str) -> dict[str, Any]:
 
 def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
     """Count those of the built network: ``meta["num_params"]`` leaves the auxiliary heads out."""
+    from zoo.meta import parameters_on_meta
+
     size = _collect_input(default).get("size", InputSpec().size)
     with parameters_on_meta():
         network = build_network(name, FAMILIES[module], image_size=size[1], init_weights=True)

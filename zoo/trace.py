@@ -26,15 +26,18 @@ def first_uses(model: nn.Module, size: tuple[int, int, int]) -> dict[int, int]:
         model: On the meta device; it is put into eval mode.
         size: Channels, height and width in pixels of the input.
     """
-    notes = _Notes(model.parameters())
-    with torch.no_grad(), notes:
+    uses = FirstUses(model.parameters())
+    with torch.no_grad(), uses:
         model.eval()(torch.empty(1, *size, device="meta"))
-    return notes.order
+    return uses.order
 
 
-class _Notes(TorchFunctionMode):
+class FirstUses(TorchFunctionMode):
+    """Notes, while it is entered, which parameters are used, and in which order for the first time."""
+
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()
+        #: ``id(parameter)`` -> its place.
         self.order: dict[int, int] = {}
         self._wanted = {id(parameter) for parameter in parameters}
 

@@ -1,0 +1,49 @@
+"""Models without memory: built on torch's meta device, which has shapes and no values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from zoo.backbone import build_model
+from zoo.errors import PluginError
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec
+
+
+def build_on_meta(backbone: BackboneSpec, tag: str | None = None) -> nn.Module:
+    """Build upstream's model on the meta device, in no time and with no memory for its weights.
+
+    Most build under ``torch.device("meta")``. RegNet's builder reads values back from tensors that it makes, so there
+    only the parameters are moved, each as soon as it is made.
+
+    Raises:
+        PluginError: it can be built neither way.
+    """
+    try:
+        with torch.device("meta"):
+            return build_model(backbone, tag)
+    except PluginError:
+        with parameters_on_meta():
+            return build_model(backbone, tag).to("meta")  # the buffers
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Move every parameter that is made to the meta device at once, and leave all other tensors where they are."""
+
+    def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
+        return None if parameter is None else Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # annotated as returning None, used
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,113 @@
+"""Promises of building: offline, clean, and the network that was declared."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from zoo.meta import build_on_meta, parameters_on_meta
+from zoo.start import input_for
+from zoo.testing.results import CheckFailed, NotApplicable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo.testing.subject import Subject
+
+#: What ``build.upstream`` builds: any number of classes but that of the network as built.
+CLASSES = 2
+
+
+def offline(subject: Subject) -> None:
+    """On the meta device; a connection is refused, and noted."""
+    _, watched = subject.building
+    if watched.connections:
+        raise CheckFailed(f"building connects to {watched.connections[0]}; weights come in by their WeightsSpec.")
+
+
+def meta(subject: Subject) -> None:
+    """On the meta device."""
+    _, watched = subject.building
+    if watched.error is not None:
+        raise CheckFailed(f"{watched.error}; on the meta device, where this was tried, tensors have no values to read.")
+
+
+def clean(subject: Subject) -> None:
+    """On the meta device."""
+    _, watched = subject.building
+    if watched.traces:
+        raise CheckFailed(f"building {' and '.join(watched.traces)}; leave that to whoever calls it.")
+
+
+def params(subject: Subject) -> None:
+    """Aliases of a parameter count once."""
+    found = sum(parameter.numel() for parameter in subject.meta.parameters())
+    if found != subject.backbone.params:
+        raise CheckFailed(f"params is {subject.backbone.params:,}, and the model has {found:,}; declare {found}.")
+
+
+def weights(subject: Subject) -> None:
+    """On the meta device: nothing is fetched."""
+    backbone = subject.backbone
+    if not backbone.weights:
+        raise NotApplicable("it publishes no weights")
+    for published in backbone.weights:
+        model, size = build_on_meta(backbone, published.tag).eval(), input_for(backbone, published.tag).size
+        try:
+            with torch.no_grad():
+                shape = tuple(model(subject.draw_nothing(size)).shape)
+        except Exception as error:
+            raise CheckFailed(f"as built for {published.tag} it cannot take {size}: {error}") from error
+        if shape != (2, backbone.num_classes):
+            raise CheckFailed(f"as built for {published.tag} it gives {shape}, not (2, {backbone.num_classes}).")
+
+
+def upstream(subject: Subject) -> None:
+    """What the model card of a run tells people to call."""
+    text = subject.backbone.constructor
+    if text is None:
+        raise NotApplicable("it declares no constructor")
+    ours, _ = subject.build_on_meta(CLASSES)
+    try:
+        with parameters_on_meta():
+            theirs = call_constructor(text.format(num_classes=CLASSES, image_size=subject.backbone.input.size[1]))
+    except Exception as error:
+        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}") from error
+    found, wanted = _list_shapes(theirs), _list_shapes(ours)
+    if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
+        raise CheckFailed(f"its constructor builds another network: {', '.join(odd[:3])} differ; mend it.")
+
+
+def repeatable(subject: Subject) -> None:
+    """On the CPU, from one seed."""
+    first, second = (subject.build().state_dict() for _ in range(2))
+    odd = [name for name, tensor in first.items() if not _are_same(tensor, second.get(name))]
+    if odd or first.keys() != second.keys():
+        what = ", ".join(odd[:3]) or "their names"
+        raise CheckFailed(f"two builds from one seed differ in {what}; draw from torch's generator only.")
+
+
+def call_constructor(text: str) -> Any:
+    """Call ``package.module.name(literals)``; nothing else is evaluated."""
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call), "the contract wants a call"
+    path = ast.unparse(call.func).split(".")
+    target: Any = importlib.import_module(path[0])
+    for position, name in enumerate(path[1:], 2):
+        if not hasattr(target, name):
+            importlib.import_module(".".join(path[:position]))
+        target = getattr(target, name)
+    options = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
+    return target(*map(ast.literal_eval, call.args), **options)
+
+
+def _list_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _are_same(one: Tensor, other: Tensor | None) -> bool:
+    return other is not None and torch.equal(one, other)

@@ -1,0 +1,89 @@
+"""Promises of a forward pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.training import list_outputs
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: How far apart, as a share of the largest logit, kernels for other batch sizes may end.
+TOLERANCE = 1e-3
+
+
+def logits(subject: Subject) -> None:
+    """Two images, on the meta device, in eval mode."""
+    wanted = (2, subject.backbone.num_classes)
+    try:
+        output = subject.traced.output
+    except Exception as error:
+        shown = "x".join(map(str, subject.backbone.input.size))
+        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}") from error
+    found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    if found != wanted:
+        raise CheckFailed(f"in eval mode it gives {found} for two images, not logits of shape {wanted}.")
+
+
+def smallest(subject: Subject) -> None:
+    """On the meta device, in eval mode and in training."""
+    side = subject.backbone.input.min_size
+    if side is None:
+        raise NotApplicable("it declares no min_size; other checks use its own size")
+    model, _ = subject.build_on_meta(3)
+    for mode in (False, True):
+        try:
+            with torch.no_grad():
+                outputs = list_outputs(model.train(mode)(subject.draw_nothing(subject.smallest_size)))
+        except Exception as error:
+            doing = "in training" if mode else "in eval mode"
+            raise CheckFailed(f"{doing} it cannot take {side} pixels: {error}; raise min_size.") from error
+        if any(tuple(output.shape) != (2, 3) for output in outputs):
+            raise CheckFailed(f"from {side} pixels it makes no logits of shape (2, 3); raise min_size.")
+
+
+def refuses(subject: Subject) -> None:
+    """On the meta device: one channel more, which no network can mean."""
+    channels, *sides = subject.backbone.input.size
+    wrong = (channels + 1, sides[0], sides[1])
+    try:
+        with torch.no_grad():
+            subject.meta.eval()(subject.draw_nothing(wrong))
+    except Exception as error:
+        if not str(error).strip():
+            raise CheckFailed(
+                f"{channels + 1} channels are refused with a {type(error).__name__} without a word."
+            ) from error
+        return
+    raise CheckFailed(f"it takes images of {channels + 1} channels, though it declares {channels}; let it raise.")
+
+
+def repeatable(subject: Subject) -> None:
+    """In eval mode, on the CPU."""
+    first, second = subject.logits, subject.run(subject.images)
+    if not first.isfinite().all():
+        raise CheckFailed("with random weights its logits are not finite; initialise it so that they are.")
+    if not torch.equal(first, second):
+        raise CheckFailed(
+            "in eval mode it gives other logits for the same images; let nothing be random or kept there."
+        )
+
+
+def independent(subject: Subject) -> None:
+    """In eval mode, on the CPU: each image alone, up to the rounding of kernels for other batch sizes."""
+    alone = torch.cat([subject.run(image[None]) for image in subject.images])
+    if not are_close(alone, subject.run(subject.images), TOLERANCE):
+        raise CheckFailed(
+            "in eval mode an image's logits depend on the rest of its batch; normalise by kept statistics."
+        )
+
+
+def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
+    """Compare logits; the tolerance is a share of the largest one."""
+    scale = wanted.abs().max().item()
+    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * max(scale, 1e-30))

@@ -1,0 +1,77 @@
+"""Promises of freezing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from zoo.freeze import list_learning
+from zoo.head import is_below
+from zoo.testing.results import CheckFailed
+from zoo.testing.training import freeze, learn
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+
+def still(subject: Subject) -> None:
+    """With the head alone learning, and with the last block learning too."""
+    blocks, head = subject.network_blocks, subject.network.head
+    for train in ("head", f"from:{blocks[-1].name}"):
+        learning = list_learning(blocks, head, train)
+        moved = [name for name, has_moved in learn(subject, train).items() if has_moved]
+        leaks = [name for name in moved if not any(is_below(name, prefix) for prefix in learning)]
+        if leaks:
+            raise CheckFailed(
+                f"with --train {train} the frozen {', '.join(leaks[:3])} ({len(leaks)} in all) moved; "
+                "let forward() change nothing in eval mode."
+            )
+
+
+def sticky(subject: Subject) -> None:
+    """After ``train()``, and after a forward pass."""
+    model = subject.network.model
+    freeze(subject, "head").train()
+    _refuse_awake(subject, "train()")
+    model(subject.images)
+    _refuse_awake(subject, "a forward pass")
+
+
+def reversible(subject: Subject) -> None:
+    """From the head alone to everything."""
+    model = subject.network.model
+    before = _describe(model)
+    freeze(subject, "head").train()
+    frozen = _describe(model)
+    freeze(subject, "all").train()
+    after = _describe(model)
+    for when, found in (("freezing", frozen), ("unfreezing", after)):
+        if odd := sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name)):
+            raise CheckFailed(f"{when} changes {', '.join(odd[:3])}; leave modules and names as they are.")
+    still_frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    asleep = [name for name, module in model.named_modules() if not module.training]
+    if still_frozen or asleep:
+        raise CheckFailed(f"after unfreezing, {', '.join((still_frozen + asleep)[:3])} is still frozen.")
+
+
+def _refuse_awake(subject: Subject, after: str) -> None:
+    model, head = subject.network.model, subject.network.head
+    learns = [name for name, parameter in model.named_parameters() if parameter.requires_grad and not head.covers(name)]
+    awake = [name for name, module in model.named_modules() if module.training and _is_frozen(subject, name, module)]
+    if learns or awake:
+        what = f"{learns[0]} asks for a gradient" if learns else f"{awake[0]} is in training mode"
+        raise CheckFailed(f"after {after} the frozen {what}; do not override train(), or call it in forward().")
+
+
+def _is_frozen(subject: Subject, name: str, module: nn.Module) -> bool:
+    """Whether the module has tensors of its own, and no part of it learns."""
+    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    holds_head = not name or any(is_below(path, name) or is_below(name, path) for path in subject.network.head.paths)
+    return bool(own) and not holds_head
+
+
+def _describe(model: nn.Module) -> dict[str, type]:
+    """Map each module's and each saved tensor's name to its class."""
+    modules = {f"module {name}": type(module) for name, module in model.named_modules()}
+    return {**modules, **{name: type(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}}

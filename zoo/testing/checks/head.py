@@ -1,0 +1,163 @@
+"""Promises of the heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.head import Head, replace_head
+from zoo.recipe import HeadDesign
+from zoo.testing.checks.forward import are_close
+from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.training import list_outputs
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: A number of classes that no network has by itself: what keeps another one was forgotten.
+ODD = 7
+#: Of the layers of ``--head mlp:W``.
+WIDTH = 12
+
+
+def found(subject: Subject) -> None:
+    """In the model as built."""
+    for path in (*subject.head.paths, *subject.head.aux_paths):
+        outputs = len(subject.meta.get_parameter(f"{path}.weight"))
+        if outputs != subject.backbone.num_classes:
+            raise CheckFailed(
+                f"the head {path} has {outputs} outputs, and num_classes is {subject.backbone.num_classes}; "
+                "one of them is wrong."
+            )
+
+
+def fed(subject: Subject) -> None:
+    """What enters a head is what `zoo` caches, and what a new head is as wide as."""
+    for path, shapes in subject.traced.entered.items():
+        if len(shapes) != 1:
+            raise CheckFailed(
+                f"the head {path} is called {len(shapes)} times a pass; call it once, as a module, on the features."
+            )
+        layer = subject.meta.get_submodule(path)
+        width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+        given = shapes[0][-1] if isinstance(layer, nn.Linear) else shapes[0][1]
+        if given != width:
+            raise CheckFailed(f"the head {path} takes {width} features and is given {given}.")
+
+
+def complete(subject: Subject) -> None:
+    """Behaviour tells a head from a hidden layer of as many outputs: with new heads, all outputs must change."""
+    model, head = subject.build_on_meta(ODD)
+    try:
+        with torch.no_grad():
+            outputs = list_outputs(model.train()(subject.draw_nothing()))
+    except Exception as error:
+        raise CheckFailed(
+            f"with a new head of {ODD} classes it fails in training: {error}; most likely a head is not declared."
+        ) from error
+    odd = [tuple(output.shape) for output in outputs if tuple(output.shape) != (2, ODD)]
+    if odd:
+        raise CheckFailed(
+            f"with new heads of {ODD} classes an output in training is of shape {odd[0]}: declare its layer in head, "
+            "or in aux_heads if it speaks in training only."
+        )
+    if len(outputs) != 1 + len(head.aux_paths):
+        raise CheckFailed(
+            f"in training it gives {len(outputs)} outputs, and declares {len(head.aux_paths)} aux_heads; "
+            "it must give the logits, followed by those of each auxiliary head."
+        )
+
+
+def replaced(subject: Subject) -> None:
+    """In eval mode, on the meta device."""
+    model, _ = subject.build_on_meta()
+    model.eval()
+    for num_classes in (1, 2, 1000):
+        replace_head(subject.backbone, model, num_classes, HeadDesign())
+        _expect_columns(subject, model, num_classes)
+
+
+def alone(subject: Subject) -> None:
+    """Names, shapes, dtypes, and that the objects are the same ones."""
+    model, head = subject.build_on_meta()
+    names, before = list(model.state_dict()), _list_others(model, head)
+    replace_head(subject.backbone, model, ODD, HeadDesign())
+    after = _list_others(model, head)
+    odd = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    odd += sorted({*names} ^ {*model.state_dict()})
+    if odd:
+        raise CheckFailed(f"replacing its head changes {', '.join(odd[:3])} as well; let assigning a layer do no more.")
+
+
+def typed(subject: Subject) -> None:
+    """On the meta device, which is another one than new layers are on by default."""
+    model, head = subject.build_on_meta()
+    for dtype in (torch.bfloat16, torch.float64):
+        replace_head(subject.backbone, model.to(dtype), ODD, HeadDesign())
+        for path in head.paths:
+            weight = model.get_submodule(path).weight
+            assert isinstance(weight, Tensor)
+            if (weight.dtype, weight.device.type) != (dtype, "meta"):
+                raise CheckFailed(
+                    f"a new head {path} in a model of {dtype} on meta is {weight.dtype} on {weight.device}."
+                )
+
+
+def mlp(subject: Subject) -> None:
+    """``--head mlp:12``."""
+    if subject.backbone.classifier is None:
+        raise NotApplicable("it declares no classifier around its head")
+    model, _ = subject.build_on_meta()
+    replace_head(subject.backbone, model, ODD, HeadDesign((WIDTH,)))
+    _expect_columns(subject, model.eval(), ODD)
+
+
+def replayed(subject: Subject) -> None:
+    """Of several heads the mean, as networks that learn from a teacher take it."""
+    model, paths = subject.network.model, subject.network.head.paths
+    features: dict[str, Tensor] = {}
+    hooks = [
+        model.get_submodule(path).register_forward_pre_hook(
+            lambda _module, inputs, path=path: features.update({path: inputs[0].detach().clone()})
+        )
+        for path in paths
+    ]
+    wanted = subject.run(subject.images)
+    for hook in hooks:
+        hook.remove()
+    with torch.no_grad():
+        answers = [model.get_submodule(path)(features[path]).flatten(1) for path in paths]
+    if any(answer.shape != wanted.shape for answer in answers) or not are_close(
+        torch.stack(answers).mean(0), wanted, 1e-5
+    ):
+        raise CheckFailed(
+            "its head, run on what entered it, does not give its logits: something follows the head. "
+            "Say why in unsupported, under cached_features, and zoo will not cache features for it."
+        )
+
+
+def _expect_columns(subject: Subject, model: nn.Module, num_classes: int) -> None:
+    try:
+        with torch.no_grad():
+            shape = tuple(model(subject.draw_nothing()).shape)
+    except Exception as error:
+        raise CheckFailed(f"with a new head for {num_classes} classes it fails: {error}") from error
+    if shape != (2, num_classes):
+        raise CheckFailed(f"with a new head for {num_classes} classes it gives {shape}, not (2, {num_classes}).")
+
+
+def _list_others(model: nn.Module, head: Head) -> dict[str, object]:
+    """Map all but the heads' own to what must stay: the object, and its class or its shape and dtype."""
+    tensors = {
+        name: (id(tensor), tensor.shape, tensor.dtype)
+        for named in (model.named_parameters, model.named_buffers)
+        for name, tensor in named(remove_duplicate=False)
+    }
+    modules = {
+        f"module {name}": (id(module), type(module)) for name, module in model.named_modules(remove_duplicate=False)
+    }
+    return {
+        name: kept for name, kept in {**tensors, **modules}.items() if not head.covers(name.removeprefix("module "))
+    }

@@ -1,0 +1,105 @@
+"""Promises of a plugin as a whole. None of these imports torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+
+from zoo.contract import NAMESPACE, check_dataset
+from zoo.discovery import FIRST_PARTY
+from zoo.errors import PluginError
+from zoo.testing.examined import Examined
+from zoo.testing.results import CheckFailed, NotApplicable
+
+
+def imported(plugin: Examined) -> None:
+    """In a fresh interpreter, where nothing that it imports is refused."""
+    if plugin.probed.error:
+        raise CheckFailed(f"importing and listing raises {plugin.probed.error}.")
+
+
+def light(plugin: Examined) -> None:
+    """In a fresh interpreter."""
+    if heavy := plugin.probed.heavy:
+        raise CheckFailed(f"listing imports {', '.join(heavy)}; import them inside build().")
+
+
+def quiet(plugin: Examined) -> None:
+    """In a fresh interpreter."""
+    if plugin.probed.traces:
+        raise CheckFailed(f"listing {' and '.join(plugin.probed.traces)}; do that inside build(), or not at all.")
+
+
+def requirements(plugin: Examined) -> None:
+    """By what the distribution's metadata says."""
+    missing = list(_list_missing(importlib.metadata.requires(plugin.distribution) or []))
+    if missing:
+        raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}.")
+
+
+def namespace(plugin: Examined) -> None:
+    """The distribution is called like its namespace, so that people know what to install, and from whom it is."""
+    claimants = sorted({*plugin.claimants})
+    if len(claimants) > 1:
+        raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; one must change it.")
+    if not NAMESPACE.fullmatch(plugin.namespace):
+        raise CheckFailed(f"{plugin.namespace!r} is no namespace; use lower-case letters, digits, '_' and '-'.")
+    if (rightful := FIRST_PARTY.get(plugin.namespace, plugin.distribution)) != plugin.distribution:
+        raise CheckFailed(f"the namespace {plugin.namespace} belongs to {rightful}; choose another one.")
+    plain = plugin.namespace.replace("_", "-")
+    if not f"{plugin.distribution.removeprefix('zoo-')}-".startswith(f"{plain}-"):
+        raise CheckFailed(
+            f"the distribution {plugin.distribution} does not show its namespace; call it zoo-{plain}, "
+            f"or name the entry point after the distribution."
+        )
+
+
+def api(plugin: Examined) -> None:
+    """``ZOO_API``."""
+    _tell(plugin, "plugin.api")
+
+
+def hooks(plugin: Examined) -> None:
+    """By pluggy, and by what pluggy passes over in silence."""
+    _tell(plugin, "plugin.hooks")
+
+
+def listed(plugin: Examined) -> None:
+    """``zoo_backbones`` and ``zoo_datasets``."""
+    _tell(plugin, "plugin.listed")
+
+
+def names(plugin: Examined) -> None:
+    """Run folders are named after backbones, and some file systems do not tell cases apart."""
+    _tell(plugin, "plugin.names")
+
+
+def datasets(plugin: Examined) -> None:
+    """By the contract."""
+    if not plugin.datasets:
+        raise NotApplicable("it brings no data sets")
+    for dataset in plugin.datasets:
+        check_dataset(dataset)
+        if not dataset.name.startswith(f"{plugin.namespace}/"):
+            raise PluginError(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
+
+
+def _tell(plugin: Examined, check: str) -> None:
+    if check in plugin.faults:
+        raise CheckFailed(plugin.faults[check])
+
+
+def _list_missing(required: list[str]) -> Iterator[str]:
+    from packaging.requirements import Requirement
+
+    for text in required:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield f"{text}, which is not installed"
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            yield f"{text}, and {installed} is installed"

@@ -1,0 +1,34 @@
+"""Promises of saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from zoo.export.tensors import make_header, save_model
+from zoo.freeze import Frozen
+from zoo.testing.checks.forward import are_close
+from zoo.testing.fresh import reopen_in_fresh_process
+from zoo.testing.results import CheckFailed
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+
+def roundtrip(subject: Subject) -> None:
+    """By zoo's own export, into a process that has built nothing yet."""
+    model = subject.network.model
+    logits, digest = subject.run(subject.images), Frozen(model, ()).digest()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        save_model(model, make_header(subject.network, [str(index) for index in range(logits.shape[1])]), path)
+        reopened = reopen_in_fresh_process(subject, path)
+    if reopened.error:
+        raise CheckFailed(f"a fresh process cannot load what was saved: {reopened.error}")
+    if reopened.digest != digest:
+        raise CheckFailed("a fresh process has other parameters or buffers; make the unsaved ones the same every time.")
+    if not are_close(reopened.logits, logits, 1e-5):
+        raise CheckFailed(
+            "the same parameters and buffers give other logits in a fresh process; keep what forward() reads in them."
+        )

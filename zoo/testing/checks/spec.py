@@ -1,0 +1,107 @@
+"""Promises of a declaration. None of these imports torch, or builds anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from zoo.contract import (
+    FILE_SUFFIXES,
+    check_backbone_fields,
+    check_backbone_licence,
+    check_backbone_name,
+    check_block,
+    check_capabilities,
+    check_input,
+    check_weights,
+)
+from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
+from zoo.testing.results import CheckFailed
+from zoo.testing.session import Declaration
+from zoo.testing.table import BY_NAME
+
+#: An SPDX expression, by its form; ``LicenseRef-...`` names a licence that SPDX does not list.
+SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+
+
+def name(declared: Declaration) -> None:
+    """``namespace/name``."""
+    check_backbone_name(declared.backbone)
+    if not declared.backbone.name.startswith(f"{declared.namespace}/"):
+        raise CheckFailed(f"its name must begin with {declared.namespace}/.")
+
+
+def fields(declared: Declaration) -> None:
+    """By the contract; blocks too."""
+    check_backbone_fields(declared.backbone)
+    if isinstance(declared.backbone.blocks, tuple):
+        for block in declared.backbone.blocks:
+            assert isinstance(block, BlockSpec)  # checked just now
+            check_block(block)
+
+
+def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
+    """Of the backbone, and of all its weights that have one of their own."""
+    for expected in _list_inputs(declared):
+        check_input(expected)
+        if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
+            raise CheckFailed(f"min_size {expected.min_size} is above its own size {expected.size}; lower it.")
+        if not all(0 <= mean <= 1 for mean in expected.mean) or max(expected.std) > 1:
+            raise CheckFailed(
+                f"mean {expected.mean} and std {expected.std} are of pixels scaled to 0..1; divide them by 255."
+            )
+
+
+def weights(declared: Declaration) -> None:
+    """Each can be told from the others, found, and known to be the right one."""
+    for published in _list_weights(declared):
+        check_weights(published)
+        url = published.url
+        if url is None:
+            raise CheckFailed(f"weights {published.tag} have no url; give one, or leave them out.")
+        if url.startswith("file:") and not Path(url2pathname(urlsplit(url).path)).is_file():
+            raise CheckFailed(f"weights {published.tag} should lie at {url} and do not; put them into the wheel.")
+        is_pickle = url.endswith(FILE_SUFFIXES) and not url.endswith(".safetensors")
+        if is_pickle and published.sha256 is None:
+            raise CheckFailed(f"weights {published.tag} are a pickle without sha256; zoo will not read it: pin it.")
+
+
+def licence(declared: Declaration) -> None:
+    """Of the code it must be known; of weights it may be ``unknown``."""
+    check_backbone_licence(declared.backbone)
+    if declared.backbone.licence == "unknown":
+        raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
+    for owner, identifier in _list_licences(declared):
+        if not SPDX.fullmatch(identifier):
+            raise CheckFailed(
+                f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
+                "or LicenseRef-NAME for one that SPDX does not list."
+            )
+
+
+def capabilities(declared: Declaration) -> None:
+    """What it supports, what not, and which checks it is known to fail."""
+    check_capabilities(declared.backbone)
+    unknown = sorted(declared.backbone.expected_failures.keys() - BY_NAME.keys())
+    if unknown:
+        raise CheckFailed(f"it expects {', '.join(unknown)} to fail, and no check is called so; mend the name.")
+
+
+def _list_inputs(declared: Declaration) -> Iterator[InputSpec]:
+    if isinstance(declared.backbone.input, InputSpec):
+        yield declared.backbone.input
+    yield from (own.input for own in _list_weights(declared) if isinstance(own.input, InputSpec))
+
+
+def _list_weights(declared: Declaration) -> Iterator[WeightsSpec]:
+    """List them, where they are a tuple of them at all; if not, spec.fields says so."""
+    if isinstance(declared.backbone.weights, tuple):
+        yield from (own for own in declared.backbone.weights if isinstance(own, WeightsSpec))
+
+
+def _list_licences(declared: Declaration) -> Iterator[tuple[str, str]]:
+    yield "the code", declared.backbone.licence
+    yield from ((f"weights {own.tag}", own.licence) for own in _list_weights(declared))

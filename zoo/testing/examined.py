@@ -1,0 +1,115 @@
+"""A plugin as the kit sees it: everything that can be loaded of it is, and what is wrong is noted, not raised.
+
+Discovery takes a plugin out of use at its first fault. The kit wants to name all of them, so it makes specs unchecked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pluggy
+
+from zoo.containment import Output, contained
+from zoo.contract import checks_deferred
+from zoo.discovery import FIRST_PARTY, Claim, find_claims, judge_version, refuse_misspelt_hooks
+from zoo.errors import NameNotFound, PluginError
+from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
+from zoo.testing.probe import Probed, probe_plugin
+
+T = TypeVar("T")
+
+
+@dataclass
+class Examined:
+    """An installed plugin, and what was found wrong while it was loaded."""
+
+    namespace: str
+    distribution: str
+    #: All distributions that claim the namespace.
+    claimants: tuple[str, ...]
+    #: From a check's name to what is wrong.
+    faults: dict[str, str] = field(default_factory=dict)
+    backbones: tuple[BackboneSpec, ...] = ()
+    datasets: tuple[DatasetSpec, ...] = ()
+
+    @cached_property
+    def probed(self) -> Probed:
+        """What happens when it is imported and listed in a fresh interpreter."""
+        return probe_plugin(self.namespace, self.distribution)
+
+    def get_backbone(self, name: str) -> BackboneSpec:
+        """Return a listed backbone by its full name.
+
+        Raises:
+            NameNotFound: it is not listed.
+        """
+        for backbone in self.backbones:
+            if backbone.name == name:
+                return backbone
+        raise NameNotFound(f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all.")
+
+
+def examine(namespace: str) -> Examined:
+    """Load the installed plugin of a namespace, as far as it can be, without torch.
+
+    Raises:
+        NameNotFound: no such plugin is installed.
+    """
+    claims = find_claims(namespace)
+    plugin, entry_point = _choose(namespace, claims)
+    examined = Examined(namespace, plugin.distribution, tuple(claimant.distribution for claimant, _ in claims))
+    try:
+        with contained(Output()), checks_deferred():
+            _load(examined, entry_point.load())
+    except PluginError as error:
+        examined.faults.setdefault("plugin.listed", str(error))
+    return examined
+
+
+def _choose(namespace: str, claims: list[Claim]) -> Claim:
+    rightful = FIRST_PARTY.get(namespace)
+    return next((claim for claim in claims if claim[0].distribution == rightful), claims[0])
+
+
+def _load(examined: Examined, module: object) -> None:
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    state, reason = judge_version(module)
+    if state != "ok":
+        examined.faults["plugin.api"] = reason
+        return
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(Hooks)
+    try:
+        manager.register(module)
+        refuse_misspelt_hooks(module)
+    except (pluggy.PluginValidationError, PluginError) as error:
+        examined.faults["plugin.hooks"] = " ".join(str(error).split())
+        return
+    examined.backbones = _list(examined, manager.hook.zoo_backbones, BackboneSpec)
+    examined.datasets = _list(examined, manager.hook.zoo_datasets, DatasetSpec)
+
+
+def _list(examined: Examined, ask: Callable[[], list[Any]], kind: type[T]) -> tuple[T, ...]:
+    """Collect what a hook lists, each name once; what is listed twice is a fault of its own."""
+    specs: dict[str, T] = {}
+    for spec in _flatten(ask(), kind):
+        if not isinstance(spec, kind):
+            raise PluginError(f"it lists {spec!r:.80}, which is no {kind.__name__}.")
+        name = str(spec.name)  # type: ignore[attr-defined]  # both kinds have a name
+        twin = specs.setdefault(name.lower(), spec)
+        if twin is not spec:
+            found = f"it lists {name} and {twin.name}"  # type: ignore[attr-defined]  # the same
+            examined.faults.setdefault("plugin.names", f"{found}; give one of them another name.")
+    return tuple(specs.values())
+
+
+def _flatten(answers: list[Any], kind: type) -> Iterable[object]:
+    for answer in answers:
+        if not isinstance(answer, Iterable):
+            raise PluginError(f"a hook returns {answer!r:.80}; it must return {kind.__name__}s, or yield them.")
+        yield from answer

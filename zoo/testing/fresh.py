@@ -1,0 +1,76 @@
+"""A process that has built nothing yet: what it reads from a file is all that it knows.
+
+Where the system can, processes are forked from a server that has done nothing but import torch, which is as fresh as
+one that starts anew and spares the seconds that imports take.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+#: Imported by the server that fresh processes are forked from; what is not installed is passed over.
+PRELOADED = ["torch", "zoo.testing.subject", "zoo.testing.fresh", "torchvision", "timm"]
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """What a fresh process made of a saved model."""
+
+    error: str
+    digest: str = ""
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+def fresh_context() -> BaseContext:
+    """Return what starts fresh processes on this system."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
+    """Build the subject's model anew in a process of its own and load the file into it."""
+    context = fresh_context()
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (sender, subject.namespace, subject.backbone.name, path, torch.get_num_threads())
+    process = context.Process(target=_reopen, args=arguments)  # type: ignore[attr-defined]  # every context has it
+    process.start()
+    sender.close()
+    try:
+        error, digest, logits = receiver.recv()
+    except EOFError:
+        process.join()
+        return Reopened(f"it ended with {process.exitcode}")
+    process.join()
+    return Reopened(error, digest, torch.tensor(logits))
+
+
+def _reopen(sender: Connection, namespace: str, name: str, path: Path, threads: int) -> None:
+    """Run in the fresh process."""
+    from zoo.export.tensors import load_tensors
+    from zoo.freeze import Frozen
+    from zoo.testing.examined import examine
+    from zoo.testing.subject import Subject
+
+    torch.set_num_threads(threads)
+    try:
+        subject = Subject(namespace, examine(namespace).get_backbone(name))
+        load_tensors(subject.network.model, path)
+        logits = subject.run(subject.images)
+    except Exception as error:  # noqa: BLE001  # it is told to the process that asked
+        sender.send((f"{type(error).__name__}: {error}", "", []))
+    else:
+        sender.send(("", Frozen(subject.network.model, ()).digest(), logits.tolist()))

@@ -1,0 +1,94 @@
+"""Looks at a plugin, or at some of its backbones, as far as was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.progress import Progress
+from zoo.testing.choice import choose_backbones
+from zoo.testing.examined import Examined, examine
+from zoo.testing.journal import Journal, list_versions
+from zoo.testing.results import Result
+from zoo.testing.session import Scope, check_backbone, check_plugin
+from zoo.testing.table import Level
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is asked for."""
+
+    level: Level = "cpu"
+    #: What the checks' names begin with.
+    only: str = ""
+    #: Larger backbones are looked at up to level meta.
+    max_params: int | None = None
+    #: Only the smallest backbone of each family.
+    each_family: bool = False
+    #: How many processes at a time.
+    processes: int = 1
+    #: A file that results are kept in, and taken from.
+    save: Path | None = None
+
+    def scope_for(self, backbone: BackboneSpec) -> Scope:
+        """Return how far to look at a backbone."""
+        is_large = self.max_params is not None and backbone.params > self.max_params
+        return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
+
+
+def conduct(name: str, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
+    """Look at a plugin and its backbones, or at one backbone and its plugin; yields results as they come.
+
+    Args:
+        name: a namespace, or a backbone's full name.
+        inquiry: what is asked for.
+        progress: told what goes on.
+
+    Raises:
+        NameNotFound: no such plugin is installed, or it lists no such backbone.
+        RunError: the file to keep results in cannot be used.
+    """
+    namespace, slash, _ = name.partition("/")
+    examined = examine(namespace)
+    yield from check_plugin(examined, Scope(inquiry.level, inquiry.only))
+    backbones = [examined.get_backbone(name)] if slash else list(examined.backbones)
+    if inquiry.each_family:
+        backbones = choose_backbones(backbones, each_family=True)
+    if inquiry.level == "static":
+        for backbone in backbones:
+            yield from check_backbone(examined, backbone, inquiry.scope_for(backbone))
+    else:
+        with progress.track(f"checking {name}", len(backbones)) as advance:
+            for results in _look_or_remember(examined, backbones, inquiry, progress):
+                advance(1)
+                yield from results
+
+
+def _look_or_remember(
+    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
+) -> Iterator[list[Result]]:
+    journal = None if inquiry.save is None else Journal(inquiry.save)
+    todo = {backbone.name: backbone for backbone in backbones}
+    for backbone in backbones if journal else ():
+        assert journal is not None
+        known = journal.find(backbone.name, inquiry.scope_for(backbone), list_versions(examined, backbone))
+        if known is not None:
+            del todo[backbone.name]
+            yield known
+    if len(todo) < len(backbones):
+        progress.say(
+            f"{inquiry.save} holds the results of {len(backbones) - len(todo):,} of {len(backbones):,} backbones"
+        )
+    from zoo.testing.workers import check_many
+
+    jobs = [(backbone.name, inquiry.scope_for(backbone)) for backbone in todo.values()]
+    for results in check_many(examined, jobs, inquiry.processes):
+        if journal is not None:
+            backbone = todo[results[0].backbone]
+            journal.add(results, inquiry.scope_for(backbone), list_versions(examined, backbone))
+        yield results

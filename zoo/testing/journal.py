@@ -1,0 +1,94 @@
+"""Results on disk: one line a backbone, so that a long look at many can be broken off and gone on with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import RunError
+from zoo.testing.results import Result
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec
+    from zoo.testing.examined import Examined
+    from zoo.testing.session import Scope
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was seen of one backbone, or of a plugin itself."""
+
+    backbone: str
+    level: str
+    only: str
+    #: From a distribution to its version: results of other versions say nothing.
+    versions: Mapping[str, str]
+    results: tuple[Result, ...]
+
+
+class Journal:
+    """A file of entries; a line that was cut off when writing was interrupted is passed over."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there.
+
+        Raises:
+            RunError: it is there and no journal.
+        """
+        self._path = path
+        try:
+            content = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}; give another file to --save.") from error
+        #: Bytes up to the end of the last line that was written whole.
+        self._whole = content.rfind(b"\n") + 1
+        self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
+
+    def find(self, backbone: str, scope: Scope, versions: Mapping[str, str]) -> list[Result] | None:
+        """Return the results of a backbone, looked at in the same way with the same versions, or None."""
+        for entry in self.entries:
+            if (entry.backbone, entry.level, entry.only, entry.versions) == (
+                backbone, scope.level, scope.only, versions,
+            ):  # fmt: skip
+                return list(entry.results)
+        return None
+
+    def add(self, results: Iterable[Result], scope: Scope, versions: Mapping[str, str]) -> None:
+        """Write the results of a backbone at the end."""
+        results = tuple(results)
+        row = {
+            "backbone": results[0].backbone,
+            "level": scope.level,
+            "only": scope.only,
+            "versions": versions,
+            "results": [astuple(result)[1:] for result in results],
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.truncate(self._whole)
+            file.write(json.dumps(row).encode() + b"\n")
+            self._whole = file.tell()
+
+
+def list_versions(examined: Examined, backbone: BackboneSpec | None = None) -> dict[str, str]:
+    """List the versions that results depend on."""
+    upstream = [] if backbone is None or backbone.upstream is None else [backbone.upstream.partition("==")[0]]
+    return {name: importlib.metadata.version(name) for name in ("zoo", examined.distribution, "torch", *upstream)}
+
+
+def _parse(line: bytes, path: Path) -> Entry:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        results = tuple(Result(row["backbone"], *result) for result in row.pop("results"))
+        return Entry(**row, results=results)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{path} is no file that zoo check wrote; give another one to --save.") from error
+
+
+def merge_entries(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the last entry of each backbone."""
+    yield from {entry.backbone: entry for entry in entries}.values()

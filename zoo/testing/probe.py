@@ -1,0 +1,85 @@
+"""What importing and listing a plugin does to an interpreter: seen in a fresh one, where nothing is held back."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from zoo.containment import HEAVY
+
+_CODE = "from zoo.testing.probe import main; main()"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a fresh interpreter saw."""
+
+    #: What importing raised, in one line; empty where it did not.
+    error: str
+    #: Modules that take seconds to import, and were imported.
+    heavy: tuple[str, ...]
+    #: What it did besides, in words.
+    traces: tuple[str, ...]
+
+
+def probe_plugin(namespace: str, distribution: str) -> Probed:
+    """Import a plugin's module and list what it has, in an interpreter of its own."""
+    with TemporaryDirectory() as folder:
+        answer = Path(folder, "answer.json")
+        command = [sys.executable, "-P", "-c", _CODE, namespace, distribution, str(answer)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        done = subprocess.run(  # noqa: S603  # our own module
+            command, env=environment, capture_output=True, text=True, errors="replace", check=False
+        )
+        if not answer.exists():
+            return Probed(f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}", (), ())
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    printed = (done.stdout + done.stderr).strip()
+    traces = [*found["traces"], *([f"prints {printed[:80]!r}"] if printed else [])]
+    return Probed(found["error"], tuple(found["heavy"]), tuple(traces))
+
+
+def probe_here(namespace: str, distribution: str) -> Probed:
+    """Import and list in this interpreter."""
+    before = _look_around()
+    error = ""
+    try:
+        _import_and_list(namespace, distribution)
+    except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
+        frame = traceback.extract_tb(raised.__traceback__)[-1]
+        error = f"{type(raised).__name__}: {' '.join(str(raised).split())} ({Path(frame.filename).name}:{frame.lineno})"
+    after = _look_around()
+    traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
+    return Probed(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
+
+
+def _import_and_list(namespace: str, distribution: str) -> None:
+    entry_points = importlib.metadata.distribution(distribution).entry_points
+    module = entry_points.select(group="zoo", name=namespace)[namespace].load()
+    for hook in ("zoo_backbones", "zoo_datasets"):
+        if hasattr(module, hook):
+            list(getattr(module, hook)())
+
+
+def _look_around() -> dict[str, object]:
+    return {
+        "os.environ": dict(os.environ),
+        "the working folder": str(Path.cwd()),
+        "Python's random numbers": random.getstate(),
+        "the running threads": threading.active_count(),
+    }
+
+
+def main() -> None:
+    """Answer the process that asked, in a file: what a plugin prints is not the answer."""
+    namespace, distribution, answer = sys.argv[1:]
+    Path(answer).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")

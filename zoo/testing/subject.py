@@ -1,0 +1,149 @@
+"""A backbone under examination: its spec, and the models that its checks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zoo.backbone import Network, attach_head, build_model
+from zoo.freeze import list_blocks
+from zoo.head import Head, find_head, replace_head
+from zoo.meta import build_on_meta
+from zoo.recipe import HeadDesign
+from zoo.start import Start
+from zoo.testing.watch import Watched, watching
+from zoo.trace import FirstUses
+
+if TYPE_CHECKING:
+    from zoo.plugin import BackboneSpec, BlockSpec
+
+#: Classes of the new head that checks on the CPU work with: not a number that a network might have by itself.
+NUM_CLASSES = 3
+#: Images in a batch; a batch norm needs two to learn.
+BATCH = 2
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass in eval mode, without values."""
+
+    output: object
+    #: ``id(parameter)`` -> its place in the order of first use.
+    uses: dict[int, int]
+    #: From a head's path to the shape of what entered it, once for each call.
+    entered: dict[str, list[tuple[int, ...]]]
+
+
+class Subject:
+    """A backbone, and what of it is built once for all checks that only look."""
+
+    def __init__(self, namespace: str, backbone: BackboneSpec) -> None:
+        self.namespace = namespace
+        self.backbone = backbone
+
+    def __str__(self) -> str:
+        return self.backbone.name
+
+    @cached_property
+    def building(self) -> tuple[nn.Module | None, Watched]:
+        """The model as built on the meta device, None where it cannot be; and what building did besides."""
+        with watching() as watched:
+            try:
+                model = build_on_meta(self.backbone)
+            except Exception as error:  # noqa: BLE001  # build.meta tells it
+                watched.error = error
+                return None, watched
+        return model, watched
+
+    @property
+    def meta(self) -> nn.Module:
+        """The model as built, on the meta device; checks look at it and leave it as it is."""
+        model, _ = self.building
+        assert model is not None, "a check that needs the model needs build.meta"
+        return model
+
+    def build_on_meta(self, num_classes: int | None = None) -> tuple[nn.Module, Head]:
+        """Build another one on the meta device, for a check to change; with new heads if a number is given."""
+        model = build_on_meta(self.backbone)
+        if num_classes is None:
+            return model, find_head(self.backbone, model)
+        return model, replace_head(self.backbone, model, num_classes, HeadDesign())
+
+    @cached_property
+    def head(self) -> Head:
+        """Where the heads of the model as built are."""
+        return find_head(self.backbone, self.meta)
+
+    @cached_property
+    def blocks(self) -> tuple[BlockSpec, ...]:
+        """The blocks of the model as built."""
+        return list_blocks(self.backbone, self.meta, self.head)
+
+    @cached_property
+    def traced(self) -> Pass:
+        """A forward pass of the model as built, on the meta device."""
+        entered: dict[str, list[tuple[int, ...]]] = {path: [] for path in self.head.paths}
+        hooks = [
+            self.meta.get_submodule(path).register_forward_pre_hook(
+                lambda _module, inputs, path=path: entered[path].append(tuple(inputs[0].shape))
+            )
+            for path in entered
+        ]
+        uses = FirstUses(self.meta.parameters())
+        with torch.no_grad(), uses:
+            output = self.meta.eval()(self.draw_nothing())
+        for hook in hooks:
+            hook.remove()
+        return Pass(output, uses.order, entered)
+
+    def draw_nothing(self, size: tuple[int, int, int] | None = None) -> Tensor:
+        """Return a batch of images without values, of shape (2, C, H, W)."""
+        return torch.empty(BATCH, *(size or self.backbone.input.size), device="meta")
+
+    @cached_property
+    def network(self) -> Network:
+        """The network with its values and a new head for three classes; a check sets what it wants to be set."""
+        return attach_head(self.backbone, Start("none"), self.build(), "linear", NUM_CLASSES)
+
+    @cached_property
+    def network_blocks(self) -> tuple[BlockSpec, ...]:
+        """The blocks of that network."""
+        return list_blocks(self.backbone, self.network.model, self.network.head)
+
+    def build(self) -> nn.Module:
+        """Build the model with its values, the same ones every time."""
+        torch.manual_seed(SEED)
+        return build_model(self.backbone, None)
+
+    @property
+    def smallest_size(self) -> tuple[int, int, int]:
+        """The smallest input that the spec allows."""
+        expected = self.backbone.input
+        side = expected.min_size
+        return expected.size if side is None else (expected.size[0], side, side)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Two images of noise, of the smallest legal size."""
+        return draw_images(self.smallest_size)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """What the network as built, with its new head, says of the images; it is asked before anything is learned."""
+        return self.run(self.images)
+
+    @torch.no_grad()
+    def run(self, images: Tensor) -> Tensor:
+        """Return the logits of the network in eval mode."""
+        logits: Tensor = self.network.model.eval()(images)
+        return logits
+
+
+def draw_images(size: tuple[int, int, int], count: int = BATCH) -> Tensor:
+    """Draw images of shape (N, C, H, W), the same ones in every process."""
+    return torch.randn(count, *size, generator=torch.Generator().manual_seed(SEED))

@@ -1,0 +1,83 @@
+"""Two steps of training by zoo's own engine, and what they moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from zoo.engine.device import Hardware
+from zoo.engine.loop import Criterion, Learner, train_one_epoch
+from zoo.engine.optimizer import build_optimizer
+from zoo.freeze import Frozen, list_learning
+
+if TYPE_CHECKING:
+    from zoo.testing.subject import Subject
+
+STEPS = 2
+#: Adam moves every parameter that has a gradient by about this much, however small the gradient is.
+LEARNING_RATE = 1e-2
+
+
+def freeze(subject: Subject, train: str) -> Frozen:
+    """Freeze the network as ``--train`` does."""
+    network = subject.network
+    return Frozen(network.model, list_learning(subject.network_blocks, network.head, train))
+
+
+def learn(subject: Subject, train: str) -> dict[str, bool]:
+    """Take two steps; returns whether each parameter and buffer moved, by its name."""
+    model, frozen = subject.network.model, freeze(subject, train)
+    before = copy_tensors(model)
+    optimizer = build_optimizer("adamw", model.parameters(), LEARNING_RATE, 0.0)
+    hardware = Hardware(torch.device("cpu"), "fp32")
+    learner = Learner(
+        model=model,
+        frozen=frozen,
+        criterion=Criterion(aux_weight=subject.backbone.aux_weight),
+        optimizer=optimizer,
+        schedule=LambdaLR(optimizer, lambda _step: 1.0),
+        hardware=hardware,
+        scaler=hardware.build_scaler(),
+    )
+    train_one_epoch(learner, [(subject.images, draw_labels(subject))] * STEPS, lambda _count: None)
+    return {name: not have_same_bits(tensor, before[name]) for name, tensor in list_tensors(model).items()}
+
+
+def draw_labels(subject: Subject) -> Tensor:
+    """One label for each image, all different."""
+    return torch.arange(len(subject.images))
+
+
+def list_tensors(model: nn.Module) -> Mapping[str, Tensor]:
+    """List all parameters and buffers, those that are not saved too."""
+    return {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+
+
+def copy_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Copy them, to compare with later."""
+    return {name: tensor.detach().clone() for name, tensor in list_tensors(model).items()}
+
+
+def have_same_bits(one: Tensor, other: Tensor) -> bool:
+    """Compare bit for bit: what is not a number is the same as itself."""
+    return one.shape == other.shape and bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())
+
+
+def list_outputs(output: object) -> list[Tensor]:
+    """List the tensors that a model returns, however they are nested; others are left out."""
+    return list(_walk(output))
+
+
+def _walk(output: object) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _walk(value)
+    elif isinstance(output, (list, tuple)):
+        for value in output:
+            yield from _walk(value)
