@@ -67,12 +67,20 @@ class Subject:
         assert model is not None, "a check that needs the model needs build.meta"
         return model
 
-    def build_on_meta(self, num_classes: int | None = None) -> tuple[nn.Module, Head]:
-        """Build another one on the meta device, for a check to change; with new heads if a number is given."""
-        model = build_on_meta(self.backbone)
-        if num_classes is None:
-            return model, find_head(self.backbone, model)
-        return model, replace_head(self.backbone, model, num_classes, HeadDesign())
+    @cached_property
+    def rebuilding(self) -> tuple[nn.Module, Watched]:
+        """Another model, built after all that its builder imports was imported; and what building did besides."""
+        with watching() as watched:
+            model = build_on_meta(self.backbone)
+        return model, watched
+
+    def get_spare(self, num_classes: int) -> tuple[nn.Module, Head]:
+        """Return another model on the meta device, in eval mode and with new heads for so many classes.
+
+        Checks share it and may change it, but for its structure: what they need they set.
+        """
+        model, _ = self.rebuilding
+        return model.eval(), replace_head(self.backbone, model, num_classes, HeadDesign())
 
     @cached_property
     def head(self) -> Head:

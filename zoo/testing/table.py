@@ -90,7 +90,7 @@ CHECKS: tuple[Check, ...] = (
     Check("head.typed", "meta", "a new head has the dtype and device of the old one", _HEAD),
     Check("head.mlp", "meta", "the declared classifier can be replaced whole", ("head.replaced",)),
     Check("blocks.partition", "meta", "every parameter, under all its names, is in one block or head", ("head.found",)),
-    Check("blocks.buffers", "meta", "every buffer is in one block or head", ("blocks.partition",)),
+    Check("blocks.buffers", "meta", "every batch statistic is in one block or head", ("blocks.partition",)),
     Check("blocks.order", "meta", "blocks are used in the order in which they are declared, heads last",
           ("blocks.partition", "forward.logits")),
     Check("blocks.several", "meta", "there are at least two blocks", ("blocks.partition",), "freezing"),

@@ -30,13 +30,16 @@ class Watched:
 
 @contextmanager
 def watching() -> Iterator[Watched]:
-    """Watch what happens inside; connections are refused."""
+    """Watch what happens inside; connections are refused, and the environment is put back."""
     watched = Watched()
     printed = io.StringIO()
     before = _look_around()
     with _connections_refused(watched.connections), contextlib.redirect_stdout(printed):
         yield watched
     after = _look_around()
+    if dict(os.environ) != before[_STATES[0]]:
+        os.environ.clear()
+        os.environ.update(before[_STATES[0]])
     watched.traces += [
         f"changes {what} from {before[what]} to {after[what]}" for what in _SETTINGS if before[what] != after[what]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections import deque
@@ -111,6 +112,7 @@ def _serve(pipe: Connection, namespace: str, threads: int) -> None:
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")  # upstream's own, which its users see elsewhere
     examined = examine(namespace)
+    gc.freeze()  # thousands of specs that stay: no need to look through them for garbage again and again
     while True:
         try:
             name, scope = pipe.recv()

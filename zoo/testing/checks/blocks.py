@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from zoo.freeze import list_batch_norms
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
 
@@ -19,8 +20,14 @@ def partition(subject: Subject) -> None:
 
 
 def buffers(subject: Subject) -> None:
-    """Batch statistics outside of every block would count as frozen, and move all the same when the rest learns."""
-    for name, _ in subject.meta.named_buffers(remove_duplicate=False):
+    """Batch statistics outside of every block would count as frozen, and move all the same when the rest learns.
+
+    What no training moves, such as the angles of a position embedding, may be anywhere.
+    """
+    norms = {id(buffer) for norm in list_batch_norms(subject.meta) for buffer in norm.buffers()}
+    for name, buffer in subject.meta.named_buffers(remove_duplicate=False):
+        if id(buffer) not in norms:
+            continue
         owners = [owner for owner, _ in _list_owners(subject, name)]
         if len(owners) != 1:
             where = f"in {' and '.join(owners)}" if owners else "in no block and no head"

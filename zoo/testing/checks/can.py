@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion
-from zoo.head import replace_head
-from zoo.recipe import HeadDesign
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results import CheckFailed
 from zoo.testing.training import draw_labels, freeze
@@ -29,12 +27,11 @@ STEP = 32
 def image_sizes(subject: Subject) -> None:
     """On the meta device."""
     channels, height, width = subject.backbone.input.size
-    model, _ = subject.build_on_meta()
-    replace_head(subject.backbone, model, 2, HeadDesign())
+    model, _ = subject.get_spare(2)
     for size in ((channels, height + STEP, width + STEP), (channels, height, width + 2 * STEP)):
         try:
             with torch.no_grad():
-                shape = tuple(model.eval()(subject.draw_nothing(size)).shape)
+                shape = tuple(model(subject.draw_nothing(size)).shape)
         except Exception as error:
             raise CheckFailed(f"it cannot take {size}: {error}; do not claim image_sizes.") from error
         if shape != (2, 2):

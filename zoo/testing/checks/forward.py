@@ -35,7 +35,7 @@ def smallest(subject: Subject) -> None:
     side = subject.backbone.input.min_size
     if side is None:
         raise NotApplicable("it declares no min_size; other checks use its own size")
-    model, _ = subject.build_on_meta(3)
+    model, _ = subject.get_spare(3)
     for mode in (False, True):
         try:
             with torch.no_grad():

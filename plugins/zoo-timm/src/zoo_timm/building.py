@@ -72,8 +72,17 @@ class Upstream:
                 f"timm/{self.name} is in the catalogue, but not in the installed timm {timm.__version__}; "
                 "install the timm that `zoo info` shows, or choose another backbone.",
             )
-        if tag and self._spelled(tag) not in timm.list_models(f"{self.name}.*", include_tags=True):
+        if tag and not _knows_tag(self._spelled(tag)):
             raise NameNotFound(
                 f"timm/{self.name} has no weights {tag!r} in the installed timm {timm.__version__}; "
                 "install the timm that `zoo info` shows, or choose other weights.",
             )
+
+
+def _knows_tag(spelled: str) -> bool:
+    from timm.models import get_pretrained_cfg
+
+    try:
+        return get_pretrained_cfg(spelled, allow_unregistered=False) is not None
+    except RuntimeError:
+        return False
