@@ -15,13 +15,15 @@ from zoo.head import Head, find_head, replace_head
 from zoo.meta import build_on_meta
 from zoo.recipe import HeadDesign
 from zoo.start import Start
+from zoo.testing.training import list_outputs
 from zoo.testing.watch import Watched, watching
 from zoo.trace import FirstUses
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec, BlockSpec
 
-#: Classes of the new head that checks on the CPU work with: not a number that a network might have by itself.
+#: Classes of the new heads that checks work with: a number that no network has by itself, so that what keeps another
+#: one was forgotten.
 NUM_CLASSES = 3
 #: Images in a batch; a batch norm needs two to learn.
 BATCH = 2
@@ -108,6 +110,20 @@ class Subject:
         for hook in hooks:
             hook.remove()
         return Pass(output, uses.order, entered)
+
+    @cached_property
+    def trained(self) -> list[Tensor] | Exception:
+        """What a pass in training gives, with new heads, from images of the smallest legal size; or what it raises."""
+        return self.try_training(self.smallest_size)
+
+    def try_training(self, size: tuple[int, int, int]) -> list[Tensor] | Exception:
+        """Let images of that size through the spare model in training; what it raises is an answer too."""
+        model, _ = self.get_spare(NUM_CLASSES)
+        try:
+            with torch.no_grad():
+                return list_outputs(model.train()(self.draw_nothing(size)))
+        except Exception as error:  # noqa: BLE001  # which check it breaks, the checks decide
+            return error
 
     def draw_nothing(self, size: tuple[int, int, int] | None = None) -> Tensor:
         """Return a batch of images without values, of shape (2, C, H, W)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.freeze import list_batch_norms
 from zoo.head import is_below
@@ -35,26 +35,44 @@ def buffers(subject: Subject) -> None:
 
 
 def order(subject: Subject) -> None:
-    """By first use in a forward pass; what it never uses (a token for masks) has no place in the order."""
-    uses, last = subject.traced.uses, len(subject.blocks)
-    used: list[tuple[int, int, str, str]] = []
-    for name, parameter in subject.meta.named_parameters():
-        if id(parameter) in uses and not _is_auxiliary(subject, name):
-            ((owner, place),) = _list_owners(subject, name)
-            used.append((uses[id(parameter)], place, owner, name))
-    for (_, place, owner, name), (_, next_place, next_owner, next_name) in pairwise(sorted(used)):
-        if next_place < place:
-            what = "the head comes" if place == last else f"{owner} comes"
+    """By first use in a forward pass; what it never uses (a token for masks) has no place in the order.
+
+    Where several heads stand side by side, one of them comes after all blocks.
+    """
+    used = sorted(_list_uses(subject))
+    blocks = [use for use in used if use.place < len(subject.blocks)]
+    for earlier, later in pairwise(blocks):
+        if later.place < earlier.place:
             raise CheckFailed(
-                f"{next_name} of {next_owner} is used after {name} of {owner}, but {what} later in the declaration; "
+                f"{later.name} of {later.owner} is used after {earlier.name} of {earlier.owner}; "
                 "declare blocks in the order in which an image goes through them."
             )
+    if blocks and used[-1] is blocks[-1]:
+        raise CheckFailed(f"{used[-1].name} of {used[-1].owner} is used after every head; it must belong to a head.")
 
 
 def several(subject: Subject) -> None:
     """Else there is nothing to freeze in part."""
     if len(subject.blocks) < 2:
         raise CheckFailed("it has one block only; declare its stages, or say in unsupported, under freezing, why not.")
+
+
+class _Use(NamedTuple):
+    """The first use of a parameter."""
+
+    when: int
+    #: Of its block among the blocks; heads come last.
+    place: int
+    owner: str
+    name: str
+
+
+def _list_uses(subject: Subject) -> Iterator[_Use]:
+    uses = subject.traced.uses
+    for name, parameter in subject.meta.named_parameters():
+        if id(parameter) in uses and not _is_auxiliary(subject, name):
+            ((owner, place),) = _list_owners(subject, name)
+            yield _Use(uses[id(parameter)], place, owner, name)
 
 
 def _is_auxiliary(subject: Subject, name: str) -> bool:

@@ -12,13 +12,11 @@ from zoo.meta import build_on_meta
 from zoo.recipe import HeadDesign
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.training import list_outputs
+from zoo.testing.subject import BATCH, NUM_CLASSES
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
 
-#: A number of classes that no network has by itself: what keeps another one was forgotten.
-ODD = 7
 #: Of the layers of ``--head mlp:W``.
 WIDTH = 12
 
@@ -50,23 +48,20 @@ def fed(subject: Subject) -> None:
 
 def complete(subject: Subject) -> None:
     """Behaviour tells a head from a hidden layer of as many outputs: with new heads, all outputs must change."""
-    model, head = subject.get_spare(ODD)
-    try:
-        with torch.no_grad():
-            outputs = list_outputs(model.train()(subject.draw_nothing()))
-    except Exception as error:
+    outputs = subject.trained
+    if isinstance(outputs, Exception):
         raise CheckFailed(
-            f"with a new head of {ODD} classes it fails in training: {error}; most likely a head is not declared."
-        ) from error
-    odd = [tuple(output.shape) for output in outputs if tuple(output.shape) != (2, ODD)]
+            f"with new heads of {NUM_CLASSES} classes it fails in training: {outputs}; most likely one is not declared."
+        ) from outputs
+    odd = [tuple(output.shape) for output in outputs if tuple(output.shape) != (BATCH, NUM_CLASSES)]
     if odd:
         raise CheckFailed(
-            f"with new heads of {ODD} classes an output in training is of shape {odd[0]}: declare its layer in head, "
-            "or in aux_heads if it speaks in training only."
+            f"with new heads of {NUM_CLASSES} classes an output in training is of shape {odd[0]}: declare its layer in "
+            "head, or in aux_heads if it speaks in training only."
         )
-    if len(outputs) != 1 + len(head.aux_paths):
+    if len(outputs) != 1 + len(subject.head.aux_paths):
         raise CheckFailed(
-            f"in training it gives {len(outputs)} outputs, and declares {len(head.aux_paths)} aux_heads; "
+            f"in training it gives {len(outputs)} outputs, and declares {len(subject.head.aux_paths)} aux_heads; "
             "it must give the logits, followed by those of each auxiliary head."
         )
 
@@ -75,16 +70,15 @@ def replaced(subject: Subject) -> None:
     """In eval mode, on the meta device."""
     for num_classes in (1, 2, 1000):
         model, head = subject.get_spare(num_classes)
-        if _has_heads_of(subject.meta, model, head):
-            continue  # this very pass was made with the model as built
-        _expect_columns(subject, model, num_classes)
+        if not _has_heads_of(subject.meta, model, head):  # else forward.logits is that very pass
+            _expect_columns(subject, model, num_classes)
 
 
 def alone(subject: Subject) -> None:
     """Names, shapes, dtypes, and that the objects are the same ones."""
     model, head = subject.get_spare(1)
     names, before = list(model.state_dict()), _list_others(model, head)
-    replace_head(subject.backbone, model, ODD, HeadDesign())
+    replace_head(subject.backbone, model, NUM_CLASSES, HeadDesign())
     after = _list_others(model, head)
     odd = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     odd += sorted({*names} ^ {*model.state_dict()})
@@ -97,7 +91,7 @@ def typed(subject: Subject) -> None:
     model, head = subject.get_spare(1)
     try:
         for dtype in (torch.bfloat16, torch.float64):
-            replace_head(subject.backbone, model.to(dtype), ODD, HeadDesign())
+            replace_head(subject.backbone, model.to(dtype), NUM_CLASSES, HeadDesign())
             _expect_kind(model, head, dtype)
     finally:
         model.to(torch.float32)  # other checks use it too
@@ -108,8 +102,8 @@ def mlp(subject: Subject) -> None:
     if subject.backbone.classifier is None:
         raise NotApplicable("it declares no classifier around its head")
     model = build_on_meta(subject.backbone)
-    replace_head(subject.backbone, model, ODD, HeadDesign((WIDTH,)))
-    _expect_columns(subject, model.eval(), ODD)
+    replace_head(subject.backbone, model, NUM_CLASSES, HeadDesign((WIDTH,)))
+    _expect_columns(subject, model.eval(), NUM_CLASSES)
 
 
 def replayed(subject: Subject) -> None:
