@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.contract import DATASET_NAME, FILE_SUFFIXES, NAMESPACE, NO_TAGS, QUALIFIED_NAME, TAG
+from zoo.contract import (
+    CAPABILITIES,
+    DATASET_NAME,
+    EXPECTED,
+    FILE_SUFFIXES,
+    NAMESPACE,
+    NO_TAGS,
+    QUALIFIED_NAME,
+    TAG,
+    check_backbone,
+    checks_deferred,
+)
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
 
@@ -37,6 +48,7 @@ NO_COUNTS = (0, -1, 1.5, "3", True)
 #: One of a channel's numbers is none.
 NO_NUMBERS = ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True))
 NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"}, ("",), ("fc", "fc"), (" fc",), ("layer1. 0",))
+NO_REASONS = ("slow", ["export"], {"export"}, {"export": ""}, {"export": None}, {3: "slow"}, {"export": "a\nb"})
 #: Tags that ``--weights`` would take for files.
 LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
 
@@ -77,6 +89,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "accuracy": ("71.6", (71.6,), math.nan, math.inf, -1, 100.1, True),
         "input": ((3, 224, 224), {"size": (3, 224, 224)}, InputSpec, make_stranger("InputSpec")),
         "lacks": NO_PATHS,
+        "logits": (None, [0.5], 0.5, ("0.5",), (0.5, math.nan), (math.inf,), (True,)),
     },
     BlockSpec: {"name": NO_TEXTS, "prefixes": (*NO_PATHS, ())},
     BackboneSpec: {
@@ -96,6 +109,9 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "convert": ("convert", 3),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
         "constructor": NO_TEXTS[1:],
+        "supports": (None, "bf16", ["bf16"], ("fp8",), ("bf16", 3), EXPECTED),
+        "unsupported": (*NO_REASONS, {"fp8": "slow"}),
+        "expected_failures": NO_REASONS,
     },
     DatasetSpec: {
         "name": (None, "", "a b", "a/b/c", "Acme/pets", "-pets", "pets\n", 3),
@@ -128,6 +144,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "accuracy": (None, 71.592, 80, 0.0, 100.0),
         "input": (None, InputSpec()),
         "lacks": ((), ("fc", "head.bias")),
+        "logits": ((), (0.5, -1, 2.25)),
     },
     BlockSpec: {"prefixes": (("a", "b.c"),)},
     BackboneSpec: {
@@ -141,6 +158,9 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "convert": (None, print),
         "upstream": (None, "timm==1.0.31"),
         "constructor": (None, "acme.net(num_classes={num_classes})"),
+        "supports": ((), ("bf16",), CAPABILITIES),
+        "unsupported": ({}, dict.fromkeys((*EXPECTED, *CAPABILITIES), "its stem is one layer")),
+        "expected_failures": ({}, {"head.found": "known upstream"}),
     },
     DatasetSpec: {
         "name": ("pets", "acme/pets", "Pets-2.1"),
@@ -237,6 +257,46 @@ def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
 def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
     with pytest.raises(PluginError, match="--weights means something else by this one"):
         WeightsSpec(tag=value, url=None, licence="MIT")
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_no_capability_is_both_supported_and_not(name: str) -> None:
+    with pytest.raises(PluginError, match=rf"supports=\('{name}',\).*without {name}, which unsupported has as well"):
+        BackboneSpec(**{**GOOD[BackboneSpec], "supports": (name,), "unsupported": {name: "slow"}})
+
+
+# Checks that wait.
+
+
+def test_while_checks_are_deferred_a_wrong_spec_can_be_made_and_is_refused_when_it_is_checked() -> None:
+    with checks_deferred():
+        spec = BackboneSpec(**{**GOOD[BackboneSpec], "params": 0})
+    with pytest.raises(PluginError, match="params=0"):
+        check_backbone(spec)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_specs_of_every_kind_wait_and_none_does_afterwards(kind: type) -> None:
+    field = next(field for field, values in WRONG[kind].items() if None in values)
+    wrong = {**GOOD[kind], field: None}
+    with checks_deferred():
+        assert getattr(kind(**wrong), field) is None
+    with pytest.raises(PluginError, match=f"has {field}=None"):
+        kind(**wrong)
+
+
+def test_checks_no_longer_wait_after_an_error() -> None:
+    with pytest.raises(OSError, match="why"), checks_deferred():
+        raise OSError("why")
+    with pytest.raises(PluginError, match="prefixes"):
+        BlockSpec("stem", ())
+
+
+def test_checks_wait_until_the_outer_one_ends() -> None:
+    with checks_deferred():
+        with checks_deferred():
+            BlockSpec("stem", ())
+        assert BlockSpec("stem", ()).prefixes == ()
 
 
 # Any value.

@@ -9,13 +9,24 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
 from zoo.containment import HEAVY
-from zoo.discovery import FIRST_PARTY, Plugin, call_hook, discover_plugins, find_unlisted, list_unknown_names
-from zoo.errors import PluginError
+from zoo.discovery import (
+    FIRST_PARTY,
+    Plugin,
+    call_hook,
+    discover_plugins,
+    find_claims,
+    find_unlisted,
+    judge_version,
+    list_unknown_names,
+    refuse_misspelt_hooks,
+)
+from zoo.errors import NameNotFound, PluginError
 
 PREAMBLE = """
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
@@ -617,3 +628,73 @@ def test_of_two_copies_on_the_path_the_first_is_the_plugin(site: Site) -> None:
     older.add("good", "raise ValueError\n")
     path = os.pathsep.join((str(site.folder), str(older.folder)))
     assert site.list_names(PYTHONPATH=path, ZOO_LOAD_PLUGINS="good") == ["good/net"]
+
+
+# One step at a time.
+
+
+def test_claims_are_found_without_importing_the_plugin(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("crash", "raise SystemExit\n")
+    monkeypatch.syspath_prepend(str(site.folder))
+    ((plugin, entry_point),) = find_claims("crash")
+    assert (plugin.distribution, plugin.version, plugin.state) == ("zoo-crash", "1.5", "ok")
+    assert entry_point.value == "plugin_zoo_crash"
+    assert "plugin_zoo_crash" not in sys.modules
+
+
+def test_every_distribution_that_claims_a_namespace_is_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("twins", distribution="zoo-twin-one")
+    site.add("twins", distribution="zoo-twin-two")
+    monkeypatch.syspath_prepend(str(site.folder))
+    assert {plugin.distribution for plugin, _ in find_claims("twins")} == {"zoo-twin-one", "zoo-twin-two"}
+
+
+def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(site.folder))
+    with pytest.raises(NameNotFound, match=r"no plugin 'godo' is installed; installed are .*\bgood\b"):
+        find_claims("godo")
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "says"),
+    [
+        (1, "ok", ""),
+        (2, "incompatible", "written for plugin API 2, this zoo speaks 1; upgrade zoo."),
+        (0, "incompatible", "written for plugin API 0, this zoo speaks 1; upgrade the plugin."),
+        ("1", "broken", "its module says ZOO_API = '1'; it must say ZOO_API = 1."),
+        (True, "broken", "its module says ZOO_API = True; it must say ZOO_API = 1."),
+    ],
+)
+def test_a_version_is_judged_by_its_number(version: object, state: str, says: str) -> None:
+    module = ModuleType("acme")
+    module.ZOO_API = version  # type: ignore[attr-defined]
+    assert judge_version(module) == (state, says)
+
+
+def test_a_module_without_a_version_is_broken() -> None:
+    assert judge_version(ModuleType("acme"))[0] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("zoo_backbone = hookimpl(lambda: [])", "zoo_backbone is no hook; the hooks are zoo_backbones, "),
+        ("zoo_backbone = print", "zoo_backbone is no hook"),
+        ("backbones = hookimpl(lambda: [])", "backbones is no hook"),
+        ("zoo_datasets = print", "zoo_datasets is not marked; put @hookimpl above it."),
+    ],
+)
+def test_what_is_meant_as_a_hook_and_is_none_is_refused(line: str, says: str) -> None:
+    module = ModuleType("acme")
+    exec(f"from zoo.plugin import hookimpl\n{line}", vars(module))
+    with pytest.raises(PluginError) as caught:
+        refuse_misspelt_hooks(module)
+    assert says in str(caught.value)
+
+
+def test_hooks_and_what_has_nothing_to_do_with_them_are_not_refused() -> None:
+    module = ModuleType("acme")
+    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda: [])\nzoo_version = '1'", vars(module))
+    refuse_misspelt_hooks(module)

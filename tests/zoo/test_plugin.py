@@ -85,6 +85,19 @@ def test_equal_specs_are_equal_and_can_be_counted() -> None:
     assert len({make_backbone(V1), make_backbone(V1), make_backbone(V2)}) == 2
 
 
+@pytest.mark.parametrize("field", ["unsupported", "expected_failures"])
+def test_a_spec_with_reasons_can_be_counted_too_and_is_another_one(field: str) -> None:
+    plain = make_backbone()
+    named = {"unsupported": "export", "expected_failures": "can.export"}[field]
+    excused = dataclasses.replace(plain, **{field: {named: "why"}})
+    assert len({plain, excused, dataclasses.replace(plain, **{field: {named: "why"}})}) == 2
+
+
+def test_a_spec_claims_nothing_that_its_author_did_not_write() -> None:
+    spec = make_backbone(V1)
+    assert (spec.supports, spec.unsupported, spec.expected_failures, V1.logits) == ((), {}, {}, ())
+
+
 def test_the_default_input_is_imagenet_s_at_224_pixels() -> None:
     spec = InputSpec()
     assert (spec.size, spec.resize, spec.crop, spec.interpolation) == ((3, 224, 224), 256, "center", "bilinear")
