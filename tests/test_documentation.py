@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -34,16 +37,17 @@ def read(page: str) -> str:
     return (ROOT / "docs" / page).read_text(encoding="utf-8")
 
 
-def list_commands(page: Path) -> list[str]:
-    """List the lines after ``$`` in the page's console blocks."""
-    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+def list_names() -> Iterator[str]:
+    """List the commands; of a group, those that are in it."""
+    for name in sorted(COMMANDS):
+        command = cli.get_command(click.Context(cli), name)
+        yield from (f"{name} {sub}" for sub in command.commands) if isinstance(command, click.Group) else (name,)
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", [*list_names()])
 def test_help_of_each_command_stands_in_the_reference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    result = CliRunner().invoke(cli, [name, "--help"], prog_name="zoo")
+    result = CliRunner().invoke(cli, [*name.split(), "--help"], prog_name="zoo")
     shown = re.search(rf"<!-- help: {name} -->\n```text\n(.*?)```", read("reference/commands.md"), flags=re.DOTALL)
     assert shown is not None
     assert shown[1] == result.output
@@ -98,43 +102,93 @@ def test_python_blocks_are_python(page: Path) -> None:
     assert all(ast.parse(f"f({block})" if "\nweights=(" in block else block) for block in blocks)
 
 
-def run_commands(page: Path, cwd: Path) -> None:
-    """Run a page's commands in order, as its reader would."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment["ZOO_OFFLINE"] = "1"
-    for command in list_commands(page):
+STEP = re.compile(
+    r"(?:^<!-- (?P<kind>\w+)(?:: (?P<path>\S+))? -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```",
+    flags=re.MULTILINE | re.DOTALL,
+)
+
+
+class Reader:
+    """Does what a page says, in its order: writes its files, changes them, runs its commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.commands: list[str] = []
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "ZOO_OFFLINE": "1"}
+
+    def follow(self, page: str) -> None:
+        for step in STEP.finditer((ROOT / page).read_text(encoding="utf-8")):
+            kind, path, text = step["kind"], self.folder / (step["path"] or ""), step["text"]
+            if kind == "file":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            elif kind == "change":
+                change(path, text)
+            elif kind == "shows":
+                assert unindent(text) in unindent(path.read_text(encoding="utf-8"))
+            elif step["language"] == "console":
+                for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, flags=re.MULTILINE):
+                    self.run(command, shown, code=int(kind == "fails"))
+
+    def run(self, command: str, shown: str, code: int) -> None:
+        """Run a command; it must print what is shown, where ``...`` stands for anything."""
+        self.commands.append(command)
         if command.startswith("pip install"):
-            # Into a folder of its own, not into the environment that runs the tests.
-            what = shlex.split(command)[2:]
-            site = cwd / "site"
-            install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-            install += ["--no-build-isolation", "--target", str(site), *what]
-            subprocess.run(install, cwd=cwd, env=environment, check=True, capture_output=True)
-            environment["PYTHONPATH"] = str(site)
-            continue
+            self.install(shlex.split(command)[2:])
+            return
         done = subprocess.run(
-            command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
+        pattern = ".*".join(map(re.escape, shown.split("...")))
+        assert not shown or re.fullmatch(pattern, done.stdout, flags=re.DOTALL), f"{command}\n{done.stdout}"
+
+    def install(self, arguments: list[str]) -> None:
+        """Install into a folder of its own, not into the environment that runs the tests."""
+        site, source = self.folder / "site", self.folder / arguments[-1].partition("[")[0]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        command += ["--no-build-isolation", "--target", str(site), str(source)]
+        subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
+        # pip cannot do both -e and --target: what is editable is found in its own folder first.
+        paths = [source / "src", site] if "-e" in arguments else [site]
+        self.environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+
+
+def change(path: Path, diff: str) -> None:
+    """Change a file by a diff, with an empty line between one change and the next."""
+    content = path.read_text(encoding="utf-8")
+    for hunk in diff.rstrip("\n").split("\n\n"):
+        lines = hunk.splitlines()
+        old, new = ("\n".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+        assert content.count(old) == 1, f"{path} does not have, once:\n{old}"
+        content = content.replace(old, new)
+    path.write_text(content, encoding="utf-8")
+
+
+def unindent(text: str) -> str:
+    return re.sub("^ +", "", text, flags=re.MULTILINE)
 
 
 def test_commands_of_the_tutorial_run_in_order(tmp_path: Path) -> None:
-    assert len(list_commands(ROOT / "docs/tutorial.md")) >= 8
-    run_commands(ROOT / "docs/tutorial.md", tmp_path)
+    reader = Reader(tmp_path)
+    reader.follow("docs/tutorial.md")
+    assert len(reader.commands) >= 8
     assert (tmp_path / "first" / "report.html").is_file()
 
 
-def test_the_plugin_of_the_how_to_installs_and_is_finetuned(tmp_path: Path) -> None:
-    page = ROOT / "docs/how-to/write-a-plugin.md"
-    files = re.findall(
-        r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
-    )
-    assert [name for name, _ in files] == ["pyproject.toml", "zoo_acme/__init__.py"]
-    (tmp_path / "zoo-acme" / "zoo_acme").mkdir(parents=True)
-    for name, content in files:
-        (tmp_path / "zoo-acme" / name).write_text(content, encoding="utf-8")
-    run_commands(page, tmp_path)
+def test_the_plugin_of_the_how_to_installs_and_is_proved_and_finetuned(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/write-a-plugin.md")
+    assert {"zoo check acme", "pytest zoo-acme"} <= {*reader.commands}
     assert (tmp_path / "acme-run" / "model.safetensors").is_file()
+
+
+def test_a_stranger_gets_from_nothing_to_a_proved_backbone(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/tutorial-plugin.md")
+    assert reader.commands.count("zoo check acme") == 3
+    assert json.loads((tmp_path / "acme-run" / "run.json").read_text())["backbone"] == "acme/net"
 
 
 def test_readme_begins_with_two_commands_of_one_line_each() -> None:

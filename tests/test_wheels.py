@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from zoo.scaffold import FILES
+
 ROOT = Path(__file__).parent.parent
 SOURCES = {"zoo": ROOT, **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")}}
+
+#: What ``zoo plugin new`` writes, tests among it.
+TEMPLATE = "zoo/scaffold/template/"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +58,7 @@ def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
         ("zoo", "zoo/registry.toml"),
         ("zoo", "zoo/py.typed"),
         ("zoo", "zoo/report/style.css"),
+        *(("zoo", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
         ("zoo_timm", "zoo_timm/catalogue.json"),
         ("zoo_tiny", "zoo_tiny/weights.safetensors"),
@@ -67,7 +74,8 @@ def test_a_wheel_holds_its_licence_and_no_tests(wheels: dict[str, Path], distrib
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         names = wheel.namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if "test" in name.lower()]
+    ours = [name for name in names if not name.startswith(TEMPLATE)]
+    assert [name for name in ours if re.search(r"(^|/)(tests?/|test_|conftest)", name)] == []
 
 
 def test_installed_from_wheels_zoo_lists_every_plugin(site: Path, tmp_path: Path) -> None:
@@ -88,3 +96,9 @@ def test_installed_from_wheels_zoo_finetunes_offline(site: Path, tmp_path: Path)
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["frozen"]["before"] == facts["frozen"]["after"]
     assert facts["best"]["val_accuracy"] > 0.5
+
+
+def test_installed_from_wheels_zoo_writes_a_plugin(site: Path, tmp_path: Path) -> None:
+    assert run(site, tmp_path, "-m", "zoo", "plugin", "new", "acme") == "zoo-acme\n"
+    found = {path.relative_to(tmp_path / "zoo-acme").as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {*FILES}

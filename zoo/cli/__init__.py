@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "zoo.cli.evaluate",
     "predict": "zoo.cli.predict",
     "plugins": "zoo.cli.plugins",
+    "plugin": "zoo.cli.plugin",
     "check": "zoo.cli.check",
 }
 

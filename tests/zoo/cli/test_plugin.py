@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli import cli
+from zoo.scaffold import FILES
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["plugin", *arguments])
+
+
+def test_new_prints_the_folder_alone_and_tells_what_was_written_and_what_to_do_next(here: Path) -> None:
+    result = run("new", "my-net")
+    assert (result.exit_code, result.stdout) == (0, "zoo-my-net\n")
+    assert result.stderr.splitlines() == [
+        "wrote",
+        *(f"  {path.replace('acme', 'my_net')}" for path in FILES),
+        "next",
+        "  pip install -e 'zoo-my-net[test]'",
+        "  pytest zoo-my-net",
+        "  zoo check my-net",
+    ]
+    assert [path.name for path in here.iterdir()] == ["zoo-my-net"]
+
+
+def test_output_is_the_package_itself_wherever_it_is(here: Path) -> None:
+    result = run("new", "acme", "--output", "my plugins/acme")
+    assert (result.exit_code, result.stdout) == (0, "my plugins/acme\n")
+    assert (here / "my plugins/acme/pyproject.toml").is_file()
+    *_, install, test, _check = result.stderr.splitlines()
+    assert shlex.split(install) == ["pip", "install", "-e", "my plugins/acme[test]"]
+    assert shlex.split(test) == ["pytest", "my plugins/acme"]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_second_time_it_is_refused_in_one_line() -> None:
+    run("new", "acme")
+    result = run("new", "acme")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: zoo-acme is there and not empty, and nothing is overwritten; "
+        "remove it, or give another one to --output.\n"
+    )
+
+
+def test_a_name_of_ours_is_refused_and_nothing_written(here: Path) -> None:
+    result = run("new", "timm")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: 'timm' belongs to zoo-timm; choose another name")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("arguments", [(), ("new",), ("old", "acme"), ("new", "acme", "more")], ids=" ".join)
+def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2

@@ -1,0 +1,39 @@
+"""``zoo plugin new``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from zoo.scaffold import write_plugin
+
+
+@click.group(name="plugin")
+def command() -> None:
+    """Write a plugin of your own."""
+
+
+@command.command(name="new")
+@click.argument("name")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="The package's folder.  [default: zoo-NAME]"
+)
+def new(name: str, output: Path | None) -> None:
+    """Write the package of a plugin whose backbones are called NAME/...
+
+    It installs as it is, and keeps every promise that zoo checks.
+
+    The last line printed is its folder.
+    """
+    folder = output or Path(f"zoo-{name}")
+    written = write_plugin(name, folder)
+    for line in ("wrote", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
+        click.echo(line, err=True)
+    click.echo(folder)
+
+
+def _list_next_steps(name: str, folder: Path) -> list[str]:
+    editable, tests = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
+    return ["next", f"  pip install -e {editable}", f"  pytest {tests}", f"  zoo check {name}"]
