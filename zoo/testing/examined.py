@@ -5,7 +5,7 @@ Discovery takes a plugin out of use at its first fault. The kit wants to name al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -94,22 +94,29 @@ def _load(examined: Examined, module: object) -> None:
     examined.datasets = _list(examined, manager.hook.zoo_datasets, DatasetSpec)
 
 
-def _list(examined: Examined, ask: Callable[[], list[Any]], kind: type[T]) -> tuple[T, ...]:
-    """Collect what a hook lists, each name once; what is listed twice is a fault of its own."""
+def _list(examined: Examined, caller: pluggy.HookCaller, kind: type[T]) -> tuple[T, ...]:
+    """Collect what a hook lists, each name once; a name that cannot be used is a fault of its own."""
     specs: dict[str, T] = {}
-    for spec in _flatten(ask(), kind):
+    for spec in _ask(caller, kind):
         if not isinstance(spec, kind):
             raise PluginError(f"it lists {spec!r:.80}, which is no {kind.__name__}.")
-        name = str(spec.name)  # type: ignore[attr-defined]  # both kinds have a name
-        twin = specs.setdefault(name.lower(), spec)
-        if twin is not spec:
+        name: object = spec.name  # type: ignore[attr-defined]  # both kinds have a name
+        if not isinstance(name, str):
+            examined.faults.setdefault("plugin.listed", f"it lists a spec with name={name!r:.80}; it must be a text.")
+        elif twin := specs.get(name.lower()):
             found = f"it lists {name} and {twin.name}"  # type: ignore[attr-defined]  # the same
             examined.faults.setdefault("plugin.names", f"{found}; give one of them another name.")
+        else:
+            specs[name.lower()] = spec
     return tuple(specs.values())
 
 
-def _flatten(answers: list[Any], kind: type) -> Iterable[object]:
+def _ask(caller: pluggy.HookCaller, kind: type) -> Iterable[object]:
+    wanted = f"it must return {kind.__name__}s, or yield them"
+    answers: list[Any] = caller()
+    if caller.get_hookimpls() and not answers:
+        raise PluginError(f"{caller.name} returns nothing; {wanted}.")
     for answer in answers:
         if not isinstance(answer, Iterable):
-            raise PluginError(f"a hook returns {answer!r:.80}; it must return {kind.__name__}s, or yield them.")
+            raise PluginError(f"{caller.name} returns {answer!r:.80}; {wanted}.")
         yield from answer
