@@ -7,10 +7,14 @@ one that starts anew and spares the seconds that imports take.
 from __future__ import annotations
 
 import multiprocessing
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,13 +45,23 @@ def fresh_context() -> BaseContext:
     return context
 
 
+def start_process(context: BaseContext, target: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
+    """Start a process that runs one of our functions; a script of the user's that called us is not run again in it."""
+    process: BaseProcess = context.Process(target=target, args=arguments)  # type: ignore[attr-defined]  # all have it
+    script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
+    return process
+
+
 def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
     """Build the subject's model anew in a process of its own and load the file into it."""
     context = fresh_context()
     receiver, sender = context.Pipe(duplex=False)
     arguments = (sender, subject.namespace, subject.backbone.name, path, torch.get_num_threads())
-    process = context.Process(target=_reopen, args=arguments)  # type: ignore[attr-defined]  # every context has it
-    process.start()
+    process = start_process(context, _reopen, arguments)
     sender.close()
     try:
         error, digest, logits = receiver.recv()
@@ -60,17 +74,21 @@ def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
 
 def _reopen(sender: Connection, namespace: str, name: str, path: Path, threads: int) -> None:
     """Run in the fresh process."""
+    from zoo.backbone import attach_head, build_model
     from zoo.export.tensors import load_tensors
     from zoo.freeze import Frozen
+    from zoo.start import Start
     from zoo.testing.examined import examine
-    from zoo.testing.subject import Subject
+    from zoo.testing.subject import NUM_CLASSES, Subject
 
     torch.set_num_threads(threads)
     try:
-        subject = Subject(namespace, examine(namespace).get_backbone(name))
-        load_tensors(subject.network.model, path)
-        logits = subject.run(subject.images)
+        backbone = examine(namespace).get_backbone(name)
+        model = attach_head(backbone, Start("none"), build_model(backbone, None), "linear", NUM_CLASSES).model
+        load_tensors(model, path)
+        with torch.no_grad():
+            logits = model.eval()(Subject(namespace, backbone).images)
     except Exception as error:  # noqa: BLE001  # it is told to the process that asked
         sender.send((f"{type(error).__name__}: {error}", "", []))
     else:
-        sender.send(("", Frozen(subject.network.model, ()).digest(), logits.tolist()))
+        sender.send(("", Frozen(model, ()).digest(), logits.tolist()))

@@ -21,6 +21,7 @@ from zoo.trace import FirstUses
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec, BlockSpec
+    from zoo.testing.training import Lesson
 
 #: Classes of the new heads that checks work with: a number that no network has by itself, so that what keeps another
 #: one was forgotten.
@@ -41,12 +42,23 @@ class Pass:
     entered: dict[str, list[tuple[int, ...]]]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a network says in eval mode."""
+
+    logits: Tensor
+    #: From a head's path to what entered it.
+    features: dict[str, Tensor]
+
+
 class Subject:
     """A backbone, and what of it is built once for all checks that only look."""
 
     def __init__(self, namespace: str, backbone: BackboneSpec) -> None:
         self.namespace = namespace
         self.backbone = backbone
+        #: What was learned so far, by ``--train``; see `zoo.testing.training.learn`.
+        self.lessons: dict[str, Lesson] = {}
 
     def __str__(self) -> str:
         return self.backbone.name
@@ -130,19 +142,31 @@ class Subject:
         return torch.empty(BATCH, *(size or self.backbone.input.size), device="meta")
 
     @cached_property
+    def odd_tensors(self) -> list[str]:
+        """Names of what differs between two models that are built from one seed."""
+        first, second = self._build().state_dict(), self._model.state_dict()
+        names = first.keys() | second.keys()
+        return sorted(name for name in names if not _are_same(first.get(name), second.get(name)))
+
+    @cached_property
+    def _model(self) -> nn.Module:
+        return self._build()
+
+    def _build(self) -> nn.Module:
+        """Build the model with its values, the same ones every time."""
+        torch.manual_seed(SEED)
+        return build_model(self.backbone, None)
+
+    @cached_property
     def network(self) -> Network:
         """The network with its values and a new head for three classes; a check sets what it wants to be set."""
-        return attach_head(self.backbone, Start("none"), self.build(), "linear", NUM_CLASSES)
+        _ = self.odd_tensors  # while the model is as it was built
+        return attach_head(self.backbone, Start("none"), self._model, "linear", NUM_CLASSES)
 
     @cached_property
     def network_blocks(self) -> tuple[BlockSpec, ...]:
         """The blocks of that network."""
         return list_blocks(self.backbone, self.network.model, self.network.head)
-
-    def build(self) -> nn.Module:
-        """Build the model with its values, the same ones every time."""
-        torch.manual_seed(SEED)
-        return build_model(self.backbone, None)
 
     @property
     def smallest_size(self) -> tuple[int, int, int]:
@@ -157,15 +181,33 @@ class Subject:
         return draw_images(self.smallest_size)
 
     @cached_property
-    def logits(self) -> Tensor:
-        """What the network as built, with its new head, says of the images; it is asked before anything is learned."""
-        return self.run(self.images)
+    def answer(self) -> Answer:
+        """What the network says of the images, until it learns something."""
+        features: dict[str, Tensor] = {}
+        hooks = [
+            self.network.model.get_submodule(path).register_forward_pre_hook(
+                lambda _module, inputs, path=path: features.update({path: inputs[0].clone()})
+            )
+            for path in self.network.head.paths
+        ]
+        logits = self.run(self.images)
+        for hook in hooks:
+            hook.remove()
+        return Answer(logits, features)
+
+    def forget_answer(self) -> None:
+        """Say that the network has learned something."""
+        self.__dict__.pop("answer", None)
 
     @torch.no_grad()
     def run(self, images: Tensor) -> Tensor:
         """Return the logits of the network in eval mode."""
         logits: Tensor = self.network.model.eval()(images)
         return logits
+
+
+def _are_same(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other)
 
 
 def draw_images(size: tuple[int, int, int], count: int = BATCH) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,8 +29,27 @@ def freeze(subject: Subject, train: str) -> Frozen:
     return Frozen(network.model, list_learning(subject.network_blocks, network.head, train))
 
 
-def learn(subject: Subject, train: str) -> dict[str, bool]:
-    """Take two steps; returns whether each parameter and buffer moved, by its name."""
+@dataclass(frozen=True)
+class Lesson:
+    """What two steps of training did."""
+
+    #: Parameters and buffers that are not what they were, bit for bit.
+    moved: tuple[str, ...]
+    #: Modules that are in training mode after it.
+    awake: tuple[str, ...]
+    #: Parameters that ask for gradients after it.
+    thawed: tuple[str, ...]
+
+
+def learn(subject: Subject, train: str) -> Lesson:
+    """Let the network take two steps of ``--train``, once; later calls return what came of it."""
+    if train not in subject.lessons:
+        subject.forget_answer()
+        subject.lessons[train] = _take_steps(subject, train)
+    return subject.lessons[train]
+
+
+def _take_steps(subject: Subject, train: str) -> Lesson:
     model, frozen = subject.network.model, freeze(subject, train)
     before = copy_tensors(model)
     optimizer = build_optimizer("adamw", model.parameters(), LEARNING_RATE, 0.0)
@@ -44,7 +64,11 @@ def learn(subject: Subject, train: str) -> dict[str, bool]:
         scaler=hardware.build_scaler(),
     )
     train_one_epoch(learner, [(subject.images, draw_labels(subject))] * STEPS, lambda _count: None)
-    return {name: not have_same_bits(tensor, before[name]) for name, tensor in list_tensors(model).items()}
+    return Lesson(
+        moved=tuple(name for name, tensor in list_tensors(model).items() if not have_same_bits(tensor, before[name])),
+        awake=tuple(name for name, module in model.named_modules() if module.training),
+        thawed=tuple(name for name, parameter in model.named_parameters() if parameter.requires_grad),
+    )
 
 
 def draw_labels(subject: Subject) -> Tensor:

@@ -8,10 +8,10 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import cast
 
 from zoo.testing.examined import Examined, examine
-from zoo.testing.fresh import fresh_context
+from zoo.testing.fresh import fresh_context, start_process
 from zoo.testing.results import Result
 from zoo.testing.session import Scope, Session
 from zoo.testing.table import list_checks
@@ -38,7 +38,7 @@ def check_many(examined: Examined, jobs: Iterable[Job], processes: int) -> Itera
             worker.give(waiting.popleft())
         while busy := {worker.pipe: worker for worker in workers if worker.job}:
             for pipe in wait(list(busy)):
-                worker = busy[pipe]
+                worker = busy[cast("Connection", pipe)]
                 results = worker.take()
                 if results is None:
                     continue
@@ -89,10 +89,9 @@ class _Worker:
         self.pipe.close()
 
     def _start(self) -> None:
-        context: Any = fresh_context()
+        context = fresh_context()
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, *self._arguments))
-        self._process.start()
+        self._process = start_process(context, _serve, (theirs, *self._arguments))
         theirs.close()
         self._served = 0
 

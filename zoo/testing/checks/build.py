@@ -14,7 +14,7 @@ from zoo.start import input_for
 from zoo.testing.results import CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from zoo.testing.subject import Subject
 
@@ -86,10 +86,8 @@ def upstream(subject: Subject) -> None:
 
 def repeatable(subject: Subject) -> None:
     """On the CPU, from one seed."""
-    first, second = (subject.build().state_dict() for _ in range(2))
-    odd = [name for name, tensor in first.items() if not _are_same(tensor, second.get(name))]
-    if odd or first.keys() != second.keys():
-        what = ", ".join(odd[:3]) or "their names"
+    if odd := subject.odd_tensors:
+        what = ", ".join(odd[:3])
         raise CheckFailed(f"two builds from one seed differ in {what}; draw from torch's generator only.")
 
 
@@ -100,7 +98,7 @@ def call_constructor(text: str) -> Any:
     path = ast.unparse(call.func).split(".")
     target: Any = importlib.import_module(path[0])
     for position, name in enumerate(path[1:], 2):
-        if not hasattr(target, name):
+        if not hasattr(target, name) and hasattr(target, "__path__"):
             importlib.import_module(".".join(path[:position]))
         target = getattr(target, name)
     options = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
@@ -109,7 +107,3 @@ def call_constructor(text: str) -> Any:
 
 def _list_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
-def _are_same(one: Tensor, other: Tensor | None) -> bool:
-    return other is not None and torch.equal(one, other)

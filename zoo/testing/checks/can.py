@@ -40,7 +40,7 @@ def image_sizes(subject: Subject) -> None:
 
 def bf16(subject: Subject) -> None:
     """As zoo trains with it: the parameters stay in fp32."""
-    wanted = subject.run(subject.images)
+    wanted = subject.answer.logits
     with Hardware(torch.device("cpu"), "bf16").autocast():
         found = subject.run(subject.images)
     if not found.isfinite().all() or not are_close(found, wanted, BF16_TOLERANCE):
@@ -57,6 +57,11 @@ def gradient_checkpointing(subject: Subject) -> None:
     switch(True)
     checkpointed = _compute_gradients(subject, model)
     switch(False)
+    if missing := [name for name in plain if name not in checkpointed]:
+        raise CheckFailed(
+            f"with gradient checkpointing {', '.join(missing[:3])} ({len(missing)} in all) gets no gradient; "
+            "checkpoint with use_reentrant=False."
+        )
     odd = [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]
     if odd:
         raise CheckFailed(f"with gradient checkpointing the gradient of {', '.join(odd[:3])} is another one.")
@@ -65,21 +70,32 @@ def gradient_checkpointing(subject: Subject) -> None:
 def export(subject: Subject) -> None:
     """In eval mode."""
     model = subject.network.model.eval()
-    with torch.no_grad():
-        program = torch.export.export(model, (subject.images,)).module()
-        found = program(subject.images)
-    if not are_close(found, subject.run(subject.images), 1e-4):
+    try:
+        with torch.no_grad():
+            found = torch.export.export(model, (subject.images,)).module()(subject.images)
+    except Exception as error:
+        raise CheckFailed(f"it cannot be exported: {_shorten(error)}; do not claim export.") from error
+    if not are_close(found, subject.answer.logits, 1e-4):
         raise CheckFailed("the exported program gives other logits; do not claim export.")
 
 
 def compile(subject: Subject) -> None:  # noqa: A001  # a check's name
     """In eval mode, by torch's default compiler."""
     model = subject.network.model.eval()
-    with torch.no_grad():
-        found = torch.compile(model)(subject.images)
-    torch.compiler.reset()
-    if not are_close(found, subject.run(subject.images), 1e-3):
+    try:
+        with torch.no_grad():
+            found = torch.compile(model)(subject.images)
+    except Exception as error:
+        raise CheckFailed(f"it cannot be compiled: {_shorten(error)}; do not claim compile.") from error
+    finally:
+        torch.compiler.reset()
+    if not are_close(found, subject.answer.logits, 1e-3):
         raise CheckFailed("the compiled model gives other logits; do not claim compile.")
+
+
+def _shorten(error: Exception) -> str:
+    """Return the first line: torch goes on for pages."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
 
 
 def _compute_gradients(subject: Subject, model: nn.Module) -> Mapping[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import nn
 from zoo.freeze import list_learning
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
+from zoo.testing.subject import NUM_CLASSES
 from zoo.testing.training import freeze, learn
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def still(subject: Subject) -> None:
     blocks, head = subject.network_blocks, subject.network.head
     for train in ("head", f"from:{blocks[-1].name}"):
         learning = list_learning(blocks, head, train)
-        moved = [name for name, has_moved in learn(subject, train).items() if has_moved]
+        moved = learn(subject, train).moved
         leaks = [name for name in moved if not any(is_below(name, prefix) for prefix in learning)]
         if leaks:
             raise CheckFailed(
@@ -30,18 +31,20 @@ def still(subject: Subject) -> None:
 
 
 def sticky(subject: Subject) -> None:
-    """After ``train()``, and after a forward pass."""
-    model = subject.network.model
-    freeze(subject, "head").train()
-    _refuse_awake(subject, "train()")
-    model(subject.images)
-    _refuse_awake(subject, "a forward pass")
+    """After two steps with the head alone learning: ``train()`` was called, and forward passes were made."""
+    lesson, head = learn(subject, "head"), subject.network.head
+    modules = dict(subject.network.model.named_modules())
+    thawed = [name for name in lesson.thawed if not head.covers(name)]
+    awake = [name for name in lesson.awake if _is_frozen(subject, name, modules[name])]
+    if thawed or awake:
+        what = f"{thawed[0]} asks for a gradient" if thawed else f"{awake[0]} is in training mode"
+        raise CheckFailed(f"in training the frozen {what}; do not override train(), or call it in forward().")
 
 
 def reversible(subject: Subject) -> None:
-    """From the head alone to everything."""
+    """From the head alone to everything, and compared with a model that never was frozen."""
     model = subject.network.model
-    before = _describe(model)
+    before = _describe(subject.get_spare(NUM_CLASSES)[0])
     freeze(subject, "head").train()
     frozen = _describe(model)
     freeze(subject, "all").train()
@@ -55,15 +58,6 @@ def reversible(subject: Subject) -> None:
         raise CheckFailed(f"after unfreezing, {', '.join((still_frozen + asleep)[:3])} is still frozen.")
 
 
-def _refuse_awake(subject: Subject, after: str) -> None:
-    model, head = subject.network.model, subject.network.head
-    learns = [name for name, parameter in model.named_parameters() if parameter.requires_grad and not head.covers(name)]
-    awake = [name for name, module in model.named_modules() if module.training and _is_frozen(subject, name, module)]
-    if learns or awake:
-        what = f"{learns[0]} asks for a gradient" if learns else f"{awake[0]} is in training mode"
-        raise CheckFailed(f"after {after} the frozen {what}; do not override train(), or call it in forward().")
-
-
 def _is_frozen(subject: Subject, name: str, module: nn.Module) -> bool:
     """Whether the module has tensors of its own, and no part of it learns."""
     own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
@@ -71,7 +65,11 @@ def _is_frozen(subject: Subject, name: str, module: nn.Module) -> bool:
     return bool(own) and not holds_head
 
 
-def _describe(model: nn.Module) -> dict[str, type]:
-    """Map each module's and each saved tensor's name to its class."""
-    modules = {f"module {name}": type(module) for name, module in model.named_modules()}
-    return {**modules, **{name: type(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}}
+def _describe(model: nn.Module) -> dict[str, str]:
+    """Map each module's and each saved tensor's name to its class, by name: some builders make classes of their own."""
+    modules = {f"module {name}": _name_class(module) for name, module in model.named_modules()}
+    return {**modules, **{name: _name_class(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}}
+
+
+def _name_class(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.head import Head, replace_head
 from zoo.meta import build_on_meta
@@ -108,19 +108,9 @@ def mlp(subject: Subject) -> None:
 
 def replayed(subject: Subject) -> None:
     """Of several heads the mean, as networks that learn from a teacher take it."""
-    model, paths = subject.network.model, subject.network.head.paths
-    features: dict[str, Tensor] = {}
-    hooks = [
-        model.get_submodule(path).register_forward_pre_hook(
-            lambda _module, inputs, path=path: features.update({path: inputs[0].detach().clone()})
-        )
-        for path in paths
-    ]
-    wanted = subject.run(subject.images)
-    for hook in hooks:
-        hook.remove()
+    model, wanted, features = subject.network.model, subject.answer.logits, subject.answer.features
     with torch.no_grad():
-        answers = [model.get_submodule(path)(features[path]).flatten(1) for path in paths]
+        answers = [model.get_submodule(path)(features[path]).flatten(1) for path in features]
     if any(answer.shape != wanted.shape for answer in answers) or not are_close(
         torch.stack(answers).mean(0), wanted, 1e-5
     ):

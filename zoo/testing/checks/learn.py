@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 def head(subject: Subject) -> None:
     """``--train head``, by zoo's own engine."""
     try:
-        moved = learn(subject, "head")
+        moved = learn(subject, "head").moved
     except (RuntimeError, TrainingError) as error:
         raise CheckFailed(f"its head cannot be trained: {error}") from error
     for path in subject.network.head.paths:
-        if not any(has_moved for name, has_moved in moved.items() if is_below(name, path)):
+        if not any(is_below(name, path) for name in moved):
             raise CheckFailed(f"two steps of training leave the head {path} as it was; let gradients reach it.")
 
 
 def all(subject: Subject) -> None:  # noqa: A001  # a check's name
     """``--train all``: one pass backwards."""
+    subject.forget_answer()  # batch norms take in what they see
     freeze(subject, "all").train()
     model, head = subject.network.model, subject.network.head
     criterion = Criterion(aux_weight=subject.backbone.aux_weight)
     loss, _ = criterion(model(subject.images), draw_labels(subject))
     model.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    try:
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    except RuntimeError as error:
+        raise CheckFailed(f"it cannot be trained: {error}") from error
     missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     infinite = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
     model.zero_grad(set_to_none=True)
