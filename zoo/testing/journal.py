@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from zoo.testing.examined import Examined
     from zoo.testing.session import Scope
 
+#: What every line begins with.
+_BEGINNING = b'{"backbone": "'
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -31,7 +34,7 @@ class Entry:
 
 
 class Journal:
-    """A file of entries; a line that was cut off when writing was interrupted is passed over."""
+    """A file of entries; a last line that was cut off when writing was interrupted is passed over."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there.
@@ -46,6 +49,9 @@ class Journal:
             raise RunError(f"{path} cannot be read: {error.strerror}; give another file to --save.") from error
         #: Bytes up to the end of the last line that was written whole.
         self._whole = content.rfind(b"\n") + 1
+        rest = content[self._whole :]
+        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
+            raise _describe_stranger(path)  # someone's file, which must not be overwritten
         self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
 
     def find(self, backbone: str, scope: Scope, versions: Mapping[str, str]) -> list[Result] | None:
@@ -58,7 +64,11 @@ class Journal:
         return None
 
     def add(self, results: Iterable[Result], scope: Scope, versions: Mapping[str, str]) -> None:
-        """Write the results of a backbone at the end."""
+        """Write the results of a backbone at the end.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         results = tuple(results)
         row = {
             "backbone": results[0].backbone,
@@ -67,17 +77,29 @@ class Journal:
             "versions": versions,
             "results": [astuple(result)[1:] for result in results],
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab") as file:
-            file.truncate(self._whole)
-            file.write(json.dumps(row).encode() + b"\n")
-            self._whole = file.tell()
+        line = json.dumps(row).encode() + b"\n"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.truncate(self._whole)
+                file.write(line)
+        except OSError as error:
+            raise RunError(f"{self._path} cannot be written: {error.strerror}; give another file to --save.") from error
+        self._whole += len(line)
 
 
 def list_versions(examined: Examined, backbone: BackboneSpec | None = None) -> dict[str, str]:
-    """List the versions that results depend on."""
-    upstream = [] if backbone is None or backbone.upstream is None else [backbone.upstream.partition("==")[0]]
-    return {name: importlib.metadata.version(name) for name in ("zoo", examined.distribution, "torch", *upstream)}
+    """List the versions that results depend on; what is not installed has none."""
+    declared = None if backbone is None else backbone.upstream
+    upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
+    return {name: _find_version(name) for name in ("zoo", examined.distribution, "torch", *upstream)}
+
+
+def _find_version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
 
 
 def _parse(line: bytes, path: Path) -> Entry:
@@ -86,7 +108,11 @@ def _parse(line: bytes, path: Path) -> Entry:
         results = tuple(Result(row["backbone"], *result) for result in row.pop("results"))
         return Entry(**row, results=results)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RunError(f"{path} is no file that zoo check wrote; give another one to --save.") from error
+        raise _describe_stranger(path) from error
+
+
+def _describe_stranger(path: Path) -> RunError:
+    return RunError(f"{path} is no file that zoo check wrote; give another one to --save.")
 
 
 def merge_entries(entries: Iterable[Entry]) -> Iterator[Entry]:
