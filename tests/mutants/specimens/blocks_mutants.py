@@ -1,0 +1,53 @@
+"""Backbones whose blocks are declared wrongly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from specimens.good import BLOCKS
+from specimens.register import built, declared
+from zoo.plugin import BlockSpec
+
+STEM, LAYER1, LAYER2, HIDDEN = BLOCKS
+
+declared(
+    "block-counted-twice",
+    {"blocks.partition": "parameter layer1.0.weight is in layer1 and layers"},
+    lambda: {"blocks": (STEM, LAYER1, BlockSpec("layers", ("layer1", "layer2")), HIDDEN)},
+)
+declared(
+    "block-forgotten",
+    {"blocks.partition": "parameter layer2.0.weight is in no block and no head"},
+    lambda: {"blocks": (STEM, LAYER1, HIDDEN)},
+)
+declared(
+    "block-of-nothing",
+    {"blocks.partition": "declares the block neck, which holds nothing of its model"},
+    lambda: {"blocks": (STEM, LAYER1, LAYER2, BlockSpec("neck", ("neck",)), HIDDEN)},
+)
+
+
+@built({"blocks.partition": "parameter layer1.4.weight is in stem, and under another name in layer1"}, params=2438)
+def ties_weights_across_blocks(model: Any, torch: Any) -> None:
+    for layer in (model.stem, model.layer1):
+        layer.append(torch.nn.Conv2d(8, 8, 1, bias=False))
+    model.layer1[4].weight = model.stem[4].weight
+
+
+declared(
+    "buffers-forgotten",
+    {"blocks.buffers": "the buffer stem.1.running_mean is in no block and no head; name its module"},
+    lambda: {"blocks": (BlockSpec("stem", ("stem.0", "stem.1.weight", "stem.1.bias")), LAYER1, LAYER2, HIDDEN)},
+)
+
+declared(
+    "blocks-the-other-way-round",
+    {"blocks.order": "layer2.0.weight of layer2 is used after layer1.1.bias of layer1; declare blocks in the order"},
+    lambda: {"blocks": (STEM, LAYER2, LAYER1, HIDDEN)},
+)
+
+declared(
+    "one-block",
+    {"blocks.several": "it has one block only; declare its stages"},
+    lambda: {"blocks": (BlockSpec("body", ("stem", "layer1", "layer2", "classifier.0")),)},
+)

@@ -1,0 +1,67 @@
+"""Backbones that claim what they cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from specimens.good import declare_linear, declare_tokens
+from specimens.register import built, declared
+
+declared(
+    "images-of-one-size",
+    {"can.image_sizes": "it cannot take (3, 48, 48)"},
+    lambda: {"supports": ("image_sizes",)},
+    of=declare_tokens,
+)
+
+
+@built({"can.bf16": "in bf16 its logits are others; do not claim bf16"}, supports=("bf16",))
+def rounds(model: Any, _torch: Any) -> None:
+    model.add("pool", lambda features: (features + 1000) - 1000)
+
+
+declared(
+    "checkpointing-without-a-switch",
+    {"can.gradient_checkpointing": "it has no set_grad_checkpointing(enable); write it, or do not claim"},
+    lambda: {"supports": ("gradient_checkpointing",)},
+    of=declare_linear,
+)
+
+
+@built(
+    {"can.gradient_checkpointing": "stem.1.weight (4 in all) gets no gradient; checkpoint with use_reentrant=False"},
+    supports=("gradient_checkpointing",),
+)
+def checkpoints_reentrantly(model: Any, torch: Any) -> None:
+    run = model.stem.forward
+
+    def forward(images: Any) -> Any:
+        # Images ask for no gradient, and so nothing in there gets one.
+        return (
+            torch.utils.checkpoint.checkpoint(run, images, use_reentrant=True) if model.checkpointing else run(images)
+        )
+
+    model.stem.forward = forward
+
+
+@built(
+    {"can.gradient_checkpointing": "with gradient checkpointing the gradient of stem.0.weight"},
+    supports=("gradient_checkpointing",),
+)
+def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
+    model.add("stem", lambda features: (features + features.detach()) / 2 if model.checkpointing else features)
+
+
+@built({"can.export": "do not claim export"}, supports=("export",))
+def branches_on_values(model: Any, _torch: Any) -> None:
+    model.add("layer1", lambda features: features if features.is_meta or features.sum() > 0 else -features)
+
+
+@built(
+    {"can.compile": "the compiled model gives other logits; do not claim compile"},
+    of=declare_linear,
+    supports=("compile",),
+)
+def compiles_to_something_else(model: Any, torch: Any) -> None:
+    run = model.forward
+    model.forward = lambda images: images[:, :, 0, 0] if torch.compiler.is_compiling() else run(images)

@@ -1,0 +1,106 @@
+"""A plugin whose backbones keep every promise. Each makes all claims that hold."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ZOO_API = 1
+
+INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+BLOCKS = (
+    BlockSpec("stem", ("stem",)),
+    BlockSpec("layer1", ("layer1",)),
+    BlockSpec("layer2", ("layer2",)),
+    BlockSpec("hidden", ("classifier.0",)),
+)
+TOKEN_BLOCKS = (
+    BlockSpec("stem", ("patches", "class_token", "other_token", "position")),
+    BlockSpec("layer0", ("layers.0",)),
+    BlockSpec("layer1", ("layers.1",)),
+    BlockSpec("norm", ("norm",)),
+)
+AUX = BlockSpec("aux", ("aux",))
+#: Of the image that the kit draws, by the weights that are drawn for it.
+LOGITS = (4.2089, 2.3882, -3.2110)
+
+
+def locate(file: str) -> str:
+    """Return the address of a file that lies where the plugin is installed."""
+    return Path(str(importlib.metadata.distribution("zoo-good").locate_file(file))).as_uri()
+
+
+def declare_weights(file: str = "good.safetensors", **changes: Any) -> WeightsSpec:
+    facts: dict[str, Any] = {"tag": "V1", "url": locate(file), "licence": "MIT", "num_classes": 10}
+    return WeightsSpec(**{**facts, **changes})
+
+
+def declare_conv(name: str, **changes: Any) -> BackboneSpec:
+    """Declare the network that most mutants derive from; with neither claims nor weights."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ConvNet
+
+        return ConvNet()
+
+    facts: dict[str, Any] = {"family": "conv", "build": build, "head": ("classifier.3",), "blocks": BLOCKS}
+    facts |= {"params": 2374, "num_classes": 10, "licence": "MIT", "input": INPUT}
+    return BackboneSpec(name=name, **{**facts, **changes})
+
+
+def declare_aux(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import AuxNet
+
+        return AuxNet()
+
+    facts: dict[str, Any] = {"build": build, "params": 2464, "aux_heads": ("aux.2",), "aux_weight": 0.3}
+    return declare_conv(name, **{**facts, **changes})
+
+
+def declare_tokens(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import TokenNet
+
+        return TokenNet()
+
+    facts: dict[str, Any] = {"build": build, "params": 3748, "head": ("head", "other_head"), "blocks": TOKEN_BLOCKS}
+    return declare_conv(name, **{**facts, **changes})
+
+
+def declare_linear(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import LinearNet
+
+        return LinearNet()
+
+    blocks = BlockSpec("first", ("first",)), BlockSpec("second", ("second",))
+    facts: dict[str, Any] = {"build": build, "params": 6314, "head": ("fc",), "blocks": blocks}
+    return declare_conv(name, **{**facts, **changes})
+
+
+@hookimpl
+def zoo_backbones() -> Iterator[BackboneSpec]:
+    yield declare_conv(
+        "good/conv",
+        input=InputSpec(size=(3, 16, 16), resize=16, mean=INPUT.mean, std=INPUT.std, min_size=8),
+        classifier="classifier",
+        constructor="specimens.networks.ConvNet(num_classes={num_classes})",
+        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        weights=(declare_weights(logits=LOGITS),),
+    )
+    yield declare_aux("good/aux")
+    yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
+    yield declare_linear("good/linear", supports=("compile",))
+
+
+@hookimpl
+def zoo_datasets() -> list[DatasetSpec]:
+    return [DatasetSpec(name="good/drawn", description="drawn", licence="CC0-1.0", make=print)]

@@ -1,0 +1,54 @@
+"""Installs the plugins in a folder, as pip would leave them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from specimens.plugin_mutants import PLUGIN_MUTANTS
+
+#: Of the weights that are published.
+CLASSES, HIDDEN = 10, 12
+
+
+def install_all(folder: Path) -> None:
+    """Install the good plugin, the one that brings the mutants, and all those that are mutants themselves."""
+    _install(folder, "good", "specimens.good")
+    _install(folder, "mutants", "specimens.plugin")
+    for name, mutant in PLUGIN_MUTANTS.items():
+        module = f"plugin_{name}".replace("-", "_").lower()
+        (folder / f"{module}.py").write_text(mutant.source.replace("NAMESPACE", name))
+        for distribution in mutant.distributions or (f"zoo-{name}",):
+            _install(folder, name, module, distribution, mutant.requires)
+    _write_weights(folder)
+    importlib.invalidate_caches()
+
+
+def _install(
+    folder: Path, namespace: str, module: str, distribution: str | None = None, requires: tuple[str, ...] = ()
+) -> None:
+    distribution = distribution or f"zoo-{namespace}"
+    info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    required = "".join(f"Requires-Dist: {text}\n" for text in requires)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{required}")
+    (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
+
+
+def _write_weights(folder: Path) -> None:
+    """Write good weights, and others that are wrong in one thing."""
+    import torch
+    from safetensors.torch import save_file
+
+    from specimens.networks import draw_weights
+
+    good = draw_weights()
+    files = {
+        "good": good,
+        "wide": {**good, "layer1.0.weight": torch.ones(8, 9, 3, 3)},
+        "short": {name: tensor for name, tensor in good.items() if name != "layer2.0.bias"},
+        "nan": {**good, "classifier.0.bias": torch.full((HIDDEN,), torch.nan)},
+        "huge": {**good, "classifier.3.weight": torch.full((CLASSES, HIDDEN), 3e38)},
+    }
+    for name, tensors in files.items():
+        save_file(tensors, folder / f"{name}.safetensors")

@@ -1,0 +1,79 @@
+"""What the kit says of the mutants, and whether it says what it must."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from specimens.plugin import MUTANTS
+from specimens.plugin_mutants import PLUGIN_MUTANTS
+from zoo.testing.examined import Examined, examine
+from zoo.testing.results import BAD, Result
+from zoo.testing.session import Scope, check_backbone, check_plugin
+from zoo.testing.table import Check
+
+
+def get_fails(name: str) -> Mapping[str, str]:
+    """Return which checks must fail of a mutant, and what each must say."""
+    if name in MUTANTS:
+        return MUTANTS[name].fails
+    return {check: says.replace("NAMESPACE", name) for check, says in PLUGIN_MUTANTS[name].fails.items()}
+
+
+def list_mutants(check: str) -> list[str]:
+    """List the mutants that a check must tell."""
+    return [name for name in (*PLUGIN_MUTANTS, *MUTANTS) if check in get_fails(name)]
+
+
+def judge(name: str, examined: Examined | None = None, only: str = "") -> list[Result]:
+    """Look at a mutant: at a plugin and what it lists, or at one backbone of a plugin that was examined before."""
+    with settings_kept():
+        if name in MUTANTS:
+            assert examined is not None, "backbones are not examined each by itself"
+            backbone = dict(zip(MUTANTS, examined.backbones, strict=False))[name]
+            return check_backbone(examined, backbone, Scope("network", only))
+        examined, scope = examine(name), Scope("static", only)
+        of_backbones = [check_backbone(examined, backbone, scope) for backbone in examined.backbones]
+        return [*check_plugin(examined, scope), *(result for results in of_backbones for result in results)]
+
+
+def find_disagreement(results: Iterable[Result], fails: Mapping[str, str]) -> str:
+    """Say in what the results are not those that are expected; empty where they are."""
+    bad = {result.check: result for result in results if result.status in BAD}
+    lines = [f"{name} is {bad[name].status}: {bad[name].reason}" for name in sorted(bad.keys() - fails.keys())]
+    for name, says in fails.items():
+        if name not in bad:
+            lines.append(f"{name} does not fail")
+        elif says not in bad[name].reason:
+            lines.append(f"{name} does not say {says!r}, but: {bad[name].reason}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def emptied(name: str) -> Iterator[None]:
+    """Take the body out of a check."""
+    load = Check.load
+
+    def load_or_not(check: Check) -> Callable[[Any], None]:
+        return load(check) if check.name != name else lambda _subject: None
+
+    with patch.object(Check, "load", load_or_not):
+        yield
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Put back what mutants change in this process, and let upstream's warnings be upstream's."""
+    random = torch.get_rng_state()
+    with patch.dict(os.environ), torch.backends.cudnn.flags(enabled=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            torch.set_rng_state(random)

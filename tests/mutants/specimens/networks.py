@@ -1,0 +1,144 @@
+"""Tiny networks that keep every promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+SIDE, WIDTH = 16, 16
+
+
+class Apply(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.function(features)
+
+
+def conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, stride=2), nn.BatchNorm2d(outputs), nn.ReLU(), nn.Dropout(0.1)
+    )
+
+
+class ConvNet(nn.Module):
+    """Convolutions, batch norms, dropouts, and a classifier of two layers."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.layer1 = conv(8, 8)
+        self.layer2 = conv(8, WIDTH)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classifier = nn.Sequential(nn.Linear(WIDTH, 12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, num_classes))
+        self.checkpointing = False
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:  # noqa: FBT001, FBT002  # timm's convention
+        self.checkpointing = enable
+
+    def run_features(self, images: Tensor) -> Tensor:
+        """Return what enters the classifier."""
+        features: Tensor = self.stem(images)
+        for layer in (self.layer1, self.layer2):
+            features = checkpoint(layer, features, use_reentrant=False) if self.checkpointing else layer(features)
+        return self.pool(features)
+
+    def run_hidden(self, images: Tensor) -> Tensor:
+        """Return what enters the head."""
+        return self.classifier[:-1](self.run_features(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(self.run_features(images))
+
+    def add(self, stage: str, function: Callable[[Tensor], Tensor]) -> None:
+        """Let a function follow a stage; no name changes."""
+        self.get_submodule(stage).append(Apply(function))
+
+
+class AuxNet(ConvNet):
+    """Has an auxiliary head, which speaks in training only."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        self.aux = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if not self.training:
+            return super().forward(images)
+        middle = self.layer1(self.stem(images))
+        return self.classifier(self.pool(self.layer2(middle))), self.aux(middle)
+
+
+class Attention(nn.Module):
+    """Attention, then two layers that share their weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.mlp[2].weight = self.mlp[0].weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        queries, keys, values = self.qkv(self.norm(tokens)).chunk(3, dim=-1)
+        tokens = tokens + functional.scaled_dot_product_attention(queries, keys, values)
+        return tokens + self.mlp(tokens)
+
+
+class TokenNet(nn.Module):
+    """Reads its logits from two tokens, by a head for each, and gives their mean."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, WIDTH, 4, stride=4)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.other_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.position = nn.Parameter(torch.randn(1, 2 + (SIDE // 4) ** 2, WIDTH) / 50)
+        self.layers = nn.Sequential(Attention(), Attention())
+        self.norm = nn.LayerNorm(WIDTH)
+        self.head = nn.Linear(WIDTH, num_classes)
+        self.other_head = nn.Linear(WIDTH, num_classes)
+
+    def run_features(self, images: Tensor) -> Tensor:
+        """Return all tokens as they leave the last layer."""
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        added = [token.expand(len(images), -1, -1) for token in (self.class_token, self.other_token)]
+        return self.norm(self.layers(torch.cat([*added, tokens], 1) + self.position))
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.run_features(images)
+        return (self.head(tokens[:, 0]) + self.other_head(tokens[:, 1])) / 2
+
+
+class LinearNet(nn.Module):
+    """Nothing but linear layers: torch compiles it without a compiler for C++."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.first = nn.Linear(3 * SIDE * SIDE, 8)
+        self.second = nn.Linear(8, 8)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.second(self.first(images.flatten(1))))
+
+
+def draw_weights() -> dict[str, Tensor]:
+    """Draw tensors for a ConvNet without random numbers, which differ between versions."""
+    state = ConvNet().state_dict()
+    drawn = {name: _draw(tensor) for name, tensor in state.items() if tensor.is_floating_point()}
+    return {name: drawn.get(name, tensor) for name, tensor in state.items()}
+
+
+def _draw(tensor: Tensor) -> Tensor:
+    waves = torch.linspace(1, 5 + tensor.ndim, tensor.numel(), dtype=torch.float64).mul(7).sin()
+    # Statistics must be above zero, and one does not harm anything else.
+    return (waves / 2 + 1 if tensor.ndim == 1 else waves / 4).reshape(tensor.shape).float()

@@ -1,0 +1,126 @@
+"""Backbones that are declared wrongly, as can be seen without building them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specimens.good import BLOCKS, INPUT, declare_weights
+from specimens.register import declared
+from zoo.plugin import BlockSpec, InputSpec
+
+declared(
+    "foreign",
+    {"spec.name": "its name must begin with mutants/"},
+    lambda: {"name": "others/net"},
+)
+declared(
+    "no-name",
+    {"spec.name": "it must be namespace/name"},
+    lambda: {"name": "mutants/a net"},
+)
+
+declared(
+    "params-as-text",
+    {"spec.fields": "has params='2k'; it must be"},
+    lambda: {"params": "2k"},
+)
+declared(
+    "head-as-text",
+    {"spec.fields": "has head='classifier.3'; it must be a tuple of dotted paths"},
+    lambda: {"head": "classifier.3"},
+)
+declared(
+    "block-named-twice",
+    {"spec.fields": "it must be names that differ"},
+    lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
+)
+declared(
+    "block-of-text",
+    {"spec.fields": "BlockSpec 'stem' has prefixes='stem'"},
+    lambda: {"blocks": (BlockSpec("stem", "stem"), *BLOCKS[1:])},  # type: ignore[arg-type]  # the fault
+)
+declared(
+    "tags-alike",
+    {"spec.fields": "it must be tags that differ"},
+    lambda: {"weights": (declare_weights(), declare_weights())},
+)
+
+declared(
+    "mean-of-one-channel",
+    {"spec.input": "it must be a tuple of 3 numbers, one per channel"},
+    lambda: {"input": InputSpec(size=(3, 16, 16), mean=(0.5,))},
+)
+declared(
+    "mean-of-bytes",
+    {"spec.input": "divide them by 255"},
+    lambda: {"input": replace(INPUT, mean=(124.0, 116.0, 104.0))},
+)
+declared(
+    "min-size-above-size",
+    {"spec.input": "min_size 32 is above its own size (3, 16, 16); lower it"},
+    lambda: {"input": replace(INPUT, min_size=32)},
+)
+declared(
+    "weights-of-a-wrong-crop",
+    {"spec.input": "has crop='middle'; it must be one of center"},
+    lambda: {"weights": (declare_weights(input=replace(INPUT, crop="middle")),)},
+)
+
+declared(
+    "weights-without-url",
+    {"spec.weights": "weights V1 have no url; give one"},
+    lambda: {"weights": (declare_weights(url=None),)},
+)
+declared(
+    "weights-left-out-of-the-wheel",
+    {"spec.weights": "put them into the wheel"},
+    lambda: {"weights": (declare_weights("absent.safetensors"),)},
+)
+declared(
+    "pickle-without-digest",
+    {"spec.weights": "are a pickle without sha256; zoo will not read it: pin it"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
+)
+declared(
+    "digest-of-no-hex",
+    {"spec.weights": "it must be 8 to 64 lower-case hex digits"},
+    lambda: {"weights": (declare_weights(sha256="SHA256:1234"),)},
+)
+
+declared(
+    "licence-unknown",
+    {"spec.licence": "the licence of the code is unknown; find out"},
+    lambda: {"licence": "unknown"},
+)
+declared(
+    "licence-in-prose",
+    {"spec.licence": "the licence of the code is 'Apache License 2.0'; write its SPDX identifier"},
+    lambda: {"licence": "Apache License 2.0"},
+)
+declared(
+    "licence-of-weights-in-prose",
+    {"spec.licence": "the licence of weights V1 is 'see README'; write its SPDX identifier"},
+    lambda: {"weights": (declare_weights(licence="see README"),)},
+)
+
+declared(
+    "capability-unheard-of",
+    {"spec.capabilities": "has supports=('flying',); it must be a tuple of image_sizes"},
+    lambda: {"supports": ("flying",)},
+)
+declared(
+    "capability-claimed-and-denied",
+    {"spec.capabilities": "without bf16, which unsupported has as well"},
+    lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
+)
+declared(
+    "failure-of-no-check",
+    {"spec.capabilities": "it expects head.fund to fail, and no check is called so; mend the name"},
+    lambda: {"expected_failures": {"head.fund": "upstream's own"}},
+)
+
+declared(
+    "failure-that-is-mended",
+    {"head.found": "it is declared to fail (upstream's own) and does not; take it out"},
+    lambda: {"expected_failures": {"head.found": "upstream's own"}},
+)

@@ -1,0 +1,114 @@
+"""The kit tells each mutant by the check that is meant, and by no other; of good plugins it has nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants, settings_kept
+from specimens.plugin import MUTANTS
+from specimens.plugin_mutants import PLUGIN_MUTANTS
+
+from zoo.testing.examined import Examined, examine
+from zoo.testing.results import BAD, Result
+from zoo.testing.session import Scope, check_backbone, check_plugin
+from zoo.testing.table import CHECKS, Check, list_checks
+from zoo.testing.workers import check_many
+
+#: What the kit does not tell yet, and why.
+PENDING = {
+    "sets-a-variable": "the probe inherits what examining it has set",
+    **dict.fromkeys(("lists-for-an-argument", "lists-a-number", "forgets-to-return"), "the probe raises first"),
+    **dict.fromkeys(("seeds-python", "seeds-torch", "tunes-cudnn"), "the second build finds what the first one left"),
+    **dict.fromkeys(
+        ("head-of-a-wrong-path", "head-that-is-no-layer", "num-classes-miscounted"), "forward.logits fails as well"
+    ),
+}
+
+
+def cases(names: Iterable[str]) -> list[Any]:
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(reason=PENDING[name]) if name in PENDING else ()) for name in names
+    ]
+
+
+@pytest.fixture(scope="module")
+def mutants() -> Examined:
+    return examine("mutants")
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, list[Result]]:
+    """All that is said of the good plugin, by its name, and of its backbones, by theirs."""
+    examined = examine("good")
+    with settings_kept():
+        of_backbones = {spec.name: check_backbone(examined, spec, Scope("network")) for spec in examined.backbones}
+    return {"good": check_plugin(examined), **of_backbones}
+
+
+def list_bad(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result.status in BAD]
+
+
+@pytest.mark.parametrize("name", cases(PLUGIN_MUTANTS))
+def test_a_plugin_that_is_a_mutant_fails_what_is_meant_and_nothing_else(name: str) -> None:
+    assert find_disagreement(judge(name), get_fails(name)) == ""
+
+
+@pytest.mark.parametrize("name", cases(MUTANTS))
+def test_a_backbone_that_is_a_mutant_fails_what_is_meant_and_nothing_else(mutants: Examined, name: str) -> None:
+    assert find_disagreement(judge(name, mutants), get_fails(name)) == ""
+
+
+def test_the_plugin_that_brings_them_keeps_its_own_promises(mutants: Examined) -> None:
+    assert list_bad(check_plugin(mutants)) == []
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_every_check_has_a_mutant_that_goes_unnoticed_without_it(mutants: Examined, check: Check) -> None:
+    name = next(name for name in list_mutants(check.name) if name not in PENDING)
+    with emptied(check.name):
+        results = judge(name, mutants, only=check.name)
+    assert f"{check.name} does not fail" in find_disagreement(results, get_fails(name))
+
+
+def test_mutants_are_named_after_checks_that_exist() -> None:
+    named = {check for name in (*PLUGIN_MUTANTS, *MUTANTS) for check in get_fails(name)}
+    assert named == {check.name for check in CHECKS}
+
+
+def test_of_a_good_plugin_there_is_nothing_bad_to_say(good: dict[str, list[Result]]) -> None:
+    assert [result for results in good.values() for result in list_bad(results)] == []
+
+
+def test_every_check_is_in_the_answer_once_and_in_its_order(good: dict[str, list[Result]]) -> None:
+    for name, results in good.items():
+        wanted = [(name, check.name) for check in list_checks(of_plugin=name == "good")]
+        assert [(result.backbone, result.check) for result in results] == wanted
+
+
+def test_no_check_goes_by_all_good_backbones_without_looking(good: dict[str, list[Result]]) -> None:
+    passed = {result.check for results in good.values() for result in results if result.status == "pass"}
+    assert passed == {check.name for check in CHECKS}
+    assert not [result for results in good.values() for result in results if result.status == "not-run"]
+
+
+def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: Examined) -> None:
+    results = check_backbone(mutants, mutants.get_backbone("mutants/excused"))
+    assert list_bad(results) == []
+    excused = {result.check: result.reason for result in results if result.status == "xfail"}
+    assert excused.keys() == {"learn.all"}
+    assert excused["learn.all"].startswith("upstream's loss needs labels (aux.2.weight")
+
+
+def test_a_builder_that_kills_its_process_is_an_error_of_its_own_backbone_only(mutants: Examined) -> None:
+    jobs = [(f"mutants/{name}", Scope("meta")) for name in ("exits", "good", "aborts", "raises")]
+    found = {results[0].backbone.partition("/")[2]: list_bad(results) for results in check_many(mutants, jobs, 2)}
+    assert found.keys() == {"exits", "good", "aborts", "raises"}
+    assert found["good"] == []
+    for name, code in (("exits", 3), ("aborts", -6)):
+        (result,) = found[name]
+        assert (result.check, result.status) == ("build.offline", "error")
+        assert f"the process died with exit code {code}" in result.reason
+    assert [result.check for result in found["raises"]] == ["build.meta"]
