@@ -73,6 +73,7 @@ def test_the_report_would_name_what_is_heavy(tmp_path: Path) -> None:
         ("list", "--json"),
         ("plugins",),
         ("plugins", "--json"),
+        ("plugin", "new", "acme"),
         *((name, "--help") for name in zoo.cli.COMMANDS),
     ],
     ids=" ".join,
