@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import warnings
@@ -66,14 +67,15 @@ class _Worker:
             self._start()
         self.job, self._results = job, []
         self._served += 1
-        self.pipe.send(job)
+        with contextlib.suppress(OSError):  # it has died already, which `take` tells
+            self.pipe.send(job)
 
     def take(self) -> list[Result] | None:
         """Take the result that it has ready; returns all of its backbone's with the last one, or if it has died."""
         assert self.job is not None
         try:
             self._results.append(self.pipe.recv())
-        except EOFError:
+        except (EOFError, OSError):  # OSError where it never read the job
             self._process.join()
             self._results += _describe_death(self.job[0], len(self._results), self._process.exitcode)
             self._start()

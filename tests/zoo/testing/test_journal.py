@@ -43,7 +43,7 @@ def make_results(name: str = "acme/net") -> list[Result]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "results" / "acme.jsonl"
+    return tmp_path / "results" / "today" / "acme.jsonl"
 
 
 @given(added=st.lists(entries(), max_size=4))
@@ -65,7 +65,7 @@ def test_what_is_added_is_found_by_another_journal_of_the_same_file(
 
 def test_a_journal_begins_with_no_file_and_none_is_made_for_nothing(path: Path) -> None:
     assert Journal(path).find("acme/net", SCOPE, VERSIONS) is None
-    assert not path.parent.exists()
+    assert not path.parent.parent.exists()
 
 
 def test_a_line_is_one_backbone(path: Path) -> None:
