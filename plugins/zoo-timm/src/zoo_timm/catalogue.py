@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec
 from zoo_timm.building import NUM_CLASSES, Upstream
-from zoo_timm.facts import CODE_LICENCE, constructor, hub_url
+from zoo_timm.facts import CODE_LICENCE, claims, constructor, hub_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,7 @@ def load_catalogue(text: str) -> Catalogue:
             convert=source.convert,
             upstream=upstream,
             constructor=None if row.get("headless") else constructor(name),
+            **claims(image_sizes="image_sizes" in row),
         )
     return Catalogue(upstream, backbones)
 
@@ -81,6 +82,7 @@ def dump_catalogue(upstream: str, specs: Sequence[BackboneSpec]) -> str:
         row["input"] = inputs.setdefault(spec.input, name)
         row |= {"classifier": spec.classifier} if spec.classifier else {}
         row |= {"headless": True} if spec.constructor is None else {}
+        row |= {"image_sizes": True} if "image_sizes" in spec.supports else {}
         row |= {"weights": weights} if (weights := [_dump_weights(name, w, inputs) for w in spec.weights]) else {}
         rows[name] = row
     tables: dict[str, Row] = {

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zoo.plugin import Capability
+
 #: SPDX identifier of timm's code.
 CODE_LICENCE = "Apache-2.0"
 #: The name under which timm's hub loader looks first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
+ONE_SIZE = "its position embedding, or its windows, are made for one size"
 
 
 def hub_url(hub_id: str, file: str | None = None) -> str:
@@ -16,3 +24,17 @@ def hub_url(hub_id: str, file: str | None = None) -> str:
 def constructor(name: str) -> str:
     """Give the expression that builds an architecture without zoo; timm takes the image size from its own cfg."""
     return f'timm.create_model("{name}", num_classes={{num_classes}})'
+
+
+class Claims(TypedDict):
+    """What a backbone claims that it can do, and what not."""
+
+    supports: tuple[Capability, ...]
+    unsupported: Mapping[str, str]
+
+
+def claims(*, image_sizes: bool) -> Claims:
+    """Claim what the networks of timm can do."""
+    if image_sizes:
+        return {"supports": ("image_sizes", "bf16"), "unsupported": {}}
+    return {"supports": ("bf16",), "unsupported": {"image_sizes": ONE_SIZE}}

@@ -21,7 +21,7 @@ from zoo_timm.blocks import read_blocks
 from zoo_timm.building import NUM_CLASSES, Upstream
 from zoo_timm.cfgs import read_input, read_weights
 from zoo_timm.encoder import HEAD, lacks_head
-from zoo_timm.facts import CODE_LICENCE, constructor
+from zoo_timm.facts import CODE_LICENCE, claims, constructor
 from zoo_timm.prefixes import covers, shortest_prefixes
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def read_backbone(name: str) -> BackboneSpec:
         convert=upstream.convert,
         upstream=f"timm=={importlib.metadata.version('timm')}",
         constructor=None if lacks_head(model) else constructor(name),
+        **claims(image_sizes=takes_other_sizes(model, expected.size)),
     )
 
 
@@ -105,6 +106,18 @@ def _note_flat(flat: set[str], path: str, _module: nn.Module, inputs: tuple[torc
 
 def _holds_more(model: nn.Module, region: str, head: str) -> bool:
     return any(covers(region, name) and not covers(head, name) for name, _ in model.named_parameters())
+
+
+def takes_other_sizes(model: nn.Module, size: tuple[int, int, int]) -> bool:
+    """Whether the model takes larger images, and oblong ones; timm's ``fixed_input_size`` does not tell for all."""
+    channels, height, width = size
+    try:
+        with torch.no_grad():
+            for more, wider in ((32, 32), (0, 64)):
+                model.eval()(torch.empty(1, channels, height + more, width + wider, device="meta"))
+    except (RuntimeError, AssertionError, ValueError):
+        return False
+    return True
 
 
 def read_lacks(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tuple[str, ...]:

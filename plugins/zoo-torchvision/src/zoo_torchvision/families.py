@@ -115,6 +115,7 @@ FAMILIES: Mapping[str, Family] = {
                 "classifier": "classifier.2 classifier.3",
             }
         },
+        unsupported={"image_sizes": "its windows divide one size only"},
     ),
     "mnasnet": Family(
         name="mnasnet",
@@ -178,6 +179,7 @@ FAMILIES: Mapping[str, Family] = {
             "squeezenet1_0": squeezenet_blocks(3, 4, 5, 7, 8, 9, 10, 12),
             "squeezenet1_1": squeezenet_blocks(3, 4, 6, 7, 9, 10, 11, 12),
         },
+        unsupported={"cached_features": "its head is a convolution, and its map is pooled afterwards"},
     ),
     "swin_transformer": Family(
         name="swin",
@@ -207,6 +209,7 @@ FAMILIES: Mapping[str, Family] = {
         blocks={"vit_b": vit_blocks(12), "vit_l": vit_blocks(24), "vit_h": vit_blocks(32)},
         image_size=True,
         constructor=", image_size={image_size}",
+        unsupported={"image_sizes": "its position embedding is of one size"},
         # Names of the MLP in the older files; upstream renames so too (vision_transformer.py, MLPBlock).
         renames={r"\.mlp\.linear_1\.": ".mlp.0.", r"\.mlp\.linear_2\.": ".mlp.3."},
     ),

@@ -32,6 +32,8 @@ class Family:
     constructor: str | None = ""
     #: Tag -> prefixes that the published file holds without meaning.
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What the networks cannot do, and why.
+    unsupported: Mapping[str, str] = field(default_factory=dict)
     #: Regular expression -> replacement, from a published file's keys to the model's keys.
     renames: Mapping[str, str] = field(default_factory=dict)
 

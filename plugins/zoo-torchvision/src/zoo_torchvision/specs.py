@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Any
 
-from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec
+from zoo.plugin import BackboneSpec, BlockSpec, Capability, InputSpec, WeightsSpec
 from zoo_torchvision.catalogue import load_catalogue
 from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.family import Blocks, Family
@@ -13,6 +13,8 @@ from zoo_torchvision.model import build_backbone, rename_tensors
 
 #: Of torchvision's code.
 LICENCE = "BSD-3-Clause"
+#: What a network can do, unless its family says otherwise.
+CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
 
 
 @cache
@@ -49,6 +51,8 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         convert=partial(rename_tensors, family.renames) if family.renames else None,
         upstream=upstream,
         constructor=_constructor(name, family),
+        supports=tuple(claim for claim in CLAIMS if claim not in family.unsupported),
+        unsupported=family.unsupported,
     )
 
 
