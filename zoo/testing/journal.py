@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import RunError
-from zoo.testing.results import Result
+from zoo.testing.results import BAD, Result
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -55,12 +55,15 @@ class Journal:
         self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
 
     def find(self, backbone: str, scope: Scope, versions: Mapping[str, str]) -> list[Result] | None:
-        """Return the results of a backbone, looked at in the same way with the same versions, or None."""
-        for entry in self.entries:
+        """Return the results of a backbone, looked at in the same way with the same versions.
+
+        None if there are none, and if a promise was broken: it may have been mended since.
+        """
+        for entry in reversed(self.entries):
             if (entry.backbone, entry.level, entry.only, entry.versions) == (
                 backbone, scope.level, scope.only, versions,
             ):  # fmt: skip
-                return list(entry.results)
+                return None if any(result.status in BAD for result in entry.results) else list(entry.results)
         return None
 
     def add(self, results: Iterable[Result], scope: Scope, versions: Mapping[str, str]) -> None:
