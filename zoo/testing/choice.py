@@ -17,6 +17,12 @@ def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, e
         return chosen
     smallest: dict[str, BackboneSpec] = {}
     for spec in chosen:
-        if spec.family not in smallest or spec.params < smallest[spec.family].params:
-            smallest[spec.family] = spec
+        family = str(spec.family)
+        if family not in smallest or count_params(spec) < count_params(smallest[family]):
+            smallest[family] = spec
     return list(smallest.values())
+
+
+def count_params(spec: BackboneSpec) -> int:
+    """Return the declared number of parameters; 0 where it is no number, which ``spec.fields`` tells."""
+    return spec.params if isinstance(spec.params, int) else 0

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import OptionError
 from zoo.progress import Progress
-from zoo.testing.choice import choose_backbones
+from zoo.testing.choice import choose_backbones, count_params
 from zoo.testing.examined import Examined, examine
 from zoo.testing.journal import Journal, list_versions
 from zoo.testing.results import Result
 from zoo.testing.session import Scope, check_backbone, check_plugin
-from zoo.testing.table import Level
+from zoo.testing.table import CHECKS, Level
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -37,7 +38,7 @@ class Inquiry:
 
     def scope_for(self, backbone: BackboneSpec) -> Scope:
         """Return how far to look at a backbone."""
-        is_large = self.max_params is not None and backbone.params > self.max_params
+        is_large = self.max_params is not None and count_params(backbone) > self.max_params
         return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
 
 
@@ -51,8 +52,12 @@ def conduct(name: str, inquiry: Inquiry, progress: Progress) -> Iterator[Result]
 
     Raises:
         NameNotFound: no such plugin is installed, or it lists no such backbone.
+        OptionError: no check on that level is called so.
         RunError: the file to keep results in cannot be used.
     """
+    if not any(check.name.startswith(inquiry.only) and check.is_within(inquiry.level) for check in CHECKS):
+        rooms = ", ".join(sorted({f"{check.name.partition('.')[0]}." for check in CHECKS}))
+        raise OptionError(f"no check on level {inquiry.level} begins with {inquiry.only!r}; all begin with {rooms}.")
     namespace, slash, _ = name.partition("/")
     examined = examine(namespace)
     yield from check_plugin(examined, Scope(inquiry.level, inquiry.only))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,8 +116,3 @@ def _parse(line: bytes, path: Path) -> Entry:
 
 def _describe_stranger(path: Path) -> RunError:
     return RunError(f"{path} is no file that zoo check wrote; give another one to --save.")
-
-
-def merge_entries(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the last entry of each backbone."""
-    yield from {entry.backbone: entry for entry in entries}.values()

@@ -33,7 +33,11 @@ def meta(subject: Subject) -> None:
     """On the meta device."""
     _, watched = subject.building
     if watched.error is not None:
-        raise CheckFailed(f"{watched.error}; on the meta device, where this was tried, tensors have no values to read.")
+        said = str(watched.error).rstrip(".")
+        cure = (
+            "do not read values of tensors: here, on the meta device, they have none" if "meta" in said else "mend it"
+        )
+        raise CheckFailed(f"{said}; {cure}.")
 
 
 def clean(subject: Subject) -> None:
@@ -63,9 +67,14 @@ def weights(subject: Subject) -> None:
             with torch.no_grad():
                 shape = tuple(model.eval()(subject.draw_nothing(size)).shape)
         except Exception as error:
-            raise CheckFailed(f"as built for {published.tag} it cannot take {size}: {error}") from error
+            raise CheckFailed(
+                f"as built for {published.tag} it cannot take {size}: {error}; let build(tag) fit their input."
+            ) from error
         if shape != (2, backbone.num_classes):
-            raise CheckFailed(f"as built for {published.tag} it gives {shape}, not (2, {backbone.num_classes}).")
+            raise CheckFailed(
+                f"as built for {published.tag} it gives {shape}, not (2, {backbone.num_classes}); "
+                "let build(tag) give its head num_classes outputs, whatever the tag."
+            )
 
 
 def upstream(subject: Subject) -> None:
@@ -78,7 +87,7 @@ def upstream(subject: Subject) -> None:
         with parameters_on_meta():
             theirs = call_constructor(text.format(num_classes=CLASSES, image_size=subject.backbone.input.size[1]))
     except Exception as error:
-        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}") from error
+        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}; mend it.") from error
     found, wanted = _list_shapes(theirs), _list_shapes(ours)
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
         raise CheckFailed(f"its constructor builds another network: {', '.join(odd[:3])} differ; mend it.")

@@ -64,7 +64,7 @@ def gradient_checkpointing(subject: Subject) -> None:
         )
     odd = [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]
     if odd:
-        raise CheckFailed(f"with gradient checkpointing the gradient of {', '.join(odd[:3])} is another one.")
+        raise CheckFailed(f"with gradient checkpointing the gradient of {', '.join(odd[:3])} is another one; mend it.")
 
 
 def export(subject: Subject) -> None:

@@ -24,10 +24,12 @@ def logits(subject: Subject) -> None:
         output = subject.traced.output
     except Exception as error:
         shown = "x".join(map(str, subject.backbone.input.size))
-        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}") from error
+        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}; mend input.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
-        raise CheckFailed(f"in eval mode it gives {found} for two images, not logits of shape {wanted}.")
+        raise CheckFailed(
+            f"in eval mode it gives {found} for two images; let forward() return logits, of shape {wanted}."
+        )
 
 
 def smallest(subject: Subject) -> None:
@@ -58,7 +60,7 @@ def refuses(subject: Subject) -> None:
     except Exception as error:
         if not str(error).strip():
             raise CheckFailed(
-                f"{channels + 1} channels are refused with a {type(error).__name__} without a word."
+                f"{channels + 1} channels are refused by {type(error).__name__}, without a word; say what it takes."
             ) from error
         return
     raise CheckFailed(f"it takes images of {channels + 1} channels, though it declares {channels}; let it raise.")

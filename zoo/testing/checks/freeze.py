@@ -55,7 +55,8 @@ def reversible(subject: Subject) -> None:
     still_frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     asleep = [name for name, module in model.named_modules() if not module.training]
     if still_frozen or asleep:
-        raise CheckFailed(f"after unfreezing, {', '.join((still_frozen + asleep)[:3])} is still frozen.")
+        what = ", ".join((still_frozen + asleep)[:3])
+        raise CheckFailed(f"after unfreezing, {what} is still frozen; do not override train() or requires_grad_().")
 
 
 def _is_frozen(subject: Subject, name: str, module: nn.Module) -> bool:

@@ -71,7 +71,7 @@ def replaced(subject: Subject) -> None:
     for num_classes in (1, 2, 1000):
         model, head = subject.get_spare(num_classes)
         if not _has_heads_of(subject.meta, model, head):  # else forward.logits is that very pass
-            _expect_columns(subject, model, num_classes)
+            _expect_columns(subject, model, num_classes, "let the head alone decide how many there are")
 
 
 def alone(subject: Subject) -> None:
@@ -103,7 +103,8 @@ def mlp(subject: Subject) -> None:
         raise NotApplicable("it declares no classifier around its head")
     model = build_on_meta(subject.backbone)
     replace_head(subject.backbone, model, NUM_CLASSES, HeadDesign((WIDTH,)))
-    _expect_columns(subject, model.eval(), NUM_CLASSES)
+    cure = "declare as classifier what takes the features that its first linear layer takes"
+    _expect_columns(subject, model.eval(), NUM_CLASSES, cure)
 
 
 def replayed(subject: Subject) -> None:
@@ -120,14 +121,14 @@ def replayed(subject: Subject) -> None:
         )
 
 
-def _expect_columns(subject: Subject, model: nn.Module, num_classes: int) -> None:
+def _expect_columns(subject: Subject, model: nn.Module, num_classes: int, cure: str) -> None:
     try:
         with torch.no_grad():
             shape = tuple(model(subject.draw_nothing()).shape)
     except Exception as error:
-        raise CheckFailed(f"with a new head for {num_classes} classes it fails: {error}") from error
+        raise CheckFailed(f"with a new head for {num_classes} classes it fails: {error}; {cure}.") from error
     if shape != (2, num_classes):
-        raise CheckFailed(f"with a new head for {num_classes} classes it gives {shape}, not (2, {num_classes}).")
+        raise CheckFailed(f"with a new head for {num_classes} classes it gives {shape} for two images; {cure}.")
 
 
 def _has_heads_of(one: nn.Module, other: nn.Module, head: Head) -> bool:
@@ -140,7 +141,7 @@ def _expect_kind(model: nn.Module, head: Head, dtype: torch.dtype) -> None:
         weight = model.get_parameter(f"{path}.weight")
         if (weight.dtype, weight.device.type) != (dtype, "meta"):
             found = f"{weight.dtype} on {weight.device}"
-            raise CheckFailed(f"a new head {path} in a model of {dtype} on meta is {found}.")
+            raise CheckFailed(f"a new head {path} in a model of {dtype} on meta is {found}; let nothing cast it.")
 
 
 def _list_others(model: nn.Module, head: Head) -> dict[str, object]:

@@ -8,9 +8,12 @@ from zoo.engine.loop import Criterion
 from zoo.errors import TrainingError
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
+from zoo.testing.subject import draw_images
 from zoo.testing.training import draw_labels, freeze, learn
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from zoo.testing.subject import Subject
 
 
@@ -19,33 +22,48 @@ def head(subject: Subject) -> None:
     try:
         moved = learn(subject, "head").moved
     except (RuntimeError, TrainingError) as error:
-        raise CheckFailed(f"its head cannot be trained: {error}") from error
+        raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error
     for path in subject.network.head.paths:
         if not any(is_below(name, path) for name in moved):
             raise CheckFailed(f"two steps of training leave the head {path} as it was; let gradients reach it.")
 
 
 def all(subject: Subject) -> None:  # noqa: A001  # a check's name
-    """``--train all``: one pass backwards."""
+    """``--train all``: one pass backwards.
+
+    At the smallest legal size a batch norm may see no more than two values, which alone can make a gradient overflow:
+    then the declared size decides.
+    """
+    own_size = draw_images(subject.backbone.input.size)
+    for images in (subject.images, own_size):
+        missing, infinite = _find_faulty_gradients(subject, images)
+        if missing:
+            cure = _say_cure(subject)
+            raise CheckFailed(f"{', '.join(missing[:3])} ({len(missing)} in all) gets no gradient; {cure}.")
+        if not infinite:
+            return
+    named = ", ".join(infinite[:3])
+    raise CheckFailed(f"the gradient of {named} ({len(infinite)} in all) is not finite; mend forward().")
+
+
+def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str], list[str]]:
+    """Go forwards and backwards once; returns which parameters get no gradient, and which one that is not finite."""
     subject.forget_answer()  # batch norms take in what they see
     freeze(subject, "all").train()
-    model, head = subject.network.model, subject.network.head
-    criterion = Criterion(aux_weight=subject.backbone.aux_weight)
-    loss, _ = criterion(model(subject.images), draw_labels(subject))
+    model = subject.network.model
+    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), draw_labels(subject))
     model.zero_grad(set_to_none=True)
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     except RuntimeError as error:
-        raise CheckFailed(f"it cannot be trained: {error}") from error
-    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    infinite = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+        raise CheckFailed(f"it cannot be trained: {error}; let gradients through.") from error
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     model.zero_grad(set_to_none=True)
-    if missing:
-        cure = (
-            "give aux_weight"
-            if head.aux_paths and not subject.backbone.aux_weight
-            else "use it in forward(), or drop it"
-        )
-        raise CheckFailed(f"{', '.join(missing[:3])} ({len(missing)} in all) gets no gradient; {cure}.")
-    if infinite:
-        raise CheckFailed(f"the gradient of {', '.join(infinite[:3])} ({len(infinite)} in all) is not finite.")
+    missing = [name for name, gradient in gradients.items() if gradient is None]
+    return missing, [name for name, found in gradients.items() if found is not None and not found.isfinite().all()]
+
+
+def _say_cure(subject: Subject) -> str:
+    if subject.network.head.aux_paths and not subject.backbone.aux_weight:
+        return "give aux_weight"
+    return "use it in forward(), or drop it"

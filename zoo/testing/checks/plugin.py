@@ -34,7 +34,7 @@ def requirements(plugin: Examined) -> None:
     """By what the distribution's metadata says."""
     missing = list(_list_missing(importlib.metadata.requires(plugin.distribution) or []))
     if missing:
-        raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}.")
+        raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}; install that, or require less.")
 
 
 def namespace(plugin: Examined) -> None:

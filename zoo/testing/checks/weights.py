@@ -37,7 +37,10 @@ def fit(subject: Subject) -> None:
         try:
             build_backbone(subject.backbone, _start(published), Silent())
         except WeightsError as error:
-            raise CheckFailed(f"weights {published.tag}: {error}") from error
+            said = str(error).removesuffix(" Tell its plugin.")
+            raise CheckFailed(
+                f"weights {said} Mend url, build, convert, or what the weights are said to lack."
+            ) from error
 
 
 def finite(subject: Subject) -> None:
@@ -46,7 +49,8 @@ def finite(subject: Subject) -> None:
         model, logits = _answer(subject, published)
         odd = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
         if odd or not logits.isfinite().all():
-            raise CheckFailed(f"weights {published.tag} are not finite in {', '.join(odd[:3]) or 'the logits'}.")
+            where = ", ".join(odd[:3]) or "the logits"
+            raise CheckFailed(f"weights {published.tag} are not finite in {where}; leave them out, or mend convert.")
 
 
 def golden(subject: Subject) -> None:
@@ -59,9 +63,12 @@ def golden(subject: Subject) -> None:
     for published in declared:
         wanted = torch.tensor(published.logits)
         found_logits = _answer(subject, published)[1][: len(wanted)]
-        if not are_close(found_logits, wanted, GOLDEN_TOLERANCE):
+        if found_logits.shape != wanted.shape or not are_close(found_logits, wanted, GOLDEN_TOLERANCE):
             shown = [round(value, 4) for value in found_logits.tolist()]
-            raise CheckFailed(f"weights {published.tag} give {shown}, not {list(published.logits)}.")
+            raise CheckFailed(
+                f"weights {published.tag} give {shown}, not {list(published.logits)}; "
+                "they are others than were meant, or build or convert has changed."
+            )
 
 
 def draw_golden_image(size: tuple[int, int, int]) -> Tensor:
