@@ -19,8 +19,8 @@ from zoo.testing.table import CHECKS
 
 TITLE = """# Conformance
 
-What `zoo check` found, by family, and every promise that is not made or not kept, with its reason. The checks and what a
-status means: [reference](reference/conformance.md). How this page is made: [contributing](../CONTRIBUTING.md).
+What `zoo check` found, by family, and every promise that is not made or not kept, with its reason. The checks and their
+statuses: [reference](reference/conformance.md). How this page is made: [contributing](../CONTRIBUTING.md).
 """
 
 SECTIONS = {"n/a": "Not promised", "xfail": "Known to fail", "fail": "Broken", "error": "Errors"}
