@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from zoo.errors import NameNotFound
 from zoo.testing.choice import choose_backbones
 from zoo.testing.examined import Examined, examine
 from zoo.testing.session import Scope, Session
@@ -28,12 +29,14 @@ def conformance(
         each_family: only the smallest backbone of each family.
 
     Raises:
-        NameNotFound: no such plugin is installed.
+        NameNotFound: no such plugin is installed, or no backbone matches.
     """
     import pytest
 
     examined = examine(namespace)
     chosen = choose_backbones(examined.backbones, pattern, each_family=each_family)
+    if examined.backbones and not chosen:
+        raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
     sessions = _Sessions(examined, Scope(level))
     cases = [
         pytest.param(name, check, id=f"{name}::{check.name}") for name, check in _list_cases(examined, chosen, level)
@@ -41,7 +44,7 @@ def conformance(
 
     @pytest.mark.parametrize(("backbone", "check"), cases)
     def test_conformance(backbone: str, check: Check) -> None:
-        session = sessions.get(backbone)
+        session = sessions.get(None if check.is_of_plugin else backbone)
         result = session.get_result(check)
         if result.status == "xfail":
             pytest.xfail(result.reason)
@@ -59,19 +62,19 @@ class ConformanceError(AssertionError):
 
 
 class _Sessions:
-    """The session of the backbone whose cases run now; another one's models are forgotten."""
+    """The session of the plugin or backbone whose cases run now; another one's models are forgotten."""
 
     def __init__(self, examined: Examined, scope: Scope) -> None:
         self._examined = examined
         self._scope = scope
-        self._current: Session | None = None
+        self._current: tuple[str | None, Session] | None = None
 
-    def get(self, name: str) -> Session:
-        if self._current is None or self._current.name != name:
-            is_plugin = name == self._examined.namespace
-            backbone = None if is_plugin else self._examined.get_backbone(name)
-            self._current = Session(self._examined, backbone, self._scope)
-        return self._current
+    def get(self, name: str | None) -> Session:
+        """Return that of a backbone, or, without a name, that of the plugin."""
+        if self._current is None or self._current[0] != name:
+            backbone = None if name is None else self._examined.get_backbone(name)
+            self._current = name, Session(self._examined, backbone, self._scope)
+        return self._current[1]
 
 
 def _list_cases(examined: Examined, chosen: Iterable[BackboneSpec], level: Level) -> Iterator[tuple[str, Check]]:

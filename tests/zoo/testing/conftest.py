@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from zoo.testing.session import Scope
-
 #: A network that keeps every promise, in a module that imports nothing heavy.
 PREAMBLE = """
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
@@ -53,7 +51,7 @@ def photos(**changes):
 
 @dataclass
 class Shelf:
-    """A folder of installed distributions, which is on the path."""
+    """A folder of installed distributions."""
 
     folder: Path
 
@@ -90,7 +88,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    """A shelf without plugins; those of zoo are installed beside it."""
+    """A shelf without plugins, which is on the path; those of zoo are installed beside it."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -99,7 +97,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
         del sys.modules[name]
 
 
-@pytest.fixture
-def static() -> Scope:
-    """A scope that builds nothing."""
-    return Scope("static")
+@pytest.fixture(scope="module")
+def far_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """A shelf that only the processes see that it starts."""
+    return Shelf(tmp_path_factory.mktemp("shelf"))
