@@ -196,9 +196,10 @@ def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told
 
 def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    list(conduct("acme", Inquiry("cpu", "build.params", max_params=1, save=path), told))
-    list(conduct("acme", Inquiry("meta", "build.params", save=path), told))
-    assert count_builds(built) == 2
+    larger = Inquiry("cpu", "build.params", max_params=1, save=path)
+    for inquiry in (larger, larger, Inquiry("meta", "build.params", save=path)):
+        list(conduct("acme", inquiry, told))
+        assert count_builds(built) == 2
 
 
 def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path: Path) -> None:

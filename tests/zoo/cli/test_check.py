@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli import cli
+from zoo.testing.results import STATUSES
+from zoo.testing.table import CHECKS, list_checks
+
+Run = Callable[..., Result]
+
+#: A plugin's module, as far as the expressions for what it lists.
+SOURCE = """
+from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
+
+ZOO_API = 1
+
+
+def build(tag=None):
+    from torch import nn
+
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+
+
+def spec(name, **changes):
+    facts = dict(name=name, family="f", build=build, head=("3",), blocks=(BlockSpec("stem", ("0",)),), params=137)
+    facts |= dict(num_classes=5, input=InputSpec(size=(3, 8, 8), resize=8), licence="MIT")
+    return BackboneSpec(**{**facts, "unsupported": {"freezing": "it is one layer and a head"}, **changes})
+
+
+@hookimpl
+def zoo_backbones():
+    return [LISTED]
+"""
+
+#: What plugins list, by their namespaces.
+PLUGINS = {
+    "acme": "spec('acme/net')",
+    "failing": "spec('failing/net', licence='unknown')",
+    "excused": "spec('excused/net', licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",
+    "mended": "spec('mended/net', expected_failures={'spec.licence': 'asked upstream'})",
+    "odd": "spec('odd/net', licence='unknown'), spec('odd/fine')",
+    "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
+}
+
+OF_PLUGIN, OF_BACKBONE = len(list_checks(of_plugin=True)), len(list_checks(of_plugin=False))
+STATIC = sum(check.level == "static" for check in list_checks(of_plugin=False))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run ``zoo check`` where these plugins are installed."""
+    for namespace, listed in PLUGINS.items():
+        info = tmp_path / f"zoo_{namespace}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: zoo-{namespace}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = checked_{namespace}\n")
+        (tmp_path / f"checked_{namespace}.py").write_text(SOURCE.replace("LISTED", listed))
+    importlib.invalidate_caches()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield lambda *arguments: CliRunner().invoke(cli, ["check", *arguments])
+    for name in [name for name in sys.modules if name.startswith("checked_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def static(run: Run) -> Run:
+    return lambda *arguments: run("--level", "static", *arguments)
+
+
+# The exit code.
+
+
+@pytest.mark.parametrize("name", ["acme", "excused", "acme/net", "odd/fine"])
+def test_it_exits_with_0_where_every_promise_is_kept_or_excused(static: Run, name: str) -> None:
+    result = static(name)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["failing", "mended", "odd", "failing/net"])
+def test_it_exits_with_1_where_one_is_not(static: Run, name: str) -> None:
+    for json_or_not in ([], ["--json"]):
+        assert static(name, *json_or_not).exit_code == 1
+
+
+def test_one_bad_name_of_several_is_enough(static: Run) -> None:
+    assert static("acme", "failing", "excused").exit_code == 1
+
+
+# What people read.
+
+
+def test_people_read_how_many_promises_are_kept_of_all(static: Run) -> None:
+    assert static("acme").stdout.splitlines() == [
+        "n/a    plugin.datasets: it brings no data sets",
+        "          CHECKS",
+        f"acme      {OF_PLUGIN - 1} pass, 1 n/a of {OF_PLUGIN}",
+        f"acme/net  {STATIC} pass of {OF_BACKBONE} ({OF_BACKBONE - STATIC} not run)",
+    ]
+
+
+def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
+    lines = static("failing", "excused", "mended").stdout.splitlines()
+    said = [line for line in lines if "spec.licence" in line]
+    unknown = "the licence of the code is unknown; find out, and declare it."
+    assert said == [
+        f"FAIL   failing/net  spec.licence: {unknown}",
+        f"XFAIL  excused/net  spec.licence: asked upstream ({unknown})",
+        "XPASS  mended/net  spec.licence: it is declared to fail (asked upstream) and does not; take it out",
+    ]
+
+
+def test_an_excuse_of_many_is_said_once(run: Run) -> None:
+    result = run("many", "--level", "meta", "--only", "blocks.several")
+    assert re.findall(r"^n/a .*", result.stdout, flags=re.MULTILINE) == [
+        "n/a    blocks.several: it is one layer and a head (20 backbones)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "last"),
+    [
+        (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE} (N not run); every promise is kept"),
+        (
+            ("many", "failing"),
+            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); 1 break a promise",
+        ),
+    ],
+)
+def test_many_backbones_are_summed_up_in_one_line(static: Run, names: tuple[str, ...], last: str) -> None:
+    lines = static(*names).stdout.splitlines()
+    assert re.sub(r"\([\d,]+ not", "(N not", lines[-1]) == last
+    assert not any(line.startswith("many/net") for line in lines)
+    assert any(line.startswith("many ") for line in lines)
+
+
+# What programs read.
+
+
+def test_json_is_an_array_of_one_result_for_each_check_of_each_subject(static: Run) -> None:
+    rows = json.loads(static("odd", "--json").stdout)
+    assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason")}
+    assert {row["status"] for row in rows} <= {*STATUSES}
+    found = {(row["backbone"], row["check"]) for row in rows}
+    assert found == {
+        *(("odd", check.name) for check in list_checks(of_plugin=True)),
+        *((f"odd/{name}", check.name) for name in ("net", "fine") for check in list_checks(of_plugin=False)),
+    }
+    assert len(rows) == len(found)
+    (bad,) = [row for row in rows if row["status"] == "fail"]
+    assert (bad["backbone"], bad["check"]) == ("odd/net", "spec.licence")
+    assert bad["reason"].startswith("the licence of the code is unknown")
+
+
+# Names.
+
+
+def test_a_namespace_a_full_name_and_a_bare_one_can_be_given(static: Run) -> None:
+    def list_subjects(name: str) -> list[str]:
+        return list(dict.fromkeys(row["backbone"] for row in json.loads(static(name, "--json").stdout)))
+
+    assert list_subjects("odd") == ["odd", "odd/net", "odd/fine"]
+    assert list_subjects("odd/fine") == ["odd", "odd/fine"]
+    assert list_subjects("fine") == ["odd", "odd/fine"]
+    assert list_subjects("net7") == ["many", "many/net7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("acmee", r"no backbone 'acmee'.* Or name a plugin: installed are acme, .*\bodd\b"),
+        ("acme/nett", r"acme lists no backbone 'acme/nett'; `zoo list acme/\*` shows all"),
+        ("acmee/net", r"no plugin 'acmee' is installed; installed are acme, "),
+        ("net", r"'net'.*acme/net"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_error_that_lists_what_does(static: Run, name: str, says: str) -> None:
+    result = static(name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.search(says, result.stderr)
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_a_name_it_says_how_it_is_used(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "NAMESPACE|BACKBONE" in result.stderr
+
+
+# Options.
+
+
+def test_only_some_checks_can_be_looked_at(static: Run) -> None:
+    rows = json.loads(static("failing", "--only", "spec.name", "--json").stdout)
+    assert [row["check"] for row in rows if row["status"] != "not-run"] == ["spec.name"]
+    assert len(rows) == len(CHECKS)
+    assert static("failing", "--only", "spec.name").exit_code == 0
+
+
+def test_checks_that_do_not_exist_are_an_error(static: Run) -> None:
+    result = static("acme", "--only", "head.fuond")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "begins with 'head.fuond'" in result.stderr
+
+
+def test_a_level_that_does_not_exist_is_wrong_usage(run: Run) -> None:
+    result = run("acme", "--level", "gpu")
+    assert result.exit_code == 2
+    assert "'static', 'meta', 'cpu', 'network'" in result.stderr
+
+
+def test_without_a_level_it_is_cpu(run: Run) -> None:
+    rows = json.loads(run("acme", "--only", "build.repeatable", "--jobs", "1", "--json").stdout)
+    (row,) = [row for row in rows if row["check"] == "build.repeatable"]
+    assert (row["status"], row["reason"]) == ("pass", "")
+    (row,) = [row for row in rows if row["check"] == "weights.fetched"]
+    assert (row["status"], row["reason"]) == ("not-run", "it is above level cpu")
+
+
+def test_of_each_family_the_smallest_can_be_looked_at(static: Run) -> None:
+    rows = json.loads(static("many", "--each-family", "--json").stdout)
+    assert {row["backbone"] for row in rows} == {"many", "many/net0"}
+
+
+def test_large_backbones_can_be_left_at_level_meta(run: Run) -> None:
+    arguments = ("acme", "--only", "build.repeatable", "--max-params", "0.0001M", "--json")
+    (row,) = [row for row in json.loads(run(*arguments).stdout) if row["check"] == "build.repeatable"]
+    assert (row["status"], row["reason"]) == ("not-run", "it is above level meta")
+
+
+def test_results_are_kept_where_it_is_told_to_and_taken_from_there(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "journal"
+    arguments = ("acme", "--level", "meta", "--only", "build.params", "--save", str(path))
+    first = run(*arguments)
+    (line,) = path.read_text(encoding="ascii").splitlines()
+    row = json.loads(line)
+    assert (row["backbone"], row["level"], row["only"]) == ("acme/net", "meta", "build.params")
+    again = run(*arguments)
+    assert again.stdout == first.stdout
+    assert again.stderr == f"{path} holds the results of 1 of 1 backbones\n"
+    assert path.read_text(encoding="ascii").splitlines() == [line]
