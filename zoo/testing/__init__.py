@@ -12,8 +12,8 @@ Nothing here imports torch before a check that needs it runs.
 from __future__ import annotations
 
 from zoo.testing.cases import conformance
-from zoo.testing.results import Result
+from zoo.testing.results import BAD, Result
 from zoo.testing.session import check_backbone, check_plugin
 from zoo.testing.table import CHECKS, LEVELS, Check
 
-__all__ = ["CHECKS", "LEVELS", "Check", "Result", "check_backbone", "check_plugin", "conformance"]
+__all__ = ["BAD", "CHECKS", "LEVELS", "Check", "Result", "check_backbone", "check_plugin", "conformance"]

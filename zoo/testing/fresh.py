@@ -28,6 +28,17 @@ PRELOADED = ["torch", "zoo.testing.subject", "zoo.testing.fresh", "torchvision",
 
 
 @dataclass(frozen=True)
+class Order:
+    """What a fresh process is told."""
+
+    namespace: str
+    backbone: str
+    path: Path
+    size: tuple[int, int, int]
+    threads: int
+
+
+@dataclass(frozen=True)
 class Reopened:
     """What a fresh process made of a saved model."""
 
@@ -60,8 +71,8 @@ def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
     """Build the subject's model anew in a process of its own and load the file into it."""
     context = fresh_context()
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, subject.namespace, subject.backbone.name, path, torch.get_num_threads())
-    process = start_process(context, _reopen, arguments)
+    order = Order(subject.namespace, subject.backbone.name, path, subject.smallest_size, torch.get_num_threads())
+    process = start_process(context, _reopen, (sender, order))
     sender.close()
     try:
         error, digest, logits = receiver.recv()
@@ -72,23 +83,29 @@ def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
     return Reopened(error, digest, torch.tensor(logits))
 
 
-def _reopen(sender: Connection, namespace: str, name: str, path: Path, threads: int) -> None:
+def _reopen(sender: Connection, order: Order) -> None:
     """Run in the fresh process."""
+    torch.set_num_threads(order.threads)
+    try:
+        digest, logits = _load(order)
+    except Exception as error:  # noqa: BLE001  # it is told to the process that asked
+        sender.send((f"{type(error).__name__}: {error}", "", []))
+    else:
+        sender.send(("", digest, logits.tolist()))
+
+
+def _load(order: Order) -> tuple[str, Tensor]:
+    """Return a digest of all that was loaded, and the logits of the first image that the kit draws."""
     from zoo.backbone import attach_head, build_model
     from zoo.export.tensors import load_tensors
     from zoo.freeze import Frozen
     from zoo.start import Start
     from zoo.testing.examined import examine
-    from zoo.testing.subject import NUM_CLASSES, Subject
+    from zoo.testing.subject import NUM_CLASSES, draw_images
 
-    torch.set_num_threads(threads)
-    try:
-        backbone = examine(namespace).get_backbone(name)
-        model = attach_head(backbone, Start("none"), build_model(backbone, None), "linear", NUM_CLASSES).model
-        load_tensors(model, path)
-        with torch.no_grad():
-            logits = model.eval()(Subject(namespace, backbone).images)
-    except Exception as error:  # noqa: BLE001  # it is told to the process that asked
-        sender.send((f"{type(error).__name__}: {error}", "", []))
-    else:
-        sender.send(("", Frozen(model, ()).digest(), logits.tolist()))
+    backbone = examine(order.namespace).get_backbone(order.backbone)
+    model = attach_head(backbone, Start("none"), build_model(backbone, None), "linear", NUM_CLASSES).model
+    load_tensors(model, order.path)
+    with torch.no_grad():
+        logits: Tensor = model.eval()(draw_images(order.size)[:1])
+    return Frozen(model, ()).digest(), logits

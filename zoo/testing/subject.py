@@ -29,6 +29,8 @@ NUM_CLASSES = 3
 #: Images in a batch; a batch norm needs two to learn.
 BATCH = 2
 SEED = 0
+#: Pixels below which batch norms of deep networks see too few values to be stable.
+SMALLEST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -168,12 +170,18 @@ class Subject:
         """The blocks of that network."""
         return list_blocks(self.backbone, self.network.model, self.network.head)
 
-    @property
+    @cached_property
     def smallest_size(self) -> tuple[int, int, int]:
-        """The smallest input that the spec allows."""
+        """The smallest input that the spec allows: min_size, or what a backbone that claims image_sizes takes."""
         expected = self.backbone.input
-        side = expected.min_size
-        return expected.size if side is None else (expected.size[0], side, side)
+        channels = expected.size[0]
+        if expected.min_size is not None:
+            return channels, expected.min_size, expected.min_size
+        if "image_sizes" in self.backbone.supports:
+            for side in range(SMALLEST_SIDE, min(expected.size[1:]), SMALLEST_SIDE // 2):
+                if isinstance(self.try_training((channels, side, side)), list):
+                    return channels, side, side
+        return expected.size
 
     @cached_property
     def images(self) -> Tensor:
@@ -195,9 +203,15 @@ class Subject:
             hook.remove()
         return Answer(logits, features)
 
-    def forget_answer(self) -> None:
+    @cached_property
+    def alone(self) -> Tensor:
+        """The logits of the first image alone, of shape (1, classes), until the network learns something."""
+        return self.run(self.images[:1])
+
+    def forget_answers(self) -> None:
         """Say that the network has learned something."""
-        self.__dict__.pop("answer", None)
+        for name in ("answer", "alone"):
+            self.__dict__.pop(name, None)
 
     @torch.no_grad()
     def run(self, images: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class Lesson:
 def learn(subject: Subject, train: str) -> Lesson:
     """Let the network take two steps of ``--train``, once; later calls return what came of it."""
     if train not in subject.lessons:
-        subject.forget_answer()
+        subject.forget_answers()
         subject.lessons[train] = _take_steps(subject, train)
     return subject.lessons[train]
 

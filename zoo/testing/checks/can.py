@@ -40,9 +40,9 @@ def image_sizes(subject: Subject) -> None:
 
 def bf16(subject: Subject) -> None:
     """As zoo trains with it: the parameters stay in fp32."""
-    wanted = subject.answer.logits
+    wanted = subject.alone
     with Hardware(torch.device("cpu"), "bf16").autocast():
-        found = subject.run(subject.images)
+        found = subject.run(subject.images[:1])
     if not found.isfinite().all() or not are_close(found, wanted, BF16_TOLERANCE):
         raise CheckFailed("in bf16 its logits are others; do not claim bf16, or compute what needs it in fp32.")
 

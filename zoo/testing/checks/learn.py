@@ -48,7 +48,7 @@ def all(subject: Subject) -> None:  # noqa: A001  # a check's name
 
 def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str], list[str]]:
     """Go forwards and backwards once; returns which parameters get no gradient, and which one that is not finite."""
-    subject.forget_answer()  # batch norms take in what they see
+    subject.forget_answers()  # batch norms take in what they see
     freeze(subject, "all").train()
     model = subject.network.model
     loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), draw_labels(subject))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def roundtrip(subject: Subject) -> None:
     """By zoo's own export, into a process that has built nothing yet."""
     model = subject.network.model
-    logits, digest = subject.answer.logits, Frozen(model, ()).digest()
+    logits, digest = subject.alone, Frozen(model, ()).digest()
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         save_model(model, make_header(subject.network, [str(index) for index in range(logits.shape[1])]), path)

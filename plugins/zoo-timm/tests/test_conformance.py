@@ -1,0 +1,21 @@
+"""What the specs declare is true: of all of timm statically, and of one architecture of every module on meta.
+
+`zoo check timm` goes further, and looks at every architecture: docs/conformance.md has what it found.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo.testing import BAD, check_backbone, conformance
+from zoo.testing.examined import examine
+from zoo.testing.session import Scope
+
+test_conformance = pytest.mark.usefixtures("catalogued_timm")(conformance("timm", level="meta", each_family=True))
+
+
+def test_every_declaration_is_valid() -> None:
+    timm = examine("timm")
+    results = [result for spec in timm.backbones for result in check_backbone(timm, spec, Scope("static"))]
+    assert len(timm.backbones) > 1000
+    assert [result for result in results if result.status in BAD] == []
