@@ -32,6 +32,10 @@ class CheckFailed(Exception):
     """A promise is not kept; the message says what to change."""
 
 
+class CannotLook(Exception):
+    """What a check needs is not installed; the message says what."""
+
+
 class NotApplicable(Exception):
     """The promise is not made; the message says why."""
 

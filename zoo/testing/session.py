@@ -11,7 +11,7 @@ from zoo.containment import describe_in_one_line
 from zoo.contract import EXPECTED
 from zoo.errors import PluginError
 from zoo.testing.examined import Examined
-from zoo.testing.results import CheckFailed, NotApplicable, Result, Status
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable, Result, Status
 from zoo.testing.table import BY_NAME, CHECKS, Check, Level, list_checks
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Session:
             check.load()(self._get_subject(check))
         except NotApplicable as excuse:
             return "n/a", str(excuse)
+        except CannotLook as lack:
+            return "not-run", str(lack)
         except (CheckFailed, PluginError) as failure:
             return "fail", describe_in_one_line(failure)
         except Exception as error:  # noqa: BLE001  # whatever a plugin raises where nobody expects it

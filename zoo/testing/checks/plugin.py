@@ -9,7 +9,7 @@ from zoo.contract import NAMESPACE, check_dataset
 from zoo.discovery import FIRST_PARTY
 from zoo.errors import PluginError
 from zoo.testing.examined import Examined
-from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
 
 
 def imported(plugin: Examined) -> None:
@@ -90,8 +90,10 @@ def _tell(plugin: Examined, check: str) -> None:
 
 
 def _list_missing(required: list[str]) -> Iterator[str]:
-    from packaging.requirements import Requirement
-
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError as error:
+        raise CannotLook("it needs the package packaging; pip install packaging") from error
     for text in required:
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):

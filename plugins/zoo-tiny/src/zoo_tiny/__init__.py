@@ -58,9 +58,11 @@ def zoo_backbones() -> list[BackboneSpec]:
                     size=922_640,
                     licence="Apache-2.0",
                     num_classes=NUM_CLASSES,
+                    logits=(3.257, 36.016, 3.894, -16.016, 13.094),
                 ),
             ),
             constructor="zoo_tiny.build(num_classes={num_classes})",
+            supports=("image_sizes", "bf16", "export"),
         )
     ]
 
