@@ -46,6 +46,13 @@ declared(
     lambda: {"blocks": (STEM, LAYER2, LAYER1, HIDDEN)},
 )
 
+
+@built({"blocks.order": "classifier.0.scale of hidden is used after every head; it must belong to a head"}, params=2375)
+def scales_its_logits(model: Any, torch: Any) -> None:
+    model.classifier[0].register_parameter("scale", torch.nn.Parameter(torch.ones(1)))
+    model.add("classifier", lambda logits: logits * model.classifier[0].scale)
+
+
 declared(
     "one-block",
     {"blocks.several": "it has one block only; declare its stages"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,12 @@ def asks_for_an_address(_model: Any, _torch: Any) -> None:
     socket.getaddrinfo("weights.localhost", 80)
 
 
-@built({"build.meta": "cannot be built: ValueError: no such depth"})
+@built({"build.meta": "cannot be built: ValueError: no such depth; mend it"})
 def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
 
 
-@built({"build.meta": "tensors have no values to read"})
+@built({"build.meta": "do not read values of tensors: here, on the meta device, they have none"})
 def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 
@@ -67,6 +68,11 @@ def tunes_cudnn(_model: Any, torch: Any) -> None:
     torch.backends.cudnn.benchmark = True
 
 
+@built({"build.clean": "building changes the running threads"})
+def starts_threads(_model: Any, _torch: Any) -> None:
+    threading.Thread(target=threading.Event().wait, args=(1,), daemon=True).start()
+
+
 declared(
     "params-miscounted",
     {"build.params": "params is 2,375, and the model has 2,374; declare 2374"},
@@ -76,7 +82,7 @@ declared(
 
 declared(
     "tag-of-larger-images",
-    {"build.weights": "as built for V2 it cannot take (3, 32, 32)"},
+    {"build.weights": "as built for V2 it cannot take (3, 32, 32): "},
     lambda: {"weights": (declare_weights(tag="V2", input=replace(INPUT, size=(3, 32, 32))),)},
     of=declare_tokens,
 )
@@ -90,7 +96,7 @@ def build_for(tag: str | None) -> nn.Module:
 
 declared(
     "tag-of-more-classes",
-    {"build.weights": "as built for V1 it gives (2, 20), not (2, 10)"},
+    {"build.weights": "as built for V1 it gives (2, 20), not (2, 10); let build(tag) give its head num_classes"},
     lambda: {"build": build_for, "weights": (declare_weights(),)},
 )
 declared(

@@ -15,9 +15,15 @@ declared(
 )
 
 
+@built({"can.image_sizes": "it makes (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
+def takes_places_for_images(model: Any, torch: Any) -> None:
+    model.pool = torch.nn.Sequential(torch.nn.AvgPool2d(2))
+    model.add("pool", lambda features: features.permute(0, 2, 3, 1).flatten(0, 2))
+
+
 @built({"can.bf16": "in bf16 its logits are others; do not claim bf16"}, supports=("bf16",))
 def rounds(model: Any, _torch: Any) -> None:
-    model.add("pool", lambda features: (features + 1000) - 1000)
+    model.add("pool", lambda features: (features * 100 + 30_000) - 30_000)
 
 
 declared(
@@ -53,8 +59,16 @@ def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
 
 
 @built({"can.export": "do not claim export"}, supports=("export",))
-def branches_on_values(model: Any, _torch: Any) -> None:
-    model.add("layer1", lambda features: features if features.is_meta or features.sum() > 0 else -features)
+def leaves_torch(model: Any, _torch: Any) -> None:
+    model.add(
+        "layer1",
+        lambda features: features if features.is_meta else features * float(features.detach().numpy().size > 0),
+    )
+
+
+@built({"can.export": "the exported program gives other logits; do not claim export"}, supports=("export",))
+def exports_something_else(model: Any, torch: Any) -> None:
+    model.add("pool", lambda features: -features if torch.compiler.is_exporting() else features)
 
 
 @built(

@@ -9,7 +9,7 @@ from specimens.good import INPUT, declare_tokens
 from specimens.register import built, declared
 
 
-@built({"forward.logits": "in eval mode it gives a dict for two images, not logits of shape (2, 10)"})
+@built({"forward.logits": "in eval mode it gives a dict for two images; let forward() return logits, of shape (2, 10)"})
 def gives_a_dict(model: Any, _torch: Any) -> None:
     model.forward = lambda images: {"logits": model.classifier(model.run_features(images))}
 
@@ -41,7 +41,7 @@ def drops_channels(model: Any, _torch: Any) -> None:
     model.run_features = lambda images: run(images[:, :3])
 
 
-@built({"forward.refuses": "4 channels are refused with a AssertionError without a word"})
+@built({"forward.refuses": "4 channels are refused by AssertionError, without a word; say what it takes"})
 def refuses_without_a_word(model: Any, _torch: Any) -> None:
     run = model.run_features
 

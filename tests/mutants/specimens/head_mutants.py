@@ -48,6 +48,16 @@ def runs_its_head_twice(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
+@built(
+    {
+        "head.fed": "the head classifier.3 takes 16 features and is given 12",
+        "head.complete": "with new heads of 3 classes it fails in training",
+    }
+)
+def says_another_width(model: Any, _torch: Any) -> None:
+    model.classifier[3].in_features = 16
+
+
 declared(
     "aux-head-forgotten",
     {"head.complete": "an output in training is of shape (2, 10): declare its layer in head, or in aux_heads"},
@@ -73,12 +83,12 @@ def gives_its_logits_twice(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.replaced": "with a new head for 1 classes it gives (2,), not (2, 1)"})
+@built({"head.replaced": "with a new head for 1 classes it gives (2,) for two images; let the head alone decide"})
 def squeezes(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.squeeze())
 
 
-@built({"head.replaced": "with a new head for 1000 classes it gives (2, 10), not (2, 1000)"})
+@built({"head.replaced": "with a new head for 1000 classes it gives (2, 10) for two images; let the head alone decide"})
 def gives_ten_at_the_most(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits[:, :10])
 
@@ -108,7 +118,7 @@ declared(
 
 
 @built(
-    {"head.mlp": "with a new head for 3 classes it fails"},
+    {"head.mlp": "declare as classifier what takes the features that its first linear layer takes"},
     classifier="classifier",
     head=("classifier.4",),
     blocks=(*BLOCKS[:3], BlockSpec("hidden", ("classifier.1",))),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
@@ -69,11 +70,13 @@ def emptied(name: str) -> Iterator[None]:
 
 @contextmanager
 def settings_kept() -> Iterator[None]:
-    """Put back what mutants change in this process, and let upstream's warnings be upstream's."""
-    random = torch.get_rng_state()
-    with patch.dict(os.environ), torch.backends.cudnn.flags(enabled=True), warnings.catch_warnings():
+    """Put back what mutants change in this process, and keep what they print and warn of to ourselves."""
+    generator = torch.get_rng_state()
+    with ExitStack() as undo:
+        undo.callback(torch.set_rng_state, generator)
+        undo.enter_context(patch.dict(os.environ))
+        undo.enter_context(torch.backends.cudnn.flags(enabled=True))
+        undo.enter_context(redirect_stdout(StringIO()))
+        undo.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            torch.set_rng_state(random)
+        yield

@@ -11,7 +11,7 @@ from specimens.register import built, declared
 from zoo.plugin import BlockSpec
 
 
-@built({"learn.head": "its head cannot be trained"})
+@built({"learn.head": "its head alone cannot be trained"})
 def needs_features_that_learn(model: Any, torch: Any) -> None:
     def forward(images: Any) -> Any:
         features = model.run_features(images)
@@ -23,7 +23,7 @@ def needs_features_that_learn(model: Any, torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "its head cannot be trained: element 0 of tensors does not require grad",
+        "learn.head": "its head alone cannot be trained: element 0 of tensors does not require grad",
         "learn.all": "it cannot be trained: element 0 of tensors does not require grad",
     }
 )
@@ -51,7 +51,7 @@ def has_a_spare_parameter(model: Any, torch: Any) -> None:
     model.layer2.register_parameter("spare", torch.nn.Parameter(torch.zeros(1)))
 
 
-@built({"learn.all": "is not finite"})
+@built({"learn.all": "the gradient of stem.0.weight, stem.0.bias, stem.1.weight (4 in all) is not finite"})
 def divides_by_zero_backwards(model: Any, _torch: Any) -> None:
     model.add("stem", lambda features: features + (features - features).abs().sqrt())
 
@@ -84,7 +84,7 @@ def leaks_statistics(model: Any, _torch: Any) -> None:
     leak(model.layer1[1], lambda: not model.layer1[1].training)
 
 
-@built({"freeze.still": "with --train head the frozen layer1.1.running_mean (1 in all) moved"})
+@built({"freeze.still": "with its head alone learning, the frozen layer1.1.running_mean (1 in all) moved"})
 def leaks_statistics_while_it_learns(model: Any, torch: Any) -> None:
     leak(model.layer1[1], torch.is_grad_enabled)
 
@@ -115,7 +115,7 @@ def wakes_a_convolution(model: Any, _torch: Any) -> None:
 @built(
     {
         "freeze.sticky": "in training the frozen stem.1 is in training mode",
-        "freeze.still": "with --train head the frozen stem.1.running_mean",
+        "freeze.still": "with its head alone learning, the frozen stem.1.running_mean",
     }
 )
 def wakes_a_norm(model: Any, _torch: Any) -> None:

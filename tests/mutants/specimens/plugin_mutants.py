@@ -57,12 +57,12 @@ PLUGIN_MUTANTS = {
         {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody'"},
         "import upstream_of_nobody\n" + GOOD,
     ),
-    "imports-torch": PluginMutant(
-        {"plugin.light": "listing imports numpy, torch; import them inside build()"}, "import torch\n" + GOOD
-    ),
     "imports-numpy-while-it-lists": PluginMutant(
         {"plugin.light": "listing imports numpy; import them inside build()"},
         GOOD + hook("import numpy; yield declare_conv('NAMESPACE/net')"),
+    ),
+    "imports-torch": PluginMutant(
+        {"plugin.light": "listing imports numpy, torch; import them inside build()"}, "import torch\n" + GOOD
     ),
     "prints-at-its-top": PluginMutant(
         {"plugin.quiet": "listing prints 'loading nets'; do that inside build(), or not at all"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specimens.good import declare_weights
+from specimens.good import LOGITS, declare_weights
 from specimens.register import declared
 
 declared(
@@ -12,12 +12,12 @@ declared(
 )
 declared(
     "weights-of-another-shape",
-    {"weights.fit": "it has other shapes: layer1.0.weight is"},
+    {"weights.fit": "weights V1 does not fit: it has other shapes: layer1.0.weight is (8, 9, 3, 3), not"},
     lambda: {"weights": (declare_weights("wide.safetensors"),)},
 )
 declared(
     "weights-of-less",
-    {"weights.fit": "it lacks layer2.0.bias"},
+    {"weights.fit": "it lacks layer2.0.bias. Mend url, build, convert, or what the weights are said to lack"},
     lambda: {"weights": (declare_weights("short.safetensors"),)},
 )
 declared(
@@ -32,6 +32,11 @@ declared(
 )
 declared(
     "logits-of-other-weights",
-    {"weights.golden": "not [1.0, 2.0]"},
+    {"weights.golden": "weights V1 give [4.2089, 2.3882], not [1.0, 2.0]; they are others than were meant"},
     lambda: {"weights": (declare_weights(logits=(1.0, 2.0)),)},
+)
+declared(
+    "logits-of-more-classes",
+    {"weights.golden": "they are others than were meant, or build or convert has changed"},
+    lambda: {"weights": (declare_weights(logits=(*LOGITS, *range(10))),)},
 )
