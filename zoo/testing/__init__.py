@@ -14,6 +14,6 @@ from __future__ import annotations
 from zoo.testing.cases import conformance
 from zoo.testing.results import BAD, Result
 from zoo.testing.session import check_backbone, check_plugin
-from zoo.testing.table import CHECKS, LEVELS, Check
+from zoo.testing.table import CHECKS, LEVELS, Check, list_checks
 
-__all__ = ["BAD", "CHECKS", "LEVELS", "Check", "Result", "check_backbone", "check_plugin", "conformance"]
+__all__ = ["BAD", "CHECKS", "LEVELS", "Check", "Result", "check_backbone", "check_plugin", "conformance", "list_checks"]

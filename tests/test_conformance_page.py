@@ -1,0 +1,60 @@
+"""docs/conformance.md speaks of what is installed: every backbone, every check, these versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zoo.registry import list_backbones
+from zoo.testing import list_checks
+
+PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
+
+
+def read_section(namespace: str) -> str:
+    return PAGE.read_text(encoding="utf-8").partition(f"\n## {namespace}\n")[2].partition("\n## ")[0]
+
+
+def read_families(namespace: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield each row of the first table: a family, and its figures."""
+    for line in read_section(namespace).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 9 and cells[1].replace(",", "").isdigit():
+            yield cells[0].strip("*"), [int(cell.replace(",", "")) for cell in cells[1:]]
+
+
+@pytest.mark.parametrize("namespace", ["torchvision", "timm", "tiny"])
+def test_every_family_of_every_plugin_is_there_with_all_its_backbones_and_checks(namespace: str) -> None:
+    specs = list_backbones(f"{namespace}/*")
+    wanted: dict[str, int] = {"all": len(specs)}
+    for spec in specs:
+        wanted[spec.family] = wanted.get(spec.family, 0) + 1
+    rows = dict(read_families(namespace))
+    assert {family: figures[0] for family, figures in rows.items()} == wanted
+    of_each = len(list_checks(of_plugin=False))
+    assert all(figures[-1] == figures[0] * of_each for figures in rows.values())
+
+
+@pytest.mark.parametrize("namespace", ["torchvision", "timm", "tiny"])
+def test_the_figures_of_a_family_add_up_and_nothing_is_broken(namespace: str) -> None:
+    rows = dict(read_families(namespace))
+    for backbones, on_cpu, *statuses, total in rows.values():
+        assert sum(statuses) == total
+        assert on_cpu <= backbones
+    assert rows["all"][5] == 0
+
+
+@pytest.mark.parametrize("namespace", ["torchvision", "timm"])
+def test_all_of_at_most_a_hundred_million_parameters_are_looked_at_on_the_cpu(namespace: str) -> None:
+    small = [spec for spec in list_backbones(f"{namespace}/*") if spec.params <= 100_000_000]
+    assert dict(read_families(namespace))["all"][1] == len(small)
+
+
+def test_it_was_made_with_the_versions_of_the_catalogues() -> None:
+    upstreams = {spec.upstream.replace("==", " ") for spec in list_backbones() if spec.upstream}
+    (line,) = re.findall(r"^Looked at with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(upstreams) == 2
+    assert upstreams <= set(line.split(", "))
