@@ -187,6 +187,22 @@ def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: 
     assert count_builds(built) == before + 1
 
 
+def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_not(
+    built: Path, shelf: Any, told: Told, tmp_path: Path
+) -> None:
+    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
+    bad = "spec('bolts/bad', build=noted, params=5)"
+    end = f"BUILT = {str(built)!r}\n{NOTES}"
+    shelf.add("bolts", bad, "spec('bolts/good', build=noted)", end=end)
+    for builds in (2, 3):
+        results = list(conduct("bolts", inquiry, told))
+        statuses = {result.backbone: result.status for result in results if result.check == "build.params"}
+        assert statuses["bolts/bad"] == "fail"
+        assert statuses["bolts/good"] == "pass"
+        assert count_builds(built) == builds
+    assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
+
+
 def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     list(conduct("acme", Inquiry("meta", "build.params", save=path), told))

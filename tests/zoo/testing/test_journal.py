@@ -16,7 +16,7 @@ from zoo.errors import RunError
 from zoo.plugin import BackboneSpec
 from zoo.testing.examined import Examined
 from zoo.testing.journal import Journal, list_versions
-from zoo.testing.results import STATUSES, Result
+from zoo.testing.results import BAD, STATUSES, Result, Status
 from zoo.testing.session import Scope
 from zoo.testing.table import LEVELS
 
@@ -38,7 +38,7 @@ def entries(draw: st.DrawFn) -> tuple[list[Result], Scope, dict[str, str]]:
 
 
 def make_results(name: str = "acme/net") -> list[Result]:
-    return [Result(name, "spec.name", "pass"), Result(name, "spec.fields", "fail", "params='5M'\n\u2028")]
+    return [Result(name, "spec.name", "pass"), Result(name, "spec.fields", "xfail", "params='5M'\n\u2028")]
 
 
 @pytest.fixture
@@ -56,11 +56,13 @@ def test_what_is_added_is_found_by_another_journal_of_the_same_file(
         journal = Journal(path)
         for entry in added:
             journal.add(*entry)
-        # The first one where two are of the same backbone, scope and versions.
-        first = {repr((entry[0][0].backbone, *entry[1:])): entry for entry in reversed(added)}
-        for results, scope, of in first.values():
-            assert Journal(path).find(results[0].backbone, scope, of) == results
+        # The last one where two are of the same backbone, scope and versions; none that may be mended by now.
+        last = {repr((entry[0][0].backbone, *entry[1:])): entry for entry in added}
+        for results, scope, of in last.values():
+            wanted = None if any(result.status in BAD for result in results) else results
+            assert Journal(path).find(results[0].backbone, scope, of) == wanted
         assert Journal(path).find("another one", SCOPE, VERSIONS) is None
+        assert [list(entry.results) for entry in Journal(path).entries] == [results for results, _, _ in added]
 
 
 def test_a_journal_begins_with_no_file_and_none_is_made_for_nothing(path: Path) -> None:
@@ -93,6 +95,24 @@ def test_results_of_something_else_are_not_found(path: Path, asked: tuple[str, S
     Journal(path).add(make_results(), SCOPE, VERSIONS)
     assert Journal(path).find("acme/net", SCOPE, VERSIONS) == make_results()
     assert Journal(path).find(*asked) is None
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_backbone_that_broke_a_promise_is_to_be_looked_at_again(path: Path, status: Status) -> None:
+    journal = Journal(path)
+    journal.add([*make_results(), Result("acme/net", "spec.input", status, "why")], SCOPE, VERSIONS)
+    is_found = Journal(path).find("acme/net", SCOPE, VERSIONS) is not None
+    assert is_found == (status in {"pass", "xfail", "n/a", "not-run"})
+    # What is seen then is what counts.
+    journal.add(make_results(), SCOPE, VERSIONS)
+    assert Journal(path).find("acme/net", SCOPE, VERSIONS) == make_results()
+
+
+def test_a_promise_that_was_kept_once_does_not_hide_that_it_was_broken_later(path: Path) -> None:
+    journal = Journal(path)
+    journal.add(make_results(), SCOPE, VERSIONS)
+    journal.add([Result("acme/net", "spec.name", "fail", "why")], SCOPE, VERSIONS)
+    assert Journal(path).find("acme/net", SCOPE, VERSIONS) is None
 
 
 # Files that are not whole.

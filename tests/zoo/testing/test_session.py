@@ -12,7 +12,7 @@ from zoo.contract import CAPABILITIES, EXPECTED, checks_deferred
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.testing.examined import Examined, examine
-from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
 from zoo.testing.session import Declaration, Scope, Session, check_backbone, check_plugin
 from zoo.testing.subject import Subject
 from zoo.testing.table import BY_NAME, CHECKS, LEVELS, Check, list_checks
@@ -76,6 +76,10 @@ def test_a_promise_that_is_not_made_is_not_applicable_and_says_why(look: Look) -
     assert look(NotApplicable("it brings no data sets")) == ("n/a", "it brings no data sets")
 
 
+def test_a_promise_that_cannot_be_looked_at_here_is_not_run_and_says_why(look: Look) -> None:
+    assert look(CannotLook("packaging is not installed")) == ("not-run", "packaging is not installed")
+
+
 @pytest.mark.parametrize("raised", [CheckFailed("3 heads"), PluginError("3 heads")])
 def test_a_failure_that_is_declared_is_an_xfail_with_both_reasons(look: Look, raised: Exception) -> None:
     assert look(raised, expected_failures={"sample.one": "known upstream"}) == ("xfail", "known upstream (3 heads)")
@@ -95,8 +99,11 @@ def test_the_declared_failure_of_another_check_changes_nothing(look: Look) -> No
     assert look(CheckFailed("why"), expected_failures={"sample.two": "known"}) == ("fail", "why")
 
 
-def test_what_is_not_applicable_stays_so_though_it_is_declared_to_fail(look: Look) -> None:
-    assert look(NotApplicable("none"), expected_failures={"sample.one": "known"}) == ("n/a", "none")
+@pytest.mark.parametrize(("kind", "status"), [(NotApplicable, "n/a"), (CannotLook, "not-run")])
+def test_what_was_not_looked_at_is_no_xpass_though_it_is_declared_to_fail(
+    look: Look, kind: type[Exception], status: str
+) -> None:
+    assert look(kind("none"), expected_failures={"sample.one": "known"}) == (status, "none")
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
@@ -145,10 +152,11 @@ def test_expected_failures_that_are_no_mapping_are_another_check_s_business(look
         (NotApplicable("none"), {}, True),
         (None, {"expected_failures": {"sample.first": "known"}}, True),
         (CheckFailed("why"), {}, False),
+        (CannotLook("why"), {}, False),
         (OSError("why"), {}, False),
         (CheckFailed("why"), {"expected_failures": {"sample.first": "known"}}, False),
     ],
-    ids=["pass", "n-a", "xpass", "fail", "error", "xfail"],
+    ids=["pass", "n-a", "xpass", "fail", "not-run", "error", "xfail"],
 )
 def test_a_check_is_looked_at_only_where_what_it_needs_did_not_fail(
     room: ModuleType, acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch, *, raised: Any, changes: Any, is_open: bool
