@@ -5,6 +5,7 @@ Discovery takes a plugin out of use at its first fault. The kit wants to name al
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,11 +63,15 @@ def examine(namespace: str) -> Examined:
     claims = find_claims(namespace)
     plugin, entry_point = _choose(namespace, claims)
     examined = Examined(namespace, plugin.distribution, tuple(claimant.distribution for claimant, _ in claims))
+    environment = dict(os.environ)
     try:
         with contained(Output()), checks_deferred():
             _load(examined, entry_point.load())
     except PluginError as error:
         examined.faults.setdefault("plugin.listed", str(error))
+    if dict(os.environ) != environment:  # plugin.quiet tells it, in an interpreter that gets the environment as it was
+        os.environ.clear()
+        os.environ.update(environment)
     return examined
 
 

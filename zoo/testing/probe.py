@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,10 @@ def probe_here(namespace: str, distribution: str) -> Probed:
     before = _look_around()
     error = ""
     try:
-        _import_and_list(namespace, distribution)
+        module = _import(namespace, distribution)
+        with checks_deferred(), suppress(Exception):  # what is wrong with what it lists is another check's business
+            for hook in ("zoo_backbones", "zoo_datasets"):
+                list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
         frame = traceback.extract_tb(raised.__traceback__)[-1]
         error = f"{type(raised).__name__}: {' '.join(str(raised).split())} ({Path(frame.filename).name}:{frame.lineno})"
@@ -64,13 +68,9 @@ def probe_here(namespace: str, distribution: str) -> Probed:
     return Probed(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
 
 
-def _import_and_list(namespace: str, distribution: str) -> None:
+def _import(namespace: str, distribution: str) -> object:
     entry_points = importlib.metadata.distribution(distribution).entry_points
-    with checks_deferred():  # what is wrong with a spec is another check's business
-        module = entry_points.select(group="zoo", name=namespace)[namespace].load()
-        for hook in ("zoo_backbones", "zoo_datasets"):
-            if hasattr(module, hook):
-                list(getattr(module, hook)())
+    return entry_points.select(group="zoo", name=namespace)[namespace].load()
 
 
 def _look_around() -> dict[str, object]:

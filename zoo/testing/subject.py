@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.backbone import Network, attach_head, build_model
+from zoo.errors import PluginError
 from zoo.freeze import list_blocks
 from zoo.head import Head, find_head, replace_head
 from zoo.meta import build_on_meta
@@ -68,7 +69,7 @@ class Subject:
     @cached_property
     def building(self) -> tuple[nn.Module | None, Watched]:
         """The model as built on the meta device, None where it cannot be; and what building did besides."""
-        with watching() as watched:
+        with watching(first=True) as watched:
             try:
                 model = build_on_meta(self.backbone)
             except Exception as error:  # noqa: BLE001  # build.meta tells it
@@ -86,7 +87,7 @@ class Subject:
     @cached_property
     def rebuilding(self) -> tuple[nn.Module, Watched]:
         """Another model, built after all that its builder imports was imported; and what building did besides."""
-        with watching() as watched:
+        with watching(first=False) as watched:
             model = build_on_meta(self.backbone)
         return model, watched
 
@@ -111,7 +112,10 @@ class Subject:
     @cached_property
     def traced(self) -> Pass:
         """A forward pass of the model as built, on the meta device."""
-        entered: dict[str, list[tuple[int, ...]]] = {path: [] for path in self.head.paths}
+        try:
+            entered: dict[str, list[tuple[int, ...]]] = {path: [] for path in self.head.paths}
+        except PluginError:  # head.found tells it
+            entered = {}
         hooks = [
             self.meta.get_submodule(path).register_forward_pre_hook(
                 lambda _module, inputs, path=path: entered[path].append(tuple(inputs[0].shape))

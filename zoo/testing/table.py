@@ -79,7 +79,7 @@ CHECKS: tuple[Check, ...] = (
     Check("forward.refuses", "meta", "an image with another number of channels is an error that says so",
           ("forward.logits",)),
     Check("head.found", "meta", "every head is a linear or convolutional layer with num_classes outputs",
-          ("build.meta",)),
+          ("forward.logits",)),
     Check("build.upstream", "meta", "the constructor builds a network with the same tensors", ("head.found",)),
     Check("forward.smallest", "meta", "an image of min_size does as well, in training too", _HEAD),
     Check("head.fed", "meta", "each head is called once, with features of its own width", _HEAD),

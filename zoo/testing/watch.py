@@ -7,6 +7,7 @@ import io
 import os
 import random
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,21 +30,25 @@ class Watched:
 
 
 @contextmanager
-def watching() -> Iterator[Watched]:
-    """Watch what happens inside; connections are refused, and the environment is put back."""
+def watching(*, first: bool) -> Iterator[Watched]:
+    """Watch what happens inside; connections are refused, and the environment is put back.
+
+    The ``first`` time a builder imports its libraries. What these do to the environment, or start, is not noted: it
+    does not happen again the next time, as what the builder does itself will.
+    """
     watched = Watched()
     printed = io.StringIO()
-    before = _look_around()
+    before, environment = _look_around(), dict(os.environ)
     with _connections_refused(watched.connections), contextlib.redirect_stdout(printed):
         yield watched
     after = _look_around()
-    if dict(os.environ) != before[_STATES[0]]:
+    if dict(os.environ) != environment:
         os.environ.clear()
-        os.environ.update(before[_STATES[0]])
-    watched.traces += [
-        f"changes {what} from {before[what]} to {after[what]}" for what in _SETTINGS if before[what] != after[what]
-    ]
-    watched.traces += [f"changes {what}" for what in _STATES if before[what] != after[what]]
+        os.environ.update(environment)
+    for what in before:
+        if before[what] != after[what] and not (first and what in _OF_IMPORTS):
+            how = f" from {before[what]} to {after[what]}" if len(str(before[what])) < LONG else ""
+            watched.traces.append(f"changes {what}{how}")
     if printed.getvalue():
         watched.traces.append(f"prints {printed.getvalue().strip()[:80]!r}")
 
@@ -63,33 +68,24 @@ def _connections_refused(attempts: list[str]) -> Iterator[None]:
         yield
 
 
-#: What is shown when it changes.
-_SETTINGS = (
-    "torch's default dtype",
-    "torch's default device",
-    "torch's number of threads",
-    "whether torch computes gradients",
-    "whether torch's algorithms must be deterministic",
-    "torch's precision of matrix products",
-    "cudnn's benchmarking",
-    "torch's seed",
-    "the working folder",
-)
-#: What is too long to show.
-_STATES = ("os.environ", "the state of Python's random numbers")
+#: Characters above which a value is not shown.
+LONG = 80
+#: What importing a library may change.
+_OF_IMPORTS = ("os.environ", "the number of running threads")
 
 
 def _look_around() -> dict[str, Any]:
-    settings = (
-        torch.get_default_dtype(),
-        torch.get_default_device(),
-        torch.get_num_threads(),
-        torch.is_grad_enabled(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.benchmark,
-        torch.initial_seed(),
-        Path.cwd(),
-    )
-    states = (dict(os.environ), random.getstate())
-    return {**dict(zip(_SETTINGS, settings, strict=True)), **dict(zip(_STATES, states, strict=True))}
+    return {
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's default device": torch.get_default_device(),
+        "torch's number of threads": torch.get_num_threads(),
+        "whether torch computes gradients": torch.is_grad_enabled(),
+        "whether torch's algorithms must be deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch's precision of matrix products": torch.get_float32_matmul_precision(),
+        "cudnn's benchmarking": torch.backends.cudnn.benchmark,
+        "torch's seed": torch.initial_seed(),
+        "the state of Python's random numbers": random.getstate(),
+        "the working folder": Path.cwd(),
+        "the number of running threads": threading.active_count(),
+        "os.environ": dict(os.environ),
+    }

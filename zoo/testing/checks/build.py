@@ -41,10 +41,10 @@ def meta(subject: Subject) -> None:
 
 
 def clean(subject: Subject) -> None:
-    """On the meta device, and the second time: what upstream's imports do is not the plugin's to mend."""
-    _, watched = subject.rebuilding
-    if watched.traces:
-        raise CheckFailed(f"building {' and '.join(watched.traces)}; leave that to whoever calls it.")
+    """On the meta device, twice: what upstream's imports do the first time is not the plugin's to mend."""
+    traces = dict.fromkeys(trace for _, watched in (subject.building, subject.rebuilding) for trace in watched.traces)
+    if traces:
+        raise CheckFailed(f"building {' and '.join(traces)}; leave that to whoever calls it.")
 
 
 def params(subject: Subject) -> None:

@@ -23,12 +23,12 @@ WIDTH = 12
 
 def found(subject: Subject) -> None:
     """In the model as built."""
+    wanted = subject.backbone.num_classes
     for path in (*subject.head.paths, *subject.head.aux_paths):
         outputs = len(subject.meta.get_parameter(f"{path}.weight"))
-        if outputs != subject.backbone.num_classes:
+        if outputs != wanted:
             raise CheckFailed(
-                f"the head {path} has {outputs} outputs, and num_classes is {subject.backbone.num_classes}; "
-                "one of them is wrong."
+                f"the head {path} has {outputs} outputs, and there are {wanted} logits; name another layer."
             )
 
 
