@@ -30,6 +30,19 @@ LIGHT = [
     "zoo.progress",
     "zoo.cli",
     *(f"zoo.cli.{path.stem}" for path in sorted(ROOT.glob("zoo/cli/*.py")) if path.stem != "__init__"),
+    "zoo.testing",
+    "zoo.testing.table",
+    "zoo.testing.results",
+    "zoo.testing.session",
+    "zoo.testing.examined",
+    "zoo.testing.probe",
+    "zoo.testing.choice",
+    "zoo.testing.cases",
+    "zoo.testing.journal",
+    "zoo.testing.inquiry",
+    "zoo.testing.page",
+    "zoo.testing.checks.plugin",
+    "zoo.testing.checks.spec",
 ]
 
 INSTALLED = sorted({entry.name for entry in importlib.metadata.entry_points(group="zoo") if entry.name in FIRST_PARTY})
@@ -86,6 +99,11 @@ def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, argumen
 def test_info_on_a_listed_backbone_imports_nothing_heavy(tmp_path: Path, namespace: str) -> None:
     pick = f"import sys\nsys.argv += ['info', zoo.list_backbones('{namespace}/*')[0].name]\n"
     assert list_heavy(pick + COMMAND, cwd=tmp_path) == []
+
+
+@pytest.mark.parametrize("namespace", INSTALLED)
+def test_looking_at_the_declarations_of_a_plugin_imports_nothing_heavy(tmp_path: Path, namespace: str) -> None:
+    assert list_heavy(COMMAND, "check", namespace, "--level", "static", cwd=tmp_path) == []
 
 
 @pytest.mark.parametrize("namespace", INSTALLED)
