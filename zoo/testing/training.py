@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion, Learner, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
-from zoo.freeze import Frozen, list_learning
+from zoo.freeze import Frozen, list_batch_norms, list_learning
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -63,7 +63,8 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
         hardware=hardware,
         scaler=hardware.build_scaler(),
     )
-    train_one_epoch(learner, [(subject.images, draw_labels(subject))] * STEPS, lambda _count: None)
+    images = choose_images(model, subject.images)
+    train_one_epoch(learner, [(images, draw_labels(images))] * STEPS, lambda _count: None)
     return Lesson(
         moved=tuple(name for name, tensor in list_tensors(model).items() if not have_same_bits(tensor, before[name])),
         awake=tuple(name for name, module in model.named_modules() if module.training),
@@ -71,9 +72,14 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
     )
 
 
-def draw_labels(subject: Subject) -> Tensor:
+def choose_images(model: nn.Module, images: Tensor) -> Tensor:
+    """Choose as many as learning needs: one, or two where a batch norm compares them."""
+    return images if list_batch_norms(model) else images[:1]
+
+
+def draw_labels(images: Tensor) -> Tensor:
     """One label for each image, all different."""
-    return torch.arange(len(subject.images))
+    return torch.arange(len(images))
 
 
 def list_tensors(model: nn.Module) -> Mapping[str, Tensor]:

@@ -103,7 +103,7 @@ def _compute_gradients(subject: Subject, model: nn.Module) -> Mapping[str, Tenso
     model.eval()  # dropouts would differ between two passes; batch norms are bypassed alike
     model.zero_grad(set_to_none=True)
     torch.manual_seed(0)
-    loss, _ = Criterion()(model(subject.images), draw_labels(subject))
+    loss, _ = Criterion()(model(subject.images), draw_labels(subject.images))
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad(set_to_none=True)

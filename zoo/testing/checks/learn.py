@@ -9,7 +9,7 @@ from zoo.errors import TrainingError
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
 from zoo.testing.subject import draw_images
-from zoo.testing.training import draw_labels, freeze, learn
+from zoo.testing.training import choose_images, draw_labels, freeze, learn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,8 @@ def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str],
     subject.forget_answers()  # batch norms take in what they see
     freeze(subject, "all").train()
     model = subject.network.model
-    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), draw_labels(subject))
+    images = choose_images(model, images)
+    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), draw_labels(images))
     model.zero_grad(set_to_none=True)
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
