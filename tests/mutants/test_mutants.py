@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
+from specimens.install import install_all
 from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants, settings_kept
 from specimens.plugin import MUTANTS
 from specimens.plugin_mutants import PLUGIN_MUTANTS
@@ -16,22 +17,15 @@ from zoo.testing.session import Scope, check_backbone, check_plugin
 from zoo.testing.table import CHECKS, Check, list_checks
 from zoo.testing.workers import check_many
 
-#: What the kit does not tell yet, and why.
-PENDING = {
-    "sets-a-variable": "the probe inherits what examining it has set",
-    **dict.fromkeys(("lists-for-an-argument", "lists-a-number", "forgets-to-return"), "the probe raises first"),
-    **dict.fromkeys(("seeds-python", "seeds-torch", "tunes-cudnn"), "the second build finds what the first one left"),
-    "starts-threads": "threads are not watched",
-    **dict.fromkeys(
-        ("head-of-a-wrong-path", "head-that-is-no-layer", "num-classes-miscounted"), "forward.logits fails as well"
-    ),
-}
 
-
-def cases(names: Iterable[str]) -> list[Any]:
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(reason=PENDING[name]) if name in PENDING else ()) for name in names
-    ]
+@pytest.fixture(scope="module", autouse=True)
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on the path in which all specimens are installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    install_all(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +46,12 @@ def list_bad(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if result.status in BAD]
 
 
-@pytest.mark.parametrize("name", cases(PLUGIN_MUTANTS))
+@pytest.mark.parametrize("name", PLUGIN_MUTANTS)
 def test_a_plugin_that_is_a_mutant_fails_what_is_meant_and_nothing_else(name: str) -> None:
     assert find_disagreement(judge(name), get_fails(name)) == ""
 
 
-@pytest.mark.parametrize("name", cases(MUTANTS))
+@pytest.mark.parametrize("name", MUTANTS)
 def test_a_backbone_that_is_a_mutant_fails_what_is_meant_and_nothing_else(mutants: Examined, name: str) -> None:
     assert find_disagreement(judge(name, mutants), get_fails(name)) == ""
 
@@ -68,7 +62,7 @@ def test_the_plugin_that_brings_them_keeps_its_own_promises(mutants: Examined) -
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_every_check_has_a_mutant_that_goes_unnoticed_without_it(mutants: Examined, check: Check) -> None:
-    name = next(name for name in list_mutants(check.name) if name not in PENDING)
+    name = list_mutants(check.name)[0]
     with emptied(check.name):
         results = judge(name, mutants, only=check.name)
     assert f"{check.name} does not fail" in find_disagreement(results, get_fails(name))

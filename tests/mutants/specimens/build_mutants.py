@@ -68,7 +68,7 @@ def tunes_cudnn(_model: Any, torch: Any) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-@built({"build.clean": "building changes the running threads"})
+@built({"build.clean": "building changes the number of running threads from"})
 def starts_threads(_model: Any, _torch: Any) -> None:
     threading.Thread(target=threading.Event().wait, args=(1,), daemon=True).start()
 

@@ -15,6 +15,11 @@ def gives_a_dict(model: Any, _torch: Any) -> None:
 
 
 declared(
+    "num-classes-miscounted",
+    {"forward.logits": "it gives (2, 10) for two images; let forward() return logits, of shape (2, 1000)"},
+    lambda: {"num_classes": 1000},
+)
+declared(
     "size-of-others",
     {"forward.logits": "it cannot take images of 3x32x32"},
     lambda: {"input": replace(INPUT, size=(3, 32, 32))},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -71,9 +72,9 @@ def emptied(name: str) -> Iterator[None]:
 @contextmanager
 def settings_kept() -> Iterator[None]:
     """Put back what mutants change in this process, and keep what they print and warn of to ourselves."""
-    generator = torch.get_rng_state()
     with ExitStack() as undo:
-        undo.callback(torch.set_rng_state, generator)
+        undo.callback(torch.set_rng_state, torch.get_rng_state())
+        undo.callback(random.setstate, random.getstate())
         undo.enter_context(patch.dict(os.environ))
         undo.enter_context(torch.backends.cudnn.flags(enabled=True))
         undo.enter_context(redirect_stdout(StringIO()))

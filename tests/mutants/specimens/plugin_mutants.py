@@ -49,10 +49,6 @@ PLUGIN_MUTANTS = {
         {"plugin.imported": "importing and listing raises ValueError: no licence file (plugin_raises_at_its_top.py:1)"},
         "raise ValueError('no licence file')\n" + GOOD,
     ),
-    "raises-while-it-lists": PluginMutant(
-        {"plugin.imported": "importing and listing raises KeyError: 'resnet' (plugin_raises_while_it_lists.py:"},
-        GOOD + hook("yield declare_conv({}['resnet'])"),
-    ),
     "lacks-a-module": PluginMutant(
         {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody'"},
         "import upstream_of_nobody\n" + GOOD,
@@ -122,6 +118,9 @@ PLUGIN_MUTANTS = {
     "lists-for-an-argument": PluginMutant(
         {"plugin.hooks": "zoo_backbones(pattern) Argument(s) {'pattern'} are declared in the hookimpl but can not"},
         GOOD + hook("return []", arguments="pattern"),
+    ),
+    "raises-while-it-lists": PluginMutant(
+        {"plugin.listed": "KeyError: 'resnet'"}, GOOD + hook("yield declare_conv({}['resnet'])")
     ),
     "lists-names": PluginMutant(
         {"plugin.listed": "it lists 'NAMESPACE/net', which is no BackboneSpec"}, GOOD + hook("return ['NAMESPACE/net']")
