@@ -107,7 +107,7 @@ class Session:
             return "not-run", str(lack)
         except (CheckFailed, PluginError) as failure:
             return "fail", describe_in_one_line(failure)
-        except Exception as error:  # noqa: BLE001  # whatever a plugin raises where nobody expects it
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises where nobody expects it
             self.errors[check.name] = error
             return "error", f"{type(error).__name__}: {describe_in_one_line(error)}"
         return "pass", ""

@@ -34,7 +34,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def look(room: ModuleType, acme: BackboneSpec) -> Look:
     """Look at a check whose body raises that, or nothing; returns its status and the reason."""
 
-    def look(raised: Exception | None = None, *, capability: str | None = None, **changes: Any) -> tuple[str, str]:
+    def look(raised: BaseException | None = None, *, capability: str | None = None, **changes: Any) -> tuple[str, str]:
         room.one = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
         session = Session(EXAMINED, dataclasses.replace(acme, **changes), Scope("static"))
         result = session.get_result(Check("sample.one", "static", "it holds", capability=capability))
@@ -44,7 +44,7 @@ def look(room: ModuleType, acme: BackboneSpec) -> Look:
     return look
 
 
-def _raise(error: Exception | None) -> None:
+def _raise(error: BaseException | None) -> None:
     if error is not None:
         raise error
 
@@ -70,6 +70,15 @@ def test_what_nobody_expects_is_an_error_with_its_kind_and_is_kept_for_the_trace
     result = session.get_result(Check("sample.one", "static", "it holds"))
     assert (result.status, result.reason) == ("error", "OSError: no file")
     assert session.errors == {"sample.one": raised}
+
+
+def test_a_plugin_that_exits_is_an_error_and_ends_nothing(look: Look) -> None:
+    assert look(SystemExit(3)) == ("error", "SystemExit: 3")
+
+
+def test_ctrl_c_ends_the_look(look: Look) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        look(KeyboardInterrupt())
 
 
 def test_a_promise_that_is_not_made_is_not_applicable_and_says_why(look: Look) -> None:
