@@ -44,8 +44,9 @@ def is_no_module(model: Any, _torch: Any) -> nn.Module:
 
 
 @built({"build.clean": "building prints 'ready'; leave that to whoever calls it"})
-def prints(_model: Any, _torch: Any) -> None:
-    print("ready")  # noqa: T201  # the fault
+def prints(model: Any, _torch: Any) -> None:
+    if model.stem[0].weight.is_meta:  # elsewhere nobody listens, and it would stand among the answers of the tests
+        print("ready")  # noqa: T201  # the fault
 
 
 @built({"build.clean": "building changes os.environ"})
