@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
 import os
@@ -56,10 +55,11 @@ def probe_here(namespace: str, distribution: str) -> Probed:
     before = _look_around()
     error = ""
     try:
-        module = _import(namespace, distribution)
-        with checks_deferred(), suppress(Exception):  # what is wrong with what it lists is another check's business
-            for hook in ("zoo_backbones", "zoo_datasets"):
-                list(getattr(module, hook, list)())
+        with checks_deferred():
+            module = _import(namespace, distribution)
+            with suppress(Exception):  # what is wrong with what it lists is another check's business
+                for hook in ("zoo_backbones", "zoo_datasets"):
+                    list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
         frame = traceback.extract_tb(raised.__traceback__)[-1]
         error = f"{type(raised).__name__}: {' '.join(str(raised).split())} ({Path(frame.filename).name}:{frame.lineno})"
@@ -87,6 +87,6 @@ def main() -> None:
     namespace, distribution, answer = sys.argv[1:]
     Path(answer).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a plugin may have closed it
+        with suppress(Exception):  # a plugin may have closed it
             stream.flush()
     os._exit(0)  # threads that it started may never end

@@ -74,7 +74,6 @@ def test_a_thread_that_never_ends_holds_nothing_up(shelf: Any) -> None:
     ("lines", "error"),
     [
         ({"top": "raise ValueError('first\\nsecond')"}, "ValueError: first second (kit_zoo_acme.py:1)"),
-        ({"end": in_hook("raise OSError('disk')")}, "OSError: disk (kit_zoo_acme.py:"),
         ({"top": "import sys\nsys.exit(3)"}, "SystemExit: 3 (kit_zoo_acme.py:2)"),
         ({"top": "import nowhere_at_all"}, "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ],
@@ -97,6 +96,11 @@ def test_what_ends_the_interpreter_is_told(shelf: Any, line: str, says: str) -> 
     assert found.error.startswith("it ends the process with ")
     assert says in found.error
     assert (found.heavy, found.traces) == ((), ())
+
+
+def test_what_a_hook_raises_is_no_matter_of_importing_and_hides_nothing(shelf: Any) -> None:
+    found = probe(shelf, end=in_hook("import numpy", "print('noise')", "raise OSError('disk')"))
+    assert found == Probed("", ("numpy",), ("prints 'noise'",))
 
 
 def test_what_is_wrong_with_a_spec_is_no_matter_of_importing(shelf: Any) -> None:
