@@ -99,6 +99,10 @@ PLUGIN_MUTANTS = {
         {"plugin.namespace": "'Shouts' is no namespace; use lower-case letters"},
         "from zoo.plugin import hookimpl\n\nZOO_API = 1\n" + hook("pass", name="zoo_run_started", arguments="run"),
     ),
+    "declares-at-its-top": PluginMutant(
+        {"spec.fields": "BackboneSpec 'NAMESPACE/net' has params='2k'; it must be"},
+        GOOD + "\n\nNET = declare_conv('NAMESPACE/net', params='2k')\n" + hook("return [NET]"),
+    ),
     "forgets-its-version": PluginMutant(
         {"plugin.api": "its module says ZOO_API = None; it must say ZOO_API = 1"}, GOOD + "\ndel ZOO_API\n"
     ),
