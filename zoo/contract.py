@@ -159,14 +159,16 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
 def check_capabilities(spec: BackboneSpec) -> None:
     """Check what a backbone claims that it can do, and what not."""
     supports, unsupported = spec.supports, spec.unsupported
-    if not (type(supports) is tuple and all(name in CAPABILITIES for name in supports)):
-        _refuse(spec, "supports", supports, f"a tuple of {', '.join(CAPABILITIES)}")
-    if unsupported and not (_are_reasons(unsupported) and unsupported.keys() <= {*CAPABILITIES, *EXPECTED}):
+    if not (
+        type(supports) is tuple and all(name in CAPABILITIES for name in supports) and len({*supports}) == len(supports)
+    ):
+        _refuse(spec, "supports", supports, f"a tuple of some of {', '.join(CAPABILITIES)}, each once")
+    if not (_are_reasons(unsupported) and unsupported.keys() <= {*CAPABILITIES, *EXPECTED}):
         known = ", ".join((*EXPECTED, *CAPABILITIES))
         _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {known}")
     if both := [name for name in supports if name in unsupported]:
         _refuse(spec, "supports", supports, f"without {', '.join(both)}, which unsupported has as well")
-    if spec.expected_failures and not _are_reasons(spec.expected_failures):
+    if not _are_reasons(spec.expected_failures):
         _refuse(spec, "expected_failures", spec.expected_failures, "a mapping from checks' names to reasons")
 
 

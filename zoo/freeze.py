@@ -119,7 +119,13 @@ class Frozen:
             yield from ((name, tensor) for name, tensor in named(remove_duplicate=False) if not self._learns(name))
 
     def _list_modules(self) -> Iterator[nn.Module]:
-        """Yield each module that holds nothing that learns and does not come after all that is frozen."""
+        """Yield each module that holds nothing that learns and does not come after all that is frozen.
+
+        Where every parameter learns nothing is frozen: a buffer that none moves (the angles of a position embedding)
+        must not keep the dropouts before it from dropping.
+        """
+        if all(parameter.requires_grad for parameter in self._model.parameters()):
+            return
         modules = [(name, module) for name, module in self._model.named_modules() if not self._learns(name)]
         frozen = [index for index, (_, module) in enumerate(modules) if _holds_own_tensors(module)]
         last = max(frozen, default=-1)

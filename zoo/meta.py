@@ -40,7 +40,9 @@ def parameters_on_meta() -> Iterator[None]:
     """Move every parameter that is made to the meta device at once, and leave all other tensors where they are."""
 
     def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
-        return None if parameter is None else Parameter(parameter.to("meta"), parameter.requires_grad)
+        if parameter is None or parameter.is_meta:  # one that is shared stays the same object
+            return parameter
+        return Parameter(parameter.to("meta"), parameter.requires_grad)
 
     handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # annotated as returning None, used
     try:

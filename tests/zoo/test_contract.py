@@ -48,7 +48,18 @@ NO_COUNTS = (0, -1, 1.5, "3", True)
 #: One of a channel's numbers is none.
 NO_NUMBERS = ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True))
 NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"}, ("",), ("fc", "fc"), (" fc",), ("layer1. 0",))
-NO_REASONS = ("slow", ["export"], {"export"}, {"export": ""}, {"export": None}, {3: "slow"}, {"export": "a\nb"})
+NO_REASONS = (
+    None,
+    0,
+    "",
+    "slow",
+    ["export"],
+    {"export"},
+    {"export": ""},
+    {"export": None},
+    {3: "slow"},
+    {"export": "a\nb"},
+)
 #: Tags that ``--weights`` would take for files.
 LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
 
@@ -109,7 +120,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "convert": ("convert", 3),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
         "constructor": NO_TEXTS[1:],
-        "supports": (None, "bf16", ["bf16"], ("fp8",), ("bf16", 3), EXPECTED),
+        "supports": (None, "bf16", ["bf16"], ("fp8",), ("bf16", 3), ("bf16", "bf16"), EXPECTED),
         "unsupported": (*NO_REASONS, {"fp8": "slow"}),
         "expected_failures": NO_REASONS,
     },

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -209,6 +210,16 @@ def test_with_all_learning_everything_trains(acme: BackboneSpec) -> None:
     model.eval()
     frozen.train()
     assert list_training(model) == {name for name, _ in model.named_modules()}
+
+
+def test_a_buffer_that_nothing_moves_keeps_no_dropout_from_dropping_where_all_learns() -> None:
+    angles = nn.Module()
+    angles.register_buffer("angles", torch.ones(2))
+    model = nn.Sequential(OrderedDict(embed=nn.Linear(2, 2), drop=nn.Dropout(0.5), rope=angles, fc=nn.Linear(2, 2)))
+    Frozen(model, ("embed", "fc")).train()
+    assert all(module.training for module in model.modules())
+    Frozen(model, ("fc",)).train()
+    assert not model.get_submodule("drop").training
 
 
 def test_still_modules_learn_in_eval_mode(acme: BackboneSpec) -> None:

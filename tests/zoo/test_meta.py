@@ -83,3 +83,11 @@ def test_parameters_stay_where_they_are_made_after_an_error_too() -> None:
     with pytest.raises(OSError, match="why"), parameters_on_meta():
         raise OSError("why")
     assert list_devices(Net()) == {torch.device("cpu")}
+
+
+def test_a_shared_parameter_stays_shared() -> None:
+    with parameters_on_meta():
+        one, other = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+        other.weight = one.weight
+    assert other.weight is one.weight
+    assert one.weight.is_meta

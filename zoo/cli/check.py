@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -54,7 +55,8 @@ def command(
     Exits with 1 if a promise is not kept.
     """
     inquiry = Inquiry(level, only, max_params, each_family, jobs or os.cpu_count() or 1, save)
-    results = [result for name in names for result in conduct(_find_full_name(name), inquiry, open_progress())]
+    found = (conduct(_find_full_name(name), inquiry, open_progress()) for name in names)
+    results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))
     else:
@@ -104,5 +106,5 @@ def _format_totals(by_name: dict[str, list[Result]]) -> Iterator[str]:
     if len(backbones) > FEW:
         everything = [result for results in backbones.values() for result in results]
         bad = sum(any(result.status in BAD for result in results) for results in backbones.values())
-        verdict = f"{bad:,} break a promise" if bad else "every promise is kept"
+        verdict = f"broken promises in {bad:,}" if bad else "every promise is kept"
         yield f"{len(backbones):,} backbones: {count_statuses(everything)}; {verdict}"

@@ -57,8 +57,8 @@ def probe_here(namespace: str, distribution: str) -> Probed:
     try:
         with checks_deferred():
             module = _import(namespace, distribution)
-            with suppress(Exception):  # what is wrong with what it lists is another check's business
-                for hook in ("zoo_backbones", "zoo_datasets"):
+            for hook in ("zoo_backbones", "zoo_datasets"):
+                with suppress(Exception):  # what is wrong with what it lists is another check's business
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
         frame = traceback.extract_tb(raised.__traceback__)[-1]

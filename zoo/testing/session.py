@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,8 @@ class Session:
 
     def _run(self, check: Check) -> tuple[Status, str]:
         try:
-            check.load()(self._get_subject(check))
+            with self._open_room(check):
+                check.load()(self._get_subject(check))
         except NotApplicable as excuse:
             return "n/a", str(excuse)
         except CannotLook as lack:
@@ -111,6 +113,14 @@ class Session:
             self.errors[check.name] = error
             return "error", f"{type(error).__name__}: {describe_in_one_line(error)}"
         return "pass", ""
+
+    def _open_room(self, check: Check) -> AbstractContextManager[None]:
+        """Return what undoes what a builder does to the process, for checks that build."""
+        if check.level == "static":
+            return nullcontext()
+        from zoo.testing.watch import settings_kept
+
+        return settings_kept()
 
     def _expect(self, check: Check, status: Status, reason: str) -> tuple[Status, str]:
         expected = None if self._backbone is None else self._backbone.expected_failures

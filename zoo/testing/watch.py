@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,19 @@ class Watched:
 
 
 @contextmanager
+def settings_kept() -> Iterator[None]:
+    """Put back what is changed inside: else the next backbone would find it changed already, or suffer from it."""
+    before, generator = _look_around(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        for what, value in _look_around().items():
+            if value != before[what] and what in _PUT_BACK:
+                _PUT_BACK[what](before[what])
+        torch.set_rng_state(generator)
+
+
+@contextmanager
 def watching(*, first: bool) -> Iterator[Watched]:
     """Watch what happens inside; connections are refused, and the environment is put back.
 
@@ -42,9 +55,7 @@ def watching(*, first: bool) -> Iterator[Watched]:
     with _connections_refused(watched.connections), contextlib.redirect_stdout(printed):
         yield watched
     after = _look_around()
-    if dict(os.environ) != environment:
-        os.environ.clear()
-        os.environ.update(environment)
+    _put_environment_back(environment)
     for what in before:
         if before[what] != after[what] and not (first and what in _OF_IMPORTS):
             how = f" from {before[what]} to {after[what]}" if len(str(before[what])) < LONG else ""
@@ -72,6 +83,26 @@ def _connections_refused(attempts: list[str]) -> Iterator[None]:
 LONG = 80
 #: What importing a library may change.
 _OF_IMPORTS = ("os.environ", "the number of running threads")
+
+
+def _put_environment_back(variables: dict[str, str]) -> None:
+    if dict(os.environ) != variables:
+        os.environ.clear()
+        os.environ.update(variables)
+
+
+_PUT_BACK: dict[str, Callable[[Any], object]] = {
+    "torch's default dtype": torch.set_default_dtype,
+    "torch's default device": torch.set_default_device,
+    "torch's number of threads": torch.set_num_threads,
+    "whether torch computes gradients": torch.set_grad_enabled,
+    "whether torch's algorithms must be deterministic": torch.use_deterministic_algorithms,
+    "torch's precision of matrix products": torch.set_float32_matmul_precision,
+    "cudnn's benchmarking": lambda value: setattr(torch.backends.cudnn, "benchmark", value),
+    "the state of Python's random numbers": random.setstate,
+    "the working folder": os.chdir,
+    "os.environ": _put_environment_back,
+}
 
 
 def _look_around() -> dict[str, Any]:

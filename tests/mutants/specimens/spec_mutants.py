@@ -105,7 +105,7 @@ declared(
 
 declared(
     "capability-unheard-of",
-    {"spec.capabilities": "has supports=('flying',); it must be a tuple of image_sizes"},
+    {"spec.capabilities": "has supports=('flying',); it must be a tuple of some of image_sizes"},
     lambda: {"supports": ("flying",)},
 )
 declared(
@@ -115,7 +115,7 @@ declared(
 )
 declared(
     "failure-of-no-check",
-    {"spec.capabilities": "it expects head.fund to fail, and no check is called so; mend the name"},
+    {"spec.capabilities": "it expects head.fund to fail, and no check of a backbone is called so; mend the name"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},
 )
 

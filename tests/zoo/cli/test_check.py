@@ -130,7 +130,7 @@ def test_an_excuse_of_many_is_said_once(run: Run) -> None:
         (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE} (N not run); every promise is kept"),
         (
             ("many", "failing"),
-            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); 1 break a promise",
+            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); broken promises in 1",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion
 from zoo.testing.checks.forward import are_close
-from zoo.testing.results import CheckFailed
+from zoo.testing.results import CannotLook, CheckFailed
 from zoo.testing.training import draw_labels, freeze
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def compile(subject: Subject) -> None:  # noqa: A001  # a check's name
         with torch.no_grad():
             found = torch.compile(model)(subject.images)
     except Exception as error:
+        if "InvalidCxxCompiler" in f"{type(error).__name__} {error}":
+            raise CannotLook("torch.compile needs a C++ compiler, and finds none here") from error
         raise CheckFailed(f"it cannot be compiled: {_shorten(error)}; do not claim compile.") from error
     finally:
         torch.compiler.reset()

@@ -79,10 +79,19 @@ def repeatable(subject: Subject) -> None:
 
 def independent(subject: Subject) -> None:
     """In eval mode, on the CPU: an image alone, up to the rounding of kernels for other batch sizes."""
-    if not are_close(subject.alone, subject.answer.logits[:1], TOLERANCE):
+    close = are_close(subject.alone, subject.answer.logits[:1], TOLERANCE)
+    if not close and not _is_independent_in_double(subject):  # deep networks can blow rounding up
         raise CheckFailed(
             "in eval mode an image's logits depend on the rest of its batch; normalise by kept statistics."
         )
+
+
+def _is_independent_in_double(subject: Subject) -> bool:
+    model, images = subject.network.model.double(), subject.images.double()
+    try:
+        return are_close(subject.run(images[:1]), subject.run(images)[:1], TOLERANCE)
+    finally:
+        model.float()
 
 
 def _try_own_size(subject: Subject) -> object:
