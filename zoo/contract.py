@@ -224,7 +224,7 @@ def _check_blocks(spec: BackboneSpec) -> None:
     if not (isinstance(blocks, tuple) and blocks and all(_is_spec(block, "BlockSpec") for block in blocks)):
         _refuse(spec, "blocks", blocks, "a tuple of BlockSpec, at least one, or a function of (model)")
     names = [block.name for block in blocks]
-    if len(set(names)) != len(names):
+    if len({*map(repr, names)}) != len(names):
         _refuse(spec, "blocks", names, "names that differ")
 
 
@@ -232,7 +232,7 @@ def _check_tags(spec: BackboneSpec) -> None:
     if not (isinstance(spec.weights, tuple) and all(_is_spec(weights, "WeightsSpec") for weights in spec.weights)):
         _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
     tags = [weights.tag for weights in spec.weights]
-    if len(set(tags)) != len(tags):
+    if len({*map(repr, tags)}) != len(tags):
         _refuse(spec, "weights", tags, "tags that differ")
 
 

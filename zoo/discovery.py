@@ -71,13 +71,16 @@ def find_claims(namespace: str) -> list[Claim]:
     """Find the installed plugins that claim a namespace, without loading any of them.
 
     Raises:
-        NameNotFound: none does; the message lists the namespaces that are claimed.
+        NameNotFound: none does, or it is switched off; the message lists the namespaces that are claimed.
     """
     claims, _ = _scan()
     if namespace not in claims:
         known = ", ".join(sorted(claims)) or "none"
         raise NameNotFound(f"no plugin {namespace!r} is installed; installed are {known}.")
-    return claims[namespace]
+    allowed = [claim for claim in claims[namespace] if _is_allowed(claim[0])]
+    if not allowed:
+        raise NameNotFound(f"the plugin {namespace} is {SWITCHED_OFF}")
+    return allowed
 
 
 def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:

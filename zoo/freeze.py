@@ -19,7 +19,7 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
     Raises:
         PluginError: a parameter is in no block and no head, or in two of them.
     """
-    declared = backbone.blocks(model) if callable(backbone.blocks) else backbone.blocks
+    declared = _ask_for_blocks(backbone, model) if callable(backbone.blocks) else backbone.blocks
     blocks = tuple(_without_head(declared, head))
     names = [
         name for named in (model.named_parameters, model.named_buffers) for name, _ in named(remove_duplicate=False)
@@ -37,6 +37,21 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
         if owner_of.setdefault(id(parameter), owners[0]) != owners[0]:
             where = f"in {owner_of[id(parameter)]}, and under another name in {owners[0]}"
             raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
+    return blocks
+
+
+def _ask_for_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, ...]:
+    """Let the plugin find the blocks in the built model."""
+    assert callable(backbone.blocks)
+    try:
+        blocks = backbone.blocks(model)
+    except Exception as error:
+        raise PluginError(f"{backbone.name} cannot find its blocks: {type(error).__name__}: {error}") from error
+    if not (isinstance(blocks, tuple) and all(isinstance(block, BlockSpec) for block in blocks)):
+        raise PluginError(f"{backbone.name} finds the blocks {blocks!r:.80}; it must be a tuple of BlockSpec.")
+    names = [block.name for block in blocks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PluginError(f"{backbone.name} finds several blocks called {', '.join(twice)}; names must differ.")
     return blocks
 
 

@@ -41,10 +41,22 @@ def find_head(backbone: BackboneSpec, model: nn.Module) -> Head:
     Raises:
         PluginError: a declared path is no linear or convolutional layer.
     """
-    paths = backbone.head(model) if callable(backbone.head) else backbone.head
+    paths = _ask_for_paths(backbone, model) if callable(backbone.head) else backbone.head
     for path in (*paths, *backbone.aux_heads):
         _get_layer(backbone, model, path)
     return Head(tuple(paths), backbone.aux_heads)
+
+
+def _ask_for_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
+    """Let the plugin find the heads in the built model."""
+    assert callable(backbone.head)
+    try:
+        paths = backbone.head(model)
+    except Exception as error:
+        raise PluginError(f"{backbone.name} cannot find its head: {type(error).__name__}: {error}") from error
+    if not (isinstance(paths, tuple) and paths and all(isinstance(path, str) for path in paths)):
+        raise PluginError(f"{backbone.name} finds the head {paths!r:.80}; it must be a tuple of dotted paths.")
+    return paths
 
 
 def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, design: HeadDesign) -> Head:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -14,15 +14,20 @@ import click
 
 from zoo.cli.list import Count
 from zoo.cli.table import format_table
-from zoo.errors import NameNotFound
+from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
 from zoo.registry import open_registry
+from zoo.testing.examined import examine
 from zoo.testing.inquiry import Inquiry, conduct
 from zoo.testing.results import BAD, Result, count_statuses
 from zoo.testing.table import LEVELS, Level
 
 #: Up to so many backbones, each has a line of its own.
 FEW = 12
+#: How reasons begin that whoever called knows.
+ASKED_FOR = ("it is above level", "only ")
+#: Processes that train networks of a hundred million parameters each want 6 GiB of memory each.
+MOST_JOBS = 4
 
 
 @click.command(name="check")
@@ -35,7 +40,7 @@ FEW = 12
 )
 @click.option("--max-params", type=Count(), metavar="100M", help="Look at larger backbones up to level meta only.")
 @click.option("--each-family", is_flag=True, help="Only the smallest backbone of each family.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes at a time; as many as there are cores.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes at a time; one for each core, but at most four.")
 @click.option("--save", type=click.Path(path_type=Path), help="Keep results here, and go on from what it holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -54,8 +59,9 @@ def command(
 
     Exits with 1 if a promise is not kept.
     """
-    inquiry = Inquiry(level, only, max_params, each_family, jobs or os.cpu_count() or 1, save)
-    found = (conduct(_find_full_name(name), inquiry, open_progress()) for name in names)
+    inquiry = Inquiry(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
+    full_names = [_find_full_name(name) for name in names]  # all of them, before an hour goes by
+    found = (conduct(name, inquiry, open_progress()) for name in full_names)
     results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))
@@ -67,7 +73,11 @@ def command(
 def _find_full_name(name: str) -> str:
     """Return a namespace or a full name as it is, and the full name that a bare one stands for."""
     registry = open_registry()
-    if "/" in name or any(plugin.namespace == name for plugin in registry.plugins):
+    if "@" in name:
+        raise OptionError(f"{name!r} names weights; all weights of a backbone are looked at: leave them out.")
+    if "/" in name:
+        return examine(name.partition("/")[0]).get_backbone(name).name
+    if any(plugin.namespace == name for plugin in registry.plugins):
         return name
     try:
         return registry.resolve(name).backbone.name
@@ -89,12 +99,19 @@ def _format(results: list[Result]) -> Iterator[str]:
     yield from _format_totals(by_name)
 
 
-def _format_excuses(results: Iterable[Result]) -> Iterator[str]:
-    """Say, once for all that it is true of, why a promise is not made."""
+def _format_excuses(results: list[Result]) -> Iterator[str]:
+    """Say, once for all that it is true of, why a promise is not made, or could not be looked at."""
     excuses = Counter((result.check, result.reason) for result in results if result.status == "n/a")
     for (check, reason), count in excuses.items():
         of = f" ({count:,} backbones)" if count > 1 else ""
         yield f"n/a    {check}: {reason}{of}"
+    by_reason: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "not-run" and not result.reason.startswith(ASKED_FOR):
+            by_reason.setdefault(result.reason, []).append(result.check)
+    for reason, checks in by_reason.items():
+        others = f" and {len(checks) - 1:,} more" if len(checks) > 1 else ""
+        yield f"not run  {checks[0]}{others}: {reason}"
 
 
 def _format_totals(by_name: dict[str, list[Result]]) -> Iterator[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from zoo.errors import NameNotFound
+from zoo.errors import NameNotFound, OptionError
 from zoo.testing.choice import choose_backbones
 from zoo.testing.examined import Examined, examine
 from zoo.testing.session import Scope, Session
-from zoo.testing.table import Check, Level, list_checks
+from zoo.testing.table import LEVELS, Check, Level, list_checks
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -30,9 +30,12 @@ def conformance(
 
     Raises:
         NameNotFound: no such plugin is installed, or no backbone matches.
+        OptionError: there is no such level.
     """
     import pytest
 
+    if level not in LEVELS:
+        raise OptionError(f"no level {level!r}; the levels are {', '.join(LEVELS)}.")
     examined = examine(namespace)
     chosen = choose_backbones(examined.backbones, pattern, each_family=each_family)
     if examined.backbones and not chosen:
@@ -44,6 +47,7 @@ def conformance(
 
     @pytest.mark.parametrize(("backbone", "check"), cases)
     def test_conformance(backbone: str, check: Check) -> None:
+        __tracebackhide__ = True  # what failed is not in here
         session = sessions.get(None if check.is_of_plugin else backbone)
         result = session.get_result(check)
         if result.status == "xfail":

@@ -54,15 +54,20 @@ class Examined:
         raise NameNotFound(f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all.")
 
 
-def examine(namespace: str) -> Examined:
+def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
     """Load the installed plugin of a namespace, as far as it can be, without torch.
 
+    What ends the process or hangs is not imported here; to know it, a fresh interpreter tries first.
+
     Raises:
-        NameNotFound: no such plugin is installed.
+        NameNotFound: no such plugin is installed, or it is switched off.
     """
     claims = find_claims(namespace)
     plugin, entry_point = _choose(namespace, claims)
     examined = Examined(namespace, plugin.distribution, tuple(claimant.distribution for claimant, _ in claims))
+    if not is_known_to_load and not examined.probed.survives:
+        examined.faults["plugin.listed"] = f"{examined.probed.error}; zoo cannot import it."
+        return examined
     environment = dict(os.environ)
     try:
         with contained(Output()), checks_deferred():
@@ -92,6 +97,8 @@ def _load(examined: Examined, module: object) -> None:
     try:
         manager.register(module)
         refuse_misspelt_hooks(module)
+        if not manager.get_hookcallers(module):
+            raise PluginError("it implements no hook; mark functions such as zoo_backbones with @hookimpl.")
     except (pluggy.PluginValidationError, PluginError) as error:
         examined.faults["plugin.hooks"] = " ".join(str(error).split())
         return

@@ -21,10 +21,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from zoo.testing.examined import Examined
     from zoo.testing.subject import Subject
 
 #: Imported by the server that fresh processes are forked from; what is not installed is passed over.
-PRELOADED = ["torch", "zoo.testing.subject", "zoo.testing.fresh", "torchvision", "timm"]
+_PRELOADED = ["torch", "zoo.testing.subject", "zoo.testing.fresh"]
+#: Seconds that building, loading and one forward pass may take.
+PATIENCE = 900.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,15 @@ def fresh_context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(_PRELOADED)
     return context
+
+
+def preload_upstreams(examined: Examined) -> None:
+    """Let the server import what the plugin's networks come from as well, if it has not started yet."""
+    declared = {backbone.upstream for backbone in examined.backbones if isinstance(backbone.upstream, str)}
+    names = {upstream.partition("==")[0].replace("-", "_") for upstream in declared}
+    _PRELOADED.extend(sorted(names - {*_PRELOADED}))
 
 
 def start_process(context: BaseContext, target: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
@@ -74,6 +84,9 @@ def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
     order = Order(subject.namespace, subject.backbone.name, path, subject.smallest_size, torch.get_num_threads())
     process = start_process(context, _reopen, (sender, order))
     sender.close()
+    if not receiver.poll(PATIENCE):
+        process.terminate()
+        return Reopened(f"it was not done after {PATIENCE:.0f} seconds")
     try:
         error, digest, logits = receiver.recv()
     except EOFError:
@@ -103,7 +116,7 @@ def _load(order: Order) -> tuple[str, Tensor]:
     from zoo.testing.examined import examine
     from zoo.testing.subject import NUM_CLASSES, draw_images
 
-    backbone = examine(order.namespace).get_backbone(order.backbone)
+    backbone = examine(order.namespace, is_known_to_load=True).get_backbone(order.backbone)
     model = attach_head(backbone, Start("none"), build_model(backbone, None), "linear", NUM_CLASSES).model
     load_tensors(model, order.path)
     with torch.no_grad():

@@ -12,12 +12,16 @@ from zoo.progress import Progress
 from zoo.testing.choice import choose_backbones, count_params
 from zoo.testing.examined import Examined, examine
 from zoo.testing.journal import Journal, list_versions
-from zoo.testing.results import Result
+from zoo.testing.results import BAD, Result
 from zoo.testing.session import Scope, check_backbone, check_plugin
-from zoo.testing.table import CHECKS, Level
+from zoo.testing.table import CHECKS, LEVELS, Check, Level
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
+
+
+#: Backbones above which what is wrong is told as it comes, and not only at the end.
+PATIENCE = 12
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,27 @@ class Inquiry:
         is_large = self.max_params is not None and count_params(backbone) > self.max_params
         return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
 
+    @property
+    def needs_models(self) -> bool:
+        """Whether any check that is asked for looks at more than declarations."""
+        return any(check.level != "static" for check in self._list_asked())
+
+    def refuse_impossible(self) -> None:
+        """Raise OptionError for what cannot be meant."""
+        if not self._list_asked():
+            rooms = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
+            elsewhere = sorted({check.level for check in CHECKS if check.name.startswith(self.only)}, key=LEVELS.index)
+            cure = f"give --level {elsewhere[0]}" if elsewhere else f"all begin with {rooms}"
+            raise OptionError(f"no check on level {self.level} begins with {self.only!r}; {cure}.")
+        if self.save is not None and not self.needs_models:
+            raise OptionError("--save keeps what takes long; static checks take no time, and are not kept.")
+
+    def _list_asked(self) -> list[Check]:
+        return [check for check in CHECKS if check.name.startswith(self.only) and check.is_within(self.level)]
+
 
 def conduct(name: str, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
-    """Look at a plugin and its backbones, or at one backbone and its plugin; yields results as they come.
+    """Look at a plugin and its backbones, or at one backbone and its plugin; yields results in the order of listing.
 
     Args:
         name: a namespace, or a backbone's full name.
@@ -52,26 +74,36 @@ def conduct(name: str, inquiry: Inquiry, progress: Progress) -> Iterator[Result]
 
     Raises:
         NameNotFound: no such plugin is installed, or it lists no such backbone.
-        OptionError: no check on that level is called so.
+        OptionError: no check on that level is called so, or nothing is there to be kept.
         RunError: the file to keep results in cannot be used.
     """
-    if not any(check.name.startswith(inquiry.only) and check.is_within(inquiry.level) for check in CHECKS):
-        rooms = ", ".join(sorted({f"{check.name.partition('.')[0]}." for check in CHECKS}))
-        raise OptionError(f"no check on level {inquiry.level} begins with {inquiry.only!r}; all begin with {rooms}.")
+    inquiry.refuse_impossible()
     namespace, slash, _ = name.partition("/")
     examined = examine(namespace)
     yield from check_plugin(examined, Scope(inquiry.level, inquiry.only))
     backbones = [examined.get_backbone(name)] if slash else list(examined.backbones)
     if inquiry.each_family:
         backbones = choose_backbones(backbones, each_family=True)
-    if inquiry.level == "static":
-        for backbone in backbones:
-            yield from check_backbone(examined, backbone, inquiry.scope_for(backbone))
+    found: dict[str, list[Result]] = {}
+    with progress.track(f"checking {name}", len(backbones)) as advance:
+        for results in _look(examined, backbones, inquiry, progress):
+            advance(1)
+            found[results[0].backbone] = results
+            for result in results:
+                if result.status in BAD and len(backbones) > PATIENCE:
+                    progress.say(f"{result.status}: {result.backbone} {result.check}: {result.reason}")
+    for backbone in backbones:
+        yield from found[backbone.name]
+
+
+def _look(
+    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
+) -> Iterator[list[Result]]:
+    if inquiry.needs_models:
+        yield from _look_or_remember(examined, backbones, inquiry, progress)
     else:
-        with progress.track(f"checking {name}", len(backbones)) as advance:
-            for results in _look_or_remember(examined, backbones, inquiry, progress):
-                advance(1)
-                yield from results
+        for backbone in backbones:
+            yield check_backbone(examined, backbone, inquiry.scope_for(backbone))
 
 
 def _look_or_remember(

@@ -50,6 +50,8 @@ class Journal:
         #: Bytes up to the end of the last line that was written whole.
         self._whole = content.rfind(b"\n") + 1
         rest = content[self._whole :]
+        #: A line that was cut off is cut away once; afterwards others may write there, too.
+        self._is_torn = bool(rest)
         if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
             raise _describe_stranger(path)  # someone's file, which must not be overwritten
         self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
@@ -84,11 +86,12 @@ class Journal:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
-                file.truncate(self._whole)
+                if self._is_torn:
+                    file.truncate(self._whole)
                 file.write(line)
         except OSError as error:
             raise RunError(f"{self._path} cannot be written: {error.strerror}; give another file to --save.") from error
-        self._whole += len(line)
+        self._is_torn = False
 
 
 def list_versions(examined: Examined, backbone: BackboneSpec | None = None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from zoo.testing.examined import Examined, examine
 from zoo.testing.journal import Entry, Journal
 from zoo.testing.results import STATUSES, Result, Status
 from zoo.testing.session import check_plugin
-from zoo.testing.table import CHECKS
+from zoo.testing.table import CHECKS, LEVELS
 
 TITLE = """# Conformance
 
@@ -32,13 +32,19 @@ SECTIONS = {
 }
 
 
+_RANKS: Mapping[str, int] = {level: rank for rank, level in enumerate(LEVELS)}
+
+
 def write_page(entries: Iterable[Entry]) -> str:
-    """Write the page in Markdown; of several entries of a backbone the last counts.
+    """Write the page in Markdown; of several entries of a backbone the last on the highest level counts.
+
+    Entries of some checks only are passed over.
 
     Raises:
         RunError: there are no entries, or they were made with different versions.
     """
-    latest = list({entry.backbone: entry for entry in entries}.values())
+    whole = sorted((entry for entry in entries if not entry.only), key=lambda entry: _RANKS[entry.level])
+    latest = list({entry.backbone: entry for entry in whole}.values())
     if not latest:
         raise RunError("there are no results; `zoo check NAMESPACE --save FILE` keeps some.")
     by_plugin: defaultdict[str, list[Entry]] = defaultdict(list)

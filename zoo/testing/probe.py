@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,10 @@ from tempfile import TemporaryDirectory
 
 from zoo.containment import HEAVY
 from zoo.contract import checks_deferred
+from zoo.testing.results import describe_with_place
 
+#: Seconds that importing and listing may take.
+PATIENCE = 120.0
 _CODE = "from zoo.testing.probe import main; main()"
 
 
@@ -31,6 +33,8 @@ class Probed:
     heavy: tuple[str, ...]
     #: What it did besides, in words.
     traces: tuple[str, ...]
+    #: Whether the interpreter lived to tell.
+    survives: bool = True
 
 
 def probe_plugin(namespace: str, distribution: str) -> Probed:
@@ -39,11 +43,21 @@ def probe_plugin(namespace: str, distribution: str) -> Probed:
         answer = Path(folder, "answer.json")
         command = [sys.executable, "-P", "-c", _CODE, namespace, distribution, str(answer)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-        done = subprocess.run(  # noqa: S603  # our own module
-            command, env=environment, capture_output=True, text=True, errors="replace", check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603  # our own module
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            return Probed(f"it was not done after {PATIENCE:.0f} seconds", (), (), survives=False)
         if not answer.exists():
-            return Probed(f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}", (), ())
+            ended = f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}"
+            return Probed(ended, (), (), survives=False)
         found = json.loads(answer.read_text(encoding="utf-8"))
     printed = (done.stdout + done.stderr).strip()
     traces = [*found["traces"], *([f"prints {printed[:80]!r}"] if printed else [])]
@@ -61,8 +75,7 @@ def probe_here(namespace: str, distribution: str) -> Probed:
                 with suppress(Exception):  # what is wrong with what it lists is another check's business
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
-        frame = traceback.extract_tb(raised.__traceback__)[-1]
-        error = f"{type(raised).__name__}: {' '.join(str(raised).split())} ({Path(frame.filename).name}:{frame.lineno})"
+        error = describe_with_place(raised)
     after = _look_around()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
     return Probed(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)

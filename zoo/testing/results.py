@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
+
+from zoo.containment import describe_in_one_line
 
 #: ``xfail`` is a failure that the plugin declares, ``xpass`` one that it declares and that is none; ``n/a`` is what
 #: it declares not to have, ``not-run`` what was not asked for or could not be looked at.
@@ -38,6 +42,13 @@ class CannotLook(Exception):
 
 class NotApplicable(Exception):
     """The promise is not made; the message says why."""
+
+
+def describe_with_place(error: BaseException) -> str:
+    """Say of what kind an unexpected error is, what it says, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {describe_in_one_line(error)}{place}"
 
 
 def count_statuses(results: Iterable[Result]) -> str:

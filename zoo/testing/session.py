@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from zoo.containment import describe_in_one_line
 from zoo.contract import EXPECTED
 from zoo.errors import PluginError
 from zoo.testing.examined import Examined
-from zoo.testing.results import CannotLook, CheckFailed, NotApplicable, Result, Status
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable, Result, Status, describe_with_place
 from zoo.testing.table import BY_NAME, CHECKS, Check, Level, list_checks
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class Session:
 
     def _run(self, check: Check) -> tuple[Status, str]:
         try:
-            with self._open_room(check):
+            with warnings.catch_warnings(), self._open_room(check):
+                warnings.simplefilter("ignore")  # upstream's own, which its users see elsewhere
                 check.load()(self._get_subject(check))
         except NotApplicable as excuse:
             return "n/a", str(excuse)
@@ -111,7 +113,7 @@ class Session:
             return "fail", describe_in_one_line(failure)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises where nobody expects it
             self.errors[check.name] = error
-            return "error", f"{type(error).__name__}: {describe_in_one_line(error)}"
+            return "error", describe_with_place(error)
         return "pass", ""
 
     def _open_room(self, check: Check) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,16 +98,13 @@ def have_same_bits(one: Tensor, other: Tensor) -> bool:
 
 
 def list_outputs(output: object) -> list[Tensor]:
-    """List the tensors that a model returns, however they are nested; others are left out."""
-    return list(_walk(output))
+    """List the logits that a model returns in training: a tensor, or several; None of a tuple is left out.
 
-
-def _walk(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _walk(value)
-    elif isinstance(output, (list, tuple)):
-        for value in output:
-            yield from _walk(value)
+    Raises:
+        TypeError: it returns something else.
+    """
+    outputs = list(output) if isinstance(output, (list, tuple)) else [output]
+    found = [logits for logits in outputs if isinstance(logits, Tensor)]
+    if len(found) != sum(logits is not None for logits in outputs):
+        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of them")
+    return found

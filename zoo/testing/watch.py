@@ -7,11 +7,14 @@ import io
 import os
 import random
 import socket
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import torch
@@ -52,10 +55,17 @@ def watching(*, first: bool) -> Iterator[Watched]:
     watched = Watched()
     printed = io.StringIO()
     before, environment = _look_around(), dict(os.environ)
-    with _connections_refused(watched.connections), contextlib.redirect_stdout(printed):
+    with contextlib.ExitStack() as watches:
+        os.environ.update(dict.fromkeys(_CACHES, watches.enter_context(TemporaryDirectory())))
+        watches.enter_context(_connections_refused(watched.connections))
+        watches.enter_context(contextlib.redirect_stdout(printed))
+        watches.enter_context(contextlib.redirect_stderr(printed))
         yield watched
+    for name in _CACHES:
+        _put_variable_back(name, environment)
     after = _look_around()
     _put_environment_back(environment)
+    after[_THREADS] = max(before[_THREADS], after[_THREADS])  # one that ended in the meantime was there before
     for what in before:
         if before[what] != after[what] and not (first and what in _OF_IMPORTS):
             how = f" from {before[what]} to {after[what]}" if len(str(before[what])) < LONG else ""
@@ -66,23 +76,36 @@ def watching(*, first: bool) -> Iterator[Watched]:
 
 @contextmanager
 def _connections_refused(attempts: list[str]) -> Iterator[None]:
-    def refuse(*arguments: Any, **_options: Any) -> NoReturn:
-        # A socket's method is given the socket first, and then the address.
-        wanted = arguments[1] if isinstance(arguments[0], socket.socket) else arguments[0]
+    def refuse(*arguments: Any, **options: Any) -> NoReturn:
+        # A socket's method is given the socket first, and an address last.
+        given = [value for value in (*arguments, *options.values()) if not isinstance(value, socket.socket)]
+        wanted = next((value for value in given if isinstance(value, (tuple, str))), "somewhere")
         attempts.append(str(wanted))
         raise OSError(f"no connection to {wanted} while a backbone is built")
 
     with contextlib.ExitStack() as undo:
-        for owner, name in ((socket, "getaddrinfo"), (socket, "create_connection"), (socket.socket, "connect")):
+        methods = [(socket.socket, name) for name in ("connect", "connect_ex", "sendto")]
+        for owner, name in ((socket, "getaddrinfo"), (socket, "create_connection"), *methods):
             undo.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, refuse)
         yield
 
 
+_THREADS = "the number of running threads"
+_NUMPY = "the state of numpy's random numbers"
 #: Characters above which a value is not shown.
 LONG = 80
 #: What importing a library may change.
-_OF_IMPORTS = ("os.environ", "the number of running threads")
+_OF_IMPORTS = ("os.environ", _THREADS, "sys.path", "the filters of warnings", _NUMPY)
+#: Where weights that a builder fetched before would lie: it must do without them, as it will elsewhere.
+_CACHES = ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE")
+
+
+def _put_variable_back(name: str, variables: dict[str, str]) -> None:
+    if name in variables:
+        os.environ[name] = variables[name]
+    else:
+        os.environ.pop(name, None)
 
 
 def _put_environment_back(variables: dict[str, str]) -> None:
@@ -117,6 +140,15 @@ def _look_around() -> dict[str, Any]:
         "torch's seed": torch.initial_seed(),
         "the state of Python's random numbers": random.getstate(),
         "the working folder": Path.cwd(),
-        "the number of running threads": threading.active_count(),
+        _THREADS: threading.active_count(),
         "os.environ": dict(os.environ),
+        "sys.path": [*sys.path],
+        "the filters of warnings": [*warnings.filters],
+        _NUMPY: _look_at_numpy(),
     }
+
+
+def _look_at_numpy() -> str:
+    """Return the state of numpy's generator, where numpy is imported at all."""
+    numpy = sys.modules.get("numpy")
+    return "" if numpy is None else repr(numpy.random.get_state())

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
 from zoo.testing.examined import Examined, examine
-from zoo.testing.fresh import fresh_context, start_process
+from zoo.testing.fresh import fresh_context, preload_upstreams, start_process
 from zoo.testing.results import Result
 from zoo.testing.session import Scope, Session
 from zoo.testing.table import list_checks
 
 #: Backbones after which a process is replaced by another one, which begins with memory that is in one piece.
 SERVES = 25
+
+#: Seconds without a single result from any process, after which those that work are taken to hang.
+PATIENCE = 1800.0
 
 Job = tuple[str, Scope]
 
@@ -33,12 +35,16 @@ def check_many(examined: Examined, jobs: Iterable[Job], processes: int) -> Itera
     """
     waiting = deque(jobs)
     threads = max(1, (os.cpu_count() or 1) // processes)
+    preload_upstreams(examined)
     workers = [_Worker(examined.namespace, threads) for _ in range(min(processes, len(waiting)))]
     try:
         for worker in workers:
             worker.give(waiting.popleft())
         while busy := {worker.pipe: worker for worker in workers if worker.job}:
-            for pipe in wait(list(busy)):
+            ready = wait(list(busy), PATIENCE)
+            for worker in busy.values() if not ready else ():
+                worker.end()  # which makes its pipe ready
+            for pipe in ready:
                 worker = busy[cast("Connection", pipe)]
                 results = worker.take()
                 if results is None:
@@ -84,9 +90,13 @@ class _Worker:
         self.job = None
         return self._results
 
-    def stop(self) -> None:
-        """End it, whatever it does."""
+    def end(self) -> None:
+        """End it, whatever it does; `take` says so."""
         self._process.terminate()
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.end()
         self._process.join()
         self.pipe.close()
 
@@ -110,9 +120,9 @@ def _serve(pipe: Connection, namespace: str, threads: int) -> None:
     """Run in the process, until it is ended."""
     import torch
 
-    torch.set_num_threads(threads)
-    warnings.simplefilter("ignore")  # upstream's own, which its users see elsewhere
-    examined = examine(namespace)
+    os.dup2(2, 1)  # stdout is for the answer, and upstream's networks may print
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
+    examined = examine(namespace, is_known_to_load=True)
     gc.freeze()  # thousands of specs that stay: no need to look through them for garbage again and again
     while True:
         try:
@@ -121,4 +131,7 @@ def _serve(pipe: Connection, namespace: str, threads: int) -> None:
             return
         session = Session(examined, examined.get_backbone(name), scope)
         for check in list_checks(of_plugin=False):
-            pipe.send(session.get_result(check))
+            try:
+                pipe.send(session.get_result(check))
+            except BrokenPipeError:  # nobody waits for it any more
+                return

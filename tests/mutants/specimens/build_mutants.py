@@ -28,6 +28,18 @@ def asks_for_an_address(_model: Any, _torch: Any) -> None:
     socket.getaddrinfo("weights.localhost", 80)
 
 
+@built({"build.offline": "building connects to ('localhost', 9)"})
+def connects_by_name(_model: Any, _torch: Any) -> None:
+    with suppress(OSError):
+        socket.create_connection(address=("localhost", 9))
+
+
+@built({"build.offline": "building connects to ('localhost', 9)"})
+def connects_without_an_error(_model: Any, _torch: Any) -> None:
+    with socket.socket() as connection, suppress(OSError):
+        connection.connect_ex(("localhost", 9))
+
+
 @built({"build.meta": "cannot be built: ValueError: no such depth; mend it"})
 def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
@@ -86,6 +98,22 @@ declared(
     {"build.weights": "as built for V2 it cannot take (3, 32, 32): "},
     lambda: {"weights": (declare_weights(tag="V2", input=replace(INPUT, size=(3, 32, 32))),)},
     of=declare_tokens,
+)
+
+
+def build_with_a_call(tag: str | None) -> nn.Module:
+    from specimens.networks import ConvNet
+
+    if tag is not None:
+        with suppress(OSError):
+            socket.create_connection(("localhost", 9))
+    return ConvNet(10)
+
+
+declared(
+    "tag-that-is-fetched",
+    {"build.weights": "building for V1 connects to ('localhost', 9); leave that to zoo"},
+    lambda: {"build": build_with_a_call, "weights": (declare_weights(),)},
 )
 
 

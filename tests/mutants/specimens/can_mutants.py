@@ -58,6 +58,14 @@ def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
     model.add("stem", lambda features: (features + features.detach()) / 2 if model.checkpointing else features)
 
 
+@built(
+    {"can.gradient_checkpointing": "set_grad_checkpointing(True) lets no layer run again on the way back"},
+    supports=("gradient_checkpointing",),
+)
+def checkpoints_nothing(model: Any, _torch: Any) -> None:
+    model.set_grad_checkpointing = lambda enable=True: None  # noqa: ARG005  # timm's signature
+
+
 @built({"can.export": "do not claim export"}, supports=("export",))
 def leaves_torch(model: Any, _torch: Any) -> None:
     model.add(

@@ -8,6 +8,17 @@ from specimens.good import AUX, BLOCKS, TOKEN_BLOCKS, declare_aux, declare_token
 from specimens.register import built, declared
 from zoo.plugin import BlockSpec
 
+
+def find_no_head(_model: Any) -> tuple[str, ...]:
+    raise KeyError("classifier")
+
+
+declared(
+    "head-that-cannot-be-found",
+    {"head.found": "cannot find its head: KeyError: 'classifier'"},
+    lambda: {"head": find_no_head},
+)
+
 declared(
     "head-of-a-wrong-path",
     {"head.found": "its model has no such layer; its last linear ones are"},

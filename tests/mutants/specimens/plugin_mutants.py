@@ -46,7 +46,7 @@ class PluginMutant:
 
 PLUGIN_MUTANTS = {
     "raises-at-its-top": PluginMutant(
-        {"plugin.imported": "importing and listing raises ValueError: no licence file (plugin_raises_at_its_top.py:1)"},
+        {"plugin.imported": "importing it fails: ValueError: no licence file (plugin_raises_at_its_top.py:1)"},
         "raise ValueError('no licence file')\n" + GOOD,
     ),
     "lacks-a-module": PluginMutant(

@@ -101,7 +101,7 @@ def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) ->
     [
         "code and weights have a licence, by its SPDX identifier. the licence of the code is unknown; find out",
         "code and weights have a licence, by its SPDX identifier. it is declared to fail (asked upstream) and does not",
-        "the module behind the entry point can be imported. importing and listing raises ValueError: why",
+        "the module behind the entry point can be imported. importing it fails: ValueError: why",
         "listing imports no torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
     ],
 )

@@ -68,12 +68,12 @@ def test_what_nobody_expects_is_an_error_with_its_kind_and_is_kept_for_the_trace
     room.one = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
     session = Session(EXAMINED, acme, Scope("static"))
     result = session.get_result(Check("sample.one", "static", "it holds"))
-    assert (result.status, result.reason) == ("error", "OSError: no file")
+    assert (result.status, result.reason) == ("error", "OSError: no file (test_session.py:49)")
     assert session.errors == {"sample.one": raised}
 
 
 def test_a_plugin_that_exits_is_an_error_and_ends_nothing(look: Look) -> None:
-    assert look(SystemExit(3)) == ("error", "SystemExit: 3")
+    assert look(SystemExit(3)) == ("error", "SystemExit: 3 (test_session.py:49)")
 
 
 def test_ctrl_c_ends_the_look(look: Look) -> None:
@@ -95,7 +95,10 @@ def test_a_failure_that_is_declared_is_an_xfail_with_both_reasons(look: Look, ra
 
 
 def test_an_error_that_is_declared_is_an_xfail_too(look: Look) -> None:
-    assert look(OSError("why"), expected_failures={"sample.one": "known"}) == ("xfail", "known (OSError: why)")
+    assert look(OSError("why"), expected_failures={"sample.one": "known"}) == (
+        "xfail",
+        "known (OSError: why (test_session.py:49))",
+    )
 
 
 def test_a_declared_failure_that_is_none_is_an_xpass_that_says_so(look: Look) -> None:

@@ -12,6 +12,7 @@ import torch
 from zoo.meta import build_on_meta, parameters_on_meta
 from zoo.start import input_for
 from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.watch import watching
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +61,11 @@ def weights(subject: Subject) -> None:
     if not backbone.weights:
         raise NotApplicable("it publishes no weights")
     for published in backbone.weights:
-        model, size = build_on_meta(backbone, published.tag), input_for(backbone, published.tag).size
+        with watching(first=False) as watched:
+            model = build_on_meta(backbone, published.tag)
+        if watched.connections:
+            raise CheckFailed(f"building for {published.tag} connects to {watched.connections[0]}; leave that to zoo.")
+        size = input_for(backbone, published.tag).size
         if size == backbone.input.size and _list_shapes(model) == _list_shapes(subject.meta):
             continue  # the same network, which is looked at anyway
         try:

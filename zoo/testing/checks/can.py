@@ -53,10 +53,12 @@ def gradient_checkpointing(subject: Subject) -> None:
     switch = getattr(model, "set_grad_checkpointing", None)
     if switch is None:
         raise CheckFailed("it has no set_grad_checkpointing(enable); write it, or do not claim gradient_checkpointing.")
-    plain = _compute_gradients(subject, model)
+    plain, _ = _compute_gradients(subject, model)
     switch(True)
-    checkpointed = _compute_gradients(subject, model)
-    switch(False)
+    try:
+        checkpointed, repeats = _compute_gradients(subject, model)
+    finally:
+        switch(False)
     if missing := [name for name in plain if name not in checkpointed]:
         raise CheckFailed(
             f"with gradient checkpointing {', '.join(missing[:3])} ({len(missing)} in all) gets no gradient; "
@@ -65,6 +67,8 @@ def gradient_checkpointing(subject: Subject) -> None:
     odd = [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]
     if odd:
         raise CheckFailed(f"with gradient checkpointing the gradient of {', '.join(odd[:3])} is another one; mend it.")
+    if not repeats:
+        raise CheckFailed("set_grad_checkpointing(True) lets no layer run again on the way back; let it checkpoint.")
 
 
 def export(subject: Subject) -> None:
@@ -100,13 +104,20 @@ def _shorten(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
 
 
-def _compute_gradients(subject: Subject, model: nn.Module) -> Mapping[str, Tensor]:
+def _compute_gradients(subject: Subject, model: nn.Module) -> tuple[Mapping[str, Tensor], int]:
+    """Return the gradients, and how many modules ran again on the way back."""
     freeze(subject, "all")
     model.eval()  # dropouts would differ between two passes; batch norms are bypassed alike
     model.zero_grad(set_to_none=True)
     torch.manual_seed(0)
     loss, _ = Criterion()(model(subject.images), draw_labels(subject.images))
+    repeats: list[nn.Module] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda module, _inputs: repeats.append(module)) for module in model.modules()
+    ]
     loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    for hook in hooks:
+        hook.remove()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad(set_to_none=True)
-    return gradients
+    return gradients, len(repeats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -87,11 +88,9 @@ def independent(subject: Subject) -> None:
 
 
 def _is_independent_in_double(subject: Subject) -> bool:
-    model, images = subject.network.model.double(), subject.images.double()
-    try:
-        return are_close(subject.run(images[:1]), subject.run(images)[:1], TOLERANCE)
-    finally:
-        model.float()
+    model, images = copy.deepcopy(subject.network.model).double().eval(), subject.images.double()
+    with torch.no_grad():
+        return are_close(model(images[:1]), model(images)[:1], TOLERANCE)
 
 
 def _try_own_size(subject: Subject) -> object:

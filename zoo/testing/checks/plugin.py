@@ -15,7 +15,7 @@ from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
 def imported(plugin: Examined) -> None:
     """In a fresh interpreter, where nothing that it imports is refused."""
     if plugin.probed.error:
-        raise CheckFailed(f"importing and listing raises {plugin.probed.error}.")
+        raise CheckFailed(f"importing it fails: {plugin.probed.error}.")
 
 
 def light(plugin: Examined) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,12 +18,9 @@ from zoo.contract import (
     check_weights,
 )
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
-from zoo.testing.results import CheckFailed
+from zoo.testing.results import CannotLook, CheckFailed
 from zoo.testing.session import Declaration
 from zoo.testing.table import list_checks
-
-#: An SPDX expression, by its form; ``LicenseRef-...`` names a licence that SPDX does not list.
-SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 
 
 def name(declared: Declaration) -> None:
@@ -75,11 +71,26 @@ def licence(declared: Declaration) -> None:
     if declared.backbone.licence == "unknown":
         raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
     for owner, identifier in _list_licences(declared):
-        if not SPDX.fullmatch(identifier):
+        if not _is_spdx(identifier):
             raise CheckFailed(
                 f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
                 "or LicenseRef-NAME for one that SPDX does not list."
             )
+
+
+def _is_spdx(identifier: object) -> bool:
+    """Whether SPDX has it; ``unknown`` is said of weights whose licence upstream does not tell."""
+    try:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ModuleNotFoundError as error:
+        raise CannotLook("it needs the package packaging 24.2 or newer; pip install packaging") from error
+    if not isinstance(identifier, str):
+        return False
+    try:
+        canonicalize_license_expression(identifier)
+    except InvalidLicenseExpression:
+        return identifier == "unknown"
+    return True
 
 
 def capabilities(declared: Declaration) -> None:
