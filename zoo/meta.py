@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from torch.nn import Parameter
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from zoo.backbone import build_model
-from zoo.errors import PluginError
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -21,18 +20,24 @@ if TYPE_CHECKING:
 def build_on_meta(backbone: BackboneSpec, tag: str | None = None) -> nn.Module:
     """Build upstream's model on the meta device, in no time and with no memory for its weights.
 
-    Most build under ``torch.device("meta")``. RegNet's builder reads values back from tensors that it makes, so there
-    only the parameters are moved, each as soon as it is made.
-
     Raises:
-        PluginError: it can be built neither way.
+        PluginError: it can be built neither way of `make_on_meta`.
+    """
+    return make_on_meta(lambda: build_model(backbone, tag))
+
+
+def make_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    """Let a function make a model on the meta device.
+
+    Most can under ``torch.device("meta")``. RegNet's builder reads values back from tensors that it makes, so there
+    only the parameters are moved, each as soon as it is made. What is raised the second time is let through.
     """
     try:
         with torch.device("meta"):
-            return build_model(backbone, tag)
-    except PluginError:
+            return make()
+    except Exception:  # noqa: BLE001  # whatever it is, the other way tells whether it is the builder's own
         with parameters_on_meta():
-            return build_model(backbone, tag).to("meta")  # the buffers
+            return make().to("meta")  # the buffers
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.meta import build_on_meta, parameters_on_meta
+from zoo.meta import build_on_meta, make_on_meta
 from zoo.start import input_for
 from zoo.testing.results import CheckFailed, NotApplicable
 from zoo.testing.watch import watching
@@ -88,9 +88,9 @@ def upstream(subject: Subject) -> None:
     if text is None:
         raise NotApplicable("it declares no constructor")
     ours, _ = subject.get_spare(CLASSES)
+    call = text.format(num_classes=CLASSES, image_size=subject.backbone.input.size[1])
     try:
-        with parameters_on_meta():
-            theirs = call_constructor(text.format(num_classes=CLASSES, image_size=subject.backbone.input.size[1]))
+        theirs = make_on_meta(lambda: call_constructor(call))
     except Exception as error:
         raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}; mend it.") from error
     found, wanted = _list_shapes(theirs), _list_shapes(ours)

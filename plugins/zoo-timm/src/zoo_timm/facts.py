@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 CODE_LICENCE = "Apache-2.0"
 #: The name under which timm's hub loader looks first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
+POOLS_AFTERWARDS = "its head is the projection of an attention pool, which picks one token afterwards"
+BLOWS_UP = "as drawn at random it blows rounding up, so that nothing can be told of bf16"
+#: Networks of which that is true, as measured.
+ROUGH = frozenset(
+    ("efficientnetv2_m", "efficientnetv2_rw_m", "legacy_seresnet152", "tf_efficientnetv2_l", "tf_efficientnetv2_m")
+)
 ONE_SIZE = "its position embedding, or its windows, are made for one size"
 
 
@@ -33,8 +39,12 @@ class Claims(TypedDict):
     unsupported: Mapping[str, str]
 
 
-def claims(*, image_sizes: bool) -> Claims:
-    """Claim what the networks of timm can do."""
-    if image_sizes:
-        return {"supports": ("image_sizes", "bf16"), "unsupported": {}}
-    return {"supports": ("bf16",), "unsupported": {"image_sizes": ONE_SIZE}}
+def claims(name: str, head: tuple[str, ...], *, image_sizes: bool) -> Claims:
+    """Claim what a network of timm can do, and say why not."""
+    lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
+    if name in ROUGH:
+        lacks["bf16"] = BLOWS_UP
+    if head == ("head.proj",):
+        lacks["cached_features"] = POOLS_AFTERWARDS
+    capable: tuple[Capability, ...] = ("image_sizes", "bf16")
+    return {"supports": tuple(claim for claim in capable if claim not in lacks), "unsupported": lacks}
