@@ -208,6 +208,11 @@ class Subject:
         return Answer(logits, features)
 
     @cached_property
+    def labels(self) -> Tensor:
+        """The class that the network takes each image for least: where it is sure and right, no gradient is left."""
+        return self.answer.logits.argmin(1)
+
+    @cached_property
     def alone(self) -> Tensor:
         """The logits of the first image alone, of shape (1, classes), until the network learns something."""
         return self.run(self.images[:1])

@@ -44,6 +44,7 @@ class Lesson:
 def learn(subject: Subject, train: str) -> Lesson:
     """Let the network take two steps of ``--train``, once; later calls return what came of it."""
     if train not in subject.lessons:
+        _ = subject.labels  # of the network as it was built
         subject.forget_answers()
         subject.lessons[train] = _take_steps(subject, train)
     return subject.lessons[train]
@@ -64,7 +65,7 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
         scaler=hardware.build_scaler(),
     )
     images = choose_images(model, subject.images)
-    train_one_epoch(learner, [(images, draw_labels(images))] * STEPS, lambda _count: None)
+    train_one_epoch(learner, [(images, subject.labels[: len(images)])] * STEPS, lambda _count: None)
     return Lesson(
         moved=tuple(name for name, tensor in list_tensors(model).items() if not have_same_bits(tensor, before[name])),
         awake=tuple(name for name, module in model.named_modules() if module.training),
@@ -75,11 +76,6 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
 def choose_images(model: nn.Module, images: Tensor) -> Tensor:
     """Choose as many as learning needs: one, or two where a batch norm compares them."""
     return images if list_batch_norms(model) else images[:1]
-
-
-def draw_labels(images: Tensor) -> Tensor:
-    """One label for each image, all different."""
-    return torch.arange(len(images))
 
 
 def list_tensors(model: nn.Module) -> Mapping[str, Tensor]:

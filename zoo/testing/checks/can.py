@@ -11,7 +11,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results import CannotLook, CheckFailed
-from zoo.testing.training import draw_labels, freeze
+from zoo.testing.training import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def _compute_gradients(subject: Subject, model: nn.Module) -> tuple[Mapping[str,
     model.eval()  # dropouts would differ between two passes; batch norms are bypassed alike
     model.zero_grad(set_to_none=True)
     torch.manual_seed(0)
-    loss, _ = Criterion()(model(subject.images), draw_labels(subject.images))
+    loss, _ = Criterion()(model(subject.images), subject.labels)
     repeats: list[nn.Module] = []
     hooks = [
         module.register_forward_pre_hook(lambda module, _inputs: repeats.append(module)) for module in model.modules()

@@ -9,7 +9,7 @@ from zoo.errors import TrainingError
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
 from zoo.testing.subject import draw_images
-from zoo.testing.training import choose_images, draw_labels, freeze, learn
+from zoo.testing.training import choose_images, freeze, learn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,11 +48,12 @@ def all(subject: Subject) -> None:  # noqa: A001  # a check's name
 
 def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str], list[str]]:
     """Go forwards and backwards once; returns which parameters get no gradient, and which one that is not finite."""
+    labels = subject.labels
     subject.forget_answers()  # batch norms take in what they see
     freeze(subject, "all").train()
     model = subject.network.model
     images = choose_images(model, images)
-    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), draw_labels(images))
+    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), labels[: len(images)])
     model.zero_grad(set_to_none=True)
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
