@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,12 @@ from zoo.head import Head, find_head, replace_head
 from zoo.meta import build_on_meta
 from zoo.recipe import HeadDesign
 from zoo.start import Start
-from zoo.testing.training import list_outputs
+from zoo.testing.observed import Answer, Lesson, Pass, list_outputs
 from zoo.testing.watch import Watched, watching
 from zoo.trace import FirstUses
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec, BlockSpec
-    from zoo.testing.training import Lesson
 
 #: Classes of the new heads that checks work with: a number that no network has by itself, so that what keeps another
 #: one was forgotten.
@@ -32,26 +30,6 @@ BATCH = 2
 SEED = 0
 #: Pixels below which batch norms of deep networks see too few values to be stable.
 SMALLEST_SIDE = 64
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One forward pass in eval mode, without values."""
-
-    output: object
-    #: ``id(parameter)`` -> its place in the order of first use.
-    uses: dict[int, int]
-    #: From a head's path to the shape of what entered it, once for each call.
-    entered: dict[str, list[tuple[int, ...]]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a network says in eval mode."""
-
-    logits: Tensor
-    #: From a head's path to what entered it.
-    features: dict[str, Tensor]
 
 
 class Subject:

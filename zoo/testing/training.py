@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +13,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion, Learner, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.freeze import Frozen, list_batch_norms, list_learning
+from zoo.testing.observed import Lesson
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -27,18 +27,6 @@ def freeze(subject: Subject, train: str) -> Frozen:
     """Freeze the network as ``--train`` does."""
     network = subject.network
     return Frozen(network.model, list_learning(subject.network_blocks, network.head, train))
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What two steps of training did."""
-
-    #: Parameters and buffers that are not what they were, bit for bit.
-    moved: tuple[str, ...]
-    #: Modules that are in training mode after it.
-    awake: tuple[str, ...]
-    #: Parameters that ask for gradients after it.
-    thawed: tuple[str, ...]
 
 
 def learn(subject: Subject, train: str) -> Lesson:
@@ -91,16 +79,3 @@ def copy_tensors(model: nn.Module) -> dict[str, Tensor]:
 def have_same_bits(one: Tensor, other: Tensor) -> bool:
     """Compare bit for bit: what is not a number is the same as itself."""
     return one.shape == other.shape and bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())
-
-
-def list_outputs(output: object) -> list[Tensor]:
-    """List the logits that a model returns in training: a tensor, or several; None of a tuple is left out.
-
-    Raises:
-        TypeError: it returns something else.
-    """
-    outputs = list(output) if isinstance(output, (list, tuple)) else [output]
-    found = [logits for logits in outputs if isinstance(logits, Tensor)]
-    if len(found) != sum(logits is not None for logits in outputs):
-        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of them")
-    return found
