@@ -51,6 +51,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "weights": [dataclasses.asdict(weights) for weights in backbone.weights],
         "upstream": backbone.upstream,
         "constructor": backbone.constructor,
+        "supports": list(backbone.supports),
+        "unsupported": dict(backbone.unsupported),
+        "expected_failures": dict(backbone.expected_failures),
     }
 
 
@@ -71,6 +74,7 @@ def _format(resolved: Resolved) -> Iterator[str]:
         ("blocks", blocks),
         ("input", _format_input(backbone.input)),
         ("read from", backbone.upstream or "the plugin itself"),
+        *([("supports", ", ".join(backbone.supports))] if backbone.supports else []),
     ]
     yield format_table(facts)
     yield ""

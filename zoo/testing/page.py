@@ -78,7 +78,7 @@ def _write_plugin(examined: Examined, entries: Sequence[Entry]) -> Iterator[str]
             yield f"### {title}\n"
             yield _write_table(("check", "reason", "backbones", "of the families"), rows)
     if without := sorted(entry.backbone for entry in entries if entry.level == "meta"):
-        yield f"### Looked at without values\n\n{len(without)} large ones up to level meta: {', '.join(without)}.\n"
+        yield f"### Looked at without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
 
 
 def _group_by_family(examined: Examined, entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:

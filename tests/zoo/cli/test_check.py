@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import cli
+from zoo.registry import open_registry
 from zoo.testing.results import STATUSES
 from zoo.testing.table import CHECKS, list_checks
 
@@ -65,7 +66,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         (tmp_path / f"checked_{namespace}.py").write_text(SOURCE.replace("LISTED", listed))
     importlib.invalidate_caches()
     monkeypatch.syspath_prepend(str(tmp_path))
+    open_registry.cache_clear()  # another test may have opened it with other plugins
     yield lambda *arguments: CliRunner().invoke(cli, ["check", *arguments])
+    open_registry.cache_clear()
     for name in [name for name in sys.modules if name.startswith("checked_")]:
         del sys.modules[name]
 

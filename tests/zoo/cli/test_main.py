@@ -85,7 +85,7 @@ def test_a_command_has_its_own_file_and_name_and_its_options_have_help(name: str
     assert undocumented == set()
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"finetune", "predict"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"finetune", "predict", "plugin"}))
 def test_what_answers_has_json(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None

@@ -79,7 +79,7 @@ def test_reasons_come_in_the_order_of_the_checks(entries: list[Entry]) -> None:
 
 
 def test_large_backbones_are_named(entries: list[Entry]) -> None:
-    assert "1 large ones up to level meta: acme/vit." in write_page(entries)
+    assert "1 up to level meta: acme/vit." in write_page(entries)
 
 
 def test_of_several_results_of_a_backbone_the_last_ones_count(entries: list[Entry]) -> None:
