@@ -184,7 +184,9 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
 
 def flatten(table: dict[type, dict[str, tuple[Any, ...]]]) -> list[Any]:
     return [
-        pytest.param(kind, field, value, id=f"{kind.__name__}-{field}-{value!r:.30}")
+        pytest.param(
+            kind, field, value, id=f"{kind.__name__}-{field}-{'function' if callable(value) else repr(value):.30}"
+        )
         for kind, fields in table.items()
         for field, values in fields.items()
         for value in values

@@ -124,7 +124,10 @@ FAULTS = {
 
 #: What may be done only in a process that has not yet imported these.
 HEAVY_FAULTS = {
-    **{f"imports-{name}": Fault(f"import {name}\n{LISTS}", "broken", (f"imports {name}", "build()")) for name in HEAVY},
+    **{
+        f"imports-{name}": Fault(f"import {name}\n{LISTS}", "broken", (f"imports {name}", "build()"))
+        for name in sorted(HEAVY)
+    },
     "imports-torch-in-hook": Fault(hook("import torch.nn", "return []"), "broken", ("imports torch", "build()")),
     "hides-its-import": Fault(
         f"try:\n    import numpy\nexcept ImportError:\n    numpy = None\n{LISTS}", "broken", ("imports numpy",)
