@@ -109,15 +109,15 @@ class Answering(BaseHTTPRequestHandler):
     def _write(self, rest: bytes, kind: str, value: int) -> None:
         site = self.server.site
         first = rest[:value] if kind in {"cut", "reset", "hold"} else rest
+        site.sent += len(first)  # first, for whoever reads it may be done before this thread goes on
         self.wfile.write(first)
-        site.sent += len(first)
         if kind == "reset":  # closing without lingering sends a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         if kind == "hold":
             site.held.release()
             site.go_on.wait(30)
-            self.wfile.write(rest[value:])
             site.sent += len(rest) - value
+            self.wfile.write(rest[value:])
 
     def _start(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
