@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -38,12 +39,12 @@ class Output(io.TextIOWrapper):
 
 @contextmanager
 def contained(output: Output) -> Iterator[None]:
-    """Run a plugin's code with its prints in ``output`` and without heavy imports.
+    """Run a plugin's code with its prints in ``output``, without heavy imports, and with the environment put back.
 
     Raises:
         PluginError: it raised or tried to exit; the message says how, in one line.
     """
-    guard = _NoHeavyImports()
+    guard, environment = _NoHeavyImports(), dict(os.environ)
     sys.meta_path.insert(0, guard)
     try:
         with failing_as_plugin_error(), redirect_stdout(output), redirect_stderr(output):
@@ -51,6 +52,9 @@ def contained(output: Output) -> Iterator[None]:
     finally:
         if guard in sys.meta_path:
             sys.meta_path.remove(guard)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 @contextmanager

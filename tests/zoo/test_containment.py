@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -258,3 +259,12 @@ def test_a_heavy_module_that_is_not_installed_is_missing_as_any_other() -> None:
         contained(Output()),
     ):
         importlib.import_module("heavy_but_absent")
+
+
+def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "as it was")
+    with contained(Output()):
+        os.environ["NEW"] = "from a plugin"
+        del os.environ["KEPT"]
+    assert "NEW" not in os.environ
+    assert os.environ["KEPT"] == "as it was"

@@ -5,7 +5,6 @@ Discovery takes a plugin out of use at its first fault. The kit wants to name al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,15 +67,11 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
     if not is_known_to_load and not examined.probed.survives:
         examined.faults["plugin.listed"] = f"{examined.probed.error}; zoo cannot import it."
         return examined
-    environment = dict(os.environ)
     try:
         with contained(Output()), checks_deferred():
             _load(examined, entry_point.load())
     except PluginError as error:
         examined.faults.setdefault("plugin.listed", str(error))
-    if dict(os.environ) != environment:  # plugin.quiet tells it, in an interpreter that gets the environment as it was
-        os.environ.clear()
-        os.environ.update(environment)
     return examined
 
 
