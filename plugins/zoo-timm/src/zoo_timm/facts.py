@@ -14,6 +14,7 @@ CODE_LICENCE = "Apache-2.0"
 #: The name under which timm's hub loader looks first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
 POOLS_AFTERWARDS = "its head is the projection of an attention pool, which picks one token afterwards"
+ADDS_TOKENS = "it adds to its head's logits half of the best that a second head gives for any token"
 BLOWS_UP = "as drawn at random it blows rounding up, so that nothing can be told of bf16"
 #: Networks of which that is true, as measured.
 ROUGH = frozenset(
@@ -46,5 +47,7 @@ def claims(name: str, head: tuple[str, ...], *, image_sizes: bool) -> Claims:
         lacks["bf16"] = BLOWS_UP
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS
+    if "aux_head" in head:
+        lacks["cached_features"] = ADDS_TOKENS
     capable: tuple[Capability, ...] = ("image_sizes", "bf16")
     return {"supports": tuple(claim for claim in capable if claim not in lacks), "unsupported": lacks}
