@@ -28,6 +28,8 @@ NUM_CLASSES = 3
 #: Images in a batch; a batch norm needs two to learn.
 BATCH = 2
 SEED = 0
+#: How often heads are drawn at random until one is heard.
+DRAWS = 8
 #: Pixels below which batch norms of deep networks see too few values to be stable.
 SMALLEST_SIDE = 64
 
@@ -143,9 +145,19 @@ class Subject:
 
     @cached_property
     def network(self) -> Network:
-        """The network with its values and a new head for three classes; a check sets what it wants to be set."""
+        """The network with its values and a new head for three classes; a check sets what it wants to be set.
+
+        Its heads are drawn again while it says nothing: of logits that a ReLU made all zero, nothing can be told.
+        """
         _ = self.odd_tensors  # while the model is as it was built
-        return attach_head(self.backbone, Start("none"), self._model, "linear", NUM_CLASSES)
+        network = attach_head(self.backbone, Start("none"), self._model, "linear", NUM_CLASSES)
+        for seed in range(1, DRAWS):
+            if tells_apart(_run(network.model, self.images)):
+                break
+            torch.manual_seed(seed)
+            for path in network.head.paths:
+                network.model.get_submodule(path).reset_parameters()  # type: ignore[operator]  # linear or convolution
+        return network
 
     @cached_property
     def network_blocks(self) -> tuple[BlockSpec, ...]:
@@ -200,11 +212,20 @@ class Subject:
         for name in ("answer", "alone"):
             self.__dict__.pop(name, None)
 
-    @torch.no_grad()
     def run(self, images: Tensor) -> Tensor:
         """Return the logits of the network in eval mode."""
-        logits: Tensor = self.network.model.eval()(images)
-        return logits
+        return _run(self.network.model, images)
+
+
+@torch.no_grad()
+def _run(model: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = model.eval()(images)
+    return logits
+
+
+def tells_apart(logits: Tensor) -> bool:
+    """Whether no image gets the same logit for every class, and no two images get the same logits."""
+    return bool((logits.amax(1) > logits.amin(1)).all()) and len({*map(tuple, logits.tolist())}) == len(logits)
 
 
 def _are_same(one: Tensor | None, other: Tensor | None) -> bool:

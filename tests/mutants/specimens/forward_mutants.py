@@ -67,6 +67,16 @@ def overflows_in_eval_mode(model: Any, _torch: Any) -> None:
     model.add("layer2", lambda features: features if model.training else features.exp() * 3e38)
 
 
+@built({"forward.repeatable": "it gives every class or every image the same logits; initialise it so that they differ"})
+def is_silent_at_first(model: Any, _torch: Any) -> None:
+    model.add("classifier", lambda logits: logits - logits.detach())
+
+
+@built({"forward.repeatable": "it gives every class or every image the same logits; initialise it so that they differ"})
+def does_not_look(model: Any, _torch: Any) -> None:
+    model.add("pool", lambda features: features * 0)
+
+
 @built({"forward.independent": "logits depend on the rest of its batch; normalise by kept statistics"})
 def normalises_over_the_batch(model: Any, torch: Any) -> None:
     model.layer1.append(torch.nn.BatchNorm2d(8, affine=False, track_running_stats=False))

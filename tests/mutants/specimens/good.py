@@ -86,6 +86,17 @@ def declare_linear(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{**facts, **changes})
 
 
+def declare_squeeze(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import SqueezeNet
+
+        return SqueezeNet()
+
+    facts: dict[str, Any] = {"build": build, "params": 1610, "head": ("head",), "blocks": BLOCKS[:2]}
+    facts |= {"unsupported": {"cached_features": "a ReLU follows its head"}}
+    return declare_conv(name, **{**facts, **changes})
+
+
 @hookimpl
 def zoo_backbones() -> Iterator[BackboneSpec]:
     yield declare_conv(
@@ -99,6 +110,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
     yield declare_aux("good/aux")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))
+    yield declare_squeeze("good/squeeze")
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.subject import BATCH
+from zoo.testing.subject import BATCH, tells_apart
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -72,6 +72,11 @@ def repeatable(subject: Subject) -> None:
     first, second = subject.alone, subject.run(subject.images[:1])
     if not first.isfinite().all():
         raise CheckFailed("with random weights its logits are not finite; initialise it so that they are.")
+    if not tells_apart(subject.answer.logits):
+        raise CheckFailed(
+            "with random weights it gives every class or every image the same logits; initialise it so that they "
+            "differ, or raise min_size."
+        )
     if not torch.equal(first, second):
         raise CheckFailed(
             "in eval mode it gives other logits for the same images; let nothing be random or kept there."

@@ -1,0 +1,43 @@
+"""What the checks share says something: of a silent network nothing could be told."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import pytest
+import torch
+from specimens.good import declare_squeeze
+
+from zoo.testing import subject as module
+from zoo.testing.subject import Subject, tells_apart
+
+SEEDS = range(12)
+
+
+def is_heard(seed: int) -> bool:
+    """Whether the network that is built from a seed tells two images, and their classes, apart."""
+    with torch.random.fork_rng(), patch.object(module, "SEED", seed):
+        return tells_apart(Subject("good", declare_squeeze("good/squeeze")).answer.logits)
+
+
+def test_a_head_that_says_nothing_is_drawn_again_until_it_is_heard() -> None:
+    assert [seed for seed in SEEDS if not is_heard(seed)] == []
+
+
+def test_without_that_a_good_network_would_be_silent() -> None:
+    with patch.object(module, "DRAWS", 1):
+        assert [seed for seed in SEEDS if not is_heard(seed)] != []
+
+
+@pytest.mark.parametrize(
+    ("logits", "wanted"),
+    [
+        ([[1.0, 2.0], [2.0, 1.0]], True),
+        ([[0.0, 0.0], [0.0, 0.0]], False),
+        ([[1.0, 2.0], [1.0, 2.0]], False),
+        ([[1.0, 2.0], [3.0, 3.0]], False),
+    ],
+    ids=["all-differ", "silent", "the-same-for-both-images", "one-image-without-an-answer"],
+)
+def test_telling_apart_is_of_images_and_of_classes(logits: list[list[float]], wanted: bool) -> None:  # noqa: FBT001  # a case
+    assert tells_apart(torch.tensor(logits)) is wanted
