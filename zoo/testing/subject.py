@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 #: Classes of the new heads that checks work with: a number that no network has by itself, so that what keeps another
 #: one was forgotten.
 NUM_CLASSES = 3
+#: Classes of new auxiliary heads where these must be told from the others.
+AUX_CLASSES = 4
 #: Images in a batch; a batch norm needs two to learn.
 BATCH = 2
 SEED = 0
@@ -115,8 +118,13 @@ class Subject:
         return self.try_training(self.smallest_size)
 
     def try_training(self, size: tuple[int, int, int]) -> list[Tensor] | Exception:
-        """Let images of that size through the spare model in training; what it raises is an answer too."""
-        model, _ = self.get_spare(NUM_CLASSES)
+        """Let images of that size through the spare model in training; what it raises is an answer too.
+
+        Its auxiliary heads have ``AUX_CLASSES``, so that shapes tell which output is whose.
+        """
+        model, head = self.get_spare(NUM_CLASSES)
+        if head.aux_paths:
+            replace_head(replace(self.backbone, head=head.aux_paths, aux_heads=()), model, AUX_CLASSES, HeadDesign())
         try:
             with torch.no_grad():
                 return list_outputs(model.train()(self.draw_nothing(size)))

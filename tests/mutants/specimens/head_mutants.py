@@ -89,6 +89,17 @@ def gives_its_logits_twice(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
+@built({"head.complete": "in training an auxiliary head's logits come first"}, of=declare_aux)
+def gives_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
+    run = model.forward
+
+    def forward(images: Any) -> Any:
+        output = run(images)
+        return output[::-1] if model.training else output
+
+    model.forward = forward
+
+
 @built({"head.replaced": "with a new head for 1 classes it gives (2,) for two images; let the head alone decide"})
 def squeezes(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.squeeze())

@@ -12,7 +12,7 @@ from zoo.meta import build_on_meta
 from zoo.recipe import HeadDesign
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.subject import BATCH, NUM_CLASSES
+from zoo.testing.subject import AUX_CLASSES, BATCH, NUM_CLASSES
 
 if TYPE_CHECKING:
     from zoo.testing.subject import Subject
@@ -53,17 +53,27 @@ def complete(subject: Subject) -> None:
         raise CheckFailed(
             f"with new heads of {NUM_CLASSES} classes it fails in training: {outputs}; most likely one is not declared."
         ) from outputs
-    odd = [tuple(output.shape) for output in outputs if tuple(output.shape) != (BATCH, NUM_CLASSES)]
-    if odd:
+    shapes, (first, *others) = [tuple(output.shape) for output in outputs], _list_wanted(subject)
+    if odd := [shape for shape in shapes if shape not in (first, *others)]:
         raise CheckFailed(
             f"with new heads of {NUM_CLASSES} classes an output in training is of shape {odd[0]}: declare its layer in "
             "head, or in aux_heads if it speaks in training only."
         )
-    if len(outputs) != 1 + len(subject.head.aux_paths):
+    if len(shapes) != 1 + len(others):
         raise CheckFailed(
-            f"in training it gives {len(outputs)} outputs, and declares {len(subject.head.aux_paths)} aux_heads; "
+            f"in training it gives {len(shapes)} outputs, and declares {len(others)} aux_heads; "
             "it must give the logits, followed by those of each auxiliary head."
         )
+    if shapes != [first, *others]:
+        raise CheckFailed(
+            "in training an auxiliary head's logits come first, or in place of the head's; "
+            "it must give the logits, followed by those of each auxiliary head."
+        )
+
+
+def _list_wanted(subject: Subject) -> list[tuple[int, int]]:
+    """List the shapes of what `Subject.try_training` must give."""
+    return [(BATCH, NUM_CLASSES), *[(BATCH, AUX_CLASSES)] * len(subject.head.aux_paths)]
 
 
 def replaced(subject: Subject) -> None:
