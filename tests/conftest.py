@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.discovery import Plugin
+from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
 from zoo.registry import Registry
 from zoo.settings import Settings

@@ -22,6 +22,8 @@ LIGHT = [
     "zoo.contract",
     "zoo.plugin",
     "zoo.containment",
+    "zoo.loading",
+    "zoo.switches",
     "zoo.discovery",
     "zoo.settings",
     "zoo.registry",

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.discovery import FIRST_PARTY, Plugin, call_hook, discover_plugins, find_unlisted
+from zoo.discovery import FIRST_PARTY, discover_plugins
 from zoo.errors import NameNotFound, PluginError
+from zoo.loading import Plugin, call_hook, find_unlisted
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
 from zoo.settings import Settings, load_settings
 

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zoo.backbone import Network, attach_head, build, build_backbone, build_model, try_network
-from zoo.discovery import Plugin
 from zoo.errors import OptionError, PluginError, WeightsError
 from zoo.head import Head
+from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.progress import Silent
 from zoo.recipe import HeadDesign

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from zoo.classifier import BATCH, Classifier, load
 from zoo.data.image import decode_image
 from zoo.data.transform import build_eval_transform
-from zoo.discovery import Plugin
 from zoo.errors import DataError, NameNotFound, RunError, ZooError
 from zoo.finetuning import Run, finetune
 from zoo.head import replace_head
+from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec
 from zoo.recipe import HeadDesign
 from zoo.registry import Registry

@@ -15,18 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from zoo.containment import HEAVY
-from zoo.discovery import (
-    FIRST_PARTY,
-    Plugin,
-    call_hook,
-    discover_plugins,
-    find_claims,
-    find_unlisted,
-    judge_version,
-    list_unknown_names,
-    refuse_misspelt_hooks,
-)
+from zoo.discovery import FIRST_PARTY, discover_plugins, find_claims
 from zoo.errors import NameNotFound, PluginError
+from zoo.loading import Plugin, call_hook, find_unlisted, judge_version, refuse_misspelt_hooks
+from zoo.switches import list_unknown_names
 
 PREAMBLE = """
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl

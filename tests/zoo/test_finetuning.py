@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.data.images import open_images
-from zoo.discovery import Plugin, load_plugin
 from zoo.errors import DataError, FrozenMoved, NameNotFound, OptionError, RunError, TrainingError, WeightsError
 from zoo.export.tensors import load_header
 from zoo.finetuning import Run, finetune
+from zoo.loading import Plugin, load_plugin
 from zoo.plugin import BackboneSpec, BlockSpec, hookimpl
 from zoo.progress import Silent
 from zoo.registry import Registry

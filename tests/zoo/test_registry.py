@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.discovery import FIRST_PARTY, Plugin, load_plugin
+from zoo.discovery import FIRST_PARTY
 from zoo.errors import NameNotFound, PluginError
+from zoo.loading import Plugin, load_plugin
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, WeightsSpec, hookimpl
 from zoo.registry import Registry, Resolved, find_weights, list_backbones
 from zoo.settings import Settings

@@ -7,8 +7,9 @@ import json
 import click
 
 from zoo.cli.table import format_table
-from zoo.discovery import Plugin, list_unknown_names
+from zoo.loading import Plugin
 from zoo.registry import open_registry
+from zoo.switches import list_unknown_names
 
 
 @click.command(name="plugins")

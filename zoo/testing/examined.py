@@ -15,8 +15,9 @@ import pluggy
 
 from zoo.containment import Output, contained
 from zoo.contract import checks_deferred
-from zoo.discovery import FIRST_PARTY, Claim, find_claims, judge_version, refuse_misspelt_hooks
+from zoo.discovery import FIRST_PARTY, Claim, find_claims
 from zoo.errors import NameNotFound, PluginError
+from zoo.loading import judge_version, refuse_misspelt_hooks
 from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
 from zoo.testing.probe import Probed, probe_plugin
 

@@ -19,7 +19,7 @@ from torch import nn
 import zoo.plugin
 from zoo.cli import cli, main
 from zoo.cli.finetune import command
-from zoo.discovery import Plugin, load_plugin
+from zoo.loading import Plugin, load_plugin
 from zoo.plugin import BackboneSpec, hookimpl
 from zoo.recipe import Recipe
 from zoo.registry import Registry

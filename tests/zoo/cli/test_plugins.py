@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import cli
-from zoo.discovery import Plugin
+from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry import Registry
 from zoo.settings import Settings

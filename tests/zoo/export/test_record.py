@@ -13,7 +13,6 @@ from torch import nn
 
 from zoo.backbone import Network
 from zoo.data.images import Images, open_images
-from zoo.discovery import Plugin, load_plugin
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch
 from zoo.export.folder import HISTORY, MODEL, RUN, RunFolder
@@ -21,6 +20,7 @@ from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_header, make_header
 from zoo.freeze import Frozen, list_blocks, list_learning
 from zoo.head import Head, replace_head
+from zoo.loading import Plugin, load_plugin
 from zoo.plugin import BackboneSpec, WeightsSpec, hookimpl
 from zoo.progress import Silent
 from zoo.recipe import HeadDesign, Recipe
