@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
 import click
+from click.exceptions import Exit
 
+from zoo.cli import INTERRUPTED
 from zoo.cli.list import Count
 from zoo.cli.table import format_table
+from zoo.discovery import find_claims
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
 from zoo.registry import open_registry
 from zoo.testing.examined import examine
-from zoo.testing.inquiry import Inquiry, conduct
+from zoo.testing.inquiry import Inquiry, conduct, find_target
 from zoo.testing.results import BAD, Result, count_statuses
 from zoo.testing.table import LEVELS, Level
 
@@ -28,6 +34,8 @@ FEW = 12
 ASKED_FOR = ("it is above level", "only ")
 #: Processes that train networks of a hundred million parameters each want 6 GiB of memory each.
 MOST_JOBS = 4
+#: What it exits with after SIGTERM.
+TERMINATED = 143
 
 
 @click.command(name="check")
@@ -60,9 +68,11 @@ def command(
     Exits with 1 if a promise is not kept.
     """
     inquiry = Inquiry(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
-    full_names = [_find_full_name(name) for name in names]  # all of them, before an hour goes by
-    found = (conduct(name, inquiry, open_progress()) for name in full_names)
-    results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
+    with _interruptible(save):
+        find_plugin = functools.cache(examine)
+        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by
+        found = (conduct(target, inquiry, open_progress()) for target in targets)
+        results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))
     else:
@@ -70,15 +80,48 @@ def command(
     ctx.exit(int(any(result.status in BAD for result in results)))
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _interruptible(save: Path | None) -> Iterator[None]:
+    """Stop on SIGTERM as on Ctrl-C, after the processes at work are ended, and say what is kept."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if save is not None and save.exists():
+            kept = f"{save} holds what was seen whole; the same command goes on from there"
+        else:
+            kept = "nothing was kept; with --save FILE the same command goes on where it was"
+        click.echo(f"interrupted; {kept}", err=True)
+        raise Exit(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _find_full_name(name: str) -> str:
     """Return a namespace or a full name as it is, and the full name that a bare one stands for."""
-    registry = open_registry()
     if "@" in name:
         raise OptionError(f"{name!r} names weights; all weights of a backbone are looked at: leave them out.")
     if "/" in name:
-        return examine(name.partition("/")[0]).get_backbone(name).name
-    if any(plugin.namespace == name for plugin in registry.plugins):
         return name
+    try:
+        find_claims(name)  # no plugin is run: one of the others may end the process
+    except NameNotFound as missing:
+        return _resolve_bare(name, missing)
+    return name
+
+
+def _resolve_bare(name: str, missing: NameNotFound) -> str:
+    registry = open_registry()
+    if any(plugin.namespace == name for plugin in registry.plugins):
+        raise missing  # it is switched off
     try:
         return registry.resolve(name).backbone.name
     except NameNotFound as error:

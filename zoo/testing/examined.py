@@ -6,7 +6,7 @@ Discovery takes a plugin out of use at its first fault. The kit wants to name al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from zoo.containment import Output, contained
 from zoo.contract import checks_deferred
 from zoo.discovery import FIRST_PARTY, Claim, find_claims
 from zoo.errors import NameNotFound, PluginError
-from zoo.loading import judge_version, refuse_misspelt_hooks
+from zoo.loading import Plugin, call_hook, judge_version, refuse_misspelt_hooks
 from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
 from zoo.testing.probe import Probed, probe_plugin
 
@@ -36,6 +36,8 @@ class Examined:
     faults: dict[str, str] = field(default_factory=dict)
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    #: None where its hooks cannot be called.
+    hooks: pluggy.PluginManager | None = field(default=None, repr=False)
 
     @cached_property
     def probed(self) -> Probed:
@@ -43,15 +45,33 @@ class Examined:
         return probe_plugin(self.namespace, self.distribution)
 
     def get_backbone(self, name: str) -> BackboneSpec:
-        """Return a listed backbone by its full name.
+        """Return a backbone by its full name: one that is listed, or that the plugin finds when it is asked for it.
 
         Raises:
-            NameNotFound: it is not listed.
+            NameNotFound: there is none of that name.
+            PluginError: the plugin failed to look for it.
         """
         for backbone in self.backbones:
             if backbone.name == name:
                 return backbone
-        raise NameNotFound(f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all.")
+        unlisted = self._find_unlisted(name)
+        if unlisted is None:
+            raise NameNotFound(f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all.")
+        return unlisted
+
+    def _find_unlisted(self, name: str) -> BackboneSpec | None:
+        """Ask for what is not listed; it keeps the name that was asked for, since a listed one may be like it."""
+        plugin = Plugin(self.namespace, self.distribution, "", hooks=self.hooks)
+        with checks_deferred():
+            answers = call_hook(plugin, "zoo_find_backbone", name=name.partition("/")[2])
+            if not answers:
+                return None
+            spec, failed = answers[0], f"plugin {self.namespace} failed in zoo_find_backbone"
+            if not isinstance(spec, BackboneSpec):
+                raise PluginError(f"{failed}: it finds {spec!r:.80}, which is no BackboneSpec.")
+            if not str(spec.name).startswith(f"{self.namespace}/"):
+                raise PluginError(f"{failed}: it finds {spec.name!r:.80}; its names must begin with {self.namespace}/.")
+            return replace(spec, name=name)
 
 
 def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
@@ -98,6 +118,7 @@ def _load(examined: Examined, module: object) -> None:
     except (pluggy.PluginValidationError, PluginError) as error:
         examined.faults["plugin.hooks"] = " ".join(str(error).split())
         return
+    examined.hooks = manager
     examined.backbones = _list(examined, manager.hook.zoo_backbones, BackboneSpec)
     examined.datasets = _list(examined, manager.hook.zoo_datasets, DatasetSpec)
 

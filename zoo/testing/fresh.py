@@ -7,6 +7,8 @@ one that starts anew and spares the seconds that imports take.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +16,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -67,14 +70,31 @@ def preload_upstreams(examined: Examined) -> None:
 
 
 def start_process(context: BaseContext, target: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
-    """Start a process that runs one of our functions; a script of the user's that called us is not run again in it."""
-    process: BaseProcess = context.Process(target=target, args=arguments)  # type: ignore[attr-defined]  # all have it
+    """Start a process that runs one of our functions, and ends when we do, however we end.
+
+    A script of the user's that called us is not run again in it.
+    """
+    process: BaseProcess = context.Process(target=_run, args=(target, *arguments))  # type: ignore[attr-defined]  # all have it
     script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
         process.start()
     finally:
         sys.modules["__main__"] = script
     return process
+
+
+def _run(target: Callable[..., None], *arguments: object) -> None:
+    """Run in the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of us; whoever started this one ends it
+    Thread(target=_end_with_parent, daemon=True).start()
+    target(*arguments)
+
+
+def _end_with_parent() -> NoReturn:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:

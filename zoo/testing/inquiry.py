@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,29 +64,58 @@ class Inquiry:
         return [check for check in CHECKS if check.name.startswith(self.only) and check.is_within(self.level)]
 
 
-def conduct(name: str, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Target:
+    """What is looked at: a plugin with all its backbones, or with one."""
+
+    examined: Examined
+    backbone: BackboneSpec | None = None
+
+    @property
+    def name(self) -> str:
+        """A namespace, or a backbone's full name."""
+        return self.examined.namespace if self.backbone is None else self.backbone.name
+
+    def list_backbones(self, *, each_family: bool) -> list[BackboneSpec]:
+        """List the backbones, or the smallest of each family."""
+        all_of_it = self.examined.backbones if self.backbone is None else (self.backbone,)
+        return choose_backbones(all_of_it, each_family=True) if each_family else [*all_of_it]
+
+
+def find_target(name: str, find_plugin: Callable[[str], Examined] = examine) -> Target:
+    """Find what a namespace or a backbone's full name stands for.
+
+    Args:
+        name: either of them.
+        find_plugin: gives the plugin of a namespace; one that remembers spares loading it for each of its backbones.
+
+    Raises:
+        NameNotFound: no such plugin is installed, or it has no such backbone.
+        PluginError: the plugin failed to look for it.
+    """
+    namespace, slash, _ = name.partition("/")
+    examined = find_plugin(namespace)
+    return Target(examined, examined.get_backbone(name) if slash else None)
+
+
+def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
     """Look at a plugin and its backbones, or at one backbone and its plugin; yields results in the order of listing.
 
     Args:
-        name: a namespace, or a backbone's full name.
+        target: what is looked at.
         inquiry: what is asked for.
         progress: told what goes on.
 
     Raises:
-        NameNotFound: no such plugin is installed, or it lists no such backbone.
         OptionError: no check on that level is called so, or nothing is there to be kept.
         RunError: the file to keep results in cannot be used.
     """
     inquiry.refuse_impossible()
-    namespace, slash, _ = name.partition("/")
-    examined = examine(namespace)
-    yield from check_plugin(examined, Scope(inquiry.level, inquiry.only))
-    backbones = [examined.get_backbone(name)] if slash else list(examined.backbones)
-    if inquiry.each_family:
-        backbones = choose_backbones(backbones, each_family=True)
+    yield from check_plugin(target.examined, Scope(inquiry.level, inquiry.only))
+    backbones = target.list_backbones(each_family=inquiry.each_family)
     found: dict[str, list[Result]] = {}
-    with progress.track(f"checking {name}", len(backbones)) as advance:
-        for results in _look(examined, backbones, inquiry, progress):
+    with progress.track(f"checking {target.name}", len(backbones)) as advance:
+        for results in _look(target.examined, backbones, inquiry, progress):
             advance(1)
             found[results[0].backbone] = results
             for result in results:

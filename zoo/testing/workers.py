@@ -95,8 +95,8 @@ class _Worker:
         self._process.terminate()
 
     def stop(self) -> None:
-        """End it for good."""
-        self.end()
+        """End it for good, whatever upstream does about signals."""
+        self._process.kill()
         self._process.join()
         self.pipe.close()
 

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import select
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from zoo.cli import cli
 from zoo.registry import open_registry
+from zoo.testing.examined import examine
 from zoo.testing.results import STATUSES
 from zoo.testing.table import CHECKS, list_checks
 
@@ -48,6 +54,7 @@ PLUGINS = {
     "excused": "spec('excused/net', licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",
     "mended": "spec('mended/net', expected_failures={'spec.licence': 'asked upstream'})",
     "odd": "spec('odd/net', licence='unknown'), spec('odd/fine')",
+    "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
 }
 
@@ -55,15 +62,20 @@ OF_PLUGIN, OF_BACKBONE = len(list_checks(of_plugin=True)), len(list_checks(of_pl
 STATIC = sum(check.level == "static" for check in list_checks(of_plugin=False))
 
 
+def install(namespace: str, source: str, folder: Path) -> None:
+    """Install a plugin with that source into a folder."""
+    info = folder / f"zoo_{namespace}-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: zoo-{namespace}\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = checked_{namespace}\n")
+    (folder / f"checked_{namespace}.py").write_text(source)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run ``zoo check`` where these plugins are installed."""
     for namespace, listed in PLUGINS.items():
-        info = tmp_path / f"zoo_{namespace}-1.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: zoo-{namespace}\nVersion: 1.5\n")
-        (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = checked_{namespace}\n")
-        (tmp_path / f"checked_{namespace}.py").write_text(SOURCE.replace("LISTED", listed))
+        install(namespace, SOURCE.replace("LISTED", listed), tmp_path)
     importlib.invalidate_caches()
     monkeypatch.syspath_prepend(str(tmp_path))
     open_registry.cache_clear()  # another test may have opened it with other plugins
@@ -101,10 +113,10 @@ def test_one_bad_name_of_several_is_enough(static: Run) -> None:
 
 
 def test_people_read_how_many_promises_are_kept_of_all(static: Run) -> None:
-    assert static("acme").stdout.splitlines() == [
-        "n/a    plugin.datasets: it brings no data sets",
+    result = static("acme", "--only", "spec.")
+    assert result.stdout.splitlines() == [
         "          CHECKS",
-        f"acme      {OF_PLUGIN - 1} pass, 1 n/a of {OF_PLUGIN}",
+        f"acme      0 pass of {OF_PLUGIN} ({OF_PLUGIN} not run)",
         f"acme/net  {STATIC} pass of {OF_BACKBONE} ({OF_BACKBONE - STATIC} not run)",
     ]
 
@@ -191,6 +203,42 @@ def test_a_name_that_does_not_exist_is_an_error_that_lists_what_does(static: Run
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [("acme", 0, "acme/net"), ("acme/net", 0, "acme/net"), ("deadly", 1, "it ends the process with 9")],
+)
+@pytest.mark.usefixtures("run")
+def test_a_plugin_that_ends_the_process_is_not_run_for_the_sake_of_another_one(
+    tmp_path: Path, name: str, code: int, says: str
+) -> None:
+    install("deadly", "import os\n\nos._exit(9)\n", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", "check", name, "--level", "static"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert says in done.stdout
+
+
+def test_a_plugin_is_loaded_once_for_all_of_its_backbones(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    monkeypatch.setattr("zoo.cli.check.examine", lambda namespace: loaded.append(namespace) or examine(namespace))
+    static("odd/net", "odd/fine", "odd", "acme")
+    assert loaded == ["odd", "acme"]
+
+
+def test_a_plugin_that_is_switched_off_is_an_error_that_says_so(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "acme")
+    for name in ("acme", "acme/net"):
+        assert "the plugin acme is switched off by" in static(name).stderr
+
+
+def test_a_backbone_that_is_not_listed_is_found_by_its_plugin(static: Run) -> None:
+    rows = json.loads(static("finds/net.v2", "--json").stdout)
+    assert {row["backbone"] for row in rows} == {"finds", "finds/net.v2"}
+
+
 def test_without_a_name_it_says_how_it_is_used(run: Run) -> None:
     result = run()
     assert result.exit_code == 2
@@ -249,3 +297,77 @@ def test_results_are_kept_where_it_is_told_to_and_taken_from_there(run: Run, tmp
     assert again.stdout == first.stdout
     assert again.stderr == f"{path} holds the results of 1 of 1 backbones\n"
     assert path.read_text(encoding="ascii").splitlines() == [line]
+
+
+# Signals.
+
+#: A builder that tells which process it is in, and then keeps it busy for good.
+BUSY = """def build(tag=None):
+    import os
+
+    file = open(os.environ["TOLD"], "w")
+    print(os.getpid(), file=file, flush=True)
+    while True:
+        sum(range(1000))
+
+
+"""
+
+
+@contextmanager
+def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
+    own = SOURCE[SOURCE.index("def build") : SOURCE.index("def spec")]
+    install("acme", SOURCE.replace(own, BUSY).replace("LISTED", "spec('acme/net')"), folder)
+    os.mkfifo(folder / "told")
+    pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert int(read(pipe)) != process.pid
+        yield process, pipe
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        os.close(pipe)
+
+
+def read(pipe: int) -> bytes:
+    """Read what is there next, nothing where the other end is closed; that must not take for ever."""
+    ready, _, _ = select.select([pipe], [], [], 60)
+    assert ready
+    return os.read(pipe, 100)
+
+
+@pytest.mark.parametrize(
+    ("send", "number", "code", "said"),
+    [
+        (os.killpg, signal.SIGINT, 130, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.kill, signal.SIGTERM, 143, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.kill, signal.SIGKILL, -9, ""),
+    ],
+    ids=["ctrl-c", "sigterm", "sigkill"],
+)
+def test_whatever_ends_it_ends_the_process_that_is_at_work(
+    tmp_path: Path, send: Callable[[int, int], None], number: int, code: int, said: str
+) -> None:
+    with started(tmp_path) as (process, pipe):
+        send(process.pid, number)
+        assert read(pipe) == b""
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (code, "")
+    assert stderr.startswith(said)
+    assert stderr.count("\n") == bool(said)
+
+
+def test_who_interrupts_it_is_told_what_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.touch()
+    with started(tmp_path, "--save", str(kept)) as (process, _):
+        process.terminate()
+        _, stderr = process.communicate(timeout=60)
+    assert stderr == f"interrupted; {kept} holds what was seen whole; the same command goes on from there\n"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from zoo.errors import NameNotFound, PluginError
-from zoo.plugin import BlockSpec
+from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.testing.examined import examine
 from zoo.testing.results import Result
 from zoo.testing.session import Scope, check_backbone, check_plugin
@@ -157,3 +157,42 @@ def test_a_backbone_that_is_not_listed_is_an_error_that_says_what_shows_all(shel
     assert examined.get_backbone("acme/net") is examined.backbones[0]
     with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/other'; `zoo list acme/\*` shows all"):
         examined.get_backbone("acme/other")
+
+
+def find(shelf: Any, line: str) -> BackboneSpec:
+    """Ask for acme/net.v2, which is not listed, where the hook for it has this line."""
+    shelf.add("acme", end=f"@hookimpl\ndef zoo_find_backbone(name):\n    {line}\n")
+    return examine("acme").get_backbone("acme/net.v2")
+
+
+def test_a_backbone_that_is_not_listed_is_asked_for_and_keeps_the_name_that_it_was_asked_by(shelf: Any) -> None:
+    found = find(shelf, "return spec('acme/net', family=name)")
+    assert (found.name, found.family) == ("acme/net.v2", "net.v2")
+
+
+def test_all_faults_of_a_backbone_that_is_not_listed_are_told(shelf: Any) -> None:
+    found = find(shelf, "return spec('acme/net', params=0, licence='unknown')")
+    assert name_bad(check_backbone(examine("acme"), found, Scope("static"))) == {"spec.fields", "spec.licence"}
+    with pytest.raises(PluginError, match="prefixes"):
+        BlockSpec("stem", ())
+
+
+def test_a_plugin_that_finds_nothing_does_not_have_it(shelf: Any) -> None:
+    with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/net.v2'; `zoo list acme/\*` shows all"):
+        find(shelf, "return None")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("raise OSError('disk')", "OSError: disk"),
+        ("return 'acme/net'", "it finds 'acme/net', which is no BackboneSpec"),
+        ("return spec('other/net')", "it finds 'other/net'; its names must begin with acme/"),
+        ("return spec(None)", "it finds None; its names must begin with acme/"),
+    ],
+)
+def test_a_plugin_that_fails_to_look_for_a_backbone_is_an_error_that_names_the_hook(
+    shelf: Any, line: str, says: str
+) -> None:
+    with pytest.raises(PluginError, match=f"plugin acme failed in zoo_find_backbone: {says}"):
+        find(shelf, line)

@@ -13,7 +13,7 @@ from zoo.contract import checks_deferred
 from zoo.errors import NameNotFound, OptionError, RunError
 from zoo.plugin import BackboneSpec
 from zoo.progress import Advance
-from zoo.testing.inquiry import Inquiry, conduct
+from zoo.testing.inquiry import Inquiry, conduct, find_target
 from zoo.testing.results import Result
 from zoo.testing.session import Scope
 from zoo.testing.table import CHECKS, LEVELS, Level, list_checks
@@ -82,7 +82,7 @@ def count_builds(built: Path) -> int:
 @pytest.mark.parametrize("level", ["static", "meta"])
 def test_of_a_namespace_the_plugin_and_all_its_backbones_are_looked_at(shelf: Any, told: Told, level: Level) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    results = list(conduct("acme", Inquiry(level, "spec."), told))
+    results = list(conduct(find_target("acme"), Inquiry(level, "spec."), told))
     first, *others = list_names(results)
     assert first == "acme"
     assert sorted(others) == ["acme/net", "acme/other"]
@@ -91,12 +91,12 @@ def test_of_a_namespace_the_plugin_and_all_its_backbones_are_looked_at(shelf: An
 
 def test_of_a_backbone_it_and_its_plugin_are_looked_at(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    assert list_names(list(conduct("acme/other", Inquiry("static"), told))) == ["acme", "acme/other"]
+    assert list_names(list(conduct(find_target("acme/other"), Inquiry("static"), told))) == ["acme", "acme/other"]
 
 
 def test_of_each_family_only_the_smallest_is_looked_at(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec(params=302)", "spec('acme/small')", "spec('acme/vit', family='vit', params=999)")
-    found = list_names(list(conduct("acme", Inquiry("static", each_family=True), told)))
+    found = list_names(list(conduct(find_target("acme"), Inquiry("static", each_family=True), told)))
     assert found == ["acme", "acme/small", "acme/vit"]
 
 
@@ -112,7 +112,7 @@ def test_larger_backbones_are_looked_at_up_to_level_meta(acme: BackboneSpec, lev
 def test_the_level_of_larger_backbones_is_said_in_their_results(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec()", "spec('acme/large', params=10**9)")
     inquiry = Inquiry("cpu", "build.params", max_params=1000)
-    results = [result for result in conduct("acme", inquiry, told) if result.check == "forward.repeatable"]
+    results = [result for result in conduct(find_target("acme"), inquiry, told) if result.check == "forward.repeatable"]
     reasons = {result.backbone: result.reason for result in results}
     assert reasons == {"acme/net": "only build.params was asked for", "acme/large": "it is above level meta"}
 
@@ -125,7 +125,7 @@ def test_a_number_of_parameters_that_is_none_holds_nothing_up(acme: BackboneSpec
 
 def test_a_plugin_that_cannot_be_loaded_has_results_of_its_own(shelf: Any, told: Told) -> None:
     shelf.add("acme", top="raise ValueError('why')")
-    results = list(conduct("acme", Inquiry("meta"), told))
+    results = list(conduct(find_target("acme"), Inquiry("meta"), told))
     assert list_names(results) == ["acme"]
     assert "ValueError: why" in {result.check: result.reason for result in results}["plugin.imported"]
 
@@ -141,10 +141,10 @@ def test_a_plugin_that_cannot_be_loaded_has_results_of_its_own(shelf: Any, told:
         ("acme/nett", "acme lists no backbone 'acme/nett'"),
     ],
 )
-def test_a_name_that_does_not_exist_is_an_error(shelf: Any, told: Told, name: str, says: str) -> None:
+def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, says: str) -> None:
     shelf.add("acme")
     with pytest.raises(NameNotFound, match=says):
-        list(conduct(name, Inquiry("static"), told))
+        find_target(name)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +160,30 @@ def test_checks_that_do_not_exist_on_a_level_are_an_error(
 ) -> None:
     shelf.add("acme")
     with pytest.raises(OptionError, match=re.escape(f"no check on level {level} begins with '{only}'; {cure}")):
-        list(conduct("acme", Inquiry(level, only), told))
+        list(conduct(find_target("acme"), Inquiry(level, only), told))
 
 
-def test_every_check_can_be_asked_for_on_its_own(told: Told) -> None:
+def test_every_check_can_be_asked_for_on_its_own() -> None:
     for check in CHECKS:
-        with pytest.raises(NameNotFound):  # what comes after
-            list(conduct("not-installed", Inquiry("network", check.name), told))
+        Inquiry("network", check.name).refuse_impossible()
+
+
+# What is not listed.
+
+FINDS = "@hookimpl\ndef zoo_find_backbone(name):\n    return spec('acme/net', params=5) if '.' in name else None\n"
+
+
+@pytest.mark.parametrize(
+    ("level", "only", "status"),
+    [("static", "spec.", "not-run"), ("meta", "build.params", "fail")],
+)
+def test_a_backbone_that_is_not_listed_is_looked_at_as_the_plugin_finds_it(
+    shelf: Any, told: Told, level: Level, only: str, status: str
+) -> None:
+    shelf.add("acme", end=FINDS)
+    results = list(conduct(find_target("acme/net.v2"), Inquiry(level, only), told))
+    assert list_names(results) == ["acme", "acme/net.v2"]
+    assert [result.status for result in results if result.check == "build.params"] == [status]
 
 
 # What is kept.
@@ -174,9 +191,9 @@ def test_every_check_can_be_asked_for_on_its_own(told: Told) -> None:
 
 def test_what_a_file_holds_is_not_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
     inquiry = Inquiry("meta", "build.params", save=tmp_path / "results" / "journal")
-    first = list(conduct("acme", inquiry, told))
+    first = list(conduct(find_target("acme"), inquiry, told))
     assert (count_builds(built), told.lines) == (2, [])
-    second = list(conduct("acme", inquiry, told))
+    second = list(conduct(find_target("acme"), inquiry, told))
     assert count_builds(built) == 2
     assert told.lines == [f"{inquiry.save} holds the results of 2 of 2 backbones"]
     assert sorted(second, key=str) == sorted(first, key=str)
@@ -186,11 +203,11 @@ def test_what_a_file_holds_is_not_looked_at_again(built: Path, told: Told, tmp_p
 def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: Path) -> None:
     inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
     assert inquiry.save is not None
-    list(conduct("acme", inquiry, told))
+    list(conduct(find_target("acme"), inquiry, told))
     first, _ = inquiry.save.read_bytes().splitlines(keepends=True)
     inquiry.save.write_bytes(first)
     before = count_builds(built)
-    results = list(conduct("acme", inquiry, told))
+    results = list(conduct(find_target("acme"), inquiry, told))
     assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
     assert sorted(list_names(results)) == ["acme", "acme/a", "acme/b"]
     assert {result.status for result in results if result.check == "build.params"} == {"pass"}
@@ -205,7 +222,7 @@ def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_n
     end = f"BUILT = {str(built)!r}\n{NOTES}"
     shelf.add("bolts", bad, "spec('bolts/good', build=noted)", end=end)
     for builds in (2, 3):
-        results = list(conduct("bolts", inquiry, told))
+        results = list(conduct(find_target("bolts"), inquiry, told))
         statuses = {result.backbone: result.status for result in results if result.check == "build.params"}
         assert statuses["bolts/bad"] == "fail"
         assert statuses["bolts/good"] == "pass"
@@ -215,8 +232,8 @@ def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_n
 
 def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    list(conduct("acme", Inquiry("meta", "build.params", save=path), told))
-    list(conduct("acme/a", Inquiry("meta", "build.meta", save=path), told))
+    list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
+    list(conduct(find_target("acme/a"), Inquiry("meta", "build.meta", save=path), told))
     assert (count_builds(built), told.lines) == (3, [])
 
 
@@ -224,7 +241,7 @@ def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Pat
     path = tmp_path / "journal"
     larger = Inquiry("cpu", "build.params", max_params=1, save=path)
     for inquiry in (larger, larger, Inquiry("meta", "build.params", save=path)):
-        list(conduct("acme", inquiry, told))
+        list(conduct(find_target("acme"), inquiry, told))
         assert count_builds(built) == 2
 
 
@@ -232,14 +249,14 @@ def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path
     path = tmp_path / "mine"
     path.write_text("a list of things to do\n")
     with pytest.raises(RunError, match="no file that zoo check wrote"):
-        list(conduct("acme", Inquiry("meta", "build.params", save=path), told))
+        list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
     assert count_builds(built) == 0
 
 
 def test_who_waits_is_told_how_many_backbones_are_done(built: Path, told: Told, tmp_path: Path) -> None:
     inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
-    list(conduct("acme/a", inquiry, told))
+    list(conduct(find_target("acme/a"), inquiry, told))
     assert (told.tracked, told.steps) == ([("checking acme/a", 1)], 1)
-    list(conduct("acme", inquiry, told))  # one of them from the file
+    list(conduct(find_target("acme"), inquiry, told))  # one of them from the file
     assert (told.tracked[1:], told.steps) == ([("checking acme", 2)], 3)
     assert count_builds(built) == 2
