@@ -61,6 +61,8 @@ CHECKS: tuple[Check, ...] = (
     Check("plugin.listed", "static", "the hooks that list return specs", ("plugin.hooks",)),
     Check("plugin.names", "static", "no name is listed twice, whatever its case", ("plugin.listed",)),
     Check("plugin.datasets", "static", "every data set is described validly", ("plugin.listed",)),
+    Check("plugin.drawn", "cpu", "every data set that is drawn is drawn offline, and the same every time",
+          ("plugin.datasets",)),
     Check("spec.name", "static", "the name is valid and in the plugin's namespace"),
     Check("spec.fields", "static", "every field is of its type"),
     Check("spec.input", "static", "sizes, crop, interpolation, mean and standard deviation of the input are valid"),

@@ -42,7 +42,10 @@ def judge(name: str, examined: Examined | None = None, only: str = "") -> list[R
             return check_backbone(examined, backbone, Scope("network", only))
         examined, scope = examine(name), Scope("static", only)
         of_backbones = [check_backbone(examined, backbone, scope) for backbone in examined.backbones]
-        return [*check_plugin(examined, scope), *(result for results in of_backbones for result in results)]
+        return [
+            *check_plugin(examined, Scope("cpu", only)),
+            *(result for results in of_backbones for result in results),
+        ]
 
 
 def find_disagreement(results: Iterable[Result], fails: Mapping[str, str]) -> str:

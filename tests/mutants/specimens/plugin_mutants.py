@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 GOOD = """\
-from specimens.good import declare_conv
+from specimens.good import declare_conv, draw
 from zoo.plugin import DatasetSpec, hookimpl
 
 ZOO_API = 1
@@ -23,13 +23,19 @@ def zoo_datasets():
 
 
 def declare_photos(**changes):
-    return DatasetSpec(**{**dict(name="NAMESPACE/photos", description="photos", licence="MIT", make=print), **changes})
+    return DatasetSpec(**{**dict(name="NAMESPACE/photos", description="photos", licence="MIT", make=draw), **changes})
 """
 
 
 def hook(line: str, name: str = "zoo_backbones", arguments: str = "") -> str:
     """Return a hook in place of, or beside, those that are there."""
     return f"\n\n@hookimpl\ndef {name}({arguments}):\n    {line}\n"
+
+
+def make(line: str) -> str:
+    """Return a data set that is drawn by a function of this line."""
+    body = f"\n\ndef make(folder):\n    {line}\n"
+    return GOOD + body + hook("return [declare_photos(make=make)]", name="zoo_datasets")
 
 
 @dataclass(frozen=True)
@@ -155,5 +161,29 @@ PLUGIN_MUTANTS = {
     "data-set-from-nowhere": PluginMutant(
         {"plugin.datasets": "has url=None; it must be given, or make must be, and not both"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
+    ),
+    "data-set-with-a-licence-in-prose": PluginMutant(
+        {"plugin.datasets": "the licence of the data set NAMESPACE/photos is 'free for research'; write its SPDX"},
+        GOOD + hook("return [declare_photos(licence='free for research')]", name="zoo_datasets"),
+    ),
+    "draws-nothing": PluginMutant(
+        {"plugin.drawn": "no image of the data set NAMESPACE/photos is drawn; put some into a folder of each class"},
+        make("pass"),
+    ),
+    "raises-while-it-draws": PluginMutant(
+        {"plugin.drawn": "drawing the data set NAMESPACE/photos fails: KeyError: 'pen' (plugin_raises_while_it_draws"},
+        make("draw({}['pen'])"),
+    ),
+    "draws-two-splits-of-one-name": PluginMutant(
+        {"plugin.drawn": "what is drawn of the data set NAMESPACE/photos cannot be used: "},
+        make("draw(folder); (folder / 'Train').mkdir()"),
+    ),
+    "draws-something-else-each-time": PluginMutant(
+        {"plugin.drawn": "the data set NAMESPACE/photos is another one each time that it is drawn; seed its make"},
+        make("draw(folder); import os; (folder / 'train' / 'dark' / '1.png').write_bytes(os.urandom(8))"),
+    ),
+    "downloads-while-it-draws": PluginMutant(
+        {"plugin.drawn": "connects to ('localhost', 9); give its url, and zoo will fetch it"},
+        make("import socket; socket.create_connection(('localhost', 9))"),
     ),
 }

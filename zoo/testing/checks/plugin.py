@@ -1,15 +1,19 @@
-"""Promises of a plugin as a whole. None of these imports torch."""
+"""Promises of a plugin as a whole. None of those on level static imports torch."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from zoo.contract import NAMESPACE, check_dataset
 from zoo.discovery import FIRST_PARTY
-from zoo.errors import PluginError
+from zoo.errors import DataError, PluginError
+from zoo.plugin import DatasetSpec
 from zoo.testing.examined import Examined
-from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.spdx import refuse_prose
 
 
 def imported(plugin: Examined) -> None:
@@ -82,6 +86,50 @@ def datasets(plugin: Examined) -> None:
         check_dataset(dataset)
         if not dataset.name.startswith(f"{plugin.namespace}/"):
             raise PluginError(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
+        refuse_prose(f"the data set {dataset.name}", dataset.licence)
+
+
+def drawn(plugin: Examined) -> None:
+    """By ``make``, twice, into empty folders; what is fetched from a ``url`` is not fetched here."""
+    own = [dataset for dataset in plugin.datasets if dataset.make is not None]
+    if not own:
+        raise NotApplicable("it draws no data sets")
+    for dataset in own:
+        if _draw(dataset) != _draw(dataset):
+            raise CheckFailed(f"the data set {dataset.name} is another one each time that it is drawn; seed its make.")
+
+
+def _draw(dataset: DatasetSpec) -> dict[str, str]:
+    """Draw a data set; returns a digest of each file that was drawn, by its path."""
+    from zoo.data.folder import list_labelled
+    from zoo.download import sha256_of
+    from zoo.testing.watch import watching
+
+    assert dataset.make is not None, "the caller has looked"
+    with TemporaryDirectory() as place:
+        folder = Path(place, "drawn")
+        folder.mkdir()
+        with watching(first=True) as watched:
+            try:
+                dataset.make(folder)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+                watched.error = error
+        if watched.connections:
+            raise CheckFailed(
+                f"drawing the data set {dataset.name} connects to {watched.connections[0]}; "
+                "give its url, and zoo will fetch it."
+            )
+        if watched.error is not None:
+            raise CheckFailed(f"drawing the data set {dataset.name} fails: {describe_with_place(watched.error)}.")
+        try:
+            images = list_labelled(folder).files
+        except DataError as error:
+            raise CheckFailed(f"what is drawn of the data set {dataset.name} cannot be used: {error}") from error
+        if not images:
+            raise CheckFailed(
+                f"no image of the data set {dataset.name} is drawn; put some into a folder of each class."
+            )
+        return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
 
 
 def _tell(plugin: Examined, check: str) -> None:

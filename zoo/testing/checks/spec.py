@@ -18,8 +18,9 @@ from zoo.contract import (
     check_weights,
 )
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
-from zoo.testing.results import CannotLook, CheckFailed
+from zoo.testing.results import CheckFailed
 from zoo.testing.session import Declaration
+from zoo.testing.spdx import refuse_prose
 from zoo.testing.table import list_checks
 
 
@@ -71,26 +72,7 @@ def licence(declared: Declaration) -> None:
     if declared.backbone.licence == "unknown":
         raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
     for owner, identifier in _list_licences(declared):
-        if not _is_spdx(identifier):
-            raise CheckFailed(
-                f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
-                "or LicenseRef-NAME for one that SPDX does not list."
-            )
-
-
-def _is_spdx(identifier: object) -> bool:
-    """Whether SPDX has it; ``unknown`` is said of weights whose licence upstream does not tell."""
-    try:
-        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-    except ModuleNotFoundError as error:
-        raise CannotLook("it needs the package packaging 24.2 or newer; pip install packaging") from error
-    if not isinstance(identifier, str):
-        return False
-    try:
-        canonicalize_license_expression(identifier)
-    except InvalidLicenseExpression:
-        return identifier == "unknown"
-    return True
+        refuse_prose(owner, identifier)
 
 
 def capabilities(declared: Declaration) -> None:
