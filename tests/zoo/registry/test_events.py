@@ -1,0 +1,115 @@
+"""Every plugin is told of a run; one that fails on it is told no more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from made_registries import make_plugin, resolve
+from zoo.loading import Plugin
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+
+def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+
+    def fail(epoch: Any) -> None:
+        told.append(f"bad {epoch['epoch']}")
+        raise SystemExit(1)
+
+    def follow(epoch: Any) -> None:
+        sys.stdout.write("tracked\n")
+        told.append(f"good {epoch['epoch']}")
+
+    bad, good = make_plugin("bad", zoo_epoch_ended=fail), make_plugin("good", zoo_epoch_ended=follow)
+    registry = Registry([bad, good], Settings())
+    assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 1}) == [
+        "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it is told nothing more of this run"
+    ]
+    assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 2}) == []
+    assert told == ["bad 1", "good 1", "good 2"]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "tracked\ntracked\n"
+
+
+def test_plugins_without_the_hook_are_passed_over() -> None:
+    registry = Registry([make_plugin("acme"), Plugin("off", "zoo-off", "1.0", state="disabled")], Settings())
+    assert registry.announce("zoo_run_started", run={}) == []
+
+
+def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -> None:
+    told: list[str] = []
+
+    def fail() -> None:
+        raise ValueError("why")
+
+    def make(name: str, **hooks: Callable[..., Any]) -> Plugin:
+        return make_plugin(
+            name,
+            (),
+            zoo_epoch_ended=lambda: told.append(f"{name} epoch"),
+            zoo_run_finished=lambda: told.append(name),
+            **hooks,
+        )
+
+    registry = Registry(
+        [make("one", zoo_run_started=fail), make("two", zoo_run_started=fail), make("three")], Settings()
+    )
+    complaints = registry.announce("zoo_run_started", run={})
+    assert [line.partition(" failed in zoo_run_started: ValueError: why")[0] for line in complaints] == [
+        "plugin one",
+        "plugin two",
+    ]
+    assert registry.announce("zoo_epoch_ended", run={}, epoch={}) == []
+    assert registry.announce("zoo_run_finished", run={}) == []
+    assert told == ["three epoch", "three"]
+
+
+def test_a_plugin_that_failed_in_one_run_is_told_of_the_next() -> None:
+    told: list[str] = []
+
+    def fail_once() -> None:
+        told.append("started")
+        if len(told) == 1:
+            raise ValueError
+
+    registry = Registry(
+        [make_plugin("acme", (), zoo_run_started=fail_once, zoo_run_finished=lambda: told.append("finished"))],
+        Settings(),
+    )
+    for _ in range(2):
+        registry.announce("zoo_run_started", run={})
+        registry.announce("zoo_run_finished", run={})
+    assert told == ["started", "started", "finished"]
+
+
+def test_no_plugin_can_change_what_the_others_are_told() -> None:
+    seen: list[Any] = []
+    run = {"seed": 0, "best": {"epoch": 1}}
+
+    def meddle(run: Any) -> None:
+        run["best"].update(epoch=9)
+        run.clear()
+
+    meddler = make_plugin("meddler", zoo_run_started=meddle)
+    reader = make_plugin("reader", zoo_run_started=lambda run: seen.extend([run]))
+    assert Registry([meddler, reader], Settings()).announce("zoo_run_started", run=run) == []
+    assert seen == [run] == [{"seed": 0, "best": {"epoch": 1}}]
+    assert seen[0] is not run
+
+
+def test_a_plugin_that_is_told_nothing_more_still_lists_its_backbones() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    plugin = make_plugin("acme", ["net"], zoo_run_started=fail)
+    registry = Registry([plugin], Settings())
+    registry.announce("zoo_run_started", run={})
+    assert (plugin.state, plugin.reason) == ("ok", "")
+    assert [backbone.name for backbone in registry.list_backbones()] == ["acme/net"]
+    assert resolve(registry, "net") == "acme/net"

@@ -1,0 +1,66 @@
+"""Backbones that no plugin lists: the one of the namespace is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from made_registries import explain, make_backbone, make_plugin, resolve
+from zoo.errors import PluginError
+from zoo.plugin import BackboneSpec
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+
+def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:
+    asked: list[str] = []
+
+    def finder(namespace: str) -> Callable[..., Any]:
+        def find(name: str) -> BackboneSpec | None:
+            asked.append(f"{namespace}/{name}")
+            return make_backbone(f"{namespace}/{name}") if name == "hidden" else None
+
+        return find
+
+    plugins = [make_plugin(namespace, ["net"], zoo_find_backbone=finder(namespace)) for namespace in ("acme", "bolt")]
+    registry = Registry(plugins, Settings())
+    assert resolve(registry, "bolt/hidden") == "bolt/hidden"
+    assert resolve(registry, "acme/net") == "acme/net"
+    assert "near are acme/net" in explain(registry, "acme/nett")
+    assert "no backbone 'hidden'" in explain(registry, "hidden")
+    assert asked == ["bolt/hidden", "acme/nett"]
+
+
+def test_the_tag_is_not_part_of_the_name_that_a_plugin_is_asked_for() -> None:
+    plugin = make_plugin("acme", zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
+    resolved = Registry([plugin], Settings()).resolve("acme/hidden@V1")
+    assert (resolved.backbone.name, resolved.tag) == ("acme/hidden", "V1")
+
+
+def test_a_plugin_that_fails_to_find_is_named_with_its_reason_and_may_be_asked_again() -> None:
+    def find(name: str) -> BackboneSpec:
+        if name == "hidden":
+            raise OSError(f"no network for {name}")
+        return make_backbone(f"acme/{name}")
+
+    plugin = make_plugin("acme", ["net"], zoo_find_backbone=find)
+    registry = Registry([plugin], Settings())
+    for _ in range(2):
+        with pytest.raises(PluginError) as caught:
+            registry.resolve("acme/hidden@V1")
+        assert str(caught.value) == "plugin acme failed in zoo_find_backbone: OSError: no network for hidden"
+    assert plugin.state == "ok"
+    assert resolve(registry, "acme/other") == "acme/other"
+    assert resolve(registry, "net") == "acme/net"
+
+
+def test_a_lookup_may_fail_after_an_event_did_and_is_asked_all_the_same() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    plugin = make_plugin("acme", zoo_run_started=fail, zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
+    registry = Registry([plugin], Settings())
+    assert len(registry.announce("zoo_run_started", run={})) == 1
+    assert resolve(registry, "acme/hidden") == "acme/hidden"
