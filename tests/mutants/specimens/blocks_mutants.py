@@ -58,3 +58,8 @@ declared(
     {"blocks.several": "it has one block only; declare its stages"},
     lambda: {"blocks": (BlockSpec("body", ("stem", "layer1", "layer2", "classifier.0")),)},
 )
+declared(
+    "blocks-since-then",
+    {"blocks.several": "it says that it has no freezing (it is one block), and it has; take that out of unsupported"},
+    lambda: {"unsupported": {"freezing": "it is one block"}},
+)

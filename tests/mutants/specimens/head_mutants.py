@@ -148,3 +148,10 @@ def flattens_in_its_classifier(model: Any, torch: Any) -> None:
 @built({"head.replayed": "something follows the head. Say why in unsupported, under cached_features"})
 def gives_probabilities(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.softmax(1))
+
+
+declared(
+    "cannot-cache-any-more",
+    {"head.replayed": "it says that it has no cached_features (a softmax follows), and it has; take that out"},
+    lambda: {"unsupported": {"cached_features": "a softmax follows"}},
+)

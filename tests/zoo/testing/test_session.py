@@ -257,5 +257,6 @@ def test_every_check_of_a_plugin_is_in_the_answer_once(shelf: Any) -> None:
     assert [result.check for result in results] == [check.name for check in list_checks(of_plugin=True)]
     assert {result.backbone for result in results} == {"acme"}
     assert {result.check: result.reason for result in results if result.status != "pass"} == {
-        "plugin.datasets": "it brings no data sets"
+        "plugin.datasets": "it brings no data sets",
+        "plugin.drawn": "it is above level static",
     }
