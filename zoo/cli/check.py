@@ -6,8 +6,8 @@ import functools
 import json
 import os
 import signal
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -26,7 +26,7 @@ from zoo.registry import open_registry
 from zoo.testing.examined import examine
 from zoo.testing.inquiry import Inquiry, conduct, find_target
 from zoo.testing.results import BAD, Result, count_statuses
-from zoo.testing.table import LEVELS, Level
+from zoo.testing.table import BY_NAME, LEVELS, Level
 
 #: Up to so many backbones, each has a line of its own.
 FEW = 12
@@ -130,41 +130,56 @@ def _resolve_bare(name: str, missing: NameNotFound) -> str:
 
 
 def _format(results: list[Result]) -> Iterator[str]:
-    by_name: dict[str, list[Result]] = {}
-    for result in results:
-        by_name.setdefault(result.backbone, []).append(result)
     yield from _format_excuses(results)
+    yield from _format_hindrances(results)
     yield from (
         f"{result.status.upper():5}  {result.backbone}  {result.check}: {result.reason}"
         for result in results
         if result.status in BAD or result.status == "xfail"
     )
-    yield from _format_totals(by_name)
+    yield from _format_totals(results)
 
 
 def _format_excuses(results: list[Result]) -> Iterator[str]:
-    """Say, once for all that it is true of, why a promise is not made, or could not be looked at."""
-    excuses = Counter((result.check, result.reason) for result in results if result.status == "n/a")
-    for (check, reason), count in excuses.items():
-        of = f" ({count:,} backbones)" if count > 1 else ""
-        yield f"n/a    {check}: {reason}{of}"
-    by_reason: dict[str, list[str]] = {}
+    """Say, once for all that it is true of, why a promise is not made."""
+    excused: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for result in results:
+        if result.status == "n/a":
+            excused[result.check, result.reason].append(result.backbone)
+    for (check, reason), names in excused.items():
+        yield f"n/a    {names[0]}{_count_others(names)}  {check}: {reason}"
+
+
+def _format_hindrances(results: list[Result]) -> Iterator[str]:
+    """Say, once for all that it is true of, why a promise could not be looked at."""
+    hindered: defaultdict[str, list[str]] = defaultdict(list)
     for result in results:
         if result.status == "not-run" and not result.reason.startswith(ASKED_FOR):
-            by_reason.setdefault(result.reason, []).append(result.check)
-    for reason, checks in by_reason.items():
-        others = f" and {len(checks) - 1:,} more" if len(checks) > 1 else ""
-        yield f"not run  {checks[0]}{others}: {reason}"
+            hindered[result.reason].append(result.check)
+    for reason, checks in hindered.items():
+        yield f"not run  {checks[0]}{_count_others(checks)}: {reason}"
 
 
-def _format_totals(by_name: dict[str, list[Result]]) -> Iterator[str]:
+def _count_others(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+
+
+def _format_totals(results: list[Result]) -> Iterator[str]:
     """Say how many promises are kept, of how many."""
-    plugins = {name: results for name, results in by_name.items() if "/" not in name}
-    backbones = {name: results for name, results in by_name.items() if "/" in name}
-    few = {**plugins, **(backbones if len(backbones) <= FEW else {})}
-    yield format_table([("", "CHECKS"), *((name, count_statuses(results)) for name, results in few.items())])
+    plugins, backbones = (_group(results, of_plugin=of_plugin) for of_plugin in (True, False))
+    few = [*plugins.items(), *(backbones.items() if len(backbones) <= FEW else ())]
+    yield format_table([("", "CHECKS"), *((name, count_statuses(own)) for name, own in few)])
     if len(backbones) > FEW:
-        everything = [result for results in backbones.values() for result in results]
-        bad = sum(any(result.status in BAD for result in results) for results in backbones.values())
+        everything = [result for own in backbones.values() for result in own]
+        bad = sum(any(result.status in BAD for result in own) for own in backbones.values())
         verdict = f"broken promises in {bad:,}" if bad else "every promise is kept"
         yield f"{len(backbones):,} backbones: {count_statuses(everything)}; {verdict}"
+
+
+def _group(results: list[Result], *, of_plugin: bool) -> Mapping[str, list[Result]]:
+    """Group by name the results of plugins, or those of backbones: one of these may be called like its plugin."""
+    groups: defaultdict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if BY_NAME[result.check].is_of_plugin == of_plugin:
+            groups[result.backbone].append(result)
+    return groups

@@ -54,6 +54,7 @@ PLUGINS = {
     "excused": "spec('excused/net', licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",
     "mended": "spec('mended/net', expected_failures={'spec.licence': 'asked upstream'})",
     "odd": "spec('odd/net', licence='unknown'), spec('odd/fine')",
+    "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
 }
@@ -132,10 +133,31 @@ def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
     ]
 
 
-def test_an_excuse_of_many_is_said_once(run: Run) -> None:
-    result = run("many", "--level", "meta", "--only", "blocks.several")
+@pytest.mark.parametrize(
+    ("names", "of"),
+    [
+        (["many/net7"], "many/net7"),
+        (["many/net7", "acme"], "many/net7 and 1 more"),
+        (["many"], "many/net0 and 19 more"),
+    ],
+)
+def test_an_excuse_is_said_once_and_of_whom(run: Run, names: list[str], of: str) -> None:
+    result = run(*names, "--level", "meta", "--only", "blocks.several")
     assert re.findall(r"^n/a .*", result.stdout, flags=re.MULTILINE) == [
-        "n/a    blocks.several: it is one layer and a head (20 backbones)"
+        f"n/a    {of}  blocks.several: it is one layer and a head"
+    ]
+
+
+def test_what_a_plugin_does_not_promise_is_said_of_it(static: Run) -> None:
+    assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it brings no data sets\n")
+
+
+def test_a_backbone_that_is_called_like_its_plugin_is_counted_by_itself(static: Run) -> None:
+    table = static("twin", "--only", "spec.").stdout.partition("CHECKS\n")[2].splitlines()
+    assert [re.sub(" +", " ", line) for line in table] == [
+        f"twin 0 pass of {OF_PLUGIN} ({OF_PLUGIN} not run)",
+        f"twin/twin {STATIC} pass of {OF_BACKBONE} ({OF_BACKBONE - STATIC} not run)",
+        f"twin {STATIC - 1} pass, 1 fail of {OF_BACKBONE} ({OF_BACKBONE - STATIC} not run)",
     ]
 
 
