@@ -1,0 +1,30 @@
+"""Options of runs that take a moment, and what a run leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+#: Enough to tell blue from red.
+LEARNS: dict[str, Any] = {
+    "weights": "none",
+    "train": "all",
+    "epochs": 4,
+    "batch_size": 6,
+    "lr": 0.02,
+    "workers": 0,
+    "device": "cpu",
+}
+#: One epoch of three steps.
+QUICK: dict[str, Any] = {**LEARNS, "epochs": 1, "batch_size": 8}
+#: The same on the command line, where --config says that images are loaded in this process.
+QUICK_FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs", "1", "--device", "cpu")
+
+FILES = ["README.md", "history.jsonl", "model.safetensors", "report.html", "run.json"]
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """Read run.json in the folder of a run."""
+    facts: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    return facts
