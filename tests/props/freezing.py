@@ -1,0 +1,33 @@
+"""The tiny network frozen, and one that has a layer under two names."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from zoo.freeze import Frozen, list_blocks, list_learning
+from zoo.head import Head
+from zoo.plugin import BackboneSpec
+
+HEAD = Head(("classifier.3",))
+
+
+def freeze(acme: BackboneSpec, train: str = "head") -> tuple[nn.Module, Frozen]:
+    torch.manual_seed(0)
+    model = acme.build(None)
+    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    return model, Frozen(model, learning)
+
+
+class Shared(nn.Module):
+    """One layer under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(3, 3)
+        self.two = self.one
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.two(self.one(x)))
+        return logits
