@@ -36,6 +36,8 @@ class Examined:
     faults: dict[str, str] = field(default_factory=dict)
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    #: What its entry point leads to; None where it cannot be imported.
+    module: ModuleType | None = field(default=None, repr=False)
     #: None where its hooks cannot be called.
     hooks: pluggy.PluginManager | None = field(default=None, repr=False)
 
@@ -104,6 +106,7 @@ def _choose(namespace: str, claims: list[Claim]) -> Claim:
 def _load(examined: Examined, module: object) -> None:
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    examined.module = module
     state, reason = judge_version(module)
     if state != "ok":
         examined.faults["plugin.api"] = reason

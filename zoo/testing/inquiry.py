@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import OptionError
 from zoo.progress import Progress
+from zoo.testing.basis import Bases
 from zoo.testing.choice import choose_backbones, count_params
 from zoo.testing.examined import Examined, examine
-from zoo.testing.journal import Journal, list_versions
+from zoo.testing.journal import Journal
 from zoo.testing.results import BAD, Result
 from zoo.testing.session import Scope, check_backbone, check_plugin
 from zoo.testing.table import CHECKS, LEVELS, Check, Level
@@ -128,33 +129,40 @@ def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Re
 def _look(
     examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
 ) -> Iterator[list[Result]]:
-    if inquiry.needs_models:
-        yield from _look_or_remember(examined, backbones, inquiry, progress)
+    if not inquiry.needs_models:
+        yield from (check_backbone(examined, backbone, inquiry.scope_for(backbone)) for backbone in backbones)
+    elif inquiry.save is None:
+        yield from _look_at_models(examined, backbones, inquiry)
     else:
-        for backbone in backbones:
-            yield check_backbone(examined, backbone, inquiry.scope_for(backbone))
+        yield from _look_or_remember(examined, backbones, inquiry, progress)
+
+
+def _look_at_models(examined: Examined, backbones: Iterable[BackboneSpec], inquiry: Inquiry) -> Iterator[list[Result]]:
+    from zoo.testing.workers import check_many
+
+    jobs = [(backbone.name, inquiry.scope_for(backbone)) for backbone in backbones]
+    yield from check_many(examined, jobs, inquiry.processes)
 
 
 def _look_or_remember(
     examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
 ) -> Iterator[list[Result]]:
-    journal = None if inquiry.save is None else Journal(inquiry.save)
-    todo = {backbone.name: backbone for backbone in backbones}
-    for backbone in backbones if journal else ():
-        assert journal is not None
-        known = journal.find(backbone.name, inquiry.scope_for(backbone), list_versions(examined, backbone))
-        if known is not None:
-            del todo[backbone.name]
-            yield known
-    if len(todo) < len(backbones):
+    assert inquiry.save is not None
+    journal, bases = Journal(inquiry.save), Bases(examined)
+    asked = {
+        backbone.name: (backbone.name, inquiry.scope_for(backbone), bases.find(backbone)) for backbone in backbones
+    }
+    found = {name: journal.find(*question) for name, question in asked.items()}
+    known = [results for results in found.values() if results is not None]
+    todo = [backbone for backbone in backbones if found[backbone.name] is None]
+    if known:
+        progress.say(f"{inquiry.save} holds the results of {len(known):,} of {len(backbones):,} backbones")
+    if outdated := sum(journal.is_outdated(*asked[backbone.name]) for backbone in todo):
         progress.say(
-            f"{inquiry.save} holds the results of {len(backbones) - len(todo):,} of {len(backbones):,} backbones"
+            f"{inquiry.save} holds results of {outdated:,} from other code or versions; they are looked at again"
         )
-    from zoo.testing.workers import check_many
-
-    jobs = [(backbone.name, inquiry.scope_for(backbone)) for backbone in todo.values()]
-    for results in check_many(examined, jobs, inquiry.processes):
-        if journal is not None:
-            backbone = todo[results[0].backbone]
-            journal.add(results, inquiry.scope_for(backbone), list_versions(examined, backbone))
+    yield from known
+    for results in _look_at_models(examined, todo, inquiry):
+        _, scope, basis = asked[results[0].backbone]
+        journal.add(results, scope, basis)
         yield results

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,7 @@ from zoo.errors import RunError
 from zoo.testing.results import BAD, Result
 
 if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
-    from zoo.testing.examined import Examined
+    from zoo.testing.basis import Basis
     from zoo.testing.session import Scope
 
 #: What every line begins with.
@@ -28,9 +26,18 @@ class Entry:
     backbone: str
     level: str
     only: str
-    #: From a distribution to its version: results of other versions say nothing.
+    #: What they depend on; see `zoo.testing.basis.Basis`.
     versions: Mapping[str, str]
     results: tuple[Result, ...]
+    code: Mapping[str, str] = field(default_factory=dict)
+
+    def is_of(self, backbone: str, scope: Scope) -> bool:
+        """Whether that backbone was looked at in that way."""
+        return (self.backbone, self.level, self.only) == (backbone, scope.level, scope.only)
+
+    def stands_on(self, basis: Basis) -> bool:
+        """Whether all that it depends on was the same."""
+        return (self.versions, self.code) == (basis.versions, basis.code)
 
 
 class Journal:
@@ -56,19 +63,22 @@ class Journal:
             raise _describe_stranger(path)  # someone's file, which must not be overwritten
         self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
 
-    def find(self, backbone: str, scope: Scope, versions: Mapping[str, str]) -> list[Result] | None:
-        """Return the results of a backbone, looked at in the same way with the same versions.
+    def find(self, backbone: str, scope: Scope, basis: Basis) -> list[Result] | None:
+        """Return the results of a backbone, looked at in the same way on the same basis.
 
         None if there are none, and if a promise was broken: it may have been mended since.
         """
         for entry in reversed(self.entries):
-            if (entry.backbone, entry.level, entry.only, entry.versions) == (
-                backbone, scope.level, scope.only, versions,
-            ):  # fmt: skip
+            if entry.is_of(backbone, scope) and entry.stands_on(basis):
                 return None if any(result.status in BAD for result in entry.results) else list(entry.results)
         return None
 
-    def add(self, results: Iterable[Result], scope: Scope, versions: Mapping[str, str]) -> None:
+    def is_outdated(self, backbone: str, scope: Scope, basis: Basis) -> bool:
+        """Whether there are results of a backbone, looked at in the same way, but all on another basis."""
+        alike = [entry for entry in self.entries if entry.is_of(backbone, scope)]
+        return bool(alike) and not any(entry.stands_on(basis) for entry in alike)
+
+    def add(self, results: Iterable[Result], scope: Scope, basis: Basis) -> None:
         """Write the results of a backbone at the end.
 
         Raises:
@@ -79,7 +89,8 @@ class Journal:
             "backbone": results[0].backbone,
             "level": scope.level,
             "only": scope.only,
-            "versions": versions,
+            "versions": basis.versions,
+            "code": basis.code,
             "results": [astuple(result)[1:] for result in results],
         }
         line = json.dumps(row).encode() + b"\n"
@@ -92,20 +103,6 @@ class Journal:
         except OSError as error:
             raise RunError(f"{self._path} cannot be written: {error.strerror}; give another file to --save.") from error
         self._is_torn = False
-
-
-def list_versions(examined: Examined, backbone: BackboneSpec | None = None) -> dict[str, str]:
-    """List the versions that results depend on; what is not installed has none."""
-    declared = None if backbone is None else backbone.upstream
-    upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
-    return {name: _find_version(name) for name in ("zoo", examined.distribution, "torch", *upstream)}
-
-
-def _find_version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return ""
 
 
 def _parse(line: bytes, path: Path) -> Entry:

@@ -237,6 +237,21 @@ def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told
     assert (count_builds(built), told.lines) == (3, [])
 
 
+def test_what_was_seen_of_other_code_is_looked_at_again(built: Path, shelf: Any, told: Told, tmp_path: Path) -> None:
+    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
+    list(conduct(find_target("acme"), inquiry, told))
+    with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
+        file.write("# more\n")
+    list(conduct(find_target("acme/a"), inquiry, told))
+    list(conduct(find_target("acme"), inquiry, told))
+    assert count_builds(built) == 4
+    assert told.lines == [
+        f"{inquiry.save} holds results of 1 from other code or versions; they are looked at again",
+        f"{inquiry.save} holds the results of 1 of 2 backbones",
+        f"{inquiry.save} holds results of 1 from other code or versions; they are looked at again",
+    ]
+
+
 def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     larger = Inquiry("cpu", "build.params", max_params=1, save=path)

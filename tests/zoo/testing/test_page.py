@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zoo.errors import RunError
+from zoo.testing.basis import Basis
 from zoo.testing.journal import Entry, Journal
 from zoo.testing.page import SECTIONS, main, write_page
 from zoo.testing.results import BAD, Result, Status
@@ -106,7 +107,7 @@ def test_the_page_of_a_file_of_results_is_printed(
     path = tmp_path / "results.jsonl"
     journal = Journal(path)
     for entry in entries:
-        journal.add(entry.results, Scope("meta" if entry.level == "meta" else "cpu"), entry.versions)
+        journal.add(entry.results, Scope("meta" if entry.level == "meta" else "cpu"), Basis(entry.versions, {}))
     monkeypatch.setattr("sys.argv", ["page", str(path)])
     main()
     assert capsys.readouterr().out == write_page(entries)
