@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -108,6 +110,23 @@ def photos(tmp_path: Path) -> Path:
     draw_photos(folder / "train", per_class=12, seed=1)
     draw_photos(folder / "val", per_class=5, seed=2)
     return folder
+
+
+@pytest.fixture
+def train_once(
+    registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Give a test a run folder of its own beside its photos, trained once for all tests that ask for these options."""
+
+    def train(**options: Any) -> Path:
+        from zoo.finetuning import finetune
+
+        trained = tmp_path_factory.getbasetemp() / "trained" / "-".join(map(str, options.values()))
+        if not trained.exists():
+            finetune("net", photos, output=trained, registry=registry, **options)
+        return shutil.copytree(trained, tmp_path / "run")
+
+    return train
 
 
 @pytest.fixture(autouse=True, scope="session")

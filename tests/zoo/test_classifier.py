@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from quick_runs import LEARNS, read_facts
 from zoo.classifier import BATCH, Classifier, load
 from zoo.data.image import decode_image
 from zoo.data.transform import build_eval_transform
 from zoo.errors import DataError, NameNotFound, RunError, ZooError
-from zoo.finetuning import Run, finetune
+from zoo.finetuning import Run
 from zoo.head import replace_head
 from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec
@@ -24,25 +24,12 @@ from zoo.recipe import HeadDesign
 from zoo.registry import Registry
 from zoo.settings import Settings
 
-OPTIONS: dict[str, Any] = {
-    "weights": "none",
-    "train": "all",
-    "epochs": 4,
-    "batch_size": 6,
-    "lr": 0.02,
-    "workers": 0,
-    "device": "cpu",
-}
-
 
 @pytest.fixture
-def run(registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of its own for each test, trained once."""
-    trained = tmp_path_factory.getbasetemp() / "trained-for-classifier"
-    if not trained.exists():
-        finetune("net", photos, output=trained, registry=registry, **OPTIONS)
-    shutil.copytree(trained, tmp_path / "run")
-    return Run(tmp_path / "run", json.loads((trained / "run.json").read_text(encoding="utf-8")))
+def run(train_once: Callable[..., Path]) -> Run:
+    """A run of its own for each test, that has learnt."""
+    folder = train_once(**LEARNS)
+    return Run(folder, read_facts(folder))
 
 
 @pytest.fixture

@@ -18,20 +18,6 @@ from zoo.errors import NameNotFound, ZooError
 Main = Callable[..., int]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run the command line as the console script does; returns the exit code."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert isinstance(end.value.code, int)
-        return end.value.code
-
-    return run
-
-
 def replace(monkeypatch: pytest.MonkeyPatch, callback: Callable[[], object]) -> None:
     """Make ``zoo plugins`` do something else."""
     module = importlib.import_module(COMMANDS["plugins"])

@@ -2,24 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from zoo.cli import main
-from zoo.finetuning import finetune
 from zoo.registry import Registry
 
 Main = Callable[..., int]
-
-
-@pytest.fixture
-def folder(registry: Registry, photos: Path, tmp_path: Path) -> Path:
-    """A run of a moment, hardly trained."""
-    options = {"weights": "none", "epochs": 1, "batch_size": 8, "workers": 0, "device": "cpu"}
-    return finetune("net", photos, output=tmp_path / "run", registry=registry, **options).path
 
 
 @pytest.fixture
@@ -34,18 +24,10 @@ def image(photos: Path) -> Path:
 
 
 @pytest.fixture
-def run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo predict`` as the console script does, where nothing but acme is installed; returns the exit code."""
+def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run ``zoo predict`` where nothing but acme is installed; returns the exit code."""
     monkeypatch.setattr("zoo.cli.predict.open_registry", lambda: registry)
-
-    def run(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["zoo", "predict", *map(str, arguments), "--device", "cpu"])
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert isinstance(end.value.code, int)
-        return end.value.code
-
-    return run
+    return lambda *arguments: run("predict", *arguments, "--device", "cpu")
 
 
 def test_json_is_an_array_of_what_was_promised(

@@ -1,0 +1,41 @@
+"""Runs the command line as the console script does, and has a run for it to look at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo.cli import main
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run ``zoo`` with these arguments; returns the exit code."""
+
+    def run(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code
+
+    return run
+
+
+@pytest.fixture
+def folder(train_once: Callable[..., Path]) -> Path:
+    """A run of a moment, hardly trained."""
+    return train_once(weights="none", epochs=1, batch_size=8, workers=0, device="cpu")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A --config that loads images in this process."""
+    path = tmp_path / "zoo.toml"
+    path.write_text("workers = 0\n", encoding="utf-8")
+    return path
