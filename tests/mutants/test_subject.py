@@ -9,15 +9,24 @@ import torch
 from specimens.good import declare_squeeze
 
 from zoo.testing import subject as module
+from zoo.testing.checks.head import replayed
+from zoo.testing.results import CheckFailed
 from zoo.testing.subject import Subject, tells_apart
 
 SEEDS = range(12)
 
 
-def is_heard(seed: int) -> bool:
-    """Whether the network that is built from a seed tells two images, and their classes, apart."""
+def draw_subject(seed: int) -> Subject:
+    """Draw a network, a ReLU after its head, from a seed."""
     with torch.random.fork_rng(), patch.object(module, "SEED", seed):
-        return tells_apart(Subject("good", declare_squeeze("good/squeeze")).answer.logits)
+        subject = Subject("good", declare_squeeze("good/squeeze", unsupported={}))
+        _ = subject.network
+        return subject
+
+
+def is_heard(seed: int) -> bool:
+    """Whether the network tells two images, and their classes, apart."""
+    return tells_apart(draw_subject(seed).answer.logits)
 
 
 def test_a_head_that_says_nothing_is_drawn_again_until_it_is_heard() -> None:
@@ -27,6 +36,15 @@ def test_a_head_that_says_nothing_is_drawn_again_until_it_is_heard() -> None:
 def test_without_that_a_good_network_would_be_silent() -> None:
     with patch.object(module, "DRAWS", 1):
         assert [seed for seed in SEEDS if not is_heard(seed)] != []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_follows_a_head_is_told_whatever_is_drawn_and_leaves_the_head_as_it_was(seed: int) -> None:
+    subject = draw_subject(seed)
+    before = subject.alone
+    with pytest.raises(CheckFailed, match="something follows the head"):
+        replayed(subject)
+    assert torch.equal(subject.run(subject.images[:1]), before)
 
 
 @pytest.mark.parametrize(

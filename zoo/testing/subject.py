@@ -193,6 +193,10 @@ class Subject:
     @cached_property
     def answer(self) -> Answer:
         """What the network says of the images, until it learns something."""
+        return self.ask()
+
+    def ask(self) -> Answer:
+        """Return what the network says of the images as it is now."""
         features: dict[str, Tensor] = {}
         hooks = [
             self.network.model.get_submodule(path).register_forward_pre_hook(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from specimens.good import AUX, BLOCKS, TOKEN_BLOCKS, declare_aux, declare_tokens
+from specimens.good import AUX, BLOCKS, INPUT, TOKEN_BLOCKS, declare_aux, declare_squeeze, declare_tokens
 from specimens.register import built, declared
 from zoo.plugin import BlockSpec
 
@@ -148,6 +149,17 @@ def flattens_in_its_classifier(model: Any, torch: Any) -> None:
 @built({"head.replayed": "something follows the head. Say why in unsupported, under cached_features"})
 def gives_probabilities(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.softmax(1))
+
+
+@built(
+    {"head.replayed": "something follows the head. Say why in unsupported, under cached_features"},
+    of=declare_squeeze,
+    input=replace(INPUT, min_size=4),
+    unsupported={},
+)
+def pools_after_its_head(model: Any, torch: Any) -> None:
+    model.layer1 = model.layer1[0]
+    model.last = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
 
 
 declared(

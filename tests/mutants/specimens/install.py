@@ -9,6 +9,8 @@ from specimens.plugin_mutants import PLUGIN_MUTANTS
 
 #: Of the weights that are published.
 CLASSES, HIDDEN = 10, 12
+#: Files of weights that come with the plugins; what else is written only happens to lie there.
+SHIPPED = ("good", "wide", "short", "nan", "huge")
 
 
 def install_all(folder: Path) -> None:
@@ -33,6 +35,9 @@ def _install(
     required = "".join(f"Requires-Dist: {text}\n" for text in requires)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{required}")
     (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
+    # The mutants are declared with the weights of the good plugin.
+    files = SHIPPED if namespace in ("good", "mutants") else ()
+    (info / "RECORD").write_text("".join(f"{name}.safetensors,,\n" for name in files))
 
 
 def _write_weights(folder: Path) -> None:
@@ -49,6 +54,7 @@ def _write_weights(folder: Path) -> None:
         "short": {name: tensor for name, tensor in good.items() if name != "layer2.0.bias"},
         "nan": {**good, "classifier.0.bias": torch.full((HIDDEN,), torch.nan)},
         "huge": {**good, "classifier.3.weight": torch.full((CLASSES, HIDDEN), 3e38)},
+        "elsewhere": good,
     }
     for name, tensors in files.items():
         save_file(tensors, folder / f"{name}.safetensors")

@@ -77,6 +77,11 @@ declared(
     lambda: {"weights": (declare_weights("absent.safetensors"),)},
 )
 declared(
+    "weights-outside-of-the-wheel",
+    {"spec.weights": "elsewhere.safetensors, outside of the plugin, where other machines have nothing; put them into"},
+    lambda: {"weights": (declare_weights("elsewhere.safetensors"),)},
+)
+declared(
     "pickle-without-digest",
     {"spec.weights": "are a pickle without sha256; zoo will not read it: pin it"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},

@@ -22,6 +22,7 @@ from zoo.testing.results import CheckFailed
 from zoo.testing.session import Declaration
 from zoo.testing.spdx import refuse_prose
 from zoo.testing.table import list_checks
+from zoo.testing.wheel import is_shipped
 
 
 def name(declared: Declaration) -> None:
@@ -59,8 +60,8 @@ def weights(declared: Declaration) -> None:
         url = published.url
         if url is None:
             raise CheckFailed(f"weights {published.tag} have no url; give one, or leave them out.")
-        if url.startswith("file:") and not Path(url2pathname(urlsplit(url).path)).is_file():
-            raise CheckFailed(f"weights {published.tag} should lie at {url} and do not; put them into the wheel.")
+        if url.startswith("file:"):
+            _expect_in_wheel(declared, published.tag, url)
         is_pickle = url.endswith(FILE_SUFFIXES) and not url.endswith(".safetensors")
         if is_pickle and published.sha256 is None:
             raise CheckFailed(f"weights {published.tag} are a pickle without sha256; zoo will not read it: pin it.")
@@ -83,6 +84,17 @@ def capabilities(declared: Declaration) -> None:
     if unknown:
         raise CheckFailed(
             f"it expects {', '.join(unknown)} to fail, and no check of a backbone is called so; mend the name."
+        )
+
+
+def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
+    path = Path(url2pathname(urlsplit(url).path))
+    if not path.is_file():
+        raise CheckFailed(f"weights {tag} should lie at {url} and do not; put them into the wheel.")
+    if not is_shipped(declared.namespace, path):
+        raise CheckFailed(
+            f"weights {tag} lie at {url}, outside of the plugin, where other machines have nothing; "
+            "put them into its package, or publish them and give an https:// or hf:// url."
         )
 
 
