@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from published import ONE, TWO
 from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
 from zoo.registry import Registry
@@ -60,6 +62,12 @@ def acme() -> BackboneSpec:
         licence="MIT",
         input=INPUT,
     )
+
+
+@pytest.fixture
+def published(acme: BackboneSpec) -> BackboneSpec:
+    """The spec of the tiny network, as if weights of it were published."""
+    return replace(acme, weights=(ONE, TWO))
 
 
 @pytest.fixture

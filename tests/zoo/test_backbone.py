@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +9,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from made_registries import registry_of
+from published import ONE, TWO
+from told import Told
 from zoo.backbone import Network, attach_head, build, build_backbone, build_model, try_network
 from zoo.errors import OptionError, PluginError, WeightsError
 from zoo.head import Head
-from zoo.loading import Plugin
-from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
-from zoo.progress import Silent
+from zoo.plugin import BackboneSpec, InputSpec
 from zoo.recipe import HeadDesign
-from zoo.registry import Registry
-from zoo.settings import Settings
 from zoo.start import Start
-
-ONE = WeightsSpec(tag="ONE", url=None, licence="MIT", num_classes=10)
-TWO = WeightsSpec(tag="TWO", url=None, licence="MIT", num_classes=10, input=InputSpec(size=(3, 32, 32), resize=40))
-FILE = Start("weights.safetensors", file=Path("weights.safetensors"))
-
-
-@dataclass
-class Notes(Silent):
-    lines: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
-@pytest.fixture
-def published(acme: BackboneSpec) -> BackboneSpec:
-    return replace(acme, weights=(ONE, TWO))
-
-
-def registry_of(spec: BackboneSpec) -> Registry:
-    return Registry([Plugin(spec.name.partition("/")[0], "zoo-acme", "1.0", backbones=(spec,))], Settings())
-
 
 # What --weights means.
 
@@ -83,7 +60,7 @@ def test_a_backbone_loads_what_it_starts_from_and_says_so(
     save_file(rest, tmp_path / "two.safetensors")
     weights = replace(TWO, url=(tmp_path / "two.safetensors").as_uri())
     spec = replace(published, weights=(ONE, weights))
-    notes = Notes()
+    notes = Told()
     model = build_backbone(spec, Start("TWO", "TWO", weights=weights), notes)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
     assert notes.lines == ["note: these weights have no head; the new one starts at random, as any new head does"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,31 +9,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from published import ONE, TWO
 from zoo.backbone import build_backbone
 from zoo.errors import NameNotFound, OptionError, WeightsError
 from zoo.head import replace_head
-from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.recipe import HeadDesign
 from zoo.registry import Resolved
 from zoo.start import Start, choose_start, input_for, load_tensors
 
-ONE = WeightsSpec(tag="ONE", url=None, licence="MIT", num_classes=10)
-TWO = WeightsSpec(tag="TWO", url=None, licence="MIT", num_classes=10, input=InputSpec(size=(3, 32, 32), resize=40))
 FILE = Start("weights.safetensors", file=Path("weights.safetensors"))
-
-
-@dataclass
-class Notes(Silent):
-    lines: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
-@pytest.fixture
-def published(acme: BackboneSpec) -> BackboneSpec:
-    return replace(acme, weights=(ONE, TWO))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from made_registries import registry_of
+from told import Told
 from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
@@ -20,23 +21,13 @@ from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_header, make_header
 from zoo.freeze import Frozen, list_blocks, list_learning
 from zoo.head import Head, replace_head
-from zoo.loading import Plugin, load_plugin
-from zoo.plugin import BackboneSpec, WeightsSpec, hookimpl
+from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.progress import Silent
 from zoo.recipe import HeadDesign, Recipe
 from zoo.registry import Registry
-from zoo.settings import Settings
 from zoo.start import Start
 
 EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.5)
-
-
-@dataclass
-class Told(Silent):
-    lines: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture
@@ -50,18 +41,6 @@ def network(acme: BackboneSpec) -> Network:
     model = acme.build(None)
     head = replace_head(acme, model, 2, HeadDesign())
     return Network(acme, Start("none"), HeadDesign(), model, head)
-
-
-def make_registry(acme: BackboneSpec, hooks: Mapping[str, Any]) -> Registry:
-    """Make a registry with a plugin that has these hooks, loaded as an installed one is."""
-    module = ModuleType("zoo_acme")
-    module.ZOO_API = 1  # type: ignore[attr-defined]
-    for name, function in {"zoo_backbones": lambda: [acme], **hooks}.items():
-        setattr(module, name, hookimpl(function))
-    plugin = Plugin("acme", "zoo-acme", "1.0")
-    load_plugin(plugin, lambda: module)
-    assert plugin.state == "ok", plugin.reason
-    return Registry([plugin], Settings())
 
 
 def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Images) -> None:
@@ -166,7 +145,7 @@ def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, ac
         events.append(("finished", run == {**written, "path": str(tmp_path)}))
 
     hooks = {function.__name__: function for function in (zoo_run_started, zoo_epoch_ended, zoo_run_finished)}
-    record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, make_registry(acme, hooks), Silent())
+    record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry_of(acme, **hooks), Silent())
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
     record.close()
@@ -184,7 +163,7 @@ def test_a_plugin_that_fails_is_named_once_and_the_record_goes_on(tmp_path: Path
         raise ConnectionError(f"no server at epoch {epoch['epoch']}")
 
     progress = Told()
-    registry = make_registry(acme, {"zoo_epoch_ended": zoo_epoch_ended})
+    registry = registry_of(acme, zoo_epoch_ended=zoo_epoch_ended)
     record = Record(RunFolder(tmp_path), {}, registry, progress)
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
@@ -200,7 +179,7 @@ def test_a_plugin_cannot_change_what_is_recorded(tmp_path: Path, acme: BackboneS
         run["classes"].clear()
         run["api_key"] = "secret"
 
-    registry = make_registry(acme, {"zoo_run_started": zoo_run_started})
+    registry = registry_of(acme, zoo_run_started=zoo_run_started)
     record = Record(RunFolder(tmp_path), {"classes": ["a", "b"]}, registry, Silent())
     assert record.facts == {"classes": ["a", "b"]}
 

@@ -1,0 +1,8 @@
+"""Weights as they are published: the first with the input of the backbone, the second with one of its own."""
+
+from __future__ import annotations
+
+from zoo.plugin import InputSpec, WeightsSpec
+
+ONE = WeightsSpec(tag="ONE", url=None, licence="MIT", num_classes=10)
+TWO = WeightsSpec(tag="TWO", url=None, licence="MIT", num_classes=10, input=InputSpec(size=(3, 32, 32), resize=40))
