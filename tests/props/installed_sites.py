@@ -23,7 +23,6 @@ def spec(name, **changes):
 
 """
 
-
 #: Lists NAMESPACE/net.
 LISTS = PREAMBLE + "@hookimpl\ndef zoo_backbones():\n    return [spec('NAMESPACE/net')]\n"
 

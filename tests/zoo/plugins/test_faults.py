@@ -87,7 +87,6 @@ FAULTS = {
     ),
 }
 
-
 #: What may be done only in a process that has not yet imported these.
 HEAVY_FAULTS = {
     **{

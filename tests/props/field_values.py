@@ -1,0 +1,179 @@
+"""What each field of a spec takes and refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from zoo.contract import (
+    CAPABILITIES,
+    EXPECTED,
+    FILE_SUFFIXES,
+    NO_TAGS,
+)
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
+
+WEIGHTS = WeightsSpec(tag="V1", url=None, licence="MIT")
+
+BLOCK = BlockSpec("stem", ("conv1", "bn1"))
+
+#: The fewest facts that make a good spec.
+GOOD: dict[type, dict[str, Any]] = {
+    InputSpec: {},
+    WeightsSpec: {"tag": "V1", "url": "https://example.org/w.pth", "licence": "MIT"},
+    BlockSpec: {"name": "stem", "prefixes": ("conv1",)},
+    BackboneSpec: {
+        "name": "acme/net",
+        "family": "acme",
+        "build": print,
+        "head": ("fc",),
+        "blocks": (BLOCK,),
+        "params": 5,
+        "licence": "MIT",
+    },
+    DatasetSpec: {"name": "pets", "description": "Pets", "licence": "unknown", "url": "https://example.org/p.zip"},
+}
+
+NO_TEXTS = (None, 3, "", "  ", ("MIT",), "a\nb", "\x1b[31m")
+
+NO_COUNTS = (0, -1, 1.5, "3", True)
+
+#: One of a channel's numbers is none.
+NO_NUMBERS = ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True))
+
+NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"}, ("",), ("fc", "fc"), (" fc",), ("layer1. 0",))
+
+NO_REASONS = (
+    None,
+    0,
+    "",
+    "slow",
+    ["export"],
+    {"export"},
+    {"export": ""},
+    {"export": None},
+    {3: "slow"},
+    {"export": "a\nb"},
+)
+
+#: Tags that ``--weights`` would take for files.
+LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
+
+
+def make_stranger(name: str) -> Any:
+    """Make an object of a class of that name that is not ours: others have an InputSpec too."""
+    return type(name, (), {"name": "stem", "tag": "V1", "__repr__": lambda _self: f"a foreign {name}"})()
+
+
+#: What each field refuses.
+WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
+    InputSpec: {
+        "size": (
+            (224, 224),
+            [3, 224, 224],
+            (3, 0, 224),
+            (3, -1, 224),
+            (3, 224.0, 224),
+            224,
+            None,
+            (3, "224", 224),
+            (True, 224, 224),
+        ),
+        "resize": (*NO_COUNTS, None),
+        "crop": ("middle", None, ["center"], ""),
+        "interpolation": ("lanczos", None, 2),
+        "mean": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, ("0.5", 0.5, 0.5), *NO_NUMBERS),
+        "std": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, (0.5, 0.0, 0.5), (0.5, -1, 0.5), *NO_NUMBERS),
+        "min_size": NO_COUNTS,
+    },
+    WeightsSpec: {
+        "tag": (None, "", "a b", "a/b", "-v1", "v1@x", "v\n", 1, *NO_TAGS, *LIKE_FILES),
+        "url": ("", "example.org/w", "ftp://example.org/w", "hf://owner/name", "file://w", "https://example.org", 3),
+        "licence": NO_TEXTS,
+        "sha256": ("abc", "G" * 64, "A" * 64, "a" * 65, "a" * 7, 3, ""),
+        "size": NO_COUNTS,
+        "num_classes": NO_COUNTS,
+        "accuracy": ("71.6", (71.6,), math.nan, math.inf, -1, 100.1, True),
+        "input": ((3, 224, 224), {"size": (3, 224, 224)}, InputSpec, make_stranger("InputSpec")),
+        "lacks": NO_PATHS,
+        "logits": (None, [0.5], 0.5, ("0.5",), (0.5, math.nan), (math.inf,), (True,)),
+    },
+    BlockSpec: {"name": NO_TEXTS, "prefixes": (*NO_PATHS, ())},
+    BackboneSpec: {
+        "name": (None, "net", "acme/", "/net", "Acme/net", "acme/ne t", "acme/a/b", "acme/net@v1", "acme/net\n", 3),
+        "family": NO_TEXTS,
+        "build": (None, "acme.build", 3),
+        "head": (*NO_PATHS, ()),
+        "blocks": (None, (), [BLOCK], ("stem",), BLOCK, (BLOCK, BLOCK), (make_stranger("BlockSpec"),)),
+        "params": (*NO_COUNTS, None),
+        "licence": NO_TEXTS,
+        "input": (None, (3, 224, 224), InputSpec, make_stranger("InputSpec")),
+        "weights": (None, [WEIGHTS], ("V1",), WEIGHTS, (WEIGHTS, WEIGHTS), (make_stranger("WeightsSpec"),)),
+        "num_classes": (*NO_COUNTS, None),
+        "classifier": NO_TEXTS[1:],
+        "aux_heads": NO_PATHS,
+        "aux_weight": (-0.1, "0.4", None, math.nan, math.inf, True),
+        "convert": ("convert", 3),
+        "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
+        "constructor": NO_TEXTS[1:],
+        "supports": (None, "bf16", ["bf16"], ("fp8",), ("bf16", 3), ("bf16", "bf16"), EXPECTED),
+        "unsupported": (*NO_REASONS, {"fp8": "slow"}),
+        "expected_failures": NO_REASONS,
+    },
+    DatasetSpec: {
+        "name": (None, "", "a b", "a/b/c", "Acme/pets", "-pets", "pets\n", 3),
+        "description": NO_TEXTS,
+        "licence": NO_TEXTS,
+        "url": (None, "example.org/p.zip", "", 3),
+        "sha256": ("a" * 63, "a" * 8, "A" * 64, 3, ""),
+        "size": NO_COUNTS,
+        "root": (*NO_TEXTS, "..", "a/../../b", "a/..", "/etc", "a\\..\\b", "\\etc", "C:\\pets"),
+        "make": (3, "draw"),
+    },
+}
+
+#: What each field takes besides what GOOD has.
+RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
+    InputSpec: {
+        "crop": ("center", "squash", "border"),
+        "interpolation": ("nearest", "bilinear", "bicubic"),
+        "mean": ((0, 0, 0), (-0.5, 0.5, 1.5)),
+        "std": ((1, 1, 1),),
+        "min_size": (None, 1, 32),
+        "resize": (1, 256),
+    },
+    WeightsSpec: {
+        "tag": ("V1", "tv_in1k", "a1.b-2", "1k", "none_v1", "safetensors", "v1.pth.1"),
+        "url": (None, "http://example.org/a", "hf://owner/name/a/b.safetensors", "file:///w/a.pth"),
+        "sha256": (None, "a" * 8, "0123456789abcdef" * 4),
+        "size": (None, 1),
+        "num_classes": (None, 1, 21841),
+        "accuracy": (None, 71.592, 80, 0.0, 100.0),
+        "input": (None, InputSpec()),
+        "lacks": ((), ("fc", "head.bias")),
+        "logits": ((), (0.5, -1, 2.25)),
+    },
+    BlockSpec: {"prefixes": (("a", "b.c"),)},
+    BackboneSpec: {
+        "name": ("acme/net", "a-b_1/Net-1.x", "acme/9"),
+        "head": (("head", "head_dist"), lambda _model: ("fc",)),
+        "blocks": ((BLOCK, BlockSpec("layer1", ("layer1",))), lambda _model: (BLOCK,)),
+        "weights": ((), (WEIGHTS, dataclasses.replace(WEIGHTS, tag="V2"))),
+        "classifier": (None, "classifier"),
+        "aux_heads": ((), ("aux1", "aux2")),
+        "aux_weight": (0, 0.4),
+        "convert": (None, print),
+        "upstream": (None, "timm==1.0.31"),
+        "constructor": (None, "acme.net(num_classes={num_classes})"),
+        "supports": ((), ("bf16",), CAPABILITIES),
+        "unsupported": ({}, dict.fromkeys((*EXPECTED, *CAPABILITIES), "its stem is one layer")),
+        "expected_failures": ({}, {"head.found": "known upstream"}),
+    },
+    DatasetSpec: {
+        "name": ("pets", "acme/pets", "Pets-2.1"),
+        "sha256": (None, "0123456789abcdef" * 4),
+        "size": (None, 1),
+        "root": (".", "a/b", "a/..b", "my pets"),
+    },
+}
