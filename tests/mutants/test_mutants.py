@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from specimens.good import LOGITS, declare_conv, declare_weights
 from specimens.install import install_all
 from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants, settings_kept
 from specimens.plugin import MUTANTS
@@ -95,6 +96,27 @@ def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: E
     excused = {result.check: result.reason for result in results if result.status == "xfail"}
     assert excused.keys() == {"learn.all"}
     assert excused["learn.all"].startswith("upstream's loss needs labels (aux.2.weight")
+
+
+def test_weights_without_logits_are_named_beside_those_that_have_some(mutants: Examined) -> None:
+    weights = declare_weights(), declare_weights(tag="V2", logits=LOGITS)
+    spec = declare_conv("mutants/golden", weights=weights)
+    (result,) = [
+        result for result in check_backbone(mutants, spec, Scope("network")) if result.check == "weights.golden"
+    ]
+    assert (result.status, result.reason[:35]) == ("n/a", "it declares no logits for V1; those")
+    assert f"those of V1 are ({LOGITS[0]}" in result.reason
+
+
+def test_weights_that_may_not_be_fetched_are_not_looked_at(
+    mutants: Examined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    spec = declare_conv("mutants/far", weights=(declare_weights(url="https://localhost/far.safetensors"),))
+    found = {result.check: result for result in check_backbone(mutants, spec, Scope("network", "weights.fetched"))}
+    assert found["weights.fetched"].status == "not-run"
+    assert found["weights.fetched"].reason == "ZOO_OFFLINE is set, and weights V1 are not on this machine"
 
 
 def test_a_builder_that_kills_its_process_is_an_error_of_its_own_backbone_only(mutants: Examined) -> None:

@@ -123,7 +123,7 @@ CHECKS: tuple[Check, ...] = (
     Check("can.export", "cpu", "torch.export gives a program with the same logits", ("forward.repeatable",), "export"),
     Check("can.compile", "cpu", "torch.compile gives a model with the same logits", ("forward.repeatable",), "compile"),
     Check("weights.fetched", "network", "all weights can be fetched, and are what was pinned", ("build.weights",)),
-    Check("weights.fit", "network", "all weights load strictly, but for the head and what they are known to lack",
+    Check("weights.fit", "network", "all weights load strictly, but for what they are known to lack, with a head of num_classes",
           ("weights.fetched",)),
     Check("weights.finite", "network", "every loaded tensor is finite, and so are the logits", ("weights.fit",)),
     Check("weights.golden", "network", "the image that the kit draws gives the declared logits", ("weights.fit",)),

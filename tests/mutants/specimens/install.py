@@ -10,7 +10,7 @@ from specimens.plugin_mutants import PLUGIN_MUTANTS
 #: Of the weights that are published.
 CLASSES, HIDDEN = 10, 12
 #: Files of weights that come with the plugins; what else is written only happens to lie there.
-SHIPPED = ("good", "wide", "short", "nan", "huge")
+SHIPPED = ("good", "wide", "short", "nan", "huge", "renamed", "headless")
 
 
 def install_all(folder: Path) -> None:
@@ -54,6 +54,8 @@ def _write_weights(folder: Path) -> None:
         "short": {name: tensor for name, tensor in good.items() if name != "layer2.0.bias"},
         "nan": {**good, "classifier.0.bias": torch.full((HIDDEN,), torch.nan)},
         "huge": {**good, "classifier.3.weight": torch.full((CLASSES, HIDDEN), 3e38)},
+        "renamed": {name.replace("stem.0.weight", "conv1.weight"): tensor for name, tensor in good.items()},
+        "headless": {name: tensor for name, tensor in good.items() if not name.startswith("classifier.3.")},
         "elsewhere": good,
     }
     for name, tensors in files.items():

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import build_backbone
-from zoo.errors import WeightsError
+from zoo.backbone import build_backbone, build_model
+from zoo.download import is_offline
+from zoo.errors import DownloadError, WeightsError
+from zoo.head import find_head, is_below
 from zoo.progress import Silent
-from zoo.start import Start, input_for, read_start
+from zoo.start import Start, input_for, load_tensors, read_start
 from zoo.testing.checks.forward import are_close
-from zoo.testing.results import CheckFailed, NotApplicable
+from zoo.testing.likeness import list_prefixes, name_likest
+from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
     from zoo.plugin import WeightsSpec
     from zoo.testing.subject import Subject
 
 GOLDEN_TOLERANCE = 1e-3
+#: What zoo tells the users of a file that it cannot fetch or read; its author needs another cure.
+USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
 
 
 def fetched(subject: Subject) -> None:
@@ -28,19 +34,27 @@ def fetched(subject: Subject) -> None:
         try:
             read_start(_start(published), Silent())
         except WeightsError as error:
-            raise CheckFailed(f"weights {published.tag}: {error}") from error
+            if isinstance(error, DownloadError) and is_offline():
+                raise CannotLook(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
+            said = USERS_ADVICE.sub("", str(error))
+            raise CheckFailed(f"weights {published.tag}: {said}; mend url or sha256, or what lies there.") from error
 
 
 def fit(subject: Subject) -> None:
     """By zoo's own loading, which is strict."""
     for published in _list_weights(subject):
+        tensors = read_start(_start(published), Silent())
+        model = build_model(subject.backbone, published.tag)
+        built = _copy_head(subject, model)
         try:
-            build_backbone(subject.backbone, _start(published), Silent())
+            load_tensors(subject.backbone, model, _start(published), tensors)
         except WeightsError as error:
-            said = str(error).removesuffix(" Tell its plugin.")
-            raise CheckFailed(
-                f"weights {said} Mend url, build, convert, or what the weights are said to lack."
-            ) from error
+            said = str(error).removesuffix(". Tell its plugin.")
+            more = _describe_unknown(subject, published, model, tensors) if "it lacks" in said else ""
+            cure = "mend url, build, convert, or what the weights are said to lack"
+            raise CheckFailed(f"weights {said}{more}; {cure}.") from error
+        _expect_classes(published, built, _copy_head(subject, model))
+        _expect_use(published, [*model.state_dict(), *tensors, *_convert(subject, published, model, tensors)])
 
 
 def finite(subject: Subject) -> None:
@@ -54,21 +68,26 @@ def finite(subject: Subject) -> None:
 
 
 def golden(subject: Subject) -> None:
-    """The first logits, of each tag that declares them."""
-    declared = [published for published in _list_weights(subject) if published.logits]
-    if not declared:
-        published = subject.backbone.weights[0]
-        found = tuple(round(value, 4) for value in _answer(subject, published)[1][:4].tolist())
-        raise NotApplicable(f"it declares no logits; those of {published.tag} are {found}")
-    for published in declared:
-        wanted = torch.tensor(published.logits)
-        found_logits = _answer(subject, published)[1][: len(wanted)]
-        if found_logits.shape != wanted.shape or not are_close(found_logits, wanted, GOLDEN_TOLERANCE):
-            shown = [round(value, 4) for value in found_logits.tolist()]
-            raise CheckFailed(
-                f"weights {published.tag} give {shown}, not {list(published.logits)}; "
-                "they are others than were meant, or build or convert has changed."
-            )
+    """The first logits, of each tag; one that declares none is named, with those that it gives."""
+    silent = [published for published in _list_weights(subject) if not published.logits]
+    for published in subject.backbone.weights:
+        if published.logits:
+            _expect_logits(subject, published)
+    if silent:
+        tags = ", ".join(published.tag for published in silent)
+        found = tuple(round(value, 4) for value in _answer(subject, silent[0])[1][:4].tolist())
+        raise NotApplicable(f"it declares no logits for {tags}; those of {silent[0].tag} are {found}")
+
+
+def _expect_logits(subject: Subject, published: WeightsSpec) -> None:
+    wanted = torch.tensor(published.logits)
+    found = _answer(subject, published)[1][: len(wanted)]
+    if found.shape != wanted.shape or not are_close(found, wanted, GOLDEN_TOLERANCE):
+        shown = [round(value, 4) for value in found.tolist()]
+        raise CheckFailed(
+            f"weights {published.tag} give {shown}, not {list(published.logits)}; "
+            "they are others than were meant, or build or convert has changed."
+        )
 
 
 def draw_golden_image(size: tuple[int, int, int]) -> Tensor:
@@ -87,6 +106,52 @@ def _list_weights(subject: Subject) -> Iterator[WeightsSpec]:
 
 def _start(published: WeightsSpec) -> Start:
     return Start(published.tag, published.tag, weights=published)
+
+
+def _copy_head(subject: Subject, model: nn.Module) -> Tensor:
+    """Return a copy of the first head's weight, of shape (classes, ...)."""
+    return model.get_parameter(f"{find_head(subject.backbone, model).paths[0]}.weight").detach().clone()
+
+
+def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> None:
+    """Compare the head with what is declared; one that is as it was built is not in the file."""
+    found = None if torch.equal(built, loaded) else len(loaded)
+    if published.num_classes not in (None, found):
+        what = "no head" if found is None else f"a head of {found} classes"
+        raise CheckFailed(
+            f"weights {published.tag} hold {what}, and declare {published.num_classes}; declare num_classes={found}."
+        )
+
+
+def _expect_use(published: WeightsSpec, names: list[str]) -> None:
+    """Expect that what weights are said to lack is in the model or in the file."""
+    idle = [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]
+    if idle:
+        raise CheckFailed(
+            f"weights {published.tag} are said to lack {idle[0]}, and neither the model nor the file has that; "
+            f"{name_likest(idle[0], list_prefixes(names))}."
+        )
+
+
+def _convert(
+    subject: Subject, published: WeightsSpec, model: nn.Module, tensors: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """Return the tensors of a file under the names that they are loaded by."""
+    convert = subject.backbone.convert
+    if convert is None or tensors.keys() <= model.state_dict().keys():
+        return tensors
+    return convert(published.tag, tensors)
+
+
+def _describe_unknown(subject: Subject, published: WeightsSpec, model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Name what a file has that the model has not: most often what is missing, under another name."""
+    known = model.state_dict().keys()
+    unknown = [
+        name
+        for name in _convert(subject, published, model, tensors)
+        if name not in known and not any(is_below(name, prefix) for prefix in published.lacks)
+    ]
+    return f", and has unknown {', '.join(unknown[:3])} ({len(unknown)} in all)" if unknown else ""
 
 
 def _answer(subject: Subject, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
