@@ -19,6 +19,7 @@ from zoo.discovery import FIRST_PARTY, Claim, find_claims
 from zoo.errors import NameNotFound, PluginError
 from zoo.loading import Plugin, call_hook, judge_version, refuse_misspelt_hooks
 from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
+from zoo.testing.hints import describe_fault, refuse_wrong_arguments
 from zoo.testing.probe import Probed, probe_plugin
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
         with contained(Output()), checks_deferred():
             _load(examined, entry_point.load())
     except PluginError as error:
-        examined.faults.setdefault("plugin.listed", str(error))
+        examined.faults.setdefault("plugin.listed", describe_fault(error, entry_point.module.partition(".")[0]))
     return examined
 
 
@@ -114,6 +115,7 @@ def _load(examined: Examined, module: object) -> None:
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     try:
+        refuse_wrong_arguments(module)
         manager.register(module)
         refuse_misspelt_hooks(module)
         if not manager.get_hookcallers(module):

@@ -75,15 +75,19 @@ def probe_here(namespace: str, distribution: str) -> Probed:
                 with suppress(Exception):  # what is wrong with what it lists is another check's business
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
-        error = describe_with_place(raised)
+        error = describe_with_place(raised, _find_entry_point(namespace, distribution).module.partition(".")[0])
     after = _look_around()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
     return Probed(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
 
 
 def _import(namespace: str, distribution: str) -> object:
+    return _find_entry_point(namespace, distribution).load()
+
+
+def _find_entry_point(namespace: str, distribution: str) -> importlib.metadata.EntryPoint:
     entry_points = importlib.metadata.distribution(distribution).entry_points
-    return entry_points.select(group="zoo", name=namespace)[namespace].load()
+    return entry_points.select(group="zoo", name=namespace)[namespace]
 
 
 def _look_around() -> dict[str, object]:

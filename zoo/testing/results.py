@@ -44,11 +44,21 @@ class NotApplicable(Exception):
     """The promise is not made; the message says why."""
 
 
-def describe_with_place(error: BaseException) -> str:
-    """Say of what kind an unexpected error is, what it says, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {describe_in_one_line(error)}{place}"
+def describe_with_place(error: BaseException, package: str = "") -> str:
+    """Say of what kind an unexpected error is, what it says, and where it was raised; see `find_place`."""
+    place = find_place(error, package)
+    return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
+
+
+def find_place(error: BaseException, package: str = "") -> str:
+    """Return the file and line where an error was raised, of a package's own code if one is given; empty if nowhere."""
+    frames = [
+        (Path(frame.f_code.co_filename).name, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith("<")  # Python's own, frozen
+        and package in ("", str(frame.f_globals.get("__name__")).partition(".")[0])
+    ]
+    return "{}:{}".format(*frames[-1]) if frames else ""
 
 
 def count_statuses(results: Iterable[Result]) -> str:

@@ -16,6 +16,11 @@ declared(
     lambda: {"blocks": (STEM, LAYER1, BlockSpec("layers", ("layer1", "layer2")), HIDDEN)},
 )
 declared(
+    "prefix-of-nothing",
+    {"blocks.partition": "the block layer2 has the prefix layer3, and no parameter or buffer of the model begins so; "},
+    lambda: {"blocks": (STEM, LAYER1, BlockSpec("layer2", ("layer2", "layer3")), HIDDEN)},
+)
+declared(
     "block-forgotten",
     {"blocks.partition": "parameter layer2.0.weight is in no block and no head"},
     lambda: {"blocks": (STEM, LAYER1, HIDDEN)},

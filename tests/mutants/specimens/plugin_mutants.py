@@ -56,7 +56,7 @@ PLUGIN_MUTANTS = {
         "raise ValueError('no licence file')\n" + GOOD,
     ),
     "lacks-a-module": PluginMutant(
-        {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody'"},
+        {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody' (plugin_lacks_a_module.py:1)"},
         "import upstream_of_nobody\n" + GOOD,
     ),
     "imports-numpy-while-it-lists": PluginMutant(
@@ -122,15 +122,20 @@ PLUGIN_MUTANTS = {
         GOOD + "\n\ndef zoo_run_finished(run):\n    pass\n",
     ),
     "wants-another-argument": PluginMutant(
-        {"plugin.hooks": "zoo_run_finished(result) Argument(s) {'result'} are declared in the hookimpl but can not"},
+        {"plugin.hooks": "zoo_run_finished has the argument result, which it is not given; its arguments are run"},
         GOOD + hook("pass", name="zoo_run_finished", arguments="result"),
     ),
     "lists-for-an-argument": PluginMutant(
-        {"plugin.hooks": "zoo_backbones(pattern) Argument(s) {'pattern'} are declared in the hookimpl but can not"},
+        {"plugin.hooks": "zoo_backbones has the argument pattern, which it is not given; it has none"},
         GOOD + hook("return []", arguments="pattern"),
     ),
     "raises-while-it-lists": PluginMutant(
-        {"plugin.listed": "KeyError: 'resnet'"}, GOOD + hook("yield declare_conv({}['resnet'])")
+        {"plugin.listed": "KeyError: 'resnet' (plugin_raises_while_it_lists.py:23)."},
+        GOOD + hook("yield declare_conv({}['resnet'])"),
+    ),
+    "misspells-a-field": PluginMutant(
+        {"plugin.listed": "unexpected keyword argument 'licens'; its fields are licence, blocks,"},
+        GOOD + hook("from zoo.plugin import BackboneSpec; yield BackboneSpec(licens='MIT')"),
     ),
     "lists-names": PluginMutant(
         {"plugin.listed": "it lists 'NAMESPACE/net', which is no BackboneSpec"}, GOOD + hook("return ['NAMESPACE/net']")

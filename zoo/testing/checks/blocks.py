@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.freeze import list_batch_norms
 from zoo.head import is_below
+from zoo.testing.likeness import list_prefixes, name_likest
 from zoo.testing.results import CheckFailed
 
 if TYPE_CHECKING:
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
 
 
 def partition(subject: Subject) -> None:
-    """By identity: a parameter that has two names is in one block under both."""
-    _ = subject.blocks  # listing them says what is wrong with them
+    """By identity: a parameter that has two names is in one block under both. And every prefix names something."""
+    names = [*dict(subject.meta.named_parameters(remove_duplicate=False)), *dict(subject.meta.named_buffers())]
+    for block in subject.blocks:  # listing them says what is wrong with them
+        for prefix in block.prefixes:
+            if not any(is_below(name, prefix) for name in names):
+                raise CheckFailed(
+                    f"the block {block.name} has the prefix {prefix}, and no parameter or buffer of the model begins "
+                    f"so; {name_likest(prefix, list_prefixes(names))}."
+                )
 
 
 def buffers(subject: Subject) -> None:
