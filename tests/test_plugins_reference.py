@@ -1,0 +1,32 @@
+"""docs/reference/plugins.md says which fields of a spec must be given, and what the others are by default."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from zoo import plugin
+
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "plugins.md").read_text(encoding="utf-8")
+SPECS = (plugin.BackboneSpec, plugin.BlockSpec, plugin.InputSpec, plugin.WeightsSpec, plugin.DatasetSpec)
+
+
+def show_default(field: dataclasses.Field[object]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{field.default_factory()!r}`"
+    if field.default is dataclasses.MISSING:
+        return "-"
+    if isinstance(field.default, plugin.InputSpec):
+        assert field.default == plugin.InputSpec()
+        return "`InputSpec()`"
+    return f"`{field.default!r}`".replace("'", '"')
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.__name__)
+def test_every_default_of_a_spec_stands_in_the_reference(spec: type) -> None:
+    section = PAGE.partition(f"\n## {spec.__name__}\n")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, flags=re.MULTILINE)
+    assert documented == [(field.name, show_default(field)) for field in dataclasses.fields(spec)]
