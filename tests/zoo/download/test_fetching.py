@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +15,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import zoo
+from fetching import CONTENT, DIGEST, get, left_in
+from told import Told
 from zoo import download
 from zoo.download import cache_folder, fetch, is_offline, sha256_of
 from zoo.errors import DownloadError
-from zoo.partial import ABANDONED, Partial
-from zoo.progress import Advance, Silent
+from zoo.partial import Partial
+from zoo.progress import Advance
 
 Site = Any  # of conftest.py, which cannot be imported
 
-CONTENT = bytes(range(256)) * 40
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
 #: For properties: the fixtures hold a server that every example may go on with.
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class Heard(Silent):
+class Heard(Told):
     """Remembers what it was told; ``interrupt_at`` bytes it raises what Ctrl-C raises."""
 
     def __init__(self, interrupt_at: int | None = None) -> None:
-        self.lines: list[str] = []
+        super().__init__()
         self.bars: list[tuple[str, int | None]] = []
         self.steps = 0
         self._interrupt_at = interrupt_at
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:
@@ -56,21 +50,6 @@ class Heard(Silent):
             raise KeyboardInterrupt
 
 
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE", 0)
-    monkeypatch.delenv("ZOO_OFFLINE", raising=False)
-
-
-@pytest.fixture(name="target")
-def _target(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "file.bin"
-
-
-def get(url: str, target: Path, *, sha256: str | None = DIGEST, size: int | None = None) -> bytes:
-    return fetch(url, target, sha256=sha256, size=size, progress=Silent()).read_bytes()
-
-
 def refusal(url: str, target: Path, *, sha256: str | None = DIGEST, size: int | None = None) -> str:
     with pytest.raises(DownloadError) as caught:
         get(url, target, sha256=sha256, size=size)
@@ -80,10 +59,6 @@ def refusal(url: str, target: Path, *, sha256: str | None = DIGEST, size: int | 
     assert "\n" not in message
     assert not target.exists()
     return message
-
-
-def left_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_a_file_is_fetched_and_told_of(site: Site, target: Path) -> None:
@@ -303,91 +278,6 @@ def test_wherever_it_breaks_off_the_same_bytes_arrive(
         if sound and knows_ranges and begun < len(CONTENT) and not any(kind == "reset" for kind, _ in cuts):
             assert site.sent == len(CONTENT) - begun
     site.faults = []
-
-
-CHILD = """
-import sys
-from contextlib import contextmanager
-from pathlib import Path
-from zoo.download import fetch
-from zoo.progress import Silent
-
-
-class Counting(Silent):
-    @contextmanager
-    def track(self, title, total):
-        yield lambda steps: print(steps, flush=True)
-
-
-fetch(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, progress=Counting())
-"""
-
-
-@contextmanager
-def child_that_fetches(url: str, target: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that prints how many bytes it has written, chunk by chunk."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
-    command = [sys.executable, "-c", CHILD, url, str(target), DIGEST]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as child:
-        yield child
-
-
-def wait_for_bytes(child: subprocess.Popen[str], size: int) -> None:
-    assert child.stdout is not None
-    while size > 0:
-        size -= int(child.stdout.readline())
-
-
-def test_processes_that_fetch_the_same_file_at_once_do_not_disturb_each_other(site: Site, target: Path) -> None:
-    url = site.put("/file", CONTENT)
-    site.faults = ["hold:5000"] * 3
-    with ExitStack() as stack:
-        children = [stack.enter_context(child_that_fetches(url, target)) for _ in range(3)]
-        for child in children:
-            wait_for_bytes(child, 5000)
-        assert len(left_in(target.parent)) == 3
-        site.go_on.set()
-        assert [child.wait(30) for child in children] == [0, 0, 0]
-    assert target.read_bytes() == CONTENT
-    assert left_in(target.parent) == {"file.bin"}
-
-
-def test_what_a_killed_process_left_is_gone_on_with(site: Site, target: Path) -> None:
-    url = site.put("/file", CONTENT)
-    site.faults = ["hold:5000"]
-    with child_that_fetches(url, target) as child:
-        wait_for_bytes(child, 5000)
-        (left,) = target.parent.iterdir()
-        child.kill()
-    long_ago = left.stat().st_mtime - ABANDONED - 1
-    os.utime(left, (long_ago, long_ago))
-    assert get(url, target) == CONTENT
-    assert site.ranges == [None, "bytes=5000-"]
-    assert left_in(target.parent) == {"file.bin"}
-
-
-def test_what_a_living_process_writes_is_not_touched(site: Site, target: Path) -> None:
-    url = site.put("/file", CONTENT)
-    site.faults = ["hold:5000"]
-    with child_that_fetches(url, target) as slow:
-        wait_for_bytes(slow, 5000)
-        assert get(url, target) == CONTENT
-        assert site.ranges == [None, None]
-        finished = target.stat().st_ino
-        site.go_on.set()
-        assert slow.wait(30) == 0
-    assert target.stat().st_ino == finished  # the slower one took what the faster one had finished
-    assert left_in(target.parent) == {"file.bin"}
-
-
-def test_what_a_dead_process_left_beside_a_whole_file_goes(site: Site, target: Path) -> None:
-    target.parent.mkdir()
-    target.write_bytes(CONTENT)
-    left = target.with_name("file.bin.partial-0123abcd")
-    left.write_bytes(b"abc")
-    os.utime(left, (1, 1))
-    get(site.url("/file"), target)
-    assert left_in(target.parent) == {"file.bin"}
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
