@@ -4,17 +4,15 @@ import importlib
 import json
 import os
 import re
-import select
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from checked_plugins import SOURCE, install
 from zoo.cli import cli
 from zoo.registry import open_registry
 from zoo.testing.examined import examine
@@ -22,30 +20,6 @@ from zoo.testing.results import STATUSES
 from zoo.testing.table import CHECKS, list_checks
 
 Run = Callable[..., Result]
-
-#: A plugin's module, as far as the expressions for what it lists.
-SOURCE = """
-from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
-
-ZOO_API = 1
-
-
-def build(tag=None):
-    from torch import nn
-
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
-
-
-def spec(name, **changes):
-    facts = dict(name=name, family="f", build=build, head=("3",), blocks=(BlockSpec("stem", ("0",)),), params=137)
-    facts |= dict(num_classes=5, input=InputSpec(size=(3, 8, 8), resize=8), licence="MIT")
-    return BackboneSpec(**{**facts, "unsupported": {"freezing": "it is one layer and a head"}, **changes})
-
-
-@hookimpl
-def zoo_backbones():
-    return [LISTED]
-"""
 
 #: What plugins list, by their namespaces.
 PLUGINS = {
@@ -61,15 +35,6 @@ PLUGINS = {
 
 OF_PLUGIN, OF_BACKBONE = len(list_checks(of_plugin=True)), len(list_checks(of_plugin=False))
 STATIC = sum(check.level == "static" for check in list_checks(of_plugin=False))
-
-
-def install(namespace: str, source: str, folder: Path) -> None:
-    """Install a plugin with that source into a folder."""
-    info = folder / f"zoo_{namespace}-1.5.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: zoo-{namespace}\nVersion: 1.5\n")
-    (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = checked_{namespace}\n")
-    (folder / f"checked_{namespace}.py").write_text(source)
 
 
 @pytest.fixture
@@ -319,77 +284,3 @@ def test_results_are_kept_where_it_is_told_to_and_taken_from_there(run: Run, tmp
     assert again.stdout == first.stdout
     assert again.stderr == f"{path} holds the results of 1 of 1 backbones\n"
     assert path.read_text(encoding="ascii").splitlines() == [line]
-
-
-# Signals.
-
-#: A builder that tells which process it is in, and then keeps it busy for good.
-BUSY = """def build(tag=None):
-    import os
-
-    file = open(os.environ["TOLD"], "w")
-    print(os.getpid(), file=file, flush=True)
-    while True:
-        sum(range(1000))
-
-
-"""
-
-
-@contextmanager
-def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
-    own = SOURCE[SOURCE.index("def build") : SOURCE.index("def spec")]
-    install("acme", SOURCE.replace(own, BUSY).replace("LISTED", "spec('acme/net')"), folder)
-    os.mkfifo(folder / "told")
-    pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
-    environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert int(read(pipe)) != process.pid
-        yield process, pipe
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        os.close(pipe)
-
-
-def read(pipe: int) -> bytes:
-    """Read what is there next, nothing where the other end is closed; that must not take for ever."""
-    ready, _, _ = select.select([pipe], [], [], 60)
-    assert ready
-    return os.read(pipe, 100)
-
-
-@pytest.mark.parametrize(
-    ("send", "number", "code", "said"),
-    [
-        (os.killpg, signal.SIGINT, 130, "interrupted; nothing was kept; with --save FILE the same command goes on "),
-        (os.kill, signal.SIGTERM, 143, "interrupted; nothing was kept; with --save FILE the same command goes on "),
-        (os.kill, signal.SIGKILL, -9, ""),
-    ],
-    ids=["ctrl-c", "sigterm", "sigkill"],
-)
-def test_whatever_ends_it_ends_the_process_that_is_at_work(
-    tmp_path: Path, send: Callable[[int, int], None], number: int, code: int, said: str
-) -> None:
-    with started(tmp_path) as (process, pipe):
-        send(process.pid, number)
-        assert read(pipe) == b""
-        stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (code, "")
-    assert stderr.startswith(said)
-    assert stderr.count("\n") == bool(said)
-
-
-def test_who_interrupts_it_is_told_what_is_kept(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.touch()
-    with started(tmp_path, "--save", str(kept)) as (process, _):
-        process.terminate()
-        _, stderr = process.communicate(timeout=60)
-    assert stderr == f"interrupted; {kept} holds what was seen whole; the same command goes on from there\n"

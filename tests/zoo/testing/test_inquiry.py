@@ -18,12 +18,17 @@ from zoo.testing.results import Result
 from zoo.testing.session import Scope
 from zoo.testing.table import CHECKS, LEVELS, Level, list_checks
 
-#: Notes each time that the network is built.
+#: Notes which network is built, and in which process.
 NOTES = """
-def noted(tag=None):
-    with open(BUILT, "a") as file:
-        print("built", file=file)
-    return build(tag)
+def noted(name):
+    def build_noted(tag=None):
+        import os
+
+        with open(BUILT, "a") as file:
+            print(name, os.getpid(), file=file)
+        return build(tag)
+
+    return build_noted
 """
 
 
@@ -57,7 +62,7 @@ def told() -> Told:
 def built(shelf: Any, tmp_path: Path) -> Path:
     """A file to which two installed networks, acme/a and acme/b, write a line when they are built."""
     path = tmp_path / "built"
-    specs = [f"spec('acme/{name}', build=noted)" for name in "ab"]
+    specs = [f"spec('acme/{name}', build=noted('{name}'))" for name in "ab"]
     shelf.add("acme", *specs, end=f"BUILT = {str(path)!r}\n{NOTES}")
     path.touch()
     return path
@@ -72,8 +77,9 @@ def list_names(results: list[Result]) -> list[str]:
     return names
 
 
-def count_builds(built: Path) -> int:
-    return len(built.read_text().splitlines())
+def count_looks(built: Path) -> int:
+    """Count how often a network was looked at, however often it was built for that: in one process, which ends."""
+    return len({*built.read_text().splitlines()})
 
 
 # What is looked at.
@@ -192,9 +198,9 @@ def test_a_backbone_that_is_not_listed_is_looked_at_as_the_plugin_finds_it(
 def test_what_a_file_holds_is_not_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
     inquiry = Inquiry("meta", "build.params", save=tmp_path / "results" / "journal")
     first = list(conduct(find_target("acme"), inquiry, told))
-    assert (count_builds(built), told.lines) == (2, [])
+    assert (count_looks(built), told.lines) == (2, [])
     second = list(conduct(find_target("acme"), inquiry, told))
-    assert count_builds(built) == 2
+    assert count_looks(built) == 2
     assert told.lines == [f"{inquiry.save} holds the results of 2 of 2 backbones"]
     assert sorted(second, key=str) == sorted(first, key=str)
     assert list_names(second) == ["acme", "acme/a", "acme/b"]
@@ -206,27 +212,27 @@ def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: 
     list(conduct(find_target("acme"), inquiry, told))
     first, _ = inquiry.save.read_bytes().splitlines(keepends=True)
     inquiry.save.write_bytes(first)
-    before = count_builds(built)
+    before = count_looks(built)
     results = list(conduct(find_target("acme"), inquiry, told))
     assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
     assert sorted(list_names(results)) == ["acme", "acme/a", "acme/b"]
     assert {result.status for result in results if result.check == "build.params"} == {"pass"}
-    assert count_builds(built) == before + 1
+    assert count_looks(built) == before + 1
 
 
 def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_not(
     built: Path, shelf: Any, told: Told, tmp_path: Path
 ) -> None:
     inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
-    bad = "spec('bolts/bad', build=noted, params=5)"
+    bad = "spec('bolts/bad', build=noted('bad'), params=5)"
     end = f"BUILT = {str(built)!r}\n{NOTES}"
-    shelf.add("bolts", bad, "spec('bolts/good', build=noted)", end=end)
-    for builds in (2, 3):
+    shelf.add("bolts", bad, "spec('bolts/good', build=noted('good'))", end=end)
+    for looks in (2, 3):
         results = list(conduct(find_target("bolts"), inquiry, told))
         statuses = {result.backbone: result.status for result in results if result.check == "build.params"}
         assert statuses["bolts/bad"] == "fail"
         assert statuses["bolts/good"] == "pass"
-        assert count_builds(built) == builds
+        assert count_looks(built) == looks
     assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
 
 
@@ -234,7 +240,7 @@ def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told
     path = tmp_path / "journal"
     list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
     list(conduct(find_target("acme/a"), Inquiry("meta", "build.meta", save=path), told))
-    assert (count_builds(built), told.lines) == (3, [])
+    assert (count_looks(built), told.lines) == (3, [])
 
 
 def test_what_was_seen_of_other_code_is_looked_at_again(built: Path, shelf: Any, told: Told, tmp_path: Path) -> None:
@@ -244,7 +250,7 @@ def test_what_was_seen_of_other_code_is_looked_at_again(built: Path, shelf: Any,
         file.write("# more\n")
     list(conduct(find_target("acme/a"), inquiry, told))
     list(conduct(find_target("acme"), inquiry, told))
-    assert count_builds(built) == 4
+    assert count_looks(built) == 4
     assert told.lines == [
         f"{inquiry.save} holds results of 1 from other code or versions; they are looked at again",
         f"{inquiry.save} holds the results of 1 of 2 backbones",
@@ -257,7 +263,7 @@ def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Pat
     larger = Inquiry("cpu", "build.params", max_params=1, save=path)
     for inquiry in (larger, larger, Inquiry("meta", "build.params", save=path)):
         list(conduct(find_target("acme"), inquiry, told))
-        assert count_builds(built) == 2
+        assert count_looks(built) == 2
 
 
 def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path: Path) -> None:
@@ -265,7 +271,7 @@ def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path
     path.write_text("a list of things to do\n")
     with pytest.raises(RunError, match="no file that zoo check wrote"):
         list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
-    assert count_builds(built) == 0
+    assert count_looks(built) == 0
 
 
 def test_who_waits_is_told_how_many_backbones_are_done(built: Path, told: Told, tmp_path: Path) -> None:
@@ -274,4 +280,4 @@ def test_who_waits_is_told_how_many_backbones_are_done(built: Path, told: Told, 
     assert (told.tracked, told.steps) == ([("checking acme/a", 1)], 1)
     list(conduct(find_target("acme"), inquiry, told))  # one of them from the file
     assert (told.tracked[1:], told.steps) == ([("checking acme", 2)], 3)
-    assert count_builds(built) == 2
+    assert count_looks(built) == 2

@@ -1,0 +1,87 @@
+"""``zoo check`` that is ended before it is done, with a process at work."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from checked_plugins import SOURCE, install
+
+#: A builder that tells which process it is in, and then keeps it busy for good.
+BUSY = """def build(tag=None):
+    import os
+
+    file = open(os.environ["TOLD"], "w")
+    print(os.getpid(), file=file, flush=True)
+    while True:
+        sum(range(1000))
+
+
+"""
+
+
+@contextmanager
+def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
+    own = SOURCE[SOURCE.index("def build") : SOURCE.index("def spec")]
+    install("acme", SOURCE.replace(own, BUSY).replace("LISTED", "spec('acme/net')"), folder)
+    os.mkfifo(folder / "told")
+    pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert int(read(pipe)) != process.pid
+        yield process, pipe
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        os.close(pipe)
+
+
+def read(pipe: int) -> bytes:
+    """Read what is there next, nothing where the other end is closed; that must not take for ever."""
+    ready, _, _ = select.select([pipe], [], [], 60)
+    assert ready
+    return os.read(pipe, 100)
+
+
+@pytest.mark.parametrize(
+    ("send", "number", "code", "said"),
+    [
+        (os.killpg, signal.SIGINT, 130, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.kill, signal.SIGTERM, 143, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.kill, signal.SIGKILL, -9, ""),
+    ],
+    ids=["ctrl-c", "sigterm", "sigkill"],
+)
+def test_whatever_ends_it_ends_the_process_that_is_at_work(
+    tmp_path: Path, send: Callable[[int, int], None], number: int, code: int, said: str
+) -> None:
+    with started(tmp_path) as (process, pipe):
+        send(process.pid, number)
+        assert read(pipe) == b""
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (code, "")
+    assert stderr.startswith(said)
+    assert stderr.count("\n") == bool(said)
+
+
+def test_who_interrupts_it_is_told_what_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.touch()
+    with started(tmp_path, "--save", str(kept)) as (process, _):
+        process.terminate()
+        _, stderr = process.communicate(timeout=60)
+    assert stderr == f"interrupted; {kept} holds what was seen whole; the same command goes on from there\n"
