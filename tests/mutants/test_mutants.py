@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from specimens.good import LOGITS, declare_conv, declare_weights
+from specimens.good import BLOCKS, LOGITS, declare_conv, declare_weights
 from specimens.install import install_all
 from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants, settings_kept
 from specimens.plugin import MUTANTS
 from specimens.plugin_mutants import PLUGIN_MUTANTS
 
+from zoo.contract import checks_deferred
+from zoo.plugin import InputSpec
 from zoo.testing.examined import Examined, examine
 from zoo.testing.results import BAD, Result
 from zoo.testing.session import Scope, check_backbone, check_plugin
@@ -96,6 +98,26 @@ def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: E
     excused = {result.check: result.reason for result in results if result.status == "xfail"}
     assert excused.keys() == {"learn.all"}
     assert excused["learn.all"].startswith("upstream's loss needs labels (aux.2.weight")
+
+
+def test_faults_that_have_nothing_to_do_with_each_other_are_named_at_once(mutants: Examined) -> None:
+    with checks_deferred():
+        spec = declare_conv(
+            "others/net",
+            input=InputSpec(size=(3, 16, 16), mean=(124.0, 116.0, 104.0)),
+            params=1,
+            blocks=BLOCKS[1:],
+            supports=("flying",),
+            weights=(declare_weights(url=None),),
+        )
+    bad = {result.check for result in list_bad(check_backbone(mutants, spec))}
+    of_declaration = {"spec.name", "spec.input", "spec.weights", "spec.capabilities"}
+    assert bad == {*of_declaration, "build.params", "blocks.partition"}
+
+
+def test_a_wrong_input_hides_no_wrong_head(mutants: Examined) -> None:
+    spec = declare_conv("mutants/both", input=InputSpec(size=(1, 16, 16), mean=(0.5,), std=(0.5,)), head=("fc",))
+    assert {result.check for result in list_bad(check_backbone(mutants, spec))} == {"forward.logits", "head.found"}
 
 
 def test_weights_without_logits_are_named_beside_those_that_have_some(mutants: Examined) -> None:

@@ -5,15 +5,18 @@ Discovery takes a plugin out of use at its first fault. The kit wants to name al
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.containment import Output, contained
+from zoo.containment import HEAVY, Output, contained
 from zoo.contract import checks_deferred
 from zoo.discovery import FIRST_PARTY, Claim, find_claims
 from zoo.errors import NameNotFound, PluginError
@@ -23,6 +26,8 @@ from zoo.testing.hints import describe_fault, refuse_wrong_arguments
 from zoo.testing.probe import Probed, probe_plugin
 
 T = TypeVar("T")
+#: How `zoo.containment` refuses an import.
+REFUSED = re.compile(r"it imports (\w+) while it is listed")
 
 
 @dataclass
@@ -92,11 +97,28 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
         examined.faults["plugin.listed"] = f"{examined.probed.error}; zoo cannot import it."
         return examined
     try:
-        with contained(Output()), checks_deferred():
-            _load(examined, entry_point.load())
+        _load_in_spite(examined, entry_point)
     except PluginError as error:
         examined.faults.setdefault("plugin.listed", describe_fault(error, entry_point.module.partition(".")[0]))
     return examined
+
+
+def _load_in_spite(examined: Examined, entry_point: EntryPoint) -> None:
+    """Load a plugin as it is loaded everywhere; what it must not import is imported before it, so as to see the rest.
+
+    That it imports it is told by ``plugin.light``.
+    """
+    for _ in HEAVY:
+        try:
+            with contained(Output()), checks_deferred():
+                _load(examined, entry_point.load())
+        except PluginError as error:
+            refused = REFUSED.search(str(error))
+            if refused is None:
+                raise
+            importlib.import_module(refused[1])
+        else:
+            return
 
 
 def _choose(namespace: str, claims: list[Claim]) -> Claim:

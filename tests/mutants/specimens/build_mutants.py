@@ -55,6 +55,19 @@ def is_no_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
 
 
+KEPT: dict[str, Any] = {}
+
+
+@built({"build.meta": "building returns the same model object every time; make a new one each time"})
+def is_built_once(model: Any, _torch: Any) -> nn.Module:
+    return KEPT.setdefault("model", model)  # type: ignore[no-any-return]  # a model
+
+
+@built({"build.meta": "two builds share layer1.0.weight, layer1.0.bias, layer1.1.weight (4 in all); make all"})
+def shares_a_stage(model: Any, _torch: Any) -> None:
+    model.layer1 = KEPT.setdefault("layer1", model.layer1)
+
+
 @built({"build.clean": "building prints 'ready'; leave that to whoever calls it"})
 def prints(model: Any, _torch: Any) -> None:
     if model.stem[0].weight.is_meta:  # elsewhere nobody listens, and it would stand among the answers of the tests

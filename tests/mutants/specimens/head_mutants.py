@@ -58,7 +58,7 @@ def runs_its_head_twice(model: Any, _torch: Any) -> None:
 @built(
     {
         "head.fed": "the head classifier.3 takes 16 features and is given 12",
-        "head.complete": "with new heads of 3 classes it fails in training",
+        "head.complete": "in training it fails, with heads of its own 10 classes too",
     }
 )
 def says_another_width(model: Any, _torch: Any) -> None:
@@ -77,6 +77,21 @@ declared(
     lambda: {"head": ("other_head",), "blocks": (*TOKEN_BLOCKS, BlockSpec("head", ("head",)))},
     of=declare_tokens,
 )
+
+
+@built({"head.complete": "or forward() takes the number of classes from elsewhere than the head"})
+def reshapes_to_ten(model: Any, _torch: Any) -> None:
+    model.add("classifier", lambda logits: logits.reshape(len(logits), 10))
+
+
+@built({"head.complete": "in training it fails, with heads of its own 10 classes too: needs labels; mend it"})
+def needs_labels_in_training(model: Any, _torch: Any) -> None:
+    def refuse(logits: Any) -> Any:
+        if model.training:
+            raise ValueError("needs labels")
+        return logits
+
+    model.add("classifier", refuse)
 
 
 @built({"head.complete": "in training it gives 3 outputs, and declares 1 aux_heads"}, of=declare_aux)

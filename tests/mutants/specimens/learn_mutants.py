@@ -56,6 +56,16 @@ def divides_by_zero_backwards(model: Any, _torch: Any) -> None:
     model.add("stem", lambda features: features + (features - features).abs().sqrt())
 
 
+@built(
+    {
+        "learn.head": "loss nan with gradient norm nan; let forward() overflow nowhere",
+        "learn.all": "is not finite",
+    }
+)
+def overflows_in_training(model: Any, _torch: Any) -> None:
+    model.add("classifier", lambda logits: logits * 1e30 * 1e30 if model.training else logits)
+
+
 declared(
     "aux-head-without-weight",
     {"learn.all": "aux.2.weight, aux.2.bias (2 in all) gets no gradient; give aux_weight"},

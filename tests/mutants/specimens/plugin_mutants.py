@@ -66,6 +66,13 @@ PLUGIN_MUTANTS = {
     "imports-torch": PluginMutant(
         {"plugin.light": "listing imports numpy, torch; import them inside build()"}, "import torch\n" + GOOD
     ),
+    "imports-numpy-and-lists-one-twice": PluginMutant(
+        {
+            "plugin.light": "listing imports numpy; import",
+            "plugin.names": "it lists NAMESPACE/net and NAMESPACE/net",
+        },
+        "import numpy\n" + GOOD + hook("return [declare_conv('NAMESPACE/net')] * 2"),
+    ),
     "prints-at-its-top": PluginMutant(
         {"plugin.quiet": "listing prints 'loading nets'; do that inside build(), or not at all"},
         "print('loading nets')\n" + GOOD,

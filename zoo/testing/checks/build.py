@@ -31,7 +31,7 @@ def offline(subject: Subject) -> None:
 
 
 def meta(subject: Subject) -> None:
-    """On the meta device."""
+    """On the meta device, twice: two models have nothing in common."""
     _, watched = subject.building
     if watched.error is not None:
         said = str(watched.error).rstrip(".")
@@ -39,6 +39,13 @@ def meta(subject: Subject) -> None:
             "do not read values of tensors: here, on the meta device, they have none" if "meta" in said else "mend it"
         )
         raise CheckFailed(f"{said}; {cure}.")
+    again, _ = subject.rebuilding
+    if again is subject.meta:
+        raise CheckFailed("building returns the same model object every time; make a new one each time.")
+    own = {id(parameter) for parameter in subject.meta.parameters()}
+    if shared := [name for name, parameter in again.named_parameters() if id(parameter) in own]:
+        what = ", ".join(shared[:3])
+        raise CheckFailed(f"two builds share {what} ({len(shared)} in all); make all of a model anew each time.")
 
 
 def clean(subject: Subject) -> None:

@@ -42,13 +42,15 @@ def smallest(subject: Subject) -> None:
         raise CheckFailed(f"in training it cannot take {side} pixels: {subject.trained}; raise min_size.")
     if subject.smallest_size == subject.backbone.input.size:
         return  # forward.logits is that very pass
+    wanted = (BATCH, subject.backbone.num_classes)  # as at its own size, which forward.logits has seen
+    model, _ = subject.get_spare(subject.backbone.num_classes)
     try:
         with torch.no_grad():
-            shape = tuple(subject.get_spare(1)[0](subject.draw_nothing(subject.smallest_size)).shape)
+            shape = tuple(model(subject.draw_nothing(subject.smallest_size)).shape)
     except Exception as error:
         raise CheckFailed(f"in eval mode it cannot take {side} pixels: {error}; raise min_size.") from error
-    if shape != (BATCH, 1):
-        raise CheckFailed(f"from {side} pixels it makes {shape}, not logits of shape {(BATCH, 1)}; raise min_size.")
+    if shape != wanted:
+        raise CheckFailed(f"from {side} pixels it makes {shape}, not logits of shape {wanted}; raise min_size.")
 
 
 def refuses(subject: Subject) -> None:

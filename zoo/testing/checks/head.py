@@ -26,14 +26,25 @@ WIDTH = 12
 
 
 def found(subject: Subject) -> None:
-    """In the model as built."""
-    wanted = subject.backbone.num_classes
+    """In the model as built; as many outputs as there are logits, for what is declared of these another check tells."""
+    wanted = _count_logits(subject)
     for path in (*subject.head.paths, *subject.head.aux_paths):
         outputs = len(subject.meta.get_parameter(f"{path}.weight"))
         if outputs != wanted:
             raise CheckFailed(
                 f"the head {path} has {outputs} outputs, and there are {wanted} logits; name another layer."
             )
+
+
+def _count_logits(subject: Subject) -> int:
+    """Return how many logits an image gives, or as many as are declared where none can be had."""
+    try:
+        output = subject.traced.output
+    except Exception:  # noqa: BLE001  # forward.logits tells it
+        output = None
+    if isinstance(output, torch.Tensor) and output.ndim == 2:
+        return output.shape[1]
+    return subject.backbone.num_classes
 
 
 def fed(subject: Subject) -> None:
@@ -54,9 +65,7 @@ def complete(subject: Subject) -> None:
     """Behaviour tells a head from a hidden layer of as many outputs: with new heads, all outputs must change."""
     outputs = subject.trained
     if isinstance(outputs, Exception):
-        raise CheckFailed(
-            f"with new heads of {NUM_CLASSES} classes it fails in training: {outputs}; most likely one is not declared."
-        ) from outputs
+        raise CheckFailed(_describe_failure(subject, outputs)) from outputs
     shapes, (first, *others) = [tuple(output.shape) for output in outputs], _list_wanted(subject)
     if odd := [shape for shape in shapes if shape not in (first, *others)]:
         raise CheckFailed(
@@ -73,6 +82,22 @@ def complete(subject: Subject) -> None:
             "in training an auxiliary head's logits come first, or in place of the head's; "
             "it must give the logits, followed by those of each auxiliary head."
         )
+
+
+def _describe_failure(subject: Subject, failure: Exception) -> str:
+    """Tell what new heads break from what is broken anyway."""
+    model, _ = subject.get_spare(subject.backbone.num_classes)
+    try:
+        with torch.no_grad():
+            model.train()(subject.draw_nothing(subject.smallest_size))
+    except Exception as own:  # noqa: BLE001  # it is told
+        return (
+            f"in training it fails, with heads of its own {subject.backbone.num_classes} classes too: {own}; mend it."
+        )
+    return (
+        f"with new heads of {NUM_CLASSES} classes it fails in training: {failure}; "
+        "either a head is not declared, or forward() takes the number of classes from elsewhere than the head."
+    )
 
 
 def _list_wanted(subject: Subject) -> list[tuple[int, int]]:

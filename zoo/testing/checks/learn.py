@@ -21,7 +21,10 @@ def head(subject: Subject) -> None:
     """``--train head``, by zoo's own engine."""
     try:
         moved = learn(subject, "head").moved
-    except (RuntimeError, TrainingError) as error:
+    except TrainingError as error:
+        said = str(error).partition(" at step ")[0]
+        raise CheckFailed(f"its head alone cannot be trained: {said}; let forward() overflow nowhere.") from error
+    except RuntimeError as error:
         raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error
     for path in subject.network.head.paths:
         if not any(is_below(name, path) for name in moved):
