@@ -6,7 +6,8 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from specimens.good import declare_squeeze
+from specimens.good import declare_conv, declare_squeeze
+from specimens.networks import Apply, ConvNet
 
 from zoo.testing import subject as module
 from zoo.testing.checks.head import replayed
@@ -36,6 +37,18 @@ def test_a_head_that_says_nothing_is_drawn_again_until_it_is_heard() -> None:
 def test_without_that_a_good_network_would_be_silent() -> None:
     with patch.object(module, "DRAWS", 1):
         assert [seed for seed in SEEDS if not is_heard(seed)] != []
+
+
+def build_faint(_tag: str | None) -> ConvNet:
+    model = ConvNet()
+    model.classifier[2] = Apply(lambda features: features * 1e-9)
+    return model
+
+
+def test_a_bias_drowns_no_features_that_are_next_to_nothing_as_drawn() -> None:
+    logits = Subject("good", declare_conv("good/faint", build=build_faint)).answer.logits
+    assert tells_apart(logits)
+    assert logits.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("seed", SEEDS)

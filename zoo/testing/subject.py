@@ -155,7 +155,8 @@ class Subject:
     def network(self) -> Network:
         """The network with its values and a new head for three classes; a check sets what it wants to be set.
 
-        Its heads are drawn again while it says nothing: of logits that a ReLU made all zero, nothing can be told.
+        Its heads are drawn again, without a bias, while it says nothing: of logits that a ReLU made all zero, or whose
+        bias drowns features that as drawn are next to nothing, nothing can be told.
         """
         _ = self.odd_tensors  # while the model is as it was built
         network = attach_head(self.backbone, Start("none"), self._model, "linear", NUM_CLASSES)
@@ -164,7 +165,7 @@ class Subject:
                 break
             torch.manual_seed(seed)
             for path in network.head.paths:
-                network.model.get_submodule(path).reset_parameters()  # type: ignore[operator]  # linear or convolution
+                _draw_head(network.model.get_submodule(path))
         return network
 
     @cached_property
@@ -227,6 +228,13 @@ class Subject:
     def run(self, images: Tensor) -> Tensor:
         """Return the logits of the network in eval mode."""
         return _run(self.network.model, images)
+
+
+@torch.no_grad()
+def _draw_head(layer: nn.Module) -> None:
+    layer.reset_parameters()  # type: ignore[operator]  # of a linear layer or a convolution
+    if isinstance(layer.bias, Tensor):
+        layer.bias.zero_()
 
 
 @torch.no_grad()
