@@ -97,6 +97,19 @@ def declare_squeeze(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{**facts, **changes})
 
 
+def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
+    """Declare a network that blows any rounding up, so that of bf16 nothing can be told."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ConvNet
+
+        model = ConvNet()
+        model.add("pool", lambda features: (2000 * features).sin())
+        return model
+
+    return declare_conv(name, **{"build": build, "supports": ("bf16",), **changes})
+
+
 def draw(folder: Path) -> None:
     from PIL import Image
 
@@ -116,6 +129,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
         weights=(declare_weights(logits=LOGITS),),
     )
+    yield declare_sensitive("good/sensitive")
     yield declare_aux("good/aux")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))

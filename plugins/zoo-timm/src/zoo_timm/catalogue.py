@@ -65,7 +65,7 @@ def load_catalogue(text: str) -> Catalogue:
             convert=source.convert,
             upstream=upstream,
             constructor=None if row.get("headless") else constructor(name),
-            **claims(name, tuple(row["head"]), image_sizes="image_sizes" in row),
+            **claims(tuple(row["head"]), image_sizes="image_sizes" in row),
         )
     return Catalogue(upstream, backbones)
 

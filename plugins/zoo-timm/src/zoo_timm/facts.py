@@ -15,11 +15,6 @@ CODE_LICENCE = "Apache-2.0"
 HUB_FILE = "model.safetensors"
 POOLS_AFTERWARDS = "its head is the projection of an attention pool, which picks one token afterwards"
 ADDS_TOKENS = "it adds to its head's logits half of the best that a second head gives for any token"
-BLOWS_UP = "as drawn at random it blows rounding up, so that nothing can be told of bf16"
-#: Networks of which that is true, as measured.
-ROUGH = frozenset(
-    ("efficientnetv2_m", "efficientnetv2_rw_m", "legacy_seresnet152", "tf_efficientnetv2_l", "tf_efficientnetv2_m")
-)
 ONE_SIZE = "its position embedding, or its windows, are made for one size"
 
 
@@ -40,11 +35,9 @@ class Claims(TypedDict):
     unsupported: Mapping[str, str]
 
 
-def claims(name: str, head: tuple[str, ...], *, image_sizes: bool) -> Claims:
+def claims(head: tuple[str, ...], *, image_sizes: bool) -> Claims:
     """Claim what a network of timm can do, and say why not."""
     lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
-    if name in ROUGH:
-        lacks["bf16"] = BLOWS_UP
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS
     if "aux_head" in head:

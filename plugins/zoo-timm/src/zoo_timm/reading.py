@@ -56,7 +56,7 @@ def read_backbone(name: str) -> BackboneSpec:
         convert=upstream.convert,
         upstream=f"timm=={importlib.metadata.version('timm')}",
         constructor=None if lacks_head(model) else constructor(name),
-        **claims(name, head, image_sizes=takes_other_sizes(model, expected.size)),
+        **claims(head, image_sizes=takes_other_sizes(model, expected.size)),
     )
 
 
