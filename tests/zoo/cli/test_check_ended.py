@@ -28,6 +28,11 @@ BUSY = """def build(tag=None):
 """
 
 
+def hear_interrupts() -> None:
+    """Do not inherit a deaf ear: what a shell starts in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
@@ -39,6 +44,7 @@ def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
     process = subprocess.Popen(
         [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hear_interrupts,
     )  # fmt: skip
     try:
         assert int(read(pipe)) != process.pid

@@ -208,7 +208,11 @@ def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
 
     registry = registry_of(acme, zoo_epoch_ended=zoo_epoch_ended)
     monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry)
-    assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS, "--epochs", "3") == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests started in the background ignore Ctrl-C
+    try:
+        assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS, "--epochs", "3") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "interrupted; a run keeps its best epoch so far" in printed.err
