@@ -28,11 +28,6 @@ BUSY = """def build(tag=None):
 """
 
 
-def hear_interrupts() -> None:
-    """Do not inherit a deaf ear: what a shell starts in the background ignores Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
@@ -41,11 +36,12 @@ def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
     os.mkfifo(folder / "told")
     pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
     environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else tests in the background start deaf ones
     process = subprocess.Popen(
         [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=hear_interrupts,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     try:
         assert int(read(pipe)) != process.pid
         yield process, pipe
