@@ -20,8 +20,7 @@ from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.image import decode_image
 from zoo.data.labelled import open_labelled
 from zoo.data.transform import build_eval_transform
-from zoo.engine.device import Hardware, choose_hardware
-from zoo.engine.fit import place, plan_loading
+from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError

@@ -9,6 +9,7 @@
     │   └── DownloadError  something that could not be fetched, weights or data
     ├── DataError          images that are not there or cannot be used
     ├── RunError           a run folder that cannot be written or read
+    ├── CacheError         the cache folder has no room or cannot be written
     └── TrainingError      training that cannot go on
         └── FrozenMoved    a frozen tensor that changed all the same
 
@@ -51,6 +52,10 @@ class DataError(ZooError):
 
 class RunError(ZooError):
     """A run folder cannot be written or read."""
+
+
+class CacheError(ZooError):
+    """The cache folder has no room or cannot be written."""
 
 
 class TrainingError(ZooError):

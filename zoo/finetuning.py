@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from zoo.backbone import Network, attach_head, build_backbone, try_network
-from zoo.data.batches import EvalBatches
 from zoo.data.images import open_images
 from zoo.data.source import look_up
-from zoo.data.transform import build_eval_transform
-from zoo.engine.device import choose_hardware
-from zoo.engine.fit import Epoch, Fit, place
+from zoo.engine.device import choose_hardware, place
+from zoo.engine.feed import Feed
+from zoo.engine.fit import Epoch, Fit
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.errors import FrozenMoved, TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import MODEL, REPORT, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.export.tensors import load_tensors, make_header
+from zoo.features import choose_feed
 from zoo.freeze import Frozen, list_batch_norms, list_blocks, list_learning, refuse_unknown_block
 from zoo.licence import describe_licence
 from zoo.progress import Progress, Silent
@@ -168,23 +168,26 @@ def _train(fit: Fit, record: Record, progress: Progress) -> None:
             val = measure_split(probabilities, fit.images, "val")
             record.keep_best(epoch, fit.network.model, header, val)
 
-    fit.run(on_epoch, progress)
+    with closing(choose_feed(fit, record.facts["frozen"]["before"], progress)) as feed:
+        fit.run(feed, on_epoch, progress)
+        _prove_frozen(fit, record)
+        best = record.facts["best"]
+        progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
+        if fit.images.test:
+            record.facts["test"] = _test(fit, feed, record.folder, progress)
+
+
+def _prove_frozen(fit: Fit, record: Record) -> None:
     try:
         record.facts["frozen"]["after"] = fit.frozen.check(record.facts["frozen"]["before"])
     except FrozenMoved:
         (record.folder.path / MODEL).unlink()  # nobody should use it by accident
         raise
-    best = record.facts["best"]
-    progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
-    if fit.images.test:
-        record.facts["test"] = _test(fit, record.folder, progress)
 
 
-def _test(fit: Fit, folder: RunFolder, progress: Progress) -> dict[str, Any]:
-    model, images = fit.network.model, fit.images
-    load_tensors(model, folder.path / MODEL)
-    batches = EvalBatches(images.test, build_eval_transform(fit.network.input), fit.loading)
-    with closing(batches), progress.track("testing", len(images.test)) as advance:
-        score, probabilities = evaluate(model, batches, fit.hardware, advance)
+def _test(fit: Fit, feed: Feed, folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    load_tensors(fit.network.model, folder.path / MODEL)
+    with progress.track("testing", len(fit.images.test)) as advance:
+        score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
-    return {"loss": finite_or_none(score.loss), **measure_split(probabilities, images, "test")}
+    return {"loss": finite_or_none(score.loss), **measure_split(probabilities, fit.images, "test")}

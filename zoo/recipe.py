@@ -25,6 +25,9 @@ BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: AdamW's decay does not depend on the gradients' size, as that of the others does.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
+#: Views where only the head learns from augmented images: each one costs a pass of all images through the network.
+HEAD_VIEWS = 4
+
 CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -79,7 +82,13 @@ class Recipe:
     #: Of weights, not of biases and norms; None: by optimizer.
     weight_decay: float | None = None
     label_smoothing: float = 0.0
-    augment: str = "crop-flip"
+    #: None: ``none`` where only the head learns, else ``crop-flip``.
+    augment: str | None = None
+    #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
+    #: way at every epoch. None: one where nothing is augmented, a few where only the head learns, else 0.
+    views: int | None = None
+    #: Whether what is frozen is computed once, and kept in the cache folder.
+    cache: bool = True
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -90,20 +99,50 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
-            if getattr(self, field) not in choices:
-                raise OptionError(f"no {field} {getattr(self, field)!r}; it is one of {', '.join(choices)}.")
+            value = getattr(self, field)
+            if value not in choices and not (field == "augment" and value is None):
+                raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
+        if type(self.cache) is not bool:
+            raise OptionError(f"cache is {self.cache!r}; it must be true or false.")
         for field in ("weights", "head", "train"):
             self._check_text(field)
         if self.train not in ("head", "all") and not re.fullmatch(r"from:.+", self.train):
             raise OptionError(f"no train {self.train!r}; it is head, all, or from:BLOCK with a block of `zoo info`.")
-        for field, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("workers", 0)):
+        for field, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("seed", 0),
+            ("patience", 1),
+            ("workers", 0),
+            ("views", 0),
+        ):
             value = getattr(self, field)
-            is_left_out = value is None and field in ("patience", "workers")
+            is_left_out = value is None and field in ("patience", "workers", "views")
             if not is_left_out and (type(value) is not int or not least <= value < 2**63):
                 raise OptionError(f"{field} is {value!r}; it must be a whole number from {least} to 2**63 - 1.")
         for field, most in (("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)):
             self._check_number(field, most)
+        if self.views is not None and self.views > 1 and self.augmentation == "none":
+            raise OptionError(
+                f"{self.views} views without augmentation would all be the same; add --augment crop-flip."
+            )
         HeadDesign.parse(self.head)
+
+    @property
+    def augmentation(self) -> str:
+        """What happens to training images: frozen features gain nothing from augmentation, where it was measured."""
+        if self.augment is not None:
+            return self.augment
+        return "none" if self.train == "head" and not self.views else "crop-flip"
+
+    @property
+    def num_views(self) -> int:
+        """In how many ways each image is augmented; 0: in another one at every epoch."""
+        if self.augmentation == "none":
+            return 1
+        if self.views is not None:
+            return self.views
+        return HEAD_VIEWS if self.train == "head" else 0
 
     @property
     def learning_rate(self) -> float:
@@ -118,6 +157,12 @@ class Recipe:
     def decay(self) -> float:
         """The weight decay."""
         return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    def list_decided(self) -> dict[str, Any]:
+        """List what was decided for fields that may be left to zoo."""
+        return {
+            "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay
+        }  # fmt: skip
 
     def _check_text(self, field: str) -> None:
         value = getattr(self, field)

@@ -35,7 +35,14 @@ def _default(field: str) -> str:
 @click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: by optimizer and --train]")
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), help=_default("optimizer"))
 @click.option("--schedule", type=click.Choice(SCHEDULES), help=_default("schedule"))
-@click.option("--augment", type=click.Choice(AUGMENTS), help=_default("augment"))
+@click.option("--augment", type=click.Choice(AUGMENTS), help="[default: none for --train head, else crop-flip]")
+@click.option(
+    "--views",
+    type=int,
+    metavar="K",
+    help="Augment in K ways, in turn; 0: anew at every epoch.  [default: 4 with --train head, else 0]",
+)
+@click.option("--cache/--no-cache", default=None, help="Compute what is frozen once, and keep it.  [default: --cache]")
 @click.option("--label-smoothing", type=float, metavar="X", help=_default("label_smoothing"))
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs that are no better.  [default: never]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help=_default("precision"))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from zoo.data.image import decode_image, ignore_pillow_warnings
-from zoo.data.order import mix_seed, plan_epoch, plan_in_order
+from zoo.data.order import Order, plan_in_order, seed_of_view
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ class TrainBatches(_Loaded):
     One set of workers serves all epochs. One epoch at a time: asking for the next one ends the one before.
     """
 
-    def __init__(self, samples: Sequence[Sample], transform: Transform, loading: Loading, *, seed: int) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], transform: Transform, loading: Loading, *, seed: int, views: int = 0
+    ) -> None:
         super().__init__(_Prepared(samples, transform), loading)
         self._count = len(samples)
-        self._batch_size = loading.batch_size
-        self._seed = seed
+        self._order = Order(loading.batch_size, seed, views)
 
     def __len__(self) -> int:
-        return len(self._plan_epoch(0))
+        return len(self._order.plan(self._count, 0))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch ``number``, from 0.
@@ -69,22 +70,24 @@ class TrainBatches(_Loaded):
         Raises:
             DataError: an image cannot be read any more.
         """
+        order = self._order
         self._plan.batches = [
-            [(index, mix_seed(self._seed, number, index)) for index in batch] for batch in self._plan_epoch(number)
+            [(index, order.seed_of(number, index)) for index in batch] for batch in order.plan(self._count, number)
         ]
         return _unwrap(iter(self._loader))
 
-    def _plan_epoch(self, number: int) -> list[list[int]]:
-        return plan_epoch(self._count, batch_size=self._batch_size, seed=self._seed, epoch=number)
-
 
 class EvalBatches(_Loaded):
-    """Batches of all samples in their order, any number of times."""
+    """Batches of all samples in their order, any number of times: plain ones, or a view of augmented ones."""
 
-    def __init__(self, samples: Sequence[Sample], transform: Transform, loading: Loading) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], transform: Transform, loading: Loading, *, view: int | None = None
+    ) -> None:
         super().__init__(_Prepared(samples, transform), loading)
         batches = plan_in_order(list(range(len(samples))), batch_size=loading.batch_size)
-        self._plan.batches = [[(index, None) for index in batch] for batch in batches]
+        self._plan.batches = [
+            [(index, None if view is None else seed_of_view(view, index)) for index in batch] for batch in batches
+        ]
 
     def __len__(self) -> int:
         return len(self._plan.batches)

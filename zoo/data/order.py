@@ -7,8 +7,35 @@ no state that could be lost.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import torch
+
+#: Takes the place of a seed, and is none that a run can have.
+_VIEWS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What decides the batches of every epoch, and how each sample is augmented."""
+
+    batch_size: int
+    seed: int
+    #: In how many ways each sample is augmented, in turn from epoch to epoch; 0: in another one at every epoch.
+    views: int = 0
+
+    def plan(self, count: int, epoch: int) -> list[list[int]]:
+        """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
+        return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+
+    def seed_of(self, epoch: int, index: int) -> int:
+        """Return the seed of a sample's random numbers; views have the same ones with every seed."""
+        return mix_seed(self.seed, epoch, index) if not self.views else seed_of_view(epoch % self.views, index)
+
+
+def seed_of_view(view: int, index: int) -> int:
+    """Return the seed of a sample's random numbers in a view, from 0."""
+    return mix_seed(_VIEWS, view, index)
 
 
 def plan_epoch(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:

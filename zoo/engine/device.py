@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
+from zoo.data.batches import Loading
 from zoo.errors import OptionError
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,3 +58,22 @@ def _choose_device(device: str) -> torch.device:
         here = ", ".join(kind for kind, is_here in present.items() if is_here)
         raise OptionError(f"torch finds no {device} here; it finds {here}.")
     return torch.device(device)
+
+
+def place(model: nn.Module, hardware: Hardware) -> None:
+    """Move a model to the device, its weights laid out for convolutions over channels-last images."""
+    model.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def move(inputs: Tensor, hardware: Hardware) -> Tensor:
+    """Move a batch to the device; images, of shape (N, C, H, W), are laid out as `place` lays out weights."""
+    if inputs.ndim == 4:
+        return inputs.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
+    return inputs.to(hardware.device, non_blocking=True)
+
+
+def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
+    """Return how batches are loaded for that hardware; workers None: one for each core, at most four."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(4, cores) if workers is None else workers
+    return Loading(batch_size=batch_size, workers=count, pin_memory=hardware.device.type == "cuda")

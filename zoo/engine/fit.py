@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.backbone import Network
-from zoo.data.batches import EvalBatches, Loading, TrainBatches
 from zoo.data.images import Images
-from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.engine.device import Hardware
+from zoo.engine.feed import Feed
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer, build_schedule
 from zoo.errors import TrainingError
@@ -63,12 +59,7 @@ class Fit:
     recipe: Recipe
     hardware: Hardware
 
-    @property
-    def loading(self) -> Loading:
-        """How batches are loaded."""
-        return plan_loading(self.hardware, self.recipe.batch_size, self.recipe.workers)
-
-    def run(self, on_epoch: OnEpoch, progress: Progress) -> list[Epoch]:
+    def run(self, feed: Feed, on_epoch: OnEpoch, progress: Progress) -> list[Epoch]:
         """Train epoch after epoch, until the last or until patience runs out.
 
         Raises:
@@ -76,28 +67,24 @@ class Fit:
         """
         history: list[Epoch] = []
         best: Epoch | None = None
-        with closing(self._build_train_batches()) as train, closing(self._build_val_batches()) as val:
-            learner = self._build_learner(steps=self.recipe.epochs * len(train))
-            for number in range(1, self.recipe.epochs + 1):
-                with progress.track(f"epoch {number}", len(self.images.train) + len(self.images.val)) as advance:
-                    epoch, probabilities = self._run_epoch(number, learner, (train, val), advance)
-                is_best = epoch.is_better_than(best)
-                best = epoch if best is None or is_best else best
-                history.append(epoch)
-                on_epoch(epoch, probabilities, is_best)
-                if self.recipe.patience and number - best.epoch >= self.recipe.patience:
-                    progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
-                    break
+        learner = self._build_learner(feed)
+        for number in range(1, self.recipe.epochs + 1):
+            with progress.track(f"epoch {number}", len(self.images.train) + len(self.images.val)) as advance:
+                epoch, probabilities = self._run_epoch(number, learner, feed, advance)
+            is_best = epoch.is_better_than(best)
+            best = epoch if best is None or is_best else best
+            history.append(epoch)
+            on_epoch(epoch, probabilities, is_best)
+            if self.recipe.patience and number - best.epoch >= self.recipe.patience:
+                progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
+                break
         return history
 
-    def _run_epoch(
-        self, number: int, learner: Learner, batches: tuple[TrainBatches, EvalBatches], advance: Advance
-    ) -> tuple[Epoch, Tensor]:
+    def _run_epoch(self, number: int, learner: Learner, feed: Feed, advance: Advance) -> tuple[Epoch, Tensor]:
         started = time.monotonic()
-        train, val = batches
         lr = float(learner.schedule.get_last_lr()[0])
-        learned = train_one_epoch(learner, train.epoch(number - 1), advance)
-        measured, probabilities = evaluate(self.network.model, val, self.hardware, advance)
+        learned = train_one_epoch(learner, feed.train(number - 1), advance)
+        measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance)
         if not math.isfinite(measured.loss):
             raise TrainingError(
                 f"validation loss {measured.loss} after epoch {number}; try a lower --lr. "
@@ -114,35 +101,18 @@ class Fit:
         )
         return epoch, probabilities
 
-    def _build_train_batches(self) -> TrainBatches:
-        transform = build_train_transform(self.network.input, self.recipe.augment)
-        return TrainBatches(self.images.train, transform, self.loading, seed=self.recipe.seed)
-
-    def _build_val_batches(self) -> EvalBatches:
-        return EvalBatches(self.images.val, build_eval_transform(self.network.input), self.loading)
-
-    def _build_learner(self, steps: int) -> Learner:
-        recipe, model = self.recipe, self.network.model
-        optimizer = build_optimizer(recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay)
+    def _build_learner(self, feed: Feed) -> Learner:
+        recipe = self.recipe
+        optimizer = build_optimizer(
+            recipe.optimizer, self.network.model.parameters(), recipe.learning_rate, recipe.decay
+        )
         aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight
         return Learner(
-            model=model,
+            model=feed.model,
             frozen=self.frozen,
             criterion=Criterion(recipe.label_smoothing, aux_weight),
             optimizer=optimizer,
-            schedule=build_schedule(recipe.schedule, optimizer, steps),
+            schedule=build_schedule(recipe.schedule, optimizer, recipe.epochs * feed.steps),
             hardware=self.hardware,
             scaler=self.hardware.build_scaler(),
         )
-
-
-def place(model: nn.Module, hardware: Hardware) -> None:
-    """Move a model to the device, its weights laid out for convolutions over channels-last images."""
-    model.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
-    """Return how batches are loaded for that hardware; workers None: one for each core, at most four."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(4, cores) if workers is None else workers
-    return Loading(batch_size=batch_size, workers=count, pin_memory=hardware.device.type == "cuda")

@@ -78,7 +78,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "licence": start.licence,
         },
         "classes": list(images.classes),
-        "recipe": {**dataclasses.asdict(recipe), "lr": recipe.learning_rate, "weight_decay": recipe.decay},
+        "recipe": {**dataclasses.asdict(recipe), **recipe.list_decided()},
         "input": dataclasses.asdict(network.input),
         "data": {
             "asked": images.origin,

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zoo.engine.device import Hardware, choose_hardware
-from zoo.engine.fit import place, plan_loading
+from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 

@@ -1,0 +1,123 @@
+"""What the epochs learn from: images through the whole network, or features through what learns of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from zoo.backbone import Network
+from zoo.data.batches import Batch, EvalBatches, TrainBatches
+from zoo.data.images import Images
+from zoo.data.order import Order, plan_in_order
+from zoo.data.transform import build_eval_transform, build_train_transform
+from zoo.engine.device import Hardware, plan_loading
+from zoo.engine.loop import Batches
+from zoo.recipe import Recipe
+
+#: Rows of features that are measured at a time.
+_CHUNK = 4096
+
+
+class Feed(Protocol):
+    """Batches for every epoch."""
+
+    #: What the batches go through.
+    model: nn.Module
+
+    @property
+    def steps(self) -> int:
+        """Batches of a training epoch."""
+
+    def train(self, epoch: int) -> Batches:
+        """Return the training batches of an epoch, from 0."""
+
+    def measure(self, split: str) -> Batches:
+        """Return all of ``val`` or ``test``, in order."""
+
+    def close(self) -> None:
+        """End what loads the batches."""
+
+
+class ImageFeed:
+    """Decodes the images at every epoch, and transforms them."""
+
+    def __init__(self, network: Network, images: Images, recipe: Recipe, hardware: Hardware) -> None:
+        self.model = network.model
+        spec = network.input
+        loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
+        augmented = build_train_transform(spec, recipe.augmentation)
+        self._train = TrainBatches(images.train, augmented, loading, seed=recipe.seed, views=recipe.num_views)
+        plain = build_eval_transform(spec)
+        self._measured = {
+            split: EvalBatches(samples, plain, loading)
+            for split, samples in (("val", images.val), ("test", images.test))
+        }
+
+    @property
+    def steps(self) -> int:
+        """Batches of a training epoch."""
+        return len(self._train)
+
+    def train(self, epoch: int) -> Batches:
+        """Return the training batches of an epoch, from 0."""
+        return self._train.epoch(epoch)
+
+    def measure(self, split: str) -> Batches:
+        """Return all of ``val`` or ``test``, in order."""
+        return self._measured[split]
+
+    def close(self) -> None:
+        """End the workers."""
+        for loaded in (self._train, *self._measured.values()):
+            loaded.close()
+
+
+class Rows(Protocol):
+    """Features of images, of shape (N, width)."""
+
+    def train(self, view: int) -> Tensor:
+        """Return those of the training images in a view, from 0."""
+
+    def plain(self, split: str) -> Tensor:
+        """Return those of a split as it is measured."""
+
+
+class FeatureFeed:
+    """Hands out features that are computed once."""
+
+    def __init__(self, model: nn.Module, rows: Rows, images: Images, order: Order) -> None:
+        self.model = model
+        self._rows = rows
+        self._order = order
+        self._labels = {
+            split: torch.tensor([sample.label for sample in getattr(images, split)])
+            for split in ("train", "val", "test")
+        }
+
+    @property
+    def steps(self) -> int:
+        """Batches of a training epoch."""
+        return len(self._order.plan(len(self._labels["train"]), 0))
+
+    def train(self, epoch: int) -> Batches:
+        """Return the training batches of an epoch, from 0, in the order in which images would come."""
+        labels = self._labels["train"]
+        rows = self._rows.train(epoch % self._order.views)
+        return _pick(rows, labels, self._order.plan(len(labels), epoch))
+
+    def measure(self, split: str) -> Batches:
+        """Return all of ``val`` or ``test``, in order."""
+        labels = self._labels[split]
+        return _pick(self._rows.plain(split), labels, plan_in_order(list(range(len(labels))), batch_size=_CHUNK))
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+
+def _pick(rows: Tensor, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    for batch in plan:
+        indices = torch.tensor(batch)
+        yield rows[indices], labels[indices]

@@ -1,0 +1,186 @@
+"""The features of a run's images: computed when they are first asked for, kept on disk, found there by later runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data.batches import EvalBatches, Loading
+from zoo.data.images import Images, Sample
+from zoo.data.order import Order
+from zoo.data.transform import build_eval_transform, build_train_transform
+from zoo.engine.device import Hardware, move, plan_loading
+from zoo.engine.feed import FeatureFeed, Feed, ImageFeed
+from zoo.engine.fit import Fit
+from zoo.errors import CacheError
+from zoo.plugin import InputSpec
+from zoo.progress import Advance, Progress, Silent
+from zoo.replay import CannotReplay, Replay, find_replay
+from zoo.store import check_room, find_rows, keep_rows
+
+#: Changes whenever zoo would make other features of the same images, or write them otherwise.
+FORMAT = 1
+#: Images that go through the network at a time; for other numbers kernels may round otherwise.
+BATCH = 32
+#: Images on which it is proved that the head alone gives the network's logits, and whose features are computed again
+#: before those of an earlier run are believed.
+PROOF = 4
+#: How far these may be from what was kept, as a share of the largest one.
+TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Turns images into features."""
+
+    model: nn.Module
+    replay: Replay
+    hardware: Hardware
+    input: InputSpec
+    augmentation: str
+    workers: int | None
+    #: The backbone's name, and a SHA-256 over all that is frozen.
+    backbone: str
+    frozen: str
+
+    def describe(self, samples: Sequence[Sample], view: int | None) -> dict[str, Any]:
+        """List everything that decides the features of these images."""
+        return {
+            "format": FORMAT,
+            "backbone": self.backbone,
+            "frozen": self.frozen,
+            "width": self.replay.width,
+            "input": dataclasses.asdict(self.input),
+            "augmentation": None if view is None else self.augmentation,
+            "view": view,
+            "hardware": [self.hardware.device.type, self.hardware.precision],
+            "versions": {name: metadata.version(name) for name in ("zoo", "torch", "torchvision")},
+            "images": [sample.digest for sample in samples],
+        }
+
+    @torch.no_grad()
+    def compute(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
+        """Yield the features batch by batch, each of shape (N, width); ``view`` None is the plain one.
+
+        Raises:
+            DataError: an image cannot be read any more.
+        """
+        self.model.eval()
+        plain = view is None
+        transform = build_eval_transform(self.input) if plain else build_train_transform(self.input, self.augmentation)
+        loading = plan_loading(self.hardware, BATCH, self.workers)
+        with closing(EvalBatches(samples, transform, loading, view=view)) as batches:
+            for images, _ in batches:
+                with self.hardware.autocast():
+                    features = self.replay.take(self.model, move(images, self.hardware))
+                yield features.cpu()
+                advance(len(images))
+
+
+class Features:
+    """The features of a run's images, view by view."""
+
+    def __init__(self, extractor: Extractor, images: Images, progress: Progress) -> None:
+        self._extractor = extractor
+        self._images = images
+        self._progress = progress
+        self._plain: tuple[dict[str, int], Tensor] | None = None
+        self._views: dict[int, Tensor] = {}
+
+    def train(self, view: int) -> Tensor:
+        """Return those of the training images in a view, from 0.
+
+        Raises:
+            CacheError: they cannot be kept.
+        """
+        if self._extractor.augmentation == "none":
+            return self.plain("train")
+        if view not in self._views:
+            self._views[view] = self._get(self._images.train, view)
+        return self._views[view]
+
+    def plain(self, split: str) -> Tensor:
+        """Return those of a split as it is measured.
+
+        Raises:
+            CacheError: they cannot be kept.
+        """
+        if self._plain is None:
+            names = ("train", "val", "test") if self._extractor.augmentation == "none" else ("val", "test")
+            samples = {sample.digest: sample for name in names for sample in getattr(self._images, name)}
+            ordered = [samples[digest] for digest in sorted(samples)]  # however they are split
+            self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
+        places, rows = self._plain
+        return rows[[places[sample.digest] for sample in getattr(self._images, split)]]
+
+    def check_room(self, views: int) -> None:
+        """Raise CacheError when so many views cannot be kept."""
+        images = [sample for split in ("train", "val", "test") for sample in getattr(self._images, split)]
+        check_room(len(images) * views * self._extractor.replay.width * torch.float32.itemsize)
+
+    def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
+        about = self._extractor.describe(samples, view)
+        rows = find_rows(about)
+        if rows is not None:
+            if self._is_true(rows, samples, view):
+                self._progress.say(f"features of {len(samples)} images: kept by an earlier run")
+                return rows
+            self._progress.say("note: features kept by an earlier run are not what the network gives now; again")
+        with self._progress.track("computing features", len(samples)) as advance:
+            return keep_rows(about, len(samples), self._extractor.compute(samples, view, advance))
+
+    def _is_true(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
+        """Compute the first ones again: code that changed shows in no digest."""
+        first = samples[:PROOF]
+        with Silent().track("", None) as advance:
+            found = torch.cat(list(self._extractor.compute(first, view, advance)))
+        scale = found.float().abs().max().item()
+        tolerance = TOLERANCES[self._extractor.hardware.precision] * scale
+        return torch.allclose(rows[: len(first)].float(), found.float(), rtol=0, atol=tolerance)
+
+
+def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
+    """Return features where only the head learns and alone gives the same logits, else images; and say why.
+
+    Args:
+        fit: what is to learn.
+        frozen: the digest of all that does not.
+        progress: told why the frozen part is computed at every epoch, where it is.
+    """
+    recipe = fit.recipe
+    if recipe.train == "head" and recipe.cache and recipe.num_views:
+        try:
+            replay = _prove(fit)
+            features = Features(_build_extractor(fit, replay, frozen), fit.images, progress)
+            features.check_room(recipe.num_views)
+            return FeatureFeed(replay, features, fit.images, Order(recipe.batch_size, recipe.seed, recipe.num_views))
+        except (CannotReplay, CacheError) as error:
+            progress.say(f"note: what is frozen is computed at every epoch: {error}")
+    return ImageFeed(fit.network, fit.images, recipe, fit.hardware)
+
+
+def _prove(fit: Fit) -> Replay:
+    transform = build_eval_transform(fit.network.input)
+    ((images, _),) = EvalBatches(fit.images.train[:PROOF], transform, Loading(batch_size=PROOF))
+    with fit.hardware.autocast():
+        return find_replay(fit.network, fit.frozen, move(images, fit.hardware))
+
+
+def _build_extractor(fit: Fit, replay: Replay, frozen: str) -> Extractor:
+    return Extractor(
+        model=fit.network.model,
+        replay=replay,
+        hardware=fit.hardware,
+        input=fit.network.input,
+        augmentation=fit.recipe.augmentation,
+        workers=fit.recipe.workers,
+        backbone=fit.network.backbone.name,
+        frozen=frozen,
+    )

@@ -1,0 +1,206 @@
+"""Run only what learns of a network, on what the frozen part gives it.
+
+With ``--train head`` all before the head gives the same features for the same image at every epoch. They are taken
+once, and the head alone then learns from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from zoo.backbone import Network
+from zoo.freeze import Frozen
+
+#: How far logits may be from those of the whole network, as a share of the largest one. They come from the same layers
+#: and the same numbers; only kernels for another layout may round otherwise.
+TOLERANCE = 1e-4
+_DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.alpha_dropout)
+
+
+class CannotReplay(Exception):
+    """What learns cannot be run on its own; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Dropout:
+    """A call of a dropout, as it is made while the network learns."""
+
+    apply: Callable[..., Tensor]
+    options: Mapping[str, Any]
+    entered: Tensor
+    left: Tensor
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A head, and the dropouts through which its features come while it learns."""
+
+    head: nn.Module
+    dropouts: tuple[_Dropout, ...]
+    #: Of what enters the head, without the batch.
+    shape: tuple[int, ...]
+
+    def run(self, features: Tensor) -> Tensor:
+        """From (N, width) to logits of shape (N, classes)."""
+        if self.head.training:
+            for dropout in self.dropouts:
+                shaped = features.reshape(-1, *dropout.entered.shape[1:])
+                features = dropout.apply(shaped, **dropout.options)
+        logits: Tensor = self.head(features.reshape(-1, *self.shape))
+        return logits.flatten(1)
+
+
+class Replay(nn.Module):
+    """The heads of a network, and the dropouts before them; of several heads, the mean.
+
+    They are the network's own modules: what learns here has learned there.
+    """
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+        self.heads = nn.ModuleList(part.head for part in parts)
+        self._widths = [prod(part.shape) for part in parts]
+
+    @property
+    def width(self) -> int:
+        """Numbers that an image comes to."""
+        return sum(self._widths)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From features of shape (N, width) to logits of shape (N, classes)."""
+        parts = zip(self._parts, torch.split(features, self._widths, 1), strict=True)
+        logits = [part.run(entered) for part, entered in parts]
+        return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+
+    @torch.no_grad()
+    def take(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Run the network, in eval mode, as far as the features, and return them: of shape (N, width)."""
+        with _tapping(list(self.heads)) as taken:
+            model(images)
+        return torch.cat([taken[head].flatten(1) for head in self.heads], 1)
+
+
+def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
+    """Find what learns of the network, and prove on some images that alone it gives the same logits.
+
+    Call it within the precision in which the network is going to learn. Random numbers stay as they were.
+
+    Raises:
+        CannotReplay: it cannot be run alone, or gives other logits.
+    """
+    if reason := network.backbone.unsupported.get("cached_features"):
+        raise CannotReplay(reason)
+    with torch.no_grad(), torch.random.fork_rng():
+        replay = Replay(_find_parts(network, frozen, images))
+        _prove(replay, network.model, frozen, images)
+    return replay
+
+
+def _find_parts(network: Network, frozen: Frozen, images: Tensor) -> list[_Part]:
+    """Follow the images through the network while it learns: to each head, and back through the dropouts before it."""
+    heads = [network.model.get_submodule(path) for path in network.head.paths]
+    frozen.train()
+    with _watching(heads) as entered, _Dropouts() as dropouts:
+        network.model(images)
+    for path, head in zip(network.head.paths, heads, strict=True):
+        if len(entered[head]) != 1:
+            raise CannotReplay(f"its head {path} is called {len(entered[head])} times a pass")
+    return [_Part(head, dropouts.lead_to(entered[head][0]), tuple(entered[head][0].shape[1:])) for head in heads]
+
+
+def _prove(replay: Replay, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+    """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well."""
+    model.eval()
+    features = replay.take(model, images)
+    for prepare in (model.eval, frozen.train):
+        prepare()
+        torch.manual_seed(0)
+        output = model(images)
+        wanted = output if isinstance(output, Tensor) else output[0]
+        torch.manual_seed(0)
+        found = replay(features.clone())
+        if found.shape != wanted.shape or not _are_close(found, wanted):
+            raise CannotReplay("its head alone, on what enters it, gives other logits")
+
+
+def _are_close(found: Tensor, wanted: Tensor) -> bool:
+    scale = wanted.float().abs().max().item()
+    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=TOLERANCE * scale)
+
+
+class _Dropouts(TorchFunctionMode):
+    """Notes every dropout that drops, as a module or as a function; keeps their tensors, lest memory is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[_Dropout] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        left = func(*args, **(kwargs or {}))
+        if func in _DROPOUTS:
+            names = ("input", "p", "training", "inplace")
+            options = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
+            entered = options.pop("input")
+            if options.get("training", True):
+                self._calls.append(_Dropout(func, {**options, "inplace": False}, entered, left))
+        return left
+
+    def lead_to(self, tensor: Tensor) -> tuple[_Dropout, ...]:
+        """Return the dropouts that made this tensor, one after the other."""
+        path: list[_Dropout] = []
+        memory = tensor.data_ptr()
+        for call in reversed(self._calls):
+            if call.left.data_ptr() == memory:
+                path.insert(0, call)
+                memory = call.entered.data_ptr()
+        return tuple(path)
+
+
+@contextmanager
+def _watching(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, list[Tensor]]]:
+    """Yield what enters each of the modules, call by call."""
+    entered: dict[nn.Module, list[Tensor]] = {module: [] for module in modules}
+    hooks = [
+        module.register_forward_pre_hook(lambda module, inputs: entered[module].append(inputs[0])) for module in modules
+    ]
+    try:
+        yield entered
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Enough(Exception):
+    """All features are there; the rest of the pass would be for nothing."""
+
+
+@contextmanager
+def _tapping(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Yield what enters each of the modules, and end the pass when all of it is there."""
+    taken: dict[nn.Module, Tensor] = {}
+
+    def take(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        taken[module] = inputs[0]
+        if len(taken) == len(modules):
+            raise _Enough
+
+    hooks = [module.register_forward_pre_hook(take) for module in modules]
+    try:
+        yield taken
+    except _Enough:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
