@@ -142,7 +142,7 @@ def test_every_flag_is_a_field_of_the_recipe() -> None:
 def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
     recipe = Recipe()
     text = " ".join(command.get_help(click.Context(command, info_name="finetune")).split())
-    for name in ("epochs", "batch_size", "optimizer", "schedule", "augment", "train", "head", "seed"):
+    for name in ("epochs", "batch_size", "optimizer", "schedule", "train", "head", "seed"):
         found = re.search(rf"--{name.replace('_', '-')} .*?\[default: ([^]]*)\]", text)
         assert found is not None
         assert found[1] == str(getattr(recipe, name))

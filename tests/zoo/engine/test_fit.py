@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
+from zoo.engine.feed import ImageFeed
 from zoo.engine.fit import Epoch, Fit
 from zoo.engine.optimizer import share_of_highest
 from zoo.errors import TrainingError
@@ -55,9 +57,14 @@ class Told(Silent):
         self.probabilities.append(probabilities)
 
 
-def run(fit: Fit) -> tuple[list[Epoch], dict[str, Tensor], Told]:
-    told = Told()
-    history = fit.run(told.on_epoch, told)
+def open_feed(fit: Fit) -> ImageFeed:
+    return ImageFeed(fit.network, fit.images, fit.recipe, fit.hardware)
+
+
+def run(fit: Fit, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
+    told = told or Told()
+    with closing(open_feed(fit)) as feed:
+        history = fit.run(feed, told.on_epoch, told)
     return history, {name: tensor.clone() for name, tensor in fit.network.model.state_dict().items()}, told
 
 
@@ -214,7 +221,7 @@ def test_weights_decay_as_the_recipe_says(
     acme: BackboneSpec, images: Images, given: float | None, optimizer: str
 ) -> None:
     fit = make_fit(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
-    decays = {group["weight_decay"] for group in fit._build_learner(1).optimizer.param_groups}
+    decays = {group["weight_decay"] for group in fit._build_learner(open_feed(fit)).optimizer.param_groups}
     assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never do
 
 
@@ -238,7 +245,7 @@ def test_an_explosion_in_the_second_epoch_keeps_what_the_first_told(acme: Backbo
     fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
     told = Told()
     with pytest.raises(TrainingError, match="at step 2 of the epoch"):
-        fit.run(told.on_epoch, told)
+        run(fit, told)
     assert told.bests == [True]
 
 
@@ -262,7 +269,7 @@ def test_a_validation_loss_that_is_no_number_ends_the_run_and_is_no_best_epoch(
     fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
     told = Told()
     with pytest.raises(TrainingError, match=r"validation loss nan after epoch 1; try a lower --lr\."):
-        fit.run(told.on_epoch, told)
+        run(fit, told)
     assert told.bests == []
 
 
@@ -271,5 +278,5 @@ def test_auxiliary_heads_count_only_where_what_is_below_them_learns(acme: Backbo
     weights = {}
     for train in ("head", "all"):
         fit = make_fit(spec, images, FAST, train)
-        weights[train] = fit._build_learner(1).criterion._aux_weight
+        weights[train] = fit._build_learner(open_feed(fit)).criterion._aux_weight
     assert weights == {"head": 0.0, "all": 0.4}
