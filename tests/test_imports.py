@@ -30,6 +30,7 @@ LIGHT = [
     "zoo.recipe",
     "zoo.licence",
     "zoo.progress",
+    "zoo.cache",
     "zoo.cli",
     *(f"zoo.cli.{path.stem}" for path in sorted(ROOT.glob("zoo/cli/*.py")) if path.stem != "__init__"),
     "zoo.testing",

@@ -37,16 +37,6 @@ class _Wanted:
         return DownloadError(f"Cannot fetch {self.url}: {reason}. {advice}, or save the file yourself as {self.target}")
 
 
-def cache_folder() -> Path:
-    """Return the folder for fetched files: ``ZOO_CACHE``, else ``XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``.
-
-    It is made when the first file is written into it.
-    """
-    if own := os.environ.get("ZOO_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zoo"
-
-
 def is_offline() -> bool:
     """Tell whether ``ZOO_OFFLINE`` forbids to ask any server."""
     return os.environ.get("ZOO_OFFLINE", "") not in {"", "0"}

@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from zoo.download import cache_folder
+from zoo.cache import cache_folder, list_entries, remove
 from zoo.errors import CacheError, OptionError
 from zoo.partial import Partial, PartialLost, open_partial
 
@@ -30,19 +29,9 @@ LIMIT = 20 * 2**30
 #: Bytes of the disk that are left free whatever the limit.
 SPARE = 2**30
 
+KIND = "features"
 _ROWS = "rows"
 _NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of rows."""
-
-    path: Path
-    size: int
-    #: When it was last used, in seconds since 1970.
-    used: float
-    about: Mapping[str, Any]
 
 
 def make_key(about: Mapping[str, Any]) -> str:
@@ -98,22 +87,12 @@ def check_room(wanted: int) -> None:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise CacheError(f"{folder} cannot be written: {error.strerror or error}") from error
-    if wanted + SPARE > free + sum(entry.size for entry in list_entries()):
+    if wanted + SPARE > free + sum(entry.size for entry in list_entries(KIND)):
         raise CacheError(f"{folder} has {free:,} bytes free, and {wanted:,} are wanted; ZOO_CACHE moves it")
 
 
-def list_entries() -> list[Entry]:
-    """List what is kept, the one used last first."""
-    return sorted(_read_entries(_folder()), key=lambda entry: (-entry.used, entry.path))
-
-
-def remove(entry: Entry) -> None:
-    """Remove a file; runs that have it open go on."""
-    entry.path.unlink(missing_ok=True)
-
-
 def _folder() -> Path:
-    return cache_folder() / "features"
+    return cache_folder() / KIND
 
 
 def _path_of(about: Mapping[str, Any]) -> Path:
@@ -137,7 +116,7 @@ def _write(
 
 def _make_room(wanted: int) -> None:
     """Remove what was used least recently until ``wanted`` bytes are within the limit."""
-    entries = list_entries()
+    entries = [entry for entry in list_entries(KIND) if entry.path.suffix == ".safetensors"]  # no beginnings of others
     total = sum(entry.size for entry in entries)
     while entries and total + wanted > _limit():
         oldest = entries.pop()
@@ -150,19 +129,3 @@ def _limit() -> int:
     if text and not text.isdecimal():
         raise OptionError(f"ZOO_CACHE_LIMIT is {text!r}; it must be a whole number of bytes.")
     return int(text) if text else LIMIT
-
-
-def _read_entries(folder: Path) -> Iterator[Entry]:
-    for path in folder.glob("*.safetensors"):
-        with suppress(OSError):  # removed by another process since it was listed
-            status = path.stat()
-            yield Entry(path, status.st_size, status.st_mtime, _read_about(path))
-
-
-def _read_about(path: Path) -> Mapping[str, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about: Mapping[str, Any] = json.loads((file.metadata() or {})["about"])
-    except (OSError, SafetensorError, ValueError, KeyError):
-        return {}
-    return about

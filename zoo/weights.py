@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoo.caches import find_in_hub_cache, find_in_torch_cache
-from zoo.download import cache_folder, fetch, sha256_of
+from zoo.cache import cache_folder
+from zoo.download import fetch, sha256_of
 from zoo.errors import WeightsError
+from zoo.hub_caches import find_in_hub_cache, find_in_torch_cache
 from zoo.web import file_name
 
 if TYPE_CHECKING:

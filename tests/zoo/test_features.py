@@ -13,13 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from zoo.cache import list_entries
 from zoo.finetuning import Run, finetune
 from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec
 from zoo.progress import Advance, Silent
 from zoo.registry import Registry
 from zoo.settings import Settings
-from zoo.store import list_entries
 
 KEPT = "kept by an earlier run"
 
@@ -150,7 +150,7 @@ def test_a_view_is_computed_when_an_epoch_asks_for_it(train: Any) -> None:
     assert told.computed == [24, 10, 24]  # train, val, train
     _, told = train(augment="crop-flip", views=3, epochs=4, seed=9)
     assert told.computed == [24]
-    assert len(list_entries()) == 4
+    assert len(list_entries("features")) == 4
 
 
 def test_a_network_whose_head_is_not_the_last_is_computed_at_every_epoch_and_says_why(
@@ -172,7 +172,7 @@ def test_a_cache_without_room_is_said_and_the_run_goes_on(train: Any, monkeypatc
 def test_what_differs_at_every_epoch_is_not_kept(train: Any, options: dict[str, Any]) -> None:
     _, told = train(**options)
     assert told.computed == []
-    assert list_entries() == []
+    assert list_entries("features") == []
 
 
 def test_the_run_tells_what_was_decided(train: Any) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
+from zoo.cache import list_entries, read_about
 from zoo.errors import CacheError, OptionError
-from zoo.store import find_rows, keep_rows, list_entries, make_key
+from zoo.store import find_rows, keep_rows, make_key
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
 ROWS = torch.arange(12, dtype=torch.float32).reshape(4, 3)
@@ -85,11 +86,11 @@ def test_what_was_used_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "40000")
     for number in (1, 2):
         keep_rows({"number": number}, 4, in_batches(big))
-    for age, entry in enumerate(list_entries(), 1):
+    for age, entry in enumerate(list_entries("features"), 1):
         os.utime(entry.path, (1000 - age, 1000 - age))
     assert find_rows({"number": 1}) is not None  # used again, so the other one is older now
     keep_rows({"number": 3}, 4, in_batches(big))
-    assert sorted(entry.about["number"] for entry in list_entries()) == [1, 3]
+    assert sorted(about["number"] for entry in list_entries("features") if (about := read_about(entry.path))) == [1, 3]
 
 
 def test_rows_above_the_limit_are_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +114,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
 
 def test_entries_tell_what_they_are_of() -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
-    (entry,) = list_entries()
-    assert entry.about == ABOUT
+    (entry,) = list_entries("features")
+    assert read_about(entry.path) == ABOUT
     assert entry.size > ROWS.nbytes

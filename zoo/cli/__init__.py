@@ -17,6 +17,7 @@ COMMANDS = {
     "finetune": "zoo.cli.finetune",
     "evaluate": "zoo.cli.evaluate",
     "predict": "zoo.cli.predict",
+    "cache": "zoo.cli.cache",
     "plugins": "zoo.cli.plugins",
     "plugin": "zoo.cli.plugin",
     "check": "zoo.cli.check",

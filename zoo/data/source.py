@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from zoo.cache import cache_folder
 from zoo.contract import DATASET_NAME
 from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
-from zoo.download import cache_folder, fetch, sha256_of
+from zoo.download import fetch, sha256_of
 from zoo.errors import DataError, NameNotFound, PluginError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from zoo.cache import cache_folder
 from zoo.data import source
 from zoo.data.source import find_folder
-from zoo.download import cache_folder
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.plugin import DatasetSpec
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from fetching import CONTENT, DIGEST, get, left_in
 from told import Told
 from zoo import download
-from zoo.download import cache_folder, fetch, is_offline, sha256_of
+from zoo.cache import cache_folder
+from zoo.download import fetch, is_offline, sha256_of
 from zoo.errors import DownloadError
 from zoo.partial import Partial
 from zoo.progress import Advance

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import hub
 
-from zoo.caches import find_in_hub_cache, find_in_torch_cache
+from zoo.hub_caches import find_in_hub_cache, find_in_torch_cache
 
 VARIABLES = ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")
 

@@ -1,0 +1,60 @@
+"""``zoo cache``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import click
+
+from zoo.cache import KINDS, Entry, cache_folder, list_entries, remove
+from zoo.cli.table import format_count, format_table
+from zoo.errors import CacheError
+
+
+@click.group(name="cache")
+def command() -> None:
+    """Show or empty the folder of what was fetched or computed."""
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(as_json: bool) -> None:
+    """List what is kept, and how much room it takes."""
+    entries = [entry for kind in KINDS for entry in list_entries(kind)]
+    if as_json:
+        click.echo(json.dumps([_to_json(entry) for entry in entries], indent=1))
+        return
+    rows = [(entry.kind, entry.describe(), format_count(entry.size), _format_day(entry)) for entry in entries]
+    if rows:
+        click.echo(format_table([("KIND", "WHAT", "BYTES", "USED"), *rows], right=(2,)))
+    click.echo(f"{_format_sum(entries)} in {cache_folder()}", err=True)
+
+
+@command.command(name="clear")
+@click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
+def clear(kind: str) -> None:
+    """Remove what is kept of a KIND: features (the default), weights, data, or all of it.
+
+    Nothing is lost that is not computed or fetched again when it is needed.
+    """
+    entries = [entry for name in KINDS if kind in (name, "all") for entry in list_entries(name)]
+    for entry in entries:
+        try:
+            remove(entry)
+        except OSError as error:
+            raise CacheError(f"{entry.path} cannot be removed: {error.strerror or error}.") from error
+    click.echo(f"removed {_format_sum(entries)} from {cache_folder()}")
+
+
+def _to_json(entry: Entry) -> dict[str, object]:
+    return {"kind": entry.kind, "what": entry.describe(), "path": str(entry.path), "bytes": entry.size}
+
+
+def _format_day(entry: Entry) -> str:
+    return dt.datetime.fromtimestamp(entry.used).astimezone().date().isoformat()
+
+
+def _format_sum(entries: list[Entry]) -> str:
+    count = len(entries)
+    return f"{count} {'entry' if count == 1 else 'entries'}, {format_count(sum(e.size for e in entries))} bytes"
