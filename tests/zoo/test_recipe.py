@@ -58,7 +58,8 @@ def test_every_choice_is_taken(field: str, choice: str) -> None:
 
 @pytest.mark.parametrize("field", CHOICES)
 def test_the_default_is_a_choice(field: str) -> None:
-    assert getattr(Recipe(), field) in CHOICES[field]
+    recipe = Recipe()
+    assert {**dataclasses.asdict(recipe), **recipe.list_decided()}[field] in CHOICES[field]
 
 
 @pytest.mark.parametrize(
@@ -219,3 +220,32 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_built(value: str) 
 @pytest.mark.parametrize("value", ["head", "all", "from:layer4", "from:blocks.11"])
 def test_what_can_be_trained_is_taken(value: str) -> None:
     assert make_recipe({"train": value}).train == value
+
+
+@pytest.mark.parametrize(
+    ("options", "augmentation", "views"),
+    [
+        ({}, "none", 1),
+        ({"train": "all"}, "crop-flip", 0),
+        ({"train": "from:layer4"}, "crop-flip", 0),
+        ({"train": "all", "views": 3}, "crop-flip", 3),
+        ({"augment": "crop-flip"}, "crop-flip", 4),
+        ({"views": 2}, "crop-flip", 2),
+        ({"views": 0}, "none", 1),
+        ({"train": "all", "augment": "none"}, "none", 1),
+    ],
+)
+def test_augmentation_depends_on_what_learns(options: dict[str, Any], augmentation: str, views: int) -> None:
+    recipe = Recipe(**options)
+    assert (recipe.augmentation, recipe.num_views) == (augmentation, views)
+
+
+def test_views_that_are_all_the_same_are_refused() -> None:
+    with pytest.raises(OptionError, match="3 views without augmentation would all be the same"):
+        Recipe(views=3, augment="none")
+
+
+@pytest.mark.parametrize("options", [{"views": -1}, {"views": 1.5}, {"cache": "no"}])
+def test_views_and_cache_are_a_number_and_a_switch(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(options))):
+        Recipe(**options)
