@@ -17,10 +17,11 @@ from torch import Tensor
 from zoo.backbone import Network, attach_head, build_model
 from zoo.data.batches import EvalBatches
 from zoo.data.folder import IMAGE_SUFFIXES
-from zoo.data.image import decode_image
+from zoo.data.image import decode_image, quiet_pillow
 from zoo.data.labelled import open_labelled
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
+from zoo.engine.feed import prepare
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
@@ -103,8 +104,9 @@ class Classifier:
         chosen, samples = open_labelled(
             data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
         )
-        batches = EvalBatches(samples, self._transform, plan_loading(self._hardware, BATCH))
-        with closing(batches), progress.track("evaluating", len(samples)) as advance:
+        loaded = EvalBatches(samples, self._transform.crop, plan_loading(self._hardware, BATCH))
+        with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
+            batches = prepare(loaded, self._transform.normalise, self._hardware)
             score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}

@@ -16,8 +16,8 @@ from zoo.data.batches import EvalBatches, Loading
 from zoo.data.images import Images, Sample
 from zoo.data.order import Order
 from zoo.data.transform import build_eval_transform, build_train_transform
-from zoo.engine.device import Hardware, move, plan_loading
-from zoo.engine.feed import FeatureFeed, Feed, ImageFeed
+from zoo.engine.device import Hardware, plan_loading
+from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, prepare
 from zoo.engine.fit import Fit
 from zoo.errors import CacheError
 from zoo.plugin import InputSpec
@@ -76,10 +76,10 @@ class Extractor:
         plain = view is None
         transform = build_eval_transform(self.input) if plain else build_train_transform(self.input, self.augmentation)
         loading = plan_loading(self.hardware, BATCH, self.workers)
-        with closing(EvalBatches(samples, transform, loading, view=view)) as batches:
-            for images, _ in batches:
+        with closing(EvalBatches(samples, transform.crop, loading, view=view)) as batches:
+            for images, _ in prepare(batches, transform.normalise, self.hardware):
                 with self.hardware.autocast():
-                    features = self.replay.take(self.model, move(images, self.hardware))
+                    features = self.replay.take(self.model, images)
                 yield features.cpu()
                 advance(len(images))
 
@@ -168,9 +168,10 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
 
 def _prove(fit: Fit) -> Replay:
     transform = build_eval_transform(fit.network.input)
-    ((images, _),) = EvalBatches(fit.images.train[:PROOF], transform, Loading(batch_size=PROOF))
+    some = EvalBatches(fit.images.train[:PROOF], transform.crop, Loading(batch_size=PROOF))
+    ((images, _),) = prepare(some, transform.normalise, fit.hardware)
     with fit.hardware.autocast():
-        return find_replay(fit.network, fit.frozen, move(images, fit.hardware))
+        return find_replay(fit.network, fit.frozen, images)
 
 
 def _build_extractor(fit: Fit, replay: Replay, frozen: str) -> Extractor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.backbone import Network, attach_head, build_backbone, try_network
+from zoo.data.image import quiet_pillow
 from zoo.data.images import open_images
 from zoo.data.source import look_up
 from zoo.engine.device import choose_hardware, place
@@ -79,7 +80,7 @@ def finetune(
     refuse_unknown_block(resolved.backbone, recipe.train)
     start = choose_start(resolved, recipe.weights)
     _say_choice(resolved, start, progress)
-    with _seeded(recipe.seed), _enough_memory():
+    with _seeded(recipe.seed), _enough_memory(), quiet_pillow():
         model = build_backbone(resolved.backbone, start, progress)
         images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
         network = attach_head(resolved.backbone, start, model, recipe.head, len(images.classes))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.data.folder import ImageFile, LeftOut
-from zoo.data.image import decode_image, ignore_pillow_warnings, read_image_file
+from zoo.data.image import decode_image, quiet_pillow, read_image_file
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ def examine_files(files: Sequence[ImageFile], *, progress: Progress) -> tuple[li
     """Return the files that can be decoded, in the order given, and those that cannot, with the reason."""
     good: list[Examined] = []
     bad: list[LeftOut] = []
-    with warnings.catch_warnings(), progress.track("examining images", len(files)) as advance:
-        ignore_pillow_warnings()
+    with quiet_pillow(), progress.track("examining images", len(files)) as advance:
         for result in _examine_each(files):
             (good if isinstance(result, Examined) else bad).append(result)  # type: ignore[arg-type]  # its own list
             advance(1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -62,13 +63,16 @@ def read_image_file(path: Path) -> bytes:
     return data
 
 
-def ignore_pillow_warnings() -> None:
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
     """Keep Pillow's warnings about odd metadata and about size from the user: none of them changes a pixel.
 
-    The whole process is concerned: call it inside ``warnings.catch_warnings()``, and around threads, not in them.
+    The whole process is concerned: put it around threads, not in them.
     """
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
 def _decode(data: bytes) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -16,8 +18,9 @@ from zoo.recipe import AUGMENTS
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
 
-#: From uint8 of shape (3, H, W) to float32 of shape (3, height, width) of the InputSpec, normalised.
-Transform = Callable[[Tensor], Tensor]
+#: From an image's uint8 pixels of shape (3, H, W) to uint8 of shape (3, height, width); what is random comes from the
+#: generator, which is None where nothing is.
+Crop = Callable[[Tensor, torch.Generator | None], Tensor]
 
 
 #: The least share of the image's area that a random crop keeps: fastai's ``min_scale``. ImageNet's own 0.08 suits
@@ -26,11 +29,42 @@ CROP_SCALE = (0.35, 1.0)
 #: Sides longer than this many times the other are cut before resizing: a line of 1 x 65000 pixels would grow to 12 GB.
 MAX_ASPECT = 20
 
+#: The widest part that is cut out, width by height; the narrowest one is as high.
+_WIDEST = 4 / 3
+_TRIES = 10
+
 _INTERPOLATIONS = {
     "nearest": InterpolationMode.NEAREST_EXACT,  # what Pillow calls nearest, so what published weights saw
     "bilinear": InterpolationMode.BILINEAR,
     "bicubic": InterpolationMode.BICUBIC,
 }
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is done to each image, and then to all of a batch at once, where the network is."""
+
+    crop: Crop
+    normalise: Normalise
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """From one image's pixels to float32 of shape (3, height, width)."""
+        return self.normalise(self.crop(pixels, generator))
+
+
+class Normalise:
+    """From uint8 of shape (3, H, W) or (N, 3, H, W) to float32 around zero."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
+        # (x / 255 - mean) / std in one pass.
+        self._scale, self._shift = 1 / (255 * std), -mean / std
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise, on whichever device the images are."""
+        if self._scale.device != images.device:  # once: copying waits for the device
+            self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
+        return torch.addcmul(self._shift, images.float(), self._scale)
 
 
 def build_eval_transform(spec: InputSpec) -> Transform:
@@ -51,11 +85,11 @@ def build_eval_transform(spec: InputSpec) -> Transform:
         steps += [_FitInto(spec), _PadTo(spec)]
     else:
         steps += [v2.Resize(spec.resize, interpolation, antialias=True)]
-    return _compose(*steps, v2.CenterCrop(spec.size[1:]), *_normalise(spec))
+    return Transform(_Plain((*steps, v2.CenterCrop(spec.size[1:]))), Normalise(spec))
 
 
 def build_train_transform(spec: InputSpec, augment: str) -> Transform:
-    """Build the transform for training; it draws from torch's global generator on the CPU, and from nothing else.
+    """Build the transform for training.
 
     ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``none`` is the eval transform.
 
@@ -68,22 +102,60 @@ def build_train_transform(spec: InputSpec, augment: str) -> Transform:
     if augment == "none":
         return build_eval_transform(spec)
     _check_channels(spec)
-    interpolation = _INTERPOLATIONS[spec.interpolation]
-    crop = v2.RandomResizedCrop(spec.size[1:], CROP_SCALE, interpolation=interpolation, antialias=True)
-    return _compose(crop, v2.RandomHorizontalFlip(), *_normalise(spec))
-
-
-def _compose(*steps: nn.Module) -> Transform:
-    return cast("Transform", v2.Compose(list(steps)))
-
-
-def _normalise(spec: InputSpec) -> tuple[nn.Module, ...]:
-    return v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(spec.mean), list(spec.std))
+    return Transform(_CropFlip(spec), Normalise(spec))
 
 
 def _check_channels(spec: InputSpec) -> None:
     if spec.size[0] != 3:
         raise DataError(f"the backbone wants images of {spec.size[0]} channels; only RGB, that is 3, can be prepared.")
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Steps that draw nothing."""
+
+    steps: tuple[nn.Module, ...]
+
+    def __call__(self, pixels: Tensor, _generator: torch.Generator | None = None) -> Tensor:
+        for step in self.steps:
+            pixels = step(pixels)
+        return pixels
+
+
+class _CropFlip:
+    """Cuts out a part of random size, shape and place, resizes it, and mirrors every second one.
+
+    The arithmetic is torchvision's; the numbers come from a generator of the caller's, as threads share torch's own.
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._size = list(spec.size[1:])
+        self._interpolation = _INTERPOLATIONS[spec.interpolation]
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        top, left, height, width = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
+        cropped = functional.resized_crop(
+            pixels, top, left, height, width, self._size, interpolation=self._interpolation, antialias=True
+        )
+        is_mirrored = torch.rand((), generator=generator).item() < 0.5
+        return cast("Tensor", functional.horizontal_flip(cropped) if is_mirrored else cropped)
+
+
+def draw_box(height: int, width: int, generator: torch.Generator | None) -> tuple[int, int, int, int]:
+    """Draw the top, left, height and width of a part of an image.
+
+    Its area is a share of the whole between `CROP_SCALE`, its shape between 3:4 and 4:3; where no such part fits after
+    some tries, the middle is taken. Source: Szegedy et al. 2014, arXiv:1409.4842, as torchvision does it.
+    """
+    for _ in range(_TRIES):
+        share, shape, down, across = torch.rand(4, generator=generator).tolist()
+        area = height * width * (CROP_SCALE[0] + share * (CROP_SCALE[1] - CROP_SCALE[0]))
+        ratio = math.exp((2 * shape - 1) * math.log(_WIDEST))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            return int(down * (height - high + 1)), int(across * (width - wide + 1)), high, wide
+    wide, high = min(width, round(height * _WIDEST)), min(height, round(width * _WIDEST))
+    return (height - high) // 2, (width - wide) // 2, high, wide
 
 
 class _LimitAspect(nn.Module):

@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.data.batches import Loading
 from zoo.errors import OptionError
 
+#: Batches that wait for a GPU.
+AHEAD = 3
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -65,15 +67,10 @@ def place(model: nn.Module, hardware: Hardware) -> None:
     model.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def move(inputs: Tensor, hardware: Hardware) -> Tensor:
-    """Move a batch to the device; images, of shape (N, C, H, W), are laid out as `place` lays out weights."""
-    if inputs.ndim == 4:
-        return inputs.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
-    return inputs.to(hardware.device, non_blocking=True)
-
-
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
     """Return how batches are loaded for that hardware; workers None: one for each core, at most four."""
+    on_gpu = hardware.device.type == "cuda"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(4, cores) if workers is None else workers
-    return Loading(batch_size=batch_size, workers=count, pin_memory=hardware.device.type == "cuda")
+    # Where the cores that decode are those that compute, they take turns: threads that wait for each other are slow.
+    return Loading(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

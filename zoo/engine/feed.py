@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -12,7 +12,7 @@ from zoo.backbone import Network
 from zoo.data.batches import Batch, EvalBatches, TrainBatches
 from zoo.data.images import Images
 from zoo.data.order import Order, plan_in_order
-from zoo.data.transform import build_eval_transform, build_train_transform
+from zoo.data.transform import Normalise, build_eval_transform, build_train_transform
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.loop import Batches
 from zoo.recipe import Recipe
@@ -41,18 +41,27 @@ class Feed(Protocol):
         """End what loads the batches."""
 
 
+def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) -> Iterator[Batch]:
+    """Bring batches to the device, as bytes, and there from uint8 to what the model takes."""
+    for images, labels in batches:
+        # Laid out as `place` lays out weights, for convolutions.
+        placed = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
+        yield normalise(placed), labels.to(hardware.device, non_blocking=True)
+
+
 class ImageFeed:
     """Decodes the images at every epoch, and transforms them."""
 
     def __init__(self, network: Network, images: Images, recipe: Recipe, hardware: Hardware) -> None:
         self.model = network.model
-        spec = network.input
+        self._hardware = hardware
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
-        augmented = build_train_transform(spec, recipe.augmentation)
-        self._train = TrainBatches(images.train, augmented, loading, seed=recipe.seed, views=recipe.num_views)
-        plain = build_eval_transform(spec)
+        augmented = build_train_transform(network.input, recipe.augmentation)
+        plain = build_eval_transform(network.input)
+        self._normalise = plain.normalise
+        self._train = TrainBatches(images.train, augmented.crop, loading, seed=recipe.seed, views=recipe.num_views)
         self._measured = {
-            split: EvalBatches(samples, plain, loading)
+            split: EvalBatches(samples, plain.crop, loading)
             for split, samples in (("val", images.val), ("test", images.test))
         }
 
@@ -63,14 +72,14 @@ class ImageFeed:
 
     def train(self, epoch: int) -> Batches:
         """Return the training batches of an epoch, from 0."""
-        return self._train.epoch(epoch)
+        return prepare(self._train.epoch(epoch), self._normalise, self._hardware)
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
-        return self._measured[split]
+        return prepare(self._measured[split], self._normalise, self._hardware)
 
     def close(self) -> None:
-        """End the workers."""
+        """End the threads."""
         for loaded in (self._train, *self._measured.values()):
             loaded.close()
 
@@ -90,6 +99,7 @@ class FeatureFeed:
 
     def __init__(self, model: nn.Module, rows: Rows, images: Images, order: Order) -> None:
         self.model = model
+        self._device = next(model.parameters()).device
         self._rows = rows
         self._order = order
         self._labels = {
@@ -106,18 +116,18 @@ class FeatureFeed:
         """Return the training batches of an epoch, from 0, in the order in which images would come."""
         labels = self._labels["train"]
         rows = self._rows.train(epoch % self._order.views)
-        return _pick(rows, labels, self._order.plan(len(labels), epoch))
+        return self._pick(rows, labels, self._order.plan(len(labels), epoch))
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
         labels = self._labels[split]
-        return _pick(self._rows.plain(split), labels, plan_in_order(list(range(len(labels))), batch_size=_CHUNK))
+        plan = plan_in_order(list(range(len(labels))), batch_size=_CHUNK)
+        return self._pick(self._rows.plain(split), labels, plan)
 
     def close(self) -> None:
         """Nothing was begun."""
 
-
-def _pick(rows: Tensor, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
-    for batch in plan:
-        indices = torch.tensor(batch)
-        yield rows[indices], labels[indices]
+    def _pick(self, rows: Tensor, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        for batch in plan:
+            indices = torch.tensor(batch)
+            yield rows[indices].to(self._device), labels[indices].to(self._device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from zoo.engine.device import Hardware, move
+from zoo.engine.device import Hardware
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen
 from zoo.progress import Advance
@@ -62,7 +62,7 @@ def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Sco
 
     Args:
         learner: the model and what changes it.
-        batches: images (N, C, H, W), or features (N, width), and labels (N,).
+        batches: images (N, C, H, W), or features (N, width), and labels (N,), where the model is.
         advance: told the number of samples after each step.
 
     Raises:
@@ -71,7 +71,6 @@ def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Sco
     learner.frozen.train()
     sums = _Sums(learner.hardware.device)
     for step, (images, labels) in enumerate(batches):
-        images, labels = move(images, learner.hardware), move(labels, learner.hardware)  # noqa: PLW2901  # the same
         with learner.hardware.autocast():
             loss, logits = learner.criterion(learner.model(images), labels)
         learner.optimizer.zero_grad(set_to_none=True)
@@ -94,7 +93,6 @@ def evaluate(model: nn.Module, batches: Batches, hardware: Hardware, advance: Ad
     sums = _Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
-        images, labels = move(images, hardware), move(labels, hardware)  # noqa: PLW2901  # the same batch, elsewhere
         with hardware.autocast():
             loss, logits = criterion(model(images), labels)
         sums.add(loss, logits, labels)

@@ -1,9 +1,10 @@
-"""From samples to batches, here and in workers."""
+"""From samples to batches, in this thread and in others."""
 
 from __future__ import annotations
 
-import multiprocessing
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from zoo.plugin import InputSpec
 Plant = Callable[[Path, Mapping[str, int]], Path]
 
 INPUT = InputSpec(size=(3, 12, 12), resize=14)
-AUGMENTED = build_train_transform(INPUT, "crop-flip")
-PLAIN = build_eval_transform(INPUT)
+AUGMENTED = build_train_transform(INPUT, "crop-flip").crop
+PLAIN = build_eval_transform(INPUT).crop
 
 
 @pytest.fixture
@@ -36,6 +37,10 @@ def equal(one: list[Batch], other: list[Batch]) -> bool:
     )
 
 
+def list_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("load")}
+
+
 def labels_of(batches: list[Batch]) -> list[int]:
     return [label for _, labels in batches for label in labels.tolist()]
 
@@ -45,7 +50,7 @@ def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> 
     batches = list(train.epoch(0))
     assert [images.shape for images, _ in batches] == [(4, 3, 12, 12), (4, 3, 12, 12), (5, 3, 12, 12)]
     assert len(train) == 3
-    assert {images.dtype for images, _ in batches} == {torch.float32}
+    assert {images.dtype for images, _ in batches} == {torch.uint8}
     assert {labels.dtype for _, labels in batches} == {torch.int64}
     assert sorted(labels_of(batches)) == list(range(13))
 
@@ -57,7 +62,7 @@ def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> N
     assert [len(labels) for _, labels in first] == [4, 4, 4, 1]
     assert len(batches) == 4
     assert equal(first, list(batches))
-    expected = torch.stack([PLAIN(decode_image(sample.path)) for sample in samples])
+    expected = torch.stack([PLAIN(decode_image(sample.path), None) for sample in samples])
     assert torch.equal(torch.cat([images for images, _ in first]), expected)
 
 
@@ -67,7 +72,7 @@ def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample
     workers = set()
     for epoch in (0, 1, 5):
         assert equal(list(here.epoch(epoch)), list(there.epoch(epoch)))
-        workers |= {child.pid for child in multiprocessing.active_children()}
+        workers |= list_threads()
     there.close()
     assert len(workers) == 2
     assert equal(
@@ -120,7 +125,7 @@ def test_an_image_that_has_become_unreadable_is_named_in_one_line(samples: list[
     with pytest.raises(DataError, match=r"damaged or cut off.*run again") as caught:
         list(train.epoch(1))
     train.close()
-    assert multiprocessing.active_children() == []
+    assert list_threads() == set()
     assert str(samples[5].path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
@@ -132,10 +137,45 @@ def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[S
         EvalBatches(samples, PLAIN, Loading(batch_size=1, workers=2)),
     ):
         next(batches.epoch(0) if isinstance(batches, TrainBatches) else iter(batches))
-        assert len(multiprocessing.active_children()) == 2
+        assert len(list_threads()) == 2
         batches.close()
         batches.close()
-        assert multiprocessing.active_children() == []
+        assert list_threads() == set()
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 9])
+def test_batches_that_are_prepared_ahead_are_the_same_ones(samples: list[Sample], ahead: int) -> None:
+    here = list(TrainBatches(samples, AUGMENTED, Loading(batch_size=3), seed=1).epoch(0))
+    there = TrainBatches(samples, AUGMENTED, Loading(batch_size=3, workers=2, ahead=ahead), seed=1)
+    assert equal(list(there.epoch(0)), here)
+    there.close()
+
+
+def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> None:
+    decoded: list[int] = []
+
+    def crop(pixels: Tensor, generator: torch.Generator | None) -> Tensor:
+        decoded.append(1)
+        return PLAIN(pixels, generator)
+
+    batches = EvalBatches(samples, crop, Loading(batch_size=2, workers=1, ahead=1))
+    taken = iter(batches)
+    next(taken)
+    batches.close()  # waits for what was begun
+    assert len(decoded) <= 4
+
+
+def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
+    torch.set_num_threads(3)
+    try:
+        batches = EvalBatches(samples, PLAIN, Loading(batch_size=2, workers=2))
+        list(batches)
+        batches.close()
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 
 import pytest
@@ -11,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from zoo.data.transform import AUGMENTS, CROP_SCALE, MAX_ASPECT, build_eval_transform, build_train_transform
+from zoo.data.transform import CROP_SCALE, MAX_ASPECT, build_eval_transform, build_train_transform, draw_box
 from zoo.errors import DataError, OptionError
 from zoo.plugin import InputSpec
 
@@ -94,7 +94,7 @@ def test_every_image_comes_out_in_the_size_of_the_input(
 ) -> None:
     spec = InputSpec(size=(3, *sizes[:2]), resize=sizes[2], crop=crop)
     for transform in (build_eval_transform(spec), build_train_transform(spec, "crop-flip")):
-        result = transform(gradient(height, width))
+        result = transform(gradient(height, width), torch.Generator().manual_seed(0))
         assert result.shape == (3, *sizes[:2])
         assert result.isfinite().all()
 
@@ -109,7 +109,7 @@ def test_a_line_of_pixels_does_not_grow_with_its_shorter_side(crop: str, shape: 
         nonlocal largest
         largest = max(largest, output.numel())
 
-    for step in transform.transforms:  # type: ignore[attr-defined]
+    for step in transform.crop.steps:  # type: ignore[attr-defined]
         step.register_forward_hook(watch)
     assert transform(gradient(*shape)).shape == (3, 32, 32)
     assert 0 < largest <= 3 * 32 * 32 * MAX_ASPECT
@@ -124,10 +124,10 @@ def test_evaluation_draws_no_random_numbers() -> None:
 
 def test_random_crops_keep_a_third_and_flip_half() -> None:
     transform = build_train_transform(InputSpec(size=(3, 32, 32), **PLAIN), "crop-flip")
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     shares, flips = [], 0
     for _ in range(400):
-        result = transform(gradient(128, 128))
+        result = transform(gradient(128, 128), generator)
         across = (result[0].max() - result[0].min()).item()
         down = (result[1].max() - result[1].min()).item()
         shares.append(across * down)
@@ -141,22 +141,42 @@ def test_random_crops_keep_a_third_and_flip_half() -> None:
 
 def test_the_same_seed_is_the_same_augmentation() -> None:
     transform = build_train_transform(InputSpec(size=(3, 16, 16)), "crop-flip")
-    results = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        results.append(transform(gradient(30, 40)))
+    results = [transform(gradient(30, 40), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
 
-@pytest.mark.parametrize("augment", AUGMENTS)
-def test_transforms_can_be_sent_to_a_worker(augment: str) -> None:
-    transform = build_train_transform(InputSpec(size=(3, 16, 16), crop="border"), augment)
-    sent = pickle.loads(pickle.dumps(transform))
+def test_augmentation_draws_from_its_generator_alone() -> None:
+    state = torch.get_rng_state()
+    build_train_transform(InputSpec(size=(3, 16, 16)), "crop-flip")(gradient(30, 40), torch.Generator().manual_seed(0))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**31))
+def test_a_random_part_lies_within_the_image(height: int, width: int, seed: int) -> None:
+    top, left, high, wide = draw_box(height, width, torch.Generator().manual_seed(seed))
+    assert 0 <= top <= top + high <= height
+    assert 0 <= left <= left + wide <= width
+    assert high > 0
+    assert wide > 0
+
+
+def test_random_parts_are_distributed_like_torchvisions() -> None:
+    generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    expected = transform(gradient(30, 40))
-    torch.manual_seed(0)
-    assert torch.equal(sent(gradient(30, 40)), expected)
+    crop = v2.RandomResizedCrop(32, CROP_SCALE)
+    theirs = [crop.make_params([torch.zeros(3, 60, 90)]) for _ in range(3000)]
+    expected = torch.tensor([[one[name] for name in ("top", "left", "height", "width")] for one in theirs])
+    found = torch.tensor([draw_box(60, 90, generator) for _ in range(3000)])
+    torch.testing.assert_close(found.float().mean(0), expected.float().mean(0), atol=0.8, rtol=0)
+    torch.testing.assert_close(found.float().std(0), expected.float().std(0), atol=0.8, rtol=0)
+
+
+def test_a_batch_is_normalised_as_each_of_its_images() -> None:
+    transform = build_eval_transform(InputSpec(size=(3, 16, 16)))
+    crops = torch.stack([transform.crop(gradient(30, side), None) for side in (30, 50)])
+    assert torch.equal(transform.normalise(crops), torch.stack([transform.normalise(crop) for crop in crops]))
 
 
 def test_an_augmentation_that_does_not_exist_lists_those_that_do() -> None:
