@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -20,6 +20,7 @@ from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, prepare
 from zoo.engine.fit import Fit
 from zoo.errors import CacheError
+from zoo.fold import fold_norms
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress, Silent
 from zoo.replay import CannotReplay, Replay, find_replay
@@ -43,6 +44,8 @@ class Extractor:
     model: nn.Module
     replay: Replay
     hardware: Hardware
+    #: What is entered while the network computes.
+    folded: AbstractContextManager[object]
     input: InputSpec
     augmentation: str
     workers: int | None
@@ -78,7 +81,7 @@ class Extractor:
         loading = plan_loading(self.hardware, BATCH, self.workers)
         with closing(EvalBatches(samples, transform.crop, loading, view=view)) as batches:
             for images, _ in prepare(batches, transform.normalise, self.hardware):
-                with self.hardware.autocast():
+                with self.hardware.autocast(), self.folded:
                     features = self.replay.take(self.model, images)
                 yield features.cpu()
                 advance(len(images))
@@ -93,6 +96,11 @@ class Features:
         self._progress = progress
         self._plain: tuple[dict[str, int], Tensor] | None = None
         self._views: dict[int, Tensor] = {}
+
+    @property
+    def replay(self) -> Replay:
+        """What learns from them."""
+        return self._extractor.replay
 
     def train(self, view: int) -> Tensor:
         """Return those of the training images in a view, from 0.
@@ -141,9 +149,7 @@ class Features:
         first = samples[:PROOF]
         with Silent().track("", None) as advance:
             found = torch.cat(list(self._extractor.compute(first, view, advance)))
-        scale = found.float().abs().max().item()
-        tolerance = TOLERANCES[self._extractor.hardware.precision] * scale
-        return torch.allclose(rows[: len(first)].float(), found.float(), rtol=0, atol=tolerance)
+        return _are_close(rows[: len(first)], found, self._extractor.hardware)
 
 
 def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
@@ -157,31 +163,45 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
     recipe = fit.recipe
     if recipe.train == "head" and recipe.cache and recipe.num_views:
         try:
-            replay = _prove(fit)
-            features = Features(_build_extractor(fit, replay, frozen), fit.images, progress)
+            features = Features(_build_extractor(fit, frozen), fit.images, progress)
             features.check_room(recipe.num_views)
-            return FeatureFeed(replay, features, fit.images, Order(recipe.batch_size, recipe.seed, recipe.num_views))
+            order = Order(recipe.batch_size, recipe.seed, recipe.num_views)
+            return FeatureFeed(features.replay, features, fit.images, order)
         except (CannotReplay, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
     return ImageFeed(fit.network, fit.images, recipe, fit.hardware)
 
 
-def _prove(fit: Fit) -> Replay:
+def _build_extractor(fit: Fit, frozen: str) -> Extractor:
     transform = build_eval_transform(fit.network.input)
     some = EvalBatches(fit.images.train[:PROOF], transform.crop, Loading(batch_size=PROOF))
     ((images, _),) = prepare(some, transform.normalise, fit.hardware)
     with fit.hardware.autocast():
-        return find_replay(fit.network, fit.frozen, images)
-
-
-def _build_extractor(fit: Fit, replay: Replay, frozen: str) -> Extractor:
+        replay = find_replay(fit.network, fit.frozen, images)
+        folded = _fold(fit, replay, images)
     return Extractor(
         model=fit.network.model,
         replay=replay,
         hardware=fit.hardware,
+        folded=folded,
         input=fit.network.input,
         augmentation=fit.recipe.augmentation,
         workers=fit.recipe.workers,
         backbone=fit.network.backbone.name,
         frozen=frozen,
     )
+
+
+def _fold(fit: Fit, replay: Replay, images: Tensor) -> AbstractContextManager[object]:
+    """Fold batch norms where that gives the same features."""
+    model = fit.network.model
+    folded = fold_norms(model, images)
+    wanted = replay.take(model, images)
+    with folded:
+        found = replay.take(model, images)
+    return folded if _are_close(found, wanted, fit.hardware) else nullcontext()
+
+
+def _are_close(found: Tensor, wanted: Tensor, hardware: Hardware) -> bool:
+    tolerance = TOLERANCES[hardware.precision] * wanted.float().abs().max().item()
+    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance)
