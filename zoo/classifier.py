@@ -19,6 +19,7 @@ from zoo.data.batches import EvalBatches
 from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.image import decode_image, quiet_pillow
 from zoo.data.labelled import open_labelled
+from zoo.data.pixels import Pixels
 from zoo.data.transform import build_eval_transform
 from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
 from zoo.engine.feed import prepare
@@ -104,7 +105,7 @@ class Classifier:
         chosen, samples = open_labelled(
             data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
         )
-        loaded = EvalBatches(samples, self._transform.crop, plan_loading(self._hardware, BATCH))
+        loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalise, self._hardware)
             score, probabilities = evaluate(self.model, batches, self._hardware, advance)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zoo.data.batches import EvalBatches, Loading
 from zoo.data.images import Images, Sample
 from zoo.data.order import Order
-from zoo.data.transform import build_eval_transform, build_train_transform
+from zoo.data.pixels import Views
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, prepare
 from zoo.engine.fit import Fit
@@ -47,6 +47,7 @@ class Extractor:
     #: What is entered while the network computes.
     folded: AbstractContextManager[object]
     input: InputSpec
+    views: Views
     augmentation: str
     workers: int | None
     #: The backbone's name, and a SHA-256 over all that is frozen.
@@ -76,11 +77,10 @@ class Extractor:
             DataError: an image cannot be read any more.
         """
         self.model.eval()
-        plain = view is None
-        transform = build_eval_transform(self.input) if plain else build_train_transform(self.input, self.augmentation)
+        pixels = self.views.plain if view is None else self.views.train
         loading = plan_loading(self.hardware, BATCH, self.workers)
-        with closing(EvalBatches(samples, transform.crop, loading, view=view)) as batches:
-            for images, _ in prepare(batches, transform.normalise, self.hardware):
+        with closing(EvalBatches(samples, pixels, loading, view)) as batches:
+            for images, _ in prepare(batches, pixels.normalise, self.hardware):
                 with self.hardware.autocast(), self.folded:
                     features = self.replay.take(self.model, images)
                 yield features.cpu()
@@ -125,6 +125,7 @@ class Features:
             samples = {sample.digest: sample for name in names for sample in getattr(self._images, name)}
             ordered = [samples[digest] for digest in sorted(samples)]  # however they are split
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
+            self._extractor.views.plain.forget()  # nobody looks at these images again
         places, rows = self._plain
         return rows[[places[sample.digest] for sample in getattr(self._images, split)]]
 
@@ -169,13 +170,13 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
             return FeatureFeed(features.replay, features, fit.images, order)
         except (CannotReplay, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
-    return ImageFeed(fit.network, fit.images, recipe, fit.hardware)
+    return ImageFeed(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
 
 
 def _build_extractor(fit: Fit, frozen: str) -> Extractor:
-    transform = build_eval_transform(fit.network.input)
-    some = EvalBatches(fit.images.train[:PROOF], transform.crop, Loading(batch_size=PROOF))
-    ((images, _),) = prepare(some, transform.normalise, fit.hardware)
+    plain = fit.views.plain
+    some = EvalBatches(fit.images.train[:PROOF], plain, Loading(batch_size=PROOF))
+    ((images, _),) = prepare(some, plain.normalise, fit.hardware)
     with fit.hardware.autocast():
         replay = find_replay(fit.network, fit.frozen, images)
         folded = _fold(fit, replay, images)
@@ -185,6 +186,7 @@ def _build_extractor(fit: Fit, frozen: str) -> Extractor:
         hardware=fit.hardware,
         folded=folded,
         input=fit.network.input,
+        views=fit.views,
         augmentation=fit.recipe.augmentation,
         workers=fit.recipe.workers,
         backbone=fit.network.backbone.name,

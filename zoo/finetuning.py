@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.image import quiet_pillow
 from zoo.data.images import open_images
+from zoo.data.pixels import Views
 from zoo.data.source import look_up
 from zoo.engine.device import choose_hardware, place
 from zoo.engine.feed import Feed
@@ -32,7 +33,7 @@ from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, Resolved, open_registry
 from zoo.report.page import write_page
-from zoo.start import Start, choose_start
+from zoo.start import Start, choose_start, input_for
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def finetune(
     _say_choice(resolved, start, progress)
     with _seeded(recipe.seed), _enough_memory(), quiet_pillow():
         model = build_backbone(resolved.backbone, start, progress)
-        images = open_images(data, registry=registry, seed=recipe.seed, progress=progress)
+        views = Views.build(input_for(resolved.backbone, start.tag), recipe.augmentation)
+        images = open_images(data, registry=registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
         network = attach_head(resolved.backbone, start, model, recipe.head, len(images.classes))
         place(network.model, hardware)
         try_network(network, len(images.classes), hardware.device)
@@ -95,7 +97,7 @@ def finetune(
         _say_plan(facts, progress)
         folder = RunFolder.claim(output, resolved.backbone.name, images.origin)
         record = Record(folder, facts, registry, progress)
-        _train(Fit(network, frozen, images, recipe, hardware), record, progress)
+        _train(Fit(network, frozen, images, views, recipe, hardware), record, progress)
     write_card(folder, record.facts, resolved.backbone)
     write_page(folder, record.facts, record.history)
     record.close()

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.image import decode_image
 from zoo.data.order import Order, plan_in_order, seed_of_view
-from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.images import Sample
-    from zoo.data.transform import Crop
+    from zoo.data.pixels import Pixels
 
 #: Images, uint8 of shape (batch, 3, height, width), and their labels, int64 of shape (batch,).
 Batch = tuple[Tensor, Tensor]
@@ -43,9 +41,9 @@ class Loading:
 class _Loader:
     """Decodes and crops samples by threads that serve all epochs."""
 
-    def __init__(self, samples: Sequence[Sample], crop: Crop, loading: Loading) -> None:
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading) -> None:
         self._samples = samples
-        self._crop = crop
+        self._pixels = pixels
         self._loading = loading
         self._pool: ThreadPoolExecutor | None = None
 
@@ -76,12 +74,7 @@ class _Loader:
     def _prepare(self, key: _Key) -> tuple[Tensor, int]:
         index, seed = key
         sample = self._samples[index]
-        try:
-            pixels = decode_image(sample.path)
-        except DataError as error:
-            raise DataError(f"{error} It could be read when the run began; restore it and run again.") from None
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        return self._crop(pixels, generator), sample.label
+        return self._pixels.get(sample, seed), sample.label
 
     def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
@@ -91,9 +84,9 @@ class _Loader:
 class TrainBatches(_Loader):
     """Augmented batches in an order of their own for each epoch."""
 
-    def __init__(self, samples: Sequence[Sample], crop: Crop, loading: Loading, *, seed: int, views: int = 0) -> None:
-        super().__init__(samples, crop, loading)
-        self._order = Order(loading.batch_size, seed, views)
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading, order: Order) -> None:
+        super().__init__(samples, pixels, loading)
+        self._order = order
 
     def __len__(self) -> int:
         return len(self._order.plan(len(self._samples), 0))
@@ -112,8 +105,8 @@ class TrainBatches(_Loader):
 class EvalBatches(_Loader):
     """Batches of all samples in their order, any number of times: plain ones, or a view of augmented ones."""
 
-    def __init__(self, samples: Sequence[Sample], crop: Crop, loading: Loading, *, view: int | None = None) -> None:
-        super().__init__(samples, crop, loading)
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading, view: int | None = None) -> None:
+        super().__init__(samples, pixels, loading)
         self._view = view
 
     def __len__(self) -> int:

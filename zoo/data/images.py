@@ -16,6 +16,7 @@ from zoo.data.split import split_off_val
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
+    from zoo.data.pixels import Pixels
     from zoo.progress import Progress
     from zoo.registry import Registry
 
@@ -53,10 +54,12 @@ class Images:
     fingerprint: str
 
 
-def open_images(value: str | Path, *, registry: Registry, seed: int, progress: Progress) -> Images:
+def open_images(
+    value: str | Path, *, registry: Registry, seed: int, progress: Progress, keep: Sequence[Pixels] = ()
+) -> Images:
     """Find, examine and split the images that ``value`` means: a folder, an archive, or the name of a data set.
 
-    ``seed`` decides what is split off for validation, where no val folder is given.
+    ``seed`` decides what is split off for validation where no val folder is given. ``keep`` is offered what is decoded.
 
     Raises:
         DataError: the images are not there, or cannot be used.
@@ -64,7 +67,7 @@ def open_images(value: str | Path, *, registry: Registry, seed: int, progress: P
         NameNotFound: there is no data set of that name.
     """
     listing = list_images(find_folder(value, registry=registry, progress=progress))
-    good, bad = examine_files(listing.files, progress=progress)
+    good, bad = examine_files(listing.files, keep=keep, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     say_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)

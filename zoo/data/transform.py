@@ -18,9 +18,11 @@ from zoo.recipe import AUGMENTS
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
 
-#: From an image's uint8 pixels of shape (3, H, W) to uint8 of shape (3, height, width); what is random comes from the
-#: generator, which is None where nothing is.
-Crop = Callable[[Tensor, torch.Generator | None], Tensor]
+#: From decoded pixels, uint8 of shape (3, H, W), to those that are wanted again and again; draws nothing.
+Reduce = Callable[[Tensor], Tensor]
+#: From reduced pixels, uint8 of shape (3, H, W), to uint8 of shape (3, height, width); what is random comes from the
+#: generator.
+Crop = Callable[[Tensor, torch.Generator], Tensor]
 
 
 #: The least share of the image's area that a random crop keeps: fastai's ``min_scale``. ImageNet's own 0.08 suits
@@ -42,14 +44,17 @@ _INTERPOLATIONS = {
 
 @dataclass(frozen=True)
 class Transform:
-    """What is done to each image, and then to all of a batch at once, where the network is."""
+    """What is done to each image once; then at random; then to a whole batch, where the network is."""
 
-    crop: Crop
+    reduce: Reduce
+    #: None where nothing is random.
+    crop: Crop | None
     normalise: Normalise
 
     def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """From one image's pixels to float32 of shape (3, height, width)."""
-        return self.normalise(self.crop(pixels, generator))
+        reduced = self.reduce(pixels)
+        return self.normalise(self.crop(reduced, generator or torch.default_generator) if self.crop else reduced)
 
 
 class Normalise:
@@ -85,13 +90,14 @@ def build_eval_transform(spec: InputSpec) -> Transform:
         steps += [_FitInto(spec), _PadTo(spec)]
     else:
         steps += [v2.Resize(spec.resize, interpolation, antialias=True)]
-    return Transform(_Plain((*steps, v2.CenterCrop(spec.size[1:]))), Normalise(spec))
+    return Transform(_Steps((*steps, v2.CenterCrop(spec.size[1:]))), None, Normalise(spec))
 
 
 def build_train_transform(spec: InputSpec, augment: str) -> Transform:
     """Build the transform for training.
 
-    ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``none`` is the eval transform.
+    ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``none`` is the eval transform. Large
+    photos are first made so small that the smallest part is of the size of the input: more than that no part shows.
 
     Raises:
         DataError: the input has another number of channels than 3.
@@ -102,7 +108,7 @@ def build_train_transform(spec: InputSpec, augment: str) -> Transform:
     if augment == "none":
         return build_eval_transform(spec)
     _check_channels(spec)
-    return Transform(_CropFlip(spec), Normalise(spec))
+    return Transform(_Steps((_LimitSides(spec),)), _CropFlip(spec), Normalise(spec))
 
 
 def _check_channels(spec: InputSpec) -> None:
@@ -111,12 +117,12 @@ def _check_channels(spec: InputSpec) -> None:
 
 
 @dataclass(frozen=True)
-class _Plain:
+class _Steps:
     """Steps that draw nothing."""
 
     steps: tuple[nn.Module, ...]
 
-    def __call__(self, pixels: Tensor, _generator: torch.Generator | None = None) -> Tensor:
+    def __call__(self, pixels: Tensor) -> Tensor:
         for step in self.steps:
             pixels = step(pixels)
         return pixels
@@ -132,7 +138,7 @@ class _CropFlip:
         self._size = list(spec.size[1:])
         self._interpolation = _INTERPOLATIONS[spec.interpolation]
 
-    def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         top, left, height, width = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
         cropped = functional.resized_crop(
             pixels, top, left, height, width, self._size, interpolation=self._interpolation, antialias=True
@@ -141,7 +147,7 @@ class _CropFlip:
         return cast("Tensor", functional.horizontal_flip(cropped) if is_mirrored else cropped)
 
 
-def draw_box(height: int, width: int, generator: torch.Generator | None) -> tuple[int, int, int, int]:
+def draw_box(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:
     """Draw the top, left, height and width of a part of an image.
 
     Its area is a share of the whole between `CROP_SCALE`, its shape between 3:4 and 4:3; where no such part fits after
@@ -156,6 +162,24 @@ def draw_box(height: int, width: int, generator: torch.Generator | None) -> tupl
             return int(down * (height - high + 1)), int(across * (width - wide + 1)), high, wide
     wide, high = min(width, round(height * _WIDEST)), min(height, round(width * _WIDEST))
     return (height - high) // 2, (width - wide) // 2, high, wide
+
+
+class _LimitSides(nn.Module):
+    """Shrinks an image until the smallest part that is cut out is of the size of the input."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self._shorter = math.ceil(max(spec.size[1:]) / math.sqrt(CROP_SCALE[0]))
+        self._interpolation = _INTERPOLATIONS[spec.interpolation]
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        if min(height, width) <= self._shorter:
+            return image
+        scale = self._shorter / min(height, width)
+        size = [round(height * scale), round(width * scale)]
+        resized = functional.resize(image, size, interpolation=self._interpolation, antialias=True)
+        return cast("Tensor", resized)
 
 
 class _LimitAspect(nn.Module):

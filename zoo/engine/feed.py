@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import Network
 from zoo.data.batches import Batch, EvalBatches, TrainBatches
 from zoo.data.images import Images
 from zoo.data.order import Order, plan_in_order
-from zoo.data.transform import Normalise, build_eval_transform, build_train_transform
+from zoo.data.pixels import Views
+from zoo.data.transform import Normalise
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.loop import Batches
 from zoo.recipe import Recipe
@@ -52,16 +52,15 @@ def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) 
 class ImageFeed:
     """Decodes the images at every epoch, and transforms them."""
 
-    def __init__(self, network: Network, images: Images, recipe: Recipe, hardware: Hardware) -> None:
-        self.model = network.model
+    def __init__(self, model: nn.Module, images: Images, views: Views, recipe: Recipe, hardware: Hardware) -> None:
+        self.model = model
         self._hardware = hardware
+        self._normalise = views.plain.normalise
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
-        augmented = build_train_transform(network.input, recipe.augmentation)
-        plain = build_eval_transform(network.input)
-        self._normalise = plain.normalise
-        self._train = TrainBatches(images.train, augmented.crop, loading, seed=recipe.seed, views=recipe.num_views)
+        order = Order(recipe.batch_size, recipe.seed, recipe.num_views)
+        self._train = TrainBatches(images.train, views.train, loading, order)
         self._measured = {
-            split: EvalBatches(samples, plain.crop, loading)
+            split: EvalBatches(samples, views.plain, loading)
             for split, samples in (("val", images.val), ("test", images.test))
         }
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.backbone import Network
 from zoo.data.images import Images
+from zoo.data.pixels import Views
 from zoo.engine.device import Hardware
 from zoo.engine.feed import Feed
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
@@ -56,6 +57,7 @@ class Fit:
     network: Network
     frozen: Frozen
     images: Images
+    views: Views
     recipe: Recipe
     hardware: Hardware
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from torch import Tensor
 from zoo.data.batches import Batch, EvalBatches, Loading, TrainBatches
 from zoo.data.image import decode_image
 from zoo.data.images import Sample
+from zoo.data.order import Order
+from zoo.data.pixels import Pixels
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import DataError
 from zoo.plugin import InputSpec
@@ -21,14 +24,18 @@ from zoo.plugin import InputSpec
 Plant = Callable[[Path, Mapping[str, int]], Path]
 
 INPUT = InputSpec(size=(3, 12, 12), resize=14)
-AUGMENTED = build_train_transform(INPUT, "crop-flip").crop
-PLAIN = build_eval_transform(INPUT).crop
+AUGMENTED = build_train_transform(INPUT, "crop-flip")
+PLAIN = build_eval_transform(INPUT)
 
 
 @pytest.fixture
 def samples(tmp_path: Path, plant: Plant) -> list[Sample]:
     folder = plant(tmp_path, {"ant": 13})
     return [Sample(path, label, "") for label, path in enumerate(sorted(folder.glob("ant/*.png")))]
+
+
+def train(samples: list[Sample], loading: Loading, seed: int) -> TrainBatches:
+    return TrainBatches(samples, Pixels(AUGMENTED, 0), loading, Order(loading.batch_size, seed))
 
 
 def equal(one: list[Batch], other: list[Batch]) -> bool:
@@ -46,29 +53,29 @@ def labels_of(batches: list[Batch]) -> list[int]:
 
 
 def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> None:
-    train = TrainBatches(samples, AUGMENTED, Loading(batch_size=4), seed=0)
-    batches = list(train.epoch(0))
+    loaded = train(samples, Loading(batch_size=4), seed=0)
+    batches = list(loaded.epoch(0))
     assert [images.shape for images, _ in batches] == [(4, 3, 12, 12), (4, 3, 12, 12), (5, 3, 12, 12)]
-    assert len(train) == 3
+    assert len(loaded) == 3
     assert {images.dtype for images, _ in batches} == {torch.uint8}
     assert {labels.dtype for _, labels in batches} == {torch.int64}
     assert sorted(labels_of(batches)) == list(range(13))
 
 
 def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> None:
-    batches = EvalBatches(samples, PLAIN, Loading(batch_size=4))
+    batches = EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4))
     first = list(batches)
     assert labels_of(first) == list(range(13))
     assert [len(labels) for _, labels in first] == [4, 4, 4, 1]
     assert len(batches) == 4
     assert equal(first, list(batches))
-    expected = torch.stack([PLAIN(decode_image(sample.path), None) for sample in samples])
+    expected = torch.stack([PLAIN.reduce(decode_image(sample.path)) for sample in samples])
     assert torch.equal(torch.cat([images for images, _ in first]), expected)
 
 
 def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample]) -> None:
-    here = TrainBatches(samples, AUGMENTED, Loading(batch_size=4), seed=3)
-    there = TrainBatches(samples, AUGMENTED, Loading(batch_size=4, workers=2), seed=3)
+    here = train(samples, Loading(batch_size=4), seed=3)
+    there = train(samples, Loading(batch_size=4, workers=2), seed=3)
     workers = set()
     for epoch in (0, 1, 5):
         assert equal(list(here.epoch(epoch)), list(there.epoch(epoch)))
@@ -76,24 +83,24 @@ def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample
     there.close()
     assert len(workers) == 2
     assert equal(
-        list(EvalBatches(samples, PLAIN, Loading(batch_size=4))),
-        list(EvalBatches(samples, PLAIN, Loading(batch_size=4, workers=2))),
+        list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4))),
+        list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4, workers=2))),
     )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_does_not_depend_on_those_before_it(samples: list[Sample], workers: int) -> None:
-    fresh = list(TrainBatches(samples, AUGMENTED, Loading(batch_size=4), seed=3).epoch(2))
-    train = TrainBatches(samples, AUGMENTED, Loading(batch_size=4, workers=workers), seed=3)
-    list(train.epoch(0))
-    next(train.epoch(1))  # broken off in the middle
-    assert equal(list(train.epoch(2)), fresh)
-    assert not equal(list(train.epoch(0)), fresh)
+    fresh = list(train(samples, Loading(batch_size=4), seed=3).epoch(2))
+    loaded = train(samples, Loading(batch_size=4, workers=workers), seed=3)
+    list(loaded.epoch(0))
+    next(loaded.epoch(1))  # broken off in the middle
+    assert equal(list(loaded.epoch(2)), fresh)
+    assert not equal(list(loaded.epoch(0)), fresh)
 
 
 def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_batch(samples: list[Sample]) -> None:
     def by_label(batch_size: int, seed: int, epoch: int) -> dict[int, Tensor]:
-        batches = TrainBatches(samples, AUGMENTED, Loading(batch_size=batch_size), seed=seed).epoch(epoch)
+        batches = train(samples, Loading(batch_size=batch_size), seed=seed).epoch(epoch)
         return {int(label): image for images, labels in batches for image, label in zip(images, labels, strict=True)}
 
     one, other = by_label(2, seed=0, epoch=0), by_label(5, seed=0, epoch=0)
@@ -105,26 +112,26 @@ def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_bat
 
 def test_two_samples_of_one_image_are_augmented_differently(samples: list[Sample]) -> None:
     twice = [samples[0], samples[0]]
-    ((images, _),) = TrainBatches(twice, AUGMENTED, Loading(batch_size=2), seed=0).epoch(0)
+    ((images, _),) = train(twice, Loading(batch_size=2), seed=0).epoch(0)
     assert not torch.equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loading_takes_no_random_number_from_the_network(samples: list[Sample], workers: int) -> None:
     state = torch.get_rng_state()
-    list(TrainBatches(samples, AUGMENTED, Loading(batch_size=4, workers=workers), seed=0).epoch(0))
-    list(EvalBatches(samples, PLAIN, Loading(batch_size=4, workers=workers)))
+    list(train(samples, Loading(batch_size=4, workers=workers), seed=0).epoch(0))
+    list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4, workers=workers)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_has_become_unreadable_is_named_in_one_line(samples: list[Sample], workers: int) -> None:
-    train = TrainBatches(samples, AUGMENTED, Loading(batch_size=4, workers=workers), seed=0)
-    list(train.epoch(0))
+    loaded = train(samples, Loading(batch_size=4, workers=workers), seed=0)
+    list(loaded.epoch(0))
     samples[5].path.write_bytes(samples[5].path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"damaged or cut off.*run again") as caught:
-        list(train.epoch(1))
-    train.close()
+        list(loaded.epoch(1))
+    loaded.close()
     assert list_threads() == set()
     assert str(samples[5].path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -133,8 +140,8 @@ def test_an_image_that_has_become_unreadable_is_named_in_one_line(samples: list[
 
 def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[Sample]) -> None:
     for batches in (
-        TrainBatches(samples, AUGMENTED, Loading(batch_size=1, workers=2), seed=0),
-        EvalBatches(samples, PLAIN, Loading(batch_size=1, workers=2)),
+        train(samples, Loading(batch_size=1, workers=2), seed=0),
+        EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=1, workers=2)),
     ):
         next(batches.epoch(0) if isinstance(batches, TrainBatches) else iter(batches))
         assert len(list_threads()) == 2
@@ -145,8 +152,8 @@ def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[S
 
 @pytest.mark.parametrize("ahead", [0, 1, 9])
 def test_batches_that_are_prepared_ahead_are_the_same_ones(samples: list[Sample], ahead: int) -> None:
-    here = list(TrainBatches(samples, AUGMENTED, Loading(batch_size=3), seed=1).epoch(0))
-    there = TrainBatches(samples, AUGMENTED, Loading(batch_size=3, workers=2, ahead=ahead), seed=1)
+    here = list(train(samples, Loading(batch_size=3), seed=1).epoch(0))
+    there = train(samples, Loading(batch_size=3, workers=2, ahead=ahead), seed=1)
     assert equal(list(there.epoch(0)), here)
     there.close()
 
@@ -154,11 +161,11 @@ def test_batches_that_are_prepared_ahead_are_the_same_ones(samples: list[Sample]
 def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> None:
     decoded: list[int] = []
 
-    def crop(pixels: Tensor, generator: torch.Generator | None) -> Tensor:
+    def reduce(pixels: Tensor) -> Tensor:
         decoded.append(1)
-        return PLAIN(pixels, generator)
+        return PLAIN.reduce(pixels)
 
-    batches = EvalBatches(samples, crop, Loading(batch_size=2, workers=1, ahead=1))
+    batches = EvalBatches(samples, Pixels(replace(PLAIN, reduce=reduce), 0), Loading(batch_size=2, workers=1, ahead=1))
     taken = iter(batches)
     next(taken)
     batches.close()  # waits for what was begun
@@ -168,7 +175,7 @@ def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> N
 def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
     torch.set_num_threads(3)
     try:
-        batches = EvalBatches(samples, PLAIN, Loading(batch_size=2, workers=2))
+        batches = EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=2, workers=2))
         list(batches)
         batches.close()
         assert torch.get_num_threads() == 3
@@ -179,6 +186,6 @@ def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
 
 
 def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
-    ((images, labels),) = TrainBatches(samples[:1], AUGMENTED, Loading(batch_size=4), seed=0).epoch(0)
+    ((images, labels),) = train(samples[:1], Loading(batch_size=4), seed=0).epoch(0)
     assert images.shape == (1, 3, 12, 12)
     assert labels.tolist() == [0]

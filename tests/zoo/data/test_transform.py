@@ -109,7 +109,7 @@ def test_a_line_of_pixels_does_not_grow_with_its_shorter_side(crop: str, shape: 
         nonlocal largest
         largest = max(largest, output.numel())
 
-    for step in transform.crop.steps:  # type: ignore[attr-defined]
+    for step in transform.reduce.steps:  # type: ignore[attr-defined]
         step.register_forward_hook(watch)
     assert transform(gradient(*shape)).shape == (3, 32, 32)
     assert 0 < largest <= 3 * 32 * 32 * MAX_ASPECT
@@ -175,7 +175,7 @@ def test_random_parts_are_distributed_like_torchvisions() -> None:
 
 def test_a_batch_is_normalised_as_each_of_its_images() -> None:
     transform = build_eval_transform(InputSpec(size=(3, 16, 16)))
-    crops = torch.stack([transform.crop(gradient(30, side), None) for side in (30, 50)])
+    crops = torch.stack([transform.reduce(gradient(30, side)) for side in (30, 50)])
     assert torch.equal(transform.normalise(crops), torch.stack([transform.normalise(crop) for crop in crops]))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.backbone import Network
 from zoo.data.images import Images, open_images
+from zoo.data.pixels import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.feed import ImageFeed
 from zoo.engine.fit import Epoch, Fit
@@ -38,7 +39,9 @@ def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "a
     head = replace_head(acme, model, len(images.classes), HeadDesign())
     frozen = Frozen(model, list_learning(list_blocks(acme, model, head), head, train))
     network = Network(acme, Start("none"), HeadDesign(), model, head)
-    return Fit(network, frozen, images, replace(recipe, train=train), choose_hardware("cpu"))
+    recipe = replace(recipe, train=train)
+    views = Views.build(acme.input, recipe.augmentation)
+    return Fit(network, frozen, images, views, recipe, choose_hardware("cpu"))
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Told(Silent):
 
 
 def open_feed(fit: Fit) -> ImageFeed:
-    return ImageFeed(fit.network, fit.images, fit.recipe, fit.hardware)
+    return ImageFeed(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
 
 
 def run(fit: Fit, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
