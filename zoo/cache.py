@@ -1,6 +1,6 @@
 """The cache folder: what was fetched, unpacked or computed once, and may be removed at any time.
 
-It holds ``weights/``, ``data/`` and ``features/``; each entry in them is a file or a folder that is whole.
+It holds ``weights/``, ``data/``, ``features/`` and ``speed/``; each entry in them is a file or a folder that is whole.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("features", "weights", "data")
+KINDS = ("features", "speed", "weights", "data")
 
 
 @dataclass(frozen=True)
 class Entry:
     """Something that is kept."""
 
-    #: ``features``, ``weights`` or ``data``.
+    #: One of `KINDS`.
     kind: str
     path: Path
     #: In bytes.

@@ -33,6 +33,7 @@ from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, Resolved, open_registry
 from zoo.report.page import write_page
+from zoo.speed import settle_precision
 from zoo.start import Start, choose_start, input_for
 
 
@@ -89,6 +90,7 @@ def finetune(
         place(network.model, hardware)
         try_network(network, len(images.classes), hardware.device)
         frozen, parts = _freeze(network, recipe, progress)
+        hardware = settle_precision(network, recipe, hardware, progress)
         facts = {
             **list_facts(network, recipe, hardware, images),
             **parts,

@@ -38,7 +38,7 @@ def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
     """Return the device and the precision that were asked for, or the best that is known to be safe.
 
     ``auto`` is bf16 on GPUs that compute in it, and fp32 elsewhere: whether a processor gains from bf16 depends on the
-    model as much as on the processor.
+    network as much as on the processor, and is measured when there is one.
 
     Raises:
         OptionError: this machine lacks the device, or the device the precision.

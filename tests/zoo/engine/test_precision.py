@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.engine.device import Hardware
+from zoo.engine.precision import can_measure, choose_precision, measure_precisions
+
+CPU = Hardware(torch.device("cpu"), "fp32")
+
+
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "chosen"), [(1.0, 0.5, "bf16"), (1.0, 0.9, "fp32"), (1.0, 2.0, "fp32"), (0.0, 0.0, "fp32")]
+)
+def test_bf16_must_be_clearly_faster(fp32: float, bf16: float, chosen: str) -> None:
+    assert choose_precision({"fp32": fp32, "bf16": bf16}) == chosen
+
+
+def test_measuring_leaves_the_model_and_random_numbers_as_they_were() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(4 * 36, 2))
+    model[1].eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    seconds = measure_precisions(model, (3, 8, 8), CPU)
+    assert seconds.keys() == {"fp32", "bf16"}
+    assert all(value > 0 for value in seconds.values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert [module.training for module in model] == [True, False, True, True, True]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_only_a_processor_that_computes_in_bf16_is_measured() -> None:
+    assert can_measure(CPU) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert not can_measure(Hardware(torch.device("cuda"), "bf16"))

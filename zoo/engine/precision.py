@@ -1,0 +1,58 @@
+"""Whether bf16 is faster than fp32, measured: on processors it depends on the network as much as on the processor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from zoo.engine.device import Hardware
+
+#: Images that a pass is timed on, and the passes of which the fastest counts; one before them warms up.
+BATCH, PASSES = 8, 2
+#: How many times faster bf16 must be: it is less precise, and a measurement is never exact.
+GAIN = 1.25
+
+
+def can_measure(hardware: Hardware) -> bool:
+    """Tell whether there is anything to find out: a processor that computes in bf16 without emulating it."""
+    computes_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported  # noqa: SLF001  # torch has no public word for it
+    return hardware.device.type == "cpu" and bool(computes_bf16())
+
+
+def measure_precisions(model: nn.Module, size: tuple[int, int, int], hardware: Hardware) -> dict[str, float]:
+    """Return the seconds of a pass in each precision: forwards, and backwards where there is more to learn than a head.
+
+    The model is as it was afterwards, its gradients apart, which are gone.
+    """
+    was_training = {module: module.training for module in model.modules()}
+    model.eval()  # so that no batch norm learns from what is no image
+    images = torch.zeros(BATCH, *size, device=hardware.device).contiguous(memory_format=torch.channels_last)
+    try:
+        return {
+            precision: _time(model, images, replace(hardware, precision=precision)) for precision in ("fp32", "bf16")
+        }
+    finally:
+        model.zero_grad(set_to_none=True)
+        for module, training in was_training.items():
+            module.training = training
+
+
+def choose_precision(seconds: Mapping[str, float]) -> str:
+    """Return the precision that these measurements speak for."""
+    return "bf16" if seconds["bf16"] * GAIN < seconds["fp32"] else "fp32"
+
+
+def _time(model: nn.Module, images: Tensor, hardware: Hardware) -> float:
+    times = []
+    for _ in range(PASSES + 1):
+        started = time.perf_counter()
+        with hardware.autocast():
+            logits: Tensor = model(images)
+        if logits.requires_grad:
+            logits.float().sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        times.append(time.perf_counter() - started)
+    return min(times[1:])

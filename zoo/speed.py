@@ -1,0 +1,86 @@
+"""The precision of a run: what was asked for, or what was measured to be faster here, once for each network.
+
+Measurements are kept in the cache folder, so that a run is in the same precision the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.backbone import Network
+from zoo.cache import cache_folder
+from zoo.engine.device import Hardware
+from zoo.engine.precision import can_measure, choose_precision, measure_precisions
+from zoo.partial import PartialLost, open_partial
+from zoo.progress import Progress
+from zoo.recipe import Recipe
+from zoo.store import make_key
+
+
+def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progress: Progress) -> Hardware:
+    """Return the hardware with the precision that is faster, where ``auto`` was asked for and it can be told.
+
+    Where the plugin does not claim that the network computes well in bf16, it is fp32.
+    """
+    if recipe.precision != "auto" or "bf16" not in network.backbone.supports or not can_measure(hardware):
+        return hardware
+    about = _describe(network, recipe)
+    seconds = _find(about)
+    if seconds is None:
+        seconds = measure_precisions(network.model, network.input.size, hardware)
+        _keep(about, seconds, progress)
+    chosen = choose_precision(seconds)
+    ratio = seconds["fp32"] / seconds["bf16"]
+    progress.say(f"precision: {chosen}, as bf16 takes {1 / ratio:.2f} times as long as fp32 here")
+    return replace(hardware, precision=chosen)
+
+
+def _describe(network: Network, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "backbone": network.backbone.name,
+        "size": network.input.size,
+        "train": recipe.train,
+        "torch": str(torch.__version__),
+        "processor": [
+            platform.machine(),
+            torch.backends.cpu.get_cpu_capability(),
+            torch.cpu._is_amx_tile_supported(),  # noqa: SLF001  # torch has no public word for it
+            os.cpu_count(),
+            torch.get_num_threads(),
+        ],
+    }
+
+
+def _find(about: Mapping[str, Any]) -> Mapping[str, float] | None:
+    path = _path_of(about)
+    try:
+        seconds = json.loads(path.read_text())["seconds"]
+        return {precision: float(seconds[precision]) for precision in ("fp32", "bf16")}
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _keep(about: Mapping[str, Any], seconds: Mapping[str, float], progress: Progress) -> None:
+    path = _path_of(about)
+    try:
+        with open_partial(path, resume=False) as file:
+            file.append(json.dumps({"about": about, "seconds": seconds}).encode())
+    except PartialLost:
+        pass  # another process measured it as well
+    except OSError as error:
+        progress.say(f"note: what was measured cannot be kept in {path.parent}: {error.strerror or error}")
+
+
+def _path_of(about: Mapping[str, Any]) -> Path:
+    return cache_folder() / "speed" / f"{make_key(about)}.json"
