@@ -1,6 +1,6 @@
 """The cache folder: what was fetched, unpacked or computed once, and may be removed at any time.
 
-It holds ``weights/``, ``data/``, ``features/`` and ``speed/``; each entry in them is a file or a folder that is whole.
+It holds a folder for each of `KINDS`; each entry in them is a file or a folder that is whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("features", "speed", "weights", "data")
+KINDS = ("features", "speed", "examined", "weights", "data")
 
 
 @dataclass(frozen=True)

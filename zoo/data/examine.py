@@ -1,10 +1,10 @@
-"""Every image is read and decoded once before the first step, so that none can stop a run in the middle."""
+"""Every image is read before the first step, and decoded if it never was, so that none can stop a run in the middle."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.folder import ImageFile, LeftOut
 from zoo.data.image import decode_image, quiet_pillow, read_image_file
+from zoo.data.known import add_known, read_known
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,32 +36,38 @@ def examine_files(
 ) -> tuple[list[Examined], list[LeftOut]]:
     """Return the files that can be decoded, in the order given, and those that cannot, with the reason.
 
-    What was decoded is offered to ``keep``, so that it need not be decoded again.
+    What is decoded is offered to ``keep``, so that it need not be decoded again. Files whose very bytes were decoded by
+    an earlier run are not decoded.
     """
     good: list[Examined] = []
     bad: list[LeftOut] = []
+    known = read_known()
     with quiet_pillow(), progress.track("examining images", len(files)) as advance:
-        for result in _examine_each(files, keep):
+        for result in _examine_each(files, partial(_examine, keep, known)):
             (good if isinstance(result, Examined) else bad).append(result)  # type: ignore[arg-type]  # its own list
             advance(1)
+    add_known(dict.fromkeys(image.digest for image in good if image.digest not in known))
     return good, bad
 
 
-def _examine_each(files: Sequence[ImageFile], keep: Sequence[Pixels]) -> Iterator[Examined | LeftOut]:
+def _examine_each(
+    files: Sequence[ImageFile], examine: Callable[[ImageFile], Examined | LeftOut]
+) -> Iterator[Examined | LeftOut]:
     pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), thread_name_prefix="examine")
     try:
-        yield from pool.map(partial(_examine, keep), files)  # decoding lets go of the interpreter's lock
+        yield from pool.map(examine, files)  # decoding lets go of the interpreter's lock
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, too
 
 
-def _examine(keep: Sequence[Pixels], file: ImageFile) -> Examined | LeftOut:
+def _examine(keep: Sequence[Pixels], known: Container[str], file: ImageFile) -> Examined | LeftOut:
     try:
         data = read_image_file(file.path)
-        decoded = decode_image(data)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in known:
+            decoded = decode_image(data)
+            for pixels in keep:
+                pixels.offer(digest, decoded)
     except DataError as error:
         return LeftOut(file.path, str(error))
-    digest = hashlib.sha256(data).hexdigest()
-    for pixels in keep:
-        pixels.offer(digest, decoded)
     return Examined(file, digest)

@@ -1,0 +1,86 @@
+"""A file that was decoded once by the same versions is not decoded again, whatever it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from zoo.data.examine import examine_files
+from zoo.data.folder import ImageFile, list_images
+from zoo.data.known import add_known, read_known
+from zoo.data.pixels import Pixels
+from zoo.data.transform import build_eval_transform
+from zoo.plugin import InputSpec
+from zoo.progress import Silent
+
+Plant = Callable[[Path, Mapping[str, int]], Path]
+
+
+class Counted(Pixels):
+    """Counts what it is offered: what was decoded."""
+
+    def __init__(self) -> None:
+        super().__init__(build_eval_transform(InputSpec(size=(3, 12, 12), resize=14)), budget=0)
+        self.offers: list[str] = []
+
+    def offer(self, digest: str, decoded: object) -> None:  # noqa: ARG002  # the base class's
+        self.offers.append(digest)
+
+
+def examine(files: list[ImageFile]) -> tuple[int, int, int]:
+    counted = Counted()
+    good, bad = examine_files(files, keep=[counted], progress=Silent())
+    return len(good), len(bad), len(counted.offers)
+
+
+@pytest.fixture
+def files(tmp_path: Path, plant: Plant) -> list[ImageFile]:
+    return list(list_images(plant(tmp_path / "a", {"ant": 3, "bee": 2})).files)
+
+
+def test_the_second_time_nothing_is_decoded(files: list[ImageFile]) -> None:
+    assert examine(files) == (5, 0, 5)
+    assert examine(files) == (5, 0, 0)
+
+
+def test_a_file_whose_bytes_changed_is_decoded(files: list[ImageFile]) -> None:
+    examine(files)
+    content = files[0].path.read_bytes()
+    files[0].path.write_bytes(content + b"more")
+    assert examine(files) == (5, 0, 1)
+    files[0].path.write_bytes(content[:-200])
+    assert examine(files) == (4, 1, 0)
+
+
+def test_what_could_not_be_decoded_is_tried_every_time(files: list[ImageFile]) -> None:
+    files[1].path.write_bytes(b"no image")
+    assert examine(files) == (4, 1, 4)
+    files[1].path.write_bytes(files[2].path.read_bytes())
+    assert examine(files) == (5, 0, 0)
+
+
+def test_lines_that_were_cut_are_digests_of_nothing(own_cache: Path) -> None:
+    add_known(["a" * 64, "b" * 64])
+    (path,) = (own_cache / "examined").iterdir()
+    path.write_text(path.read_text()[:100])
+    add_known(["c" * 64])
+    assert "a" * 64 in read_known()
+    assert not {"b" * 64, "c" * 64} & read_known()
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b""])
+def test_a_damaged_list_only_costs_time(files: list[ImageFile], own_cache: Path, damage: bytes) -> None:
+    examine(files)
+    (path,) = (own_cache / "examined").iterdir()
+    path.write_bytes(damage)
+    assert examine(files) == (5, 0, 5)
+
+
+def test_without_a_cache_everything_is_decoded(
+    files: list[ImageFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
+    assert [examine(files), examine(files)] == [(5, 0, 5)] * 2
