@@ -50,6 +50,19 @@ LIGHT = [
 
 INSTALLED = sorted({entry.name for entry in importlib.metadata.entry_points(group="zoo") if entry.name in FIRST_PARTY})
 
+#: What takes milliseconds, and what listing is told without.
+SLOW = {
+    "importlib.metadata",
+    "importlib.resources",
+    "email",
+    "socket",
+    "zipfile",
+    "tempfile",
+    "difflib",
+    "tomllib",
+    "rich",
+}
+
 #: Runs the command line with the rest of sys.argv.
 COMMAND = """
 try:
@@ -76,6 +89,20 @@ def list_heavy(code: str, *arguments: str, cwd: Path) -> list[str]:
     return heavy
 
 
+def list_imported(*arguments: str, cwd: Path) -> set[str]:
+    """Run the command line, and return all that it imported."""
+    code = f"{COMMAND}\nprint(*sys.modules, file=sys.stderr)"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys, zoo.cli\n{code}", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=200,  # torch may be among it
+        check=True,
+    )
+    return set(result.stderr.splitlines()[-1].split())
+
+
 def test_the_report_would_name_what_is_heavy(tmp_path: Path) -> None:
     assert list_heavy("import numpy", cwd=tmp_path) == ["numpy"]
 
@@ -96,6 +123,32 @@ def test_the_report_would_name_what_is_heavy(tmp_path: Path) -> None:
 )
 def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert list_heavy(COMMAND, *arguments, cwd=tmp_path) == []
+
+
+def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: Path) -> None:
+    imported = list_imported("--help", cwd=tmp_path)
+    assert "click" in imported
+    assert {name for name in imported if name.startswith("zoo")} <= {"zoo", "zoo.cli", "zoo.errors"}
+    assert not imported & {*SLOW, "pluggy", "dataclasses", "json"}
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("plugins",)], ids=" ".join)
+def test_listing_imports_none_of_what_takes_longer_than_it_does(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    imported = list_imported(*arguments, cwd=tmp_path)
+    assert {"zoo.registry", *(f"zoo_{namespace}" for namespace in INSTALLED)} <= imported
+    assert not imported & SLOW
+
+
+def test_predicting_imports_torch_and_no_other_plugin_s_upstream(tmp_path: Path, few_photos: Path) -> None:
+    if "torchvision" not in INSTALLED:
+        pytest.skip("zoo-torchvision is not installed")
+    from zoo.finetuning import finetune
+
+    finetune("torchvision/squeezenet1_1", few_photos, weights="none", epochs=1, output=tmp_path / "run")
+    (image, *_) = few_photos.rglob("*.png")
+    imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
+    assert {"torch", "torchvision"} <= imported
+    assert not imported & {"timm", "rich", "zoo.finetuning", "zoo.report", "zoo.testing"}
 
 
 @pytest.mark.parametrize("namespace", INSTALLED)

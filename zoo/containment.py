@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -83,7 +82,7 @@ def describe_in_one_line(error: BaseException) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) or "no message"
 
 
-class _NoHeavyImports(MetaPathFinder):
+class _NoHeavyImports:
     """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten.
 
     Asking whether such a module is there is no import, and is answered.
@@ -96,12 +95,16 @@ class _NoHeavyImports(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None:
-            spec.loader = _Refuser()
+            # Its base class lies in importlib.abc, which imports sockets, archives and temporary folders.
+            spec.loader = _Refuser()  # type: ignore[assignment]
         return spec
 
 
-class _Refuser(Loader):
+class _Refuser:
     """Loads nothing."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave that to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
         raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")

@@ -24,7 +24,7 @@ QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
-CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]|\{num_classes\}|\{image_size\})*\)")
+CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
@@ -32,6 +32,8 @@ URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 CAPABILITIES = ("image_sizes", "bf16", "gradient_checkpointing", "export", "compile")
 #: What every backbone can do unless it says why not.
 EXPECTED = ("freezing", "cached_features")
+
+_CLAIMS = frozenset((*EXPECTED, *CAPABILITIES))
 
 CROPS = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -44,6 +46,9 @@ FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 Spec = TypeVar("Spec")
 
 _deferred: ContextVar[bool] = ContextVar("deferred", default=False)
+
+#: Blocks that have passed, by identity, and held, so that nothing else gets theirs.
+_passed: dict[int, tuple[BlockSpec, ...]] = {}
 
 
 @contextmanager
@@ -159,14 +164,13 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
 def check_capabilities(spec: BackboneSpec) -> None:
     """Check what a backbone claims that it can do, and what not."""
     supports, unsupported = spec.supports, spec.unsupported
-    if not (
-        type(supports) is tuple and all(name in CAPABILITIES for name in supports) and len({*supports}) == len(supports)
-    ):
+    known = type(supports) is tuple and all(map(CAPABILITIES.__contains__, supports))
+    if not (known and len({*supports}) == len(supports)):
         _refuse(spec, "supports", supports, f"a tuple of some of {', '.join(CAPABILITIES)}, each once")
-    if not (_are_reasons(unsupported) and unsupported.keys() <= {*CAPABILITIES, *EXPECTED}):
-        known = ", ".join((*EXPECTED, *CAPABILITIES))
-        _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {known}")
-    if both := [name for name in supports if name in unsupported]:
+    if not (_are_reasons(unsupported) and unsupported.keys() <= _CLAIMS):
+        names = ", ".join((*EXPECTED, *CAPABILITIES))
+        _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {names}")
+    if unsupported and (both := [name for name in supports if name in unsupported]):
         _refuse(spec, "supports", supports, f"without {', '.join(both)}, which unsupported has as well")
     if not _are_reasons(spec.expected_failures):
         _refuse(spec, "expected_failures", spec.expected_failures, "a mapping from checks' names to reasons")
@@ -219,20 +223,29 @@ def _check_head(spec: BackboneSpec) -> None:
 
 def _check_blocks(spec: BackboneSpec) -> None:
     blocks = spec.blocks
-    if callable(blocks):
+    # Of a plugin's thousand backbones most share their blocks with others; a tuple of frozen specs stays as it is.
+    if callable(blocks) or id(blocks) in _passed:
         return
-    if not (isinstance(blocks, tuple) and blocks and all(_is_spec(block, "BlockSpec") for block in blocks)):
+    if not (_are_specs(blocks, "BlockSpec") and blocks):
         _refuse(spec, "blocks", blocks, "a tuple of BlockSpec, at least one, or a function of (model)")
     names = [block.name for block in blocks]
-    if len({*map(repr, names)}) != len(names):
+    if not _differ(names):
         _refuse(spec, "blocks", names, "names that differ")
+    _remember(blocks)
+
+
+def _remember(blocks: tuple[BlockSpec, ...]) -> None:
+    if len(_passed) >= 1000:
+        _passed.clear()
+    if type(blocks) is tuple:
+        _passed[id(blocks)] = blocks
 
 
 def _check_tags(spec: BackboneSpec) -> None:
-    if not (isinstance(spec.weights, tuple) and all(_is_spec(weights, "WeightsSpec") for weights in spec.weights)):
+    if not _are_specs(spec.weights, "WeightsSpec"):
         _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
     tags = [weights.tag for weights in spec.weights]
-    if len({*map(repr, tags)}) != len(tags):
+    if not _differ(tags):
         _refuse(spec, "weights", tags, "tags that differ")
 
 
@@ -258,16 +271,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_paths(value: Any) -> bool:
+    return type(value) is tuple and all(map(_is_path, value)) and (len(value) < 2 or len({*value}) == len(value))
+
+
+def _is_path(value: Any) -> bool:
     # No parameter has a space in its name.
-    return (
-        type(value) is tuple
-        and all(_is_text(path) and " " not in path for path in value)
-        and len({*value}) == len(value)
-    )
+    return _is_text(value) and " " not in value
+
+
+def _differ(names: list[str]) -> bool:
+    # Of deferred specs a name may be anything, even what has no hash.
+    return len(names) < 2 or len({*map(repr, names)}) == len(names)
 
 
 def _are_reasons(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, (*value, *value.values())))
+    return isinstance(value, Mapping) and (not value or all(map(_is_text, (*value, *value.values()))))
+
+
+def _are_specs(value: Any, kind: str) -> bool:
+    return isinstance(value, tuple) and all(_is_spec(spec, kind) for spec in value)
 
 
 def _is_spec(value: Any, kind: str) -> bool:

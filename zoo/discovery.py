@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.metadata import Distribution, EntryPoint
 
 from zoo.containment import describe_in_one_line
 from zoo.contract import NAMESPACE
-from zoo.errors import NameNotFound
+from zoo.errors import NameNotFound, PluginError
+from zoo.installed import EntryPoint, list_installed
 from zoo.loading import Plugin, load_plugin
 from zoo.switches import SWITCHED_OFF, canonicalize, is_allowed
 
@@ -50,21 +48,20 @@ def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
     claims: defaultdict[str, list[Claim]] = defaultdict(list)
     damaged: list[Plugin] = []
     seen: set[str] = set()
-    for distribution in importlib.metadata.distributions():
-        installed = _Installed(distribution)
-        # Most distributions have no plugin: look before their metadata is parsed, which takes a while.
+    for installed in list_installed():
+        # Most distributions have no plugin: look before their metadata is read.
         if not installed.may_hold_plugin():
             continue
-        name = installed.find_name()
-        if (name or installed.find_place()) in seen:
+        name, version = canonicalize(installed.find_name()), installed.find_version()
+        known_by = name or installed.find_place()
+        if known_by in seen:
             continue  # an older copy, further down the path, or the same one again
-        seen.add(name or installed.find_place())
+        seen.add(known_by)
         try:
-            for entry_point in distribution.entry_points.select(group="zoo"):
-                plugin = Plugin(entry_point.name, name or "unknown", installed.find_version())
-                claims[entry_point.name].append((plugin, entry_point))
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with one installation stays there
-            damaged.append(_describe_damaged(name or "unknown", installed.find_version(), error))
+            for entry_point in installed.list_entry_points():
+                claims[entry_point.name].append((Plugin(entry_point.name, name or "unknown", version), entry_point))
+        except (PluginError, UnicodeDecodeError) as error:
+            damaged.append(_describe_damaged(name or "unknown", version, error))
     return claims, damaged
 
 
@@ -91,41 +88,3 @@ def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
             load_plugin(plugin, entry_point.load)
-
-
-class _Installed:
-    """What an installed distribution says of itself, however damaged."""
-
-    def __init__(self, distribution: Distribution) -> None:
-        self._distribution = distribution
-
-    def may_hold_plugin(self) -> bool:
-        """Whether its entry points mention our group; a file that is no text may."""
-        try:
-            return "[zoo]" in (self._distribution.read_text("entry_points.txt") or "")
-        except UnicodeDecodeError as error:
-            return b"[zoo]" in error.object
-        except OSError:
-            return False
-
-    def find_name(self) -> str:
-        """Return the canonical name, empty where it has none."""
-        try:
-            return canonicalize(self._distribution.name or "")
-        except Exception:  # noqa: BLE001  # metadata that cannot be parsed names nothing
-            return ""
-
-    def find_place(self) -> str:
-        """Return the folder that it is installed in, with its entry points: what tells the nameless apart."""
-        try:
-            entries = self._distribution.read_text("entry_points.txt")
-        except (UnicodeDecodeError, OSError) as error:
-            entries = str(error)
-        return f"{os.path.realpath(str(self._distribution.locate_file('')))} {entries}"
-
-    def find_version(self) -> str:
-        """Return the version, empty where it has none."""
-        try:
-            return self._distribution.version or ""
-        except Exception:  # noqa: BLE001  # metadata that cannot be parsed names nothing
-            return ""

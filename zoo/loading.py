@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -51,6 +50,8 @@ def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
         with contained(output):
             _load(plugin, load_module())
     except PluginError as error:
+        import traceback
+
         plugin.fail("broken", str(error), traceback.format_exc())
     plugin.output = output.read_all()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import fnmatch
 import functools
-import importlib.metadata
+import gc
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +168,8 @@ class Registry:
         return f"no backbone {asked!r}; {answer}{hint}"
 
     def _list_near(self, bare: str, namespace: str) -> list[str]:
+        import difflib
+
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)
         names = [name for match in matches for name in sorted(self._by_bare_name[match])]
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
@@ -191,12 +193,27 @@ def find_weights(backbone: BackboneSpec, tag: str) -> WeightsSpec:
 @functools.cache
 def open_registry() -> Registry:
     """Return the registry of all installed plugins; they are loaded once in a process."""
-    return Registry(discover_plugins())
+    with _collecting_no_garbage():
+        return Registry(discover_plugins())
+
+
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Make specs by the thousand without looking through them for garbage every few hundred: all of them are kept."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
     if backbone.upstream is None:
         return
+    import importlib.metadata
+
     distribution, _, read_from = backbone.upstream.partition("==")
     try:
         installed = importlib.metadata.version(distribution)

@@ -11,16 +11,17 @@ import click
 
 from zoo.errors import ZooError
 
+#: What ``zoo --help`` says of each, which is the first sentence of its own help.
 COMMANDS = {
-    "list": "zoo.cli.list",
-    "info": "zoo.cli.info",
-    "finetune": "zoo.cli.finetune",
-    "evaluate": "zoo.cli.evaluate",
-    "predict": "zoo.cli.predict",
-    "cache": "zoo.cli.cache",
-    "plugins": "zoo.cli.plugins",
-    "plugin": "zoo.cli.plugin",
-    "check": "zoo.cli.check",
+    "list": "List the backbones whose name holds or matches PATTERN.",
+    "info": "Show what is known of BACKBONE.",
+    "finetune": "Fine-tune BACKBONE on your images.",
+    "evaluate": "Measure RUN on labelled images.",
+    "predict": "Predict the class of images with RUN.",
+    "cache": "Show or empty the folder of what was fetched or computed.",
+    "plugins": "Show the installed plugins.",
+    "plugin": "Write a plugin of your own.",
+    "check": "Prove what a plugin, or one backbone, declares.",
 }
 
 INTERRUPTED = 130
@@ -37,8 +38,13 @@ class Commands(click.Group):
         """Load one."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's
+        """Write what each is for, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take --debug wherever it stands."""

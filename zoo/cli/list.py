@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import re
 from collections.abc import Callable
@@ -43,6 +45,8 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 
     A pattern with * or ? is matched against the whole name: timm/vit_*.
     """
+    # What is listed goes with the process: to look through it for garbage first takes a tenth of the time of it all.
+    atexit.register(gc.freeze)
     registry = open_registry()
     _say_unusable(registry)
     chosen = list_backbones(pattern, registry)

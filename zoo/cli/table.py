@@ -10,13 +10,9 @@ _UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "G"))
 def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Align rows in columns, the first row being the titles; ``right`` names the columns of figures."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = (
-        (cell.rjust(width) if index in right else cell.ljust(width))
-        for row in rows
-        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    count = len(widths)
-    return "\n".join("  ".join(next(aligned) for _ in range(count)).rstrip() for _ in rows)
+    sides = (">" if index in right else "<" for index in range(len(widths)))
+    aligned = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return "\n".join(aligned.format(*row).rstrip() for row in rows)
 
 
 def format_count(count: int) -> str:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ from zoo.containment import HEAVY, Output, contained
 from zoo.contract import checks_deferred
 from zoo.discovery import FIRST_PARTY, Claim, find_claims
 from zoo.errors import NameNotFound, PluginError
+from zoo.installed import EntryPoint
 from zoo.loading import Plugin, call_hook, judge_version, refuse_misspelt_hooks
 from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
 from zoo.testing.hints import describe_fault, refuse_wrong_arguments

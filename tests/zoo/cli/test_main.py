@@ -20,7 +20,7 @@ Main = Callable[..., int]
 
 def replace(monkeypatch: pytest.MonkeyPatch, callback: Callable[[], object]) -> None:
     """Make ``zoo plugins`` do something else."""
-    module = importlib.import_module(COMMANDS["plugins"])
+    module = importlib.import_module("zoo.cli.plugins")
     monkeypatch.setattr(module, "command", click.command(name="plugins")(callback))
 
 
@@ -57,12 +57,11 @@ def test_help_says_what_a_command_does_to_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_its_own_file_and_name_and_its_options_have_help(name: str) -> None:
-    assert COMMANDS[name] == f"zoo.cli.{name}"
+def test_a_command_has_its_own_file_name_and_help_and_its_options_have_help(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert command.name == name
-    assert command.help
+    assert COMMANDS[name] == command.get_short_help_str(limit=200)
     undocumented = {
         parameter.name
         for parameter in command.params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class Claims(TypedDict):
     unsupported: Mapping[str, str]
 
 
+@cache
 def claims(head: tuple[str, ...], *, image_sizes: bool) -> Claims:
-    """Claim what a network of timm can do, and say why not."""
+    """Claim what a network of timm can do, and say why not: a handful of different ones for a thousand networks."""
     lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
-from zoo_tiny.suns_moons import make_suns_moons
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +26,13 @@ def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Modul
     from zoo_tiny.network import TinyNet
 
     return TinyNet(num_classes)
+
+
+def make_suns_moons(folder: Path) -> None:
+    """Draw the data set."""
+    from zoo_tiny import suns_moons
+
+    suns_moons.make_suns_moons(folder)
 
 
 @hookimpl

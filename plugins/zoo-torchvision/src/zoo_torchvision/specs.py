@@ -40,7 +40,7 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         classifier=family.classifier,
         aux_heads=family.aux_heads,
         aux_weight=family.aux_weight,
-        blocks=tuple(BlockSpec(block, tuple(text.split())) for block, text in find_blocks(family, name).items()),
+        blocks=_describe_blocks(tuple(find_blocks(family, name).items())),
         params=facts["params"],
         licence=LICENCE,
         input=inputs[0],
@@ -54,6 +54,11 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         supports=tuple(claim for claim in CLAIMS if claim not in family.unsupported),
         unsupported=family.unsupported,
     )
+
+
+@cache
+def _describe_blocks(blocks: tuple[tuple[str, str], ...]) -> tuple[BlockSpec, ...]:
+    return tuple(BlockSpec(name, tuple(prefixes.split())) for name, prefixes in blocks)
 
 
 def _describe_input(family: Family, facts: dict[str, Any]) -> InputSpec:
