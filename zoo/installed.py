@@ -1,7 +1,7 @@
 """Finds what is installed, and reads the entry points in the group ``zoo``.
 
 As ``importlib.metadata`` would, which is asked itself where something on the path is no plain folder: to import it
-takes about as long as to read all of our own plugins. See ``docs/decisions/0007-installed-plugins-are-read-here.md``.
+takes about as long as to read all of our own plugins. See ``docs/decisions/0009-installed-plugins-are-read-here.md``.
 """
 
 from __future__ import annotations

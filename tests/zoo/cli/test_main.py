@@ -74,7 +74,8 @@ def test_a_command_has_its_own_file_name_and_help_and_its_options_have_help(name
 def test_what_answers_has_json(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
-    assert "--json" in [option for parameter in command.params for option in parameter.opts]
+    commands = [command, *command.commands.values()] if isinstance(command, click.Group) else [command]
+    assert "--json" in [option for each in commands for parameter in each.params for option in parameter.opts]
 
 
 @pytest.mark.parametrize(
