@@ -6,6 +6,7 @@ import atexit
 import gc
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from zoo.cli.plugins import say_unknown_names
 from zoo.cli.table import format_count, format_table
+from zoo.containment import HEAVY
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.registry import Registry, list_backbones, open_registry
@@ -45,8 +47,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 
     A pattern with * or ? is matched against the whole name: timm/vit_*.
     """
-    # What is listed goes with the process: to look through it for garbage first takes a tenth of the time of it all.
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
     registry = open_registry()
     _say_unusable(registry)
     chosen = list_backbones(pattern, registry)
@@ -57,6 +58,12 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
         click.echo(json.dumps([_describe(backbone) for backbone in chosen], indent=1))
     else:
         click.echo(_format(chosen))
+
+
+def _leave_garbage() -> None:
+    """Let what is listed go with the process: to look through it for garbage first takes a tenth of the whole time."""
+    if not HEAVY & sys.modules.keys():  # these have more to put away
+        gc.freeze()
 
 
 def find_licence(backbone: BackboneSpec) -> str:
