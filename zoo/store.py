@@ -77,6 +77,11 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
     return rows
 
 
+def drop_rows(about: Mapping[str, Any]) -> None:
+    """Remove what was kept for exactly this: what exists is never written again."""
+    _path_of(about).unlink(missing_ok=True)
+
+
 def check_room(wanted: int) -> None:
     """Raise CacheError when ``wanted`` bytes are more than the limit or the disk allows."""
     folder = _folder()

@@ -91,11 +91,6 @@ class Views:
         """List them, each once."""
         return [self.plain] if self.train is self.plain else [self.train, self.plain]
 
-    def forget(self) -> None:
-        """Give the memory back."""
-        for pixels in self.list_pixels():
-            pixels.forget()
-
 
 def _decode_again(sample: Sample) -> Tensor:
     try:
