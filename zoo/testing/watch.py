@@ -148,7 +148,10 @@ def _look_around() -> dict[str, Any]:
     }
 
 
-def _look_at_numpy() -> str:
+def _look_at_numpy() -> tuple[object, ...]:
     """Return the state of numpy's generator, where numpy is imported at all."""
     numpy = sys.modules.get("numpy")
-    return "" if numpy is None else repr(numpy.random.get_state())
+    if numpy is None:
+        return ()
+    name, keys, *rest = numpy.random.get_state()
+    return name, keys.tobytes(), *rest

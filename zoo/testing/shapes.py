@@ -1,0 +1,105 @@
+"""Passes on the meta device in a third of the time.
+
+There torch tells the shape of an answer by running a decomposition of the function, in Python: a batch norm is a dozen
+of them, and a network draws its weights through as many. Of the few functions that networks call most, the shape is
+plain, and so is whether a call is legal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+#: Methods of tensors that set values and nothing else, by which builders initialise.
+INITIALISERS = frozenset(
+    {"add_", "clamp_", "clip_", "div_", "erfinv_", "fill_", "mul_", "normal_", "sub_", "uniform_", "zero_"}
+)
+
+
+class ShapesAlone(TorchFunctionMode):
+    """While entered, answers for tensors on the meta device of which no gradient is asked.
+
+    What it is not certain of it leaves to torch, and whatever does not fit: errors are torch's own.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if args and isinstance(args[0], Tensor) and args[0].is_meta and not torch.is_grad_enabled():
+            if getattr(func, "__name__", "") in INITIALISERS and not _has_tensor((*args[1:], *kwargs.values())):
+                return args[0]
+            if answer := ANSWERS.get(func):
+                shapeless = answer(*args, **kwargs)
+                if shapeless is not None:
+                    return shapeless
+        return func(*args, **kwargs)
+
+
+def _has_tensor(values: Sequence[object]) -> bool:
+    return any(isinstance(value, Tensor) for value in values)
+
+
+def _batch_norm(  # noqa: PLR0913, PLR0917  # torch's own
+    x: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,  # noqa: FBT001, FBT002  # torch's own
+    momentum: float = 0.1,  # noqa: ARG001  # torch's own
+    eps: float = 1e-5,  # noqa: ARG001  # torch's own
+) -> Tensor | None:
+    is_legal = not training or x.numel() > x.shape[1]  # a variance needs two values
+    return torch.empty_like(x) if is_legal and _are_of(x, x.shape[1:2], mean, variance, weight, bias) else None
+
+
+def _layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,  # noqa: ARG001  # torch's own
+) -> Tensor | None:
+    shape = tuple(normalized_shape)
+    is_legal = x.shape[-len(shape) :] == shape
+    return x.new_empty(x.shape) if is_legal and _are_of(x, shape, weight, bias) else None
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:] or not _are_of(x, tuple(weight.shape), weight):
+        return None
+    return x.new_empty((*x.shape[:-1], len(weight))) if _are_of(x, weight.shape[:1], bias) else None
+
+
+def _alike(x: Tensor, *_args: object, **_kwargs: object) -> Tensor | None:
+    return torch.empty_like(x) if x.is_floating_point() else None
+
+
+def _with_another(x: Tensor, other: object) -> Tensor | None:
+    is_alike = isinstance(other, Tensor) and _are_of(x, x.shape, other) and other.stride() == x.stride()
+    return torch.empty_like(x) if is_alike else None
+
+
+def _are_of(x: Tensor, shape: Sequence[int], *tensors: Tensor | None) -> bool:
+    """Whether those that there are have that shape, and are of the kind of ``x``."""
+    return all(one is None or (one.shape == shape and one.dtype == x.dtype and one.is_meta) for one in tensors)
+
+
+#: A function -> what answers for it, with None where it is not certain.
+ANSWERS: Mapping[Callable[..., Any], Callable[..., Tensor | None]] = {
+    functional.batch_norm: _batch_norm,
+    functional.layer_norm: _layer_norm,
+    functional.linear: _linear,
+    **dict.fromkeys((functional.relu, functional.gelu, functional.silu, functional.hardtanh), _alike),
+    **dict.fromkeys((Tensor.__add__, Tensor.add, torch.add, Tensor.__mul__, Tensor.mul, torch.mul), _with_another),
+}
