@@ -1,0 +1,97 @@
+"""Compares zoo with its peers, and writes docs/benchmarks.md.
+
+python tests/benchmarks/compare.py --folder ../benchmarks --output docs/benchmarks.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from environment import build_environment, digest_code, list_versions
+from page import write_page
+from pairs import Bench, check_settings, list_settings, read_lines, run_pairs
+from photos import prepare
+from workloads import PEERS, WORKLOADS
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--folder", type=Path, required=True, help="for the peers' environment, the images and the figures; to go on")
+    add("--output", type=Path, help="the page; without it, it is printed")
+    add("--data", type=Path, help="a folder with train/ and val/; without it, images are drawn")
+    add("--images", type=int, metavar="N", help="how many to train on; without it all, or 400 drawn ones")
+    add("--weights", nargs="+", default=[], metavar="NAME=FILE", help="mobilenet_v2=... timm/mobilenetv2_100=...")
+    add("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="only these workloads")
+    add("--peers", nargs="+", choices=PEERS, help="only these peers")
+    add("--pairs", type=int, default=5, metavar="N", help="runs with each peer")
+    add("--epochs", type=int, metavar="N", help="instead of each workload's own: to try it out")
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--timm-train", type=Path, metavar="FILE", help="timm's train.py")
+    return parser.parse_args()
+
+
+def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, object]]:
+    """Install and draw what is missing, and check that figures of before belong to those to come."""
+    folder: Path = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    python = build_environment(folder / "environment")
+    images = prepare(folder / "images", options.data, options.images, python)
+    bench = Bench(
+        python=python,
+        folder=folder / "figures",
+        data=folder / "images",
+        weights={name: Path(path).resolve() for name, _, path in (text.partition("=") for text in options.weights)},
+        device=options.device,
+        epochs=options.epochs,
+        timm_train=options.timm_train and options.timm_train.resolve(),
+    )
+    bench.folder.mkdir(exist_ok=True)
+    settings = list_settings(bench, images, list_versions(python), digest_code())
+    settings["source"] = "real photos" if options.data else "drawn, 500x375 JPEG"
+    check_settings(bench.folder / "settings.json", settings)
+    return bench, settings
+
+
+def list_machine(device: str) -> dict[str, str]:
+    """List where and when this is."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    threads = os.environ.get("OMP_NUM_THREADS")
+    limited = f", OMP_NUM_THREADS={threads}" if threads else ""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{cpu}, {os.cpu_count()} cores, {platform.system()}, on {device}{limited}",
+        "Python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    """Compare, workload by workload."""
+    options = parse()
+    bench, settings = prepare_bench(options)
+    for name in options.only:
+        workload = WORKLOADS[name]
+        run_pairs(bench, workload, options.peers or workload.peers, options.pairs)
+    results = {name: read_lines(bench.folder / f"{name}.jsonl") for name in WORKLOADS}
+    page = write_page(results, settings, list_machine(options.device))
+    if options.output:
+        options.output.write_text(page, encoding="utf-8")
+    else:
+        sys.stdout.write(page)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(str(error))

@@ -1,0 +1,75 @@
+"""An environment of its own, with all peers and zoo from this checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from workloads import PINS
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = [ROOT, *sorted(ROOT.glob("plugins/zoo-*"))]
+#: Imported once before anything is measured, so that the first one measured does not pay for a cold disk.
+HEAVY = ("torch", "torchvision", "timm", "fastai.vision.all", "lightning", "transformers", "datasets")
+#: Would lead a process to other code or other files than those of the environment.
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "ZOO_CACHE", "ZOO_TEST_ASSETS")
+
+
+def list_pins() -> dict[str, str]:
+    """List what is installed for the peers; torch and torchvision as they are where this runs, if they are."""
+    pins = dict(PINS)
+    for name in ("torch", "torchvision"):
+        try:
+            pins[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pins[name] = ""
+    return pins
+
+
+def build_environment(folder: Path) -> Path:
+    """Install everything into a virtual environment, or only zoo where the peers are there; return its Python."""
+    python, done, pins = folder / "bin" / "python", folder / "peers.json", list_pins()
+    if not done.is_file() or json.loads(done.read_text()) != pins:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        wanted = [f"{name}=={version}" if version else name for name, version in pins.items()]
+        pip(python, "install", *wanted)
+        done.write_text(json.dumps(pins))
+    pip(python, "install", *map(str, PACKAGES))
+    pip(python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES))  # the checkout may have changed
+    subprocess.run([python, "-c", f"import {', '.join(HEAVY)}"], check=True, env=plain_environment(folder.parent))
+    return python
+
+
+def pip(python: Path, *arguments: str) -> None:
+    """Call the environment's own pip."""
+    subprocess.run([python, "-m", "pip", "--quiet", *arguments], check=True, stdout=sys.stderr)
+
+
+def plain_environment(folder: Path, device: str = "cpu") -> dict[str, str]:
+    """Return variables under which nothing is fetched and nothing of the user's own is found."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    offline = {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # fastai imports matplotlib, which looks for fonts once and keeps what it found.
+    return {**kept, **hidden, **offline, "MPLCONFIGDIR": str(folder / "matplotlib"), "PYTHONWARNINGS": "ignore"}
+
+
+def list_versions(python: Path) -> dict[str, str]:
+    """List the installed versions of what is compared."""
+    names = ("zoo", "torch", "torchvision", *PINS)
+    code = f"import json, importlib.metadata as m; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def digest_code() -> str:
+    """Return a digest of zoo's own code: figures of other code are not figures of this one."""
+    digest = hashlib.sha256()
+    for path in sorted([*ROOT.glob("zoo/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""Runs a command as a whole process, and measures how long it takes and how much memory it and its children hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+#: Seconds between two looks at the memory: often enough for a plateau, too seldom to slow down what is looked at.
+PERIOD = 0.5
+PROC = Path("/proc")
+
+
+def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: Path, timeout: float) -> dict[str, Any]:
+    """Run a command to its end; what it leaves running is ended.
+
+    Returns:
+        ``seconds`` from start to end, ``memory`` in bytes (None where the system does not tell), and either ``answer``,
+        the JSON of the last line that it printed, or ``error``.
+    """
+    with log.with_suffix(".out").open("w+b") as out, log.with_suffix(".err").open("w+b") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            list(map(str, command)), env=dict(environment), stdout=out, stderr=err, start_new_session=True
+        )
+        memory, clock = Memory(process.pid), threading.Timer(timeout, end_session, [process.pid])
+        memory.start()
+        clock.start()
+        try:
+            code = process.wait()
+            seconds = time.perf_counter() - start
+        finally:
+            clock.cancel()
+            memory.stop()
+            end_session(process.pid)
+    took = {"seconds": round(seconds, 3), "memory": memory.peak or None}
+    return {**took, **read_answer(log, code)}
+
+
+def read_answer(log: Path, code: int) -> dict[str, Any]:
+    """Return the answer that a process printed, or why there is none."""
+    lines = log.with_suffix(".out").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    if code == 0 and lines and lines[-1].startswith("{"):
+        with suppress(json.JSONDecodeError):
+            return {"answer": json.loads(lines[-1])}
+    said = log.with_suffix(".err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = "timed out" if code == -signal.SIGKILL else said[-1][:300] if said else "said nothing"
+    return {"error": f"exit code {code}: {reason}"}
+
+
+def end_session(leader: int) -> None:
+    """Kill all processes of a session that was started here."""
+    for pid in list_session(leader):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def list_session(leader: int) -> Iterator[int]:
+    """Yield the living processes of a session: its leader, its children, and theirs."""
+    if not PROC.is_dir():
+        yield leader
+        return
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                yield int(folder.name)
+
+
+class Memory(threading.Thread):
+    """Looks at the memory of a session now and then."""
+
+    def __init__(self, leader: int) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._leader = leader
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        while not self._end.wait(PERIOD):
+            self.peak = max(self.peak, sum(map(read_memory, list_session(self._leader))))
+
+    def stop(self) -> None:
+        self._end.set()
+        self.join()
+
+
+def read_memory(pid: int) -> int:
+    """Return the bytes that a process holds; of what n processes share, as workers do, an n-th. 0 where unknown."""
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

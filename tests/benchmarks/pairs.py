@@ -1,0 +1,130 @@
+"""Runs zoo and a peer in turn, pair by pair, and keeps what came out, a line for each pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environment import plain_environment
+from measure import measure
+from workloads import BATCH_SIZE, OURS, PEERS, SIZE, Peer, Workload
+
+SCRIPTS = Path(__file__).parent / "peers"
+#: Accuracies are means over as many seeds, if there are as many pairs.
+SEEDS = 5
+#: Seconds after which a run is given up.
+TIMEOUT = 3 * 3600
+
+OURSELVES = Peer(OURS, "zoo", "ours.py")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and with what everything runs."""
+
+    python: Path
+    folder: Path
+    data: Path
+    #: Files by name: ``mobilenet_v2`` with torchvision's tensors, ``timm/mobilenetv2_100`` with timm's.
+    weights: dict[str, Path]
+    device: str
+    epochs: int | None
+    timm_train: Path | None
+
+    def describe(self, workload: Workload, pair: int, output: Path) -> str:
+        """Return the job of a script, as JSON."""
+        job = {
+            "workload": workload.name,
+            "model": workload.model,
+            "timm_model": workload.timm_model,
+            "data": self.data,
+            "output": output,
+            "epochs": self.epochs or workload.epochs,
+            "batch_size": BATCH_SIZE,
+            "size": SIZE,
+            "seed": pair % SEEDS,
+            "device": self.device,
+            "weights": self.weights.get(workload.model),
+            "timm_weights": self.weights.get(f"timm/{workload.timm_model}"),
+            "timm_train": self.timm_train,
+        }
+        return json.dumps(job, default=str)
+
+    def run(self, peer: Peer, workload: Workload, pair: int, scratch: Path) -> dict[str, Any]:
+        """Run a script to its end, with caches of its own in ``scratch``."""
+        scratch.mkdir(parents=True, exist_ok=True)
+        caches = {"ZOO_CACHE": str(scratch / "zoo"), "HF_HOME": str(scratch / "hf")}
+        logs = self.folder / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return measure(
+            [self.python, SCRIPTS / peer.script, self.describe(workload, pair, scratch), *peer.flags],
+            {**plain_environment(self.folder, self.device), **caches},
+            logs / f"{workload.name}-{peer.name}-{pair}",
+            TIMEOUT,
+        )
+
+
+def run_pairs(bench: Bench, workload: Workload, peers: Sequence[str], count: int) -> None:
+    """Run what is missing of ``count`` pairs with each peer; all peers' first pairs come before the second ones."""
+    path = bench.folder / f"{workload.name}.jsonl"
+    done = {(line["peer"], line["pair"]) for line in read_lines(path) if is_whole(line)}
+    for pair in range(count):
+        for name in peers:
+            if (name, pair) not in done:
+                line = run_pair(bench, workload, PEERS[name], pair)
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+                say(workload, line)
+
+
+def run_pair(bench: Bench, workload: Workload, peer: Peer, pair: int) -> dict[str, Any]:
+    """Run zoo with an empty cache and then the peer, which gets zoo's cache if it is zoo again."""
+    scratch = bench.folder / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    ours = bench.run(OURSELVES, workload, pair, scratch / OURS)
+    theirs = bench.run(peer, workload, pair, scratch / (OURS if peer.name == "warm" else peer.name))
+    shutil.rmtree(scratch, ignore_errors=True)
+    return {"peer": peer.name, "pair": pair, OURS: ours, "theirs": theirs}
+
+
+def is_whole(line: dict[str, Any]) -> bool:
+    """Say whether both ran to their end."""
+    return "answer" in line[OURS] and "answer" in line["theirs"]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read what was kept; of a pair that was run again, the last."""
+    if not path.is_file():
+        return []
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return list({(line["peer"], line["pair"]): line for line in lines}.values())
+
+
+def say(workload: Workload, line: dict[str, Any]) -> None:
+    """Tell whoever waits how it goes."""
+    took = ", ".join(
+        f"{name} {run['error']}" if "error" in run else f"{name} {run['seconds']:.1f} s"
+        for name, run in ((OURS, line[OURS]), (line["peer"], line["theirs"]))
+    )
+    sys.stderr.write(f"{workload.name}, pair {line['pair'] + 1}: {took}\n")
+
+
+def list_settings(bench: Bench, images: dict[str, int], versions: dict[str, str], code: str) -> dict[str, Any]:
+    """List what figures must have in common to stand in one table."""
+    facts = dataclasses.asdict(bench)
+    kept = {name: facts[name] for name in ("device", "epochs")}
+    return {**kept, "weights": sorted(bench.weights), "images": images, "versions": versions, "code": code}
+
+
+def check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write them down, or raise ValueError where the folder holds figures with other ones."""
+    if path.is_file() and (kept := json.loads(path.read_text(encoding="utf-8"))) != settings:
+        changed = [name for name in settings if kept.get(name) != settings[name]]
+        raise ValueError(f"{path.parent} holds figures with other {', '.join(changed)}; name another --folder")
+    path.write_text(json.dumps(settings, indent=1), encoding="utf-8")

@@ -1,0 +1,81 @@
+"""Lightning as its pages on transfer learning and on BackboneFinetuning show it: a module with a backbone and a head.
+
+The callback freezes the backbone until an epoch that never comes; its batch norms go on learning, which is its default.
+Where all learns there is nothing to unfreeze, and no callback. The loaders have a worker for each core, as Lightning
+asks for when they have fewer, and keep them between epochs, as it asks too.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import lightning
+import torch
+from job import Job, read_job, tell
+from lightning.pytorch.callbacks import BackboneFinetuning
+from networks import Counter, build_transform, count_learning, split_network
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassAccuracy
+from torchvision.datasets import ImageFolder
+
+
+class Classifier(lightning.LightningModule):
+    """A backbone and a head."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.backbone, head = split_network(job)
+        self.head = nn.Sequential(nn.Flatten(), head)
+        self.all_learns = job.workload == "full"
+        self.accuracy = MulticlassAccuracy(len(job.classes), average="micro")
+        self.accuracies: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.head(self.backbone(images))
+        return features
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        images, labels = batch
+        loss = nn.functional.cross_entropy(self(images), labels)
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        images, labels = batch
+        self.accuracy(self(images), labels)
+        self.log("val_accuracy", self.accuracy, on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        if not self.trainer.sanity_checking:
+            self.accuracies.append(float(self.accuracy.compute()))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        learning = self.parameters() if self.all_learns else self.head.parameters()
+        return torch.optim.Adam(learning, lr=1e-4 if self.all_learns else 1e-3)
+
+
+def build_loader(job: Job, split: str) -> DataLoader[Any]:
+    """Build the loader of train or val."""
+    folder = ImageFolder(job.data / split, build_transform(job, training=split == "train"))
+    workers = os.cpu_count() or 1
+    return DataLoader(folder, job.batch_size, shuffle=split == "train", num_workers=workers, persistent_workers=True)
+
+
+def main() -> None:
+    """Train."""
+    job = read_job()
+    lightning.seed_everything(job.seed, workers=True)
+    model = Classifier(job)
+    counter = Counter(model)
+    callbacks = [] if job.workload == "full" else [BackboneFinetuning(unfreeze_backbone_at_epoch=job.epochs + 1)]
+    trainer = lightning.Trainer(
+        max_epochs=job.epochs, callbacks=callbacks, accelerator=job.device, default_root_dir=job.output
+    )
+    trainer.fit(model, build_loader(job, "train"), build_loader(job, "val"))
+    tell(images=counter.images, epochs=job.epochs, learning=count_learning(model), accuracies=model.accuracies)
+
+
+if __name__ == "__main__":
+    main()

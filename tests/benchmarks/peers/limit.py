@@ -1,0 +1,150 @@
+"""As fast as the machine: the least that has to be done, with nothing else around it.
+
+Frozen: each image, to train and to validate on, is decoded once, by a thread for each core, and goes once through the
+network. All learning: the steps alone, on images that are there already. Both with channels last and in the faster of
+bfloat16 and float32, whose choice is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from job import Job, read_job, tell
+from networks import MEAN, STD, count_learning, split_network
+from torch import Tensor, nn
+from torchvision.io import decode_jpeg, read_file
+from torchvision.transforms import v2
+
+#: How often each precision is tried.
+TRIES = 2
+#: Batches that are decoded while one goes through the network.
+AHEAD = 2
+
+
+def list_photos(job: Job, split: str) -> list[Path]:
+    """List the images of train or val."""
+    return sorted((job.data / split).glob("*/*"))
+
+
+def decode(job: Job) -> Iterator[Tensor]:
+    """Yield all images in batches of shape (N, 3, size, size)."""
+    transform = v2.Compose(
+        [
+            v2.Resize(256, antialias=True),
+            v2.CenterCrop(job.size),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
+        ]
+    )
+
+    def prepare(path: Path) -> Tensor:
+        image: Tensor = transform(decode_jpeg(read_file(str(path)), mode="RGB"))
+        return image
+
+    paths, flight = [*list_photos(job, "train"), *list_photos(job, "val")], deque[list[Future[Tensor]]]()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), job.batch_size):
+            flight.append([pool.submit(prepare, path) for path in paths[start : start + job.batch_size]])
+            if len(flight) > AHEAD:
+                yield collect(flight.popleft(), job.device)
+        for images in flight:
+            yield collect(images, job.device)
+
+
+def collect(images: list[Future[Tensor]], device: str) -> Tensor:
+    """Return images as one batch."""
+    return lay_out(torch.stack([image.result() for image in images]), device)
+
+
+def lay_out(pixels: Tensor, device: str) -> Tensor:
+    """Put images where and in the order in which a network takes them fastest."""
+    return pixels.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def choose_precision(device: str, work: Callable[[], None]) -> Callable[[], AbstractContextManager[object]]:
+    """Return the precision in which the work is done faster."""
+
+    def half() -> AbstractContextManager[object]:
+        return torch.autocast(device, torch.bfloat16)
+
+    times = {}
+    for precision in (nullcontext, half):
+        with precision():
+            work()
+            wait(device)
+            start = time.perf_counter()
+            for _ in range(TRIES):
+                work()
+            wait(device)
+        times[time.perf_counter() - start] = precision
+    return times[min(times)]
+
+
+def wait(device: str) -> None:
+    """Wait until all is done that was asked for."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def pass_once(job: Job, model: nn.Module) -> float:
+    """Send each image once through the network; return the seconds that choosing a precision took."""
+    body = model[0].eval()  # type: ignore[index]
+
+    def work() -> None:
+        body(lay_out(torch.rand(job.batch_size, 3, job.size, job.size), job.device))
+
+    with torch.inference_mode():
+        start = time.perf_counter()
+        precision = choose_precision(job.device, work)
+        aside = time.perf_counter() - start
+        for images in decode(job):
+            with precision():
+                body(images)
+    return aside
+
+
+def step_only(job: Job, model: nn.Module) -> float:
+    """Take all steps; return the seconds that choosing a precision took."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    pixels = lay_out(torch.rand(job.batch_size, 3, job.size, job.size), job.device)
+    labels = torch.randint(len(job.classes), (job.batch_size,)).to(job.device)
+
+    def step(count: int = job.batch_size) -> None:
+        loss = nn.functional.cross_entropy(model(pixels[:count]).float(), labels[:count])
+        with torch.autocast(job.device, enabled=False):
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    start = time.perf_counter()
+    precision = choose_precision(job.device, step)
+    aside = time.perf_counter() - start
+    whole, rest = divmod(len(list_photos(job, "train")), job.batch_size)
+    for count in ([job.batch_size] * whole + [rest] * bool(rest)) * job.epochs:
+        with precision():
+            step(count)
+    return aside
+
+
+def main() -> None:
+    """Do the least."""
+    job = read_job()
+    torch.manual_seed(job.seed)
+    body, head = split_network(job)
+    model = nn.Sequential(body, nn.Flatten(), head).to(job.device, memory_format=torch.channels_last)
+    aside = step_only(job, model) if job.workload == "full" else pass_once(job, model)
+    wait(job.device)
+    images = len(list_photos(job, "train")) * job.epochs
+    learning = count_learning(model) if job.workload == "full" else 0
+    tell(images=images, epochs=job.epochs, learning=learning, aside=aside)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The command `zoo finetune` with its defaults; the first time, or again with what it kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from job import Job, read_job, tell
+
+FLAGS = {"frozen": (), "vgg": ("--head", "mlp:4096,4096"), "full": ("--train", "all")}
+
+
+def list_arguments(job: Job) -> list[str]:
+    """List the arguments of the command."""
+    return [
+        "finetune",
+        f"torchvision/{job.model}",
+        f"--data={job.data}",
+        f"--weights={job.weights or 'none'}",
+        f"--epochs={job.epochs}",
+        f"--batch-size={job.batch_size}",
+        f"--seed={job.seed}",
+        f"--device={job.device}",
+        f"--output={job.output / 'run'}",
+        *FLAGS[job.workload],
+    ]
+
+
+def main() -> None:
+    """Run the command, and tell what its run folder says."""
+    job = read_job()
+    shutil.rmtree(job.output / "run", ignore_errors=True)  # of the run before, whose cache is wanted
+    subprocess.run([str(Path(sys.executable).with_name("zoo")), *list_arguments(job)], check=True)
+    facts = json.loads((job.output / "run" / "run.json").read_text(encoding="utf-8"))
+    lines = (job.output / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    accuracies = [json.loads(line)["val_accuracy"] for line in lines]
+    images = facts["data"]["images"]["train"] * len(lines)
+    tell(images=images, epochs=len(lines), learning=facts["params"]["learning"], accuracies=accuracies)
+
+
+if __name__ == "__main__":
+    main()

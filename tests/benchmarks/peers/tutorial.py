@@ -1,0 +1,99 @@
+"""The loop of the PyTorch tutorial "Transfer Learning for Computer Vision" (ants and bees), as it is commonly written.
+
+As there: ImageFolder, a random crop and flip, four workers, a train and a val phase in each epoch, the loss read at
+every step, the best weights written to disk, SGD with steps where all learns. The frozen networks learn with Adam at
+1e-3, as in most of its descendants: at its own rate, meant for batches of 4, the new layer would hardly move.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from job import Job, read_job, tell
+from networks import Counter, build_classifier, build_network, build_transform, count_learning
+from torch import nn, optim
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader
+from torchvision import datasets
+
+WORKERS = 4
+
+
+def build_loaders(job: Job) -> dict[str, DataLoader[Any]]:
+    """Build a loader for each of train and val."""
+    folders = {
+        split: datasets.ImageFolder(job.data / split, build_transform(job, training=split == "train"))
+        for split in ("train", "val")
+    }
+    return {
+        split: DataLoader(folder, batch_size=job.batch_size, shuffle=split == "train", num_workers=WORKERS)
+        for split, folder in folders.items()
+    }
+
+
+def build_model(job: Job) -> nn.Module:
+    """Build the network with its new head; what is not new is frozen, unless all learns."""
+    model: Any = build_network(job)
+    if job.workload != "full":
+        for parameter in model.parameters():
+            parameter.requires_grad = False
+    if job.workload == "vgg":
+        model.classifier = build_classifier(len(job.classes))
+    elif job.workload == "frozen":
+        model.classifier[1] = nn.Linear(model.classifier[1].in_features, len(job.classes))
+    else:
+        model.fc = nn.Linear(model.fc.in_features, len(job.classes))
+    return model.to(job.device)  # type: ignore[no-any-return]
+
+
+def build_optimizer(job: Job, model: nn.Module) -> optim.Optimizer:
+    """Build what makes the learning parameters learn."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if job.workload == "full":  # the tutorial's rate of 0.001 for batches of 4
+        return optim.SGD(learning, lr=0.001 * job.batch_size / 4, momentum=0.9)
+    return optim.Adam(learning, lr=1e-3)
+
+
+def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimizer | None, device: str) -> float:
+    """Train for an epoch, or measure where there is no optimizer; return the accuracy."""
+    model.train(optimizer is not None)
+    loss_sum, correct, count = 0.0, 0, 0
+    for inputs, labels in loader:
+        images, targets = inputs.to(device), labels.to(device)
+        if optimizer:
+            optimizer.zero_grad()
+        with torch.set_grad_enabled(optimizer is not None):
+            outputs = model(images)
+            loss = nn.functional.cross_entropy(outputs, targets)
+            if optimizer:
+                loss.backward()
+                optimizer.step()
+        loss_sum += loss.item() * len(images)
+        correct += int((outputs.argmax(1) == targets).sum())
+        count += len(images)
+    return correct / count
+
+
+def main() -> None:
+    """Train, and keep the best epoch."""
+    job = read_job()
+    torch.manual_seed(job.seed)
+    loaders, model = build_loaders(job), build_model(job)
+    counter, accuracies = Counter(model), list[float]()
+    optimizer = build_optimizer(job, model)
+    schedule = lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
+    best = job.output / "best.pt"
+    for _ in range(job.epochs):
+        run_phase(model, loaders["train"], optimizer, job.device)
+        schedule.step()
+        accuracies.append(run_phase(model, loaders["val"], None, job.device))
+        if accuracies[-1] > max(accuracies[:-1], default=-1):
+            torch.save(model.state_dict(), best)
+    model.load_state_dict(torch.load(best, weights_only=True))
+    learning = count_learning(model)
+    tell(images=counter.images, epochs=job.epochs, learning=learning, accuracies=accuracies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The images that all are given: photo-like ones drawn from a seed, or some of the user's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+#: A training set's size, and how many of those there are to each validation image.
+COUNT, SHARE = 400, 2
+#: As photos of the classic data sets are.
+WIDTH, HEIGHT = 500, 375
+QUALITY = 92
+CLASSES = ("cold", "warm")
+
+
+def prepare(folder: Path, source: Path | None, count: int | None, python: Path) -> dict[str, int]:
+    """Fill ``folder`` with ``train`` and ``val``, unless it is full; return how many images each of them has.
+
+    Args:
+        folder: where they go.
+        source: a folder with ``train`` and ``val``; None: they are drawn.
+        count: how many to train on; None: all, or 400 where they are drawn.
+        python: has numpy and Pillow.
+    """
+    if not folder.is_dir():
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        if source is None:
+            subprocess.run([python, __file__, str(part), str(count or COUNT)], check=True)
+        else:
+            copy(part, source, count)
+        part.rename(folder)
+    return {split: len(list(folder.glob(f"{split}/*/*"))) for split in ("train", "val")}
+
+
+def copy(folder: Path, source: Path, count: int | None) -> None:
+    """Copy the JPEG files, the same number of each class: peers disagree on which other files are images."""
+    for split, most in (("train", count), ("val", count and max(count // SHARE, 1))):
+        classes = sorted(path for path in (source / split).iterdir() if path.is_dir())
+        for index, kind in enumerate(classes):
+            photos = sorted(path for path in kind.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
+            (folder / split / kind.name).mkdir(parents=True)
+            for photo in photos if most is None else photos[: len(range(index, most, len(classes)))]:
+                shutil.copyfile(photo, folder / split / kind.name / photo.name)
+
+
+def draw(folder: Path, count: int) -> None:
+    """Draw ``count`` training images and half as many to validate on."""
+    for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
+        for index in range(number):
+            kind = index % len(CLASSES)
+            path = folder / split / CLASSES[kind] / f"{index:06}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_photo(path, seed=[split == "val", index], warmth=1 if kind else -1)
+
+
+def draw_photo(path: Path, seed: list[int], warmth: int) -> None:
+    """Draw noise with as much detail at every scale as a photo has, in colours that tell the class, mostly."""
+    import numpy as np
+    from PIL import Image
+
+    generator = np.random.default_rng(seed)
+    canvas = np.full((HEIGHT, WIDTH, 3), 120.0)
+    for cells, height in scales():
+        patch = generator.uniform(-height, height, (cells * 3 // 4, cells, 3)).astype(np.float32)
+        for channel in range(3):
+            layer = Image.fromarray(patch[:, :, channel]).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+            canvas[:, :, channel] += np.asarray(layer)
+    canvas += generator.normal(0, 15, 3) + np.array([1.0, 0.0, -1.0]) * warmth * generator.normal(12, 8)
+    Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).save(path, quality=QUALITY)
+
+
+def scales() -> Iterator[tuple[int, float]]:
+    """Yield from coarse to fine how many cells there are in a row, and how much brightness varies between them."""
+    for octave in range(2, 9):
+        yield 2**octave, 110 / 1.6 ** (octave - 2)
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]), int(sys.argv[2]))
