@@ -16,10 +16,10 @@ PROSE = f"""# Benchmarks
 
 How long zoo takes, against what people would use instead. Written by `tests/benchmarks/compare.py`; do not edit.
 
-Each figure compares whole processes: from the start of the command, imports included, to its end. zoo and a peer run in
-turn, zoo, peer, zoo, peer, and a ratio is taken within each pair, so that a machine whose speed drifts favours neither.
-Shown is the median of these ratios, and in brackets the lowest and the highest. **Above 1, zoo is faster**, or takes less
-memory.
+Each figure compares whole processes: from the start of the command, imports included, to its end. zoo and a peer run
+in turn, zoo, peer, zoo, peer, and a ratio is taken within each pair, so that a machine whose speed drifts favours
+neither. Shown is the median of these ratios, and in brackets the lowest and the highest. **Above 1, zoo is faster**, or
+takes less memory.
 
 - All are given the same images, batches of {BATCH_SIZE}, epochs and seeds, pair after pair those from 0 to {SEEDS - 1}.
   Each script in `tests/benchmarks/peers/` follows its peer's documentation, and says where it does not and why.
@@ -29,8 +29,8 @@ memory.
 - *Accuracy* is that of the best and of the last epoch on the validation images, the mean over the pairs; *ahead* is
   by how many percentage points zoo's best is above the peer's. Who was given no pretrained weights starts from random
   ones, whose accuracy says nothing.
-- *Memory* is the most that a process and its children held at a time, looked at twice a second; of what several share,
-  each is charged its part.
+- *Memory* is the most that a process and its children held at a time, to about 5%; of what several share, each is
+  charged its part.
 - The limit is the work with nothing around it: each image decoded and sent through the network once, or, where all
   learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32. Its ratio,
   below 1, is the share of zoo's time that is not zoo's to save.
@@ -86,7 +86,7 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
         if mine := [line for line in lines if line["peer"] == name]:
             rows += [write_row(PEERS[name].title, mine)]
     notes = [note for name in PEERS for note in list_notes(name, lines, settings["images"]["train"], epochs)]
-    title = f"## {workload.title}\n\n{epochs} epochs.\n\n{HEADER}"
+    title = f"## {workload.title}\n\n{epochs} epoch{'s' * (epochs != 1)}.\n\n{HEADER}"
     return title + "\n".join(rows) + "\n" + "".join(f"\n- {note}" for note in notes) + "\n" * bool(notes)
 
 

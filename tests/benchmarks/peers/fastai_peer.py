@@ -19,9 +19,10 @@ from fastai.vision.all import (
     set_seed,
     vision_learner,
 )
+from torch import nn
+
 from job import Job, read_job, tell
 from networks import Counter, build_classifier, count_learning, split_network
-from torch import nn
 
 
 def build_learner(job: Job) -> Learner:

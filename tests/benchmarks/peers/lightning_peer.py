@@ -12,13 +12,14 @@ from typing import Any
 
 import lightning
 import torch
-from job import Job, read_job, tell
 from lightning.pytorch.callbacks import BackboneFinetuning
-from networks import Counter, build_transform, count_learning, split_network
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.datasets import ImageFolder
+
+from job import Job, read_job, tell
+from networks import Counter, build_transform, count_learning, split_network
 
 
 class Classifier(lightning.LightningModule):

@@ -16,11 +16,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from job import Job, read_job, tell
-from networks import MEAN, STD, count_learning, split_network
 from torch import Tensor, nn
 from torchvision.io import decode_jpeg, read_file
 from torchvision.transforms import v2
+
+from job import Job, read_job, tell
+from networks import MEAN, STD, count_learning, split_network
 
 #: How often each precision is tried.
 TRIES = 2

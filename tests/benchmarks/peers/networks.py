@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 import torchvision
-from job import Job
 from torch import Tensor, nn
 from torchvision import transforms
+
+from job import Job
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

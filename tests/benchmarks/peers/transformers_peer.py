@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import timm
 from datasets import Dataset, load_dataset
-from job import Job, read_job, tell
-from networks import Counter, build_transform, count_learning
 from torch import nn
 from transformers import (
     DefaultDataCollator,
@@ -26,6 +24,9 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+
+from job import Job, read_job, tell
+from networks import Counter, build_transform, count_learning
 
 RATES = {"frozen": 5e-3, "vgg": 5e-4, "full": 3e-4}
 

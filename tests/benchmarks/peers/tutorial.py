@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from job import Job, read_job, tell
-from networks import Counter, build_classifier, build_network, build_transform, count_learning
 from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
 from torchvision import datasets
+
+from job import Job, read_job, tell
+from networks import Counter, build_classifier, build_network, build_transform, count_learning
 
 WORKERS = 4
 
