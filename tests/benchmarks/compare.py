@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--folder", type=Path, required=True, help="for the peers' environment, the images and the figures; to go on")
+    add("--folder", type=Path, required=True, help="of peers, images and figures, found there again")
+    add("--environment", type=Path, metavar="DIR", help="of the peers, if not in the folder")
     add("--output", type=Path, help="the page; without it, it is printed")
     add("--data", type=Path, help="a folder with train/ and val/; without it, images are drawn")
     add("--images", type=int, metavar="N", help="how many to train on; without it all, or 400 drawn ones")
@@ -41,7 +43,7 @@ def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, object]
     """Install and draw what is missing, and check that figures of before belong to those to come."""
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    python = build_environment(folder / "environment")
+    python = build_environment((options.environment or folder / "environment").resolve())
     images = prepare(folder / "images", options.data, options.images, python)
     bench = Bench(
         python=python,
@@ -91,6 +93,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs just now is ended too
     try:
         main()
     except ValueError as error:

@@ -15,9 +15,11 @@ from typing import Any
 
 #: Seconds between two looks at the memory.
 PERIOD = 0.25
-#: Telling shared pages apart takes the system a while, 10 ms for each half a gigabyte; it is asked only when this much more
-#: than ever before is resident.
+#: Telling shared pages apart takes the system a while, 10 ms for each half a gigabyte; it is asked only when this much
+#: more than ever before is resident.
 GROWTH = 1.05
+#: Seconds that killed processes are waited for.
+PATIENCE = 30
 PROC = Path("/proc")
 
 
@@ -59,16 +61,21 @@ def read_answer(log: Path, code: int) -> dict[str, Any]:
 
 
 def end_session(leader: int) -> None:
-    """Kill all processes of a session that was started here."""
-    for pid in list_session(leader):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """Kill all processes of a session that was started here, and wait until they are gone: the next run is measured."""
+    end = time.monotonic() + PATIENCE
+    while (pids := list(list_session(leader))) and time.monotonic() < end:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def list_session(leader: int) -> Iterator[int]:
     """Yield the living processes of a session: its leader, its children, and theirs."""
-    if not PROC.is_dir():
-        yield leader
+    if not PROC.is_dir():  # then of its leader alone it can be known
+        with suppress(ProcessLookupError):
+            os.kill(leader, 0)
+            yield leader
         return
     for folder in PROC.glob("[0-9]*"):
         with suppress(OSError):
@@ -101,7 +108,7 @@ class Memory(threading.Thread):
 
 
 def read_resident(pid: int) -> int:
-    """Return the bytes of a process that are in memory, those that it shares with others among them; 0 where unknown."""
+    """Return the bytes of a process that are in memory, also those that it shares with others; 0 where unknown."""
     with suppress(OSError):
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

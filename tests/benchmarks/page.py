@@ -86,8 +86,18 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
         if mine := [line for line in lines if line["peer"] == name]:
             rows += [write_row(PEERS[name].title, mine)]
     notes = [note for name in PEERS for note in list_notes(name, lines, settings["images"]["train"], epochs)]
-    title = f"## {workload.title}\n\n{epochs} epoch{'s' * (epochs != 1)}.\n\n{HEADER}"
+    start = describe_start(workload, settings["weights"])
+    title = f"## {workload.title}\n\n{epochs} epoch{'s' * (epochs != 1)}, {start}.\n\n{HEADER}"
     return title + "\n".join(rows) + "\n" + "".join(f"\n- {note}" for note in notes) + "\n" * bool(notes)
+
+
+def describe_start(workload: Workload, weights: Sequence[str]) -> str:
+    """Say who starts from pretrained weights; peers take torchvision's network or timm's."""
+    names = {"torchvision": workload.model, "timm": f"timm/{workload.timm_model}"}
+    given = [library for library, name in names.items() if name in weights]
+    if len(given) == len(names):
+        return "from pretrained weights"
+    return f"from pretrained weights with {given[0]}'s network, else random ones" if given else "from random weights"
 
 
 def write_ours(lines: Sequence[Line]) -> str:

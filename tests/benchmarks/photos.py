@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -17,15 +18,22 @@ CLASSES = ("cold", "warm")
 
 
 def prepare(folder: Path, source: Path | None, count: int | None, python: Path) -> dict[str, int]:
-    """Fill ``folder`` with ``train`` and ``val``, unless it is full; return how many images each of them has.
+    """Fill ``folder`` with ``train`` and ``val``, unless it is filled; return how many images each of them has.
 
     Args:
         folder: where they go.
         source: a folder with ``train`` and ``val``; None: they are drawn.
         count: how many to train on; None: all, or 400 where they are drawn.
         python: has numpy and Pillow.
+
+    Raises:
+        ValueError: it is filled with others.
     """
+    asked, note = [source and str(source.resolve()), count], folder.with_suffix(".json")
+    if folder.is_dir() and json.loads(note.read_text(encoding="utf-8")) != asked:
+        raise ValueError(f"{folder} holds other images; name another --folder")
     if not folder.is_dir():
+        note.write_text(json.dumps(asked), encoding="utf-8")
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         if source is None:

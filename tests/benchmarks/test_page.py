@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from page import PROSE, write_page
 from workloads import PEERS, WORKLOADS
 
@@ -91,6 +93,19 @@ def test_the_page_names_machine_versions_and_images() -> None:
     page = write(make_line("tutorial", make_run(2), make_run(4)))
     for fact in ("2030-01-01", "abacus, 2 cores", "torch 9.9", "64 to train on, 32 to validate on", "mobilenet_v2"):
         assert fact in page
+
+
+@pytest.mark.parametrize(
+    ("weights", "start"),
+    [
+        ([], "from random weights"),
+        (["mobilenet_v2"], "from pretrained weights with torchvision's network, else random ones"),
+        (["mobilenet_v2", "timm/mobilenetv2_100"], "from pretrained weights"),
+    ],
+)
+def test_who_starts_from_random_weights_is_said(weights: list[str], start: str) -> None:
+    lines = [make_line("tutorial", make_run(2), make_run(4))]
+    assert f"10 epochs, {start}.\n" in write_page({"frozen": lines}, {**SETTINGS, "weights": weights}, MACHINE)
 
 
 def test_prose_holds_no_figures_of_speed() -> None:

@@ -41,3 +41,14 @@ def test_of_own_images_as_many_of_each_class_are_taken_and_only_jpegs(tmp_path: 
     assert prepare(tmp_path / "all", tmp_path / "own", None, Path(sys.executable)) == {"train": 6, "val": 6}
     assert prepare(tmp_path / "some", tmp_path / "own", 4, Path(sys.executable)) == {"train": 4, "val": 2}
     assert len(list((tmp_path / "some" / "train" / "bees").iterdir())) == 2
+
+
+def test_other_images_are_not_taken_for_those_asked_for(tmp_path: Path) -> None:
+    for kind in ("ants", "bees"):
+        for split in ("train", "val"):
+            (tmp_path / "own" / split / kind).mkdir(parents=True)
+            (tmp_path / "own" / split / kind / "1.jpg").write_bytes(b"")
+    prepare(tmp_path / "images", tmp_path / "own", None, Path(sys.executable))
+    prepare(tmp_path / "images", tmp_path / "own", None, Path(sys.executable))
+    with pytest.raises(ValueError, match="other images"):
+        prepare(tmp_path / "images", tmp_path / "own", 2, Path(sys.executable))
