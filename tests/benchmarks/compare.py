@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from environment import build_environment, digest_code, list_versions
+from environment import build_environment, digest_code, list_versions, warm_up
 from page import write_page
 from pairs import Bench, check_settings, list_settings, read_lines, run_pairs
 from photos import prepare
@@ -81,6 +81,7 @@ def main() -> None:
     """Compare, workload by workload."""
     options = parse()
     bench, settings = prepare_bench(options)
+    warm_up(bench.python, bench.folder)
     for name in options.only:
         workload = WORKLOADS[name]
         run_pairs(bench, workload, options.peers or workload.peers, options.pairs)

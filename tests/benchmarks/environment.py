@@ -14,7 +14,7 @@ from workloads import PINS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = [ROOT, *sorted(ROOT.glob("plugins/zoo-*"))]
-#: Imported once before anything is measured, so that the first one measured does not pay for a cold disk.
+#: What the peers spend a while importing.
 HEAVY = ("torch", "torchvision", "timm", "fastai.vision.all", "lightning", "transformers", "datasets")
 #: Would lead a process to other code or other files than those of the environment.
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "ZOO_CACHE", "ZOO_TEST_ASSETS")
@@ -32,17 +32,32 @@ def list_pins() -> dict[str, str]:
 
 
 def build_environment(folder: Path) -> Path:
-    """Install everything into a virtual environment, or only zoo where the peers are there; return its Python."""
-    python, done, pins = folder / "bin" / "python", folder / "peers.json", list_pins()
-    if not done.is_file() or json.loads(done.read_text()) != pins:
+    """Install what is not there yet, or is not as it is wanted, into a virtual environment; return its Python."""
+    python, pins, code = folder / "bin" / "python", list_pins(), {"zoo": digest_code()}
+    if not is_noted(folder / "peers.json", pins):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        wanted = [f"{name}=={version}" if version else name for name, version in pins.items()]
-        pip(python, "install", *wanted)
-        done.write_text(json.dumps(pins))
-    pip(python, "install", *map(str, PACKAGES))
-    pip(python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES))  # the checkout may have changed
-    subprocess.run([python, "-c", f"import {', '.join(HEAVY)}"], check=True, env=plain_environment(folder.parent))
+        pip(python, "install", *(f"{name}=={version}" if version else name for name, version in pins.items()))
+        note(folder / "peers.json", pins)
+    if not is_noted(folder / "zoo.json", code):
+        pip(python, "install", *map(str, PACKAGES))
+        pip(python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES))  # its version may be the same
+        note(folder / "zoo.json", code)
     return python
+
+
+def warm_up(python: Path, folder: Path) -> None:
+    """Import everything once, so that the first one measured does not pay for a cold disk."""
+    subprocess.run([python, "-c", f"import {', '.join(HEAVY)}"], check=True, env=plain_environment(folder))
+
+
+def is_noted(path: Path, facts: dict[str, str]) -> bool:
+    """Say whether these facts were noted."""
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == facts
+
+
+def note(path: Path, facts: dict[str, str]) -> None:
+    """Note facts."""
+    path.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def pip(python: Path, *arguments: str) -> None:
@@ -70,6 +85,8 @@ def list_versions(python: Path) -> dict[str, str]:
 def digest_code() -> str:
     """Return a digest of zoo's own code: figures of other code are not figures of this one."""
     digest = hashlib.sha256()
-    for path in sorted([*ROOT.glob("zoo/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]):
+    code = [*ROOT.glob("zoo/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    facts = [ROOT / "registry.toml", ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
+    for path in sorted([*code, *facts]):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
