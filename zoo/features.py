@@ -12,22 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.cut import find_cut
 from zoo.data.batches import EvalBatches, Loading
 from zoo.data.images import Images, Sample
 from zoo.data.order import Order
 from zoo.data.pixels import Views
 from zoo.engine.device import Hardware, plan_loading
-from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, prepare
+from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows, prepare
 from zoo.engine.fit import Fit
 from zoo.errors import CacheError
 from zoo.fold import fold_norms
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress
-from zoo.replay import CannotReplay, Replay, find_replay
+from zoo.replay import CannotReplay, Rest, find_replay
 from zoo.store import check_room, drop_rows, find_rows, keep_rows
 
 #: Changes whenever zoo would make other features of the same images, or write them otherwise.
-FORMAT = 1
+FORMAT = 2
 #: Images that go through the network at a time; for other numbers kernels may round otherwise.
 BATCH = 32
 #: Images on which it is proved that the head alone gives the network's logits, and whose features are computed again
@@ -42,7 +43,7 @@ class Extractor:
     """Turns images into features."""
 
     model: nn.Module
-    replay: Replay
+    rest: Rest
     hardware: Hardware
     #: What is entered while the network computes.
     folded: AbstractContextManager[object]
@@ -60,7 +61,7 @@ class Extractor:
             "format": FORMAT,
             "backbone": self.backbone,
             "frozen": self.frozen,
-            "width": self.replay.width,
+            "taken": [self.rest.where, self.rest.width],
             "input": dataclasses.asdict(self.input),
             "augmentation": None if view is None else self.augmentation,
             "view": view,
@@ -82,7 +83,7 @@ class Extractor:
         with closing(EvalBatches(samples, pixels, loading, view)) as batches:
             for images, _ in prepare(batches, pixels.normalise, self.hardware):
                 with self.hardware.autocast(), self.folded:
-                    features = self.replay.take(self.model, images)
+                    features = self.rest.take(self.model, images)
                 yield features.cpu()
                 advance(len(images))
 
@@ -95,14 +96,14 @@ class Features:
         self._images = images
         self._progress = progress
         self._plain: tuple[dict[str, int], Tensor] | None = None
-        self._views: dict[int, Tensor] = {}
+        self._views: dict[int, Rows] = {}
 
     @property
-    def replay(self) -> Replay:
+    def rest(self) -> Rest:
         """What learns from them."""
-        return self._extractor.replay
+        return self._extractor.rest
 
-    def train(self, view: int) -> Tensor:
+    def train(self, view: int) -> Rows:
         """Return those of the training images in a view, from 0.
 
         Raises:
@@ -111,10 +112,11 @@ class Features:
         if self._extractor.augmentation == "none":
             return self.plain("train")
         if view not in self._views:
-            self._views[view] = self._get(self._images.train, view)
+            rows = self._get(self._images.train, view)
+            self._views[view] = Rows(rows, torch.arange(len(rows)))
         return self._views[view]
 
-    def plain(self, split: str) -> Tensor:
+    def plain(self, split: str) -> Rows:
         """Return those of a split as it is measured.
 
         Raises:
@@ -127,12 +129,12 @@ class Features:
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
             self._extractor.views.plain.forget()  # nobody looks at these images again
         places, rows = self._plain
-        return rows[[places[sample.digest] for sample in getattr(self._images, split)]]
+        return Rows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
     def check_room(self, views: int) -> None:
         """Raise CacheError when so many views cannot be kept."""
         images = [sample for split in ("train", "val", "test") for sample in getattr(self._images, split)]
-        check_room(len(images) * views * self._extractor.replay.width * torch.float32.itemsize)
+        check_room(len(images) * views * self._extractor.rest.width * torch.float32.itemsize)
 
     def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
         about = self._extractor.describe(samples, view)
@@ -154,7 +156,7 @@ class Features:
 
 
 def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
-    """Return features where only the head learns and alone gives the same logits, else images; and say why.
+    """Return features where what learns gives the same logits alone, and images else; and say why.
 
     Args:
         fit: what is to learn.
@@ -162,12 +164,12 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
         progress: told why the frozen part is computed at every epoch, where it is.
     """
     recipe = fit.recipe
-    if recipe.train == "head" and recipe.cache and recipe.num_views:
+    if recipe.train != "all" and recipe.cache and recipe.num_views:
         try:
             features = Features(_build_extractor(fit, frozen), fit.images, progress)
             features.check_room(recipe.num_views)
             order = Order(recipe.batch_size, recipe.seed, recipe.num_views)
-            return FeatureFeed(features.replay, features, fit.images, order)
+            return FeatureFeed(features.rest, features, fit.images, order)
         except (CannotReplay, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
     return ImageFeed(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
@@ -178,11 +180,11 @@ def _build_extractor(fit: Fit, frozen: str) -> Extractor:
     some = EvalBatches(fit.images.train[:PROOF], plain, Loading(batch_size=PROOF))
     ((images, _),) = prepare(some, plain.normalise, fit.hardware)
     with fit.hardware.autocast():
-        replay = find_replay(fit.network, fit.frozen, images)
-        folded = _fold(fit, replay, images)
+        rest = _find_rest(fit, images)
+        folded = _fold(fit, rest, images)
     return Extractor(
         model=fit.network.model,
-        replay=replay,
+        rest=rest,
         hardware=fit.hardware,
         folded=folded,
         input=fit.network.input,
@@ -194,13 +196,26 @@ def _build_extractor(fit: Fit, frozen: str) -> Extractor:
     )
 
 
-def _fold(fit: Fit, replay: Replay, images: Tensor) -> AbstractContextManager[object]:
+def _find_rest(fit: Fit, images: Tensor) -> Rest:
+    """Find the least that can learn alone: the heads, or all after the last frozen module."""
+    if fit.recipe.train != "head":
+        return find_cut(fit.network, fit.frozen, images)
+    try:
+        return find_replay(fit.network, fit.frozen, images)
+    except CannotReplay as reason:
+        try:
+            return find_cut(fit.network, fit.frozen, images)
+        except CannotReplay:
+            raise reason from None
+
+
+def _fold(fit: Fit, rest: Rest, images: Tensor) -> AbstractContextManager[object]:
     """Fold batch norms where that gives the same features."""
     model = fit.network.model
     folded = fold_norms(model, images)
-    wanted = replay.take(model, images)
+    wanted = rest.take(model, images)
     with folded:
-        found = replay.take(model, images)
+        found = rest.take(model, images)
     return folded if _are_close(found, wanted, fit.hardware) else nullcontext()
 
 

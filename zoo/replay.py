@@ -1,4 +1,4 @@
-"""Run only what learns of a network, on what the frozen part gives it.
+"""Run only the heads of a network, on what the frozen part gives them.
 
 With ``--train head`` all before the head gives the same features for the same image at every epoch. They are taken
 once, and the head alone then learns from them.
@@ -6,6 +6,7 @@ once, and the head alone then learns from them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,21 +60,42 @@ class _Part:
         return logits.flatten(1)
 
 
-class Replay(nn.Module):
-    """The heads of a network, and the dropouts before them; of several heads, the mean.
+class Rest(nn.Module, ABC):
+    """What of a network learns, run on features: rows of numbers, one for each image.
 
-    They are the network's own modules: what learns here has learned there.
+    It is made of the network's own modules: what learns here has learned there.
     """
 
-    def __init__(self, parts: Sequence[_Part]) -> None:
+    #: Where in the network they are taken, by the paths of its modules.
+    where: str
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Numbers that an image comes to."""
+
+    @abstractmethod
+    def take(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Run the network, in eval mode, as far as the features, and return them: of shape (N, width)."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Any:
+        """From features of shape (N, width) to logits of shape (N, classes), or logits and auxiliary ones."""
+
+
+class Replay(Rest):
+    """The heads of a network, and the dropouts before them; of several heads, the mean."""
+
+    def __init__(self, parts: Sequence[_Part], paths: Sequence[str]) -> None:
         super().__init__()
+        self.where = ", ".join(paths)
         self._parts = tuple(parts)
         self.heads = nn.ModuleList(part.head for part in parts)
         self._widths = [prod(part.shape) for part in parts]
 
     @property
     def width(self) -> int:
-        """Numbers that an image comes to."""
+        """Numbers that enter the heads."""
         return sum(self._widths)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -100,9 +122,9 @@ def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
     """
     if reason := network.backbone.unsupported.get("cached_features"):
         raise CannotReplay(reason)
-    with torch.no_grad(), torch.random.fork_rng():
-        replay = Replay(_find_parts(network, frozen, images))
-        _prove(replay, network.model, frozen, images)
+    with torch.no_grad(), torch.random.fork_rng(), buffers_kept(network.model):
+        replay = Replay(_find_parts(network, frozen, images), network.head.paths)
+        prove(replay, network.model, frozen, images)
     return replay
 
 
@@ -118,22 +140,32 @@ def _find_parts(network: Network, frozen: Frozen, images: Tensor) -> list[_Part]
     return [_Part(head, dropouts.lead_to(entered[head][0]), tuple(entered[head][0].shape[1:])) for head in heads]
 
 
-def _prove(replay: Replay, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well."""
+def prove(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+    """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well.
+
+    Raises:
+        CannotReplay: they differ.
+    """
     model.eval()
-    features = replay.take(model, images)
+    features = rest.take(model, images)
     for prepare in (model.eval, frozen.train):
         prepare()
         torch.manual_seed(0)
-        output = model(images)
-        wanted = output if isinstance(output, Tensor) else output[0]
+        wanted = _list_logits(model(images))
         torch.manual_seed(0)
-        found = replay(features.clone())
-        if found.shape != wanted.shape or not _are_close(found, wanted):
-            raise CannotReplay("its head alone, on what enters it, gives other logits")
+        found = _list_logits(rest(features.clone()))
+        # Auxiliary logits only count where they are given: heads alone learn without them.
+        if not all(map(_are_close, found, wanted)):
+            raise CannotReplay("alone, what learns gives other logits than the network")
+
+
+def _list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [output] if isinstance(output, Tensor) else output
 
 
 def _are_close(found: Tensor, wanted: Tensor) -> bool:
+    if found.shape != wanted.shape:
+        return False
     scale = wanted.float().abs().max().item()
     return torch.allclose(found.float(), wanted.float(), rtol=0, atol=TOLERANCE * scale)
 
@@ -169,6 +201,17 @@ class _Dropouts(TorchFunctionMode):
 
 
 @contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Put all buffers back as they were: a pass in training mode moves the statistics of what learns."""
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        yield
+    finally:
+        for name, buffer in model.named_buffers():
+            buffer.copy_(before[name])
+
+
+@contextmanager
 def _watching(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, list[Tensor]]]:
     """Yield what enters each of the modules, call by call."""
     entered: dict[nn.Module, list[Tensor]] = {module: [] for module in modules}
@@ -182,7 +225,7 @@ def _watching(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, list[Ten
             hook.remove()
 
 
-class _Enough(Exception):
+class Enough(Exception):
     """All features are there; the rest of the pass would be for nothing."""
 
 
@@ -194,12 +237,12 @@ def _tapping(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
     def take(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         taken[module] = inputs[0]
         if len(taken) == len(modules):
-            raise _Enough
+            raise Enough
 
     hooks = [module.register_forward_pre_hook(take) for module in modules]
     try:
         yield taken
-    except _Enough:
+    except Enough:
         pass
     finally:
         for hook in hooks:

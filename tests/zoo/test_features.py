@@ -155,12 +155,46 @@ def test_a_view_is_computed_when_an_epoch_asks_for_it(train: Any) -> None:
     assert len(list_entries("features")) == 4
 
 
-def test_a_network_whose_head_is_not_the_last_is_computed_at_every_epoch_and_says_why(
-    train: Any, acme: BackboneSpec
+FLAT = {"augment": "none"}
+
+
+@pytest.mark.parametrize("options", [{}, {"augment": "crop-flip", "views": 2, "epochs": 3}])
+@pytest.mark.parametrize("train_what", ["from:layer2", "head"])
+def test_a_run_from_the_last_frozen_block_is_the_same_as_one_without_the_cache(
+    train: Any, acme: BackboneSpec, train_what: str, options: dict[str, Any]
 ) -> None:
-    _, told = train(replace(acme, unsupported={"cached_features": "it is pooled afterwards"}))
+    spec = replace(acme, unsupported={"cached_features": "it is pooled afterwards"})
+    options = {**FLAT, "train": train_what, **options}
+    plain, told = train(spec, cache=False, **options)
     assert told.computed == []
-    assert "note: what is frozen is computed at every epoch: it is pooled afterwards" in told.lines
+    cached, told = train(spec, **options)
+    assert sum(told.computed) == 34 + 24 * (options["augment"] != "none")
+    assert list_losses(cached) == pytest.approx(list_losses(plain), abs=1e-3)
+
+
+def test_features_of_another_place_in_the_network_are_others(train: Any) -> None:
+    train(train="from:layer2", **FLAT)
+    _, told = train(train="from:layer2", **FLAT)
+    assert told.computed == []
+    _, told = train(train="from:hidden", **FLAT)
+    assert told.computed == [34]
+
+
+def test_a_network_that_cannot_be_cut_is_computed_at_every_epoch_and_says_why(train: Any, acme: BackboneSpec) -> None:
+    def build(tag: str | None) -> Any:
+        model: Any = acme.build(tag)
+        skipped: list[Tensor] = []
+        model.register_forward_pre_hook(lambda _module, inputs: skipped.append(inputs[0].mean((1, 2, 3))[:, None]))
+        model.register_forward_hook(lambda _module, _inputs, output: output + skipped.pop())
+        return model
+
+    _, told = train(replace(acme, build=build))
+    assert told.computed == []
+    assert any(
+        line
+        == "note: what is frozen is computed at every epoch: alone, what learns gives other logits than the network"
+        for line in told.lines
+    )
 
 
 def test_a_cache_without_room_is_said_and_the_run_goes_on(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +204,15 @@ def test_a_cache_without_room_is_said_and_the_run_goes_on(train: Any, monkeypatc
     assert run.facts["best"]["epoch"] in (1, 2)
 
 
-@pytest.mark.parametrize("options", [{"train": "all"}, {"train": "from:layer2"}, {"augment": "crop-flip", "views": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"train": "all"},
+        {"train": "from:layer2"},
+        {"train": "all", "augment": "none"},
+        {"augment": "crop-flip", "views": 0},
+    ],
+)
 def test_what_differs_at_every_epoch_is_not_kept(train: Any, options: dict[str, Any]) -> None:
     _, told = train(**options)
     assert told.computed == []

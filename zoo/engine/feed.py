@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,8 +18,8 @@ from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.loop import Batches
 from zoo.recipe import Recipe
 
-#: Rows of features that are measured at a time.
-_CHUNK = 4096
+#: Numbers of features that are measured at a time, and rows at most.
+_NUMBERS, _ROWS = 2**22, 4096
 
 
 class Feed(Protocol):
@@ -83,23 +84,35 @@ class ImageFeed:
             loaded.close()
 
 
-class Rows(Protocol):
-    """Features of images, of shape (N, width)."""
+@dataclass(frozen=True)
+class Rows:
+    """Features of images, in their order: rows of a tensor that stay on disk until they are looked at."""
 
-    def train(self, view: int) -> Tensor:
+    tensor: Tensor
+    #: Which row of the tensor is each image's.
+    places: Tensor
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        return self.tensor[self.places[indices]]
+
+
+class Source(Protocol):
+    """Who has features of images."""
+
+    def train(self, view: int) -> Rows:
         """Return those of the training images in a view, from 0."""
 
-    def plain(self, split: str) -> Tensor:
+    def plain(self, split: str) -> Rows:
         """Return those of a split as it is measured."""
 
 
 class FeatureFeed:
     """Hands out features that are computed once."""
 
-    def __init__(self, model: nn.Module, rows: Rows, images: Images, order: Order) -> None:
+    def __init__(self, model: nn.Module, source: Source, images: Images, order: Order) -> None:
         self.model = model
         self._device = next(model.parameters()).device
-        self._rows = rows
+        self._source = source
         self._order = order
         self._labels = {
             split: torch.tensor([sample.label for sample in getattr(images, split)])
@@ -114,19 +127,20 @@ class FeatureFeed:
     def train(self, epoch: int) -> Batches:
         """Return the training batches of an epoch, from 0, in the order in which images would come."""
         labels = self._labels["train"]
-        rows = self._rows.train(epoch % self._order.views)
+        rows = self._source.train(epoch % self._order.views)
         return self._pick(rows, labels, self._order.plan(len(labels), epoch))
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
         labels = self._labels[split]
-        plan = plan_in_order(list(range(len(labels))), batch_size=_CHUNK)
-        return self._pick(self._rows.plain(split), labels, plan)
+        rows = self._source.plain(split)
+        size = max(1, min(_ROWS, _NUMBERS // rows.tensor.shape[1]))
+        return self._pick(rows, labels, plan_in_order(list(range(len(labels))), batch_size=size))
 
     def close(self) -> None:
         """Nothing was begun."""
 
-    def _pick(self, rows: Tensor, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    def _pick(self, rows: Rows, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
         for batch in plan:
             indices = torch.tensor(batch)
             yield rows[indices].to(self._device), labels[indices].to(self._device)

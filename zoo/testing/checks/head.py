@@ -159,7 +159,7 @@ def replayed(subject: Subject) -> None:
     if not is_replayed:
         raise CheckFailed(
             "its head, run on what entered it, does not give its logits: something follows the head. "
-            "Say why in unsupported, under cached_features, and zoo will not cache features for it."
+            "Say why in unsupported, under cached_features, and zoo will take features before it, where it can."
         )
 
 
