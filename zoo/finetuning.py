@@ -22,6 +22,7 @@ from zoo.engine.feed import Feed
 from zoo.engine.fit import Epoch, Fit
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.errors import FrozenMoved, TrainingError
+from zoo.export.best import BestModel
 from zoo.export.card import write_card
 from zoo.export.folder import MODEL, REPORT, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
@@ -165,16 +166,19 @@ def _freeze(network: Network, recipe: Recipe, progress: Progress) -> tuple[Froze
 
 def _train(fit: Fit, record: Record, progress: Progress) -> None:
     """Train, keep the best, prove that what is frozen did not move, and measure the best on the test images."""
-    header = make_header(fit.network, fit.images.classes)
+    best_model = BestModel(record.folder, make_header(fit.network, fit.images.classes))
 
     def on_epoch(epoch: Epoch, probabilities: Tensor, is_best: bool) -> None:  # noqa: FBT001  # a callback's
         record.add(epoch)
         if is_best:
-            val = measure_split(probabilities, fit.images, "val")
-            record.keep_best(epoch, fit.network.model, header, val)
+            best_model.keep(fit.network.model)
+            record.note_best(epoch, measure_split(probabilities, fit.images, "val"))
+        else:
+            best_model.go_on()
 
     with closing(choose_feed(fit, record.facts["frozen"]["before"], progress)) as feed:
-        fit.run(feed, on_epoch, progress)
+        with best_model:
+            fit.run(feed, on_epoch, progress)
         _prove_frozen(fit, record)
         best = record.facts["best"]
         progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")

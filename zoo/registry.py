@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import fnmatch
 import functools
-import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.discovery import FIRST_PARTY, discover_plugins
 from zoo.errors import NameNotFound, PluginError
+from zoo.garbage import uncollected
 from zoo.loading import Plugin, call_hook, find_unlisted
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
 from zoo.settings import Settings, load_settings
@@ -193,20 +192,8 @@ def find_weights(backbone: BackboneSpec, tag: str) -> WeightsSpec:
 @functools.cache
 def open_registry() -> Registry:
     """Return the registry of all installed plugins; they are loaded once in a process."""
-    with _collecting_no_garbage():
+    with uncollected():
         return Registry(discover_plugins())
-
-
-@contextmanager
-def _collecting_no_garbage() -> Iterator[None]:
-    """Make specs by the thousand without looking through them for garbage every few hundred: all of them are kept."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:

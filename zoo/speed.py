@@ -35,7 +35,8 @@ def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progr
     about = _describe(network, recipe)
     seconds = _find(about)
     if seconds is None:
-        seconds = measure_precisions(network.model, network.input.size, hardware)
+        backwards = recipe.train != "head"
+        seconds = measure_precisions(network.model, network.input.size, hardware, backwards=backwards)
         _keep(about, seconds, progress)
     chosen = choose_precision(seconds)
     ratio = seconds["fp32"] / seconds["bf16"]

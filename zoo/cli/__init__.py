@@ -11,6 +11,11 @@ import click
 
 from zoo.errors import ZooError
 
+#: What torch reads once, when it is imported, unless it is set already. Its threads sleep while they wait: they spin
+#: otherwise, and on a busy machine take the cores from those that work. And large tensors get large pages: it returns
+#: their memory to the system each time, and asking for it again in small pages takes up to half of a step.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
+
 #: What ``zoo --help`` says of each, which is the first sentence of its own help.
 COMMANDS = {
     "list": "List the backbones whose name holds or matches PATTERN.",
@@ -69,9 +74,8 @@ def cli(debug: bool) -> None:  # read by Commands.invoke
 
 def main() -> NoReturn:
     """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
-    # Before torch is imported: its threads then sleep while they wait. They spin otherwise, and on a busy machine take
-    # the cores from those that work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         result = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from zoo.cli.table import format_table
+from zoo.garbage import importing
 from zoo.progress import open_progress
 from zoo.recipe import DEVICES
 from zoo.registry import open_registry
@@ -27,7 +28,8 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool) 
     """Measure RUN on labelled images."""
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        from zoo.classifier import load
+        with importing():
+            from zoo.classifier import load
 
         result = load(run, device=device, registry=registry).evaluate(
             data, split, registry=registry, progress=open_progress()

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from zoo.errors import SettingsError
+from zoo.garbage import importing
 from zoo.progress import open_progress
 from zoo.recipe import AUGMENTS, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from zoo.registry import open_registry
@@ -63,7 +64,8 @@ def command(
 
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        from zoo.finetuning import finetune
+        with importing():
+            from zoo.finetuning import finetune
 
         run = finetune(backbone, data, output=output, registry=registry, progress=open_progress(), **options)
     click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))

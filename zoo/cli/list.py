@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import json
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +11,6 @@ import click
 
 from zoo.cli.plugins import say_unknown_names
 from zoo.cli.table import format_count, format_table
-from zoo.containment import HEAVY
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.registry import Registry, list_backbones, open_registry
@@ -47,7 +43,6 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 
     A pattern with * or ? is matched against the whole name: timm/vit_*.
     """
-    atexit.register(_leave_garbage)
     registry = open_registry()
     _say_unusable(registry)
     chosen = list_backbones(pattern, registry)
@@ -58,12 +53,6 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
         click.echo(json.dumps([_describe(backbone) for backbone in chosen], indent=1))
     else:
         click.echo(_format(chosen))
-
-
-def _leave_garbage() -> None:
-    """Let what is listed go with the process: to look through it for garbage first takes a tenth of the whole time."""
-    if not HEAVY & sys.modules.keys():  # these have more to put away
-        gc.freeze()
 
 
 def find_licence(backbone: BackboneSpec) -> str:

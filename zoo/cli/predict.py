@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.garbage import importing
 from zoo.recipe import DEVICES
 from zoo.registry import open_registry
 
@@ -35,7 +36,8 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
     """
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        from zoo.classifier import load
+        with importing():
+            from zoo.classifier import load
 
         predictions = list(load(run, device=device, registry=registry).predict(images, top))
     {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
 
-#: Images that a pass is timed on, and the passes of which the fastest counts; one before them warms up.
-BATCH, PASSES = 8, 2
+#: Images that a pass is timed on: as many as take about so many seconds, from the fewest to the most.
+DURATION, FEWEST, MOST = 0.25, 2, 8
+#: Passes of which the fastest counts; one before them warms up.
+PASSES = 2
 #: How many times faster bf16 must be: it is less precise, and a measurement is never exact.
 GAIN = 1.25
 
@@ -23,18 +25,25 @@ def can_measure(hardware: Hardware) -> bool:
     return hardware.device.type == "cpu" and bool(computes_bf16())
 
 
-def measure_precisions(model: nn.Module, size: tuple[int, int, int], hardware: Hardware) -> dict[str, float]:
+def measure_precisions(
+    model: nn.Module, size: tuple[int, int, int], hardware: Hardware, *, backwards: bool
+) -> dict[str, float]:
     """Return the seconds of a pass in each precision: forwards, and backwards where there is more to learn than a head.
 
     The model is as it was afterwards, its gradients apart, which are gone.
     """
     was_training = {module: module.training for module in model.modules()}
     model.eval()  # so that no batch norm learns from what is no image
-    images = torch.zeros(BATCH, *size, device=hardware.device).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(MOST, *size, device=hardware.device).contiguous(memory_format=torch.channels_last)
+    hardware = replace(hardware, precision="fp32")
     try:
-        return {
-            precision: _time(model, images, replace(hardware, precision=precision)) for precision in ("fp32", "bf16")
-        }
+        with torch.set_grad_enabled(backwards):
+            seconds = _time(model, images[:FEWEST], hardware, 1) / FEWEST
+            count = min(max(FEWEST, int(DURATION / seconds)), MOST)
+            return {
+                precision: _time(model, images[:count], replace(hardware, precision=precision), PASSES)
+                for precision in ("fp32", "bf16")
+            }
     finally:
         model.zero_grad(set_to_none=True)
         for module, training in was_training.items():
@@ -46,9 +55,9 @@ def choose_precision(seconds: Mapping[str, float]) -> str:
     return "bf16" if seconds["bf16"] * GAIN < seconds["fp32"] else "fp32"
 
 
-def _time(model: nn.Module, images: Tensor, hardware: Hardware) -> float:
+def _time(model: nn.Module, images: Tensor, hardware: Hardware, passes: int) -> float:
     times = []
-    for _ in range(PASSES + 1):
+    for _ in range(passes + 1):
         started = time.perf_counter()
         with hardware.autocast():
             logits: Tensor = model(images)

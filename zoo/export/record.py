@@ -19,8 +19,7 @@ from zoo.data.images import Images
 from zoo.engine.device import Hardware
 from zoo.engine.fit import Epoch
 from zoo.engine.metrics import measure
-from zoo.export.folder import HISTORY, MODEL, RUN, RunFolder
-from zoo.export.tensors import Header, save_model
+from zoo.export.folder import HISTORY, RUN, RunFolder
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.recipe import Recipe
@@ -48,9 +47,8 @@ class Record:
         self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
         self._announce("zoo_epoch_ended", epoch=self.history[-1])
 
-    def keep_best(self, epoch: Epoch, model: nn.Module, header: Header, val: Mapping[str, Any]) -> None:
-        """Write the model of the best epoch so far, and what it made of the validation images."""
-        self.folder.write(MODEL, lambda path: save_model(model, header, path))
+    def note_best(self, epoch: Epoch, val: Mapping[str, Any]) -> None:
+        """Note the best epoch so far, and what it made of the validation images."""
         self.facts["best"] = {
             "epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss
         }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,16 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
 
 
 def save_model(model: nn.Module, header: Header, path: Path) -> None:
-    """Write all parameters and buffers; a plain ``load_state_dict(load_file(path))`` of upstream's model is strict.
+    """Write all parameters and buffers; a plain ``load_state_dict(load_file(path))`` of upstream's model is strict."""
+    save_tensors(model.state_dict(), header, path)
+
+
+def save_tensors(state: Mapping[str, Tensor], header: Header, path: Path) -> None:
+    """Write what a ``state_dict`` holds.
 
     Tensors that share memory are written each on their own: strict loading wants every name.
     """
-    save_file(_detach_all(model), path, metadata=header.to_metadata())
+    save_file(_detach_all(state), path, metadata=header.to_metadata())
     # safetensors makes the file private and leaves it to the page cache.
     umask = os.umask(0)
     os.umask(umask)
@@ -123,10 +128,10 @@ def load_header(path: Path) -> Header:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 
-def _detach_all(model: nn.Module) -> dict[str, Tensor]:
+def _detach_all(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     seen: set[int] = set()
     tensors = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         plain = tensor.detach().cpu().contiguous()
         memory = plain.untyped_storage().data_ptr()
         tensors[name] = plain.clone() if memory in seen else plain

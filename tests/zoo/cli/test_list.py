@@ -3,10 +3,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,25 +175,6 @@ def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytes
     result = run("--json")
     assert len(names(result)) == 4
     assert "ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n" in result.stderr
-
-
-@pytest.mark.parametrize(("imports", "left"), [("", True), ("numpy", False)])
-def test_what_is_listed_is_not_looked_through_at_the_end_unless_more_was_imported(
-    tmp_path: Path, imports: str, *, left: bool
-) -> None:
-    # What is registered first is asked last.
-    code = f"""
-import atexit, gc, sys
-atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr))
-import zoo.cli
-sys.argv += ["list"]
-{f"import {imports}" if imports else ""}
-zoo.cli.main()
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert (int(result.stderr.splitlines()[-1]) > 1000) == left
 
 
 def test_one_backbone_is_no_backbones(run: Run) -> None:

@@ -209,7 +209,7 @@ def test_a_reader_that_goes_away_early_is_no_error_that_is_told(tmp_path: Path) 
 
 def test_python_m_zoo_and_the_script_are_the_same(tmp_path: Path) -> None:
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="zoo")
-    assert script.load() is main
+    assert script.value == "zoo.__main__:run"
     result = subprocess.run(
         [sys.executable, "-m", "zoo", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )

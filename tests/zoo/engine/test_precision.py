@@ -17,18 +17,29 @@ def test_bf16_must_be_clearly_faster(fp32: float, bf16: float, chosen: str) -> N
     assert choose_precision({"fp32": fp32, "bf16": bf16}) == chosen
 
 
-def test_measuring_leaves_the_model_and_random_numbers_as_they_were() -> None:
+@pytest.mark.parametrize("backwards", [True, False])
+def test_measuring_leaves_the_model_and_random_numbers_as_they_were(*, backwards: bool) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(4 * 36, 2))
     model[1].eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
-    seconds = measure_precisions(model, (3, 8, 8), CPU)
+    seconds = measure_precisions(model, (3, 8, 8), CPU, backwards=backwards)
     assert seconds.keys() == {"fp32", "bf16"}
     assert all(value > 0 for value in seconds.values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [module.training for module in model] == [True, False, True, True, True]
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("backwards", [True, False])
+def test_what_is_timed_is_what_will_be_done(*, backwards: bool) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))
+    asked = []
+    model.register_forward_hook(lambda _model, _inputs, logits: asked.append((len(logits), logits.requires_grad)))
+    measure_precisions(model, (3, 8, 8), CPU, backwards=backwards)
+    assert {wants for _, wants in asked} == {backwards}
+    assert [count for count, _ in asked] == [2] * 2 + [8] * 6  # of so small a network, many images in no time
 
 
 def test_only_a_processor_that_computes_in_bf16_is_measured() -> None:

@@ -16,9 +16,8 @@ from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Epoch
-from zoo.export.folder import HISTORY, MODEL, RUN, RunFolder
+from zoo.export.folder import HISTORY, RUN, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
-from zoo.export.tensors import load_header, make_header
 from zoo.freeze import Frozen, list_blocks, list_learning
 from zoo.head import Head, replace_head
 from zoo.plugin import BackboneSpec, WeightsSpec
@@ -118,18 +117,17 @@ def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry
     assert progress.lines[0] == "epoch 1: train loss 0.7000 accuracy 0.500, val loss 0.6000 accuracy 0.800 (1.5 s)"
 
 
-def test_run_json_is_written_last_and_holds_the_best(tmp_path: Path, network: Network, registry: Registry) -> None:
+def test_run_json_is_written_last_and_holds_the_best(tmp_path: Path, registry: Registry) -> None:
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry, Silent())
     record.add(EPOCH)
-    record.keep_best(EPOCH, network.model, make_header(network, ["a", "b"]), {"accuracy": 0.8})
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([HISTORY, MODEL])
+    record.note_best(EPOCH, {"accuracy": 0.8})
+    assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
     record.close()
     facts = json.loads((tmp_path / RUN).read_text(encoding="utf-8"))
     assert facts == record.facts
     assert facts["best"] == {"epoch": 1, "val_accuracy": 0.8, "val_loss": 0.6}
     assert (facts["epochs"], facts["val"]) == (1, {"accuracy": 0.8})
     assert facts["seconds"] >= 0
-    assert load_header(tmp_path / MODEL).classes == ("a", "b")
 
 
 def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, acme: BackboneSpec) -> None:

@@ -1,0 +1,30 @@
+"""Garbage collection, where it is only in the way."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage while something is made that stays: the more of it there is, the longer each look takes."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import what is large, torch and all that comes with it, in half the time; for a process that ends with its work.
+
+    What is there afterwards is never looked through for garbage, not even at the end: see `zoo.__main__`.
+    """
+    with uncollected():
+        yield
+    gc.freeze()
