@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,9 @@ def uncollected() -> Iterator[None]:
 def importing() -> Iterator[None]:
     """Import what is large, torch and all that comes with it, in half the time; for a process that ends with its work.
 
-    What is there afterwards is never looked through for garbage, not even at the end: see `zoo.__main__`.
+    What is there afterwards is not looked through for garbage any more until the end, which `zoo.__main__` leaves out.
     """
     with uncollected():
         yield
     gc.freeze()
+    atexit.register(gc.unfreeze)  # upstreams complain of what nobody puts away
