@@ -13,22 +13,23 @@ from zoo.cli import main
 def run() -> NoReturn:
     """Run the command line, and end the process without taking it apart: with torch in it that takes a second."""
     status: list[int] = []
-    atexit.register(_vanish, status)  # before all others, so that it is called after them
+    atexit.register(_vanish, status)  # called after all that is registered from here on: by torch, by trackers
     try:
         main()
     except SystemExit as end:
-        status.append(end.code if isinstance(end.code, int) else 0)
+        if end.code is None or isinstance(end.code, int):
+            status.append(end.code or 0)
         raise
 
 
 def _vanish(status: list[int]) -> None:
-    """End at once; where something went wrong, in the usual way, which says so."""
+    """End at once; where there is something to say, a message or that nobody reads any more, Python says it."""
     if not status:
         return
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # nobody reads it any more, or it is closed
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell closed it
+            stream.flush()
+    except (OSError, ValueError):
         return
     os._exit(status[0])
 

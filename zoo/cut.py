@@ -3,7 +3,7 @@
 With ``--train from:BLOCK`` the first blocks give the same for the same image at every epoch. The network's own
 ``forward`` runs all the same: it is only that its frozen modules answer at once. The last of them, before anything that
 learns, gives what was kept; what the others give nobody looks at, so it is a tensor of the right shape without memory.
-Where somebody does look at it, as a decoder looks at what skips it, the proof fails and nothing is cut.
+Where somebody does look at it, as a decoder looks at what skips it, a proof fails and nothing is cut.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from zoo.backbone import Network
 from zoo.freeze import Frozen
-from zoo.replay import CannotReplay, Enough, Rest, buffers_kept, prove
+from zoo.replay import Enough
+from zoo.rest import CannotReplay, Rest, buffers_kept, prove_gradients, prove_logits
 from zoo.trace import FirstUses
 
 
@@ -90,7 +91,7 @@ class Cut(Rest):
 
 
 def find_cut(network: Network, frozen: Frozen, images: Tensor) -> Cut:
-    """Find the last frozen module before anything that learns, and prove that from there on the logits are the same.
+    """Find the last frozen module before anything that learns, and prove that from there on nothing changes.
 
     Call it within the precision in which the network is going to learn. Random numbers and statistics stay as they
     are.
@@ -101,24 +102,41 @@ def find_cut(network: Network, frozen: Frozen, images: Tensor) -> Cut:
     model = network.model
     with torch.no_grad(), torch.random.fork_rng(), buffers_kept(model):
         frozen.train()
-        still = dict(_list_still(model))
-        model.eval()  # as features are computed: auxiliary heads are silent
-        answers = _follow(model, still, images)
-        if not answers:
-            raise CannotReplay("nothing that is frozen comes before all that learns")
-        cut = Cut(model, answers, images)
+        still = {path: module for path, module in model.named_modules() if path and not _learns(module)}
+        fixed = {path: module for path, module in still.items() if not module.training}
+        # What holds nothing, as pooling, comes along where it can: not a dropout, which is found out.
+        empty = {path: module for path, module in still.items() if not module.state_dict()}
         try:
-            prove(cut, model, frozen, images)
-        except RuntimeError as error:  # what the shapes without memory lead to
-            raise CannotReplay(f"after {cut.where} it cannot run alone: {error}") from error
+            return _cut(network, frozen, {**fixed, **empty}, images)
+        except CannotReplay:
+            return _cut(network, frozen, fixed, images)
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
+def _cut(network: Network, frozen: Frozen, still: Mapping[str, nn.Module], images: Tensor) -> Cut:
+    """Cut after the last of these modules that are called before anything that learns is used."""
+    model = network.model
+    answers = _follow(model.eval(), still, images)  # as features are computed: auxiliary heads are silent
+    if not answers:
+        raise CannotReplay("nothing that is frozen comes before all that learns")
+    cut = Cut(model, answers, images)
+    spared = sum(parameter.numel() for path in answers for parameter in still[path].parameters())
+    standing = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
+    if 2 * spared < standing:
+        raise CannotReplay(f"most of what is frozen comes after {cut.where}, the last frozen module that can be kept")
+    prove_logits(cut, model, frozen, images)
+    prove_gradients(cut, model, frozen, images)
     return cut
 
 
 def _follow(model: nn.Module, still: Mapping[str, nn.Module], images: Tensor) -> dict[str, _Kind]:
-    """Return what each module that stands still gives, of those that end before anything that learns is used.
+    """Return what each of the modules gives that ends before anything that learns is used, by path, in that order.
 
-    By path, in the order in which they end. One that gives something else than a tensor, or is called twice, is not
-    there: it will have to run, on what nobody looks at.
+    Of one within another only the outer one is there. One that gives something else than a tensor, or is called twice,
+    is not there: it will have to run, on what nobody looks at.
     """
     answers: dict[str, _Kind] = {}
     calls = Counter[str]()
@@ -139,16 +157,8 @@ def _follow(model: nn.Module, still: Mapping[str, nn.Module], images: Tensor) ->
     finally:
         for hook in hooks:
             hook.remove()
-    return {path: kind for path, kind in answers.items() if calls[path] == 1}
-
-
-def _list_still(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules that stand still as a whole: in eval mode, and without anything that learns."""
-    for name, child in module.named_children():
-        if child.training or any(parameter.requires_grad for parameter in child.parameters()):
-            yield from _list_still(child, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", child
+    once = {path: kind for path, kind in answers.items() if calls[path] == 1}
+    return {path: kind for path, kind in once.items() if not any(path.startswith(f"{outer}.") for outer in once)}
 
 
 @contextmanager

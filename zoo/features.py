@@ -24,7 +24,8 @@ from zoo.errors import CacheError
 from zoo.fold import fold_norms
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress
-from zoo.replay import CannotReplay, Rest, find_replay
+from zoo.replay import find_replay
+from zoo.rest import CannotReplay, Rest
 from zoo.store import check_room, drop_rows, find_rows, keep_rows
 
 #: Changes whenever zoo would make other features of the same images, or write them otherwise.
@@ -164,7 +165,8 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
         progress: told why the frozen part is computed at every epoch, where it is.
     """
     recipe = fit.recipe
-    if recipe.train != "all" and recipe.cache and recipe.num_views:
+    is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())
+    if is_any_frozen and recipe.cache and recipe.num_views:
         try:
             features = Features(_build_extractor(fit, frozen), fit.images, progress)
             features.check_room(recipe.num_views)

@@ -17,7 +17,7 @@ from zoo.data.image import quiet_pillow
 from zoo.data.images import open_images
 from zoo.data.pixels import Views
 from zoo.data.source import look_up
-from zoo.engine.device import choose_hardware, place
+from zoo.engine.device import choose_hardware, place, rounding
 from zoo.engine.feed import Feed
 from zoo.engine.fit import Epoch, Fit
 from zoo.engine.loop import evaluate, finite_or_none
@@ -100,7 +100,8 @@ def finetune(
         _say_plan(facts, progress)
         folder = RunFolder.claim(output, resolved.backbone.name, images.origin)
         record = Record(folder, facts, registry, progress)
-        _train(Fit(network, frozen, images, views, recipe, hardware), record, progress)
+        with rounding(hardware):
+            _train(Fit(network, frozen, images, views, recipe, hardware), record, progress)
     write_card(folder, record.facts, resolved.backbone)
     write_page(folder, record.facts, record.history)
     record.close()

@@ -22,11 +22,13 @@ def uncollected() -> Iterator[None]:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import what is large, torch and all that comes with it, in half the time; for a process that ends with its work.
+    """Import what is large, torch and all that comes with it, in half the time: for a process that ends with its work.
 
-    What is there afterwards is not looked through for garbage any more until the end, which `zoo.__main__` leaves out.
+    All that there is afterwards, of this and of whatever came before, is not looked through for garbage any more. At a
+    usual end of the process it is again, for upstreams complain of what nobody puts away; `zoo.__main__` leaves that
+    out.
     """
     with uncollected():
         yield
     gc.freeze()
-    atexit.register(gc.unfreeze)  # upstreams complain of what nobody puts away
+    atexit.register(gc.unfreeze)

@@ -6,7 +6,6 @@ once, and the head alone then learns from them.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,15 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.backbone import Network
 from zoo.freeze import Frozen
+from zoo.rest import CannotReplay, Rest, buffers_kept, prove_logits
 
-#: How far logits may be from those of the whole network, as a share of the largest one. They come from the same layers
-#: and the same numbers; only kernels for another layout may round otherwise.
-TOLERANCE = 1e-4
 _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.alpha_dropout)
-
-
-class CannotReplay(Exception):
-    """What learns cannot be run on its own; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -58,29 +51,6 @@ class _Part:
                 features = dropout.apply(shaped, **dropout.options)
         logits: Tensor = self.head(features.reshape(-1, *self.shape))
         return logits.flatten(1)
-
-
-class Rest(nn.Module, ABC):
-    """What of a network learns, run on features: rows of numbers, one for each image.
-
-    It is made of the network's own modules: what learns here has learned there.
-    """
-
-    #: Where in the network they are taken, by the paths of its modules.
-    where: str
-
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """Numbers that an image comes to."""
-
-    @abstractmethod
-    def take(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the network, in eval mode, as far as the features, and return them: of shape (N, width)."""
-
-    @abstractmethod
-    def forward(self, features: Tensor) -> Any:
-        """From features of shape (N, width) to logits of shape (N, classes), or logits and auxiliary ones."""
 
 
 class Replay(Rest):
@@ -124,7 +94,7 @@ def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
         raise CannotReplay(reason)
     with torch.no_grad(), torch.random.fork_rng(), buffers_kept(network.model):
         replay = Replay(_find_parts(network, frozen, images), network.head.paths)
-        prove(replay, network.model, frozen, images)
+        prove_logits(replay, network.model, frozen, images)
     return replay
 
 
@@ -138,36 +108,6 @@ def _find_parts(network: Network, frozen: Frozen, images: Tensor) -> list[_Part]
         if len(entered[head]) != 1:
             raise CannotReplay(f"its head {path} is called {len(entered[head])} times a pass")
     return [_Part(head, dropouts.lead_to(entered[head][0]), tuple(entered[head][0].shape[1:])) for head in heads]
-
-
-def prove(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well.
-
-    Raises:
-        CannotReplay: they differ.
-    """
-    model.eval()
-    features = rest.take(model, images)
-    for prepare in (model.eval, frozen.train):
-        prepare()
-        torch.manual_seed(0)
-        wanted = _list_logits(model(images))
-        torch.manual_seed(0)
-        found = _list_logits(rest(features.clone()))
-        # Auxiliary logits only count where they are given: heads alone learn without them.
-        if not all(map(_are_close, found, wanted)):
-            raise CannotReplay("alone, what learns gives other logits than the network")
-
-
-def _list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    return [output] if isinstance(output, Tensor) else output
-
-
-def _are_close(found: Tensor, wanted: Tensor) -> bool:
-    if found.shape != wanted.shape:
-        return False
-    scale = wanted.float().abs().max().item()
-    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=TOLERANCE * scale)
 
 
 class _Dropouts(TorchFunctionMode):
@@ -198,17 +138,6 @@ class _Dropouts(TorchFunctionMode):
                 path.insert(0, call)
                 memory = call.entered.data_ptr()
         return tuple(path)
-
-
-@contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Put all buffers back as they were: a pass in training mode moves the statistics of what learns."""
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    try:
-        yield
-    finally:
-        for name, buffer in model.named_buffers():
-            buffer.copy_(before[name])
 
 
 @contextmanager

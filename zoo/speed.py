@@ -24,6 +24,9 @@ from zoo.progress import Progress
 from zoo.recipe import Recipe
 from zoo.store import make_key
 
+#: Changes whenever something else is timed.
+FORMAT = 2
+
 
 def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progress: Progress) -> Hardware:
     """Return the hardware with the precision that is faster, where ``auto`` was asked for and it can be told.
@@ -46,6 +49,7 @@ def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progr
 
 def _describe(network: Network, recipe: Recipe) -> dict[str, Any]:
     return {
+        "format": FORMAT,
         "backbone": network.backbone.name,
         "size": network.input.size,
         "train": recipe.train,

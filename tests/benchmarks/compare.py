@@ -10,8 +10,8 @@ import os
 import platform
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from environment import build_environment, digest_code, list_versions, warm_up
 from page import write_page
@@ -39,7 +39,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, object]]:
+def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
     """Install and draw what is missing, and check that figures of before belong to those to come."""
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,12 +57,13 @@ def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, object]
     bench.folder.mkdir(exist_ok=True)
     settings = list_settings(bench, images, list_versions(python), digest_code())
     settings["source"] = "real photos" if options.data else "drawn, 500x375 JPEG"
+    settings["machine"] = describe_machine(options.device)
     check_settings(bench.folder / "settings.json", settings)
     return bench, settings
 
 
-def list_machine(device: str) -> dict[str, str]:
-    """List where and when this is."""
+def describe_machine(device: str) -> dict[str, str]:
+    """Say where this is."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -71,7 +72,6 @@ def list_machine(device: str) -> dict[str, str]:
     threads = os.environ.get("OMP_NUM_THREADS")
     limited = f", OMP_NUM_THREADS={threads}" if threads else ""
     return {
-        "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{cpu}, {os.cpu_count()} cores, {platform.system()}, on {device}{limited}",
         "Python": platform.python_version(),
     }
@@ -86,7 +86,8 @@ def main() -> None:
         workload = WORKLOADS[name]
         run_pairs(bench, workload, options.peers or workload.peers, options.pairs)
     results = {name: read_lines(bench.folder / f"{name}.jsonl") for name in WORKLOADS}
-    page = write_page(results, settings, list_machine(options.device))
+    dates = [line["date"] for lines in results.values() for line in lines]
+    page = write_page(results, settings, {"date": max(dates, default="none"), **settings["machine"]})
     if options.output:
         options.output.write_text(page, encoding="utf-8")
     else:

@@ -83,9 +83,10 @@ def list_versions(python: Path) -> dict[str, str]:
 
 
 def digest_code() -> str:
-    """Return a digest of zoo's own code: figures of other code are not figures of this one."""
+    """Return a digest of zoo's own code and of the benchmark's: figures of other code are not figures of this one."""
     digest = hashlib.sha256()
-    code = [*ROOT.glob("zoo/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    folders = ("zoo/**", "plugins/*/src/**", "tests/benchmarks/**")
+    code = [path for folder in folders for path in ROOT.glob(f"{folder}/*.py")]
     facts = [ROOT / "registry.toml", ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
     for path in sorted([*code, *facts]):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())

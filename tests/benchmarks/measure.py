@@ -35,7 +35,13 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: 
         process = subprocess.Popen(
             list(map(str, command)), env=dict(environment), stdout=out, stderr=err, start_new_session=True
         )
-        memory, clock = Memory(process.pid), threading.Timer(timeout, end_session, [process.pid])
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            end_session(process.pid)
+
+        memory, clock = Memory(process.pid), threading.Timer(timeout, end)
         memory.start()
         clock.start()
         try:
@@ -46,7 +52,7 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: 
             memory.stop()
             end_session(process.pid)
     took = {"seconds": round(seconds, 3), "memory": memory.peak or None}
-    return {**took, **read_answer(log, code)}
+    return {**took, **({"error": f"timed out after {timeout:g} s"} if late.is_set() else read_answer(log, code))}
 
 
 def read_answer(log: Path, code: int) -> dict[str, Any]:
@@ -56,8 +62,8 @@ def read_answer(log: Path, code: int) -> dict[str, Any]:
         with suppress(json.JSONDecodeError):
             return {"answer": json.loads(lines[-1])}
     said = log.with_suffix(".err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    reason = "timed out" if code == -signal.SIGKILL else said[-1][:300] if said else "said nothing"
-    return {"error": f"exit code {code}: {reason}"}
+    killed = "killed, for want of memory perhaps; " if code == -signal.SIGKILL else ""
+    return {"error": f"exit code {code}: {killed}{said[-1][:300] if said else 'said nothing'}"}
 
 
 def end_session(leader: int) -> None:

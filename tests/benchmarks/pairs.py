@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,8 @@ def run_pair(bench: Bench, workload: Workload, peer: Peer, pair: int) -> dict[st
     ours = bench.run(OURSELVES, workload, pair, scratch / OURS)
     theirs = bench.run(peer, workload, pair, scratch / (OURS if peer.name == "warm" else peer.name))
     shutil.rmtree(scratch, ignore_errors=True)
-    return {"peer": peer.name, "pair": pair, OURS: ours, "theirs": theirs}
+    date = datetime.now(UTC).date().isoformat()
+    return {"peer": peer.name, "pair": pair, "date": date, OURS: ours, "theirs": theirs}
 
 
 def is_whole(line: dict[str, Any]) -> bool:
@@ -119,7 +122,21 @@ def list_settings(bench: Bench, images: dict[str, int], versions: dict[str, str]
     """List what figures must have in common to stand in one table."""
     facts = dataclasses.asdict(bench)
     kept = {name: facts[name] for name in ("device", "epochs")}
-    return {**kept, "weights": sorted(bench.weights), "images": images, "versions": versions, "code": code}
+    files = {**bench.weights, **({"timm train.py": bench.timm_train} if bench.timm_train else {})}
+    digests = {name: _digest(path) for name, path in sorted(files.items())}
+    return {
+        **kept,
+        "weights": sorted(bench.weights),
+        "files": digests,
+        "images": images,
+        "versions": versions,
+        "code": code,
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:

@@ -41,6 +41,11 @@ def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert "timed out" in found["error"]
 
 
+def test_what_is_killed_by_others_did_not_take_too_long(tmp_path: Path) -> None:
+    found = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert found["error"].startswith("exit code -9: killed")
+
+
 @needs_proc
 def test_memory_is_that_of_a_process_and_its_children() -> None:
     child = "held = bytearray(200 << 20); print(); input()"

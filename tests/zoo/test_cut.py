@@ -11,15 +11,23 @@ from zoo.backbone import Network, attach_head
 from zoo.cut import find_cut
 from zoo.freeze import Frozen, list_learning
 from zoo.plugin import BackboneSpec, BlockSpec
-from zoo.replay import CannotReplay
+from zoo.rest import CannotReplay
 from zoo.start import Start
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
 OTHERS = torch.randn(7, 3, 16, 16, generator=torch.Generator().manual_seed(6))
 
 
-def conv(width: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+class Block(nn.Sequential):
+    """A block that remembers something of what it gave last."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__(nn.Conv2d(width, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+
+    def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = super().forward(images)
+        self.kept = output.detach().mean(1, keepdim=True)
+        return output
 
 
 class Net(nn.Module):
@@ -27,9 +35,13 @@ class Net(nn.Module):
 
     def __init__(self, run: Callable[[Net, Tensor], Tensor]) -> None:
         super().__init__()
-        self.one, self.two, self.three = conv(3, 6), conv(6, 8), conv(8, 8)
+        self.one, self.two, self.three = Block(3, 6), Block(6, 8), Block(8, 8)
+        self.walk = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.widen = nn.Conv2d(3, 8, 1)
         self.drop = nn.Dropout(0.5)
         self.offset = nn.Parameter(torch.randn(6, 1, 1))
+        self.gain = nn.Parameter(torch.zeros(1))
+        self.turn = nn.Parameter(torch.randn(6, 6))
         self.fc = nn.Linear(8, 10)
         self.run = run
 
@@ -39,6 +51,12 @@ class Net(nn.Module):
 
 def finish(net: Net, x: Tensor) -> Tensor:
     return net.fc(net.drop(net.three(x).mean((2, 3))))  # type: ignore[no-any-return]
+
+
+def walk(blocks: nn.ModuleList, x: Tensor) -> Tensor:
+    for block in blocks:
+        x = block(x)
+    return x
 
 
 RUNS: dict[str, Callable[[Net, Tensor], Tensor]] = {
@@ -58,6 +76,19 @@ REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
         lambda net, x: finish(net, net.two(net.one(x).mul_(2))),
         "after two it cannot run alone: .*memory location",
     ),
+    "what is kept of the images": (lambda net, x: finish(net, net.two(net.one(x)) + net.one.kept[0]), "other logits"),
+    "a gain that is zero yet": (
+        lambda net, x: finish(net, net.two(y := net.one(x)) + net.gain * y.mean(1, keepdim=True)),
+        "gain would learn something else",
+    ),
+    "a parameter that only its transpose shows": (
+        lambda net, x: finish(net, net.two((net.one(x).transpose(1, 3) @ net.turn.T).transpose(1, 3))),
+        "turn would learn something else",
+    ),
+    "most of it comes later": (
+        lambda net, x: net.fc(net.drop(net.two(net.one(x) * net.gain.exp()).mean((2, 3)))),
+        "most of what is frozen comes after one",
+    ),
     "nothing of the batch": (
         lambda net, x: finish(net, net.two(net.one(x.reshape(2, -1, 16, 16)[:, :3])).repeat_interleave(2, 0)),
         "nothing that is frozen",
@@ -72,7 +103,11 @@ def make_network(run: Callable[[Net, Tensor], Tensor], train: str = "from:three"
         family="acme",
         build=lambda _tag: Net(run),
         head=("fc",),
-        blocks=(BlockSpec("one", ("one", "offset")), BlockSpec("two", ("two",)), BlockSpec("three", ("three",))),
+        blocks=(
+            BlockSpec("one", ("one", "offset", "walk")),
+            BlockSpec("two", ("two",)),
+            BlockSpec("three", ("three", "gain", "turn", "widen")),
+        ),
         num_classes=10,
         params=1,
         licence="MIT",
@@ -180,3 +215,42 @@ def test_the_layout_and_the_dtype_are_those_that_the_network_gave() -> None:
     assert features.dtype == found.dtype == wanted.dtype == torch.bfloat16
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(found, wanted)
+
+
+def make_flat(*layers: nn.Module, train: str) -> tuple[Network, Frozen]:
+    """Make a network of the layers one after the other, of which those before ``train`` are frozen, and a head."""
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(10))
+    model(IMAGES)
+    head = str(len(model) - 1)
+    blocks = tuple(
+        BlockSpec(name, (name,)) for name, layer in model.named_children() if [*layer.parameters()] and name != head
+    )
+    spec = BackboneSpec(
+        name="acme/flat", family="acme", build=lambda _tag: model, head=(head,), blocks=blocks,
+        num_classes=10, params=1, licence="MIT",
+    )  # fmt: skip
+    network = attach_head(spec, Start("none"), model, "linear", 3)
+    return network, Frozen(network.model, list_learning(blocks, network.head, train))
+
+
+def test_what_holds_nothing_comes_along_as_far_as_it_may() -> None:
+    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3))
+    network, frozen = make_flat(*layers, train="from:3")
+    cut = find_cut(network, frozen, IMAGES)
+    assert (cut.where, cut.width) == ("2", 4 * 7 * 7)
+    dropping = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(4, 4, 3))
+    network, frozen = make_flat(*dropping, train="from:3")
+    assert find_cut(network, frozen, IMAGES).where == "0"  # and the dropout goes on dropping
+
+
+def test_a_list_of_blocks_that_is_walked_is_cut_after_its_last_one() -> None:
+    network, frozen = make_network(lambda net, x: finish(net, net.two(net.one(walk(net.walk, x)))))
+    cut = find_cut(network, frozen, IMAGES)
+    features = cut.take(network.model.eval(), IMAGES)
+    network.model.get_submodule("walk.1").weight = None  # nobody may run it
+    cut(features)
+
+
+def test_the_last_block_of_a_list_is_where_it_is_cut() -> None:
+    network, frozen = make_network(lambda net, x: finish(net, net.widen(walk(net.walk, net.two(net.one(x))[:, :3]))))
+    assert find_cut(network, frozen, IMAGES).where == "walk.2"

@@ -59,6 +59,17 @@ def test_a_bug_is_told_and_ends_it_as_ever(tmp_path: Path) -> None:
     assert (tmp_path / "taken-apart").exists()
 
 
+def test_a_message_is_told_and_ends_it_as_ever(tmp_path: Path) -> None:
+    result = run(tmp_path, "sys.exit('told')")
+    assert (result.returncode, result.stderr) == (1, "told\n")
+
+
+def test_no_stdout_is_no_error(tmp_path: Path) -> None:
+    result = run(tmp_path, "sys.stdout = None; sys.exit(2)")
+    assert (result.returncode, result.stderr) == (2, "")
+    assert not (tmp_path / "taken-apart").exists()
+
+
 def test_what_cannot_be_written_any_more_is_said_as_ever(tmp_path: Path) -> None:
     result = run(tmp_path, "print(1); os.close(1); sys.exit(0)")
     assert result.returncode == 120

@@ -11,7 +11,8 @@ from torch.nn import functional
 from zoo.backbone import Network, attach_head
 from zoo.freeze import Frozen
 from zoo.plugin import BackboneSpec, BlockSpec
-from zoo.replay import CannotReplay, find_replay
+from zoo.replay import find_replay
+from zoo.rest import CannotReplay
 from zoo.start import Start
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))

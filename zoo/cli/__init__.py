@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 import click
 
+from zoo.cli.signals import choose_code, terminable
 from zoo.errors import ZooError
 
-#: What torch reads once, when it is imported, unless it is set already. Its threads sleep while they wait: they spin
-#: otherwise, and on a busy machine take the cores from those that work. And large tensors get large pages: it returns
-#: their memory to the system each time, and asking for it again in small pages takes up to half of a step.
+#: What torch reads when it is imported; whoever sets them to something else is obeyed. Its threads sleep while they
+#: wait: they spin otherwise, and on a busy machine take the cores from those that work. And its allocator, which gives
+#: the memory of large tensors back each time, gets it again in large pages: in small ones that takes up to half a step.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
 
 #: What ``zoo --help`` says of each, which is the first sentence of its own help.
@@ -28,8 +29,6 @@ COMMANDS = {
     "plugin": "Write a plugin of your own.",
     "check": "Prove what a plugin, or one backbone, declares.",
 }
-
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -73,15 +72,16 @@ def cli(debug: bool) -> None:  # read by Commands.invoke
 
 
 def main() -> NoReturn:
-    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        result = cli.main(standalone_mode=False)
+        with terminable():
+            result = cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except click.Abort as abort:
         click.echo("interrupted; a run keeps its best epoch so far", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

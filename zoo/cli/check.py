@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
-from zoo.cli import INTERRUPTED
 from zoo.cli.list import Count
+from zoo.cli.signals import choose_code
 from zoo.cli.table import format_table
 from zoo.discovery import find_claims
 from zoo.errors import NameNotFound, OptionError
@@ -34,8 +33,6 @@ FEW = 12
 ASKED_FOR = ("it is above level", "only ")
 #: Processes that train networks of a hundred million parameters each want 6 GiB of memory each.
 MOST_JOBS = 4
-#: What it exits with after SIGTERM.
-TERMINATED = 143
 
 
 @click.command(name="check")
@@ -80,29 +77,18 @@ def command(
     ctx.exit(int(any(result.status in BAD for result in results)))
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
 @contextmanager
 def _interruptible(save: Path | None) -> Iterator[None]:
-    """Stop on SIGTERM as on Ctrl-C, after the processes at work are ended, and say what is kept."""
-
-    def stop(*_: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
+    """Say what is kept when a signal ends it, after the processes at work are ended."""
     try:
         yield
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt as interrupt:
         if save is not None and save.exists():
             kept = f"{save} holds what was seen whole; the same command goes on from there"
         else:
             kept = "nothing was kept; with --save FILE the same command goes on where it was"
         click.echo(f"interrupted; {kept}", err=True)
-        raise Exit(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        raise Exit(choose_code(interrupt)) from None
 
 
 def _find_full_name(name: str) -> str:

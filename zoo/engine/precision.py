@@ -28,9 +28,15 @@ def can_measure(hardware: Hardware) -> bool:
 def measure_precisions(
     model: nn.Module, size: tuple[int, int, int], hardware: Hardware, *, backwards: bool
 ) -> dict[str, float]:
-    """Return the seconds of a pass in each precision: forwards, and backwards where there is more to learn than a head.
+    """Return the seconds of a pass in each precision.
 
     The model is as it was afterwards, its gradients apart, which are gone.
+
+    Args:
+        model: the network, on the device.
+        size: channels, height and width of an image.
+        hardware: where it runs.
+        backwards: time the gradients as well, as where more than a head learns.
     """
     was_training = {module: module.training for module in model.modules()}
     model.eval()  # so that no batch norm learns from what is no image

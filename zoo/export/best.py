@@ -43,11 +43,15 @@ class BestModel:
         Raises:
             RunError: the disk is full or the folder is gone.
         """
-        state = model.state_dict()
+        self._held = None  # before the next one takes memory
         if self._clock() >= self._due:
-            self._write(state)
+            self._write(model.state_dict())
         else:
-            self._held = {name: tensor.clone() for name, tensor in state.items()}
+            frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+            self._held = {
+                name: tensor if name in frozen else tensor.to("cpu", copy=True)
+                for name, tensor in model.state_dict().items()
+            }
 
     def go_on(self) -> None:
         """Write what is held, if its time has come.

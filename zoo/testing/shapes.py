@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-#: Methods of tensors that set values and nothing else, by which builders initialise.
+#: Methods of tensors, and functions of torch.nn.init, that set values and nothing else.
 INITIALISERS = frozenset(
-    {"add_", "clamp_", "clip_", "div_", "erfinv_", "fill_", "mul_", "normal_", "sub_", "uniform_", "zero_"}
+    {"add_", "clamp_", "clip_", "constant_", "div_", "erfinv_", "fill_", "mul_", "normal_", "sub_", "uniform_", "zero_"}
 )
 
 
@@ -35,18 +35,20 @@ class ShapesAlone(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if args and isinstance(args[0], Tensor) and args[0].is_meta and not torch.is_grad_enabled():
-            if getattr(func, "__name__", "") in INITIALISERS and not _has_tensor((*args[1:], *kwargs.values())):
-                return args[0]
-            if answer := ANSWERS.get(func):
+        first = args[0] if args else kwargs.get("tensor")  # as torch.nn.init has it
+        if isinstance(first, Tensor) and first.is_meta and not torch.is_grad_enabled():
+            if getattr(func, "__name__", "") in INITIALISERS and _only_sets(first, (*args[1:], *kwargs.values())):
+                return first
+            if args and (answer := ANSWERS.get(func)):
                 shapeless = answer(*args, **kwargs)
                 if shapeless is not None:
                     return shapeless
         return func(*args, **kwargs)
 
 
-def _has_tensor(values: Sequence[object]) -> bool:
-    return any(isinstance(value, Tensor) for value in values)
+def _only_sets(tensor: Tensor, values: Sequence[object]) -> bool:
+    """Whether nothing but the values of a tensor is set, from numbers; whether the numbers make sense nobody asks."""
+    return tensor.is_floating_point() and all(value is tensor or not isinstance(value, Tensor) for value in values)
 
 
 def _batch_norm(  # noqa: PLR0913, PLR0917  # torch's own
@@ -85,8 +87,14 @@ def _alike(x: Tensor, *_args: object, **_kwargs: object) -> Tensor | None:
     return torch.empty_like(x) if x.is_floating_point() else None
 
 
-def _with_another(x: Tensor, other: object) -> Tensor | None:
-    is_alike = isinstance(other, Tensor) and _are_of(x, x.shape, other) and other.stride() == x.stride()
+def _with_another(x: Tensor, other: object, *more: object, **options: object) -> Tensor | None:
+    is_alike = (
+        not more
+        and not options
+        and isinstance(other, Tensor)
+        and _are_of(x, x.shape, other)
+        and other.stride() == x.stride()
+    )
     return torch.empty_like(x) if is_alike else None
 
 

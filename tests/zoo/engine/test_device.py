@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import torch
 
-from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
+from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 
@@ -62,3 +64,21 @@ def test_loading_takes_what_is_asked_and_pins_memory_only_for_cuda() -> None:
     assert (loading.batch_size, loading.workers, loading.pin_memory) == (7, 0, False)
     assert plan_loading(Hardware(torch.device("cuda"), "bf16"), batch_size=7, workers=3).pin_memory
     assert 1 <= plan_loading(Hardware(CPU, "fp32"), batch_size=7).workers <= 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "rounded"),
+    [("cuda", "bf16", "high"), ("cuda", "fp32", "highest"), ("cpu", "bf16", "highest")],
+)
+def test_products_in_fp32_are_rounded_only_beside_less_precise_ones_on_a_gpu(
+    kind: str, precision: str, rounded: str
+) -> None:
+    with rounding(Hardware(torch.device(kind), precision)):
+        assert torch.get_float32_matmul_precision() == rounded
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_rounding_ends_with_an_error() -> None:
+    with suppress(ZeroDivisionError), rounding(Hardware(torch.device("cuda"), "bf16")):
+        raise ZeroDivisionError
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.testing.shapes import ANSWERS, ShapesAlone
 from zoo.trace import FirstUses
@@ -42,6 +43,8 @@ LEGAL: dict[str, Callable[[], Tensor]] = {
     "sum of two shapes": lambda: X + FOUR,
     "sum of two dtypes": lambda: X.bfloat16() + X,
     "sum with a number": lambda: torch.add(X, 1),
+    "sum of parts": lambda: torch.add(X, X, alpha=0.5),
+    "sum into another": lambda: torch.add(X, X, out=draw(2, 6, 5, 4)),
     "product": lambda: X.mul(X),
     "product, given by name": lambda: torch.mul(X, other=X),
 }
@@ -114,13 +117,26 @@ def test_values_are_computed_as_ever() -> None:
             assert torch.ones(2).fill_(3).tolist() == [3, 3]
 
 
-def test_initialising_draws_nothing_and_keeps_the_parameter() -> None:
-    with ShapesAlone(), torch.device("meta"):
-        weight = nn.Parameter(torch.empty(4, 4))
-        assert nn.init.trunc_normal_(weight) is weight
-        assert nn.init.normal_(weight) is weight
-        with torch.no_grad():
-            assert weight.clamp_(0, 1) is weight
+def test_initialising_runs_no_kernel_and_keeps_the_parameter() -> None:
+    class Ran(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            ran.append(func)
+            return func(*args, **(kwargs or {}))
+
+    ran: list[Any] = []
+    weight = nn.Parameter(draw(4, 4))
+    calls: list[Callable[[], Tensor]] = [
+        lambda: nn.init.trunc_normal_(weight),
+        lambda: nn.init.normal_(weight, std=0.02),
+        lambda: nn.init.uniform_(weight),
+        lambda: nn.init.constant_(weight, 1.0),
+        lambda: weight.clamp_(0, 1),
+    ]
+    with torch.no_grad(), ShapesAlone(), Ran():
+        assert all(call() is weight for call in calls)
+        assert ran == []
+        weight.abs()
+        assert ran
 
 
 def test_what_sets_values_from_another_tensor_is_torch_s_own() -> None:
