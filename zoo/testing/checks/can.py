@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: bf16 keeps eight bits of a number; a deep network rounds often.
 BF16_TOLERANCE = 0.1
-#: How many times as far as weights rounded to bf16 take the logits, arithmetic in bf16 may take them: what is drawn at
-#: random can blow any rounding up, and then tells nothing of how the network computes.
+#: How many times as far as rounding to bf16 takes the logits, of the weights and of what layers give, arithmetic in bf16
+#: may take them: what is drawn at random can blow any rounding up, and then tells nothing of how the network computes.
 BF16_ROUNDINGS = 4
 #: Sides are lengthened by multiples of what networks usually divide an image by.
 STEP = 32
@@ -54,13 +54,28 @@ def bf16(subject: Subject) -> None:
 def _are_close_in_bf16(found: Tensor, wanted: Tensor, subject: Subject) -> bool:
     if are_close(found, wanted, BF16_TOLERANCE):
         return True
-    model = copy.deepcopy(subject.network.model).eval()
+    rounded = _round(copy.deepcopy(subject.network.model)).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.bfloat16())
-        rounded: Tensor = model(subject.images[:1])
-    distance = ((rounded - wanted).abs().max() / wanted.abs().max()).item()
+        logits: Tensor = rounded(subject.images[:1])
+    distance = ((logits - wanted).abs().max() / wanted.abs().max()).item()
     return are_close(found, wanted, BF16_ROUNDINGS * distance)
+
+
+@torch.no_grad()
+def _round(model: nn.Module) -> nn.Module:
+    """Round the weights, and what each layer gives, to what bf16 can hold; the arithmetic stays as precise as it is."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.bfloat16())
+    for module in model.modules():
+        if not [*module.children()]:
+            module.register_forward_hook(lambda _module, _inputs, output: _round_tensor(output))
+    return model
+
+
+def _round_tensor(output: object) -> object:
+    if isinstance(output, Tensor) and output.is_floating_point():
+        return output.bfloat16().to(output.dtype)
+    return output
 
 
 def gradient_checkpointing(subject: Subject) -> None:
