@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: bf16 keeps eight bits of a number; a deep network rounds often.
 BF16_TOLERANCE = 0.1
-#: How many times as far as rounding to bf16 takes the logits, of the weights and of what layers give, arithmetic in bf16
+#: How many times as far as rounding weights and what layers give takes the logits, arithmetic in bf16
 #: may take them: what is drawn at random can blow any rounding up, and then tells nothing of how the network computes.
 BF16_ROUNDINGS = 4
 #: Sides are lengthened by multiples of what networks usually divide an image by.
