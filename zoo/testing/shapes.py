@@ -1,8 +1,8 @@
-"""Passes on the meta device in a third of the time.
+"""Looks at models without values in less than half the time.
 
-There torch tells the shape of an answer by running a decomposition of the function, in Python: a batch norm is a dozen
-of them, and a network draws its weights through as many. Of the few functions that networks call most, the shape is
-plain, and so is whether a call is legal.
+On the meta device torch tells the shape of an answer by running a decomposition of the function, in Python: a batch
+norm is a dozen of them, and a network draws its weights through as many. Of the few functions that networks call most,
+the shape is plain, and so is whether a call is legal.
 """
 
 from __future__ import annotations
