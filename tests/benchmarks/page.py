@@ -132,6 +132,15 @@ def count_seconds(run: Mapping[str, Any]) -> float:
     return float(run["seconds"] - run["answer"]["aside"])
 
 
+def read_steps(line: Line) -> tuple[float, float] | None:
+    """Return the seconds of the training steps alone, zoo's and the peer's, where both told them of the same work."""
+    if not is_whole(line):
+        return None
+    ours, theirs = line[OURS]["answer"], line["theirs"]["answer"]
+    is_same = ours["learning"] == theirs["learning"] and ours["images"] == theirs["images"]
+    return (ours["steps"], theirs["steps"]) if is_same and ours["steps"] and theirs["steps"] else None
+
+
 def show(figure: Spread | None, digits: int = 2) -> str:
     """Show a median with what lies around it."""
     if figure is None:
@@ -161,6 +170,8 @@ def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> li
     notes = [PEERS[name].note] if PEERS[name].note and answers else []
     for answer in answers:
         notes += describe_work(answer, images=images, epochs=epochs, batch_size=BATCH_SIZE)
+    if steps := spread_ratios([pair for line in mine if (pair := read_steps(line))]):
+        notes.append(f"its training steps take {show(steps)} of the time of zoo's, which load the images as well")
     for who, errors in (("", failed), ("zoo ", ours)):
         if errors:
             notes.append(f"{who}failed in {len(errors)} of {len(runs)} pairs: {errors[-1]}")

@@ -20,9 +20,11 @@ SETTINGS = {
 MACHINE = {"date": "2030-01-01", "machine": "abacus, 2 cores"}
 
 
-def make_run(seconds: float, best: float = 0.9, images: int = 640, aside: float = 0.0) -> dict[str, Any]:
+def make_run(
+    seconds: float, best: float = 0.9, images: int = 640, aside: float = 0.0, steps: float | None = None
+) -> dict[str, Any]:
     answer = {"images": images, "epochs": 10, "learning": 2562, "accuracy": {"best": best, "last": best}}
-    return {"seconds": seconds, "memory": 2**30, "answer": {**answer, "aside": aside}}
+    return {"seconds": seconds, "memory": 2**30, "answer": {**answer, "aside": aside, "steps": steps}}
 
 
 def make_line(peer: str, ours: dict[str, Any], theirs: dict[str, Any], pair: int = 0) -> dict[str, Any]:
@@ -49,6 +51,16 @@ def test_a_row_shows_the_median_ratio_and_its_spread() -> None:
 def test_what_is_no_part_of_the_work_is_not_counted() -> None:
     row = find_row(write(make_line("limit", make_run(4), make_run(3, aside=1))), "the limit")
     assert row[1] == "0.50 (0.50 to 0.50)"
+
+
+def test_steps_are_compared_where_both_tell_of_them() -> None:
+    lines = [
+        make_line("limit", make_run(4, steps=2.0), make_run(3, steps=share * 2), i)
+        for i, share in enumerate((0.8, 0.9))
+    ]
+    page = write(*lines, make_line("fastai", make_run(4, steps=2.0), make_run(4)))
+    assert page.count("training steps") == 1
+    assert "- the limit: its training steps take 0.85 (0.80 to 0.90) of the time of zoo's" in page
 
 
 def test_a_peer_that_fails_is_in_the_table_with_its_reason() -> None:

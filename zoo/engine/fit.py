@@ -33,6 +33,9 @@ class Epoch:
     val_accuracy: float
     #: The rate of the epoch's first step.
     lr: float
+    #: Of the training steps alone, loading of images included.
+    train_seconds: float
+    #: Of the whole epoch.
     seconds: float
 
     def is_better_than(self, other: Epoch | None) -> bool:
@@ -86,6 +89,7 @@ class Fit:
         started = time.monotonic()
         lr = float(learner.schedule.get_last_lr()[0])
         learned = train_one_epoch(learner, feed.train(number - 1), advance)
+        learned_at = time.monotonic()
         measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance)
         if not math.isfinite(measured.loss):
             raise TrainingError(
@@ -99,6 +103,7 @@ class Fit:
             val_loss=measured.loss,
             val_accuracy=measured.accuracy,
             lr=lr,
+            train_seconds=round(learned_at - started, 3),
             seconds=round(time.monotonic() - started, 3),
         )
         return epoch, probabilities

@@ -48,7 +48,15 @@ def read_job() -> Job:
     return Job(**{key: Path(value) if key in paths and value else value for key, value in fields.items()})
 
 
-def tell(*, images: int, epochs: int, learning: int, accuracies: Sequence[float] = (), aside: float = 0.0) -> None:
+def tell(
+    *,
+    images: int,
+    epochs: int,
+    learning: int,
+    accuracies: Sequence[float] = (),
+    aside: float = 0.0,
+    steps: float | None = None,
+) -> None:
     """Print what was done.
 
     Args:
@@ -57,7 +65,9 @@ def tell(*, images: int, epochs: int, learning: int, accuracies: Sequence[float]
         learning: how many parameters learnt.
         accuracies: on the validation images after each epoch, from 0 to 1.
         aside: seconds that were spent on something that is not the work.
+        steps: seconds of the training steps alone, where they are known.
     """
     accuracy = {"best": max(accuracies), "last": accuracies[-1]} if accuracies else None
-    line = {"images": images, "epochs": epochs, "learning": learning, "accuracy": accuracy, "aside": aside}
+    work = {"images": images, "epochs": epochs, "learning": learning}
+    line = {**work, "accuracy": accuracy, "aside": aside, "steps": steps}
     sys.stdout.write(f"\n{json.dumps(line)}\n")

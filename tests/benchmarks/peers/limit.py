@@ -111,8 +111,8 @@ def pass_once(job: Job, model: nn.Module) -> float:
     return aside
 
 
-def step_only(job: Job, model: nn.Module) -> float:
-    """Take all steps; return the seconds that choosing a precision took."""
+def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
+    """Take all steps; return the seconds that choosing a precision took, and those that they took."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     pixels = lay_out(torch.rand(job.batch_size, 3, job.size, job.size), job.device)
     labels = torch.randint(len(job.classes), (job.batch_size,)).to(job.device)
@@ -128,10 +128,12 @@ def step_only(job: Job, model: nn.Module) -> float:
     precision = choose_precision(job.device, step)
     aside = time.perf_counter() - start
     whole, rest = divmod(len(list_photos(job, "train")), job.batch_size)
+    start = time.perf_counter()
     for count in ([job.batch_size] * whole + [rest] * bool(rest)) * job.epochs:
         with precision():
             step(count)
-    return aside
+    wait(job.device)
+    return aside, time.perf_counter() - start
 
 
 def main() -> None:
@@ -140,11 +142,12 @@ def main() -> None:
     torch.manual_seed(job.seed)
     body, head = split_network(job)
     model = nn.Sequential(body, nn.Flatten(), head).to(job.device, memory_format=torch.channels_last)
-    aside = step_only(job, model) if job.workload == "full" else pass_once(job, model)
-    wait(job.device)
     images = len(list_photos(job, "train")) * job.epochs
-    learning = count_learning(model) if job.workload == "full" else 0
-    tell(images=images, epochs=job.epochs, learning=learning, aside=aside)
+    if job.workload == "full":
+        aside, steps = step_only(job, model)
+        tell(images=images, epochs=job.epochs, learning=count_learning(model), aside=aside, steps=steps)
+    else:
+        tell(images=images, epochs=job.epochs, learning=0, aside=pass_once(job, model))
 
 
 if __name__ == "__main__":

@@ -36,9 +36,14 @@ def main() -> None:
     subprocess.run([str(Path(sys.executable).with_name("zoo")), *list_arguments(job)], check=True)
     facts = json.loads((job.output / "run" / "run.json").read_text(encoding="utf-8"))
     lines = (job.output / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    accuracies = [json.loads(line)["val_accuracy"] for line in lines]
-    images = facts["data"]["images"]["train"] * len(lines)
-    tell(images=images, epochs=len(lines), learning=facts["params"]["learning"], accuracies=accuracies)
+    history = [json.loads(line) for line in lines]
+    tell(
+        images=facts["data"]["images"]["train"] * len(history),
+        epochs=len(history),
+        learning=facts["params"]["learning"],
+        accuracies=[epoch["val_accuracy"] for epoch in history],
+        steps=sum(epoch["train_seconds"] for epoch in history),
+    )
 
 
 if __name__ == "__main__":

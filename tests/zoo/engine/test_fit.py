@@ -76,7 +76,7 @@ def are_equal(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
 
 
 def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
-    return [replace(epoch, seconds=0.0) for epoch in history]
+    return [replace(epoch, train_seconds=0.0, seconds=0.0) for epoch in history]
 
 
 def test_history_has_a_line_for_every_epoch(acme: BackboneSpec, images: Images) -> None:
@@ -101,7 +101,7 @@ def test_the_best_epoch_is_announced_whenever_it_is_better(acme: BackboneSpec, i
 
 
 def epoch(accuracy: float, loss: float) -> Epoch:
-    return Epoch(1, 0.0, 0.0, loss, accuracy, 0.1, 1.0)
+    return Epoch(1, 0.0, 0.0, loss, accuracy, 0.1, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(

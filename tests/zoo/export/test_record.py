@@ -26,7 +26,7 @@ from zoo.recipe import HeadDesign, Recipe
 from zoo.registry import Registry
 from zoo.start import Start
 
-EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.5)
+EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.2, 1.5)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, number + 1))
     assert json.loads(lines[0]) == {
         "epoch": 1, "train_loss": 0.7, "train_accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.8, "lr": 0.01,
-        "seconds": 1.5,
+        "train_seconds": 1.2, "seconds": 1.5,
     }  # fmt: skip
     assert progress.lines[0] == "epoch 1: train loss 0.7000 accuracy 0.500, val loss 0.6000 accuracy 0.800 (1.5 s)"
 

@@ -119,5 +119,6 @@ def _epoch(number: int) -> dict[str, Any]:
         "val_loss": 0.19 + 0.4 * math.exp(-number / 1.4) + 0.004 * number + wave / 2,
         "val_accuracy": 0.93 - 0.2 * math.exp(-number / 1.5) - wave / 2,
         "lr": 0.0003 * math.sin(math.pi * min(number / 9, 0.99)),
+        "train_seconds": 18.3,
         "seconds": 21.7 + number / 7,
     }
