@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-#: Takes the place of a seed, and is none that a run can have.
-_VIEWS = -1
+#: Take the place of a seed, and are none that a run can have.
+_VIEWS, _STEPS = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Order:
 def seed_of_view(view: int, index: int) -> int:
     """Return the seed of a sample's random numbers in a view, from 0."""
     return mix_seed(_VIEWS, view, index)
+
+
+def seed_of_step(seed: int, epoch: int, step: int) -> int:
+    """Return the seed of what is drawn while a batch is learned from, as by dropouts."""
+    return mix_seed(_STEPS, seed, epoch, step)
 
 
 def plan_epoch(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -15,7 +15,8 @@ from zoo.data.pixels import Views
 from zoo.engine.device import Hardware
 from zoo.engine.feed import Feed
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
-from zoo.engine.optimizer import build_optimizer, build_schedule
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.schedule import Schedule
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen
 from zoo.progress import Advance, Progress
@@ -33,9 +34,6 @@ class Epoch:
     val_accuracy: float
     #: The rate of the epoch's first step.
     lr: float
-    #: Of the training steps alone, loading of images included.
-    train_seconds: float
-    #: Of the whole epoch.
     seconds: float
 
     def is_better_than(self, other: Epoch | None) -> bool:
@@ -87,9 +85,8 @@ class Fit:
 
     def _run_epoch(self, number: int, learner: Learner, feed: Feed, advance: Advance) -> tuple[Epoch, Tensor]:
         started = time.monotonic()
-        lr = float(learner.schedule.get_last_lr()[0])
-        learned = train_one_epoch(learner, feed.train(number - 1), advance)
-        learned_at = time.monotonic()
+        lr = self.recipe.learning_rate * learner.schedule.share(learner.steps)
+        learned = train_one_epoch(learner, feed.train(number - 1), advance, number - 1)
         measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance)
         if not math.isfinite(measured.loss):
             raise TrainingError(
@@ -103,7 +100,6 @@ class Fit:
             val_loss=measured.loss,
             val_accuracy=measured.accuracy,
             lr=lr,
-            train_seconds=round(learned_at - started, 3),
             seconds=round(time.monotonic() - started, 3),
         )
         return epoch, probabilities
@@ -119,7 +115,8 @@ class Fit:
             frozen=self.frozen,
             criterion=Criterion(recipe.label_smoothing, aux_weight),
             optimizer=optimizer,
-            schedule=build_schedule(recipe.schedule, optimizer, recipe.epochs * feed.steps),
+            schedule=Schedule(recipe.schedule, recipe.epochs * feed.steps),
             hardware=self.hardware,
             scaler=self.hardware.build_scaler(),
+            seed=recipe.seed,
         )

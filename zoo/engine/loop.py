@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
+from zoo.data.order import seed_of_step
 from zoo.engine.device import Hardware
+from zoo.engine.schedule import Schedule
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen
 from zoo.progress import Advance
@@ -44,26 +45,31 @@ class Criterion:
         return loss, logits
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learner:
-    """What one step of learning needs."""
+    """What one step of learning needs, and how many were taken."""
 
     model: nn.Module
     frozen: Frozen
     criterion: Criterion
     optimizer: Optimizer
-    schedule: LRScheduler
+    schedule: Schedule
     hardware: Hardware
     scaler: torch.amp.GradScaler
+    #: Of the run, which decides what dropouts drop.
+    seed: int
+    #: Optimizer steps that were taken.
+    steps: int = 0
 
 
-def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Score:
-    """Learn from every batch once.
+def train_one_epoch(learner: Learner, batches: Batches, advance: Advance, epoch: int = 0) -> Score:
+    """Learn from every batch once; at each step dropouts draw from a seed of its own.
 
     Args:
         learner: the model and what changes it.
         batches: images (N, C, H, W), or features (N, width), and labels (N,), where the model is.
         advance: told the number of samples after each step.
+        epoch: which one it is, from 0.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the step that it belongs to was not taken.
@@ -71,6 +77,7 @@ def train_one_epoch(learner: Learner, batches: Batches, advance: Advance) -> Sco
     learner.frozen.train()
     sums = _Sums(learner.hardware.device)
     for step, (images, labels) in enumerate(batches):
+        torch.manual_seed(seed_of_step(learner.seed, epoch, step))
         with learner.hardware.autocast():
             loss, logits = learner.criterion(learner.model(images), labels)
         learner.optimizer.zero_grad(set_to_none=True)
@@ -114,16 +121,17 @@ def _take_step(learner: Learner, loss: Tensor, step: int) -> None:
     # With fp16 the scaler itself passes over a step whose gradients overflowed, and scales less from then on.
     watched = loss.detach() if learner.scaler.is_enabled() else torch.stack((loss.detach().float(), norm.float()))
     if not watched.isfinite().all():
-        rate = learner.optimizer.param_groups[0]["lr"]
+        rate = learner.optimizer.param_groups[0]["highest_lr"] * learner.schedule.share(learner.steps)
         raise TrainingError(
             f"loss {loss.item():.4g} with gradient norm {norm.item():.4g} at step {step + 1} of the epoch, "
             f"learning rate {rate:.2g}; try a lower --lr. The best epoch so far is kept."
         )
     scale = learner.scaler.get_scale()
+    learner.schedule.prepare(learner.optimizer, learner.steps)
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
     if learner.scaler.get_scale() >= scale:  # else the step was passed over
-        learner.schedule.step()
+        learner.steps += 1
 
 
 class _Sums:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.engine.device import Hardware
 from zoo.engine.loop import Criterion, Learner, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
+from zoo.engine.schedule import Schedule
 from zoo.freeze import Frozen, list_batch_norms, list_learning
 from zoo.testing.observed import Lesson
 
@@ -48,9 +48,10 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
         frozen=frozen,
         criterion=Criterion(aux_weight=subject.backbone.aux_weight),
         optimizer=optimizer,
-        schedule=LambdaLR(optimizer, lambda _step: 1.0),
+        schedule=Schedule("constant", STEPS),
         hardware=hardware,
         scaler=hardware.build_scaler(),
+        seed=0,
     )
     images = choose_images(model, subject.images)
     train_one_epoch(learner, [(images, subject.labels[: len(images)])] * STEPS, lambda _count: None)

@@ -15,7 +15,7 @@ from zoo.data.pixels import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.feed import ImageFeed
 from zoo.engine.fit import Epoch, Fit
-from zoo.engine.optimizer import share_of_highest
+from zoo.engine.schedule import one_cycle
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen, list_blocks, list_learning
 from zoo.head import replace_head
@@ -198,7 +198,7 @@ def test_every_optimizer_runs_with_every_schedule(
     [
         ("step", [1, 0.1, 0.01]),
         ("constant", [1, 1, 1]),
-        ("onecycle", [share_of_highest(step, 9) for step in (0, 3, 6)]),
+        ("onecycle", [one_cycle(step, 9) for step in (0, 3, 6)]),
     ],
 )
 def test_the_rate_of_an_epoch_is_that_of_its_first_step(

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from zoo.engine.device import choose_hardware
 from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
-from zoo.engine.optimizer import build_optimizer, build_schedule
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.schedule import Schedule
 from zoo.errors import TrainingError
 from zoo.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
@@ -34,7 +35,8 @@ def make_learner(model: nn.Module, learning: tuple[str, ...] = ALL, lr: float = 
         frozen=frozen,
         criterion=Criterion(),
         optimizer=optimizer,
-        schedule=build_schedule("constant", optimizer, 10),
+        schedule=Schedule("constant", 10),
+        seed=0,
         hardware=hardware,
         scaler=hardware.build_scaler(),
     )
@@ -133,7 +135,7 @@ def test_every_step_advances_the_schedule_and_the_progress(model: nn.Module) -> 
     done: list[int] = []
     train_one_epoch(learner, make_batches(4, 4, 3), done.append)
     assert done == [4, 4, 3]
-    assert learner.schedule.last_epoch == 3
+    assert learner.steps == 3
 
 
 def test_a_score_weighs_batches_by_their_samples(model: nn.Module) -> None:
@@ -231,7 +233,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, mod
     with pytest.raises(TrainingError, match=r"(nan|inf).* at step 2 of the epoch, learning rate 0\.25; try a lower"):
         train_one_epoch(learner, [good, bad], drop)
     assert all(torch.equal(tensor, twin.state_dict()[name]) for name, tensor in model.state_dict().items())
-    assert learner.schedule.last_epoch == 1
+    assert learner.steps == 1
 
 
 class Cliff(nn.Module):

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zoo.errors import RunError
+from zoo.export.checkpoints import KEPT, Checkpoint, Checkpoints
+
+
+def make(step: int) -> Checkpoint:
+    tensors = {"model.fc.weight": torch.full((2, 3), float(step)), "sum": torch.tensor(0.1, dtype=torch.float64)}
+    return Checkpoint(step, tensors, {"epoch": step, "history": [{"loss": 0.1}]})
+
+
+def expect(found: Checkpoint | None, step: int) -> None:
+    wanted = make(step)
+    assert found is not None
+    assert (found.step, found.facts) == (step, wanted.facts)
+    assert found.tensors.keys() == wanted.tensors.keys()
+    assert all(torch.equal(tensor, wanted.tensors[name]) for name, tensor in found.tensors.items())
+    assert found.tensors["sum"].dtype == torch.float64
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints")
+
+
+def test_where_none_was_saved_there_is_none(checkpoints: Checkpoints) -> None:
+    assert checkpoints.load() == (None, [])
+
+
+def test_the_newest_one_is_found_and_few_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (2, 10, 9_999, 100_000_000):
+        checkpoints.save(make(step))
+        found, complaints = checkpoints.load()
+        expect(found, step)
+        assert complaints == []
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2 * KEPT
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".sha256"])
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_found_named_and_the_one_before_taken(tmp_path: Path, suffix: str, seed: int) -> None:
+    chance = random.Random(seed)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in (1, 2):
+        checkpoints.save(make(step))
+    path = tmp_path / "checkpoints" / f"00000002{suffix}"
+    path.write_bytes(damage(path.read_bytes(), chance))
+    found, (complaint,) = checkpoints.load()
+    expect(found, 1)
+    assert complaint.startswith(str(path.with_suffix(".safetensors")))
+
+
+def damage(data: bytes, chance: random.Random) -> bytes:
+    """Flip a bit, cut the end off, put zeros in, or add something."""
+    place = chance.randrange(len(data))
+    kind = chance.choice(["flip", "cut", "zeros", "longer"])
+    if kind == "cut":
+        return data[:place]
+    if kind == "longer":
+        return data + data[: place + 1]
+    changed = bytearray(data)
+    if kind == "flip":
+        changed[place] ^= 1 << chance.randrange(8)
+        return bytes(changed)
+    end = chance.randrange(place, len(data)) + 1
+    changed[place:end] = bytes(end - place)
+    return bytes(changed) if changed != data else data + b"\0"
+
+
+def test_one_whose_checksum_was_never_written_is_none(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoints.save(make(step))
+    (tmp_path / "checkpoints" / "00000002.sha256").unlink()
+    found, (complaint,) = checkpoints.load()
+    expect(found, 1)
+    assert complaint.endswith("00000002.safetensors was not finished")
+
+
+def test_where_all_are_damaged_there_is_none_and_each_is_named(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoints.save(make(step))
+    for path in (tmp_path / "checkpoints").glob("*.safetensors"):
+        path.write_bytes(b"")
+    found, complaints = checkpoints.load()
+    assert found is None
+    assert len(complaints) == 2
+
+
+def test_a_folder_that_cannot_be_written_keeps_what_is_there(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    checkpoints.save(make(1))
+    (tmp_path / "checkpoints" / "00000002.safetensors").mkdir()  # so that nothing can get that name
+    with pytest.raises(RunError, match=r"00000002.safetensors cannot be written"):
+        checkpoints.save(make(2))
+    (tmp_path / "checkpoints" / "00000002.safetensors").rmdir()
+    expect(checkpoints.load()[0], 1)
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_common_tools_can_prove_them_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    checkpoints.save(make(3))
+    subprocess.run(["sha256sum", "--check", "00000003.sha256"], cwd=tmp_path / "checkpoints", check=True)
