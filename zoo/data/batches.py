@@ -91,14 +91,14 @@ class TrainBatches(_Loader):
     def __len__(self) -> int:
         return len(self._order.plan(len(self._samples), 0))
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of epoch ``number``, from 0.
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of epoch ``number``, from 0, but for so many first ones.
 
         Raises:
             DataError: an image cannot be read any more.
         """
         order = self._order
-        plan = order.plan(len(self._samples), number)
+        plan = order.plan(len(self._samples), number)[start:]
         return self._load([(index, order.seed_of(number, index)) for index in batch] for batch in plan)
 
 

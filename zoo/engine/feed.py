@@ -32,8 +32,8 @@ class Feed(Protocol):
     def steps(self) -> int:
         """Batches of a training epoch."""
 
-    def train(self, epoch: int) -> Batches:
-        """Return the training batches of an epoch, from 0."""
+    def train(self, epoch: int, start: int = 0) -> Batches:
+        """Return the training batches of an epoch, from 0, but for so many first ones."""
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
@@ -70,9 +70,9 @@ class ImageFeed:
         """Batches of a training epoch."""
         return len(self._train)
 
-    def train(self, epoch: int) -> Batches:
-        """Return the training batches of an epoch, from 0."""
-        return prepare(self._train.epoch(epoch), self._normalise, self._hardware)
+    def train(self, epoch: int, start: int = 0) -> Batches:
+        """Return the training batches of an epoch, from 0, but for so many first ones."""
+        return prepare(self._train.epoch(epoch, start), self._normalise, self._hardware)
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
@@ -124,11 +124,11 @@ class FeatureFeed:
         """Batches of a training epoch."""
         return len(self._order.plan(len(self._labels["train"]), 0))
 
-    def train(self, epoch: int) -> Batches:
+    def train(self, epoch: int, start: int = 0) -> Batches:
         """Return the training batches of an epoch, from 0, in the order in which images would come."""
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._order.views)
-        return self._pick(rows, labels, self._order.plan(len(labels), epoch))
+        return self._pick(rows, labels, self._order.plan(len(labels), epoch)[start:])
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""

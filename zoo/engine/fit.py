@@ -14,7 +14,7 @@ from zoo.data.images import Images
 from zoo.data.pixels import Views
 from zoo.engine.device import Hardware
 from zoo.engine.feed import Feed
-from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
+from zoo.engine.loop import Criterion, Lap, Learner, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.errors import TrainingError
@@ -86,7 +86,8 @@ class Fit:
     def _run_epoch(self, number: int, learner: Learner, feed: Feed, advance: Advance) -> tuple[Epoch, Tensor]:
         started = time.monotonic()
         lr = self.recipe.learning_rate * learner.schedule.share(learner.steps)
-        learned = train_one_epoch(learner, feed.train(number - 1), advance, number - 1)
+        lap = Lap(number - 1, Sums(self.hardware.device))
+        learned = train_one_epoch(learner, lap, feed.train(lap.epoch, lap.step), advance)
         measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance)
         if not math.isfinite(measured.loss):
             raise TrainingError(

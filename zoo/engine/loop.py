@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -62,30 +62,65 @@ class Learner:
     steps: int = 0
 
 
-def train_one_epoch(learner: Learner, batches: Batches, advance: Advance, epoch: int = 0) -> Score:
+class Sums:
+    """Sums over samples that stay on the device until they are asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), device=device)
+        self.correct = torch.zeros((), device=device, dtype=torch.int64)
+        self.count = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: its mean loss, its logits of shape (N, classes) and its labels of shape (N,)."""
+        self.loss += loss.detach().float() * len(labels)
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.count += len(labels)
+
+    def score(self) -> Score:
+        """Return the means."""
+        return Score(self.loss.item() / self.count, self.correct.item() / self.count)
+
+
+@dataclass
+class Lap:
+    """How far an epoch of learning has come."""
+
+    #: Which one it is, from 0.
+    epoch: int
+    sums: Sums
+    #: Batches that were learned from.
+    step: int = 0
+
+
+def train_one_epoch(
+    learner: Learner, lap: Lap, batches: Batches, advance: Advance, on_step: Callable[[], None] = lambda: None
+) -> Score:
     """Learn from every batch once; at each step dropouts draw from a seed of its own.
 
     Args:
         learner: the model and what changes it.
-        batches: images (N, C, H, W), or features (N, width), and labels (N,), where the model is.
+        lap: where it begins, and after each step where it is.
+        batches: images (N, C, H, W), or features (N, width), and labels (N,), where the model is; those that the lap
+            has behind it are not among them.
         advance: told the number of samples after each step.
-        epoch: which one it is, from 0.
+        on_step: called after each step; what it raises ends the epoch there.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the step that it belongs to was not taken.
     """
     learner.frozen.train()
-    sums = _Sums(learner.hardware.device)
-    for step, (images, labels) in enumerate(batches):
-        torch.manual_seed(seed_of_step(learner.seed, epoch, step))
+    for images, labels in batches:
+        torch.manual_seed(seed_of_step(learner.seed, lap.epoch, lap.step))
         with learner.hardware.autocast():
             loss, logits = learner.criterion(learner.model(images), labels)
         learner.optimizer.zero_grad(set_to_none=True)
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
-        _take_step(learner, loss, step)
-        sums.add(loss, logits, labels)
+        _take_step(learner, loss, lap.step)
+        lap.sums.add(loss, logits, labels)
+        lap.step += 1
         advance(len(labels))
-    return sums.score()
+        on_step()
+    return lap.sums.score()
 
 
 @torch.no_grad()  # not inference_mode: a network may keep a tensor that it made here, and train with it later
@@ -97,7 +132,7 @@ def evaluate(model: nn.Module, batches: Batches, hardware: Hardware, advance: Ad
     """
     model.eval()
     criterion = Criterion()
-    sums = _Sums(hardware.device)
+    sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
         with hardware.autocast():
@@ -132,20 +167,3 @@ def _take_step(learner: Learner, loss: Tensor, step: int) -> None:
     learner.scaler.update()
     if learner.scaler.get_scale() >= scale:  # else the step was passed over
         learner.steps += 1
-
-
-class _Sums:
-    """Sums over samples that stay on the device until they are asked for."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), device=device)
-        self._correct = torch.zeros((), device=device, dtype=torch.int64)
-        self._count = 0
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss += loss.detach().float() * len(labels)
-        self._correct += (logits.detach().argmax(1) == labels).sum()
-        self._count += len(labels)
-
-    def score(self) -> Score:
-        return Score(self._loss.item() / self._count, self._correct.item() / self._count)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
-from zoo.engine.loop import Criterion, Learner, train_one_epoch
+from zoo.engine.loop import Criterion, Lap, Learner, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.freeze import Frozen, list_batch_norms, list_learning
@@ -54,7 +54,8 @@ def _take_steps(subject: Subject, train: str) -> Lesson:
         seed=0,
     )
     images = choose_images(model, subject.images)
-    train_one_epoch(learner, [(images, subject.labels[: len(images)])] * STEPS, lambda _count: None)
+    lap = Lap(0, Sums(hardware.device))
+    train_one_epoch(learner, lap, [(images, subject.labels[: len(images)])] * STEPS, lambda _count: None)
     return Lesson(
         moved=tuple(name for name, tensor in list_tensors(model).items() if not have_same_bits(tensor, before[name])),
         awake=tuple(name for name, module in model.named_modules() if module.training),

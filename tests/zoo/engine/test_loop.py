@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import choose_hardware
-from zoo.engine.loop import Criterion, Learner, evaluate, train_one_epoch
+from zoo.engine.loop import Criterion, Lap, Learner, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.errors import TrainingError
@@ -41,6 +41,10 @@ def make_learner(model: nn.Module, learning: tuple[str, ...] = ALL, lr: float = 
         scaler=hardware.build_scaler(),
     )
     return replace(learner, **changes)  # type: ignore[arg-type]
+
+
+def begin() -> Lap:
+    return Lap(0, Sums(torch.device("cpu")))
 
 
 def drop(_count: int) -> None:
@@ -92,7 +96,7 @@ def test_auxiliary_logits_add_their_loss_by_weight(weight: float) -> None:
 @pytest.mark.parametrize("learning", [("classifier.3",), ("classifier",), ("layer2", "classifier"), ALL])
 def test_one_step_moves_all_that_learns_and_nothing_else(model: nn.Module, learning: tuple[str, ...]) -> None:
     before = tensors_of(model)
-    train_one_epoch(make_learner(model, learning), make_batches(8), drop)
+    train_one_epoch(make_learner(model, learning), begin(), make_batches(8), drop)
     for name, tensor in model.state_dict().items():
         learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
         # A bias in front of a batch norm has no effect, and so no gradient but noise.
@@ -106,7 +110,7 @@ def test_one_step_is_the_step_of_plain_torch(acme: BackboneSpec, model: nn.Modul
     twin.load_state_dict(model.state_dict())
     for dropout in [module for module in (*model.modules(), *twin.modules()) if isinstance(module, nn.Dropout)]:
         dropout.p = 0.0
-    score = train_one_epoch(make_learner(model), batches, drop)
+    score = train_one_epoch(make_learner(model), begin(), batches, drop)
     logits = twin.train()(images)
     loss = nn.functional.cross_entropy(logits, labels)
     loss.backward()
@@ -124,16 +128,16 @@ def test_gradients_of_one_step_do_not_reach_the_next(model: nn.Module) -> None:
     one, two = make_batches(4, 4)
     for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
         dropout.p = 0.0
-    train_one_epoch(learner, [one, two], drop)
+    train_one_epoch(learner, begin(), [one, two], drop)
     after_both = [p.grad.clone() for p in model.parameters() if p.grad is not None]
-    train_one_epoch(learner, [two], drop)
+    train_one_epoch(learner, begin(), [two], drop)
     torch.testing.assert_close([p.grad for p in model.parameters()], after_both)
 
 
 def test_every_step_advances_the_schedule_and_the_progress(model: nn.Module) -> None:
     learner = make_learner(model)
     done: list[int] = []
-    train_one_epoch(learner, make_batches(4, 4, 3), done.append)
+    train_one_epoch(learner, begin(), make_batches(4, 4, 3), done.append)
     assert done == [4, 4, 3]
     assert learner.steps == 3
 
@@ -143,7 +147,7 @@ def test_a_score_weighs_batches_by_their_samples(model: nn.Module) -> None:
     batches = make_batches(5, 2)
     for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
         dropout.p = 0.0
-    score = train_one_epoch(learner, batches, drop)
+    score = train_one_epoch(learner, begin(), batches, drop)
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     with torch.inference_mode():
         logits = model.eval()(images)
@@ -153,13 +157,13 @@ def test_a_score_weighs_batches_by_their_samples(model: nn.Module) -> None:
 
 def test_a_model_in_eval_mode_trains_all_the_same(model: nn.Module) -> None:
     before = tensors_of(model)
-    train_one_epoch(make_learner(model.eval()), make_batches(4), drop)
+    train_one_epoch(make_learner(model.eval()), begin(), make_batches(4), drop)
     assert int(model.state_dict()["stem.1.num_batches_tracked"]) == 1
     assert not torch.equal(model.state_dict()["stem.1.running_mean"], before["stem.1.running_mean"])
 
 
 def test_a_last_batch_of_one_image_is_no_problem(model: nn.Module) -> None:
-    score = train_one_epoch(make_learner(model), make_batches(4, 1), drop)
+    score = train_one_epoch(make_learner(model), begin(), make_batches(4, 1), drop)
     assert 0 < score.loss < 10
 
 
@@ -181,7 +185,7 @@ def test_batch_norms_that_stand_still_learn_from_single_images() -> None:
     model = Narrow()
     before = tensors_of(model)
     frozen = Frozen(model, ("body", "fc"), still=list_batch_norms(model))
-    train_one_epoch(make_learner(model, ("body", "fc"), frozen=frozen), make_batches(1, 1), drop)
+    train_one_epoch(make_learner(model, ("body", "fc"), frozen=frozen), begin(), make_batches(1, 1), drop)
     after = model.state_dict()
     assert torch.equal(after["body.1.running_mean"], before["body.1.running_mean"])
     assert not torch.equal(after["body.1.weight"], before["body.1.weight"])
@@ -189,7 +193,7 @@ def test_batch_norms_that_stand_still_learn_from_single_images() -> None:
 
 def test_frozen_batch_norms_learn_from_single_images() -> None:
     model = Narrow()
-    train_one_epoch(make_learner(model, ("fc",)), make_batches(1, 1), drop)
+    train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(1, 1), drop)
     assert int(model.state_dict()["body.1.num_batches_tracked"]) == 0
 
 
@@ -212,7 +216,7 @@ def test_auxiliary_heads_learn_by_their_weight(weight: float) -> None:
     model = WithAux()
     before = tensors_of(model)
     learner = make_learner(model, ("body", "aux", "fc"), criterion=Criterion(aux_weight=weight))
-    train_one_epoch(learner, make_batches(4), drop)
+    train_one_epoch(learner, begin(), make_batches(4), drop)
     assert torch.equal(model.aux.weight, before["aux.weight"]) == (weight == 0.0)
     assert not torch.equal(model.fc.weight, before["fc.weight"])
     score, probabilities = evaluate(model, make_batches(4), choose_hardware("cpu"), drop)
@@ -227,11 +231,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, mod
     twin = acme.build(None)
     twin.load_state_dict(model.state_dict())
     torch.manual_seed(0)
-    train_one_epoch(make_learner(twin, ("classifier.3",), lr=0.25), [good], drop)
+    train_one_epoch(make_learner(twin, ("classifier.3",), lr=0.25), begin(), [good], drop)
     torch.manual_seed(0)
     learner = make_learner(model, ("classifier.3",), lr=0.25)
     with pytest.raises(TrainingError, match=r"(nan|inf).* at step 2 of the epoch, learning rate 0\.25; try a lower"):
-        train_one_epoch(learner, [good, bad], drop)
+        train_one_epoch(learner, begin(), [good, bad], drop)
     assert all(torch.equal(tensor, twin.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert learner.steps == 1
 
@@ -251,7 +255,7 @@ class Cliff(nn.Module):
 def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
     model = Cliff()
     with pytest.raises(TrainingError, match=r"loss 2\.303 with gradient norm (nan|inf) at step 1"):
-        train_one_epoch(make_learner(model, ("fc",)), make_batches(4), drop)
+        train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(4), drop)
     assert torch.equal(model.fc.weight, torch.zeros(10, 1))
 
 
@@ -298,4 +302,4 @@ class Remembers(nn.Module):
 def test_what_a_model_caches_while_it_is_measured_can_be_trained_with() -> None:
     model = Remembers()
     evaluate(model, make_batches(2), choose_hardware("cpu"), drop)
-    assert train_one_epoch(make_learner(model, ("fc",)), make_batches(2), drop).loss > 0
+    assert train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(2), drop).loss > 0

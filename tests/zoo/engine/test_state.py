@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.data.order import mix_seed
+from zoo.engine.device import choose_hardware
+from zoo.engine.loop import Batches, Criterion, Lap, Learner, Sums, train_one_epoch
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.schedule import Schedule
+from zoo.engine.state import capture_tensors, restore_tensors
+from zoo.freeze import Frozen
+from zoo.plugin import BackboneSpec
+from zoo.recipe import OPTIMIZERS
+
+ALL = ("stem", "layer1", "layer2", "classifier")
+PART = ("layer2", "classifier")
+
+
+def make_learner(acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], seed: int = 0) -> Learner:
+    torch.manual_seed(seed)
+    model, hardware = acme.build(None).to(memory_format=torch.channels_last), choose_hardware("cpu")  # type: ignore[call-overload]
+    frozen = Frozen(model, learning)
+    return Learner(
+        model=model,
+        frozen=frozen,
+        criterion=Criterion(),
+        optimizer=build_optimizer(optimizer, model.parameters(), 0.05, 0.01),
+        schedule=Schedule("cosine", 20),
+        hardware=hardware,
+        scaler=hardware.build_scaler(),
+        seed=3,
+    )
+
+
+def make_batches(epoch: int) -> Batches:
+    generator = torch.Generator().manual_seed(mix_seed(epoch))
+    return [
+        (torch.randn(4, 3, 16, 16, generator=generator), torch.randint(0, 10, (4,), generator=generator))
+        for _ in range(3)
+    ]
+
+
+def learn(learner: Learner, *epochs: int) -> dict[str, Tensor]:
+    for epoch in epochs:
+        train_one_epoch(learner, Lap(epoch, Sums(torch.device("cpu"))), make_batches(epoch), lambda _count: None)
+    return {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("learning", [ALL, PART])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_goes_on_from_a_state_is_what_was_never_interrupted(
+    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...]
+) -> None:
+    wanted = learn(make_learner(acme, optimizer, learning), 0, 1, 2)
+    first = make_learner(acme, optimizer, learning)
+    learn(first, 0)
+    tensors, steps = capture_tensors(first, first.model), first.steps
+    learn(first, 7)  # what was captured is a copy
+
+    second = make_learner(acme, optimizer, learning)
+    with torch.no_grad():
+        for parameter in second.model.parameters():
+            if parameter.requires_grad:
+                parameter.zero_()
+    restore_tensors(second, second.model, tensors)
+    second.steps = steps
+    found = learn(second, 1, 2)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
+
+
+def test_what_is_frozen_is_not_kept(acme: BackboneSpec) -> None:
+    learner = make_learner(acme, "adamw", PART)
+    learn(learner, 0)
+    names = capture_tensors(learner, learner.model).keys()
+    assert "model.layer2.0.weight" in names
+    assert "optimizer.layer2.0.weight.exp_avg" in names
+    assert not any(name.startswith(("model.stem.0", "optimizer.stem")) for name in names)
+
+
+def test_before_the_first_step_there_is_nothing_to_remember(acme: BackboneSpec) -> None:
+    learner = make_learner(acme, "adamw", ALL)
+    tensors = capture_tensors(learner, learner.model)
+    assert all(name.startswith("model.") for name in tensors)
+    restore_tensors(learner, learner.model, tensors)
+    assert not learner.optimizer.state
+
+
+@pytest.mark.parametrize("change", ["missing", "other shape", "other dtype", "another one"])
+def test_the_state_of_another_network_is_refused(acme: BackboneSpec, change: str) -> None:
+    learner = make_learner(acme, "sgd", ALL)
+    tensors = capture_tensors(learner, learner.model)
+    weight = tensors.pop("model.classifier.3.weight")
+    tensors |= {
+        "missing": {},
+        "other shape": {"model.classifier.3.weight": weight[1:]},
+        "other dtype": {"model.classifier.3.weight": weight.double()},
+        "another one": {"model.classifier.3.weight": weight, "model.fc.weight": weight},
+    }[change]
+    tensors["model.stem.0.weight"] += 1
+    before = learner.model.state_dict()["stem.0.weight"].clone()
+    with pytest.raises(ValueError, match=r"differ$"):
+        restore_tensors(learner, learner.model, tensors)
+    assert torch.equal(learner.model.state_dict()["stem.0.weight"], before)
