@@ -34,6 +34,14 @@ class BestModel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what is held.
+
+        Raises:
+            RunError: the disk is full or the folder is gone.
+        """
         if self._held is not None:
             self._write(self._held)
 

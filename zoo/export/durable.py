@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from zoo.errors import RunError
 
 #: Begins the names of files on their way; what a killed process left of them anyone may remove.
 PREFIX = ".partial-"
+
+
+#: What some file systems answer where the names in a folder should be written to the disk.
+NO_SUCH_THING = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
 @contextmanager
@@ -32,19 +39,57 @@ def written(path: Path, size: int | None = None) -> Iterator[Path]:
     own = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
         yield own
+        _open_to_all(own)
         _synchronise(own)
         own.replace(path)
         _synchronise(path.parent)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}{_describe_room(path, size)}") from error
+    except (OSError, SafetensorError) as error:  # what safetensors raises where the disk is full is no OSError
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{path} cannot be written: {reason}{_describe_room(path, size)}") from error
     finally:
         own.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder, unless it is there.
+
+    Raises:
+        RunError: the disk is full, or the folder around it is gone or not ours.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be created: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or an empty folder, unless it is gone.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    try:
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be removed: {error.strerror or error}") from error
+
+
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left on the way."""
+    """Remove what killed processes left on the way.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
     for path in folder.glob(f"{PREFIX}*"):
-        path.unlink(missing_ok=True)
+        remove(path)
+
+
+def _open_to_all(path: Path) -> None:
+    """Give a file the mode of a normal one: safetensors makes its files private, and runs are shared."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with suppress(PermissionError):  # vfat has no modes
+        path.chmod(0o666 & ~umask)
 
 
 def _synchronise(path: Path) -> None:
@@ -54,6 +99,9 @@ def _synchronise(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in NO_SUCH_THING:
+            raise
     finally:
         os.close(descriptor)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +87,13 @@ def save_tensors(state: Mapping[str, Tensor], header: Header, path: Path) -> Non
 
     Tensors that share memory are written each on their own: strict loading wants every name.
     """
-    save_file(_detach_all(state), path, metadata=header.to_metadata())
-    # safetensors makes the file private and leaves it to the page cache.
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    write_tensors(state, header.to_metadata(), path)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    """Write tensors and texts as safetensors; the same ones give the same bytes."""
+    save_file(detach_all(tensors), path, metadata=dict(metadata))
+    _sort_metadata(path)
 
 
 def load_tensors(model: nn.Module, path: Path) -> None:
@@ -128,7 +127,20 @@ def load_header(path: Path) -> Header:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 
-def _detach_all(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _sort_metadata(path: Path) -> None:
+    """Put the texts of the header in order, in which safetensors leaves them to chance."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header = {"__metadata__": dict(sorted(header.pop("__metadata__", {}).items())), **header}
+        content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+        if len(content) == length:  # else it was written in another way than is known, and stays as it is
+            file.seek(8)
+            file.write(content)
+
+
+def detach_all(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as safetensors takes them: on the CPU, contiguous, none in the memory of another."""
     seen: set[int] = set()
     tensors = {}
     for name, tensor in state.items():

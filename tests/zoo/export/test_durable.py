@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,36 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) 
     (tmp_path / "model").touch()
     remove_partial(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_file_can_be_read_by_others_whoever_wrote_it(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with written(tmp_path / "model") as own:
+            own.touch(0o600)
+        assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o644
+        assert os.umask(0o022) == 0o022  # it is still what it was
+    finally:
+        os.umask(before)
+
+
+def test_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    synchronise, replace = os.fsync, Path.replace
+
+    def note_fsync(descriptor: int) -> None:
+        synchronise(descriptor)
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "bytes")
+
+    def note_replace(path: Path, target: Path) -> None:
+        replace(path, target)
+        done.append("name")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    with written(tmp_path / "model") as own:
+        own.write_text("whole")
+        done.append("written")
+    assert done == ["written", "bytes", "name", "folder"]
