@@ -98,8 +98,12 @@ class TrainBatches(_Loader):
             DataError: an image cannot be read any more.
         """
         order = self._order
-        plan = order.plan(len(self._samples), number)[start:]
-        return self._load([(index, order.seed_of(number, index)) for index in batch] for batch in plan)
+        batches = self.plan(number)[start:]
+        return self._load([(index, order.seed_of(number, index)) for index in batch] for batch in batches)
+
+    def plan(self, number: int) -> list[list[int]]:
+        """Return the indices of the samples in each batch of epoch ``number``, from 0."""
+        return self._order.plan(len(self._samples), number)
 
 
 class EvalBatches(_Loader):

@@ -7,6 +7,8 @@ no state that could be lost.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,10 +25,12 @@ class Order:
     seed: int
     #: In how many ways each sample is augmented, in turn from epoch to epoch; 0: in another one at every epoch.
     views: int = 0
+    #: Of each sample, how likely it is to be drawn; None: each comes once an epoch.
+    chances: tuple[float, ...] | None = None
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
-        return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+        return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
 
     def seed_of(self, epoch: int, index: int) -> int:
         """Return the seed of a sample's random numbers; views have the same ones with every seed."""
@@ -43,14 +47,28 @@ def seed_of_step(seed: int, epoch: int, step: int) -> int:
     return mix_seed(_STEPS, seed, epoch, step)
 
 
-def plan_epoch(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
+    """Return chances of samples that make all classes equally likely."""
+    sizes = Counter(labels)
+    return tuple(1 / sizes[label] for label in labels)
+
+
+def plan_epoch(
+    count: int, *, batch_size: int, seed: int, epoch: int, chances: Sequence[float] | None = None
+) -> list[list[int]]:
     """Return the batches of an epoch: each of the indices below ``count`` once, in random order.
+
+    With ``chances`` as many are drawn, each time any of them as likely as it says.
 
     A last batch of a single sample goes to the one before it: batch normalisation cannot learn from one, and dropping
     it would lose a sample. ``batch_size`` 1 is left as it is.
     """
     generator = torch.Generator().manual_seed(mix_seed(seed, epoch))
-    batches = plan_in_order(torch.randperm(count, generator=generator).tolist(), batch_size=batch_size)
+    if chances is None:
+        indices = torch.randperm(count, generator=generator)
+    else:
+        indices = torch.multinomial(torch.tensor(chances), count, replacement=True, generator=generator)
+    batches = plan_in_order(indices.tolist(), batch_size=batch_size)
     if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         single = batches.pop()
         batches[-1] += single

@@ -75,7 +75,7 @@ class Views:
     plain: Pixels
 
     @classmethod
-    def build(cls, spec: InputSpec, augmentation: str, budget: int | None = None) -> Views:
+    def build(cls, spec: InputSpec, augmentation: str, budget: int | None = None, erase: float = 0.0) -> Views:
         """Build them; where training sees what is measured they are the same.
 
         Raises:
@@ -83,9 +83,9 @@ class Views:
             OptionError: there is no such augmentation.
         """
         plain = Pixels(build_eval_transform(spec), budget)
-        return cls(
-            plain if augmentation == "none" else Pixels(build_train_transform(spec, augmentation), budget), plain
-        )
+        if augmentation == "none":
+            return cls(plain, plain)
+        return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
     def list_pixels(self) -> list[Pixels]:
         """List them, each once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]  # torchvision has no types
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # the same
 
+from zoo.data.augment import RAND, TRIVIAL, Erase
 from zoo.errors import DataError, OptionError
 from zoo.recipe import AUGMENTS
 
@@ -93,11 +94,12 @@ def build_eval_transform(spec: InputSpec) -> Transform:
     return Transform(_Steps((*steps, v2.CenterCrop(spec.size[1:]))), None, Normalise(spec))
 
 
-def build_train_transform(spec: InputSpec, augment: str) -> Transform:
+def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
     """Build the transform for training.
 
-    ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``none`` is the eval transform. Large
-    photos are first made so small that the smallest part is of the size of the input: more than that no part shows.
+    ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``trivial`` and ``rand`` change what
+    they see of it besides; ``none`` is the eval transform. ``erase`` is how likely a part is blotted out. Large photos
+    are first made so small that the smallest part is of the size of the input: more than that no part shows.
 
     Raises:
         DataError: the input has another number of channels than 3.
@@ -108,7 +110,9 @@ def build_train_transform(spec: InputSpec, augment: str) -> Transform:
     if augment == "none":
         return build_eval_transform(spec)
     _check_channels(spec)
-    return Transform(_Steps((_LimitSides(spec),)), _CropFlip(spec), Normalise(spec))
+    blot = (Erase(erase),) if erase else ()
+    crop = _Changes((_CropFlip(spec), *_CHANGES[augment], *blot))
+    return Transform(_Steps((_LimitSides(spec),)), crop, Normalise(spec))
 
 
 def _check_channels(spec: InputSpec) -> None:
@@ -126,6 +130,22 @@ class _Steps:
         for step in self.steps:
             pixels = step(pixels)
         return pixels
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Changes at random, one after the other."""
+
+    changes: tuple[Crop, ...]
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        for change in self.changes:
+            pixels = change(pixels, generator)
+        return pixels
+
+
+#: What `AUGMENTS` do besides cutting out and mirroring.
+_CHANGES: Mapping[str, tuple[Crop, ...]] = {"crop-flip": (), "trivial": (TRIVIAL,), "rand": (RAND,)}
 
 
 class _CropFlip:

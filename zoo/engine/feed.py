@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.data.batches import Batch, EvalBatches, TrainBatches
 from zoo.data.images import Images
-from zoo.data.order import Order, plan_in_order
+from zoo.data.order import Order, balance_chances, plan_in_order
 from zoo.data.pixels import Views
 from zoo.data.transform import Normalise
 from zoo.engine.device import Hardware, plan_loading
@@ -27,6 +27,8 @@ class Feed(Protocol):
 
     #: What the batches go through.
     model: nn.Module
+    #: What the batches are: ``images`` or ``features``.
+    kind: str
 
     @property
     def steps(self) -> int:
@@ -34,6 +36,9 @@ class Feed(Protocol):
 
     def train(self, epoch: int, start: int = 0) -> Batches:
         """Return the training batches of an epoch, from 0, but for so many first ones."""
+
+    def list_batch(self, epoch: int, step: int) -> Sequence[int]:
+        """Return which training images a batch is made of."""
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
@@ -50,15 +55,23 @@ def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) 
         yield normalise(placed), labels.to(hardware.device, non_blocking=True)
 
 
+def make_order(recipe: Recipe, images: Images) -> Order:
+    """Decide in which order training images come."""
+    chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
+    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances)
+
+
 class ImageFeed:
     """Decodes the images at every epoch, and transforms them."""
+
+    kind = "images"
 
     def __init__(self, model: nn.Module, images: Images, views: Views, recipe: Recipe, hardware: Hardware) -> None:
         self.model = model
         self._hardware = hardware
         self._normalise = views.plain.normalise
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
-        order = Order(recipe.batch_size, recipe.seed, recipe.num_views)
+        order = make_order(recipe, images)
         self._train = TrainBatches(images.train, views.train, loading, order)
         self._measured = {
             split: EvalBatches(samples, views.plain, loading)
@@ -73,6 +86,10 @@ class ImageFeed:
     def train(self, epoch: int, start: int = 0) -> Batches:
         """Return the training batches of an epoch, from 0, but for so many first ones."""
         return prepare(self._train.epoch(epoch, start), self._normalise, self._hardware)
+
+    def list_batch(self, epoch: int, step: int) -> Sequence[int]:
+        """Return which training images a batch is made of."""
+        return self._train.plan(epoch)[step]
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""
@@ -109,6 +126,8 @@ class Source(Protocol):
 class FeatureFeed:
     """Hands out features that are computed once."""
 
+    kind = "features"
+
     def __init__(self, model: nn.Module, source: Source, images: Images, order: Order) -> None:
         self.model = model
         self._device = next(model.parameters()).device
@@ -129,6 +148,10 @@ class FeatureFeed:
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._order.views)
         return self._pick(rows, labels, self._order.plan(len(labels), epoch)[start:])
+
+    def list_batch(self, epoch: int, step: int) -> Sequence[int]:
+        """Return which training images a batch is made of."""
+        return self._order.plan(len(self._labels["train"]), epoch)[step]
 
     def measure(self, split: str) -> Batches:
         """Return all of ``val`` or ``test``, in order."""

@@ -1,123 +1,189 @@
-"""All epochs of a run: train, measure, remember the best."""
+"""The epochs of a phase: train, measure, until the last or until patience runs out."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from zoo.backbone import Network
 from zoo.data.images import Images
 from zoo.data.pixels import Views
+from zoo.engine.average import Average
 from zoo.engine.device import Hardware
+from zoo.engine.epoch import Epoch, find_best
 from zoo.engine.feed import Feed
-from zoo.engine.loop import Criterion, Lap, Learner, Sums, evaluate, train_one_epoch
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
+from zoo.engine.mix import build_mix
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.schedule import Schedule
+from zoo.engine.parts import Parts
+from zoo.engine.schedule import Schedule, count_drops
+from zoo.engine.state import State, list_moving
+from zoo.engine.step import NotFinite
 from zoo.errors import TrainingError
-from zoo.freeze import Frozen
+from zoo.freeze import Frozen, list_batch_norms, list_blocks
+from zoo.head import is_below
+from zoo.interrupt import undisturbed
 from zoo.progress import Advance, Progress
 from zoo.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to; a line of history.jsonl."""
+class Watcher(Protocol):
+    """Told how it goes."""
 
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    #: The rate of the epoch's first step.
-    lr: float
-    seconds: float
+    def on_step(self) -> None:
+        """Told after each step."""
 
-    def is_better_than(self, other: Epoch | None) -> bool:
-        """Compare by validation accuracy, and by validation loss where that is the same."""
-        return other is None or (self.val_accuracy, -self.val_loss) > (other.val_accuracy, -other.val_loss)
-
-    def __str__(self) -> str:
-        return (
-            f"epoch {self.epoch}: train loss {self.train_loss:.4f} accuracy {self.train_accuracy:.3f}, "
-            f"val loss {self.val_loss:.4f} accuracy {self.val_accuracy:.3f} ({self.seconds:.1f} s)"
-        )
-
-
-#: Told of each epoch, the probabilities (N, classes) that it gave the validation images, and whether it is the best.
-OnEpoch = Callable[[Epoch, Tensor, bool], None]
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, *, is_best: bool) -> None:
+        """Told of each epoch, and the probabilities (N, classes) that it gave the validation images."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Everything that the epochs share."""
+    """Everything that the epochs of a phase share."""
 
     network: Network
     frozen: Frozen
     images: Images
     views: Views
+    #: Of this phase.
     recipe: Recipe
     hardware: Hardware
 
-    def run(self, feed: Feed, on_epoch: OnEpoch, progress: Progress) -> list[Epoch]:
-        """Train epoch after epoch, until the last or until patience runs out.
+    def run(self, feed: Feed, state: State, watcher: Watcher, progress: Progress) -> None:
+        """Train epoch after epoch, from wherever the state is.
 
         Raises:
             TrainingError: the loss or the gradients are not finite.
         """
-        history: list[Epoch] = []
-        best: Epoch | None = None
-        learner = self._build_learner(feed)
-        for number in range(1, self.recipe.epochs + 1):
-            with progress.track(f"epoch {number}", len(self.images.train) + len(self.images.val)) as advance:
-                epoch, probabilities = self._run_epoch(number, learner, feed, advance)
-            is_best = epoch.is_better_than(best)
-            best = epoch if best is None or is_best else best
-            history.append(epoch)
-            on_epoch(epoch, probabilities, is_best)
-            if self.recipe.patience and number - best.epoch >= self.recipe.patience:
-                progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
-                break
-        return history
+        while not self._is_over(state, progress):
+            self._run_epoch(feed, state, watcher, progress)
 
-    def _run_epoch(self, number: int, learner: Learner, feed: Feed, advance: Advance) -> tuple[Epoch, Tensor]:
-        started = time.monotonic()
-        lr = self.recipe.learning_rate * learner.schedule.share(learner.steps)
-        lap = Lap(number - 1, Sums(self.hardware.device))
-        learned = train_one_epoch(learner, lap, feed.train(lap.epoch, lap.step), advance)
-        measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance)
+    def begin(self, phase: int, feed: Feed, state: State, progress: Progress) -> None:
+        """Begin the phase, or go on with it where it was saved."""
+        state.begin_phase(phase, self._build_learner(feed, progress), feed.kind)
+
+    def _is_over(self, state: State, progress: Progress) -> bool:
+        mine = [epoch for epoch in state.history if epoch.phase == state.phase + 1]
+        best = find_best(mine)
+        if len(mine) == self.recipe.epochs:
+            return True
+        if best and self.recipe.patience and mine[-1].epoch - best.epoch >= self.recipe.patience:
+            progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
+            return True
+        return False
+
+    def _run_epoch(self, feed: Feed, state: State, watcher: Watcher, progress: Progress) -> None:
+        number, count = len(state.history) + 1, len(self.images.train) + len(self.images.val)
+        started, learner = time.monotonic(), state.learner
+        assert learner is not None
+        learner.schedule = replace(learner.schedule, drops=self._count_drops(state))
+        lap = state.lap = state.lap or Lap(
+            number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.share()
+        )
+        before = lap.seconds
+
+        def on_step() -> None:
+            lap.seconds = before + time.monotonic() - started
+            watcher.on_step()
+
+        with progress.track(f"epoch {number}", count) as advance:
+            advance(lap.sums.count)
+            learned = self._learn(feed, learner, lap, advance, on_step)
+            with learner.averaged():
+                measured, probabilities = self._measure(feed, learner, lap, advance)
+                epoch = Epoch(
+                    epoch=number,
+                    train_loss=learned.loss,
+                    train_accuracy=learned.accuracy,
+                    val_loss=measured.loss,
+                    val_accuracy=measured.accuracy,
+                    lr=lap.lr,
+                    train_seconds=round(lap.seconds, 3),
+                    seconds=round(before + time.monotonic() - started, 3),
+                    phase=state.phase + 1,
+                )
+                with undisturbed():
+                    is_best = epoch.is_better_than(find_best(state.history))
+                    watcher.on_epoch(epoch, probabilities, is_best=is_best)
+                    state.end_lap(epoch)  # last: what is saved before repeats the epoch's end
+
+    def _learn(self, feed: Feed, learner: Learner, lap: Lap, advance: Advance, on_step: Callable[[], None]) -> Score:
+        try:
+            return train_one_epoch(learner, lap, feed.train(lap.epoch, lap.step), advance, on_step)
+        except NotFinite as error:
+            paths = [str(self.images.train[index].path) for index in feed.list_batch(lap.epoch, lap.step)]
+            raise NotFinite(
+                f"{error} at step {lap.step + 1} of epoch {lap.epoch + 1}; try a lower --lr. Nothing was learned from "
+                f"it, and the best epoch so far is kept. Its images: {', '.join(paths)}"
+            ) from error
+
+    def _measure(self, feed: Feed, learner: Learner, lap: Lap, advance: Advance) -> tuple[Score, Tensor]:
+        measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance, learner.measuring)
         if not math.isfinite(measured.loss):
             raise TrainingError(
-                f"validation loss {measured.loss} after epoch {number}; try a lower --lr. "
+                f"validation loss {measured.loss} after epoch {lap.epoch + 1}; try a lower --lr. "
                 "The best epoch so far is kept."
             )
-        epoch = Epoch(
-            epoch=number,
-            train_loss=learned.loss,
-            train_accuracy=learned.accuracy,
-            val_loss=measured.loss,
-            val_accuracy=measured.accuracy,
-            lr=lr,
-            seconds=round(time.monotonic() - started, 3),
-        )
-        return epoch, probabilities
+        return measured, probabilities
 
-    def _build_learner(self, feed: Feed) -> Learner:
-        recipe = self.recipe
+    def _count_drops(self, state: State) -> int:
+        if self.recipe.schedule != "plateau":
+            return 0
+        mine = (epoch for epoch in state.history if epoch.phase == state.phase + 1)
+        return count_drops([(epoch.val_accuracy, -epoch.val_loss) for epoch in mine])
+
+    def _build_learner(self, feed: Feed, progress: Progress) -> Learner:
+        recipe, model = self.recipe, self.network.model
+        steps, classes = recipe.epochs * feed.steps, len(self.images.classes)
         optimizer = build_optimizer(
-            recipe.optimizer, self.network.model.parameters(), recipe.learning_rate, recipe.decay
+            recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
         aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight
         return Learner(
             model=feed.model,
             frozen=self.frozen,
-            criterion=Criterion(recipe.label_smoothing, aux_weight),
+            criterion=Criterion(recipe.label_smoothing, aux_weight, self._weigh_classes()),
             optimizer=optimizer,
-            schedule=Schedule(recipe.schedule, recipe.epochs * feed.steps),
+            schedule=Schedule(recipe.schedule, steps, min(round(recipe.warmup * feed.steps), steps)),
             hardware=self.hardware,
             scaler=self.hardware.build_scaler(),
             seed=recipe.seed,
+            mix=build_mix(recipe.mixup, recipe.cutmix, classes),
+            clip_norm=recipe.clip_norm,
+            parts=Parts(recipe.accumulate, progress.say, 2 if self._compares_images() else 1),
+            measuring=Parts(1, progress.say),
+            average=Average(list_moving(model), recipe.ema) if recipe.ema else None,
         )
+
+    def _compares_images(self) -> bool:
+        """Tell whether a batch norm learns its statistics, for which it takes more than one image."""
+        self.frozen.train()
+        return any(norm.training for norm in list_batch_norms(self.network.model))
+
+    def _choose_scale(self) -> Callable[[nn.Parameter], float]:
+        """Return by how much the rate of each parameter is lower: the more, the further it is from the head."""
+        decay, network = self.recipe.layer_decay, self.network
+        if decay == 1:
+            return lambda _parameter: 1.0
+        blocks = list_blocks(network.backbone, network.model, network.head)
+        scales = {
+            parameter: decay ** (len(blocks) - index)
+            for index, block in enumerate(blocks)
+            for name, parameter in network.model.named_parameters()
+            if any(is_below(name, prefix) for prefix in block.prefixes)
+        }
+        return lambda parameter: scales.get(parameter, 1.0)
+
+    def _weigh_classes(self) -> Tensor | None:
+        """Return what each class counts, where rare ones are to count more: on the mean over all images it is one."""
+        if self.recipe.balance != "loss":
+            return None
+        sizes = torch.bincount(torch.tensor([sample.label for sample in self.images.train]))
+        return (len(self.images.train) / (len(sizes) * sizes)).to(self.hardware.device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -11,17 +12,33 @@ from torch.optim import Optimizer
 MOMENTUM = 0.9
 
 
-def build_optimizer(name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
+def build_optimizer(
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    lr: float,
+    weight_decay: float,
+    scale: Callable[[nn.Parameter], float] = lambda _parameter: 1.0,
+) -> Optimizer:
     """Build an optimizer; biases and the scales of norms do not decay, since they do not overfit.
 
     Each group notes its ``highest_lr``, of which a `zoo.engine.schedule.Schedule` takes a share.
+
+    Args:
+        name: ``adamw``, ``adam`` or ``sgd``.
+        parameters: of which those learn that want gradients.
+        lr: the highest rate.
+        weight_decay: of weights.
+        scale: tells by how much the rate of a parameter is lower.
     """
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    members: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        if parameter.requires_grad:
+            members[scale(parameter), weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
+    # The first group has the highest rate, which is the one that is told.
     groups = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": members[key], "weight_decay": key[1], "highest_lr": lr * key[0]}
+        for key in sorted(members, reverse=True)
     ]
-    groups = [{**group, "highest_lr": lr} for group in groups if group["params"]]
     # fused: one pass over memory a step, which on large heads is most of the step's time.
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
 #: Of a one-cycle schedule: the share of its steps that rise, and the share of the highest rate that it begins at.
 RISE, LOWEST = 0.25, 0.04
-#: By how much the rate of the step schedule drops, twice.
+#: By how much the rates of ``step``, twice, and of ``plateau`` drop.
 DROP = 0.1
+#: Epochs without a better one before the rate of ``plateau`` drops.
+PLATEAU = 2
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,16 @@ class Schedule:
     name: str
     #: How many steps there are.
     steps: int
+    #: How many of them warm up, before the schedule itself begins.
+    warmup: int = 0
+    #: How often the rate has dropped since nothing got better: of ``plateau``.
+    drops: int = 0
 
     def share(self, step: int) -> float:
         """Return what share of the highest rate a step takes, from 0."""
-        return SHARES[self.name](step, self.steps)
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        return SHARES[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
         """Give every group of parameters its rate for a step: the share of its own ``highest_lr``."""
@@ -64,4 +72,15 @@ SHARES: Mapping[str, Callable[[int, int], float]] = {
     "cosine": cosine,
     "step": two_drops,
     "constant": constant,
+    "plateau": constant,
 }
+
+
+def count_drops(ranks: Sequence[tuple[float, float]]) -> int:
+    """Return how often ``plateau`` has dropped the rate after epochs of these ranks, of which higher is better."""
+    best, waited, drops = (-math.inf, -math.inf), 0, 0
+    for rank in ranks:
+        best, waited = (rank, 0) if rank > best else (best, waited + 1)
+        if waited == PLATEAU:
+            drops, waited = drops + 1, 0
+    return drops

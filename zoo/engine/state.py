@@ -1,69 +1,178 @@
-"""All that decides how a run goes on: what learns, and what the optimizer remembers of it."""
+"""All that decides how a run goes on: taken down after any step, and put back bit for bit."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.engine.loop import Learner
+from zoo.engine.epoch import Epoch
+from zoo.engine.learner import Learner
+from zoo.engine.loop import Lap, Sums
+from zoo.errors import RunError
+from zoo.interrupt import undisturbed
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."
+_MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
 
 
-def capture_tensors(learner: Learner, model: nn.Module) -> dict[str, Tensor]:
-    """Return copies of what moved or may have moved, by name: ``model.NAME``, ``optimizer.NAME.SLOT``.
+@dataclass(frozen=True)
+class Saved:
+    """A state on its way to the disk or back: tensors by name, and what JSON can hold."""
 
-    Args:
-        learner: whose optimizer it is.
-        model: the whole network, which may be more than what the learner runs.
-    """
-    tensors = {f"{_MODEL}{name}": tensor for name, tensor in _list_moving(model).items()}
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    for parameter, slots in learner.optimizer.state.items():
-        tensors |= {f"{_OPTIMIZER}{names[parameter]}.{slot}": value for slot, value in slots.items()}
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+@dataclass
+class State:
+    """Where a run is."""
+
+    #: The whole network, which may be more than what the learner runs.
+    model: nn.Module
+    #: What it begins with, until the phase has begun that this belongs to.
+    saved: Saved | None = None
+    #: Index of the phase that is under way.
+    phase: int = 0
+    history: list[Epoch] = field(default_factory=list)
+    #: Batches that were learned from in the epochs that are over.
+    done: int = 0
+    learner: Learner | None = None
+    #: What the learner learns from: images, or features of them.
+    feed: str = ""
+    #: Names of all that it may move.
+    moving: tuple[str, ...] = ()
+    #: The epoch that is under way.
+    lap: Lap | None = None
+
+    def __post_init__(self) -> None:
+        if self.saved:
+            self.phase, self.done = (self.saved.facts[name] for name in ("phase", "done"))
+            self.history = [Epoch(**line) for line in self.saved.facts["history"]]
+
+    @property
+    def batches(self) -> int:
+        """Batches that were learned from, in all phases together."""
+        return self.done + (self.lap.step if self.lap else 0)
+
+    def end_lap(self, epoch: Epoch) -> None:
+        """Note what the epoch that is under way came to."""
+        assert self.lap is not None
+        self.history.append(epoch)
+        self.done, self.lap = self.batches, None
+
+    def begin_phase(self, phase: int, learner: Learner, feed: str) -> None:
+        """Begin a phase; the one that was saved goes on where it was.
+
+        Raises:
+            RunError: what was saved is not of this network or this optimizer.
+        """
+        with undisturbed():  # else what is half restored might be saved
+            lap = self._restore(learner, feed, self.saved) if self.saved else None
+            self.phase, self.feed, self.lap, self.saved = phase, feed, lap, None
+            # As they are now: a later phase may have begun to thaw more when this one is saved.
+            self.moving = tuple(list_moving(self.model))
+            self.learner = learner
+
+    def capture(self) -> Saved:
+        """Return the state, without copies: it is to be written before the next step.
+
+        Not while a step is under way.
+        """
+        learner = self.learner
+        assert learner is not None
+        state = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        tensors = {f"{_MODEL}{name}": state[name] for name in self.moving}
+        tensors |= _list_slots(learner.optimizer, self.model)
+        if learner.average:
+            tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in learner.average.tensors.items()}
+        facts = {
+            "feed": self.feed,
+            "phase": self.phase,
+            "done": self.done,
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "steps": learner.steps,
+            "parts": learner.parts.count,
+            "scaler": learner.scaler.state_dict(),
+        }
+        if self.lap is not None:
+            lap = self.lap
+            tensors |= {f"{_LAP}loss": lap.sums.loss, f"{_LAP}correct": lap.sums.correct}
+            facts["lap"] = {"step": lap.step, "count": lap.sums.count, "lr": lap.lr, "seconds": lap.seconds}
+        return Saved({name: tensor.detach() for name, tensor in tensors.items()}, facts)
+
+    def _restore(self, learner: Learner, feed: str, saved: Saved) -> Lap | None:
+        if saved.facts["feed"] != feed:
+            raise RunError(
+                f"the run learned from {saved.facts['feed']}, and learns from {feed} now; "
+                "resume it with as much room in the cache folder as before."
+            )
+        try:
+            _restore_model(self.model, saved.tensors)
+        except ValueError as error:
+            raise RunError(f"the run cannot go on: {error}; remove its folder to start anew.") from error
+        _restore_slots(learner.optimizer, self.model, saved.tensors)
+        if learner.average:
+            for name, tensor in learner.average.tensors.items():
+                tensor.copy_(saved.tensors[f"{_AVERAGE}{name}"])
+        learner.steps = saved.facts["steps"]
+        learner.parts.count = saved.facts["parts"]
+        learner.scaler.load_state_dict(saved.facts["scaler"])
+        lap = saved.facts.get("lap")
+        if lap is None:
+            return None
+        sums = Sums(learner.hardware.device)
+        sums.loss.copy_(saved.tensors[f"{_LAP}loss"])
+        sums.correct.copy_(saved.tensors[f"{_LAP}correct"])
+        sums.count = lap["count"]
+        return Lap(len(self.history), sums, lap["lr"], lap["step"], lap["seconds"])
 
 
 @torch.no_grad()
-def restore_tensors(learner: Learner, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put them back, bit for bit.
-
-    Raises:
-        ValueError: they are not those of this network and this optimizer.
-    """
-    moving = _list_moving(model)
+def _restore_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    moving = list_moving(model)
     given = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
     odd = {name for name in given.keys() & moving.keys() if not _are_of_one_kind(given[name], moving[name])}
     odd |= given.keys() ^ moving.keys()
     if odd:
-        raise ValueError(f"{', '.join(sorted(odd)[:3])} differ")
+        raise ValueError(f"it is of another network, as {', '.join(sorted(odd)[:3])} differ")
     for name, tensor in moving.items():
         tensor.copy_(given[name])
-    for name, parameter in model.named_parameters():
-        _restore_slots(learner.optimizer, parameter, f"{_OPTIMIZER}{name}.", tensors)
 
 
-def _restore_slots(optimizer: Optimizer, parameter: nn.Parameter, prefix: str, tensors: Mapping[str, Tensor]) -> None:
-    slots: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        slot = name.removeprefix(prefix)
-        if name.startswith(prefix) and "." not in slot:
+def _list_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """List what the optimizer remembers, as ``optimizer.NAME.SLOT``."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{_OPTIMIZER}{names[parameter]}.{slot}": value
+        for parameter, slots in optimizer.state.items()
+        for slot, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+
+
+@torch.no_grad()
+def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        if key.startswith(_OPTIMIZER):
+            name, _, slot = key.removeprefix(_OPTIMIZER).rpartition(".")
+            parameter = parameters[name]
             # In the parameter's own layout, which fused kernels rely on.
             like = torch.empty_like(parameter, dtype=tensor.dtype) if tensor.shape == parameter.shape else None
-            slots[slot] = tensor.to(parameter.device, copy=True) if like is None else like.copy_(tensor)
-    if slots:
-        optimizer.state[parameter] = slots
+            value = tensor.to(parameter.device, copy=True) if like is None else like.copy_(tensor)
+            optimizer.state[parameter][slot] = value
 
 
 def _are_of_one_kind(one: Tensor, other: Tensor) -> bool:
     return (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
-def _list_moving(model: nn.Module) -> dict[str, Tensor]:
+def list_moving(model: nn.Module) -> dict[str, Tensor]:
     """List the parameters that learn, and all buffers: statistics move without gradients."""
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     return {**learning, **dict(model.named_buffers())}

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
-from zoo.engine.loop import Criterion, Lap, Learner, Sums, train_one_epoch
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.loop import Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.freeze import Frozen, list_batch_norms, list_learning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.order import mix_seed, plan_epoch
+from zoo.data.order import Order, balance_chances, mix_seed, plan_epoch
 
 counts = st.integers(0, 200)
 batch_sizes = st.integers(1, 40)
@@ -49,3 +49,23 @@ def test_no_two_samples_share_their_random_numbers() -> None:
     assert len(seen) == 5 * 20 * 100
     assert all(0 <= number < 2**63 for number in seen)
     assert mix_seed(1, 12) != mix_seed(11, 2)
+
+
+# Balanced.
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=60), seeds)
+def test_chances_make_all_classes_equally_likely(labels: list[int], seed: int) -> None:
+    chances = balance_chances(labels)
+    sums = {label: sum(c for c, other in zip(chances, labels, strict=True) if other == label) for label in labels}
+    assert all(abs(total - 1) < 1e-9 for total in sums.values())
+    batches = plan_epoch(len(labels), batch_size=7, seed=seed, epoch=1, chances=chances)
+    assert sum(map(len, batches)) == len(labels)
+    assert batches == plan_epoch(len(labels), batch_size=7, seed=seed, epoch=1, chances=chances)
+
+
+def test_a_rare_class_comes_as_often_as_a_frequent_one() -> None:
+    labels = [0] * 950 + [1] * 50
+    order = Order(32, seed=0, chances=balance_chances(labels))
+    drawn = [labels[index] for epoch in range(10) for batch in order.plan(1000, epoch) for index in batch]
+    assert 0.47 < sum(drawn) / len(drawn) < 0.53

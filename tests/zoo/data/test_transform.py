@@ -180,7 +180,7 @@ def test_a_batch_is_normalised_as_each_of_its_images() -> None:
 
 
 def test_an_augmentation_that_does_not_exist_lists_those_that_do() -> None:
-    with pytest.raises(OptionError, match="'mixup'; there are crop-flip, none"):
+    with pytest.raises(OptionError, match="'mixup'; there are crop-flip, trivial, rand, none"):
         build_train_transform(InputSpec(), "mixup")
 
 

@@ -9,21 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import Network
+from made_fits import make_fit
 from zoo.data.images import Images, open_images
-from zoo.data.pixels import Views
-from zoo.engine.device import choose_hardware
+from zoo.engine.epoch import Epoch
 from zoo.engine.feed import ImageFeed
-from zoo.engine.fit import Epoch, Fit
+from zoo.engine.fit import Fit
 from zoo.engine.schedule import one_cycle
+from zoo.engine.state import State
 from zoo.errors import TrainingError
-from zoo.freeze import Frozen, list_blocks, list_learning
-from zoo.head import replace_head
+from zoo.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo.recipe import DECAY, HeadDesign, Recipe
+from zoo.recipe import DECAY, Recipe
 from zoo.registry import Registry
-from zoo.start import Start
 
 FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", lr=0.05)
 
@@ -31,17 +29,6 @@ FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", l
 @pytest.fixture
 def images(photos: Path, registry: Registry) -> Images:
     return open_images(photos, registry=registry, seed=0, progress=Silent())
-
-
-def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "all") -> Fit:
-    torch.manual_seed(recipe.seed)
-    model = acme.build(None)
-    head = replace_head(acme, model, len(images.classes), HeadDesign())
-    frozen = Frozen(model, list_learning(list_blocks(acme, model, head), head, train))
-    network = Network(acme, Start("none"), HeadDesign(), model, head)
-    recipe = replace(recipe, train=train)
-    views = Views.build(acme.input, recipe.augmentation)
-    return Fit(network, frozen, images, views, recipe, choose_hardware("cpu"))
 
 
 @dataclass
@@ -55,7 +42,10 @@ class Told(Silent):
     def say(self, line: str) -> None:
         self.lines.append(line)
 
-    def on_epoch(self, _epoch: Epoch, probabilities: Tensor, is_best: bool) -> None:  # noqa: FBT001  # the engine's
+    def on_step(self) -> None:
+        """Let it pass."""
+
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, *, is_best: bool) -> None:  # noqa: ARG002  # the engine's
         self.bests.append(is_best)
         self.probabilities.append(probabilities)
 
@@ -66,9 +56,11 @@ def open_feed(fit: Fit) -> ImageFeed:
 
 def run(fit: Fit, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
     told = told or Told()
+    state = State(fit.network.model)
     with closing(open_feed(fit)) as feed:
-        history = fit.run(feed, told.on_epoch, told)
-    return history, {name: tensor.clone() for name, tensor in fit.network.model.state_dict().items()}, told
+        fit.begin(0, feed, state, told)
+        fit.run(feed, state, told, told)
+    return state.history, {name: tensor.clone() for name, tensor in fit.network.model.state_dict().items()}, told
 
 
 def are_equal(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
@@ -224,7 +216,7 @@ def test_weights_decay_as_the_recipe_says(
     acme: BackboneSpec, images: Images, given: float | None, optimizer: str
 ) -> None:
     fit = make_fit(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
-    decays = {group["weight_decay"] for group in fit._build_learner(open_feed(fit)).optimizer.param_groups}
+    decays = {group["weight_decay"] for group in fit._build_learner(open_feed(fit), Silent()).optimizer.param_groups}
     assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never do
 
 
@@ -247,7 +239,7 @@ def test_an_explosion_in_the_second_epoch_keeps_what_the_first_told(acme: Backbo
     model = Exploding(fit.network.model, after=4)
     fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
     told = Told()
-    with pytest.raises(TrainingError, match="at step 2 of the epoch"):
+    with pytest.raises(TrainingError, match=r"loss .* at step 2 of epoch 2; try a lower --lr\. .* Its images: .*\.png"):
         run(fit, told)
     assert told.bests == [True]
 
@@ -281,5 +273,5 @@ def test_auxiliary_heads_count_only_where_what_is_below_them_learns(acme: Backbo
     weights = {}
     for train in ("head", "all"):
         fit = make_fit(spec, images, FAST, train)
-        weights[train] = fit._build_learner(open_feed(fit)).criterion._aux_weight
+        weights[train] = fit._build_learner(open_feed(fit), Silent()).criterion._aux_weight
     assert weights == {"head": 0.0, "all": 0.4}

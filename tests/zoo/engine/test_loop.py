@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import choose_hardware
-from zoo.engine.loop import Criterion, Lap, Learner, Sums, evaluate, train_one_epoch
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.loop import Lap, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.errors import TrainingError
+from zoo.engine.step import NotFinite
 from zoo.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
 
@@ -234,7 +235,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, mod
     train_one_epoch(make_learner(twin, ("classifier.3",), lr=0.25), begin(), [good], drop)
     torch.manual_seed(0)
     learner = make_learner(model, ("classifier.3",), lr=0.25)
-    with pytest.raises(TrainingError, match=r"(nan|inf).* at step 2 of the epoch, learning rate 0\.25; try a lower"):
+    with pytest.raises(NotFinite, match=r"(nan|inf).*, learning rate 0\.25$"):
         train_one_epoch(learner, begin(), [good, bad], drop)
     assert all(torch.equal(tensor, twin.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert learner.steps == 1
@@ -254,7 +255,7 @@ class Cliff(nn.Module):
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
     model = Cliff()
-    with pytest.raises(TrainingError, match=r"loss 2\.303 with gradient norm (nan|inf) at step 1"):
+    with pytest.raises(NotFinite, match=r"loss 2\.303 with gradient norm (nan|inf)"):
         train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(4), drop)
     assert torch.equal(model.fc.weight, torch.zeros(10, 1))
 

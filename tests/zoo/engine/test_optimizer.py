@@ -69,3 +69,12 @@ def test_a_name_means_torchs_optimizer_also_on_channels_last_weights(name: str, 
 def test_a_name_that_no_recipe_lets_through_is_no_optimizer(name: str) -> None:
     with pytest.raises(KeyError):
         build_optimizer(name, [nn.Parameter(torch.ones(1))], LR, 0.0)
+
+
+def test_parameters_can_have_rates_of_their_own() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    deep = set(model[0].parameters())
+    groups = build_optimizer("sgd", model.parameters(), LR, 0.1, lambda p: 0.5 if p in deep else 1.0).param_groups
+    rates = {parameter: group["highest_lr"] for group in groups for parameter in group["params"]}
+    assert rates == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
+    assert groups[0]["highest_lr"] == LR

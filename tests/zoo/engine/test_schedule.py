@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
 
-from zoo.engine.schedule import LOWEST, SHARES, Schedule, one_cycle
+from zoo.engine.schedule import DROP, LOWEST, SHARES, Schedule, count_drops, one_cycle
 from zoo.recipe import SCHEDULES
 
 LR = 0.5
@@ -81,3 +81,31 @@ def test_onecycle_begins_low_and_ends_next_to_zero(steps: int) -> None:
 )
 def test_onecycle_over_few_steps_begins_at_the_highest_rate(steps: int, shares: list[float]) -> None:
     assert [one_cycle(step, steps) for step in range(steps)] == pytest.approx(shares, rel=1e-5)
+
+
+# Warming up, and dropping where nothing gets better.
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 1, 4])
+def test_a_schedule_begins_when_it_is_warm(name: str, warmup: int) -> None:
+    warm, plain = Schedule(name, 10 + warmup, warmup), Schedule(name, 10)
+    rising = [warm.share(step) for step in range(warmup)]
+    assert rising == [(step + 1) / (warmup + 1) for step in range(warmup)]
+    assert [warm.share(step + warmup) for step in range(10)] == [plain.share(step) for step in range(10)]
+
+
+def test_a_run_may_be_over_before_it_is_warm() -> None:
+    assert [Schedule("cosine", 3, 3).share(step) for step in range(3)] == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "drops"),
+    [
+        ([], 0), ([0.5], 0), ([0.5, 0.5], 0), ([0.5, 0.5, 0.4], 1), ([0.5, 0.4, 0.6, 0.5, 0.6], 1),
+        ([0.5, 0.4, 0.6, 0.7], 0), ([0.5, 0.1, 0.1, 0.1, 0.1], 2), ([0.5, 0.1, 0.1, 0.6, 0.1, 0.1], 2),
+    ],
+)  # fmt: skip
+def test_the_rate_drops_where_two_epochs_are_no_better(accuracies: list[float], drops: int) -> None:
+    assert count_drops([(accuracy, 0.0) for accuracy in accuracies]) == drops
+    assert Schedule("plateau", 10, drops=drops).share(4) == pytest.approx(DROP**drops)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from zoo.data.order import mix_seed
+from zoo.engine.average import Average
 from zoo.engine.device import choose_hardware
-from zoo.engine.loop import Batches, Criterion, Lap, Learner, Sums, train_one_epoch
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.loop import Batches, Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.engine.state import capture_tensors, restore_tensors
+from zoo.engine.state import Saved, State, list_moving
+from zoo.errors import RunError
 from zoo.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.recipe import OPTIMIZERS
@@ -18,7 +24,9 @@ ALL = ("stem", "layer1", "layer2", "classifier")
 PART = ("layer2", "classifier")
 
 
-def make_learner(acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], seed: int = 0) -> Learner:
+def make_learner(
+    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], seed: int = 0, *, ema: bool = False
+) -> Learner:
     torch.manual_seed(seed)
     model, hardware = acme.build(None).to(memory_format=torch.channels_last), choose_hardware("cpu")  # type: ignore[call-overload]
     frozen = Frozen(model, learning)
@@ -31,6 +39,7 @@ def make_learner(acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], 
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=3,
+        average=Average(list_moving(model), 0.9) if ema else None,
     )
 
 
@@ -48,50 +57,75 @@ def learn(learner: Learner, *epochs: int) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
 
 
+def begin(learner: Learner, saved: Saved | None = None) -> State:
+    state = State(learner.model, saved)
+    state.begin_phase(0, learner, "images")
+    return state
+
+
+def keep(state: State) -> Saved:
+    """Copy a state, as the disk does."""
+    saved = state.capture()
+    return Saved({name: tensor.clone() for name, tensor in saved.tensors.items()}, json.loads(json.dumps(saved.facts)))
+
+
 @pytest.mark.parametrize("learning", [ALL, PART])
+@pytest.mark.parametrize("ema", [False, True])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_goes_on_from_a_state_is_what_was_never_interrupted(
-    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...]
+    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], *, ema: bool
 ) -> None:
-    wanted = learn(make_learner(acme, optimizer, learning), 0, 1, 2)
-    first = make_learner(acme, optimizer, learning)
+    wanted, state = make_learner(acme, optimizer, learning, ema=ema), None
+    weights = learn(wanted, 0, 1, 2)
+    first = make_learner(acme, optimizer, learning, ema=ema)
+    state = begin(first)
     learn(first, 0)
-    tensors, steps = capture_tensors(first, first.model), first.steps
-    learn(first, 7)  # what was captured is a copy
+    saved = keep(state)
 
-    second = make_learner(acme, optimizer, learning)
+    second = make_learner(acme, optimizer, learning, ema=ema)
     with torch.no_grad():
         for parameter in second.model.parameters():
             if parameter.requires_grad:
                 parameter.zero_()
-    restore_tensors(second, second.model, tensors)
-    second.steps = steps
+    begin(second, saved)
     found = learn(second, 1, 2)
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in found.items())
+    if wanted.average and second.average:
+        assert all(torch.equal(t, wanted.average.tensors[name]) for name, t in second.average.tensors.items())
 
 
 def test_what_is_frozen_is_not_kept(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", PART)
+    state = begin(learner)
     learn(learner, 0)
-    names = capture_tensors(learner, learner.model).keys()
+    names = keep(state).tensors.keys()
     assert "model.layer2.0.weight" in names
     assert "optimizer.layer2.0.weight.exp_avg" in names
     assert not any(name.startswith(("model.stem.0", "optimizer.stem")) for name in names)
 
 
+def test_a_state_is_that_of_its_phase_even_if_the_next_one_has_thawed_more(acme: BackboneSpec) -> None:
+    learner = make_learner(acme, "adamw", PART)
+    state = begin(learner)
+    learn(learner, 0)
+    Frozen(learner.model, ALL)
+    begin(make_learner(acme, "adamw", PART), keep(state))
+
+
 def test_before_the_first_step_there_is_nothing_to_remember(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", ALL)
-    tensors = capture_tensors(learner, learner.model)
-    assert all(name.startswith("model.") for name in tensors)
-    restore_tensors(learner, learner.model, tensors)
+    saved = keep(begin(learner))
+    assert all(name.startswith("model.") for name in saved.tensors)
+    begin(learner, saved)
     assert not learner.optimizer.state
 
 
 @pytest.mark.parametrize("change", ["missing", "other shape", "other dtype", "another one"])
 def test_the_state_of_another_network_is_refused(acme: BackboneSpec, change: str) -> None:
     learner = make_learner(acme, "sgd", ALL)
-    tensors = capture_tensors(learner, learner.model)
+    saved = keep(begin(learner))
+    tensors = dict(saved.tensors)
     weight = tensors.pop("model.classifier.3.weight")
     tensors |= {
         "missing": {},
@@ -101,6 +135,6 @@ def test_the_state_of_another_network_is_refused(acme: BackboneSpec, change: str
     }[change]
     tensors["model.stem.0.weight"] += 1
     before = learner.model.state_dict()["stem.0.weight"].clone()
-    with pytest.raises(ValueError, match=r"differ$"):
-        restore_tensors(learner, learner.model, tensors)
+    with pytest.raises(RunError, match=r"it is of another network, as .* differ; remove its folder to start anew\."):
+        begin(learner, replace(saved, tensors=tensors))
     assert torch.equal(learner.model.state_dict()["stem.0.weight"], before)

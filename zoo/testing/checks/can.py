@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
-from zoo.engine.loop import Criterion
+from zoo.engine.learner import Criterion
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results import CannotLook, CheckFailed
 from zoo.testing.training import freeze

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.engine.loop import Criterion
+from zoo.engine.learner import Criterion
 from zoo.errors import TrainingError
 from zoo.head import is_below
 from zoo.testing.results import CheckFailed
@@ -22,7 +22,7 @@ def head(subject: Subject) -> None:
     try:
         moved = learn(subject, "head").moved
     except TrainingError as error:
-        said = str(error).partition(" at step ")[0]
+        said = str(error).partition(", learning rate")[0]
         raise CheckFailed(f"its head alone cannot be trained: {said}; let forward() overflow nowhere.") from error
     except RuntimeError as error:
         raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error

@@ -1,0 +1,29 @@
+"""Fits of the tiny network, without a command around them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from zoo.backbone import Network
+from zoo.data.images import Images
+from zoo.data.pixels import Views
+from zoo.engine.device import choose_hardware
+from zoo.engine.fit import Fit
+from zoo.freeze import Frozen, list_blocks, list_learning
+from zoo.head import replace_head
+from zoo.plugin import BackboneSpec
+from zoo.recipe import HeadDesign, Recipe
+from zoo.start import Start
+
+
+def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "all") -> Fit:
+    torch.manual_seed(recipe.seed)
+    model = acme.build(None)
+    head = replace_head(acme, model, len(images.classes), HeadDesign())
+    frozen = Frozen(model, list_learning(list_blocks(acme, model, head), head, train))
+    network = Network(acme, Start("none"), HeadDesign(), model, head)
+    recipe = replace(recipe, train=train)
+    views = Views.build(acme.input, recipe.augmentation)
+    return Fit(network, frozen, images, views, recipe, choose_hardware("cpu"))

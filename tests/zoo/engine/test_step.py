@@ -1,0 +1,280 @@
+"""One step: what it learns, in however many parts, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from told import Told
+from zoo.engine.device import choose_hardware
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.mix import build_mix
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.parts import Parts, is_out_of_memory
+from zoo.engine.schedule import Schedule
+from zoo.engine.step import NotFinite, learn
+from zoo.errors import TrainingError
+from zoo.freeze import Frozen
+
+LABELS = torch.tensor([0, 1, 2, 0, 1, 0, 0])
+SAYINGS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0)"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if ..."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: not enough memory: you tried ..."),
+]
+OTHERS = [
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    RuntimeError("CUDA error: device-side assert triggered"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
+    RuntimeError("CUDA error: an illegal memory access was encountered"),
+    RuntimeError("Expected more than 1 value per channel when training"),
+    RuntimeError("shared memory is read-only"),
+    RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed."),
+    ValueError("out of memory"),
+    KeyError("out of memory"),
+]
+
+
+class Plain(nn.Module):
+    """A network without batch norms, that can be told to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.body = nn.Linear(12, 8)
+        self.fc = nn.Linear(8, 3)
+        self.fail: Callable[[], None] = lambda: None
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images.flatten(1)).tanh()
+        self.fail()
+        logits: Tensor = self.fc(features)
+        return logits
+
+
+class Once:
+    """Raises the first time, and leaves it at that."""
+
+    def __init__(self, error: Exception) -> None:
+        self._errors = [error]
+
+    def __call__(self, *_: object) -> None:
+        if self._errors:
+            raise self._errors.pop()
+
+
+def make_learner(model: nn.Module, parts: int = 1, told: Told | None = None, **changes: object) -> Learner:
+    hardware = choose_hardware("cpu", "fp32")
+    frozen = Frozen(model, ("body", "fc"))
+    frozen.train()
+    defaults: dict[str, object] = {
+        "model": model,
+        "frozen": frozen,
+        "criterion": Criterion(),
+        "optimizer": build_optimizer("adamw", model.parameters(), 0.01, 0.1),
+        "schedule": Schedule("constant", 10),
+        "hardware": hardware,
+        "scaler": hardware.build_scaler(),
+        "seed": 0,
+        "parts": Parts(parts, (told or Told()).say),
+    }
+    return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
+
+
+def draw(count: int = 7) -> Tensor:
+    return torch.randn(count, 3, 2, 2, generator=torch.Generator().manual_seed(5))
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 20])
+@pytest.mark.parametrize("class_weights", [None, torch.tensor([0.5, 2.0, 3.0])])
+def test_in_parts_a_batch_is_learned_from_as_at_once(parts: int, class_weights: Tensor | None) -> None:
+    whole, cut = Plain(), Plain()
+    criterion = Criterion(0.1, class_weights=class_weights)
+    wanted = learn(make_learner(whole, criterion=criterion), draw(), LABELS, 0)
+    found = learn(make_learner(cut, parts, criterion=criterion), draw(), LABELS, 0)
+    torch.testing.assert_close((found.loss, found.logits), (wanted.loss, wanted.logits))
+    torch.testing.assert_close(weights_of(cut), weights_of(whole), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:40])
+@pytest.mark.parametrize("where", ["forward", "backward", "step", "slots"])
+def test_where_memory_is_short_the_same_batch_is_learned_from_in_more_parts(error: RuntimeError, where: str) -> None:
+    wanted, model, told = Plain(), Plain(), Told()
+    learn(make_learner(wanted, 2), draw(), LABELS, 0)
+    learner, fail = make_learner(model, 1, told), Once(error)
+    if where == "forward":
+        model.fail = fail
+    elif where == "backward":
+        model.fc.weight.register_hook(fail)
+    elif where == "step":
+        learner.optimizer.register_step_pre_hook(fail)
+    else:  # what Adam remembers is there in part
+        learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state[model.fc.weight].update(step=0))
+        learner.optimizer.register_step_pre_hook(fail)
+        learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state.clear())
+    learn(learner, draw(), LABELS, 0)
+    found, others = weights_of(model), weights_of(wanted)
+    assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
+    assert (learner.parts.count, learner.steps) == (2, 1)
+    (line,) = told.lines
+    assert line.startswith("note: memory is short; batches go through in 2 parts from here on")
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+    model = Plain()
+    model.fail = Once(error)
+    with pytest.raises(type(error)) as caught:
+        learn(make_learner(model), draw(), LABELS, 0)
+    assert caught.value is error
+    assert not is_out_of_memory(error)
+
+
+def test_where_memory_is_short_for_one_image_it_is_said() -> None:
+    model = Plain()
+
+    def fail() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.fail = fail
+    with pytest.raises(TrainingError, match="memory is too short for one image at a time"):
+        learn(make_learner(model), draw(), LABELS, 0)
+
+
+class Counting(nn.Module):
+    """A batch norm whose second half fails once."""
+
+    def __init__(self, fail: Callable[[], None]) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.body = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12))
+        self.fc = nn.Linear(12, 3)
+        self.fail = fail
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images)
+        self.fail()
+        logits: Tensor = self.fc(features)
+        return logits
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("x"), None])
+def test_statistics_of_a_pass_that_failed_are_taken_back(error: Exception | None) -> None:
+    model = Counting(Once(error) if error else lambda: None)
+    before = weights_of(model)
+    images = draw()
+    if error is None:
+        images[0] = float("nan")
+        with pytest.raises(NotFinite):
+            learn(make_learner(model), images, LABELS, 0)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    else:
+        learn(make_learner(model), images, LABELS, 0)
+        assert int(model.state_dict()["body.1.num_batches_tracked"]) == 2  # one for each part
+
+
+@pytest.mark.parametrize("where", ["image", "loss", "weight", "gradient"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_stops_before_anything_moves(where: str, value: float) -> None:
+    model, images = Plain(), draw()
+    if where == "image":
+        images[2, 0, 0, 0] = value
+    elif where == "weight":
+        model.fc.bias.data[1] = value
+    elif where == "loss":
+        model.fc.register_forward_hook(lambda _module, _inputs, logits: logits * value)
+    else:
+        model.body.weight.register_hook(lambda gradient: gradient * value)
+    before, learner = weights_of(model), make_learner(model)
+    with pytest.raises(NotFinite, match=r"^loss .* with gradient norm .*, learning rate 0\.01$"):
+        learn(learner, images, LABELS, 0)
+    assert all(torch.equal(t, before[name]) or where == "weight" for name, t in model.state_dict().items())
+    assert learner.steps == 0
+    assert not learner.optimizer.state
+
+
+@pytest.mark.parametrize("norm", [1e-3, 1e6])
+def test_gradients_are_cut_down_to_a_norm(norm: float) -> None:
+    model = Plain()
+    learner = make_learner(model, clip_norm=norm)
+    learn(learner, draw(), LABELS, 0)
+    found = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    twin = Plain()
+    learn(make_learner(twin), draw(), LABELS, 0)
+    free = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters() if p.grad is not None])
+    assert found.item() == pytest.approx(min(norm, free.item()), rel=1e-3)
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
+def test_mixed_batches_are_functions_of_the_seed(mixup: float, cutmix: float) -> None:
+    images, results = torch.rand(6, 3, 8, 8), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(build_mix(mixup, cutmix, 3)(images, LABELS[:6]))
+    (first, shares), (again, same), (other, _) = results
+    assert torch.equal(first, again)
+    assert torch.equal(shares, same)
+    assert not torch.equal(first, other)
+    assert shares.shape == (6, 3)
+    torch.testing.assert_close(shares.sum(1), torch.ones(6))
+    assert not torch.equal(first, images)
+
+
+def test_what_is_mixed_is_learned_with_its_shares() -> None:
+    model, twin = Plain(), Plain()
+    mix = build_mix(0.4, 0.0, 3)
+    learn(make_learner(model, 2, mix=mix), draw(), LABELS, 3)
+    torch.manual_seed(3)
+    mixed, shares = mix(draw(), LABELS)
+    learn(make_learner(twin, mix=lambda _images, _labels: (mixed, shares)), draw(), LABELS, 3)
+    torch.testing.assert_close(weights_of(model), weights_of(twin), rtol=0, atol=1e-5)
+
+
+def test_nothing_is_mixed_unless_it_is_asked_for() -> None:
+    images = draw()
+    assert build_mix(0.0, 0.0, 3)(images, LABELS) == (images, LABELS)
+
+
+def test_where_memory_is_short_after_some_weights_have_moved_the_run_ends() -> None:
+    model = Plain()
+    learner = make_learner(model)
+    learner.optimizer.register_step_post_hook(Once(torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(TrainingError, match="too short for what the optimizer remembers"):
+        learn(learner, draw(), LABELS, 0)
+
+
+def test_parts_that_are_compared_hold_two_images_at_least() -> None:
+    for count in (2, 3, 5, 8):
+        sizes = [len(part) for (part,) in Parts(count, least=2).split(torch.zeros(9))]
+        assert sum(sizes) == 9
+        assert min(sizes) >= 2
+    assert [len(part) for (part,) in Parts(4, least=2).split(torch.zeros(1))] == [1]
+
+
+def test_gradients_that_are_never_finite_end_an_fp16_run() -> None:
+    model = Plain()
+    learner = make_learner(model, scaler=torch.amp.GradScaler("cpu", init_scale=4.0))
+    model.body.weight.register_hook(lambda gradient: gradient * float("nan"))
+    before = weights_of(model)
+    for _ in range(3):  # each of them halves the scale, as an overflow would
+        learn(learner, draw(), LABELS, 0)
+    with pytest.raises(NotFinite):
+        learn(learner, draw(), LABELS, 0)
+    assert learner.steps == 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_of_mixed_images_the_larger_share_is_the_answer() -> None:
+    shares = torch.tensor([[0.7, 0.3, 0.0], [0.1, 0.2, 0.7]])
+    learned = learn(make_learner(Plain(), mix=lambda images, _labels: (images, shares)), draw(2), LABELS[:2], 0)
+    assert learned.labels.tolist() == [0, 2]

@@ -1,0 +1,89 @@
+"""What learns, and how: everything that one optimizer step needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo.engine.average import Average
+from zoo.engine.device import Hardware
+from zoo.engine.parts import Parts
+from zoo.engine.schedule import Schedule
+from zoo.freeze import Frozen
+
+#: Turns a batch and its labels into another batch, and its labels or the share of each class, (N, classes).
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def mix_nothing(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return them as they are."""
+    return images, labels
+
+
+class Criterion:
+    """Cross entropy, plus that of auxiliary heads where they speak."""
+
+    def __init__(
+        self, label_smoothing: float = 0.0, aux_weight: float = 0.0, class_weights: Tensor | None = None
+    ) -> None:
+        """Create it; ``class_weights`` of shape (classes,) say how much each class counts."""
+        self._loss = nn.CrossEntropyLoss(class_weights, label_smoothing=label_smoothing)
+        self._aux_weight = aux_weight
+
+    def __call__(self, output: Tensor | tuple[Tensor, ...], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean loss, and the logits of shape (N, classes).
+
+        Args:
+            output: logits, or logits and auxiliary ones.
+            targets: labels of shape (N,), or shares of classes of shape (N, classes).
+        """
+        logits, *aux = (output,) if isinstance(output, Tensor) else output
+        loss = self._loss(logits, targets)
+        if self._aux_weight:
+            for aux_logits in aux:
+                loss = loss + self._aux_weight * self._loss(aux_logits, targets)
+        return loss, logits
+
+    def weigh(self, targets: Tensor) -> Tensor:
+        """Return what the mean loss of these targets is a mean over: their number, or the sum of their weights."""
+        if self._loss.weight is None or targets.ndim > 1:
+            return torch.tensor(float(len(targets)))
+        return self._loss.weight[targets].sum()
+
+
+@dataclass
+class Learner:
+    """What one step of learning needs, and how many were taken."""
+
+    model: nn.Module
+    frozen: Frozen
+    criterion: Criterion
+    optimizer: Optimizer
+    schedule: Schedule
+    hardware: Hardware
+    scaler: torch.amp.GradScaler
+    #: Of the run, which decides what dropouts drop.
+    seed: int
+    mix: Mix = mix_nothing
+    #: The norm that gradients are cut down to, where they have a larger one.
+    clip_norm: float | None = None
+    #: In how many parts batches are learned from, and measured.
+    parts: Parts = field(default_factory=Parts)
+    measuring: Parts = field(default_factory=Parts)
+    #: The moving average of the weights, which is what is measured and kept, if there is one.
+    average: Average | None = None
+    #: Optimizer steps that were taken.
+    steps: int = 0
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Put the average of the weights, if there is one, into the model until the block is over."""
+        return self.average.in_place() if self.average else nullcontext()
+
+    def share(self) -> float:
+        """Return what share of the highest rate the next step takes."""
+        return self.schedule.share(self.steps)

@@ -1,0 +1,77 @@
+"""Batches that go through the network in parts, one after the other, so that memory suffices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from zoo.errors import TrainingError
+
+Result = TypeVar("Result")
+
+#: What is said where memory is short, besides torch's own error for it: by cuBLAS, by cuDNN, and for processors.
+SAYINGS = (
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    "can't allocate memory",
+    "not enough memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory is short."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
+
+
+class Parts:
+    """In how many parts batches go through the network; more of them once memory was short."""
+
+    def __init__(self, count: int = 1, say: Callable[[str], None] = lambda _line: None, least: int = 1) -> None:
+        """Begin with so many; ``least`` images are in each, as batch norms compare them."""
+        self.count = count
+        self._say = say
+        self._least = least
+
+    def split(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the parts of tensors that have the same length, about equally long."""
+        count = max(1, min(self.count, len(tensors[0]) // self._least))
+        return zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True)
+
+    def attempt(self, size: int, work: Callable[[], Result], undo: Callable[[], None] = lambda: None) -> Result:
+        """Do work on a batch of that size; where memory is short undo it, and do it again in twice as many parts.
+
+        Raises:
+            TrainingError: memory is short even for the fewest images at a time.
+        """
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            # Here, where no traceback holds on to the tensors of the failed attempt.
+            undo()
+            self._double(size, reason)
+
+    def _double(self, size: int, reason: str) -> None:
+        most = max(1, size // self._least)
+        if self.count >= most:
+            few = "one image" if self._least == 1 else f"{self._least} images"
+            raise TrainingError(
+                f"memory is too short for {few} at a time; take a smaller --head or backbone. ({reason})"
+            )
+        self.count = min(2 * self.count, most)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._say(
+            f"note: memory is short; batches go through in {self.count} parts from here on, "
+            "and what is learned from each batch stays the same"
+        )
