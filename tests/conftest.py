@@ -11,57 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from acme import draw_photos, make_acme
 from published import ONE, TWO
 from zoo.loading import Plugin
-from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
+from zoo.plugin import BackboneSpec
 from zoo.registry import Registry
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-
-def build_acme(_tag: str | None) -> nn.Module:
-    """Build a network with all that freezing can get wrong: batch norms, dropouts, a buffer, a hidden classifier."""
-    from collections import OrderedDict
-
-    from torch import nn
-
-    def conv(inputs: int, outputs: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, padding=1, stride=2), nn.BatchNorm2d(outputs), nn.ReLU(), nn.Dropout(0.1)
-        )
-
-    return nn.Sequential(
-        OrderedDict(
-            stem=conv(3, 8),
-            layer1=conv(8, 8),
-            layer2=conv(8, 16),
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            classifier=nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 10)),
-        )
-    )
+    from torch import Tensor
 
 
 @pytest.fixture
 def acme() -> BackboneSpec:
     """The spec of the tiny network; its weights must be given as a file, or be none."""
-    blocks = ("stem", "layer1", "layer2")
-    return BackboneSpec(
-        name="acme/net",
-        family="acme",
-        build=build_acme,
-        head=("classifier.3",),
-        classifier="classifier",
-        blocks=(*(BlockSpec(name, (name,)) for name in blocks), BlockSpec("hidden", ("classifier.0",))),
-        num_classes=10,
-        params=2374,
-        licence="MIT",
-        input=INPUT,
-    )
+    return make_acme()
 
 
 @pytest.fixture
@@ -86,20 +50,6 @@ def registry(acme: BackboneSpec) -> Registry:
     """A registry that knows the plugin acme and nothing else."""
     plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,))
     return Registry([plugin], Settings())
-
-
-def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("blue", "red"), seed: int = 0) -> None:
-    """Draw noisy images of one colour per class into ``folder/CLASS``."""
-    import torch
-    from PIL import Image
-
-    generator = torch.Generator().manual_seed(seed)
-    for index, name in enumerate(classes):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(per_class):
-            pixels = torch.randint(0, 120, (3, 20, 24), generator=generator, dtype=torch.uint8)
-            pixels[index % 3] += 120
-            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / name / f"{number}.png")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from zoo.cut import find_cut
 from zoo.data.batches import EvalBatches, Loading
 from zoo.data.images import Images, Sample
-from zoo.data.order import Order
 from zoo.data.pixels import Views
 from zoo.engine.device import Hardware, plan_loading
-from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows, prepare
+from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows, make_order, prepare
 from zoo.engine.fit import Fit
+from zoo.engine.parts import Parts
 from zoo.errors import CacheError
 from zoo.fold import fold_norms
 from zoo.plugin import InputSpec
@@ -51,10 +52,14 @@ class Extractor:
     input: InputSpec
     views: Views
     augmentation: str
+    erase: float
+    parts: Parts
     workers: int | None
     #: The backbone's name, and a SHA-256 over all that is frozen.
     backbone: str
     frozen: str
+    #: Whether nobody looks at the images any more, once their features are there.
+    is_last: bool
 
     def describe(self, samples: Sequence[Sample], view: int | None) -> dict[str, Any]:
         """List everything that decides the features of these images."""
@@ -64,7 +69,7 @@ class Extractor:
             "frozen": self.frozen,
             "taken": [self.rest.where, self.rest.width],
             "input": dataclasses.asdict(self.input),
-            "augmentation": None if view is None else self.augmentation,
+            "augmentation": None if view is None else [self.augmentation, self.erase],
             "view": view,
             "hardware": [self.hardware.device.type, self.hardware.precision],
             "versions": {name: metadata.version(name) for name in ("zoo", "torch", "torchvision")},
@@ -83,10 +88,12 @@ class Extractor:
         loading = plan_loading(self.hardware, BATCH, self.workers)
         with closing(EvalBatches(samples, pixels, loading, view)) as batches:
             for images, _ in prepare(batches, pixels.normalise, self.hardware):
-                with self.hardware.autocast(), self.folded:
-                    features = self.rest.take(self.model, images)
-                yield features.cpu()
+                yield self.parts.attempt(len(images), partial(self._take, images))
                 advance(len(images))
+
+    def _take(self, images: Tensor) -> Tensor:
+        with self.hardware.autocast(), self.folded:
+            return torch.cat([self.rest.take(self.model, some).cpu() for (some,) in self.parts.split(images)])
 
 
 class Features:
@@ -128,7 +135,8 @@ class Features:
             samples = {sample.digest: sample for name in names for sample in getattr(self._images, name)}
             ordered = [samples[digest] for digest in sorted(samples)]  # however they are split
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
-            self._extractor.views.plain.forget()  # nobody looks at these images again
+            if self._extractor.is_last:
+                self._extractor.views.plain.forget()
         places, rows = self._plain
         return Rows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
@@ -156,28 +164,30 @@ class Features:
         return _are_close(rows[: len(first)], found, self._extractor.hardware)
 
 
-def choose_feed(fit: Fit, frozen: str, progress: Progress) -> Feed:
+def choose_feed(fit: Fit, frozen: str, progress: Progress, *, is_last: bool = True) -> Feed:
     """Return features where what learns gives the same logits alone, and images else; and say why.
 
     Args:
         fit: what is to learn.
         frozen: the digest of all that does not.
         progress: told why the frozen part is computed at every epoch, where it is.
+        is_last: whether no other phase comes after this one.
     """
     recipe = fit.recipe
     is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())
     if is_any_frozen and recipe.cache and recipe.num_views:
         try:
-            features = Features(_build_extractor(fit, frozen), fit.images, progress)
+            if recipe.mixup or recipe.cutmix:
+                raise CannotReplay("it is images that are mixed")
+            features = Features(_build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
             features.check_room(recipe.num_views)
-            order = Order(recipe.batch_size, recipe.seed, recipe.num_views)
-            return FeatureFeed(features.rest, features, fit.images, order)
+            return FeatureFeed(features.rest, features, fit.images, make_order(recipe, fit.images))
         except (CannotReplay, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
     return ImageFeed(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
 
 
-def _build_extractor(fit: Fit, frozen: str) -> Extractor:
+def _build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool) -> Extractor:
     plain = fit.views.plain
     some = EvalBatches(fit.images.train[:PROOF], plain, Loading(batch_size=PROOF))
     ((images, _),) = prepare(some, plain.normalise, fit.hardware)
@@ -192,9 +202,12 @@ def _build_extractor(fit: Fit, frozen: str) -> Extractor:
         input=fit.network.input,
         views=fit.views,
         augmentation=fit.recipe.augmentation,
+        erase=fit.recipe.erase,
+        parts=Parts(1, progress.say),
         workers=fit.recipe.workers,
         backbone=fit.network.backbone.name,
         frozen=frozen,
+        is_last=is_last,
     )
 
 

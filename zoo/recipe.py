@@ -10,9 +10,12 @@ from typing import Any
 
 from zoo.errors import OptionError
 
+TRAINS = ("head", "all", "head-then-all", "gradual")
 OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("onecycle", "cosine", "step", "constant")
-AUGMENTS = ("crop-flip", "none")
+SCHEDULES = ("onecycle", "cosine", "step", "plateau", "constant")
+AUGMENTS = ("crop-flip", "trivial", "rand", "none")
+BASELINES = ("none", "scratch")
+BALANCES = ("none", "loss", "sampling")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -34,6 +37,32 @@ CHOICES = {
     "augment": AUGMENTS,
     "precision": PRECISIONS,
     "device": DEVICES,
+    "balance": BALANCES,
+    "baseline": BASELINES,
+}
+#: Whole numbers, with the least of each.
+COUNTS = {
+    "epochs": 1,
+    "batch_size": 1,
+    "accumulate": 1,
+    "seed": 0,
+    "patience": 1,
+    "workers": 0,
+    "views": 0,
+    "save_every": 1,
+}
+#: Other numbers, with the most of each.
+NUMBERS = {
+    "lr": 100.0,
+    "weight_decay": 1.0,
+    "layer_decay": 1.0,
+    "warmup": 1000.0,
+    "clip_norm": 1e6,
+    "label_smoothing": 0.999,
+    "mixup": 100.0,
+    "cutmix": 100.0,
+    "erase": 1.0,
+    "ema": 0.999999,
 }
 
 
@@ -71,7 +100,7 @@ class Recipe:
     weights: str | None = None
     #: ``linear`` or ``mlp:W,W``.
     head: str = "linear"
-    #: What learns: ``head``, ``all`` or ``from:BLOCK``.
+    #: What learns: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual`` from the head down.
     train: str = "head"
     epochs: int = 5
     batch_size: int = 32
@@ -81,51 +110,67 @@ class Recipe:
     schedule: str = "onecycle"
     #: Of weights, not of biases and norms; None: by optimizer.
     weight_decay: float | None = None
+    #: By how much the rate of each block is lower than that of what comes after it.
+    layer_decay: float = 1.0
+    #: Epochs in which the rate rises, before the schedule begins.
+    warmup: float = 0.0
+    #: The norm that gradients are cut down to; None: they are left as they are.
+    clip_norm: float | None = None
+    #: In how many parts each batch goes through the network, to save memory; it is learned from at once all the same.
+    accumulate: int = 1
     label_smoothing: float = 0.0
-    #: None: ``none`` where only the head learns, else ``crop-flip``.
+    #: Against rare classes being neglected: ``loss`` lets them count more, ``sampling`` lets them come more often.
+    balance: str = "none"
+    #: None: ``none`` where only the head learns, else ``crop-flip``. ``trivial`` and ``rand`` change colours and shapes
+    #: besides, as TrivialAugment and RandAugment do.
     augment: str | None = None
+    #: How likely a part of an image is blotted out.
+    erase: float = 0.0
+    #: Alpha of images laid over each other, and of parts of one cut into another; 0: none are.
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    #: Decay of a moving average of the weights, which is then what is measured and kept; 0: there is none.
+    ema: float = 0.0
     #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
     #: way at every epoch. None: one where nothing is augmented, a few where only the head learns, else 0.
     views: int | None = None
     #: Whether what is frozen is computed once, and kept in the cache folder.
     cache: bool = True
+    #: What the run is compared with: ``scratch`` trains the same network from random weights for as many epochs.
+    baseline: str = "none"
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
+    #: Steps between two states that are saved, for a run to go on from; None: about five minutes.
+    save_every: int | None = None
     #: Stop after that many epochs without a better validation accuracy; None: never.
     patience: int | None = None
     #: Processes that decode images; None: one for each core, at most four.
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        for field, choices in CHOICES.items():
-            value = getattr(self, field)
-            if value not in choices and not (field == "augment" and value is None):
-                raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
+        for field in CHOICES:
+            self._check_choice(field)
         if type(self.cache) is not bool:
             raise OptionError(f"cache is {self.cache!r}; it must be true or false.")
         for field in ("weights", "head", "train"):
             self._check_text(field)
-        if self.train not in ("head", "all") and not re.fullmatch(r"from:.+", self.train):
-            raise OptionError(f"no train {self.train!r}; it is head, all, or from:BLOCK with a block of `zoo info`.")
-        for field, least in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("seed", 0),
-            ("patience", 1),
-            ("workers", 0),
-            ("views", 0),
-        ):
-            value = getattr(self, field)
-            is_left_out = value is None and field in ("patience", "workers", "views")
-            if not is_left_out and (type(value) is not int or not least <= value < 2**63):
-                raise OptionError(f"{field} is {value!r}; it must be a whole number from {least} to 2**63 - 1.")
-        for field, most in (("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)):
+        if self.train not in TRAINS and not re.fullmatch(r"from:.+", self.train):
+            raise OptionError(
+                f"no train {self.train!r}; it is {', '.join(TRAINS)}, or from:BLOCK with a block of `zoo info`."
+            )
+        for field, least in COUNTS.items():
+            self._check_count(field, least)
+        for field, most in NUMBERS.items():
             self._check_number(field, most)
         if self.views is not None and self.views > 1 and self.augmentation == "none":
             raise OptionError(
                 f"{self.views} views without augmentation would all be the same; add --augment crop-flip."
             )
+        if self.erase and self.augmentation == "none":
+            raise OptionError("erase is a change of augmented images; with it, augment cannot be none.")
+        if self.clip_norm == 0:
+            raise OptionError("clip_norm is 0; nothing would be learned. Leave it out, and nothing is cut down.")
         HeadDesign.parse(self.head)
 
     @property
@@ -133,7 +178,7 @@ class Recipe:
         """What happens to training images: frozen features gain nothing from augmentation, where it was measured."""
         if self.augment is not None:
             return self.augment
-        return "none" if self.train == "head" and not self.views else "crop-flip"
+        return "none" if self.train == "head" and not self.views and not self.erase else "crop-flip"
 
     @property
     def num_views(self) -> int:
@@ -149,7 +194,7 @@ class Recipe:
         """The highest rate of the schedule."""
         if self.lr is not None:
             return self.lr
-        if self.train != "head":
+        if self.train == "all" or self.train.startswith("from:"):
             return BACKBONE_LR[self.optimizer]
         return (MLP_LR if HeadDesign.parse(self.head).widths else HEAD_LR)[self.optimizer]
 
@@ -164,6 +209,17 @@ class Recipe:
             "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay
         }  # fmt: skip
 
+    def _check_choice(self, field: str) -> None:
+        value, choices = getattr(self, field), CHOICES[field]
+        if value not in choices and not (field == "augment" and value is None):
+            raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
+
+    def _check_count(self, field: str, least: int) -> None:
+        value = getattr(self, field)
+        is_left_out = value is None and field in ("patience", "workers", "views", "save_every")
+        if not is_left_out and (type(value) is not int or not least <= value < 2**63):
+            raise OptionError(f"{field} is {value!r}; it must be a whole number from {least} to 2**63 - 1.")
+
     def _check_text(self, field: str) -> None:
         value = getattr(self, field)
         if value is None and field == "weights":
@@ -175,7 +231,7 @@ class Recipe:
 
     def _check_number(self, field: str, most: float) -> None:
         value = getattr(self, field)
-        if value is None and field in ("lr", "weight_decay"):
+        if value is None and field in ("lr", "weight_decay", "clip_norm"):
             return
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
             raise OptionError(f"{field} is {value!r}; it must be a number from 0 to {most}.")

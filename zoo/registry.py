@@ -15,7 +15,7 @@ from zoo.errors import NameNotFound, PluginError
 from zoo.garbage import uncollected
 from zoo.loading import Plugin, call_hook, find_unlisted
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
-from zoo.settings import Settings, load_settings
+from zoo.settings import NamedRecipe, Settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,17 @@ class Registry:
                 self._deaf.add(plugin.namespace)
                 complaints.append(f"{error}; it is told nothing more of this run")
         return complaints
+
+    def get_recipe(self, name: str) -> NamedRecipe:
+        """Return a recipe of registry.toml.
+
+        Raises:
+            NameNotFound: there is none of that name.
+        """
+        recipes = self._settings.recipes
+        if name not in recipes:
+            raise NameNotFound(f"no recipe {name!r}; there are {', '.join(sorted(recipes)) or 'none'}.")
+        return recipes[name]
 
     def find_origin(self, backbone: BackboneSpec) -> dict[str, str] | None:
         """Return the distribution and the version of the plugin that a backbone is from, or None if it is not known."""

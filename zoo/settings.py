@@ -17,6 +17,15 @@ DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "licence")
 
 
 @dataclass(frozen=True)
+class NamedRecipe:
+    """Options of a run under a name."""
+
+    #: What came of it where it was measured.
+    expected: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Settings:
     """The merged layers of registry.toml."""
 
@@ -26,6 +35,8 @@ class Settings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     #: By bare name.
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
+    #: By name.
+    recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
 
 
 def list_layers() -> list[Path]:
@@ -59,14 +70,15 @@ def _read(path: Path) -> Settings:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    _refuse_unknown(path, "table", content, ("resolve", "aliases", "datasets"))
+    _refuse_unknown(path, "table", content, ("resolve", "aliases", "datasets", "recipes"))
     resolve = _table(path, content, "resolve")
     _refuse_unknown(path, "key of [resolve]", resolve, ("order",))
-    datasets = _table(path, content, "datasets")
+    datasets, recipes = _table(path, content, "datasets"), _table(path, content, "recipes")
     return Settings(
         order=_order(path, resolve),
         aliases=_aliases(path, _table(path, content, "aliases")),
         datasets={name: _dataset(path, name, _table(path, datasets, name)) for name in datasets},
+        recipes={name: _recipe(path, name, _table(path, recipes, name)) for name in recipes},
     )
 
 
@@ -75,6 +87,7 @@ def _merge(below: Settings, above: Settings) -> Settings:
         order=above.order or below.order,
         aliases={**below.aliases, **above.aliases},
         datasets={**below.datasets, **above.datasets},
+        recipes={**below.recipes, **above.recipes},
     )
 
 
@@ -100,6 +113,14 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
         return DatasetSpec(name=name, **{"description": name, "licence": "unknown", **table})
     except PluginError as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def _recipe(path: Path, name: str, table: Mapping[str, Any]) -> NamedRecipe:
+    """Read a recipe; its options are looked at where they are used, as flags are."""
+    expected = table.get("expected", "")
+    if not isinstance(expected, str):
+        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be a text.")
+    return NamedRecipe(expected, {key.replace("-", "_"): table[key] for key in table if key != "expected"})
 
 
 def _table(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

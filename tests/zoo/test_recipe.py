@@ -11,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import OptionError
-from zoo.recipe import BACKBONE_LR, CHOICES, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS, HeadDesign, Recipe, make_recipe
+from zoo.recipe import (
+    BACKBONE_LR,
+    CHOICES,
+    COUNTS,
+    DECAY,
+    HEAD_LR,
+    MLP_LR,
+    NUMBERS,
+    OPTIMIZERS,
+    HeadDesign,
+    Recipe,
+    make_recipe,
+)
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -62,9 +74,7 @@ def test_the_default_is_a_choice(field: str) -> None:
     assert {**dataclasses.asdict(recipe), **recipe.list_decided()}[field] in CHOICES[field]
 
 
-@pytest.mark.parametrize(
-    ("field", "least"), [("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("workers", 0)]
-)
+@pytest.mark.parametrize(("field", "least"), [*COUNTS.items()])
 def test_a_count_is_a_whole_number_that_torch_can_take(field: str, least: int) -> None:
     for right in (least, 2**63 - 1):
         assert getattr(make_recipe({field: right}), field) == right
@@ -78,14 +88,16 @@ def test_a_count_that_is_needed_cannot_be_none(field: str) -> None:
     assert f"{field} is None" in refuse(**{field: None})
 
 
-@pytest.mark.parametrize("field", ["patience", "workers", "lr", "weight_decay", "weights"])
+@pytest.mark.parametrize(
+    "field", ["patience", "workers", "lr", "weight_decay", "weights", "views", "save_every", "clip_norm"]
+)
 def test_what_zoo_chooses_itself_may_be_none(field: str) -> None:
     assert getattr(make_recipe({field: None}), field) is None
 
 
-@pytest.mark.parametrize(("field", "most"), [("lr", 100.0), ("weight_decay", 1.0), ("label_smoothing", 0.999)])
+@pytest.mark.parametrize(("field", "most"), [*NUMBERS.items()])
 def test_a_number_lies_in_its_range(field: str, most: float) -> None:
-    for right in (0, 0.0, most / 2, most):
+    for right in (most / 2, most) if field == "clip_norm" else (0, 0.0, most / 2, most):
         assert getattr(make_recipe({field: right}), field) == right
     for wrong in (-0.001, most + 0.001, math.nan, math.inf, "0.1", True, [0.1]):
         assert refuse(**{field: wrong}) == f"{field} is {wrong!r}; it must be a number from 0 to {most}."
@@ -127,6 +139,16 @@ def test_a_perceptron_learns_at_a_lower_rate_than_a_last_layer() -> None:
 def test_weights_may_be_a_path_and_not_nothing(tmp_path: Path) -> None:
     assert make_recipe({"weights": tmp_path / "a.safetensors"}).weights == str(tmp_path / "a.safetensors")
     assert "weights is empty" in refuse(weights="")
+
+
+@pytest.mark.parametrize("train", ["head-then-all", "gradual"])
+def test_a_run_of_phases_begins_with_the_rate_of_a_head(train: str) -> None:
+    assert Recipe(train=train).learning_rate == Recipe().learning_rate
+
+
+def test_what_is_blotted_out_is_augmented() -> None:
+    assert Recipe(erase=0.5).augmentation == "crop-flip"
+    assert "augment cannot be none" in refuse(erase=0.5, augment="none")
 
 
 @pytest.mark.parametrize("train", ["head", "all", "from:layer4"])
@@ -214,7 +236,7 @@ def test_a_text_that_is_none_is_refused(field: str, value: Any) -> None:
 @pytest.mark.parametrize("value", ["", "everything", "from:", "from", "Head", "all ", "from:\nstem"])
 def test_what_cannot_be_trained_is_refused_before_anything_is_built(value: str) -> None:
     message = refuse(train=value)
-    assert f"no train {value!r}; it is head, all, or from:BLOCK" in message
+    assert f"no train {value!r}; it is head, all, head-then-all, gradual, or from:BLOCK" in message
 
 
 @pytest.mark.parametrize("value", ["head", "all", "from:layer4", "from:blocks.11"])

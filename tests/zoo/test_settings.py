@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import SettingsError
+from zoo.recipe import make_recipe
 from zoo.settings import DATASET_FIELDS, Settings, list_layers, load_settings
 
 
@@ -155,3 +156,35 @@ def test_a_fault_of_the_users_file_names_it(users: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert str(users) in str(caught.value)
+
+
+# Recipes.
+
+
+def test_a_recipe_is_its_options_and_what_came_of_it(tmp_path: Path) -> None:
+    text = '[recipes.careful]\nexpected = "98 %"\ntrain = "head-then-all"\nweight-decay = 0.1\n'
+    recipe = load_settings([write(tmp_path / "one.toml", text)]).recipes["careful"]
+    assert recipe.expected == "98 %"
+    assert recipe.options == {"train": "head-then-all", "weight_decay": 0.1}
+
+
+def test_a_recipe_of_a_later_layer_wins_as_a_whole(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.toml", "[recipes.a]\nepochs = 3\nseed = 1\n[recipes.b]\nepochs = 4\n")
+    two = write(tmp_path / "two.toml", "[recipes.a]\nepochs = 5\n")
+    recipes = load_settings([one, two]).recipes
+    assert {name: dict(recipe.options) for name, recipe in recipes.items()} == {"a": {"epochs": 5}, "b": {"epochs": 4}}
+
+
+@pytest.mark.usefixtures("project")
+def test_the_packaged_recipes_are_recipes_with_a_figure_beside_each() -> None:
+    recipes = load_settings().recipes
+    assert {"fast", "accurate"} <= recipes.keys()
+    for recipe in recipes.values():
+        make_recipe(dict(recipe.options))
+        assert recipe.expected
+
+
+@pytest.mark.parametrize("text", ["recipes = 3", "[recipes]\nfast = 3", "[recipes.fast]\nexpected = 98"])
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"one\.toml: .* it must be a t"):
+        load_settings([write(tmp_path / "one.toml", text)])

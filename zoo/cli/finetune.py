@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
-import tomllib
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.errors import SettingsError
+from zoo.cli.settings import gather_options
 from zoo.garbage import importing
 from zoo.progress import open_progress
-from zoo.recipe import AUGMENTS, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+from zoo.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from zoo.registry import open_registry
 
 
@@ -28,9 +25,10 @@ def _default(field: str) -> str:
 @click.option(
     "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
 )
+@click.option("--recipe", metavar="NAME", help="Options of that name in registry.toml, over which flags win.")
 @click.option("--weights", metavar="W", help="DEFAULT, a tag, none, or a .safetensors file.  [default: DEFAULT]")
 @click.option("--head", metavar="H", help=f"linear, or mlp:W,W with hidden layers of these widths.  {_default('head')}")
-@click.option("--train", metavar="T", help=f"What learns: head, all, or from:BLOCK.  {_default('train')}")
+@click.option("--train", metavar="T", help=f"head, all, from:BLOCK, head-then-all or gradual.  {_default('train')}")
 @click.option("--epochs", type=int, metavar="N", help=_default("epochs"))
 @click.option("--batch-size", type=int, metavar="N", help=_default("batch_size"))
 @click.option("--lr", type=float, metavar="X", help="Highest learning rate.  [default: by optimizer and --train]")
@@ -46,39 +44,31 @@ def _default(field: str) -> str:
 @click.option("--cache/--no-cache", default=None, help="Compute what is frozen once, and keep it.  [default: --cache]")
 @click.option("--label-smoothing", type=float, metavar="X", help=_default("label_smoothing"))
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs that are no better.  [default: never]")
+@click.option("--baseline", type=click.Choice(BASELINES), help="What to compare it with.  [default: none]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help=_default("precision"))
 @click.option("--device", type=click.Choice(DEVICES), help=_default("device"))
 @click.option("--seed", type=int, metavar="N", help=_default("seed"))
 @click.option("--output", metavar="DIR", help="The run folder.  [default: runs/BACKBONE-DATA-N]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of the reference.")
 @click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
 def command(
-    backbone: str, data: str, output: str | None, config: str | None, as_json: bool, **flags: Any
+    backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, settings: tuple[str, ...],
+    resume: bool, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Fine-tune BACKBONE on your images.
 
     The last line printed is the run folder.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    options = {**(_read_config(Path(config)) if config else {}), **given}
-
+    options = gather_options(config, settings, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with importing():
             from zoo.finetuning import finetune
 
-        run = finetune(backbone, data, output=output, registry=registry, progress=open_progress(), **options)
+        progress = open_progress()
+        run = finetune(
+            backbone, data, output=output, resume=resume, recipe=recipe, registry=registry, progress=progress, **options
+        )
     click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    options = {name.replace("-", "_"): value for name, value in options.items()}
-    known = [field.name for field in dataclasses.fields(Recipe)]
-    for name in options:
-        if name not in known:
-            raise SettingsError(f"{path}: no option {name!r}; the options are {', '.join(known)}.")
-    return options

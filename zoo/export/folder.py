@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import RunError
+from zoo.export.durable import PREFIX, remove, remove_partial, written
 
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
+#: A folder, of the states that the run can be taken up from.
+CHECKPOINTS = "checkpoints"
+#: A folder, of the run from random weights that it is compared with.
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,35 @@ class RunFolder:
             raise RunError(f"{output} was taken by another run just now; choose another --output.") from error
         return cls(folder)
 
+    @classmethod
+    def reopen(cls, output: Path) -> RunFolder:
+        """Return a folder whose run was interrupted, or is empty; what a killed process left on its way is removed.
+
+        Raises:
+            RunError: it holds what no run wrote, or cannot be created.
+        """
+        folder = _create(output, exist_ok=True)
+        known = {MODEL, RUN, HISTORY, REPORT, CARD, CHECKPOINTS, BASELINE}
+        is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
+        for path in () if is_ours else folder.iterdir():
+            if path.name not in known and not path.name.startswith(PREFIX):
+                raise RunError(f"{output} holds {path.name!r}, which is of no run; choose another --output.")
+        remove_partial(folder)
+        return cls(folder)
+
+    def refuse_begun(self) -> None:
+        """Empty the folder of a run that was ended before it had written anything.
+
+        Raises:
+            RunError: it holds more.
+        """
+        history = self.path / HISTORY
+        if (self.path / MODEL).exists() or (history.exists() and history.stat().st_size):
+            raise RunError(f"{self.path} does not say how its run was begun; choose another --output, or remove it.")
+        remove(history)
+        remove_partial(self.path / CHECKPOINTS)
+        remove(self.path / CHECKPOINTS)
+
     @staticmethod
     def refuse_used(output: Path | None) -> None:
         """Raise RunError when ``output`` holds anything already."""
@@ -65,7 +96,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file; it appears complete under its name or not at all."""
-        self.write(name, lambda path: _write_durably(path, text))
+        self.write(name, lambda path: _write_text(path, text))
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
@@ -88,12 +119,8 @@ class RunFolder:
         Raises:
             RunError: the disk is full or the folder is gone.
         """
-        try:
-            with _temporary(self.path, name) as path:
-                save(path)
-                path.replace(self.path / name)
-        except OSError as error:
-            raise RunError(f"{self.path / name} cannot be written: {error}") from error
+        with written(self.path / name) as path:
+            save(path)
 
     @classmethod
     def _claim_numbered(cls, parent: Path, stem: str) -> RunFolder:
@@ -121,15 +148,5 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "data"
 
 
-@contextmanager
-def _temporary(folder: Path, name: str) -> Iterator[Path]:
-    # The mode of a normal file, not mkstemp's private one: runs are shared.
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as scratch:
-        yield Path(scratch) / name
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo.backbone import Network
 from zoo.data.images import Images
 from zoo.engine.device import Hardware
-from zoo.engine.fit import Epoch
+from zoo.engine.epoch import Epoch
 from zoo.engine.metrics import measure
 from zoo.export.folder import HISTORY, RUN, RunFolder
 from zoo.plugin import BlockSpec
@@ -39,13 +39,29 @@ class Record:
         self._started = time.monotonic()
         self._announce("zoo_run_started")
 
+    def go_on(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
+        """Go on with a run that was interrupted: with what it had measured, and the time that it had taken."""
+        kept = ("started", "best", "val", "epochs", "seconds")
+        self.facts.update({name: facts[name] for name in kept if name in facts})
+        self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
+        self._started -= facts.get("seconds", 0.0)
+        self.history = list(history)
+        self._write_history()
+
     def add(self, epoch: Epoch) -> None:
         """Write an epoch's line."""
         self.history.append(dataclasses.asdict(epoch))
-        self.facts.update(epochs=len(self.history), seconds=round(time.monotonic() - self._started, 3))
+        self.facts.update(epochs=len(self.history), seconds=self.count_seconds())
         self._progress.say(str(epoch))
-        self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
+        self._write_history()
         self._announce("zoo_epoch_ended", epoch=self.history[-1])
+
+    def count_seconds(self) -> float:
+        """Return the seconds of the run so far."""
+        return round(time.monotonic() - self._started, 3)
+
+    def _write_history(self) -> None:
+        self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
 
     def note_best(self, epoch: Epoch, val: Mapping[str, Any]) -> None:
         """Note the best epoch so far, and what it made of the validation images."""
@@ -54,9 +70,12 @@ class Record:
         }  # fmt: skip
         self.facts["val"] = val
 
-    def close(self) -> None:
-        """Write run.json, which marks a run as complete, and tell the plugins."""
+    def write(self) -> None:
+        """Write run.json, which marks a run as complete."""
         self.folder.write_json(RUN, self.facts)
+
+    def close(self) -> None:
+        """Tell the plugins that the run is over."""
         self._announce("zoo_run_finished")
 
     def _announce(self, event: str, **arguments: Any) -> None:

@@ -12,6 +12,7 @@ import click
 import pytest
 from torch import nn
 
+from acme import make_acme
 from made_registries import registry_of
 from quick_runs import QUICK_FLAGS
 from zoo.cli import cli
@@ -19,6 +20,7 @@ from zoo.cli.finetune import command
 from zoo.plugin import BackboneSpec
 from zoo.recipe import Recipe
 from zoo.registry import Registry
+from zoo.training import Watch
 
 Main = Callable[..., int]
 
@@ -131,12 +133,74 @@ def test_a_number_where_a_text_belongs_is_an_error(
     assert content.partition(" ")[0] in capfd.readouterr().err
 
 
+# --set.
+
+
+def test_any_option_can_be_set_and_flags_win(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("mixup=0.2", "layer-decay=0.5", "balance=loss", "seed=5", "optimizer=sgd")
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    arguments += ["--optimizer", "adam", "--output", str(tmp_path / "out"), "--json"]
+    assert run("net", "--data", photos, *QUICK_FLAGS, *arguments) == 0
+    recipe = json.loads(capfd.readouterr().out)["recipe"]
+    wanted = {"mixup": 0.2, "layer_decay": 0.5, "balance": "loss", "seed": 5, "optimizer": "adam"}
+    assert {name: recipe[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "message"),
+    [
+        ("mixup", 2, "--set wants NAME=VALUE, not 'mixup'."),
+        ("=3", 2, "--set wants NAME=VALUE"),
+        ("a b=3", 2, "--set wants NAME=VALUE"),
+        ("mixup=much", 1, "mixup is 'much'; it must be a number from 0 to 100.0."),
+        ("mixup=-1", 1, "mixup is -1; it must be a number"),
+        ("mixup=1\nx = 2", 1, "mixup is '1\\nx = 2'"),
+        ("colour=red", 1, "no option 'colour'; the options are"),
+        ("output=here", 1, "no option 'output'; the options are"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_says_why(
+    run: Main, photos: Path, capfd: pytest.CaptureFixture[str], *, setting: str, code: int, message: str
+) -> None:
+    assert run("net", "--data", photos, "--set", setting) == code
+    assert message in capfd.readouterr().err
+
+
+# --resume.
+
+
+def test_an_interrupted_run_says_how_it_goes_on_and_does(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_step, arguments = Watch.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
+
+    def interrupt(watch: Watch) -> None:
+        on_step(watch)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Watch, "on_step", interrupt)
+    assert run(*arguments) == 143
+    assert (
+        f"state saved in {tmp_path / 'out'} after 1 step; the same command goes on with --resume"
+        in capfd.readouterr().err
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry_of(make_acme()))
+    assert run(*arguments) == 1
+    assert "choose another --output" in capfd.readouterr().err
+    assert run(*arguments, "--resume") == 0
+    assert capfd.readouterr().out == f"{tmp_path / 'out'}\n"
+
+
 # Flags.
 
 
 def test_every_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
-    assert flags - {"backbone", "data", "output", "config", "as_json"} <= {field.name for field in fields(Recipe)}
+    others = {"backbone", "data", "output", "config", "settings", "recipe", "resume", "as_json"}
+    assert flags - others <= {field.name for field in fields(Recipe)}
 
 
 def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
@@ -216,7 +280,11 @@ def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "interrupted; a run keeps its best epoch so far" in printed.err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["history.jsonl", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "checkpoints",
+        "history.jsonl",
+        "model.safetensors",
+    ]
 
 
 def test_what_upstream_prints_does_not_spoil_the_json(

@@ -86,7 +86,7 @@ def test_sigterm_ends_a_run_without_run_json_and_keeps_the_best_epoch(
     assert seen
     assert process.returncode == 128 + signal.SIGTERM
     left = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
-    assert left == {"history.jsonl", "model.safetensors"}
+    assert left == {"history.jsonl", "model.safetensors", "checkpoints"}
 
 
 #: Writing seems to take an hour, so that what follows the first best model stays in memory until the end.

@@ -15,7 +15,7 @@ from told import Told
 from zoo.backbone import Network
 from zoo.data.images import Images, open_images
 from zoo.engine.device import choose_hardware
-from zoo.engine.fit import Epoch
+from zoo.engine.epoch import Epoch
 from zoo.export.folder import HISTORY, RUN, RunFolder
 from zoo.export.record import Record, list_facts, list_parts, measure_split
 from zoo.freeze import Frozen, list_blocks, list_learning
@@ -99,6 +99,7 @@ def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -
     given = {"classes": ("a", "b"), "input": {"size": (3, 16, 16)}, 1: None}
     record = Record(RunFolder(tmp_path), given, registry, Silent())
     assert record.facts == {"classes": ["a", "b"], "input": {"size": [3, 16, 16]}, "1": None}
+    record.write()
     record.close()
     assert json.loads((tmp_path / RUN).read_text(encoding="utf-8")) == record.facts
 
@@ -112,7 +113,7 @@ def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, number + 1))
     assert json.loads(lines[0]) == {
         "epoch": 1, "train_loss": 0.7, "train_accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.8, "lr": 0.01,
-        "train_seconds": 1.2, "seconds": 1.5,
+        "train_seconds": 1.2, "seconds": 1.5, "phase": 1,
     }  # fmt: skip
     assert progress.lines[0] == "epoch 1: train loss 0.7000 accuracy 0.500, val loss 0.6000 accuracy 0.800 (1.5 s)"
 
@@ -122,6 +123,7 @@ def test_run_json_is_written_last_and_holds_the_best(tmp_path: Path, registry: R
     record.add(EPOCH)
     record.note_best(EPOCH, {"accuracy": 0.8})
     assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
+    record.write()
     record.close()
     facts = json.loads((tmp_path / RUN).read_text(encoding="utf-8"))
     assert facts == record.facts
@@ -147,6 +149,7 @@ def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, ac
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry_of(acme, **hooks), Silent())
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
+    record.write()
     record.close()
     assert events == [
         ("started", {"backbone": "acme/net", "path": str(tmp_path)}),
@@ -166,6 +169,7 @@ def test_a_plugin_that_fails_is_named_once_and_the_record_goes_on(tmp_path: Path
     record = Record(RunFolder(tmp_path), {}, registry, progress)
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
+    record.write()
     record.close()
     (warning,) = [line for line in progress.lines if line.startswith("warning")]
     assert "plugin acme failed in zoo_epoch_ended" in warning

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quick_runs import QUICK
+from zoo.finetuning import finetune
+from zoo.registry import Registry
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def runs(registry: Registry, photos: Path, tmp_path: Path) -> list[Path]:
+    for train in ("head", "all"):
+        finetune("net", photos, output=tmp_path / train, registry=registry, **{**QUICK, "train": train})
+    return [tmp_path / "head", tmp_path / "all"]
+
+
+def test_runs_stand_side_by_side(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", *runs) == 0
+    printed = capfd.readouterr()
+    title, *lines, images = printed.out.splitlines()
+    assert title.split()[:4] == ["RUN", "BACKBONE", "TRAIN", "ACCURACY"]
+    assert {line.split()[2] for line in lines} == {"head", "all"}
+    assert images == "accuracy on 10 validation images"
+    assert "the difference may be chance" in printed.err
+
+
+def test_json_is_an_array_of_objects(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", *runs, "--json") == 0
+    first, second = json.loads(capfd.readouterr().out)
+    assert first["accuracy"] >= second["accuracy"]
+    assert {first["run"], second["run"]} == set(map(str, runs))
+
+
+def test_a_folder_that_is_no_run_is_one_line(run: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", tmp_path) == 1
+    assert "is no finished run" in capfd.readouterr().err
+
+
+def test_nothing_to_compare_is_wrong_usage(run: Main) -> None:
+    assert run("compare") == 2

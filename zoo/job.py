@@ -1,0 +1,149 @@
+"""What a command trains: looked up, built, examined and described, up to the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.backbone import Network, attach_head, build_backbone, try_network
+from zoo.data.image import quiet_pillow
+from zoo.data.images import open_images
+from zoo.data.pixels import Views
+from zoo.data.source import look_up
+from zoo.engine.device import Hardware, choose_hardware, place
+from zoo.engine.parts import is_out_of_memory
+from zoo.errors import TrainingError
+from zoo.export.record import list_facts, list_parts
+from zoo.freeze import list_batch_norms, list_blocks, list_learning, refuse_unknown_block
+from zoo.licence import describe_licence
+from zoo.phases import plan_phases
+from zoo.plugin import BlockSpec
+from zoo.progress import Progress
+from zoo.recipe import Recipe
+from zoo.registry import Registry, Resolved
+from zoo.speed import settle_precision
+from zoo.start import Start, choose_start, input_for
+from zoo.training import Plan, freeze
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for, found."""
+
+    resolved: Resolved
+    start: Start
+    data: str | Path
+    recipe: Recipe
+    hardware: Hardware
+    registry: Registry
+    progress: Progress
+
+
+def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
+    """Look up all that was asked for, before anything is built or read; and say what was chosen.
+
+    Raises:
+        ZooError: something does not exist or does not fit.
+    """
+    look_up(data, registry=registry)
+    hardware = choose_hardware(recipe.device, recipe.precision)
+    resolved = registry.resolve(backbone)
+    refuse_unknown_block(resolved.backbone, recipe.train)
+    start = choose_start(resolved, recipe.weights)
+    _say_choice(resolved, start, progress)
+    return Job(resolved, start, data, recipe, hardware, registry, progress)
+
+
+@contextmanager
+def surroundings(job: Job) -> Iterator[None]:
+    """Enter what every job runs in: its seed, quiet libraries, and one line where memory is short."""
+    with _seeded(job.recipe.seed), _enough_memory(), quiet_pillow():
+        yield
+
+
+def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any]]:
+    """Build the network and examine the images; returns what is to be trained, and what run.json says of it.
+
+    Args:
+        job: what is asked for.
+        precision: to compute in, where it is known; else it is as the recipe says, or measured.
+
+    Raises:
+        ZooError: something does not fit.
+    """
+    recipe, backbone, start, progress = job.recipe, job.resolved.backbone, job.start, job.progress
+    model = build_backbone(backbone, start, progress)
+    views = Views.build(input_for(backbone, start.tag), recipe.augmentation, erase=recipe.erase)
+    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
+    network = attach_head(backbone, start, model, recipe.head, len(images.classes))
+    place(network.model, job.hardware)
+    try_network(network, len(images.classes), job.hardware.device)
+    blocks = list_blocks(backbone, network.model, network.head)
+    phases = plan_phases(recipe, blocks)
+    parts = _describe_parts(network, blocks, phases, progress)
+    hardware = replace(job.hardware, precision=precision) if precision else job.hardware
+    if precision is None:
+        hardware = settle_precision(network, recipe, hardware, progress)
+    facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
+    return Plan(network, blocks, phases, images, views, hardware), facts
+
+
+def _describe_parts(
+    network: Network, blocks: tuple[BlockSpec, ...], phases: Sequence[Recipe], progress: Progress
+) -> dict[str, Any]:
+    """Freeze what never learns; returns what run.json says of that, and of the phases."""
+    last = phases[-1]
+    if last.batch_size == 1 and list_batch_norms(network.model):
+        progress.say("note: with one image in a batch, batch norms keep the statistics that they have")
+    if network.start.is_random and last.train == "head":
+        progress.say("note: random weights are frozen here; with --train all they would learn")
+    # What begins to learn only in a later phase must be the same as well when a run goes on.
+    first = freeze(network, blocks, phases[0]).digest()
+    before = freeze(network, blocks, last).digest() if len(phases) > 1 else first
+    return {
+        **list_parts(network.model, blocks, list_learning(blocks, network.head, last.train)),
+        "phases": [
+            {
+                "train": phase.train,
+                "epochs": phase.epochs,
+                "lr": phase.learning_rate,
+                "frozen": first if not n else None,
+            }
+            for n, phase in enumerate(phases)
+        ],
+        "frozen": {"before": before},
+    }
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Turn torch's ways to say that memory is short into one line."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError("memory is too short for this; take a smaller --batch-size, --head or backbone.") from error
+
+
+def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
+    name = resolved.backbone.name
+    progress.say(f"{resolved.asked} -> {name}@{start.label}")
+    for note in resolved.notes:
+        progress.say(f"note: {note}")
+    warning = describe_licence(f"{name}@{start.label}", start.licence) if start.licence else None
+    if warning:
+        progress.say(warning)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw new heads, dropouts and random weights from the seed, and leave the caller's own generator as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
