@@ -1,0 +1,67 @@
+"""The points at which a process that saves can be killed, or find the disk full, in the order in which it comes by."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from zoo.export import durable, tensors
+
+#: Opened, half of it written, written, on the disk, renamed; and before something old is removed.
+NAMES = ("opened", "half", "written", "synchronised", "renamed", "removing")
+
+
+class Points:
+    """Counts the points that this process comes by; at one of them it kills itself."""
+
+    def __init__(self, fatal: int | None, *, disk_is_full: bool = False) -> None:
+        self.passed: list[str] = []
+        self._fatal = fatal
+        self._disk_is_full = disk_is_full
+
+    def pass_by(self, name: str) -> None:
+        """Come by a point."""
+        self.passed.append(name)
+        if len(self.passed) != self._fatal:
+            return
+        if self._disk_is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self) -> None:
+        """Put the points into all that is written from now on in this process."""
+        tensors.save_file = self._save_file  # type: ignore[assignment]
+        self._around_file_and_folder(durable._synchronise)
+        unlink = Path.unlink
+
+        def remove(path: Path, *args: Any, **kwargs: Any) -> None:
+            if not path.name.startswith(durable.PREFIX):
+                self.pass_by("removing")
+            unlink(path, *args, **kwargs)
+
+        Path.unlink = remove  # type: ignore[method-assign]
+
+    def _save_file(self, state: dict[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+        content = save(state, dict(metadata))
+        with path.open("wb") as file:
+            self.pass_by("opened")
+            file.write(content[: len(content) // 2])
+            file.flush()
+            self.pass_by("half")
+            file.write(content[len(content) // 2 :])
+
+    def _around_file_and_folder(self, synchronise: Callable[[Path], None]) -> None:
+        def around(path: Path) -> None:
+            self.pass_by("renamed" if path.is_dir() else "written")
+            synchronise(path)
+            if not path.is_dir():
+                self.pass_by("synchronised")
+
+        durable._synchronise = around

@@ -1,0 +1,56 @@
+"""The defences, taken out one by one: what a process is that lacks one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.engine import loop
+from zoo.export import checkpoints, durable, folder
+from zoo.resume import Saver
+
+
+def rename() -> None:
+    """Write files in place."""
+
+    @contextmanager
+    def written(path: Path, size: int | None = None) -> Iterator[Path]:  # noqa: ARG001
+        yield path
+        durable._synchronise(path)
+
+    checkpoints.written = folder.written = written  # type: ignore[attr-defined]
+
+
+def checksum() -> None:
+    """Write files in place, and believe whatever is there."""
+    rename()
+    checkpoints.Checkpoints._list = lambda self: sorted(self._folder.glob("*.safetensors"), reverse=True)  # type: ignore[method-assign]
+    checkpoints._find_damage = lambda _path: None  # type: ignore[assignment]
+
+
+def seeds() -> None:
+    """Let dropouts draw from wherever the generator happens to be."""
+    loop.seed_of_step = lambda *_: 0  # type: ignore[assignment]
+    loop.torch.manual_seed = lambda _seed: None  # type: ignore[attr-defined]
+
+
+def optimizer() -> None:
+    """Forget what the optimizer remembers."""
+    from zoo.engine import state
+
+    state._list_slots = lambda *_: {}  # type: ignore[assignment]
+
+
+def saving() -> None:
+    """Save nothing."""
+    Saver.save = lambda _self: None  # type: ignore[method-assign]
+
+
+WEAKNESSES: Mapping[str, Callable[[], None]] = {
+    "rename": rename,
+    "checksum": checksum,
+    "seeds": seeds,
+    "optimizer": optimizer,
+    "saving": saving,
+}

@@ -1,0 +1,111 @@
+"""The run that is killed: a second of work with all that going on can get wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import zoo.cli.finetune
+import zoo.finetuning
+from acme import draw_photos, make_acme
+from zoo.export.checkpoints import Checkpoints
+from zoo.export.folder import RunFolder
+from zoo.loading import Plugin
+from zoo.registry import Registry
+from zoo.settings import Settings
+from zoo.training import Watch
+
+#: 24 steps of 6 images, six epochs in four phases, a state every third step.
+OPTIONS: dict[str, Any] = {
+    "weights": "none",
+    "train": "gradual",
+    "epochs": 6,
+    "batch_size": 6,
+    "workers": 0,
+    "device": "cpu",
+    "precision": "fp32",
+    "augment": "crop-flip",
+    "save_every": 3,
+    "ema": 0.9,
+    "balance": "sampling",
+}
+STEPS, EVERY = 24, 3
+#: What may differ: the time that it took, and how often it was taken up again.
+TIMES = ("seconds", "train_seconds", "started", "resumed")
+#: Beside the run folder: what was last saved before all states were removed, as a SHA-256.
+LAST = "last-state"
+
+
+def draw(folder: Path) -> None:
+    """Draw the images."""
+    draw_photos(folder / "train", per_class=12, seed=1)
+    draw_photos(folder / "val", per_class=5, seed=2)
+
+
+def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: Any) -> None:
+    """Begin the run or go on with it, on the command line; ``on_step`` is told how many steps there were in all.
+
+    Ends with SystemExit. For a process that does nothing else.
+    """
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # those that are started in the background ignore Ctrl-C
+    told, remove_states = Watch.on_step, zoo.finetuning.remove_states
+
+    def tell(watch: Watch) -> None:
+        on_step(watch._saver._state.batches)  # nobody else wants to know
+        told(watch)
+
+    def digest(folder: RunFolder) -> None:
+        last = output.with_name(f"{output.name}-{LAST}")
+        if not last.exists():  # else a process was killed while it removed the states, the newest first
+            saved, _ = Checkpoints(folder.path / "checkpoints").load()
+            digest_of = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
+            last.write_text(digest_of, encoding="ascii")
+        remove_states(folder)
+
+    Watch.on_step = tell  # type: ignore[method-assign]
+    zoo.finetuning.remove_states = digest
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
+    zoo.cli.finetune.open_registry = lambda: registry
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in {**OPTIONS, **options}.items()]
+    sys.argv = ["zoo", "finetune", "net", f"--data={photos}", f"--output={output}", "--resume", *settings]
+    zoo.cli.main()
+
+
+def describe(output: Path) -> dict[str, Any]:
+    """Return all that a run comes to, but the time that it took: files by their SHA-256, figures as they are."""
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    facts = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    return {
+        "files": sorted(path.name for path in output.iterdir()),
+        "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
+        "state": output.with_name(f"{output.name}-{LAST}").read_text(encoding="ascii"),
+        "history": [_without_times(line) for line in lines],
+        "facts": {
+            **_without_times(facts),
+            "recipe": {**facts["recipe"], "workers": None},
+            "data": {**facts["data"], "asked": None},
+        },
+    }
+
+
+def digest_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Return a SHA-256 over weights, statistics, averages, and what the optimizer remembers."""
+    total = hashlib.sha256()
+    for name in sorted(name for name in tensors if not name.startswith("lap.")):  # gone when the epoch is over
+        total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        total.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    total.update(json.dumps([facts["phase"], facts["steps"]]).encode())
+    return total.hexdigest()
+
+
+def _without_times(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in TIMES}

@@ -1,0 +1,149 @@
+"""A trial: the run in a process of its own, ended by a signal; and again, until it is over."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from points import Points
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from toy import EVERY, run
+
+from zoo.export.checkpoints import Checkpoints
+from zoo.export.folder import CHECKPOINTS, RUN
+
+#: Seconds after which a process that should be over hangs.
+PATIENCE = 120
+#: What makes a process weak in one respect; see ``teeth``.
+Weakness = Callable[[], None]
+
+
+def stand() -> None:
+    """Weaken nothing."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How a process is ended: by a signal after so many seconds, or killed at its n-th point."""
+
+    seconds: float = PATIENCE
+    signal: signal.Signals = signal.SIGKILL
+    #: Whether all of its group get the signal, as from a terminal.
+    to_group: bool = False
+    point: int | None = None
+    #: Whether the disk is full there instead.
+    disk_is_full: bool = False
+    #: Bytes that a file may have at most, as if the disk were full then.
+    room: int | None = None
+
+
+class Counter:
+    """A number that a process and its child share."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+
+    @property
+    def value(self) -> int:
+        (number,) = struct.unpack("q", self._memory[:8])
+        return int(number)
+
+    def set(self, value: int) -> None:
+        self._memory[:8] = struct.pack("q", value)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file of a run can be read."""
+    try:
+        if path.suffix == ".safetensors":
+            load_file(path)
+        elif path.suffix in (".json", ".jsonl"):
+            lines = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+            list(map(json.loads, lines))
+    except (OSError, SafetensorError, ValueError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run, and what its processes tell."""
+
+    photos: Path
+    output: Path
+    weaken: Weakness = stand
+    options: dict[str, Any] = field(default_factory=dict)
+    #: Steps that were taken, and points that were passed.
+    steps: Counter = field(default_factory=Counter)
+    points: Counter = field(default_factory=Counter)
+
+    def begin(self, fault: Fault | None = None) -> tuple[int, float]:
+        """Let a child begin the run, or go on with it.
+
+        Returns:
+            The exit code, or minus the signal; and the seconds from the signal to the end.
+        """
+        fault = fault or Fault()
+        child = os.fork()
+        if child == 0:
+            self._work(fault)
+        sent: list[float] = []
+
+        def end() -> None:
+            sent.append(time.monotonic())
+            (os.killpg if fault.to_group else os.kill)(child, fault.signal)
+
+        clock = threading.Timer(fault.seconds, end)
+        clock.start()
+        _, status = os.waitpid(child, 0)
+        clock.cancel()
+        return os.waitstatus_to_exitcode(status), time.monotonic() - sent[0] if sent else 0.0
+
+    def _work(self, fault: Fault) -> None:
+        """Run, in the child, which ends with it."""
+        status = 1
+        try:
+            os.setsid()
+            points = Points(fault.point, disk_is_full=fault.disk_is_full)
+            if fault.room is not None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing more is an error
+                resource.setrlimit(resource.RLIMIT_FSIZE, (fault.room, fault.room))
+            points.install()
+            self.weaken()
+            with self.output.with_name(f"{self.output.name}-said").open("a") as said:
+                os.dup2(said.fileno(), sys.stdout.fileno())
+                os.dup2(said.fileno(), sys.stderr.fileno())
+                run(self.photos, self.output, self.steps.set, **self.options)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+            self.points.set(len(points.passed))
+        finally:
+            os._exit(status)
+
+    def find_fault(self, allowed: int) -> str | None:
+        """Say what is wrong with the states that are left, of which the newest may lack so many steps."""
+        folder, taken = self.output / CHECKPOINTS, self.steps.value
+        if torn := [path.name for path in self.output.glob("[!.]*") if not _is_whole(path)]:
+            return f"torn is {', '.join(torn)}"
+        if (self.output / RUN).exists():
+            return None  # it was over
+        if not folder.is_dir():
+            return None if taken < EVERY else "the states are gone"
+        saved, complaints = Checkpoints(folder).load()
+        if complaints:
+            return complaints[0].rpartition("/")[2]
+        state = saved.facts["state"] if saved else {"done": 0}
+        lost = taken - state["done"] - state.get("lap", {"step": 0})["step"]
+        return f"{lost} steps are lost" if lost > allowed else None
