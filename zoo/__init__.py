@@ -18,18 +18,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.backbone import build
     from zoo.classifier import Classifier, Prediction, load
+    from zoo.comparison import Compared, compare_runs
     from zoo.errors import ZooError
     from zoo.finetuning import Run, finetune
+    from zoo.rates import FoundRate, find_lr
     from zoo.recipe import Recipe
     from zoo.registry import list_backbones
 
 _HOMES = {
     "Classifier": "zoo.classifier",
+    "Compared": "zoo.comparison",
+    "FoundRate": "zoo.rates",
     "Prediction": "zoo.classifier",
     "Recipe": "zoo.recipe",
     "Run": "zoo.finetuning",
     "ZooError": "zoo.errors",
     "build": "zoo.backbone",
+    "compare_runs": "zoo.comparison",
+    "find_lr": "zoo.rates",
     "finetune": "zoo.finetuning",
     "list_backbones": "zoo.registry",
     "load": "zoo.classifier",
@@ -37,11 +43,15 @@ _HOMES = {
 
 __all__ = [
     "Classifier",
+    "Compared",
+    "FoundRate",
     "Prediction",
     "Recipe",
     "Run",
     "ZooError",
     "build",
+    "compare_runs",
+    "find_lr",
     "finetune",
     "list_backbones",
     "load",

@@ -22,7 +22,9 @@ COMMANDS = {
     "list": "List the backbones whose name holds or matches PATTERN.",
     "info": "Show what is known of BACKBONE.",
     "finetune": "Fine-tune BACKBONE on your images.",
+    "lr-find": "Find a learning rate for BACKBONE on your images.",
     "evaluate": "Measure RUN on labelled images.",
+    "compare": "Put runs side by side, the most accurate first.",
     "predict": "Predict the class of images with RUN.",
     "cache": "Show or empty the folder of what was fetched or computed.",
     "plugins": "Show the installed plugins.",
@@ -42,7 +44,7 @@ class Commands(click.Group):
         """Load one."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's

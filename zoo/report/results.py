@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zoo.report.figures import Interval, measure_interval, show_count, show_percent
-from zoo.report.markup import Html, fold, note, section, table, tag
+from zoo.report.markup import Html, fold, join, note, section, table, tag
 
 #: A matrix of more classes is a picture, not a table.
 MOST_IN_MATRIX = 30
@@ -31,7 +31,23 @@ def describe_headline(facts: Mapping[str, Any]) -> Html:
     chosen = "The best epoch was chosen by these images, so this flatters a little. " if facts["epochs"] > 1 else ""
     notes = {"val": chosen, "test": "Nothing was chosen by these images. "}
     tiles = [_tile(facts[split], SPLITS[split], notes[split]) for split in SPLITS if facts.get(split)]
-    return tag("div", *tiles, class_="tiles")
+    return join([tag("div", *tiles, class_="tiles"), *_compare(facts)])
+
+
+def _compare(facts: Mapping[str, Any]) -> list[Html]:
+    """Say what the start was worth, where that was measured."""
+    if not facts.get("baseline"):
+        return []
+    baseline = facts["baseline"]
+    verdict = "Transfer gain" if baseline["gain"] >= 0 else "Negative transfer: the start that was chosen does harm, by"
+    return [
+        tag(
+            "p",
+            tag("strong", f"{verdict} {100 * baseline['gain']:+.1f} points"),
+            f" on the {SPLITS[baseline['split']]} images, over {show_percent(baseline['accuracy'])} of the same "
+            "network from random weights, trained for as many epochs.",
+        )
+    ]
 
 
 def describe_results(facts: Mapping[str, Any]) -> Html:

@@ -1,0 +1,68 @@
+"""``zoo lr-find``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.settings import gather_options
+from zoo.errors import RunError
+from zoo.garbage import importing
+from zoo.progress import open_progress
+from zoo.recipe import DEVICES, OPTIMIZERS
+from zoo.registry import open_registry
+
+
+@click.command(name="lr-find")
+@click.argument("backbone")
+@click.option(
+    "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
+)
+@click.option("--weights", metavar="W", help="DEFAULT, a tag, none, or a .safetensors file.  [default: DEFAULT]")
+@click.option("--head", metavar="H", help="linear, or mlp:W,W.  [default: linear]")
+@click.option("--train", metavar="T", help="What learns: head, all or from:BLOCK.  [default: head]")
+@click.option("--batch-size", type=int, metavar="N", help="[default: 32]")
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="[default: adamw]")
+@click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
+@click.option("--seed", type=int, metavar="N", help="[default: 0]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of zoo finetune.")
+@click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
+@click.option("--plot", metavar="FILE", help="Draw the losses over the rates, as SVG.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that was tried.")
+def command(
+    backbone: str, data: str, settings: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
+    **flags: Any,
+) -> None:  # fmt: skip
+    """Find a learning rate for BACKBONE on your images.
+
+    Prints the one at which the loss falls fastest; nothing is kept of the run.
+    """
+    options = gather_options(config, settings, flags)
+    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
+    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
+        with importing():
+            from zoo.rates import find_lr
+            from zoo.report.rates import draw_rates
+
+        found = find_lr(backbone, data, registry=registry, progress=open_progress(), **options)
+        if plot:
+            _write(Path(plot), draw_rates(found.tried, found.suggested))
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=1))
+    elif found.suggested is None:
+        raise click.ClickException("the loss never falls, at whichever rate; look at the images and their labels.")
+    else:
+        click.echo(f"{found.suggested:.2g}")
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
