@@ -60,7 +60,7 @@ def test_steps_are_compared_where_both_tell_of_them() -> None:
     ]
     page = write(*lines, make_line("fastai", make_run(4, steps=2.0), make_run(4)))
     assert page.count("training steps") == 1
-    assert "- the limit: its training steps take 0.85 (0.80 to 0.90) of the time of zoo's" in page
+    assert "- the limit: warm, its training steps take 0.85 (0.80 to 0.90) of the time of zoo's" in page
 
 
 def test_a_peer_that_fails_is_in_the_table_with_its_reason() -> None:
