@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from begin import Wrong, judge, parse, prepare
-from trial import Fault, Trial
+from trial import NEVER, Fault, Trial
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 LONGEST = 10.0
@@ -40,8 +40,8 @@ def end_many(folder: Path, count: int) -> Wrong:
 
 
 def _find_fault(trial: Trial, fault: Fault, code: int, seconds: float) -> str | None:
-    if code == 0:
-        return None  # it was over before
+    if code in (0, NEVER):
+        return None  # it was over, or had not begun
     if code not in (CODES[fault.signal], -fault.signal):  # the latter before the command line has begun
         return f"{fault.signal.name} ends it with {code}"
     if code == -fault.signal and trial.steps.value:

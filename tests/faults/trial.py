@@ -26,6 +26,8 @@ from zoo.export.folder import CHECKPOINTS, RUN
 
 #: Seconds after which a process that should be over hangs.
 PATIENCE = 120
+#: The exit code of a process that was ended before it had begun.
+NEVER = 99
 #: What makes a process weak in one respect; see ``teeth``.
 Weakness = Callable[[], None]
 
@@ -113,7 +115,7 @@ class Trial:
 
     def _work(self, fault: Fault) -> None:
         """Run, in the child, which ends with it."""
-        status = 1
+        status = NEVER
         try:
             os.setsid()
             points = Points(fault.point, disk_is_full=fault.disk_is_full)
@@ -125,6 +127,7 @@ class Trial:
             with self.output.with_name(f"{self.output.name}-said").open("a") as said:
                 os.dup2(said.fileno(), sys.stdout.fileno())
                 os.dup2(said.fileno(), sys.stderr.fileno())
+                status = 1
                 run(self.photos, self.output, self.steps.set, **self.options)
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1

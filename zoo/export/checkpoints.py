@@ -16,6 +16,7 @@ from zoo.engine.state import Saved
 from zoo.errors import RunError
 from zoo.export.durable import PREFIX, make_folder, remove, remove_partial, written
 from zoo.export.tensors import write_tensors
+from zoo.interrupt import undisturbed
 
 #: How many are kept: the newest, and the one before in case its file is damaged.
 KEPT = 2
@@ -68,7 +69,8 @@ class Checkpoints:
             complaint = _find_damage(path)
             if complaint is None:
                 try:
-                    saved = _read(path)
+                    with undisturbed():  # torch takes an interrupt in between for a fault of the file
+                        saved = _read(path)
                 except (OSError, SafetensorError, ValueError, KeyError) as error:
                     complaint = f"cannot be read: {error}"
                 else:
