@@ -98,17 +98,7 @@ class Fit:
             learned = self._learn(feed, learner, lap, advance, on_step)
             with learner.averaged():
                 measured, probabilities = self._measure(feed, learner, lap, advance)
-                epoch = Epoch(
-                    epoch=number,
-                    train_loss=learned.loss,
-                    train_accuracy=learned.accuracy,
-                    val_loss=measured.loss,
-                    val_accuracy=measured.accuracy,
-                    lr=lap.lr,
-                    train_seconds=round(lap.seconds, 3),
-                    seconds=round(before + time.monotonic() - started, 3),
-                    phase=state.phase + 1,
-                )
+                epoch = _sum_up(lap, learned, measured, before + time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
                     watcher.on_epoch(epoch, probabilities, is_best=is_best)
@@ -187,3 +177,17 @@ class Fit:
             return None
         sizes = torch.bincount(torch.tensor([sample.label for sample in self.images.train]))
         return (len(self.images.train) / (len(sizes) * sizes)).to(self.hardware.device)
+
+
+def _sum_up(lap: Lap, learned: Score, measured: Score, seconds: float, phase: int) -> Epoch:
+    return Epoch(
+        epoch=lap.epoch + 1,
+        train_loss=learned.loss,
+        train_accuracy=learned.accuracy,
+        val_loss=measured.loss,
+        val_accuracy=measured.accuracy,
+        lr=lap.lr,
+        train_seconds=round(lap.seconds, 3),
+        seconds=round(seconds, 3),
+        phase=phase + 1,
+    )
