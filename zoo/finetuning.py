@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zoo.engine.state import State
 from zoo.errors import TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import BASELINE, REPORT, RunFolder
+from zoo.export.hold import held
 from zoo.export.record import Record
 from zoo.job import Job, find_job, prepare, surroundings
 from zoo.progress import Progress, Silent
@@ -67,21 +69,24 @@ def finetune(  # noqa: PLR0913  # the front door; all but the first two are name
     registry, progress = registry or open_registry(), progress or Silent()
     chosen = _make_recipe(recipe, options, registry, progress)
     output = None if output is None else Path(output).expanduser()
-    earlier = find_earlier(output, progress) if resume else None
     if not resume:
         RunFolder.refuse_used(output)
-    job = find_job(backbone, data, chosen, registry, progress)
-    with surroundings(job):
-        record = _train(job, earlier, output)
-    if record is None:
-        assert earlier is not None
-        return Run(earlier.folder.path, earlier.run)
-    if chosen.baseline == "scratch":
-        record.facts["baseline"] = _measure_baseline(job, record)
-    return _finish(record, job)
+    with ExitStack() as until_the_end:
+        if resume and output and output.is_dir():
+            until_the_end.enter_context(held(output))
+        earlier = find_earlier(output, progress) if resume else None
+        job = find_job(backbone, data, chosen, registry, progress)
+        with surroundings(job):
+            record = _train(job, earlier, output, until_the_end)
+        if record is None:
+            assert earlier is not None
+            return Run(earlier.folder.path, earlier.run)
+        if chosen.baseline == "scratch":
+            record.facts["baseline"] = _measure_baseline(job, record)
+        return _finish(record, job)
 
 
-def _train(job: Job, earlier: Earlier | None, output: Path | None) -> Record | None:
+def _train(job: Job, earlier: Earlier | None, output: Path | None, until_the_end: ExitStack) -> Record | None:
     """Train, or go on; None where nothing is left to do."""
     # A run that goes on does so in the precision that it began in, whatever would be measured now.
     is_open = earlier is not None and job.recipe.precision == "auto"
@@ -95,6 +100,7 @@ def _train(job: Job, earlier: Earlier | None, output: Path | None) -> Record | N
             return None
         _say_others(earlier.run, facts, job.progress)
     record = _begin_record(job, earlier, output, facts)
+    until_the_end.enter_context(held(record.folder.path))
     with rounding(plan.hardware):
         train(plan, State(plan.network.model, earlier.state if earlier else None), record, job.progress)
     return record
