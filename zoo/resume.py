@@ -158,9 +158,9 @@ class Saver:
         self._best_model.settle()  # a state tells of a best epoch, whose model must not be lost then
         taken = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}
-        # One more for the end of an epoch: nothing is learned there, but it is later.
         best = self._record.folder.path / MODEL
         self._checkpoints.save(
+            # One more for the end of an epoch: nothing is learned there, but it is later.
             state.batches + len(state.history),
             Saved(taken.tensors, {"format": FORMAT, "run": run, "state": taken.facts}),
             best if best.exists() else None,
@@ -185,8 +185,8 @@ def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
         "data of the fingerprint": facts["data"]["fingerprint"],
         **recipe,
         "precision": facts["hardware"]["precision"],
-        "phases": facts["phases"],
-        "frozen weights of the fingerprint": facts["frozen"]["before"],
+        # All that is frozen in the first phase; what learned in it is in the state.
+        "starting weights of the fingerprint": facts["phases"][0]["frozen"],
     }
 
 

@@ -76,8 +76,13 @@ class RunFolder:
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
-        """Raise RunError when ``output`` holds anything already."""
-        if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        """Raise RunError when ``output`` holds anything already, or cannot be created."""
+        if output is None:
+            return
+        above = next(folder for folder in output.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise RunError(f"{output} cannot be created: {above} is a file; choose another --output.")
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
             what = "is a file" if not output.is_dir() else "holds other files"
             what = "holds another run" if (output / MODEL).exists() else what
             raise RunError(f"{output} {what}; choose another --output, or remove it first.")

@@ -232,3 +232,10 @@ def test_a_path_that_is_no_unicode_is_written_and_read_back(tmp_path: Path) -> N
     RunFolder(tmp_path).write_json(RUN, content)
     assert RunFolder(tmp_path).read_json(RUN) == content
     assert (tmp_path / RUN).read_bytes().isascii()
+
+
+def test_an_output_below_a_file_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(RunError, match=r"run cannot be created: .*notes is a file; choose another --output\."):
+        RunFolder.refuse_used(tmp_path / "notes" / "deep" / "run")
+    RunFolder.refuse_used(tmp_path / "new" / "deep" / "run")

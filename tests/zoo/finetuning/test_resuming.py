@@ -221,7 +221,7 @@ def test_other_weights_under_the_same_name_are_another_run(
     save_file(source, tmp_path / "start.safetensors")
     interrupt(photos, output, registry, 2, **options)
     save_file({**source, "stem.0.bias": source["stem.0.bias"] + 1}, tmp_path / "start.safetensors")
-    with pytest.raises(OptionError, match="begun with phases"):
+    with pytest.raises(OptionError, match="begun with starting weights of the fingerprint"):
         finetune("net", photos, output=output, resume=True, registry=registry, **options)
 
 
