@@ -28,6 +28,9 @@ LIGHT = [
     "zoo.settings",
     "zoo.registry",
     "zoo.recipe",
+    "zoo.phases",
+    "zoo.comparison",
+    "zoo.interrupt",
     "zoo.licence",
     "zoo.progress",
     "zoo.cache",
@@ -128,7 +131,8 @@ def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, argumen
 def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: Path) -> None:
     imported = list_imported("--help", cwd=tmp_path)
     assert "click" in imported
-    assert {name for name in imported if name.startswith("zoo")} <= {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.errors"}
+    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.errors", "zoo.interrupt"}
+    assert {name for name in imported if name.startswith("zoo")} <= wanted
     assert not imported & {*SLOW, "pluggy", "dataclasses", "json"}
 
 

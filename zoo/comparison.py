@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import RunError
+from zoo.export.folder import MODEL, RUN, RunFolder
 from zoo.report.figures import measure_interval
 
 #: What is compared, the better evidence first: nothing was chosen by the test images.
@@ -47,13 +47,14 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     Raises:
         RunError: one is no finished run.
     """
-    found = [(str(run), _read(Path(run))) for run in runs]
+    folders = [(str(run), RunFolder.open(Path(run))) for run in runs]
+    found = [(run, folder.read_json(RUN)) for run, folder in folders]
     split = next(split for split in SPLITS if all(facts.get(split) for _, facts in found) or split == SPLITS[-1])
     compared = []
     for run, facts in found:
         try:
             compared.append(_compare(run, facts, split))
-        except (KeyError, TypeError, OSError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{run} is no run of this version of zoo, or not whole: {error!r}.") from error
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
 
@@ -87,15 +88,7 @@ def _compare(run: str, facts: dict[str, Any], split: str) -> Compared:
         seconds=facts["seconds"],
         params=facts["params"]["total"],
         learning=facts["params"]["learning"],
-        bytes=(Path(run) / "model.safetensors").stat().st_size,
+        bytes=(RunFolder.open(Path(run)).path / MODEL).stat().st_size,
         gain=facts["baseline"]["gain"] if facts.get("baseline") else None,
         fingerprint=facts["data"]["fingerprint"],
     )
-
-
-def _read(run: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no finished run: {error}. Give folders that `zoo finetune` printed last.") from error
-    return facts if isinstance(facts, dict) else {}

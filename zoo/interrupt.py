@@ -5,20 +5,35 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+#: What ends a process besides Ctrl-C: a request, and a terminal that is gone.
+ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 #: Seconds in which a second signal is the echo of the first: who ends a process and then its group sends two.
 ECHO = 1.0
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Put off SIGINT, SIGTERM and SIGHUP until the block has ended well; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Handle signals so until the block is over; in the main thread, where alone they arrive."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # Who ignores a signal goes on to do so; handlers that are not Python's (None) could not be put back.
+    before = {number: found for number in numbers if (found := signal.getsignal(number)) not in (None, signal.SIG_IGN)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, found in before.items():
+            signal.signal(number, found)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off SIGINT, SIGTERM and SIGHUP until the block has ended well; a second one ends the process at once."""
     late: list[tuple[int, float]] = []
 
     def note(number: int, _frame: object) -> None:
@@ -28,16 +43,7 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    # Who ignores a signal goes on to do so; handlers that are not Python's (None) could not be put back.
-    before = {
-        number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
-    }
-    try:
-        for number in before:
-            signal.signal(number, note)
+    with handling((signal.SIGINT, *ENDING), note):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if late:
         signal.raise_signal(late[0][0])

@@ -105,16 +105,12 @@ def _describe_parts(
     # What begins to learn only in a later phase must be the same as well when a run goes on.
     first = freeze(network, blocks, phases[0]).digest()
     before = freeze(network, blocks, last).digest() if len(phases) > 1 else first
+    digests = [first, *[None] * (len(phases) - 2), before][-len(phases) :]
     return {
         **list_parts(network.model, blocks, list_learning(blocks, network.head, last.train)),
         "phases": [
-            {
-                "train": phase.train,
-                "epochs": phase.epochs,
-                "lr": phase.learning_rate,
-                "frozen": first if not n else None,
-            }
-            for n, phase in enumerate(phases)
+            {"train": phase.train, "epochs": phase.epochs, "lr": phase.learning_rate, "frozen": digest}
+            for phase, digest in zip(phases, digests, strict=True)
         ],
         "frozen": {"before": before},
     }

@@ -119,7 +119,7 @@ class Saver:
         self._checkpoints = Checkpoints(record.folder.path / CHECKPOINTS)
         self._due = clock() + INTERVAL
         # The same state again would be other bytes under the same name.
-        self._last = (_count_batches(state.saved), len(state.history)) if state.saved else None
+        self._last = (state.batches, len(state.history)) if state.saved else None
 
     def __enter__(self) -> Self:
         return self
@@ -168,11 +168,6 @@ class Saver:
         self._last = where
         ended = self._clock()
         self._due = ended + max(INTERVAL, SHARE * (ended - started))
-
-
-def _count_batches(saved: Saved) -> int:
-    lap = saved.facts.get("lap")
-    return int(saved.facts["done"] + (lap["step"] if lap else 0))
 
 
 def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def train(plan: Plan, state: State, record: Record, progress: Progress) -> None:
     with saver, best_model:
         for phase in range(state.phase, len(plan.phases)):
             fit, is_last = plan.begin(phase), phase == len(plan.phases) - 1
-            before = fit.frozen.digest()
+            before = record.facts["phases"][phase]["frozen"] or fit.frozen.digest()
             with closing(choose_feed(fit, before, progress, is_last=is_last)) as feed:
                 fit.begin(phase, feed, state, progress)
                 fit.run(feed, state, watch, progress)

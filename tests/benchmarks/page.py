@@ -170,7 +170,7 @@ def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> li
     notes = [PEERS[name].note] if PEERS[name].note and answers else []
     for answer in answers:
         notes += describe_work(answer, images=images, epochs=epochs, batch_size=BATCH_SIZE)
-    if steps := spread_ratios([pair for line in mine if (pair := read_steps(line))]):
+    if name == "limit" and (steps := spread_ratios([pair for line in mine if (pair := read_steps(line))])):
         notes.append(f"warm, its training steps take {show(steps)} of the time of zoo's, which load the images as well")
     for who, errors in (("", failed), ("zoo ", ours)):
         if errors:

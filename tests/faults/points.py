@@ -14,12 +14,12 @@ from torch import Tensor
 
 from zoo.export import durable, tensors
 
-#: Opened, half of it written, written, on the disk, renamed; and before something old is removed.
-NAMES = ("opened", "half", "written", "synchronised", "renamed", "removing")
-
 
 class Points:
-    """Counts the points that this process comes by; at one of them it kills itself."""
+    """Counts the points that this process comes by; at one of them it kills itself, or finds the disk full.
+
+    A file is opened, half of it is written, it is written, on the disk, renamed; and something old is to be removed.
+    """
 
     def __init__(self, fatal: int | None, *, disk_is_full: bool = False) -> None:
         self.passed: list[str] = []

@@ -74,7 +74,7 @@ def cli(debug: bool) -> None:  # read by Commands.invoke
 
 
 def main() -> NoReturn:
-    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 and more after a signal."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from zoo.cli.settings import gather_options
-from zoo.errors import RunError
+from zoo.export.durable import written
 from zoo.garbage import importing
 from zoo.progress import open_progress
 from zoo.recipe import DEVICES, OPTIMIZERS
@@ -52,17 +52,11 @@ def command(
 
         found = find_lr(backbone, data, registry=registry, progress=open_progress(), **options)
         if plot:
-            _write(Path(plot), draw_rates(found.tried, found.suggested))
+            with written(Path(plot)) as path:
+                path.write_text(f"{draw_rates(found.tried, found.suggested)}\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=1))
     elif found.suggested is None:
         raise click.ClickException("the loss never falls, at whichever rate; look at the images and their labels.")
     else:
         click.echo(f"{found.suggested:.2g}")
-
-
-def _write(path: Path, content: str) -> None:
-    try:
-        path.write_text(content + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -31,9 +31,8 @@ class Average:
     def update(self, steps: int) -> None:
         """Take in the tensors as they are after so many steps."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(
-            list(self.tensors.values()), list(self._live.values()), weight
-        )  # torch's own averages use it
+        # As torch's own averages do, without their copy of the whole model.
+        torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

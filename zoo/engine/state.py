@@ -57,7 +57,8 @@ class State:
     @property
     def batches(self) -> int:
         """Batches that were learned from, in all phases together."""
-        return self.done + (self.lap.step if self.lap else 0)
+        lap = self.saved.facts.get("lap") if self.saved else None
+        return int(self.done + (self.lap.step if self.lap else lap["step"] if lap else 0))
 
     def end_lap(self, epoch: Epoch) -> None:
         """Note what the epoch that is under way came to."""

@@ -16,8 +16,6 @@ from zoo.errors import RunError
 
 #: Begins the names of files on their way; what a killed process left of them anyone may remove.
 PREFIX = ".partial-"
-
-
 #: What some file systems answer where the names in a folder should be written to the disk.
 NO_SUCH_THING = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 

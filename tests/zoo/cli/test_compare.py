@@ -39,7 +39,7 @@ def test_json_is_an_array_of_objects(run: Main, runs: list[Path], capfd: pytest.
 
 def test_a_folder_that_is_no_run_is_one_line(run: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("compare", tmp_path) == 1
-    assert "is no finished run" in capfd.readouterr().err
+    assert "is no run: it holds no model" in capfd.readouterr().err
 
 
 def test_nothing_to_compare_is_wrong_usage(run: Main) -> None:
