@@ -10,8 +10,10 @@
     ├── DataError          images that are not there or cannot be used
     ├── RunError           a run folder that cannot be written or read
     ├── CacheError         the cache folder has no room or cannot be written
-    └── TrainingError      training that cannot go on
-        └── FrozenMoved    a frozen tensor that changed all the same
+    ├── TrainingError      training that cannot go on
+    │   └── FrozenMoved    a frozen tensor that changed all the same
+    └── LostProcess        another process of the same run is gone
+        └── SaidElsewhere  ... and says itself what happened
 
 Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with 1;
 anything else that is raised is our own fault and keeps its traceback.
@@ -64,3 +66,16 @@ class TrainingError(ZooError):
 
 class FrozenMoved(TrainingError):
     """A frozen parameter or buffer changed during training."""
+
+
+class LostProcess(ZooError):
+    """Another process of the same run is gone, so that this one cannot go on."""
+
+    def __init__(self, text: str, *, is_first_there: bool = False) -> None:
+        super().__init__(text)
+        #: Whether the first process is still there, and says the same.
+        self.is_first_there = is_first_there
+
+
+class SaidElsewhere(LostProcess):
+    """Another process of the same run says what happened."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from zoo.cut import find_cut
 from zoo.data.batches import EvalBatches, Loading
 from zoo.data.images import Images, Sample
+from zoo.data.order import plan_in_order
 from zoo.data.pixels import Views
 from zoo.engine.device import Hardware, plan_loading
-from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows, make_order, prepare
+from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows, prepare
 from zoo.engine.fit import Fit
 from zoo.engine.parts import Parts
+from zoo.engine.world import World
 from zoo.errors import CacheError
 from zoo.fold import fold_norms
 from zoo.plugin import InputSpec
@@ -28,6 +30,8 @@ from zoo.progress import Advance, Progress
 from zoo.replay import find_replay
 from zoo.rest import CannotReplay, Rest
 from zoo.store import check_room, drop_rows, find_rows, keep_rows
+
+Result = TypeVar("Result")
 
 #: Changes whenever zoo would make other features of the same images, or write them otherwise.
 FORMAT = 2
@@ -77,8 +81,20 @@ class Extractor:
         }
 
     @torch.no_grad()
-    def compute(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
-        """Yield the features batch by batch, each of shape (N, width); ``view`` None is the plain one.
+    def compute(
+        self,
+        samples: Sequence[Sample],
+        view: int | None,
+        advance: Advance,
+        plan: Sequence[Sequence[int]] | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the features batch by batch, each of shape (N, width).
+
+        Args:
+            samples: of which images.
+            view: in which they are seen; None: the plain one.
+            advance: told the number of images after each batch.
+            plan: their indices, batch by batch, of all unless it is given.
 
         Raises:
             DataError: an image cannot be read any more.
@@ -86,10 +102,25 @@ class Extractor:
         self.model.eval()
         pixels = self.views.plain if view is None else self.views.train
         loading = plan_loading(self.hardware, BATCH, self.workers)
-        with closing(EvalBatches(samples, pixels, loading, view)) as batches:
+        with closing(EvalBatches(samples, pixels, loading, view, plan)) as batches:
             for images, _ in prepare(batches, pixels.normalise, self.hardware):
                 yield self.parts.attempt(len(images), partial(self._take, images))
                 advance(len(images))
+
+    def compute_together(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
+        """Yield the features batch by batch, of which each process computes its share.
+
+        Raises:
+            DataError: an image cannot be read any more.
+            LostProcess: another process is gone.
+        """
+        world = self.hardware.world
+        chunks = plan_in_order(range(len(samples)), batch_size=BATCH * world.size)
+        shares = [[chunk[place] for place in world.slice_of(len(chunk))] for chunk in chunks]
+        computed = self.compute(samples, view, lambda _count: None, [share for share in shares if share])
+        for chunk, share in zip(chunks, shares, strict=True):
+            yield world.gather(next(computed) if share else None)
+            advance(len(chunk))
 
     def _take(self, images: Tensor) -> Tensor:
         with self.hardware.autocast(), self.folded:
@@ -146,22 +177,60 @@ class Features:
         check_room(len(images) * views * self._extractor.rest.width * torch.float32.itemsize)
 
     def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
-        about = self._extractor.describe(samples, view)
+        about, world = self._extractor.describe(samples, view), self._extractor.hardware.world
         rows = find_rows(about)
-        if rows is not None:
-            if self._is_true(rows, samples, view):
-                self._progress.say(f"features of {len(samples)} images: kept by an earlier run")
-                return rows
+        is_true = rows is not None and self._is_true(rows, samples, view)
+        (machines,) = world.total([is_true])  # each has a cache of its own
+        if rows is not None and machines == world.size:
+            self._progress.say(f"features of {len(samples)} images: kept by an earlier run")
+            return rows
+        if rows is not None and not is_true:
             self._progress.say("note: features kept by an earlier run are not what the network gives now; again")
             drop_rows(about)
         with self._progress.track("computing features", len(samples)) as advance:
-            return keep_rows(about, len(samples), self._extractor.compute(samples, view, advance))
+            return _keep_together(world, about, len(samples), self._extractor.compute_together(samples, view, advance))
 
     def _is_true(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Compute the first ones again: code that changed shows in no digest."""
         first = samples[:PROOF]
         found = torch.cat(list(self._extractor.compute(first, view, lambda _count: None)))
         return _are_close(rows[: len(first)], found, self._extractor.hardware)
+
+
+def _keep_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:
+    """Keep features that all processes compute, once on each machine.
+
+    Raises:
+        CacheError: a machine cannot keep them.
+    """
+    if world.size == 1:
+        return keep_rows(about, count, batches)
+
+    def keep() -> None:
+        try:
+            if world.is_first_here:
+                keep_rows(about, count, batches)
+        finally:
+            for _ in batches:  # whatever became of it here, the others count on what this process computes
+                pass
+
+    def find() -> Tensor:
+        rows = find_rows(about)
+        if rows is None:
+            raise CacheError("the features were removed by another process")
+        return rows
+
+    _agree(world, keep)
+    return _agree(world, find)
+
+
+def _agree(world: World, work: Callable[[], Result]) -> Result:
+    """Do work on features that succeeds in all processes, or is given up in all of them."""
+
+    def gives_up(error: Exception) -> bool:
+        return isinstance(error, (CannotReplay, CacheError))
+
+    return world.together(work, gives_up, lambda rank: CacheError(f"{rank} cannot do it"))
 
 
 def choose_feed(fit: Fit, frozen: str, progress: Progress, *, is_last: bool = True) -> Feed:
@@ -173,18 +242,24 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress, *, is_last: bool = Tr
         progress: told why the frozen part is computed at every epoch, where it is.
         is_last: whether no other phase comes after this one.
     """
-    recipe = fit.recipe
+    recipe, world = fit.recipe, fit.hardware.world
     is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())
     if is_any_frozen and recipe.cache and recipe.num_views:
         try:
-            if recipe.mixup or recipe.cutmix:
-                raise CannotReplay("it is images that are mixed")
-            features = Features(_build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
-            features.check_room(recipe.num_views)
-            return FeatureFeed(features.rest, features, fit.images, make_order(recipe, fit.images))
+            features = _agree(world, partial(_build_features, fit, frozen, progress, is_last=is_last))
+            return FeatureFeed(features.rest, features, fit.images, recipe, world)
         except (CannotReplay, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
     return ImageFeed(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
+
+
+def _build_features(fit: Fit, frozen: str, progress: Progress, *, is_last: bool) -> Features:
+    """Build what computes and keeps features; raises CannotReplay or CacheError where that cannot be done."""
+    if fit.recipe.mixup or fit.recipe.cutmix:
+        raise CannotReplay("it is images that are mixed")
+    features = Features(_build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
+    features.check_room(fit.recipe.num_views)
+    return features
 
 
 def _build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool) -> Extractor:

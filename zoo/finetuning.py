@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,18 +13,21 @@ from typing import Any
 
 from zoo.engine.device import rounding
 from zoo.engine.state import State
+from zoo.engine.world import World, join_world
 from zoo.errors import TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import BASELINE, REPORT, RunFolder
 from zoo.export.hold import held
 from zoo.export.record import Record
+from zoo.export.tensors import make_header
 from zoo.job import Job, find_job, prepare, surroundings
+from zoo.keeper import Watch, keeping
 from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, open_registry
 from zoo.report.page import write_page
-from zoo.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states
-from zoo.training import train
+from zoo.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states, share_earlier
+from zoo.training import Plan, train
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def finetune(  # noqa: PLR0913  # the front door; all but the first two are name
 ) -> Run:
     """Fine-tune a backbone on a data set and write a run folder.
 
+    Where torchrun started several processes, call it in all of them with the same arguments: they share the work.
+
     Args:
         backbone: a name as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
         data: a folder of images, an archive of one, or the name of a data set.
@@ -66,44 +72,62 @@ def finetune(  # noqa: PLR0913  # the front door; all but the first two are name
     Raises:
         ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
     """
-    registry, progress = registry or open_registry(), progress or Silent()
-    chosen = _make_recipe(recipe, options, registry, progress)
+    registry = registry or open_registry()
     output = None if output is None else Path(output).expanduser()
-    if not resume:
-        RunFolder.refuse_used(output)
-    with ExitStack() as until_the_end:
-        if resume and output and output.is_dir():
-            until_the_end.enter_context(held(output))
-        earlier = find_earlier(output, progress) if resume else None
+    with join_world() as world, ExitStack() as until_the_end:
+        progress = progress if progress and world.is_first else Silent()  # what is the same is said once
+        chosen = _make_recipe(recipe, options, registry, progress)
+        if not resume and world.is_first:
+            RunFolder.refuse_used(output)
+        earlier = _find_earlier(output, world, progress, until_the_end) if resume else None
         job = find_job(backbone, data, chosen, registry, progress)
         with surroundings(job):
-            record = _train(job, earlier, output, until_the_end)
-        if record is None:
-            assert earlier is not None
-            return Run(earlier.folder.path, earlier.run)
-        if chosen.baseline == "scratch":
-            record.facts["baseline"] = _measure_baseline(job, record)
-        return _finish(record, job)
+            plan, facts = _plan(job, earlier, output)
+            if earlier and earlier.is_over:
+                return Run(earlier.folder.path, earlier.run)
+            state = State(plan.network.model, earlier.state if earlier else None)
+            record = _begin_record(job, earlier, output, facts) if world.is_first else None
+            with rounding(plan.hardware):
+                _train(plan, state, record, until_the_end, progress)
+        baseline = _run_baseline(job, record) if chosen.baseline == "scratch" else None
+        return _finish(job, record, baseline)
 
 
-def _train(job: Job, earlier: Earlier | None, output: Path | None, until_the_end: ExitStack) -> Record | None:
-    """Train, or go on; None where nothing is left to do."""
+def _find_earlier(output: Path | None, world: World, progress: Progress, until_the_end: ExitStack) -> Earlier | None:
+    """Find what there is of the run; the first process looks, and holds the folder from now on."""
+    earlier = None
+    if world.is_first:
+        if output and output.is_dir():
+            until_the_end.enter_context(held(output))
+        earlier = find_earlier(output, progress)
+    return share_earlier(earlier, world)
+
+
+def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan, dict[str, Any]]:
+    """Plan what is to be trained, and refuse to go on with what would be another run."""
     # A run that goes on does so in the precision that it began in, whatever would be measured now.
     is_open = earlier is not None and job.recipe.precision == "auto"
     plan, facts = prepare(job, earlier.run["hardware"]["precision"] if earlier and is_open else None)
     _say_plan(facts, job.progress)
     if earlier:
         refuse_other(earlier.run, facts, output)
-        if earlier.is_over:
+        if not earlier.is_over:
+            _say_others(earlier.run, facts, job.progress)
+        elif job.hardware.world.is_first:
             remove_states(earlier.folder)  # it may have been killed just before
             job.progress.say(f"{output} is over already; nothing is left to do")
-            return None
-        _say_others(earlier.run, facts, job.progress)
-    record = _begin_record(job, earlier, output, facts)
+    return plan, facts
+
+
+def _train(plan: Plan, state: State, record: Record | None, until_the_end: ExitStack, progress: Progress) -> None:
+    """Train; the process that has the record keeps it."""
+    if record is None:
+        train(plan, state, Watch(), progress)
+        return
     until_the_end.enter_context(held(record.folder.path))
-    with rounding(plan.hardware):
-        train(plan, State(plan.network.model, earlier.state if earlier else None), record, job.progress)
-    return record
+    header = make_header(plan.network, plan.images.classes)
+    with keeping(record, plan.images, header, state, progress) as keeper:
+        train(plan, state, keeper, progress)
 
 
 def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts: dict[str, Any]) -> Record:
@@ -119,15 +143,21 @@ def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts:
     return record
 
 
-def _finish(record: Record, job: Job) -> Run:
-    """Write what people look at; run.json comes last, and then nothing is left to go on with."""
-    write_card(record.folder, record.facts, job.resolved.backbone)
-    write_page(record.folder, record.facts, record.history)
-    record.write()
-    remove_states(record.folder)
-    record.close()
-    job.progress.say(f"report: {record.folder.path / REPORT}")
-    return Run(record.folder.path, record.facts)
+def _finish(job: Job, record: Record | None, baseline: Run | None) -> Run:
+    """Let the first process write what people look at; returns the same run in all of them."""
+    told = ""
+    if record:
+        if baseline:
+            record.facts["baseline"] = _compare_baseline(record.facts, baseline.facts, job.progress)
+        write_card(record.folder, record.facts, job.resolved.backbone)
+        write_page(record.folder, record.facts, record.history)
+        record.write()  # last, for then nothing is left to go on with
+        remove_states(record.folder)
+        record.close()
+        job.progress.say(f"report: {record.folder.path / REPORT}")
+        told = json.dumps([str(record.folder.path), record.facts])
+    path, facts = json.loads(job.hardware.world.spread(told))
+    return Run(Path(path), facts)
 
 
 def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registry, progress: Progress) -> Recipe:
@@ -140,18 +170,18 @@ def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registr
     return make_recipe({**named.options, **options})
 
 
-def _measure_baseline(job: Job, record: Record) -> dict[str, Any] | None:
-    """Train the same network from random weights on the same budget; return how much better the run is, if it can."""
+def _run_baseline(job: Job, record: Record | None) -> Run | None:
+    """Train the same network from random weights on the same budget; None where that cannot be done."""
     job.progress.say("baseline: the same network for as many epochs, all of it from random weights")
     mine = replace(job.recipe, weights="none", baseline="none")
     if mine.train != "all":  # what suits a head does not suit a whole network
         mine = replace(mine, train="all", lr=None, augment=None, views=None)
     tag = f"@{job.start.tag}" if job.start.tag else ""  # which decides the architecture and what it sees
     try:
-        run = finetune(
+        return finetune(
             f"{job.resolved.backbone.name}{tag}",
             job.data,
-            output=record.folder.path / BASELINE,
+            output=record.folder.path / BASELINE if record else Path(BASELINE),  # nothing is written without a record
             resume=True,
             registry=job.registry,
             progress=job.progress,
@@ -160,11 +190,15 @@ def _measure_baseline(job: Job, record: Record) -> dict[str, Any] | None:
     except TrainingError as error:
         job.progress.say(f"warning: there is no baseline: {error}")
         return None
-    split = "test" if record.facts.get("test") else "val"
-    accuracy = run.facts[split]["accuracy"]
-    gain = record.facts[split]["accuracy"] - accuracy
+
+
+def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Return how much better the run is than one from random weights."""
+    split = "test" if facts.get("test") else "val"
+    accuracy = baseline[split]["accuracy"]
+    gain = facts[split]["accuracy"] - accuracy
     name = "transfer gain" if gain >= 0 else "NEGATIVE TRANSFER: the start that was chosen does harm, gain"
-    job.progress.say(f"{name} {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f}")
+    progress.say(f"{name} {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f}")
     return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}
 
 
@@ -177,14 +211,15 @@ def _say_others(before: Mapping[str, Any], now: Mapping[str, Any], progress: Pro
 
 
 def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
-    recipe, params, phases = facts["recipe"], facts["params"], facts["phases"]
+    recipe, params, phases, hardware = (facts[name] for name in ("recipe", "params", "phases", "hardware"))
+    shared = f", by {hardware['processes']} processes" if hardware["processes"] > 1 else ""
     learning = [block["name"] for block in facts["blocks"] if block["learns"]]
     blocks = learning[0] if len(learning) == 1 else f"{learning[0]} to {learning[-1]}" if learning else ""
     what = f"{blocks} and the head" if blocks else "the head"
     progress.say(
         f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
         f"{_count_epochs(recipe['epochs'])}, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
-        f"{facts['hardware']['precision']} on {facts['hardware']['device']}"
+        f"{hardware['precision']} on {hardware['device']}{shared}"
     )
     if len(phases) > 1:
         each = (f"{phase['train']} for {_count_epochs(phase['epochs'])} at {phase['lr']:g}" for phase in phases)

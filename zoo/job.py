@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.image import quiet_pillow
-from zoo.data.images import open_images
+from zoo.data.images import Images, open_images
 from zoo.data.pixels import Views
 from zoo.data.source import look_up
 from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.parts import is_out_of_memory
-from zoo.errors import TrainingError
+from zoo.engine.world import World, get_world
+from zoo.errors import OptionError, TrainingError
 from zoo.export.record import list_facts, list_parts
 from zoo.freeze import list_batch_norms, list_blocks, list_learning, refuse_unknown_block
 from zoo.licence import describe_licence
@@ -51,7 +53,13 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
         ZooError: something does not exist or does not fit.
     """
     look_up(data, registry=registry)
-    hardware = choose_hardware(recipe.device, recipe.precision)
+    world = get_world()
+    hardware = choose_hardware(recipe.device, recipe.precision, world)
+    if world.size > 1 and recipe.batch_size < 2 * world.size:
+        raise OptionError(
+            f"batches of {recipe.batch_size} cannot be shared by {world.size} processes; "
+            f"take a --batch-size of at least {2 * world.size}, or fewer processes."
+        )
     resolved = registry.resolve(backbone)
     refuse_unknown_block(resolved.backbone, recipe.train)
     start = choose_start(resolved, recipe.weights)
@@ -82,6 +90,7 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
     network = attach_head(backbone, start, model, recipe.head, len(images.classes))
     place(network.model, job.hardware)
+    _make_same(network.model, images, job.hardware.world)
     try_network(network, len(images.classes), job.hardware.device)
     blocks = list_blocks(backbone, network.model, network.head)
     phases = plan_phases(recipe, blocks)
@@ -89,8 +98,17 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     hardware = replace(job.hardware, precision=precision) if precision else job.hardware
     if precision is None:
         hardware = settle_precision(network, recipe, hardware, progress)
+        hardware = replace(hardware, precision=hardware.world.spread(hardware.precision))
     facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
-    return Plan(network, blocks, phases, images, views, hardware), facts
+    frozen = tuple(phase["frozen"] for phase in parts["phases"])
+    return Plan(network, blocks, phases, frozen, images, views, hardware), facts
+
+
+def _make_same(model: nn.Module, images: Images, world: World) -> None:
+    """See to it that all processes begin with the same images and the same weights."""
+    if world.size > 1:
+        world.require_same("images", images.fingerprint)
+        world.spread_([*model.parameters(), *model.buffers()])
 
 
 def _describe_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -74,6 +75,13 @@ class Bars(Lines):
             yield lambda steps: bars.advance(task, steps)
 
 
+def is_first() -> bool:
+    """Tell whether this process speaks: alone, or as the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def open_progress() -> Progress:
     """Return bars on a terminal, plain lines elsewhere."""
+    if not is_first():
+        return Silent()
     return Bars() if sys.stderr.isatty() else Lines()

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from zoo.engine.state import Saved, State
 from zoo.engine.step import NotFinite
-from zoo.errors import DataError, OptionError, RunError
+from zoo.engine.world import World
+from zoo.errors import DataError, LostProcess, OptionError, RunError
 from zoo.export.best import BestModel
 from zoo.export.checkpoints import Checkpoints
 from zoo.export.durable import make_folder, remove
@@ -75,6 +76,23 @@ def find_earlier(output: Path | None, progress: Progress) -> Earlier | None:
     return Earlier(folder, saved.facts["run"], Saved(saved.tensors, saved.facts["state"]))
 
 
+def share_earlier(earlier: Earlier | None, world: World) -> Earlier | None:
+    """Return what the first process has found, in all of them: they may have no disk in common.
+
+    Raises:
+        LostProcess: another process is gone.
+    """
+    if world.size == 1:
+        return earlier
+    facts = earlier and [str(earlier.folder.path), earlier.run, earlier.state and earlier.state.facts, earlier.is_over]
+    told = json.loads(world.spread(json.dumps(facts)))
+    if told is None:
+        return None
+    path, run, state, is_over = told
+    tensors = world.spread_tensors(earlier.state.tensors if earlier and earlier.state else {})
+    return Earlier(RunFolder(Path(path)), run, None if state is None else Saved(tensors, state), is_over=is_over)
+
+
 def note_begin(record: Record) -> None:
     """Write down how a run begins, so that it is not resumed with other options."""
     make_folder(record.folder.path / CHECKPOINTS)
@@ -126,7 +144,7 @@ class Saver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         # Of these, the step before is whole; what is wrong with others may be wrong with the state.
-        if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError)) or self._state.learner is None:
+        if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
             return
         with undisturbed():
             self.save()

@@ -22,7 +22,8 @@ from zoo import training
 from zoo.engine import loop
 from zoo.export.best import BestModel
 from zoo.features import Extractor
-from zoo.training import Plan, Watch
+from zoo.keeper import Keeper
+from zoo.training import Plan
 
 #: What is interrupted, where, and at which time it is called: before a phase begins, while features are computed,
 #: before an epoch is written down, in the middle of measuring, before the best is written, and when all is learned.
@@ -30,11 +31,11 @@ ODD: dict[str, tuple[object, str, int]] = {
     "the first phase": (Plan, "begin", 1),
     "the third phase": (Plan, "begin", 3),
     "features": (Extractor, "compute", 1),
-    "an epoch's end": (Watch, "on_epoch", 2),
+    "an epoch's end": (Keeper, "on_epoch", 2),
     "measuring": (loop, "_predict", 4),
     "keeping the best": (BestModel, "keep", 2),
     "the last proof": (training, "_prove_frozen", 4),
-    "testing": (training, "_finish", 1),
+    "the end": (Keeper, "on_last", 1),
 }
 
 
@@ -53,15 +54,15 @@ def interrupt(owner: object, name: str, time: int) -> None:
 
 def interrupt_step(step: int) -> None:
     """Interrupt after a step, from 1."""
-    on_step, calls = Watch.on_step, [0]
+    on_step, calls = Keeper.on_step, [0]
 
-    def call(watch: Watch) -> None:
+    def call(watch: Keeper) -> None:
         on_step(watch)
         calls[0] += 1
         if calls[0] == step:
             raise KeyboardInterrupt
 
-    Watch.on_step = call  # type: ignore[method-assign]
+    Keeper.on_step = call  # type: ignore[method-assign]
 
 
 def list_points() -> dict[str, Callable[[], None]]:

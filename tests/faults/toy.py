@@ -18,10 +18,10 @@ import zoo.finetuning
 from acme import draw_photos, make_acme
 from zoo.export.checkpoints import Checkpoints
 from zoo.export.folder import RunFolder
+from zoo.keeper import Keeper
 from zoo.loading import Plugin
 from zoo.registry import Registry
 from zoo.settings import Settings
-from zoo.training import Watch
 
 #: 24 steps of 6 images, six epochs in four phases, a state every third step.
 OPTIONS: dict[str, Any] = {
@@ -57,9 +57,9 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # those that are started in the background ignore Ctrl-C
-    told, remove_states = Watch.on_step, zoo.finetuning.remove_states
+    told, remove_states = Keeper.on_step, zoo.finetuning.remove_states
 
-    def tell(watch: Watch) -> None:
+    def tell(watch: Keeper) -> None:
         on_step(watch._saver._state.batches)  # nobody else wants to know
         told(watch)
 
@@ -71,7 +71,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
             last.write_text(digest_of, encoding="ascii")
         remove_states(folder)
 
-    Watch.on_step = tell  # type: ignore[method-assign]
+    Keeper.on_step = tell  # type: ignore[method-assign]
     zoo.finetuning.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
     zoo.cli.finetune.open_registry = lambda: registry

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from zoo.cli.signals import choose_code, terminable
-from zoo.errors import ZooError
+from zoo.errors import SaidElsewhere, ZooError
+from zoo.progress import is_first
 
 #: What torch reads when it is imported; whoever sets them to something else is obeyed. Its threads sleep while they
 #: wait: they spin otherwise, and on a busy machine take the cores from those that work. And its allocator, which gives
@@ -60,6 +61,8 @@ class Commands(click.Group):
         """Run one; what the user can mend becomes one line."""
         try:
             return super().invoke(ctx)
+        except SaidElsewhere:
+            return 1
         except ZooError as error:
             if ctx.params["debug"]:
                 raise
@@ -84,6 +87,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort as abort:
-        click.echo("interrupted; a run keeps its best epoch so far", err=True)
+        if is_first():
+            click.echo("interrupted; a run keeps its best epoch so far", err=True)
         sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

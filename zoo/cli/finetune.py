@@ -11,7 +11,7 @@ import click
 
 from zoo.cli.settings import gather_options
 from zoo.garbage import importing
-from zoo.progress import open_progress
+from zoo.progress import is_first, open_progress
 from zoo.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from zoo.registry import open_registry
 
@@ -47,6 +47,7 @@ def _default(field: str) -> str:
 @click.option("--baseline", type=click.Choice(BASELINES), help="What to compare it with.  [default: none]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help=_default("precision"))
 @click.option("--device", type=click.Choice(DEVICES), help=_default("device"))
+@click.option("--devices", type=int, metavar="N", help="Share the work between N processes, on a GPU each.")
 @click.option("--seed", type=int, metavar="N", help=_default("seed"))
 @click.option("--output", metavar="DIR", help="The run folder.  [default: runs/BACKBONE-DATA-N]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")
@@ -55,8 +56,8 @@ def _default(field: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
 def command(
     backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, settings: tuple[str, ...],
-    resume: bool, as_json: bool, **flags: Any,
-) -> None:  # fmt: skip
+    resume: bool, as_json: bool, devices: int | None, **flags: Any,
+) -> int:  # fmt: skip
     """Fine-tune BACKBONE on your images.
 
     The last line printed is the run folder.
@@ -66,9 +67,14 @@ def command(
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with importing():
             from zoo.finetuning import finetune
+            from zoo.launch import launch, needs_launch
 
+        if devices is not None and needs_launch(devices, options.get("device", "auto")):
+            return launch(sys.argv[1:], devices)
         progress = open_progress()
         run = finetune(
             backbone, data, output=output, resume=resume, recipe=recipe, registry=registry, progress=progress, **options
         )
-    click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
+    if is_first():
+        click.echo(json.dumps(run.facts, indent=2) if as_json else str(run.path))
+    return 0

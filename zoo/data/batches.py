@@ -77,6 +77,8 @@ class _Loader:
         return self._pixels.get(sample, seed), sample.label
 
     def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
+        if not items:  # other processes have all of this batch
+            return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
         return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
 
@@ -99,7 +101,8 @@ class TrainBatches(_Loader):
         """
         order = self._order
         batches = self.plan(number)[start:]
-        return self._load([(index, order.seed_of(number, index)) for index in batch] for batch in batches)
+        shares = map(order.share_of, batches)
+        return self._load([(index, order.seed_of(number, index)) for index in share] for share in shares)
 
     def plan(self, number: int) -> list[list[int]]:
         """Return the indices of the samples in each batch of epoch ``number``, from 0."""
@@ -107,20 +110,26 @@ class TrainBatches(_Loader):
 
 
 class EvalBatches(_Loader):
-    """Batches of all samples in their order, any number of times: plain ones, or a view of augmented ones."""
+    """Batches of samples in their order, any number of times: plain ones, or a view of augmented ones."""
 
-    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading, view: int | None = None) -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        pixels: Pixels,
+        loading: Loading,
+        view: int | None = None,
+        plan: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Create them; ``plan`` holds the indices of each batch, of all samples unless it is given."""
         super().__init__(samples, pixels, loading)
         self._view = view
+        self._plan = plan_in_order(range(len(samples)), batch_size=loading.batch_size) if plan is None else plan
 
     def __len__(self) -> int:
-        return len(self._plan())
+        return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._load([(index, self._seed_of(index)) for index in batch] for batch in self._plan())
-
-    def _plan(self) -> list[list[int]]:
-        return plan_in_order(list(range(len(self._samples))), batch_size=self._loading.batch_size)
+        return self._load([(index, self._seed_of(index)) for index in batch] for batch in self._plan)
 
     def _seed_of(self, index: int) -> int | None:
         return None if self._view is None else seed_of_view(self._view, index)

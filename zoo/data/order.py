@@ -27,10 +27,20 @@ class Order:
     views: int = 0
     #: Of each sample, how likely it is to be drawn; None: each comes once an epoch.
     chances: tuple[float, ...] | None = None
+    #: Which of how many processes this one is, that learn from each batch together.
+    rank: int = 0
+    ranks: int = 1
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
         return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
+
+    def share_of(self, batch: Sequence[int]) -> Sequence[int]:
+        """Return what of a batch is this process's: two images at least, for a batch norm to compare, or none."""
+        sharing = max(1, min(self.ranks, len(batch) // 2))
+        if self.rank >= sharing:
+            return ()
+        return batch[len(batch) * self.rank // sharing : len(batch) * (self.rank + 1) // sharing]
 
     def seed_of(self, epoch: int, index: int) -> int:
         """Return the seed of a sample's random numbers; views have the same ones with every seed."""
@@ -42,9 +52,9 @@ def seed_of_view(view: int, index: int) -> int:
     return mix_seed(_VIEWS, view, index)
 
 
-def seed_of_step(seed: int, epoch: int, step: int) -> int:
-    """Return the seed of what is drawn while a batch is learned from, as by dropouts."""
-    return mix_seed(_STEPS, seed, epoch, step)
+def seed_of_step(seed: int, epoch: int, step: int, rank: int = 0) -> int:
+    """Return the seed of what a process draws while it learns from its share of a batch, as by dropouts."""
+    return mix_seed(_STEPS, seed, epoch, step, *([rank] if rank else []))
 
 
 def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
@@ -75,9 +85,9 @@ def plan_epoch(
     return batches
 
 
-def plan_in_order(indices: list[int], *, batch_size: int) -> list[list[int]]:
+def plan_in_order(indices: Sequence[int], *, batch_size: int) -> list[list[int]]:
     """Cut ``indices`` into batches; the last one may be smaller."""
-    return [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+    return [[*indices[start : start + batch_size]] for start in range(0, len(indices), batch_size)]
 
 
 def mix_seed(*numbers: int) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from zoo.data.batches import Loading
+from zoo.engine.world import ALONE, World
 from zoo.errors import OptionError
 
 #: Batches that wait for a GPU, and threads that decode for one, or for a processor, where there are so many cores.
@@ -20,10 +21,11 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Hardware:
-    """A device and the precision of the arithmetic on it."""
+    """A device, the precision of the arithmetic on it, and the processes that share the work."""
 
     device: torch.device
     precision: str
+    world: World = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which the model runs; parameters stay in fp32 whatever the precision."""
@@ -35,7 +37,7 @@ class Hardware:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
 
-def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
+def choose_hardware(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Hardware:
     """Return the device and the precision that were asked for, or the best that is known to be safe.
 
     ``auto`` is bf16 on GPUs that compute in it, and fp32 elsewhere: whether a processor gains from bf16 depends on the
@@ -45,12 +47,17 @@ def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
         OptionError: this machine lacks the device, or the device the precision.
     """
     chosen = _choose_device(device)
+    if chosen.type == "cuda" and world.size > 1:
+        if world.local_rank >= torch.cuda.device_count():
+            raise OptionError(f"process {world.local_rank} has no GPU; torch finds {torch.cuda.device_count()} here.")
+        chosen = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(chosen)
     if precision == "fp16" and chosen.type == "cpu":
         raise OptionError("fp16 needs a GPU; on a processor it is fp32 or bf16.")
     if precision == "auto":
         computes_bf16 = chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if computes_bf16 else "fp32"
-    return Hardware(chosen, precision)
+    return Hardware(chosen, precision, world)
 
 
 def _choose_device(device: str) -> torch.device:
@@ -87,6 +94,7 @@ def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None
     """Return how batches are loaded for that hardware; workers None: one for each core, up to a number."""
     on_gpu = hardware.device.type == "cuda"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(GPU_WORKERS if on_gpu else CPU_WORKERS, cores) if workers is None else workers
+    most = max(1, cores // hardware.world.local_size)
+    count = min(GPU_WORKERS if on_gpu else CPU_WORKERS, most) if workers is None else workers
     # Where the cores that decode are those that compute, they take turns: threads that wait for each other are slow.
     return Loading(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

@@ -16,6 +16,7 @@ from zoo.data.pixels import Views
 from zoo.data.transform import Normalise
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.loop import Batches
+from zoo.engine.world import World
 from zoo.recipe import Recipe
 
 #: Numbers of features that are measured at a time, and rows at most.
@@ -35,13 +36,13 @@ class Feed(Protocol):
         """Batches of a training epoch."""
 
     def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return the training batches of an epoch, from 0, but for so many first ones."""
+        """Return this process's shares of the training batches of an epoch, from 0, but for so many first ones."""
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return which training images a batch is made of."""
 
     def measure(self, split: str) -> Batches:
-        """Return all of ``val`` or ``test``, in order."""
+        """Return this process's share of ``val`` or ``test``, in order."""
 
     def close(self) -> None:
         """End what loads the batches."""
@@ -55,10 +56,10 @@ def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) 
         yield normalise(placed), labels.to(hardware.device, non_blocking=True)
 
 
-def make_order(recipe: Recipe, images: Images) -> Order:
-    """Decide in which order training images come."""
+def make_order(recipe: Recipe, images: Images, world: World) -> Order:
+    """Decide in which order training images come, and to which process."""
     chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
-    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances)
+    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size)
 
 
 class ImageFeed:
@@ -71,10 +72,15 @@ class ImageFeed:
         self._hardware = hardware
         self._normalise = views.plain.normalise
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
-        order = make_order(recipe, images)
+        order, world = make_order(recipe, images, hardware.world), hardware.world
         self._train = TrainBatches(images.train, views.train, loading, order)
         self._measured = {
-            split: EvalBatches(samples, views.plain, loading)
+            split: EvalBatches(
+                samples,
+                views.plain,
+                loading,
+                plan=plan_in_order(world.slice_of(len(samples)), batch_size=recipe.batch_size),
+            )
             for split, samples in (("val", images.val), ("test", images.test))
         }
 
@@ -92,7 +98,7 @@ class ImageFeed:
         return self._train.plan(epoch)[step]
 
     def measure(self, split: str) -> Batches:
-        """Return all of ``val`` or ``test``, in order."""
+        """Return this process's share of ``val`` or ``test``, in order."""
         return prepare(self._measured[split], self._normalise, self._hardware)
 
     def close(self) -> None:
@@ -128,11 +134,12 @@ class FeatureFeed:
 
     kind = "features"
 
-    def __init__(self, model: nn.Module, source: Source, images: Images, order: Order) -> None:
+    def __init__(self, model: nn.Module, source: Source, images: Images, recipe: Recipe, world: World) -> None:
         self.model = model
         self._device = next(model.parameters()).device
         self._source = source
-        self._order = order
+        self._world = world
+        self._order = make_order(recipe, images, world)
         self._labels = {
             split: torch.tensor([sample.label for sample in getattr(images, split)])
             for split in ("train", "val", "test")
@@ -147,23 +154,23 @@ class FeatureFeed:
         """Return the training batches of an epoch, from 0, in the order in which images would come."""
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._order.views)
-        return self._pick(rows, labels, self._order.plan(len(labels), epoch)[start:])
+        return self._pick(rows, labels, map(self._order.share_of, self._order.plan(len(labels), epoch)[start:]))
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return which training images a batch is made of."""
         return self._order.plan(len(self._labels["train"]), epoch)[step]
 
     def measure(self, split: str) -> Batches:
-        """Return all of ``val`` or ``test``, in order."""
+        """Return this process's share of ``val`` or ``test``, in order."""
         labels = self._labels[split]
         rows = self._source.plain(split)
         size = max(1, min(_ROWS, _NUMBERS // rows.tensor.shape[1]))
-        return self._pick(rows, labels, plan_in_order(list(range(len(labels))), batch_size=size))
+        return self._pick(rows, labels, plan_in_order(self._world.slice_of(len(labels)), batch_size=size))
 
     def close(self) -> None:
         """Nothing was begun."""
 
-    def _pick(self, rows: Rows, labels: Tensor, plan: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    def _pick(self, rows: Rows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
         for batch in plan:
-            indices = torch.tensor(batch)
+            indices = torch.tensor(batch, dtype=torch.int64)
             yield rows[indices].to(self._device), labels[indices].to(self._device)

@@ -40,8 +40,8 @@ class Watcher(Protocol):
     def on_step(self) -> None:
         """Told after each step."""
 
-    def on_epoch(self, epoch: Epoch, probabilities: Tensor, *, is_best: bool) -> None:
-        """Told of each epoch, and the probabilities (N, classes) that it gave the validation images."""
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
+        """Told of each epoch, of the probabilities (N, classes) for the validation images, and whose they are."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Fit:
                 epoch = _sum_up(lap, learned, measured, before + time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
-                    watcher.on_epoch(epoch, probabilities, is_best=is_best)
+                    watcher.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
                     state.end_lap(epoch)  # last: what is saved before repeats the epoch's end
 
     def _learn(self, feed: Feed, learner: Learner, lap: Lap, advance: Advance, on_step: Callable[[], None]) -> Score:

@@ -56,6 +56,18 @@ class Criterion:
         return self._loss.weight[targets].sum()
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a step saw."""
+
+    #: The mean loss, and what it is a mean over: the number of images, or the sum of what they count.
+    loss: Tensor
+    weight: Tensor
+    #: How many images were told right, by the larger share of those that are mixed, and how many there were.
+    correct: Tensor
+    count: int
+
+
 @dataclass
 class Learner:
     """What one step of learning needs, and how many were taken."""

@@ -15,6 +15,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.parts import Parts
 from zoo.engine.step import learn
+from zoo.engine.world import ALONE, World
 from zoo.interrupt import undisturbed
 from zoo.progress import Advance
 
@@ -37,15 +38,16 @@ class Sums:
         self.correct = torch.zeros((), device=device, dtype=torch.int64)
         self.count = 0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: its mean loss, its logits of shape (N, classes) and its labels of shape (N,)."""
-        self.loss += loss.detach().float() * len(labels)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
-        self.count += len(labels)
+    def add(self, loss: Tensor, correct: Tensor, count: int) -> None:
+        """Add a batch: its mean loss, how many were told right, and how many there were."""
+        self.loss += loss.detach().float() * count
+        self.correct += correct.to(torch.int64)
+        self.count += count
 
-    def score(self) -> Score:
-        """Return the means."""
-        return Score(self.loss.item() / self.count, self.correct.item() / self.count)
+    def score(self, world: World = ALONE) -> Score:
+        """Return the means, over what all processes have added."""
+        loss, correct, count = world.total([self.loss.item(), self.correct.item(), self.count])
+        return Score(loss / count, correct / count)
 
 
 @dataclass
@@ -71,22 +73,24 @@ def train_one_epoch(
     Args:
         learner: the model and what changes it.
         lap: where it begins, and after each step where it is.
-        batches: images (N, C, H, W), or features (N, width), and labels (N,), where the model is; those that the lap
-            has behind it are not among them.
-        advance: told the number of samples after each step.
+        batches: this process's share of each: images (N, C, H, W), or features (N, width), and labels (N,), where the
+            model is; those that the lap has behind it are not among them.
+        advance: told the number of samples, of all processes, after each step.
         on_step: called after each step, which signals do not tear apart; what it raises ends the epoch there.
 
     Raises:
         NotFinite: a loss or a gradient is not finite; the step that it belongs to was not taken.
         TrainingError: memory is short even for one image at a time.
+        LostProcess: another process is gone.
     """
+    rank = learner.hardware.world.rank
     learner.frozen.train()
     for images, labels in batches:
         with undisturbed():
-            learned = learn(learner, images, labels, seed_of_step(learner.seed, lap.epoch, lap.step))
-            lap.sums.add(learned.loss, learned.logits, learned.labels)
+            learned = learn(learner, images, labels, seed_of_step(learner.seed, lap.epoch, lap.step, rank))
+            lap.sums.add(learned.loss, learned.correct, learned.count)
             lap.step += 1
-        advance(len(labels))
+        advance(learned.count)
         on_step()
     return lap.sums.score()
 
@@ -95,10 +99,11 @@ def train_one_epoch(
 def evaluate(
     model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance, parts: Parts | None = None
 ) -> tuple[Score, Tensor]:
-    """Measure the model on every batch.
+    """Measure the model on every batch; each process has its share of them.
 
     Returns:
-        The score, and the probabilities of all samples in their order, of shape (N, classes), on the CPU.
+        The score, and the probabilities of the samples of all processes in their order, of shape (N, classes), on the
+        CPU.
 
     Raises:
         TrainingError: memory is short even for one image at a time.
@@ -111,10 +116,11 @@ def evaluate(
         logits = parts.attempt(len(labels), partial(_predict, model, images, hardware, parts))
         with hardware.autocast():
             loss, _ = criterion(logits, labels)
-        sums.add(loss, logits, labels)
+        sums.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
         probabilities.append(logits.float().softmax(1).cpu())
         advance(len(labels))
-    return sums.score(), torch.cat(probabilities)
+    world = hardware.world
+    return sums.score(world), world.gather(torch.cat(probabilities) if probabilities else None)
 
 
 def _predict(model: nn.Module, images: Tensor, hardware: Hardware, parts: Parts) -> Tensor:

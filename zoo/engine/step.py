@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from zoo.engine.learner import Learner
-from zoo.errors import TrainingError
+from zoo.engine.learner import Learned, Learner
+from zoo.engine.parts import is_out_of_memory
+from zoo.engine.pool import pool
+from zoo.errors import LostProcess, TrainingError
+
+Result = TypeVar("Result")
 
 
 class NotFinite(TrainingError):
     """A loss or a gradient is not finite; the step that it belongs to was not taken."""
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What a step saw."""
-
-    #: The mean loss.
-    loss: Tensor
-    #: Of shape (N, classes).
-    logits: Tensor
-    #: Of shape (N,): the labels; of mixed images, those that have the larger share.
-    labels: Tensor
-
-
 def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learned:
-    """Learn from a batch.
+    """Learn from a batch, of which each process has its share.
 
     Args:
         learner: the model and what changes it.
-        images: (N, C, H, W), or features (N, width).
+        images: (N, C, H, W), or features (N, width); N is 0 where other processes have them all.
         labels: of shape (N,).
         seed: of what dropouts drop, and of what is mixed with what.
 
     Raises:
         NotFinite: nothing has moved.
         TrainingError: memory is short even for the fewest images at a time.
+        LostProcess: another process is gone; nothing has moved.
     """
     before = _Before(learner)
 
     def work() -> Learned:
         torch.manual_seed(seed)
-        learned = _collect_gradients(learner, images, labels)
-        _move(learner, learned.loss)
+        mine = _all_or_none(learner, partial(_collect_gradients, learner, images, labels))
+        learned = pool(learner, mine, before.buffers)
+        if learner.steps:
+            _move(learner, learned.loss)
+        else:  # the first step takes memory, for what the optimizer remembers
+            _move_together(learner, learned.loss)
         return learned
 
     try:
-        return learner.parts.attempt(len(labels), work, before.undo)
+        # A process without images goes along with those that have some.
+        return learner.parts.attempt(len(labels) or sys.maxsize, work, before.undo)
     except NotFinite:
         before.restore()
         raise
+    except LostProcess:
+        before.undo()
+        raise
+
+
+def _all_or_none(learner: Learner, work: Callable[[], Result]) -> Result:
+    """Do work for which memory suffices in all processes, or is short in all of them."""
+
+    def short(rank: str) -> Exception:
+        return torch.OutOfMemoryError(f"out of memory on {rank}")
+
+    return learner.hardware.world.together(work, is_out_of_memory, short)
+
+
+def _move_together(learner: Learner, loss: Tensor) -> None:
+    """Move in all processes or in none."""
+    moved = []
+
+    def move() -> None:
+        _move(learner, loss)
+        moved.append(True)
+
+    try:
+        _all_or_none(learner, move)
+    except LostProcess:
+        if not moved:
+            raise
+        # The step is whole; the next one finds out who is gone.
 
 
 class _Before:
@@ -61,10 +90,10 @@ class _Before:
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
         # Statistics of a pass that was not learned from.
-        self._buffers = [
+        self.buffers = [
             buffer for module in learner.model.modules() if module.training for buffer in module.buffers(recurse=False)
         ]
-        self._values = [buffer.clone() for buffer in self._buffers]
+        self._values = [buffer.clone() for buffer in self.buffers]
         # Groups move one after the other; the smallest parameter of each tells whether it has. (Fused steps leave
         # torch's own count of changes as it is.)
         self._witnesses = [min(group["params"], key=Tensor.numel) for group in learner.optimizer.param_groups]
@@ -90,27 +119,29 @@ class _Before:
     def restore(self) -> None:
         """Put back the statistics."""
         self._learner.optimizer.zero_grad(set_to_none=True)
-        for buffer, value in zip(self._buffers, self._values, strict=True):
+        for buffer, value in zip(self.buffers, self._values, strict=True):
             buffer.copy_(value)
 
 
 def _collect_gradients(learner: Learner, images: Tensor, labels: Tensor) -> Learned:
     """Go through the batch forwards and backwards, part by part."""
     learner.optimizer.zero_grad(set_to_none=True)
+    if not len(labels):
+        nothing = torch.zeros((), device=learner.hardware.device)
+        return Learned(nothing, torch.zeros(()), nothing.clone(), 0)
     images, targets = learner.mix(images, labels)
     answers = targets if targets.ndim == 1 else targets.argmax(1)
     criterion, whole = learner.criterion, learner.criterion.weigh(targets)
-    losses, all_logits = [], []
-    for some, of_them in learner.parts.split(images, targets):
+    losses, correct = [], []
+    for some, of_them, right in learner.parts.split(images, targets, answers):
         with learner.hardware.autocast():
             loss, logits = criterion(learner.model(some), of_them)
         loss = loss * (criterion.weigh(of_them) / whole) if learner.parts.count > 1 else loss
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
         losses.append(loss.detach())
-        all_logits.append(logits.detach())
-    if len(losses) == 1:
-        return Learned(losses[0], all_logits[0], answers)
-    return Learned(torch.stack(losses).sum(), torch.cat(all_logits), answers)
+        correct.append((logits.detach().argmax(1) == right).sum())
+    loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+    return Learned(loss, whole, torch.stack(correct).sum(), len(labels))
 
 
 def _move(learner: Learner, loss: Tensor) -> None:

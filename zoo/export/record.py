@@ -103,7 +103,12 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
             "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],
         },
-        "hardware": {"device": str(hardware.device), "name": _name(hardware), "precision": hardware.precision},
+        "hardware": {
+            "device": str(hardware.device),
+            "name": _name(hardware),
+            "precision": hardware.precision,
+            "processes": hardware.world.size,
+        },
         "versions": _list_versions(network),
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }

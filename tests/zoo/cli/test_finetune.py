@@ -17,10 +17,10 @@ from made_registries import registry_of
 from quick_runs import QUICK_FLAGS
 from zoo.cli import cli
 from zoo.cli.finetune import command
+from zoo.keeper import Keeper
 from zoo.plugin import BackboneSpec
 from zoo.recipe import Recipe
 from zoo.registry import Registry
-from zoo.training import Watch
 
 Main = Callable[..., int]
 
@@ -174,13 +174,13 @@ def test_a_setting_that_cannot_be_meant_says_why(
 def test_an_interrupted_run_says_how_it_goes_on_and_does(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_step, arguments = Watch.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
+    on_step, arguments = Keeper.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
 
-    def interrupt(watch: Watch) -> None:
+    def interrupt(watch: Keeper) -> None:
         on_step(watch)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Watch, "on_step", interrupt)
+    monkeypatch.setattr(Keeper, "on_step", interrupt)
     assert run(*arguments) == 143
     assert (
         f"state saved in {tmp_path / 'out'} after 1 step; the same command goes on with --resume"

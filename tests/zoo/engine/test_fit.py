@@ -45,7 +45,7 @@ class Told(Silent):
     def on_step(self) -> None:
         """Let it pass."""
 
-    def on_epoch(self, epoch: Epoch, probabilities: Tensor, *, is_best: bool) -> None:  # noqa: ARG002  # the engine's
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002  # the engine's
         self.bests.append(is_best)
         self.probabilities.append(probabilities)
 

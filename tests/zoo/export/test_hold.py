@@ -10,8 +10,8 @@ from quick_runs import QUICK
 from zoo.errors import RunError
 from zoo.export.hold import held
 from zoo.finetuning import finetune
+from zoo.keeper import Keeper
 from zoo.registry import Registry
-from zoo.training import Watch
 
 
 def hold_elsewhere(folder: Path) -> int:
@@ -34,15 +34,15 @@ def test_what_another_process_holds_is_refused_and_free_when_it_is_gone(tmp_path
 def test_a_run_is_held_while_it_is_under_way(
     registry: Registry, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_step, refused = Watch.on_step, []
+    on_step, refused = Keeper.on_step, []
 
-    def try_to_hold(watch: Watch) -> None:
+    def try_to_hold(watch: Keeper) -> None:
         on_step(watch)
         with pytest.raises(BlockingIOError):
             hold_elsewhere(tmp_path / "run")
         refused.append(True)
 
-    monkeypatch.setattr(Watch, "on_step", try_to_hold)
+    monkeypatch.setattr(Keeper, "on_step", try_to_hold)
     finetune("net", photos, output=tmp_path / "run", registry=registry, **QUICK)
     assert len(refused) == 3
     os.close(hold_elsewhere(tmp_path / "run"))

@@ -11,9 +11,9 @@ from torch import Tensor
 from quick_runs import LEARNS, QUICK, read_facts
 from told import Told
 from zoo.finetuning import finetune
+from zoo.keeper import Keeper
 from zoo.recipe import BACKBONE_LR
 from zoo.registry import Registry
-from zoo.training import Watch
 
 
 @pytest.fixture
@@ -55,16 +55,16 @@ def test_the_report_calls_it_by_its_name(
 
 def test_an_interrupted_baseline_goes_on(registry: Registry, photos: Path, output: Path) -> None:
     options, steps = {**LEARNS, "baseline": "scratch"}, []
-    on_step = Watch.on_step
+    on_step = Keeper.on_step
     with pytest.MonkeyPatch.context() as monkeypatch:
 
-        def interrupt(watch: Watch) -> None:
+        def interrupt(watch: Keeper) -> None:
             on_step(watch)
             steps.append(1)
             if len(steps) == 22:  # of the baseline, whose run has 16 steps before it
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Watch, "on_step", interrupt)
+        monkeypatch.setattr(Keeper, "on_step", interrupt)
         with pytest.raises(KeyboardInterrupt):
             finetune("net", photos, output=output, registry=registry, **options)
         run = finetune("net", photos, output=output, resume=True, registry=registry, **options)

@@ -19,8 +19,8 @@ from zoo.engine.fit import Fit
 from zoo.errors import DataError, OptionError, RunError
 from zoo.export.checkpoints import Checkpoints
 from zoo.finetuning import finetune
+from zoo.keeper import Keeper
 from zoo.registry import Registry
-from zoo.training import Watch
 
 #: Three phases of 4 steps an epoch each, dropouts, batch norms and augmented images.
 OPTIONS: dict[str, Any] = {**LEARNS, "train": "gradual", "epochs": 3, "augment": "crop-flip"}
@@ -34,16 +34,16 @@ class Interrupts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
         self.left = list(steps)
         self.taken = 0
-        on_step = Watch.on_step
+        on_step = Keeper.on_step
 
-        def interrupt(watch: Watch) -> None:
+        def interrupt(watch: Keeper) -> None:
             on_step(watch)
             self.taken += 1
             if self.left and self.taken == self.left[0]:
                 self.left.pop(0)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Watch, "on_step", interrupt)
+        monkeypatch.setattr(Keeper, "on_step", interrupt)
 
 
 def describe(output: Path) -> dict[str, Any]:
@@ -240,18 +240,18 @@ def test_an_image_that_is_gone_costs_no_step(photos: Path, registry: Registry, o
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("zoo.data.pixels.BUDGET", 0)  # nothing is kept in memory
         victim = photos / "train" / "red" / "3.png"
-        on_step = Watch.on_step
+        on_step = Keeper.on_step
 
-        def lose(watch: Watch) -> None:
+        def lose(watch: Keeper) -> None:
             on_step(watch)
             if victim.exists():
                 victim.rename(moved)
 
-        monkeypatch.setattr(Watch, "on_step", lose)
+        monkeypatch.setattr(Keeper, "on_step", lose)
         with pytest.raises(DataError, match=r"3\.png"):
             finetune("net", photos, output=output, registry=registry, **options)
         moved.rename(victim)
-        monkeypatch.setattr(Watch, "on_step", on_step)
+        monkeypatch.setattr(Keeper, "on_step", on_step)
         told = Told()
         finetune("net", photos, output=output, resume=True, registry=registry, progress=told, **options)
     assert any(line.startswith("goes on in epoch 1") for line in told.lines)

@@ -1,0 +1,97 @@
+"""Several processes on this machine, that meet as torchrun would have started them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed import TCPStore
+
+#: Seconds after which processes hang.
+PATIENCE = 120
+#: The exit code of a process whose work raised.
+RAISED = 70
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: with what its work returned, or with what it raised."""
+
+    #: Its exit code, or minus the signal.
+    code: int
+    seconds: float
+    result: Any = None
+    raised: str = ""
+
+
+def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[list[int], TCPStore]:
+    """Fork so many processes that do work, each on its rank; returns their ids, and what must live as long as they."""
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE))
+    children = []
+    for rank in range(size):
+        child = os.fork()
+        if child == 0:
+            _work(rank, size, store.port, work, folder)
+        children.append(child)
+    return children, store
+
+
+def in_world(
+    size: int, work: Callable[[int], Any], *, at_work: Callable[[list[int]], None] | None = None
+) -> list[Ended]:
+    """Do work in so many processes, each on its rank; ``at_work`` is called with their ids once they have begun."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, started = Path(name), time.monotonic()
+        children, _store = start_world(size, work, folder)
+        if at_work:
+            at_work(children)
+        ended: dict[int, Ended] = {}
+        while len(ended) < size:
+            for rank, child in enumerate(children):
+                if rank not in ended and (found := os.waitpid(child, os.WNOHANG))[0]:
+                    ended[rank] = _read(folder / str(rank), found[1], time.monotonic() - started)
+            if time.monotonic() - started > PATIENCE:
+                for rank in set(range(size)) - set(ended):
+                    os.kill(children[rank], 9)
+                raise TimeoutError(f"of {size} processes these ended: {ended}")
+            time.sleep(0.01)  # the processes' own time, which nothing here depends on
+        return [ended[rank] for rank in range(size)]
+
+
+def _read(path: Path, status: int, seconds: float) -> Ended:
+    result, raised = pickle.loads(path.read_bytes()) if path.exists() else (None, "")
+    return Ended(os.waitstatus_to_exitcode(status), seconds, result, raised)
+
+
+def _work(rank: int, size: int, port: int, work: Callable[[int], Any], folder: Path) -> None:
+    """Work, in the child, which ends with it."""
+    result, raised, code = None, "", 0
+    try:
+        os.environ |= {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+        }
+        torch.set_num_threads(1)
+        result = work(rank)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException as error:  # noqa: BLE001  # told to whoever waits
+        code, raised = RAISED, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+    finally:
+        (folder / f"{rank}.partial").write_bytes(pickle.dumps((result, raised)))
+        (folder / f"{rank}.partial").rename(folder / str(rank))
+        os._exit(code)

@@ -1,0 +1,324 @@
+"""The processes of a run: one alone, or several that torchrun started, each of which learns from a part of each batch.
+
+After every step all of them have the same weights, statistics and optimizer; only the first writes anything down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from zoo.engine.parts import is_out_of_memory
+from zoo.errors import LostProcess, OptionError, SaidElsewhere, ZooError
+
+Result = TypeVar("Result")
+
+#: How long one process waits for another that is busy, as the first may be with fetching weights.
+TIMEOUT = timedelta(hours=1)
+#: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
+PATIENCE = 10.0
+#: Seconds in which the first process comes to the same error, if it does: then it alone says it.
+ECHO = 2.0
+#: Bytes that are sent at a time.
+BUCKET = 2**25
+_DTYPES = (
+    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
+)  # fmt: skip
+#: What a process says that leaves because of another one.
+_BECAUSE_OF_OTHERS = "\0"
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of its run; its methods are called by all of them, in the same order."""
+
+    rank: int = 0
+    size: int = 1
+    #: Of those on this machine.
+    local_rank: int = 0
+    local_size: int = 1
+    #: Where they leave messages for each other.
+    store: Store | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether this is the one that keeps the record."""
+        return self.rank == 0
+
+    @property
+    def is_first_here(self) -> bool:
+        """Tell whether this is the one that writes to what this machine shares."""
+        return self.local_rank == 0
+
+    def slice_of(self, count: int) -> range:
+        """Return which of ``count`` things are this process's: the shares follow each other and cover all."""
+        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """Return the sums over all processes.
+
+        Raises:
+            LostProcess: another one is gone.
+        """
+        if self.size == 1:
+            return list(numbers)
+        summed = torch.tensor(numbers, dtype=torch.float64)
+        with self._talking():
+            dist.all_reduce(summed)
+        return summed.tolist()
+
+    def together(
+        self, work: Callable[[], Result], fails: Callable[[Exception], bool], instead: Callable[[str], Exception]
+    ) -> Result:
+        """Do work that succeeds in all processes or in none.
+
+        Args:
+            work: what is done; it talks to no other process.
+            fails: tells which errors are shared.
+            instead: makes, of who had it, the error that is raised in the others.
+        """
+        if self.size == 1:
+            return work()
+        failure: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:
+            if not fails(error):
+                raise
+            failure = error
+        failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
+        if failure is not None:
+            raise failure
+        if any(failed):
+            raise instead(f"rank {failed.index(1)}")
+        return result
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their sums over all processes, which are the same to the bit in all of them.
+
+        Raises:
+            LostProcess: another one is gone.
+        """
+        if self.size > 1:
+            with self._talking():
+                _exchange(tensors, dist.all_reduce)
+
+    def spread_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by those of the first process.
+
+        Raises:
+            LostProcess: another one is gone.
+        """
+        if self.size > 1:
+            with self._talking():
+                _exchange(tensors, _send_first)
+
+    def spread(self, text: str) -> str:
+        """Return the text of the first process.
+
+        Raises:
+            LostProcess: another one is gone.
+        """
+        if self.size == 1:
+            return text
+        data = text.encode()
+        (length,) = self.total([float(len(data)) if self.is_first else 0.0])
+        sent = torch.zeros(int(length), dtype=torch.uint8)
+        if self.is_first:
+            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else sent
+        self.spread_([sent])
+        return bytes(sent.tolist()).decode()
+
+    def spread_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the tensors of the first process, on the CPU.
+
+        Raises:
+            LostProcess: another process is gone.
+        """
+        kinds = {name: (list(tensor.shape), _DTYPES.index(tensor.dtype)) for name, tensor in tensors.items()}
+        told = json.loads(self.spread(json.dumps(kinds)))
+        found = (
+            dict(tensors)
+            if self.is_first
+            else {name: torch.empty(shape, dtype=_DTYPES[dtype]) for name, (shape, dtype) in told.items()}
+        )
+        self.spread_([*found.values()])
+        return found
+
+    def gather(self, rows: Tensor | None) -> Tensor:
+        """Return the rows (N, width) of all processes, on the CPU, one process after the other; None: it has none.
+
+        Raises:
+            LostProcess: another one is gone.
+        """
+        if self.size == 1:
+            assert rows is not None
+            return rows
+        counts, width, dtype = self._describe_rows(rows)
+        mine = torch.zeros(max(counts), width, dtype=dtype)
+        if rows is not None:
+            mine[: len(rows)] = rows
+        every = [torch.empty_like(mine) for _ in counts]
+        with self._talking():
+            # As bytes: gloo does not know all dtypes.
+            dist.all_gather([each.view(torch.uint8) for each in every], mine.view(torch.uint8))
+        return torch.cat([each[:count] for each, count in zip(every, counts, strict=True)])
+
+    def _describe_rows(self, rows: Tensor | None) -> tuple[list[int], int, torch.dtype]:
+        """Return how many rows each process has, and what they are: who has none cannot know."""
+        count, width, dtype = (0, 0, 0) if rows is None else (len(rows), rows.shape[1], _DTYPES.index(rows.dtype))
+        numbers = [0.0] * (3 * self.size)
+        numbers[3 * self.rank : 3 * self.rank + 3] = [float(count), float(width), float(dtype)]
+        found = [int(number) for number in self.total(numbers)]
+        counts = found[::3]
+        owner = counts.index(max(counts))
+        return counts, found[3 * owner + 1], _DTYPES[found[3 * owner + 2]]
+
+    def require_same(self, what: str, text: str) -> None:
+        """Raise OptionError when a text is not the same in all processes."""
+        of_first = self.spread(text)
+        differs = self.total([float(text != of_first and rank == self.rank) for rank in range(self.size)])
+        if any(differs):
+            raise OptionError(f"rank {differs.index(1)} has other {what} than rank 0; give all processes the same.")
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Turn what torch raises where another process is gone into who that is."""
+        try:
+            yield
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise self._explain() from error
+
+    def announce(self, text: str) -> None:
+        """Leave word of why this process ends."""
+        if self.store is not None:
+            with suppress(RuntimeError):  # nobody is left who could read it
+                self.store.set(f"left/{self.rank}", text)
+
+    def find_words(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
+        """Return the words that other processes have left within so many seconds; who left none is not there."""
+        assert self.store is not None
+        deadline, words, missing = time.monotonic() + seconds, {}, set(ranks)
+        try:
+            while missing and time.monotonic() < deadline:
+                for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
+                    words[rank] = bytes(self.store.get(f"left/{rank}")).decode()
+                    missing.remove(rank)
+                time.sleep(0.02)
+        except RuntimeError:
+            pass  # who kept the words is gone as well
+        return words
+
+    def _explain(self) -> LostProcess:
+        self.announce(_BECAUSE_OF_OTHERS)
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        words = self.find_words(others, PATIENCE)
+        lost = ", ".join(str(rank) for rank in others if rank not in words)
+        left = [f"rank {rank} ended: {word}" for rank, word in words.items() if word != _BECAUSE_OF_OTHERS]
+        if lost:
+            left.insert(0, f"rank {lost} is gone: it was killed, or its machine is lost")
+        return LostProcess(
+            f"{'; '.join(left) or 'the processes have lost each other'}. The others cannot go on without it.",
+            is_first_there=0 in words,
+        )
+
+
+#: Of a run with one process.
+ALONE = World()
+_joined: World | None = None
+
+
+def get_world() -> World:
+    """Return the processes that this one has joined, or that it is alone."""
+    return _joined or ALONE
+
+
+@contextmanager
+def join_world() -> Iterator[World]:
+    """Join the processes that torchrun started together with this one, if it did, until the block is over."""
+    global _joined  # noqa: PLW0603  # torch has one such group for a process as well
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or _joined is not None:
+        yield get_world()
+        return
+    _joined = world = _join(size)
+    try:
+        yield world
+        dist.destroy_process_group()  # else, after an error, the end of the process ends it
+    except BaseException as error:
+        told = _leave(world, error)
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        _joined = None
+
+
+def _join(size: int) -> World:
+    rank, local_rank, local_size = (
+        int(os.environ.get(name, default))
+        for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+    store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
+    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+    return World(rank, size, local_rank, local_size, store)
+
+
+def _leave(world: World, error: BaseException) -> BaseException:
+    """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
+    text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()
+    if isinstance(error, LostProcess):
+        return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
+    world.announce(text)
+    if isinstance(error, ZooError) and not world.is_first and world.find_words([0], ECHO).get(0) == text:
+        return SaidElsewhere(text)
+    return type(error)(f"rank {world.rank}: {text}") if isinstance(error, ZooError) and not world.is_first else error
+
+
+@torch.no_grad()
+def _exchange(tensors: Sequence[Tensor], send: Callable[..., dist.Work | None]) -> None:
+    """Send them in buckets, each on its way while the next is filled."""
+    sent = []
+    for bucket in _fill_buckets(tensors):
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+        sent.append((bucket, flat, send(flat, async_op=True)))
+    for bucket, flat, work in sent:
+        if work is not None:
+            work.wait()
+        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+        for tensor, part in zip(bucket, parts, strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+
+def _send_first(flat: Tensor, *, async_op: bool) -> dist.Work | None:
+    # As bytes, which go whatever they mean.
+    return dist.broadcast(flat.view(torch.uint8), 0, async_op=async_op)
+
+
+def _fill_buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield tensors of one dtype and device together, as many as are sent at a time."""
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        if not tensor.numel():
+            continue
+        bucket = kinds.setdefault((tensor.dtype, tensor.device), [])
+        bucket.append(tensor)
+        if sum(each.nbytes for each in bucket) >= BUCKET:
+            yield kinds.pop((tensor.dtype, tensor.device))
+    yield from kinds.values()
