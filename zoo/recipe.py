@@ -40,6 +40,7 @@ CHOICES = {
     "balance": BALANCES,
     "baseline": BASELINES,
 }
+SWITCHES = ("cache", "sync_batch_norm")
 #: Whole numbers, with the least of each.
 COUNTS = {
     "epochs": 1,
@@ -129,6 +130,8 @@ class Recipe:
     #: Alpha of images laid over each other, and of parts of one cut into another; 0: none are.
     mixup: float = 0.0
     cutmix: float = 0.0
+    #: Whether batch norms compare the images of all processes, where several share a batch.
+    sync_batch_norm: bool = False
     #: Decay of a moving average of the weights, which is then what is measured and kept; 0: there is none.
     ema: float = 0.0
     #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
@@ -151,8 +154,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in CHOICES:
             self._check_choice(field)
-        if type(self.cache) is not bool:
-            raise OptionError(f"cache is {self.cache!r}; it must be true or false.")
+        for field in SWITCHES:
+            self._check_switch(field)
         for field in ("weights", "head", "train"):
             self._check_text(field)
         if self.train not in TRAINS and not re.fullmatch(r"from:.+", self.train):
@@ -213,6 +216,11 @@ class Recipe:
         value, choices = getattr(self, field), CHOICES[field]
         if value not in choices and not (field == "augment" and value is None):
             raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
+
+    def _check_switch(self, field: str) -> None:
+        value = getattr(self, field)
+        if type(value) is not bool:
+            raise OptionError(f"{field} is {value!r}; it must be true or false.")
 
     def _check_count(self, field: str, least: int) -> None:
         value = getattr(self, field)

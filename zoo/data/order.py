@@ -30,14 +30,16 @@ class Order:
     #: Which of how many processes this one is, that learn from each batch together.
     rank: int = 0
     ranks: int = 1
+    #: Images of a batch that each of them has at the least, if it has any: a batch norm compares them.
+    least: int = 2
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
         return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
 
     def share_of(self, batch: Sequence[int]) -> Sequence[int]:
-        """Return what of a batch is this process's: two images at least, for a batch norm to compare, or none."""
-        sharing = max(1, min(self.ranks, len(batch) // 2))
+        """Return what of a batch is this process's: a fair share, or nothing of one that is too small for all."""
+        sharing = max(1, min(self.ranks, len(batch) // self.least))
         if self.rank >= sharing:
             return ()
         return batch[len(batch) * self.rank // sharing : len(batch) * (self.rank + 1) // sharing]

@@ -59,7 +59,8 @@ def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) 
 def make_order(recipe: Recipe, images: Images, world: World) -> Order:
     """Decide in which order training images come, and to which process."""
     chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
-    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size)
+    least = 1 if recipe.sync_batch_norm else 2
+    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least)
 
 
 class ImageFeed:

@@ -21,6 +21,7 @@ from zoo.engine.feed import Feed
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
 from zoo.engine.mix import build_mix
+from zoo.engine.norms import SharedNorms
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule, count_drops
@@ -150,6 +151,13 @@ class Fit:
             parts=Parts(recipe.accumulate, progress.say, 2 if self._compares_images() else 1),
             measuring=Parts(1, progress.say),
             average=Average(list_moving(model), recipe.ema) if recipe.ema else None,
+            norms=self._share_norms(),
+        )
+
+    def _share_norms(self) -> SharedNorms | None:
+        world = self.hardware.world
+        return (
+            SharedNorms(world) if self.recipe.sync_batch_norm and world.size > 1 and self._compares_images() else None
         )
 
     def _compares_images(self) -> bool:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from zoo.engine.average import Average
 from zoo.engine.device import Hardware
+from zoo.engine.norms import SharedNorms
 from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule
 from zoo.freeze import Frozen
@@ -60,10 +61,9 @@ class Criterion:
 class Learned:
     """What a step saw."""
 
-    #: The mean loss, and what it is a mean over: the number of images, or the sum of what they count.
+    #: The mean loss over the batch.
     loss: Tensor
-    weight: Tensor
-    #: How many images were told right, by the larger share of those that are mixed, and how many there were.
+    #: How many of its images were told right, and how many there were.
     correct: Tensor
     count: int
 
@@ -89,6 +89,8 @@ class Learner:
     measuring: Parts = field(default_factory=Parts)
     #: The moving average of the weights, which is what is measured and kept, if there is one.
     average: Average | None = None
+    #: Of several processes, if batch norms are to compare the images of all of them.
+    norms: SharedNorms | None = None
     #: Optimizer steps that were taken.
     steps: int = 0
 

@@ -39,9 +39,9 @@ class Parts:
         self._say = say
         self._least = least
 
-    def split(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the parts of tensors that have the same length, about equally long."""
-        count = max(1, min(self.count, len(tensors[0]) // self._least))
+    def split(self, *tensors: Tensor, most: int | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the parts of tensors that have the same length, about equally long; ``most``, if given, at most."""
+        count = max(1, min(self.count, len(tensors[0]) // self._least if most is None else most))
         return zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True)
 
     def attempt(self, size: int, work: Callable[[], Result], undo: Callable[[], None] = lambda: None) -> Result:

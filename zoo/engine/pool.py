@@ -29,15 +29,13 @@ def pool(learner: Learner, mine: Learned, buffers: Sequence[Tensor]) -> Learned:
     if world.size == 1:
         return mine
     parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
-    weight = float(mine.weight)
-    whole, count, *owners = world.total([weight, mine.count, *(float(p.grad is not None) for p in parameters)])
+    owners = world.total([float(parameter.grad is not None) for parameter in parameters])
     # What no process used has no gradient: with one of zeros it would decay.
     gradients = [_get_gradient(parameter) for parameter, owner in zip(parameters, owners, strict=True) if owner]
-    loss, correct = mine.loss.float(), mine.correct.float()
-    torch._foreach_mul_([*gradients, loss], weight / whole)  # as torch's own optimizers do
+    loss, correct = mine.loss.clone(), mine.correct.clone()
     world.sum_([*gradients, loss, correct])
     world.spread_(buffers)
-    return Learned(loss, torch.tensor(whole), correct, int(count))
+    return Learned(loss, correct, mine.count)
 
 
 def _get_gradient(parameter: nn.Parameter) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from zoo.engine.learner import Learned, Learner
 from zoo.engine.parts import is_out_of_memory
 from zoo.engine.pool import pool
+from zoo.engine.share import Share, make_share
 from zoo.errors import LostProcess, TrainingError
 
 Result = TypeVar("Result")
@@ -40,7 +42,8 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
 
     def work() -> Learned:
         torch.manual_seed(seed)
-        mine = _all_or_none(learner, partial(_collect_gradients, learner, images, labels))
+        share = make_share(learner, images, labels)
+        mine = _all_or_none(learner, partial(_collect_gradients, learner, share))
         learned = pool(learner, mine, before.buffers)
         if learner.steps:
             _move(learner, learned.loss)
@@ -65,6 +68,8 @@ def _all_or_none(learner: Learner, work: Callable[[], Result]) -> Result:
     def short(rank: str) -> Exception:
         return torch.OutOfMemoryError(f"out of memory on {rank}")
 
+    if learner.norms:
+        return learner.norms.attempt(work)
     return learner.hardware.world.together(work, is_out_of_memory, short)
 
 
@@ -123,25 +128,20 @@ class _Before:
             buffer.copy_(value)
 
 
-def _collect_gradients(learner: Learner, images: Tensor, labels: Tensor) -> Learned:
-    """Go through the batch forwards and backwards, part by part."""
+def _collect_gradients(learner: Learner, share: Share) -> Learned:
+    """Go through a share of a batch forwards and backwards, part by part."""
     learner.optimizer.zero_grad(set_to_none=True)
-    if not len(labels):
-        nothing = torch.zeros((), device=learner.hardware.device)
-        return Learned(nothing, torch.zeros(()), nothing.clone(), 0)
-    images, targets = learner.mix(images, labels)
-    answers = targets if targets.ndim == 1 else targets.argmax(1)
-    criterion, whole = learner.criterion, learner.criterion.weigh(targets)
-    losses, correct = [], []
-    for some, of_them, right in learner.parts.split(images, targets, answers):
-        with learner.hardware.autocast():
-            loss, logits = criterion(learner.model(some), of_them)
-        loss = loss * (criterion.weigh(of_them) / whole) if learner.parts.count > 1 else loss
-        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
-        losses.append(loss.detach())
-        correct.append((logits.detach().argmax(1) == right).sum())
-    loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-    return Learned(loss, whole, torch.stack(correct).sum(), len(labels))
+    device, criterion = learner.hardware.device, learner.criterion
+    total, correct = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
+    with learner.norms.among(share.sharing) if learner.norms else nullcontext():
+        for images, targets, answers in share.split(learner):
+            with learner.hardware.autocast():
+                loss, logits = criterion(learner.model(images), targets)
+            loss = loss * (criterion.weigh(targets) / share.whole)  # of its part in the mean over the whole batch
+            learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
+            total += loss.detach()
+            correct += (logits.detach().argmax(1) == answers).sum()
+    return Learned(total, correct, share.count)
 
 
 def _move(learner: Learner, loss: Tensor) -> None:

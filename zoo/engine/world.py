@@ -201,7 +201,7 @@ class World:
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            raise self._explain() from error
+            raise self.explain() from error
 
     def announce(self, text: str) -> None:
         """Leave word of why this process ends."""
@@ -223,7 +223,8 @@ class World:
             pass  # who kept the words is gone as well
         return words
 
-    def _explain(self) -> LostProcess:
+    def explain(self) -> LostProcess:
+        """Find out which processes are gone, and why; the others are told that this one leaves."""
         self.announce(_BECAUSE_OF_OTHERS)
         others = [rank for rank in range(self.size) if rank != self.rank]
         words = self.find_words(others, PATIENCE)
