@@ -93,6 +93,8 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # Before anything is compiled: else this first pass would start threads, and no fork of this process could do one.
+    torch.zeros((), requires_grad=True).backward()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from torch import nn
 
 from zoo.errors import OptionError, PluginError, ZooError
 from zoo.head import Head, replace_head
+from zoo.memory import is_out_of_memory
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
 from zoo.recipe import HeadDesign
@@ -81,6 +82,8 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
     try:
         output = network.model.eval()(torch.zeros(1, *size, device=device))
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise PluginError(f"{name} cannot take an image of {shown}: {type(error).__name__}: {error}") from error
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("features", "speed", "examined", "weights", "data")
+KINDS = ("features", "compiled", "speed", "examined", "weights", "data")
 
 
 @dataclass(frozen=True)

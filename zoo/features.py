@@ -25,10 +25,12 @@ from zoo.engine.parts import Parts
 from zoo.engine.world import World
 from zoo.errors import CacheError
 from zoo.fold import fold_norms
+from zoo.memory import is_out_of_memory
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress
 from zoo.replay import find_replay
 from zoo.rest import CannotReplay, Rest
+from zoo.shards import is_sharded
 from zoo.store import check_room, drop_rows, find_rows, keep_rows
 
 Result = TypeVar("Result")
@@ -257,7 +259,14 @@ def _build_features(fit: Fit, frozen: str, progress: Progress, *, is_last: bool)
     """Build what computes and keeps features; raises CannotReplay or CacheError where that cannot be done."""
     if fit.recipe.mixup or fit.recipe.cutmix:
         raise CannotReplay("it is images that are mixed")
-    features = Features(_build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
+    if is_sharded(fit.network.model):
+        raise CannotReplay("the network is divided between the processes")
+    try:
+        features = Features(_build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CannotReplay("memory is too short for the proof that once is enough") from error
     features.check_room(fit.recipe.num_views)
     return features
 

@@ -21,12 +21,13 @@ from zoo.export.hold import held
 from zoo.export.record import Record
 from zoo.export.tensors import make_header
 from zoo.job import Job, find_job, prepare, surroundings
-from zoo.keeper import Watch, keeping
+from zoo.keeper import Contributor, Watch, keeping
 from zoo.progress import Progress, Silent
 from zoo.recipe import Recipe, make_recipe
 from zoo.registry import Registry, open_registry
 from zoo.report.page import write_page
 from zoo.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states, share_earlier
+from zoo.shards import is_sharded
 from zoo.training import Plan, train
 
 
@@ -122,12 +123,18 @@ def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan,
 def _train(plan: Plan, state: State, record: Record | None, until_the_end: ExitStack, progress: Progress) -> None:
     """Train; the process that has the record keeps it."""
     if record is None:
-        train(plan, state, Watch(), progress)
+        train(plan, state, _make_watch(plan, state), progress)
         return
     until_the_end.enter_context(held(record.folder.path))
     header = make_header(plan.network, plan.images.classes)
     with keeping(record, plan.images, header, state, progress) as keeper:
         train(plan, state, keeper, progress)
+
+
+def _make_watch(plan: Plan, state: State) -> Watch:
+    """Make the watch of a process that is not the first."""
+    every = plan.phases[0].saves_every
+    return Contributor(state, every) if every and is_sharded(plan.network.model) else Watch()
 
 
 def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts: dict[str, Any]) -> Record:

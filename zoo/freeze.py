@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zoo.errors import FrozenMoved, NameNotFound, OptionError, PluginError
 from zoo.head import Head, is_below
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.shards import whole
 
 
 def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[BlockSpec, ...]:
@@ -109,7 +110,7 @@ class Frozen:
         total = hashlib.sha256()
         for name, tensor in sorted(self._list_tensors(), key=lambda item: item[0]):
             total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            flat = whole(tensor.detach()).cpu().contiguous().reshape(-1)
             total.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
         return total.hexdigest()
 

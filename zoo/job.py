@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,25 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo.artefacts import keeping_artefacts
 from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.image import quiet_pillow
 from zoo.data.images import Images, open_images
 from zoo.data.pixels import Views
 from zoo.data.source import look_up
 from zoo.engine.device import Hardware, choose_hardware, place
-from zoo.engine.parts import is_out_of_memory
 from zoo.engine.world import World, get_world
 from zoo.errors import OptionError, TrainingError
 from zoo.export.record import list_facts, list_parts
 from zoo.freeze import list_batch_norms, list_blocks, list_learning, refuse_unknown_block
 from zoo.licence import describe_licence
+from zoo.memory import is_out_of_memory
 from zoo.phases import plan_phases
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.recipe import Recipe
 from zoo.registry import Registry, Resolved
+from zoo.shards import shard
 from zoo.speed import settle_precision
 from zoo.start import Start, choose_start, input_for
 from zoo.training import Plan, freeze
@@ -70,7 +72,8 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
 @contextmanager
 def surroundings(job: Job) -> Iterator[None]:
     """Enter what every job runs in: its seed, quiet libraries, and one line where memory is short."""
-    with _seeded(job.recipe.seed), _enough_memory(), quiet_pillow():
+    keeping = keeping_artefacts() if job.recipe.compile else nullcontext()
+    with _seeded(job.recipe.seed), _enough_memory(), quiet_pillow(), keeping:
         yield
 
 
@@ -89,11 +92,14 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     views = Views.build(input_for(backbone, start.tag), recipe.augmentation, erase=recipe.erase)
     images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
     network = attach_head(backbone, start, model, recipe.head, len(images.classes))
-    place(network.model, job.hardware)
-    _make_same(network.model, images, job.hardware.world)
-    try_network(network, len(images.classes), job.hardware.device)
     blocks = list_blocks(backbone, network.model, network.head)
     phases = plan_phases(recipe, blocks)
+    _make_same(network.model, images, job.hardware.world)
+    if recipe.shard and job.hardware.world.size > 1:
+        _divide(network, blocks, phases[0], images, job.hardware)
+    else:
+        place(network.model, job.hardware)
+    try_network(network, len(images.classes), job.hardware.device)
     parts = _describe_parts(network, blocks, phases, progress)
     hardware = replace(job.hardware, precision=precision) if precision else job.hardware
     if precision is None:
@@ -102,6 +108,19 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
     frozen = tuple(phase["frozen"] for phase in parts["phases"])
     return Plan(network, blocks, phases, frozen, images, views, hardware), facts
+
+
+def _divide(
+    network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware
+) -> None:
+    """Divide the network between the processes, all of which must have images at all times."""
+    size = hardware.world.size
+    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+        count = len(getattr(images, split))
+        if count < least * size and (count or split != "test"):
+            raise OptionError(f"shard: {count} {split} images are too few for {size} processes; take fewer of these.")
+    freeze(network, blocks, recipe)
+    shard(network.model, blocks, hardware.device, size)
 
 
 def _make_same(model: nn.Module, images: Images, world: World) -> None:

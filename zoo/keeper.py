@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -14,9 +14,10 @@ from zoo.engine.state import State
 from zoo.export.best import BestModel
 from zoo.export.folder import MODEL
 from zoo.export.record import Record, measure_split
-from zoo.export.tensors import Header, load_tensors
+from zoo.export.tensors import Header, read_tensors
 from zoo.progress import Progress
 from zoo.resume import Saver, remove_states
+from zoo.shards import whole_state
 
 
 class Watch:
@@ -37,11 +38,30 @@ class Watch:
     def on_last(self) -> None:
         """Told that nothing is left to learn."""
 
-    def load_best(self, model: nn.Module) -> None:
-        """Load the best model, where it is kept."""
+    def read_best(self) -> Mapping[str, Tensor]:
+        """Return the tensors of the best model, where they are kept."""
+        return {}
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
         """Told what the best model made of the test images: the probabilities are of shape (N, classes)."""
+
+
+class Contributor(Watch):
+    """Gives the first process this one's part of a network that is divided, whenever it writes it down."""
+
+    def __init__(self, state: State, every: int) -> None:
+        self._state = state
+        self._every = every
+
+    def on_step(self) -> None:
+        """Give its part of the state, if its time has come."""
+        if self._state.batches % self._every == 0:
+            self._state.capture()
+
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002
+        """Give its part of the best model."""
+        if is_best:
+            whole_state(model)
 
 
 class Keeper(Watch):
@@ -80,14 +100,14 @@ class Keeper(Watch):
 
     def on_last(self) -> None:
         """Say which epoch was the best; save the state where a baseline follows, which takes as long again."""
-        if self._record.facts["recipe"]["baseline"] != "none":
+        if self._record.facts["recipe"]["baseline"] != "none" and not self._record.facts["recipe"]["shard"]:
             self._saver.save()
         best = self._record.facts["best"]
         self._progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
 
-    def load_best(self, model: nn.Module) -> None:
-        """Load the best model from its file."""
-        load_tensors(model, self._record.folder.path / MODEL)
+    def read_best(self) -> Mapping[str, Tensor]:
+        """Return the tensors of the best model from their file."""
+        return read_tensors(self._record.folder.path / MODEL)
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
         """Note it."""

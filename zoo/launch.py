@@ -45,7 +45,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     Raises:
         LostProcess: one of them was killed, and the others are ended.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we say it in a line
+    _quiet(logging.getLogger("torch.distributed.elastic"))  # we say it in a line
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))
     config = LaunchConfig(
@@ -69,3 +69,9 @@ def launch(arguments: Sequence[str], count: int) -> int:
     except SignalException as error:
         return 128 + error.sigval
     return 0
+
+
+def _quiet(logger: logging.Logger) -> None:
+    """Keep what a logger and those below it say, each with a level of its own, from whoever is above."""
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False

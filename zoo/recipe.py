@@ -28,6 +28,8 @@ BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: AdamW's decay does not depend on the gradients' size, as that of the others does.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
+#: Steps between two states that are saved of a network that is divided.
+SHARD_EVERY = 100
 #: Views where only the head learns from augmented images: each one costs a pass of all images through the network.
 HEAD_VIEWS = 4
 
@@ -40,7 +42,7 @@ CHOICES = {
     "balance": BALANCES,
     "baseline": BASELINES,
 }
-SWITCHES = ("cache", "sync_batch_norm")
+SWITCHES = ("cache", "sync_batch_norm", "shard", "compile")
 #: Whole numbers, with the least of each.
 COUNTS = {
     "epochs": 1,
@@ -132,6 +134,8 @@ class Recipe:
     cutmix: float = 0.0
     #: Whether batch norms compare the images of all processes, where several share a batch.
     sync_batch_norm: bool = False
+    #: Whether the parameters are divided between the processes, for networks that do not fit into the memory of one.
+    shard: bool = False
     #: Decay of a moving average of the weights, which is then what is measured and kept; 0: there is none.
     ema: float = 0.0
     #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
@@ -142,6 +146,8 @@ class Recipe:
     #: What the run is compared with: ``scratch`` trains the same network from random weights for as many epochs.
     baseline: str = "none"
     precision: str = "auto"
+    #: Whether the network is compiled for training, where it runs at every epoch.
+    compile: bool = False
     device: str = "auto"
     seed: int = 0
     #: Steps between two states that are saved, for a run to go on from; None: about five minutes.
@@ -175,6 +181,7 @@ class Recipe:
         if self.clip_norm == 0:
             raise OptionError("clip_norm is 0; nothing would be learned. Leave it out, and nothing is cut down.")
         HeadDesign.parse(self.head)
+        self._check_shard()
 
     @property
     def augmentation(self) -> str:
@@ -202,6 +209,11 @@ class Recipe:
         return (MLP_LR if HeadDesign.parse(self.head).widths else HEAD_LR)[self.optimizer]
 
     @property
+    def saves_every(self) -> int | None:
+        """Steps between two states that are saved; None: it goes by the clock, which divided processes do not share."""
+        return SHARD_EVERY if self.shard and self.save_every is None else self.save_every
+
+    @property
     def decay(self) -> float:
         """The weight decay."""
         return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
@@ -209,13 +221,20 @@ class Recipe:
     def list_decided(self) -> dict[str, Any]:
         """List what was decided for fields that may be left to zoo."""
         return {
-            "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay
+            "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay,
+            "save_every": self.saves_every,
         }  # fmt: skip
 
     def _check_choice(self, field: str) -> None:
         value, choices = getattr(self, field), CHOICES[field]
         if value not in choices and not (field == "augment" and value is None):
             raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
+
+    def _check_shard(self) -> None:
+        if self.shard and self.train in ("head-then-all", "gradual"):
+            raise OptionError(f"shard divides a network once, so it takes train all or from:BLOCK, not {self.train}.")
+        if self.shard and self.precision == "fp16":
+            raise OptionError("shard takes precision bf16 or fp32, not fp16.")
 
     def _check_switch(self, field: str) -> None:
         value = getattr(self, field)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.freeze import Frozen
+from zoo.memory import is_out_of_memory
 
 #: How far logits may be from those of the whole network, as a share of the largest one. They come from the same layers
 #: and the same numbers; only kernels for another layout may round otherwise.
@@ -111,9 +112,9 @@ def _weigh(logits: Tensor) -> Tensor:
 def _run(rest: Rest, features: Tensor) -> Any:
     try:
         return rest(features)
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # whatever a network makes of less than the whole
+        if is_out_of_memory(error):
+            raise
         raise CannotReplay(f"after {rest.where} it cannot run alone: {error}") from error
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from zoo.engine.state import Saved, State
 from zoo.engine.step import NotFinite
 from zoo.engine.world import World
-from zoo.errors import DataError, LostProcess, OptionError, RunError
+from zoo.errors import DataError, LostProcess, OptionError, RunError, TrainingError
 from zoo.export.best import BestModel
 from zoo.export.checkpoints import Checkpoints
 from zoo.export.durable import make_folder, remove
@@ -21,6 +21,7 @@ from zoo.export.folder import CHECKPOINTS, MODEL, RUN, RunFolder
 from zoo.export.record import Record
 from zoo.interrupt import undisturbed
 from zoo.progress import Progress
+from zoo.shards import is_sharded
 
 #: What a run was begun with.
 BEGUN = f"{CHECKPOINTS}/begun.json"
@@ -146,8 +147,15 @@ class Saver:
         # Of these, the step before is whole; what is wrong with others may be wrong with the state.
         if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
             return
-        with undisturbed():
-            self.save()
+        if is_sharded(self._state.model):
+            self._progress.say("the same command goes on with --resume, from the last state that was saved")
+            return
+        try:
+            with undisturbed():
+                self.save()
+        except TrainingError as reason:
+            self._progress.say(f"warning: the state is not saved: {reason}")
+            return
         steps = f"{self._state.batches} step{'s' * (self._state.batches != 1)}"
         how = "" if isinstance(error, NotFinite) else "; the same command goes on with --resume"
         self._progress.say(f"state saved in {self._record.folder.path} after {steps}{how}")
@@ -157,6 +165,7 @@ class Saver:
 
         Raises:
             RunError: the disk is full or the folder is gone.
+            TrainingError: what was learned is not finite.
         """
         is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
@@ -167,12 +176,14 @@ class Saver:
 
         Raises:
             RunError: the disk is full or the folder is gone.
+            TrainingError: what was learned is not finite; the states that are there stay.
         """
         state = self._state
         where = (state.batches, len(state.history))
         if where == self._last:
             return
         started = self._clock()
+        state.require_finite()
         self._best_model.settle()  # a state tells of a best epoch, whose model must not be lost then
         taken = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}

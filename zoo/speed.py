@@ -19,9 +19,11 @@ from zoo.backbone import Network
 from zoo.cache import cache_folder
 from zoo.engine.device import Hardware
 from zoo.engine.precision import can_measure, choose_precision, measure_precisions
+from zoo.memory import is_out_of_memory
 from zoo.partial import PartialLost, open_partial
 from zoo.progress import Progress
 from zoo.recipe import Recipe
+from zoo.shards import is_sharded
 from zoo.store import make_key
 
 #: Changes whenever something else is timed.
@@ -33,13 +35,20 @@ def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progr
 
     Where the plugin does not claim that the network computes well in bf16, it is fp32.
     """
-    if recipe.precision != "auto" or "bf16" not in network.backbone.supports or not can_measure(hardware):
+    is_open = recipe.precision == "auto" and not is_sharded(network.model)  # which runs in all processes at once
+    if not is_open or "bf16" not in network.backbone.supports or not can_measure(hardware):
         return hardware
     about = _describe(network, recipe)
     seconds = _find(about)
     if seconds is None:
         backwards = recipe.train != "head"
-        seconds = measure_precisions(network.model, network.input.size, hardware, backwards=backwards)
+        try:
+            seconds = measure_precisions(network.model, network.input.size, hardware, backwards=backwards)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            progress.say("note: memory is too short to measure the precision; it is fp32")
+            return hardware
         _keep(about, seconds, progress)
     chosen = choose_precision(seconds)
     ratio = seconds["fp32"] / seconds["bf16"]

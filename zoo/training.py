@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+
+import torch
+from torch import Tensor, nn
 
 from zoo.backbone import Network
 from zoo.data.images import Images
@@ -14,7 +17,9 @@ from zoo.engine.device import Hardware
 from zoo.engine.feed import Feed
 from zoo.engine.fit import Fit
 from zoo.engine.loop import evaluate
+from zoo.engine.parts import Parts
 from zoo.engine.state import State
+from zoo.engine.world import World
 from zoo.errors import FrozenMoved
 from zoo.features import choose_feed
 from zoo.freeze import Frozen, list_batch_norms, list_learning
@@ -22,6 +27,7 @@ from zoo.keeper import Watch
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.recipe import Recipe
+from zoo.shards import put
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,16 @@ def _prove_frozen(fit: Fit, before: str, watch: Watch) -> str:
 
 
 def _test(fit: Fit, feed: Feed, watch: Watch, progress: Progress) -> None:
-    model, world = fit.network.model, fit.hardware.world
-    watch.load_best(model)
-    world.spread_([*model.parameters(), *model.buffers()])
+    _load(watch.read_best(), fit.network.model, fit.hardware.world)
     with progress.track("testing", len(fit.images.test)) as advance:
-        score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance)
+        score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance, Parts(1, progress.say))
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
     watch.on_test(score, probabilities)
+
+
+def _load(best: Mapping[str, Tensor], model: nn.Module, world: World) -> None:
+    """Load into the model of each process the tensors that the first one has."""
+    for name, target in model.state_dict().items():
+        source = best[name].to(target.dtype) if best else torch.empty(target.shape, dtype=target.dtype)
+        world.spread_([source])
+        put(target, source)

@@ -20,6 +20,8 @@ from torch.distributed import TCPStore
 PATIENCE = 120
 #: The exit code of a process whose work raised.
 RAISED = 70
+#: Bytes in which a port is told.
+_PORT = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,20 @@ class Ended:
 
 def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[list[int], TCPStore]:
     """Fork so many processes that do work, each on its rank; returns their ids, and what must live as long as they."""
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE))
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # the first one takes seconds to import, which each child would do anew
+    reader, writer = os.pipe()
     children = []
     for rank in range(size):
         child = os.fork()
         if child == 0:
-            _work(rank, size, store.port, work, folder)
+            os.close(writer)
+            _work(rank, size, reader, work, folder)
         children.append(child)
+    os.close(reader)
+    # Only now: the locks that its thread holds while another child is forked would never open in that one.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE))
+    os.write(writer, store.port.to_bytes(_PORT, "big") * size)
+    os.close(writer)
     return children, store
 
 
@@ -62,9 +71,17 @@ def in_world(
             if time.monotonic() - started > PATIENCE:
                 for rank in set(range(size)) - set(ended):
                     os.kill(children[rank], 9)
+                    os.waitpid(children[rank], 0)
                 raise TimeoutError(f"of {size} processes these ended: {ended}")
             time.sleep(0.01)  # the processes' own time, which nothing here depends on
         return [ended[rank] for rank in range(size)]
+
+
+def get_results(size: int, work: Callable[[int], Any]) -> list[Any]:
+    """Do work in so many processes, all of which must come to its end; returns what it returned in each of them."""
+    ended = in_world(size, work)
+    assert all(each.code == 0 for each in ended), "\n".join(each.raised for each in ended)
+    return [each.result for each in ended]
 
 
 def _read(path: Path, status: int, seconds: float) -> Ended:
@@ -72,10 +89,11 @@ def _read(path: Path, status: int, seconds: float) -> Ended:
     return Ended(os.waitstatus_to_exitcode(status), seconds, result, raised)
 
 
-def _work(rank: int, size: int, port: int, work: Callable[[int], Any], folder: Path) -> None:
+def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder: Path) -> None:
     """Work, in the child, which ends with it."""
-    result, raised, code = None, "", 0
+    told, code = pickle.dumps((None, "")), 0
     try:
+        port = int.from_bytes(os.read(reader, _PORT), "big")
         os.environ |= {
             "RANK": str(rank),
             "WORLD_SIZE": str(size),
@@ -86,12 +104,12 @@ def _work(rank: int, size: int, port: int, work: Callable[[int], Any], folder: P
             "TORCHELASTIC_USE_AGENT_STORE": "True",
         }
         torch.set_num_threads(1)
-        result = work(rank)
+        told = pickle.dumps((work(rank), ""))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException as error:  # noqa: BLE001  # told to whoever waits
-        code, raised = RAISED, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        told, code = pickle.dumps((None, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")), RAISED
     finally:
-        (folder / f"{rank}.partial").write_bytes(pickle.dumps((result, raised)))
+        (folder / f"{rank}.partial").write_bytes(told)
         (folder / f"{rank}.partial").rename(folder / str(rank))
         os._exit(code)

@@ -11,7 +11,6 @@ import click
 
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
-from zoo.progress import is_first
 
 #: What torch reads when it is imported; whoever sets them to something else is obeyed. Its threads sleep while they
 #: wait: they spin otherwise, and on a busy machine take the cores from those that work. And its allocator, which gives
@@ -87,6 +86,8 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort as abort:
+        from zoo.progress import is_first
+
         if is_first():
             click.echo("interrupted; a run keeps its best epoch so far", err=True)
         sys.exit(choose_code(abort.__cause__))

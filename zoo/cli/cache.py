@@ -34,7 +34,8 @@ def show(as_json: bool) -> None:
 @command.command(name="clear")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
 def clear(kind: str) -> None:
-    """Remove what is kept of a KIND: features (the default), speed, examined, weights, data, or all.
+    """Remove what is kept of a KIND: features (the default), compiled, speed, examined, weights, data,
+    or all.
 
     Nothing is lost that is not computed or fetched again when it is needed.
     """

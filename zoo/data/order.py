@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -32,10 +33,13 @@ class Order:
     ranks: int = 1
     #: Images of a batch that each of them has at the least, if it has any: a batch norm compares them.
     least: int = 2
+    #: Whether each of them must have some of every batch: a last one that is too small goes to the one before it.
+    all_share: bool = False
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
-        return plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
+        batches = plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
+        return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
 
     def share_of(self, batch: Sequence[int]) -> Sequence[int]:
         """Return what of a batch is this process's: a fair share, or nothing of one that is too small for all."""
@@ -81,15 +85,26 @@ def plan_epoch(
     else:
         indices = torch.multinomial(torch.tensor(chances), count, replacement=True, generator=generator)
     batches = plan_in_order(indices.tolist(), batch_size=batch_size)
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        single = batches.pop()
-        batches[-1] += single
+    return _join_rest(batches, 2) if batch_size > 1 else batches
+
+
+def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:
+    """Add a last batch that has fewer than ``least`` to the one before it, if there is one."""
+    if len(batches) > 1 and len(batches[-1]) < least:
+        *batches, last, rest = batches
+        return [*batches, last + rest]
     return batches
 
 
 def plan_in_order(indices: Sequence[int], *, batch_size: int) -> list[list[int]]:
     """Cut ``indices`` into batches; the last one may be smaller."""
     return [[*indices[start : start + batch_size]] for start in range(0, len(indices), batch_size)]
+
+
+def plan_evenly(indices: Sequence[int], count: int) -> list[list[int]]:
+    """Cut ``indices`` into so many batches, about equally long."""
+    ends = [len(indices) * number // count for number in range(count + 1)]
+    return [[*indices[start:end]] for start, end in pairwise(ends)]
 
 
 def mix_seed(*numbers: int) -> int:

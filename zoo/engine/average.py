@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.interrupt import undisturbed
+from zoo.shards import part
 
 
 class Average:
@@ -23,7 +24,9 @@ class Average:
         self.decay = decay
         self._is_in_place = False
         self._live = {
-            name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.isfinite().all()
+            name: tensor
+            for name, tensor in tensors.items()
+            if tensor.is_floating_point() and part(tensor).isfinite().all()
         }
         self.tensors = {name: tensor.detach().clone() for name, tensor in self._live.items()}
 
@@ -32,7 +35,7 @@ class Average:
         """Take in the tensors as they are after so many steps."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
         # As torch's own averages do, without their copy of the whole model.
-        torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), weight)
+        torch._foreach_lerp_([*map(part, self.tensors.values())], [*map(part, self._live.values())], weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo.data.batches import Batch, EvalBatches, TrainBatches
 from zoo.data.images import Images
-from zoo.data.order import Order, balance_chances, plan_in_order
+from zoo.data.order import Order, balance_chances, plan_evenly, plan_in_order
 from zoo.data.pixels import Views
 from zoo.data.transform import Normalise
 from zoo.engine.device import Hardware, plan_loading
@@ -60,7 +61,17 @@ def make_order(recipe: Recipe, images: Images, world: World) -> Order:
     """Decide in which order training images come, and to which process."""
     chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
-    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least)
+    all_share = recipe.shard and world.size > 1
+    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
+
+
+def plan_measuring(count: int, recipe: Recipe, world: World) -> list[list[int]]:
+    """Plan the batches in which a process measures its share of so many samples."""
+    mine = world.slice_of(count)
+    if not recipe.shard or not count:
+        return plan_in_order(mine, batch_size=recipe.batch_size)
+    # A network that is divided is run equally often by all processes.
+    return plan_evenly(mine, math.ceil(math.ceil(count / world.size) / recipe.batch_size))
 
 
 class ImageFeed:
@@ -76,12 +87,7 @@ class ImageFeed:
         order, world = make_order(recipe, images, hardware.world), hardware.world
         self._train = TrainBatches(images.train, views.train, loading, order)
         self._measured = {
-            split: EvalBatches(
-                samples,
-                views.plain,
-                loading,
-                plan=plan_in_order(world.slice_of(len(samples)), batch_size=recipe.batch_size),
-            )
+            split: EvalBatches(samples, views.plain, loading, plan=plan_measuring(len(samples), recipe, world))
             for split, samples in (("val", images.val), ("test", images.test))
         }
 

@@ -15,9 +15,10 @@ from zoo.backbone import Network
 from zoo.data.images import Images
 from zoo.data.pixels import Views
 from zoo.engine.average import Average
+from zoo.engine.compiled import Compiled, find_obstacle
 from zoo.engine.device import Hardware
 from zoo.engine.epoch import Epoch, find_best
-from zoo.engine.feed import Feed
+from zoo.engine.feed import Feed, make_order
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
 from zoo.engine.mix import build_mix
@@ -33,6 +34,7 @@ from zoo.head import is_below
 from zoo.interrupt import undisturbed
 from zoo.progress import Advance, Progress
 from zoo.recipe import Recipe
+from zoo.shards import is_sharded
 
 
 class Watcher(Protocol):
@@ -61,7 +63,7 @@ class Fit:
         """Train epoch after epoch, from wherever the state is.
 
         Raises:
-            TrainingError: the loss or the gradients are not finite.
+            TrainingError: the loss, the gradients or what was learned are not finite.
         """
         while not self._is_over(state, progress):
             self._run_epoch(feed, state, watcher, progress)
@@ -99,6 +101,7 @@ class Fit:
             learned = self._learn(feed, learner, lap, advance, on_step)
             with learner.averaged():
                 measured, probabilities = self._measure(feed, learner, lap, advance)
+                state.require_finite()
                 epoch = _sum_up(lap, learned, measured, before + time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
@@ -136,6 +139,13 @@ class Fit:
         optimizer = build_optimizer(
             recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
+        norms = self._share_norms()
+        parts = Parts(
+            recipe.accumulate,
+            progress.say,
+            2 if self._compares_images() else 1,
+            is_fixed=norms is not None or is_sharded(model),
+        )
         aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight
         return Learner(
             model=feed.model,
@@ -148,11 +158,21 @@ class Fit:
             seed=recipe.seed,
             mix=build_mix(recipe.mixup, recipe.cutmix, classes),
             clip_norm=recipe.clip_norm,
-            parts=Parts(recipe.accumulate, progress.say, 2 if self._compares_images() else 1),
-            measuring=Parts(1, progress.say),
+            parts=parts,
+            measuring=Parts(1, progress.say, is_fixed=is_sharded(model)),
             average=Average(list_moving(model), recipe.ema) if recipe.ema else None,
-            norms=self._share_norms(),
+            norms=norms,
+            compiled=self._compile(feed, parts, progress),
         )
+
+    def _compile(self, feed: Feed, parts: Parts, progress: Progress) -> Compiled | None:
+        if not self.recipe.compile:
+            return None
+        if obstacle := find_obstacle(feed.kind, parts):
+            progress.say(f"note: compile is left out: {obstacle}")
+            return None
+        order = make_order(self.recipe, self.images, self.hardware.world)
+        return Compiled(feed.model, len(order.share_of(feed.list_batch(0, 0))), progress.say)
 
     def _share_norms(self) -> SharedNorms | None:
         world = self.hardware.world

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.engine.average import Average
+from zoo.engine.compiled import Compiled
 from zoo.engine.device import Hardware
 from zoo.engine.norms import SharedNorms
 from zoo.engine.parts import Parts
@@ -91,12 +93,18 @@ class Learner:
     average: Average | None = None
     #: Of several processes, if batch norms are to compare the images of all of them.
     norms: SharedNorms | None = None
+    #: What the model's place is taken by while it learns, if it is compiled.
+    compiled: Compiled | None = None
     #: Optimizer steps that were taken.
     steps: int = 0
 
     def averaged(self) -> AbstractContextManager[None]:
         """Put the average of the weights, if there is one, into the model until the block is over."""
         return self.average.in_place() if self.average else nullcontext()
+
+    def choose_model(self, size: int) -> Callable[[Tensor], Any]:
+        """Return what a batch of so many images is learned from with."""
+        return self.compiled.choose(size) if self.compiled else self.model
 
     def share(self) -> float:
         """Return what share of the highest rate the next step takes."""

@@ -5,9 +5,9 @@ The layers stay upstream's own, whatever their class: it is the function that al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,11 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from zoo.engine.parts import is_out_of_memory
 from zoo.engine.world import World
-from zoo.errors import TrainingError
-
-Result = TypeVar("Result")
 
 
 class SharedNorms:
@@ -47,24 +43,6 @@ class SharedNorms:
             return
         with _Answering(self._groups[sharing]):
             yield
-
-    def attempt(self, work: Callable[[], Result]) -> Result:
-        """Do work in the middle of which the processes wait for each other, so that none can begin it anew.
-
-        Raises:
-            TrainingError: memory is short.
-            LostProcess: another process is gone.
-        """
-        try:
-            return work()
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise TrainingError(
-                    "memory is too short; with sync_batch_norm take --set accumulate=2 or a smaller --batch-size."
-                ) from error
-            if isinstance(error, dist.DistError) or "gloo" in str(error):
-                raise self._world.explain() from error
-            raise
 
 
 class _Total(torch.autograd.Function):

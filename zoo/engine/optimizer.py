@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from zoo.shards import is_divided
+
 MOMENTUM = 0.9
 
 
@@ -41,6 +43,7 @@ def build_optimizer(
     ]
     # fused: one pass over memory a step, which on large heads is most of the step's time.
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=True)
+        divided = any(is_divided(parameter) for parameters in members.values() for parameter in parameters)
+        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=not divided)  # torch has no such kernel
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(groups, lr=lr, fused=True)

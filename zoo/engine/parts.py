@@ -9,33 +9,28 @@ import torch
 from torch import Tensor
 
 from zoo.errors import TrainingError
+from zoo.memory import is_out_of_memory
 
 Result = TypeVar("Result")
-
-#: What is said where memory is short, besides torch's own error for it: by cuBLAS, by cuDNN, and for processors.
-SAYINGS = (
-    "out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
-    "can't allocate memory",
-    "not enough memory",
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory is short."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
 
 
 class Parts:
     """In how many parts batches go through the network; more of them once memory was short."""
 
-    def __init__(self, count: int = 1, say: Callable[[str], None] = lambda _line: None, least: int = 1) -> None:
-        """Begin with so many; ``least`` images are in each, as batch norms compare them."""
+    def __init__(
+        self,
+        count: int = 1,
+        say: Callable[[str], None] = lambda _line: None,
+        least: int = 1,
+        *,
+        is_fixed: bool = False,
+    ) -> None:
+        """Begin with so many; ``least`` images are in each, as batch norms compare them.
+
+        The number is fixed where processes wait for each other in the middle of a batch, so that none can begin anew.
+        """
         self.count = count
+        self.is_fixed = is_fixed
         self._say = say
         self._least = least
 
@@ -57,6 +52,11 @@ class Parts:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
+                if self.is_fixed:
+                    raise TrainingError(
+                        f"memory is too short; take --set accumulate={2 * self.count} or a smaller --batch-size, for "
+                        f"processes that wait for each other cannot change it by themselves. ({reason})"
+                    ) from error
             # Here, where no traceback holds on to the tensors of the failed attempt.
             undo()
             self._double(size, reason)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.learner import Learned, Learner
+from zoo.engine.world import World
+from zoo.shards import is_sharded
 
 
 def pool(learner: Learner, mine: Learned, buffers: Sequence[Tensor]) -> Learned:
@@ -29,13 +31,17 @@ def pool(learner: Learner, mine: Learned, buffers: Sequence[Tensor]) -> Learned:
     if world.size == 1:
         return mine
     parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
-    owners = world.total([float(parameter.grad is not None) for parameter in parameters])
-    # What no process used has no gradient: with one of zeros it would decay.
-    gradients = [_get_gradient(parameter) for parameter, owner in zip(parameters, owners, strict=True) if owner]
+    gradients = [] if is_sharded(learner.model) else _list_gradients(parameters, world)
     loss, correct = mine.loss.clone(), mine.correct.clone()
     world.sum_([*gradients, loss, correct])
     world.spread_(buffers)
     return Learned(loss, correct, mine.count)
+
+
+def _list_gradients(parameters: Sequence[nn.Parameter], world: World) -> list[Tensor]:
+    """List the gradients of what any process has used: what none has would decay with one of zeros."""
+    owners = world.total([float(parameter.grad is not None) for parameter in parameters])
+    return [_get_gradient(parameter) for parameter, owner in zip(parameters, owners, strict=True) if owner]
 
 
 def _get_gradient(parameter: nn.Parameter) -> Tensor:

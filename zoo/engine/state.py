@@ -14,8 +14,9 @@ from torch.optim import Optimizer
 from zoo.engine.epoch import Epoch
 from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums
-from zoo.errors import RunError
+from zoo.errors import RunError, TrainingError
 from zoo.interrupt import undisturbed
+from zoo.shards import part, put, whole
 
 _MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
 
@@ -46,6 +47,8 @@ class State:
     feed: str = ""
     #: Names of all that it may move.
     moving: tuple[str, ...] = ()
+    #: Names of buffers that are not finite from the start, as masks are.
+    masks: frozenset[str] = frozenset()
     #: The epoch that is under way.
     lap: Lap | None = None
 
@@ -77,6 +80,7 @@ class State:
             self.phase, self.feed, self.lap, self.saved = phase, feed, lap, None
             # As they are now: a later phase may have begun to thaw more when this one is saved.
             self.moving = tuple(list_moving(self.model))
+            self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not _is_finite(buffer))
             self.learner = learner
 
     def capture(self) -> Saved:
@@ -84,6 +88,11 @@ class State:
 
         Not while a step is under way.
         """
+        listed = self._list()
+        return Saved({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
+
+    def _list(self) -> Saved:
+        """List all that is captured, which may be divided between processes."""
         learner = self.learner
         assert learner is not None
         state = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
@@ -106,6 +115,15 @@ class State:
             facts["lap"] = {"step": lap.step, "count": lap.sums.count, "lr": lap.lr, "seconds": lap.seconds}
         return Saved({name: tensor.detach() for name, tensor in tensors.items()}, facts)
 
+    def require_finite(self) -> None:
+        """Raise TrainingError where a weight or a statistic is not finite: a loss need not have shown it."""
+        masks = {f"{_MODEL}{name}" for name in self.masks}
+        for name, tensor in self._list().tensors.items():
+            if name not in masks and not _is_finite(part(tensor)):
+                raise TrainingError(
+                    f"{name} is not finite after {self.batches} steps; try a lower --lr. The best epoch so far is kept."
+                )
+
     def _restore(self, learner: Learner, feed: str, saved: Saved) -> Lap | None:
         if saved.facts["feed"] != feed:
             raise RunError(
@@ -119,7 +137,7 @@ class State:
         _restore_slots(learner.optimizer, self.model, saved.tensors)
         if learner.average:
             for name, tensor in learner.average.tensors.items():
-                tensor.copy_(saved.tensors[f"{_AVERAGE}{name}"])
+                put(tensor, saved.tensors[f"{_AVERAGE}{name}"])
         learner.steps = saved.facts["steps"]
         learner.parts.count = saved.facts["parts"]
         learner.scaler.load_state_dict(saved.facts["scaler"])
@@ -142,7 +160,7 @@ def _restore_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     if odd:
         raise ValueError(f"it is of another network, as {', '.join(sorted(odd)[:3])} differ")
     for name, tensor in moving.items():
-        tensor.copy_(given[name])
+        put(tensor, given[name])
 
 
 def _list_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -164,13 +182,21 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
             name, _, slot = key.removeprefix(_OPTIMIZER).rpartition(".")
             parameter = parameters[name]
             # In the parameter's own layout, which fused kernels rely on.
-            like = torch.empty_like(parameter, dtype=tensor.dtype) if tensor.shape == parameter.shape else None
-            value = tensor.to(parameter.device, copy=True) if like is None else like.copy_(tensor)
+            if tensor.shape == parameter.shape:
+                value = torch.empty_like(parameter, dtype=tensor.dtype)
+                put(value, tensor)
+            else:
+                value = tensor.to(parameter.device, copy=True)
             optimizer.state[parameter][slot] = value
 
 
 def _are_of_one_kind(one: Tensor, other: Tensor) -> bool:
     return (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # A sum that is finite has finite terms, and takes a fraction of the time; one that is not may be too large.
+    return bool(tensor.sum().isfinite() or tensor.isfinite().all())
 
 
 def list_moving(model: nn.Module) -> dict[str, Tensor]:

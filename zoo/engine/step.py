@@ -10,12 +10,15 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from zoo.engine.compiled import CannotCompile
 from zoo.engine.learner import Learned, Learner
-from zoo.engine.parts import is_out_of_memory
 from zoo.engine.pool import pool
 from zoo.engine.share import Share, make_share
 from zoo.errors import LostProcess, TrainingError
+from zoo.memory import is_out_of_memory
+from zoo.shards import part, whole
 
 Result = TypeVar("Result")
 
@@ -43,50 +46,64 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
     def work() -> Learned:
         torch.manual_seed(seed)
         share = make_share(learner, images, labels)
-        mine = _all_or_none(learner, partial(_collect_gradients, learner, share))
+        mine = _require_compiled(learner, _all_or_none(learner, partial(_go_through, learner, share)))
         learned = pool(learner, mine, before.buffers)
-        if learner.steps:
-            _move(learner, learned.loss)
-        else:  # the first step takes memory, for what the optimizer remembers
-            _move_together(learner, learned.loss)
+        _move(learner, learned.loss)
         return learned
 
     try:
         # A process without images goes along with those that have some.
-        return learner.parts.attempt(len(labels) or sys.maxsize, work, before.undo)
+        return learner.parts.attempt(len(labels) or sys.maxsize, partial(_end_alone, learner, work), before.undo)
     except NotFinite:
         before.restore()
         raise
     except LostProcess:
         before.undo()
         raise
+    except CannotCompile as reason:
+        assert learner.compiled is not None
+        learner.compiled.give_up(reason)
+        learner.compiled = None
+    before.restore()
+    return learn(learner, images, labels, seed)
+
+
+class _Short(torch.OutOfMemoryError):
+    """Memory is short, and all processes know."""
 
 
 def _all_or_none(learner: Learner, work: Callable[[], Result]) -> Result:
     """Do work for which memory suffices in all processes, or is short in all of them."""
-
-    def short(rank: str) -> Exception:
-        return torch.OutOfMemoryError(f"out of memory on {rank}")
-
-    if learner.norms:
-        return learner.norms.attempt(work)
-    return learner.hardware.world.together(work, is_out_of_memory, short)
-
-
-def _move_together(learner: Learner, loss: Tensor) -> None:
-    """Move in all processes or in none."""
-    moved = []
-
-    def move() -> None:
-        _move(learner, loss)
-        moved.append(True)
-
+    world = learner.hardware.world
+    if learner.parts.is_fixed:
+        return world.waiting(work)
     try:
-        _all_or_none(learner, move)
-    except LostProcess:
-        if not moved:
+        return world.together(work, is_out_of_memory, lambda rank: _Short(f"out of memory on {rank}"))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        # The step is whole; the next one finds out who is gone.
+        raise _Short(str(error)) from error
+
+
+def _end_alone(learner: Learner, work: Callable[[], Result]) -> Result:
+    """Do work that cannot be done again where the other processes do not know that memory was short."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        is_known = learner.hardware.world.size == 1 or learner.parts.is_fixed or isinstance(error, _Short)
+        if is_known or not is_out_of_memory(error):
+            raise
+        raise TrainingError(f"memory is too short for what the processes exchange: {error}") from error
+
+
+def _remember(optimizer: Optimizer) -> None:
+    """Let the optimizer take the memory that it takes at its first step, and move nothing."""
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    optimizer.step()
+    for slots in optimizer.state.values():
+        for slot in slots.values():
+            slot.zero_()
 
 
 class _Before:
@@ -101,8 +118,9 @@ class _Before:
         self._values = [buffer.clone() for buffer in self.buffers]
         # Groups move one after the other; the smallest parameter of each tells whether it has. (Fused steps leave
         # torch's own count of changes as it is.)
-        self._witnesses = [min(group["params"], key=Tensor.numel) for group in learner.optimizer.param_groups]
-        self._testimony = [parameter.detach().clone() for parameter in self._witnesses]
+        smallest = [min(group["params"], key=lambda p: part(p).numel()) for group in learner.optimizer.param_groups]
+        self._witnesses = [part(parameter.detach()) for parameter in smallest]
+        self._testimony = [parameter.clone() for parameter in self._witnesses]
 
     def undo(self) -> None:
         """Put it back, to try again.
@@ -128,15 +146,36 @@ class _Before:
             buffer.copy_(value)
 
 
+def _go_through(learner: Learner, share: Share) -> Learned | CannotCompile:
+    work = partial(_collect_gradients, learner, share)
+    return learner.compiled.attempt(work) if learner.compiled else work()
+
+
+def _require_compiled(learner: Learner, mine: Learned | CannotCompile) -> Learned:
+    """Return what was learned; raise CannotCompile in all processes where one of them cannot compile."""
+
+    def get() -> Learned:
+        if isinstance(mine, CannotCompile):
+            raise mine
+        return mine
+
+    if not learner.compiled:
+        return get()
+    return learner.hardware.world.together(
+        get, lambda error: isinstance(error, CannotCompile), lambda rank: CannotCompile(f"it fails on {rank}")
+    )
+
+
 def _collect_gradients(learner: Learner, share: Share) -> Learned:
     """Go through a share of a batch forwards and backwards, part by part."""
     learner.optimizer.zero_grad(set_to_none=True)
     device, criterion = learner.hardware.device, learner.criterion
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
     with learner.norms.among(share.sharing) if learner.norms else nullcontext():
+        model = learner.choose_model(len(share.targets))
         for images, targets, answers in share.split(learner):
             with learner.hardware.autocast():
-                loss, logits = criterion(learner.model(images), targets)
+                loss, logits = criterion(model(images), targets)
             loss = loss * (criterion.weigh(targets) / share.whole)  # of its part in the mean over the whole batch
             learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
             total += loss.detach()
@@ -150,13 +189,17 @@ def _move(learner: Learner, loss: Tensor) -> None:
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     # With fp16 the scaler itself passes over a step whose gradients overflowed, and scales less from then on.
-    watched = loss if learner.scaler.is_enabled() else torch.stack((loss.float(), norm.float()))
+    length = whole(norm).float()
+    watched = loss if learner.scaler.is_enabled() else torch.stack((loss.float(), length))
     scale = learner.scaler.get_scale()
     if scale < 1 or not watched.isfinite().all():  # below one it is no overflow: the gradients are no numbers
         rate = learner.optimizer.param_groups[0]["highest_lr"] * learner.share()
-        raise NotFinite(f"loss {loss.item():.4g} with gradient norm {norm.item():.4g}, learning rate {rate:.2g}")
+        raise NotFinite(f"loss {loss.item():.4g} with gradient norm {length.item():.4g}, learning rate {rate:.2g}")
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, norm)
+    if learner.hardware.world.size > 1 and not learner.steps and length.isfinite():
+        # In all processes or in none: those that have moved could not try again.
+        _all_or_none(learner, partial(_remember, learner.optimizer))
     learner.schedule.prepare(learner.optimizer, learner.steps)
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()

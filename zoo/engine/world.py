@@ -5,6 +5,7 @@ After every step all of them have the same weights, statistics and optimizer; on
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -20,8 +21,8 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from zoo.engine.parts import is_out_of_memory
 from zoo.errors import LostProcess, OptionError, SaidElsewhere, ZooError
+from zoo.memory import is_out_of_memory
 
 Result = TypeVar("Result")
 
@@ -38,6 +39,10 @@ _DTYPES = (
 )  # fmt: skip
 #: What a process says that leaves because of another one.
 _BECAUSE_OF_OTHERS = "\0"
+
+
+def _is_reason(word: str) -> bool:
+    return word != _BECAUSE_OF_OTHERS
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,19 @@ class World:
                 raise
             raise self.explain() from error
 
+    def waiting(self, work: Callable[[], Result]) -> Result:
+        """Do work in the middle of which the processes wait for each other.
+
+        Raises:
+            LostProcess: another process is gone.
+        """
+        try:
+            return work()
+        except RuntimeError as error:
+            if not _is_of_others(error):
+                raise
+            raise self.explain() from error
+
     def announce(self, text: str) -> None:
         """Leave word of why this process ends."""
         if self.store is not None:
@@ -210,11 +228,12 @@ class World:
                 self.store.set(f"left/{self.rank}", text)
 
     def find_words(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
-        """Return the words that other processes have left within so many seconds; who left none is not there."""
+        """Return the words that other processes leave within so many seconds, or until one of them tells a reason."""
         assert self.store is not None
         deadline, words, missing = time.monotonic() + seconds, {}, set(ranks)
         try:
-            while missing and time.monotonic() < deadline:
+            # Those without a word may wait for this one, which they hear of when it ends.
+            while missing and not any(map(_is_reason, words.values())) and time.monotonic() < deadline:
                 for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
                     words[rank] = bytes(self.store.get(f"left/{rank}")).decode()
                     missing.remove(rank)
@@ -228,19 +247,22 @@ class World:
         self.announce(_BECAUSE_OF_OTHERS)
         others = [rank for rank in range(self.size) if rank != self.rank]
         words = self.find_words(others, PATIENCE)
-        lost = ", ".join(str(rank) for rank in others if rank not in words)
-        left = [f"rank {rank} ended: {word}" for rank, word in words.items() if word != _BECAUSE_OF_OTHERS]
+        reasons = [f"rank {rank} ended: {word}" for rank, word in words.items() if _is_reason(word)]
+        lost = [str(rank) for rank in others if rank not in words and not reasons]
         if lost:
-            left.insert(0, f"rank {lost} is gone: it was killed, or its machine is lost")
+            who = f"rank {lost[0]}" if len(lost) == 1 else f"one at least of the ranks {', '.join(lost)}"
+            reasons.append(f"{who} is gone: it was killed, or its machine is lost")
         return LostProcess(
-            f"{'; '.join(left) or 'the processes have lost each other'}. The others cannot go on without it.",
-            is_first_there=0 in words,
+            f"{'; '.join(reasons) or 'the processes have lost each other'}. The others cannot go on without it.",
+            is_first_there=0 in words or not lost,
         )
 
 
 #: Of a run with one process.
 ALONE = World()
 _joined: World | None = None
+#: How often this process has joined others.
+_joins = itertools.count()
 
 
 def get_world() -> World:
@@ -275,7 +297,10 @@ def _join(size: int) -> World:
         for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
     )
     store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
-    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    # The runs of a script that has several follow each other in the same store.
+    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_joins)}", store)
+    if dist.is_initialized():  # by a run that ended with an error
+        dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     return World(rank, size, local_rank, local_size, store)
@@ -284,12 +309,21 @@ def _join(size: int) -> World:
 def _leave(world: World, error: BaseException) -> BaseException:
     """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
     text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()
+    if _is_of_others(error):  # in the middle of a network that is divided
+        error = world.explain()
     if isinstance(error, LostProcess):
         return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
     world.announce(text)
     if isinstance(error, ZooError) and not world.is_first and world.find_words([0], ECHO).get(0) == text:
         return SaidElsewhere(text)
     return type(error)(f"rank {world.rank}: {text}") if isinstance(error, ZooError) and not world.is_first else error
+
+
+def _is_of_others(error: BaseException) -> bool:
+    """Tell whether an error is what torch raises where another process is gone."""
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
+    return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
 
 
 @torch.no_grad()

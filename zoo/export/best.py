@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.export.folder import MODEL, RunFolder
 from zoo.export.tensors import Header, save_tensors
+from zoo.shards import whole_state
 
 #: Writing takes at most one second of so many: a large head on kept features learns an epoch faster than it is written.
 SHARE = 10
@@ -53,12 +54,12 @@ class BestModel:
         """
         self._held = None  # before the next one takes memory
         if self._clock() >= self._due:
-            self._write(model.state_dict())
+            self._write(whole_state(model))
         else:
             frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
             self._held = {
                 name: tensor if name in frozen else tensor.to("cpu", copy=True)
-                for name, tensor in model.state_dict().items()
+                for name, tensor in whole_state(model).items()
             }
 
     def go_on(self) -> None:

@@ -102,16 +102,28 @@ def load_tensors(model: nn.Module, path: Path) -> None:
     Raises:
         RunError: the file is damaged, or of another model.
     """
+    tensors = read_tensors(path)
     try:
-        tensors = load_file(path)
         # Over the model's own state, which carries the version marks that safetensors cannot: MNASNet asks for them.
         state = model.state_dict()
         if odd := sorted(tensors.keys() ^ state.keys()):
             raise RunError(f"{path} does not fit its backbone as it is installed: {', '.join(odd[:3])} differ.")
         state.update(tensors)
         model.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         raise RunError(f"{path} does not fit its backbone as it is installed: {error}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read what `save_model` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def load_header(path: Path) -> Header:

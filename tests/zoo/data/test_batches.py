@@ -189,3 +189,20 @@ def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
     ((images, labels),) = train(samples[:1], Loading(batch_size=4), seed=0).epoch(0)
     assert images.shape == (1, 3, 12, 12)
     assert labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+@pytest.mark.parametrize("start", [0, 1])
+def test_processes_that_share_batches_load_together_what_one_would(
+    samples: list[Sample], ranks: int, start: int
+) -> None:
+    loading, pixels = Loading(batch_size=5), Pixels(AUGMENTED, 0)
+    alone = list(TrainBatches(samples, pixels, loading, Order(5, 2)).epoch(1, start))
+    orders = [Order(5, 2, rank=rank, ranks=ranks) for rank in range(ranks)]
+    shares = [list(TrainBatches(samples, pixels, loading, order).epoch(1, start)) for order in orders]
+    together = [
+        tuple(torch.cat([tensor for tensor in parts if len(tensor)]) for parts in zip(*batch, strict=True))
+        for batch in zip(*shares, strict=True)
+    ]
+    assert equal(together, alone)
+    assert {labels.dtype for share in shares for _, labels in share} == {torch.int64}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.order import Order, balance_chances, mix_seed, plan_epoch
+from zoo.data.order import Order, balance_chances, mix_seed, plan_epoch, seed_of_step
 
 counts = st.integers(0, 200)
 batch_sizes = st.integers(1, 40)
@@ -69,3 +69,23 @@ def test_a_rare_class_comes_as_often_as_a_frequent_one() -> None:
     order = Order(32, seed=0, chances=balance_chances(labels))
     drawn = [labels[index] for epoch in range(10) for batch in order.plan(1000, epoch) for index in batch]
     assert 0.47 < sum(drawn) / len(drawn) < 0.53
+
+
+# Shared between processes.
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3))
+def test_shares_of_a_batch_follow_each_other_and_are_fair(count: int, ranks: int, least: int) -> None:
+    batch = range(100, 100 + count)
+    shares = [Order(60, 0, rank=rank, ranks=ranks, least=least).share_of(batch) for rank in range(ranks)]
+    assert [index for share in shares for index in share] == [*batch]
+    sizes = [len(share) for share in shares if share]
+    assert not sizes or max(sizes) - min(sizes) <= 1
+    assert len(sizes) <= 1 or min(sizes) >= least
+    assert len(sizes) == ranks or count < least * ranks or not count  # who has none could have none
+
+
+def test_each_process_draws_from_a_seed_of_its_own_and_the_first_as_one_alone_would() -> None:
+    seeds = {seed_of_step(3, epoch, step, rank) for epoch in range(3) for step in range(20) for rank in range(5)}
+    assert len(seeds) == 3 * 20 * 5
+    assert seed_of_step(3, 1, 2, 0) == seed_of_step(3, 1, 2)

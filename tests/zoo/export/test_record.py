@@ -62,7 +62,13 @@ def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -
     recipe = Recipe(weights="none", head="mlp:3", train="all", patience=2)
     facts = json.loads(json.dumps(list_facts(network, recipe, choose_hardware("cpu"), images)))
     assert Recipe(**facts["recipe"]) == replace(recipe, **recipe.list_decided())
-    assert recipe.list_decided() == {"augment": "crop-flip", "views": 0, "lr": 3e-4, "weight_decay": 0.01}
+    assert recipe.list_decided() == {
+        "augment": "crop-flip",
+        "views": 0,
+        "lr": 3e-4,
+        "weight_decay": 0.01,
+        "save_every": None,
+    }
 
 
 def test_facts_name_the_source_and_the_licence_of_published_weights(acme: BackboneSpec, images: Images) -> None:

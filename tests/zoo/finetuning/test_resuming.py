@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from torch import Tensor
 import zoo.resume
 from quick_runs import FILES, LEARNS, read_facts
 from told import Told
+from torn_runs import Interrupts, describe
 from zoo.engine.fit import Fit
 from zoo.errors import DataError, OptionError, RunError
 from zoo.export.checkpoints import Checkpoints
@@ -24,37 +23,6 @@ from zoo.registry import Registry
 
 #: Three phases of 4 steps an epoch each, dropouts, batch norms and augmented images.
 OPTIONS: dict[str, Any] = {**LEARNS, "train": "gradual", "epochs": 3, "augment": "crop-flip"}
-#: Fields that tell the time.
-TIMES = ("seconds", "train_seconds")
-
-
-class Interrupts:
-    """Interrupts a run after given steps."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-        self.left = list(steps)
-        self.taken = 0
-        on_step = Keeper.on_step
-
-        def interrupt(watch: Keeper) -> None:
-            on_step(watch)
-            self.taken += 1
-            if self.left and self.taken == self.left[0]:
-                self.left.pop(0)
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Keeper, "on_step", interrupt)
-
-
-def describe(output: Path) -> dict[str, Any]:
-    """Return all that a run comes to, but the time that it took."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    facts = read_facts(output)
-    return {
-        "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
-        "history": [{name: value for name, value in line.items() if name not in TIMES} for line in lines],
-        **{name: facts[name] for name in ("best", "val", "frozen", "phases", "epochs")},
-    }
 
 
 def run_through(photos: Path, output: Path, registry: Registry, **options: Any) -> int:

@@ -1,0 +1,108 @@
+"""Learners of a tiny network, and what they learn in processes that share batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from told import Told
+from zoo.data.order import Order
+from zoo.engine.device import choose_hardware
+from zoo.engine.learner import Criterion, Learner
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.parts import Parts
+from zoo.engine.schedule import Schedule
+from zoo.engine.world import World
+from zoo.freeze import Frozen
+
+Batch = tuple[Tensor, Tensor]
+CLASSES = 3
+
+
+def do_nothing() -> None:
+    """Let it pass."""
+
+
+class Plain(nn.Module):
+    """Judges each image alone, has a layer that is never asked and one for bright images, and can be told to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.body = nn.Linear(12, 8)
+        self.fc = nn.Linear(8, CLASSES)
+        self.bright = nn.Linear(8, CLASSES)
+        self.spare = nn.Linear(8, CLASSES)
+        self.fail: Callable[[], None] = do_nothing
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images.flatten(1)).tanh()
+        self.fail()
+        logits: Tensor = self.fc(features)
+        bright = images.mean((1, 2, 3)) > 1
+        return logits + bright[:, None] * self.bright(features) if bright.any() else logits
+
+
+class Normed(Plain):
+    """Compares images, and drops features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(12)
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(self.dropout(self.norm(images.flatten(1))).reshape(images.shape))
+
+
+def make_learner(
+    model: nn.Module, world: World, told: Told | None = None, optimizer: str = "adamw", **changes: object
+) -> Learner:
+    """Make a learner of the whole model; ``changes`` are fields of it."""
+    hardware = choose_hardware("cpu", "fp32", world)
+    frozen = Frozen(model, tuple(name for name, _ in model.named_children()))
+    frozen.train()
+    defaults: dict[str, object] = {
+        "model": model,
+        "frozen": frozen,
+        "criterion": Criterion(),
+        "optimizer": build_optimizer(optimizer, model.parameters(), 0.02, 0.1),
+        "schedule": Schedule("constant", 10),
+        "hardware": hardware,
+        "scaler": hardware.build_scaler(),
+        "seed": 0,
+        "parts": Parts(1, (told or Told()).say),
+    }
+    return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
+
+
+def draw(count: int) -> Batch:
+    """Draw images, of which the last one is bright, and labels."""
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(count, 3, 2, 2, generator=generator)
+    images[-1:] += 3
+    return images, torch.randint(0, CLASSES, (count,), generator=generator)
+
+
+def share(batch: Batch, world: World) -> Batch:
+    """Return a process's share of a batch."""
+    images, labels = batch
+    mine = Order(len(labels), 0, rank=world.rank, ranks=world.size).share_of(range(len(labels)))
+    return images[list(mine)], labels[list(mine)]
+
+
+def state_of(learner: Learner) -> dict[str, Tensor]:
+    """Return all that a step moves: weights, statistics, their average, and what the optimizer remembers."""
+    names = {parameter: name for name, parameter in learner.model.named_parameters()}
+    slots = {
+        f"{names[parameter]} {slot}": value
+        for parameter, kept in learner.optimizer.state.items()
+        for slot, value in kept.items()
+        if isinstance(value, Tensor)
+    }
+    averages = (
+        {f"{name} average": tensor for name, tensor in learner.average.tensors.items()} if learner.average else {}
+    )
+    return {name: tensor.clone() for name, tensor in {**learner.model.state_dict(), **slots, **averages}.items()}

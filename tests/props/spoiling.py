@@ -1,0 +1,82 @@
+"""A network in which every kind of number can be spoilt, a run of it, and what is left of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from acme import INPUT
+from quick_runs import LEARNS
+from zoo.engine.learner import Learner
+from zoo.engine.state import Saved
+from zoo.export.checkpoints import Checkpoints
+from zoo.plugin import BackboneSpec, BlockSpec
+
+NAN, INF = float("nan"), float("inf")
+#: Two epochs of four steps; what is not finite comes in after the fifth, and so at the second of the second epoch.
+OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "schedule": "constant", "augment": "none"}
+TAKEN = 5
+
+#: Sees to it that a value comes in from the next step on.
+Spoil = Callable[[Learner, float], object]
+
+
+class Speaking(nn.Module):
+    """A convolution, a batch norm, a hidden layer, a head, and an auxiliary one that speaks while it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.Flatten())
+        self.hidden = nn.Linear(64, 8)
+        self.fc = nn.Linear(8, 10)
+        self.aux = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        features = self.stem(images)
+        logits: Tensor = self.fc(self.hidden(features).tanh())
+        return (logits, self.aux(features)) if self.training else logits
+
+
+SPEC = BackboneSpec(
+    name="acme/net",
+    family="acme",
+    build=lambda _tag: Speaking(),
+    head=("fc",),
+    aux_heads=("aux",),
+    aux_weight=0.3,
+    blocks=(BlockSpec("stem", ("stem",)), BlockSpec("hidden", ("hidden",))),
+    num_classes=10,
+    params=1464,
+    licence="MIT",
+    input=INPUT,
+)
+
+
+def times(tensor: Tensor, value: float) -> Tensor:
+    """Return the tensor with its last number times the value."""
+    factors = torch.ones_like(tensor)
+    factors[(-1,) * tensor.ndim] = value
+    return tensor * factors
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left, all of it finite."""
+
+    model: bytes
+    state: Saved | None
+
+    @classmethod
+    def of(cls, output: Path) -> Left:
+        path, folder = output / "model.safetensors", output / "checkpoints"
+        for file in (path, *folder.glob("*.safetensors")):
+            assert all(tensor.isfinite().all() for tensor in load_file(file).values()), file
+        state, complaints = Checkpoints(folder).load()
+        assert not complaints
+        return cls(path.read_bytes(), state)

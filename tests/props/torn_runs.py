@@ -1,0 +1,45 @@
+"""Runs that are interrupted, and what a run comes to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quick_runs import read_facts
+from zoo.keeper import Keeper
+
+#: Fields that tell the time.
+TIMES = ("seconds", "train_seconds")
+
+
+class Interrupts:
+    """Interrupts a run after given steps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+        self.left = list(steps)
+        self.taken = 0
+        on_step = Keeper.on_step
+
+        def interrupt(watch: Keeper) -> None:
+            on_step(watch)
+            self.taken += 1
+            if self.left and self.taken == self.left[0]:
+                self.left.pop(0)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Keeper, "on_step", interrupt)
+
+
+def describe(output: Path) -> dict[str, Any]:
+    """Return all that a run comes to, but the time that it took."""
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    facts = read_facts(output)
+    return {
+        "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
+        "history": [{name: value for name, value in line.items() if name not in TIMES} for line in lines],
+        **{name: facts[name] for name in ("best", "val", "frozen", "phases", "epochs")},
+    }

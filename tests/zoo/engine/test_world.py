@@ -1,0 +1,294 @@
+"""Several processes: what they tell each other, and what each says when another one is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import zoo.engine.world
+from worlds import Ended, get_results, in_world
+from zoo.engine.world import ALONE, World, get_world, join_world
+from zoo.errors import DataError, OptionError, SaidElsewhere
+
+SIZES = [2, 3]
+DTYPES = [
+    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
+]  # fmt: skip
+#: Seconds for which a process that was killed is waited for: no word will come of it.
+SHORT = 0.3
+
+
+def join(size: int, work: Callable[[World], Any]) -> list[Any]:
+    """Let so many processes join and do work; returns what it returned in each of them."""
+
+    def join_and_work(_rank: int) -> Any:
+        with join_world() as world:
+            return work(world)
+
+    return get_results(size, join_and_work)
+
+
+# Who is there.
+
+
+def test_alone_a_process_has_nobody_to_wait_for() -> None:
+    tensor = torch.ones(3)
+    with join_world() as world:
+        assert (world.rank, world.size, world.is_first, world.is_first_here) == (0, 1, True, True)
+        assert world.total([1.0, 2.0]) == [1.0, 2.0]
+        assert world.spread("told") == "told"
+        assert world.gather(tensor) is tensor
+        world.sum_([tensor])
+        world.spread_([tensor])
+        world.require_same("images", "these")
+    assert torch.equal(tensor, torch.ones(3))
+    assert world is get_world() is ALONE
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_process_knows_who_it_is_until_it_leaves(size: int) -> None:
+    def work(_rank: int) -> Any:
+        with join_world() as world:
+            assert get_world() is world
+            with join_world() as inner:
+                assert inner is world
+            assert get_world() is world
+            told = (world.rank, world.size, world.is_first, world.local_rank, world.local_size, world.is_first_here)
+        assert get_world() is ALONE
+        return told
+
+    assert get_results(size, work) == [(rank, size, rank == 0, rank, size, rank == 0) for rank in range(size)]
+
+
+@given(st.integers(0, 300), st.integers(1, 9))
+def test_shares_follow_each_other_and_cover_all(count: int, size: int) -> None:
+    shares = [World(rank, size).slice_of(count) for rank in range(size)]
+    assert [index for share in shares for index in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_they_can_share_one_run_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.world, "ECHO", 60.0)
+
+    def work(rank: int) -> Any:
+        def fail() -> None:
+            with join_world():
+                raise OptionError("no")
+
+        def total() -> list[float]:
+            with join_world() as world:
+                return world.total([rank])
+
+        first = total()
+        with pytest.raises((OptionError, SaidElsewhere)):
+            fail()
+        return first, total(), total()
+
+    assert get_results(2, work) == [([1.0], [1.0], [1.0])] * 2
+
+
+# What they tell each other.
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sums_are_those_of_all_processes_and_the_same_bits_in_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(rank: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(rank)
+        laid_out = torch.randn(4, 3, 5, 5, generator=generator).to(memory_format=torch.channels_last)
+        transposed = torch.randn(7, 3, generator=generator, dtype=torch.float64).T
+        counts, scalar = torch.tensor([rank, 5]), torch.tensor(rank)
+        return [laid_out, torch.randn(1000, generator=generator), transposed, counts, scalar, torch.empty(0, 3)]
+
+    def work(world: World) -> list[Any]:
+        found = []
+        for bucket in (1, 1000, 2**25):
+            monkeypatch.setattr(zoo.engine.world, "BUCKET", bucket)
+            tensors = draw(world.rank)
+            world.sum_(tensors)
+            assert tensors[0].is_contiguous(memory_format=torch.channels_last)
+            found += tensors
+        return [*found, torch.tensor(world.total([world.rank + 1, 0.1]))]
+
+    first, *others = join(size, work)
+    wanted = [torch.stack(parts).sum(0).to(parts[0].dtype) for parts in zip(*map(draw, range(size)), strict=True)]
+    torch.testing.assert_close(first, [*wanted * 3, torch.tensor([size * (size + 1) / 2, 0.1 * size])])
+    for other in others:
+        assert all(torch.equal(found, same) for found, same in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_others_get_the_tensors_of_the_first(size: int) -> None:
+    def draw(rank: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(rank)
+        drawn = {str(dtype): (10 * torch.rand(2, 5, generator=generator)).to(dtype) for dtype in DTYPES}
+        return {**drawn, "scalar": torch.tensor(rank), "empty": torch.empty(0, 3), "odd": torch.tensor(float("nan"))}
+
+    def work(world: World) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        replaced = draw(world.rank)
+        world.spread_([*replaced.values()])
+        return replaced, dict(world.spread_tensors(draw(0) if world.is_first else {}))
+
+    wanted = draw(0)
+    for replaced, received in join(size, work):
+        for found in (replaced, received):
+            assert list(found) == list(wanted)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
+
+
+def test_the_others_get_the_text_of_the_first() -> None:
+    texts = ["", "one line", "猫\n" * 1000]
+    assert join(3, lambda world: [world.spread(text if world.is_first else "mine") for text in texts]) == [texts] * 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rows_are_gathered_in_the_order_of_the_processes(size: int) -> None:
+    def work(world: World) -> list[Tensor]:
+        found = []
+        for counts, dtype in product(product(range(3), repeat=size), (torch.float32, torch.bfloat16, torch.int64)):
+            rows = torch.arange(4.0 * sum(counts)).reshape(-1, 4).to(dtype)
+            mine = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
+            if len(rows):
+                gathered = world.gather(mine if len(mine) else None)
+                found.append(gathered.dtype == dtype and torch.equal(gathered, rows))
+        return found
+
+    assert join(size, work) == [[True] * 3 * (3**size - 1)] * size
+
+
+# Work that all of them do, or none.
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
+    def work(world: World) -> str:
+        def open_file() -> str:
+            if world.rank == victim:
+                raise DataError("mine")
+            return "opened"
+
+        assert world.together(lambda: "well", lambda _error: True, OptionError) == "well"
+        with pytest.raises((DataError, OptionError)) as caught:
+            world.together(open_file, lambda error: isinstance(error, DataError), OptionError)
+        world.total([1.0])  # they are still together
+        return f"{type(caught.value).__name__} {caught.value}"
+
+    wanted = [f"OptionError rank {victim}"] * 3
+    wanted[victim] = "DataError mine"
+    assert join(3, work) == wanted
+
+
+def test_what_is_not_the_same_names_who_has_it() -> None:
+    def work(world: World) -> str:
+        world.require_same("images", "these")
+        with pytest.raises(OptionError) as caught:
+            world.require_same("images", "others" if world.rank == 1 else "these")
+        return str(caught.value)
+
+    assert join(3, work) == ["rank 1 has other images than rank 0; give all processes the same."] * 3
+
+
+# One that ends.
+
+
+def let_end(size: int, end: Callable[[World], None]) -> list[Ended]:
+    """Join, let some end, and let the others go on to count on them."""
+
+    def work(_rank: int) -> None:
+        with join_world() as world:
+            world.total([1.0])
+            end(world)
+            world.total([1.0])
+            world.sum_([torch.ones(5)])
+
+    return in_world(size, work)
+
+
+def say(ended: Ended) -> str:
+    """Return what a process raised, in a line."""
+    return ended.raised.partition("\n")[0]
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.world, "ECHO", 60.0)  # it comes
+
+    def end(_world: World) -> None:
+        raise OptionError("no such thing")
+
+    first, *others = map(say, let_end(size, end))
+    assert first == "OptionError: no such thing"
+    assert others == ["SaidElsewhere: no such thing"] * (size - 1)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize(
+    ("error", "own", "word"),
+    [
+        (DataError("no photos"), "DataError: rank 1: no photos", "no photos"),
+        (ValueError("a bug"), "ValueError: a bug", "ValueError a bug"),
+        (KeyboardInterrupt(), "KeyboardInterrupt: ", "KeyboardInterrupt"),
+    ],
+    ids=["user", "bug", "interrupt"],
+)
+def test_who_ends_early_is_named_by_the_first_with_its_reason(
+    size: int, error: BaseException, own: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo.engine.world, "ECHO", SHORT)  # the first never comes to the same error
+
+    def end(world: World) -> None:
+        if world.rank == 1:
+            raise error
+
+    said = [*map(say, let_end(size, end))]
+    reason = f"rank 1 ended: {word}. The others cannot go on without it."
+    assert said[:2] == [f"LostProcess: {reason}", own]
+    assert said[2:] == [f"SaidElsewhere: {reason}"] * (size - 2)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_what_the_first_says_the_others_do_not_repeat(size: int) -> None:
+    def end(world: World) -> None:
+        if world.is_first:
+            raise KeyboardInterrupt
+
+    first, *others = map(say, let_end(size, end))
+    assert first == "KeyboardInterrupt: "
+    assert all(other.startswith("SaidElsewhere: rank 0 ended: KeyboardInterrupt.") for other in others)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_who_is_killed_is_named(victim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.world, "PATIENCE", SHORT)
+
+    def end(world: World) -> None:
+        if world.rank == victim:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ended = let_end(2, end)
+    assert ended[victim].code == -signal.SIGKILL
+    assert say(ended[1 - victim]) == (
+        f"LostProcess: rank {victim} is gone: it was killed, or its machine is lost. "
+        "The others cannot go on without it."
+    )
+
+
+def test_of_many_the_one_that_is_killed_is_among_those_that_may_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.world, "PATIENCE", SHORT)
+
+    def end(world: World) -> None:
+        if world.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    first, _, *others = map(say, let_end(4, end))
+    assert re.match(r"LostProcess: (one at least of the ranks 1, [\d, ]+|rank 1) is gone: it was killed", first)
+    assert all(re.match(r"\w+: (one at least of the ranks [\d, ]+|rank 1) is gone", other) for other in others)

@@ -1,0 +1,35 @@
+"""What several processes leave on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quick_runs import FILES
+from worlds import get_results
+
+
+@pytest.mark.parametrize("output", [None, "run"])
+@pytest.mark.parametrize("options", [{"train": "head", "baseline": "scratch", "save_every": 1}, {"train": "all"}])
+def test_only_the_first_writes_a_run(
+    train: Callable[..., Any],
+    elsewhere: Callable[[int], Path],
+    photos: Path,
+    output: str | None,
+    options: dict[str, Any],
+) -> None:
+    shutil.copytree(photos / "val", photos / "test")
+
+    def work(rank: int) -> tuple[Path, list[str]]:
+        folder = elsewhere(rank)
+        path = train(output, epochs=1, **options).path
+        return path, sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
+
+    (path, files), *others = get_results(3, work)
+    assert path == Path(output or "runs/net-photos-1")
+    assert {str(path / name) for name in FILES} < set(files)
+    assert others == [(path, [])] * 2
