@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.engine.device import rounding
+from zoo.engine.membership import join_world
 from zoo.engine.state import State
-from zoo.engine.world import World, join_world
+from zoo.engine.world import World
 from zoo.errors import TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import BASELINE, REPORT, RunFolder

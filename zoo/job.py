@@ -18,7 +18,8 @@ from zoo.data.images import Images, open_images
 from zoo.data.pixels import Views
 from zoo.data.source import look_up
 from zoo.engine.device import Hardware, choose_hardware, place
-from zoo.engine.world import World, get_world
+from zoo.engine.membership import get_world
+from zoo.engine.world import World
 from zoo.errors import OptionError, TrainingError
 from zoo.export.record import list_facts, list_parts
 from zoo.freeze import list_batch_norms, list_blocks, list_learning, refuse_unknown_block

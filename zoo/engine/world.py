@@ -5,35 +5,26 @@ After every step all of them have the same weights, statistics and optimizer; on
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
+from torch.distributed.distributed_c10d import Store
 
-from zoo.errors import LostProcess, OptionError, SaidElsewhere, ZooError
+from zoo.engine.exchange import exchange, send_first
+from zoo.errors import LostProcess, OptionError
 from zoo.memory import is_out_of_memory
 
 Result = TypeVar("Result")
 
-#: How long one process waits for another that is busy, as the first may be with fetching weights.
-TIMEOUT = timedelta(hours=1)
 #: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
 PATIENCE = 10.0
-#: Seconds in which the first process comes to the same error, if it does: then it alone says it.
-ECHO = 2.0
-#: Bytes that are sent at a time.
-BUCKET = 2**25
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 )  # fmt: skip
@@ -118,7 +109,7 @@ class World:
         """
         if self.size > 1:
             with self._talking():
-                _exchange(tensors, dist.all_reduce)
+                exchange(tensors, dist.all_reduce)
 
     def spread_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by those of the first process.
@@ -128,7 +119,7 @@ class World:
         """
         if self.size > 1:
             with self._talking():
-                _exchange(tensors, _send_first)
+                exchange(tensors, send_first)
 
     def spread(self, text: str) -> str:
         """Return the text of the first process.
@@ -217,7 +208,7 @@ class World:
         try:
             return work()
         except RuntimeError as error:
-            if not _is_of_others(error):
+            if not is_of_others(error):
                 raise
             raise self.explain() from error
 
@@ -230,7 +221,8 @@ class World:
     def find_words(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
         """Return the words that other processes leave within so many seconds, or until one of them tells a reason."""
         assert self.store is not None
-        deadline, words, missing = time.monotonic() + seconds, {}, set(ranks)
+        words: dict[int, str] = {}
+        deadline, missing = time.monotonic() + seconds, set(ranks)
         try:
             # Those without a word may wait for this one, which they hear of when it ends.
             while missing and not any(map(_is_reason, words.values())) and time.monotonic() < deadline:
@@ -260,100 +252,10 @@ class World:
 
 #: Of a run with one process.
 ALONE = World()
-_joined: World | None = None
-#: How often this process has joined others.
-_joins = itertools.count()
 
 
-def get_world() -> World:
-    """Return the processes that this one has joined, or that it is alone."""
-    return _joined or ALONE
-
-
-@contextmanager
-def join_world() -> Iterator[World]:
-    """Join the processes that torchrun started together with this one, if it did, until the block is over."""
-    global _joined  # noqa: PLW0603  # torch has one such group for a process as well
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or _joined is not None:
-        yield get_world()
-        return
-    _joined = world = _join(size)
-    try:
-        yield world
-        dist.destroy_process_group()  # else, after an error, the end of the process ends it
-    except BaseException as error:
-        told = _leave(world, error)
-        if told is error:
-            raise
-        raise told from error
-    finally:
-        _joined = None
-
-
-def _join(size: int) -> World:
-    rank, local_rank, local_size = (
-        int(os.environ.get(name, default))
-        for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
-    )
-    store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
-    # The runs of a script that has several follow each other in the same store.
-    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_joins)}", store)
-    if dist.is_initialized():  # by a run that ended with an error
-        dist.destroy_process_group()
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
-    return World(rank, size, local_rank, local_size, store)
-
-
-def _leave(world: World, error: BaseException) -> BaseException:
-    """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
-    text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()
-    if _is_of_others(error):  # in the middle of a network that is divided
-        error = world.explain()
-    if isinstance(error, LostProcess):
-        return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
-    world.announce(text)
-    if isinstance(error, ZooError) and not world.is_first and world.find_words([0], ECHO).get(0) == text:
-        return SaidElsewhere(text)
-    return type(error)(f"rank {world.rank}: {text}") if isinstance(error, ZooError) and not world.is_first else error
-
-
-def _is_of_others(error: BaseException) -> bool:
+def is_of_others(error: BaseException) -> bool:
     """Tell whether an error is what torch raises where another process is gone."""
     if not isinstance(error, RuntimeError) or is_out_of_memory(error):
         return False
     return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
-
-
-@torch.no_grad()
-def _exchange(tensors: Sequence[Tensor], send: Callable[..., dist.Work | None]) -> None:
-    """Send them in buckets, each on its way while the next is filled."""
-    sent = []
-    for bucket in _fill_buckets(tensors):
-        flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
-        sent.append((bucket, flat, send(flat, async_op=True)))
-    for bucket, flat, work in sent:
-        if work is not None:
-            work.wait()
-        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
-        for tensor, part in zip(bucket, parts, strict=True):
-            tensor.copy_(part.view(tensor.shape))
-
-
-def _send_first(flat: Tensor, *, async_op: bool) -> dist.Work | None:
-    # As bytes, which go whatever they mean.
-    return dist.broadcast(flat.view(torch.uint8), 0, async_op=async_op)
-
-
-def _fill_buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield tensors of one dtype and device together, as many as are sent at a time."""
-    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    for tensor in tensors:
-        if not tensor.numel():
-            continue
-        bucket = kinds.setdefault((tensor.dtype, tensor.device), [])
-        bucket.append(tensor)
-        if sum(each.nbytes for each in bucket) >= BUCKET:
-            yield kinds.pop((tensor.dtype, tensor.device))
-    yield from kinds.values()

@@ -16,11 +16,12 @@ from worlds import Ended, in_world
 from zoo.engine.compiled import CannotCompile, Compiled, find_obstacle
 from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Criterion, Learner
+from zoo.engine.membership import join_world
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import learn
-from zoo.engine.world import ALONE, World, join_world
+from zoo.engine.world import ALONE, World
 from zoo.freeze import Frozen
 
 IMAGES, LABELS = torch.linspace(-1, 1, 5 * 12).reshape(5, 3, 2, 2), torch.tensor([0, 1, 1, 0, 1])

@@ -18,7 +18,8 @@ from zoo.data.pixels import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.feed import FeatureFeed, Feed, ImageFeed, Rows
 from zoo.engine.loop import Score, evaluate
-from zoo.engine.world import ALONE, World, join_world
+from zoo.engine.membership import join_world
+from zoo.engine.world import ALONE, World
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.recipe import Recipe

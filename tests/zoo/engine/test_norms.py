@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from worlds import in_world
+from zoo.engine.membership import join_world
 from zoo.engine.norms import SharedNorms
-from zoo.engine.world import join_world
 
 #: Images of the first and of the second process; a third has none.
 SHARES = (slice(0, 5), slice(5, 7), slice(7, 7))

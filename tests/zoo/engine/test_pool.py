@@ -15,11 +15,12 @@ from zoo.data.order import Order, seed_of_step
 from zoo.engine.average import Average
 from zoo.engine.learner import Criterion
 from zoo.engine.loop import Lap, Score, Sums, train_one_epoch
+from zoo.engine.membership import join_world
 from zoo.engine.mix import build_mix
 from zoo.engine.parts import Parts
 from zoo.engine.state import list_moving
 from zoo.engine.step import learn
-from zoo.engine.world import ALONE, World, join_world
+from zoo.engine.world import ALONE, World
 
 SIZES = [2, 3]
 

@@ -11,15 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
+import zoo.engine.membership
 import zoo.engine.world
 from short_memory import SAYINGS, Once
 from small_steps import Normed, Plain, do_nothing, draw, make_learner, share, state_of
 from told import Told
 from worlds import get_results, in_world
 from zoo.engine.learner import Learner
+from zoo.engine.membership import join_world
 from zoo.engine.parts import Parts
 from zoo.engine.step import NotFinite, learn
-from zoo.engine.world import World, join_world
+from zoo.engine.world import World
 from zoo.errors import LostProcess
 
 SIZE = 2
@@ -133,7 +135,7 @@ def test_where_memory_is_short_for_one_image_in_one_process_all_end() -> None:
 
 @pytest.mark.parametrize("where", ["exchange", "later step"])
 def test_where_the_others_cannot_know_that_memory_is_short_all_end(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 0.3)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 0.3)
 
     def work(rank: int) -> None:
         with join_world() as world:

@@ -15,9 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import zoo.engine.exchange
+import zoo.engine.membership
 import zoo.engine.world
 from worlds import Ended, get_results, in_world
-from zoo.engine.world import ALONE, World, get_world, join_world
+from zoo.engine.membership import get_world, join_world
+from zoo.engine.world import ALONE, World
 from zoo.errors import DataError, OptionError, SaidElsewhere
 
 SIZES = [2, 3]
@@ -78,7 +81,7 @@ def test_shares_follow_each_other_and_cover_all(count: int, size: int) -> None:
 
 
 def test_they_can_share_one_run_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 60.0)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 60.0)
 
     def work(rank: int) -> Any:
         def fail() -> None:
@@ -112,7 +115,7 @@ def test_sums_are_those_of_all_processes_and_the_same_bits_in_all(size: int, mon
     def work(world: World) -> list[Any]:
         found = []
         for bucket in (1, 1000, 2**25):
-            monkeypatch.setattr(zoo.engine.world, "BUCKET", bucket)
+            monkeypatch.setattr(zoo.engine.exchange, "BUCKET", bucket)
             tensors = draw(world.rank)
             world.sum_(tensors)
             assert tensors[0].is_contiguous(memory_format=torch.channels_last)
@@ -220,7 +223,7 @@ def say(ended: Ended) -> str:
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 60.0)  # it comes
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 60.0)  # it comes
 
     def end(_world: World) -> None:
         raise OptionError("no such thing")
@@ -243,7 +246,7 @@ def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.Monk
 def test_who_ends_early_is_named_by_the_first_with_its_reason(
     size: int, error: BaseException, own: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", SHORT)  # the first never comes to the same error
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", SHORT)  # the first never comes to the same error
 
     def end(world: World) -> None:
         if world.rank == 1:

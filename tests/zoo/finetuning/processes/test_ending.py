@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import zoo.engine.membership
 import zoo.engine.world
 from made_registries import registry_of
 from worlds import in_world
@@ -30,13 +31,13 @@ LEFT = "The others cannot go on without it."
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait but a moment for the words of who is killed, and for the same error of the first, which never come."""
     monkeypatch.setattr(zoo.engine.world, "PATIENCE", 0.3)
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 0.3)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 0.3)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for the same error of the first until it comes."""
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 60.0)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 60.0)
 
 
 def say(size: int, work: Callable[[int], object]) -> list[str]:

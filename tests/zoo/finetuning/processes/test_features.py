@@ -131,7 +131,7 @@ def test_where_one_machine_has_no_room_all_compute_what_is_frozen_at_every_epoch
 def test_where_one_machine_cannot_write_them_all_end_with_an_error(
     train: Train, move: Callable[[int], None], output: Path, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 0.3)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 0.3)
 
     def fail(*_: object) -> Tensor:
         raise CacheError("the disk is full")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+import zoo.engine.membership
 import zoo.engine.world
 from made_registries import registry_of
 from plain import make_plain
@@ -101,7 +102,7 @@ def test_it_goes_on_after_a_process_was_killed(
 def test_images_that_one_process_has_lost_cost_no_step(
     train: Train, tmp_path: Path, output: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.engine.world, "ECHO", 0.3)
+    monkeypatch.setattr(zoo.engine.membership, "ECHO", 0.3)
     monkeypatch.setattr("zoo.data.pixels.BUDGET", 0)  # nothing is kept in memory
     options: dict[str, Any] = {"train": "all"}
     wanted = describe_whole(train, tmp_path, options)

@@ -1,0 +1,80 @@
+"""How a process joins the others of its run, and leaves them with a word."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from zoo.engine.world import ALONE, World, is_of_others
+from zoo.errors import LostProcess, SaidElsewhere, ZooError
+
+#: How long one process waits for another that is busy, as the first may be with fetching weights.
+TIMEOUT = timedelta(hours=1)
+#: Seconds in which the first process comes to the same error, if it does: then it alone says it.
+ECHO = 2.0
+
+_joined: World | None = None
+#: How often this process has joined others.
+_joins = itertools.count()
+
+
+def get_world() -> World:
+    """Return the processes that this one has joined, or that it is alone."""
+    return _joined or ALONE
+
+
+@contextmanager
+def join_world() -> Iterator[World]:
+    """Join the processes that torchrun started together with this one, if it did, until the block is over."""
+    global _joined  # noqa: PLW0603  # torch has one such group for a process as well
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or _joined is not None:
+        yield get_world()
+        return
+    _joined = world = _join(size)
+    try:
+        yield world
+        dist.destroy_process_group()  # else, after an error, the end of the process ends it
+    except BaseException as error:
+        told = _leave(world, error)
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        _joined = None
+
+
+def _join(size: int) -> World:
+    rank, local_rank, local_size = (
+        int(os.environ.get(name, default))
+        for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+    store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
+    # The runs of a script that has several follow each other in the same store.
+    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_joins)}", store)
+    if dist.is_initialized():  # by a run that ended with an error
+        dist.destroy_process_group()
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+    return World(rank, size, local_rank, local_size, store)
+
+
+def _leave(world: World, error: BaseException) -> BaseException:
+    """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
+    text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()
+    if is_of_others(error):  # in the middle of a network that is divided
+        error = world.explain()
+    if isinstance(error, LostProcess):
+        return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
+    world.announce(text)
+    if isinstance(error, ZooError) and not world.is_first and world.find_words([0], ECHO).get(0) == text:
+        return SaidElsewhere(text)
+    return type(error)(f"rank {world.rank}: {text}") if isinstance(error, ZooError) and not world.is_first else error
