@@ -148,7 +148,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     start = Start(header.weights, header.tag)
-    with torch.random.fork_rng():  # what is drawn here is overwritten; the caller's generator should not notice
+    with torch.random.fork_rng([]):  # what is drawn here is overwritten; the caller's generator should not notice
         model = build_model(resolved.backbone, header.tag)
         network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
     load_tensors(model, path)

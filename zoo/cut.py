@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from zoo.backbone import Network
 from zoo.freeze import Frozen
 from zoo.replay import Enough
-from zoo.rest import CannotReplay, Rest, buffers_kept, prove_gradients, prove_logits
+from zoo.rest import CannotReplay, Rest, buffers_kept, fork_generators, prove_gradients, prove_logits
 from zoo.trace import FirstUses
 
 
@@ -100,7 +100,7 @@ def find_cut(network: Network, frozen: Frozen, images: Tensor) -> Cut:
         CannotReplay: nothing frozen comes first, or what comes after it looks at more than what it gives.
     """
     model = network.model
-    with torch.no_grad(), torch.random.fork_rng(), buffers_kept(model):
+    with torch.no_grad(), fork_generators(images.device), buffers_kept(model):
         frozen.train()
         still = {path: module for path, module in model.named_modules() if path and not _learns(module)}
         fixed = {path: module for path, module in still.items() if not module.training}

@@ -11,7 +11,8 @@
     ├── RunError           a run folder that cannot be written or read
     ├── CacheError         the cache folder has no room or cannot be written
     ├── TrainingError      training that cannot go on
-    │   └── FrozenMoved    a frozen tensor that changed all the same
+    │   ├── FrozenMoved    a frozen tensor that changed all the same
+    │   └── NotFinite      a loss or a gradient that is no number
     └── LostProcess        another process of the same run is gone
         └── SaidElsewhere  ... and says itself what happened
 
@@ -66,6 +67,10 @@ class TrainingError(ZooError):
 
 class FrozenMoved(TrainingError):
     """A frozen parameter or buffer changed during training."""
+
+
+class NotFinite(TrainingError):
+    """A loss or a gradient is not finite; the step that it belongs to was not taken."""
 
 
 class LostProcess(ZooError):

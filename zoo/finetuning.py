@@ -15,7 +15,7 @@ from zoo.engine.device import rounding
 from zoo.engine.membership import join_world
 from zoo.engine.state import State
 from zoo.engine.world import World
-from zoo.errors import TrainingError
+from zoo.errors import NotFinite, TrainingError
 from zoo.export.card import write_card
 from zoo.export.folder import BASELINE, REPORT, RunFolder
 from zoo.export.hold import held
@@ -196,6 +196,8 @@ def _run_baseline(job: Job, record: Record | None) -> Run | None:
             **dataclasses.asdict(mine),
         )
     except TrainingError as error:
+        if job.hardware.world.size > 1 and not isinstance(error, NotFinite):  # the others may not have it
+            raise
         job.progress.say(f"warning: there is no baseline: {error}")
         return None
 

@@ -15,7 +15,7 @@ from zoo.artefacts import keeping_artefacts
 from zoo.backbone import Network, attach_head, build_backbone, try_network
 from zoo.data.image import quiet_pillow
 from zoo.data.images import Images, open_images
-from zoo.data.pixels import Views
+from zoo.data.pixels import Views, choose_budget
 from zoo.data.source import look_up
 from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.membership import get_world
@@ -30,6 +30,7 @@ from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.recipe import Recipe
 from zoo.registry import Registry, Resolved
+from zoo.rest import fork_generators
 from zoo.shards import shard
 from zoo.speed import settle_precision
 from zoo.start import Start, choose_start, input_for
@@ -63,6 +64,8 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
             f"batches of {recipe.batch_size} cannot be shared by {world.size} processes; "
             f"take a --batch-size of at least {2 * world.size}, or fewer processes."
         )
+    if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
+        progress.say("note: with one process there is nothing to shard, and batch norms see all images as it is")
     resolved = registry.resolve(backbone)
     refuse_unknown_block(resolved.backbone, recipe.train)
     start = choose_start(resolved, recipe.weights)
@@ -74,7 +77,7 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
 def surroundings(job: Job) -> Iterator[None]:
     """Enter what every job runs in: its seed, quiet libraries, and one line where memory is short."""
     keeping = keeping_artefacts() if job.recipe.compile else nullcontext()
-    with _seeded(job.recipe.seed), _enough_memory(), quiet_pillow(), keeping:
+    with _seeded(job.recipe.seed, job.hardware.device), _enough_memory(), quiet_pillow(), keeping:
         yield
 
 
@@ -90,7 +93,8 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     """
     recipe, backbone, start, progress = job.recipe, job.resolved.backbone, job.start, job.progress
     model = build_backbone(backbone, start, progress)
-    views = Views.build(input_for(backbone, start.tag), recipe.augmentation, erase=recipe.erase)
+    budget = choose_budget(job.hardware.world.local_size)
+    views = Views.build(input_for(backbone, start.tag), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
     network = attach_head(backbone, start, model, recipe.head, len(images.classes))
     blocks = list_blocks(backbone, network.model, network.head)
@@ -176,8 +180,8 @@ def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw new heads, dropouts and random weights from the seed, and leave the caller's own generator as it was."""
-    with torch.random.fork_rng():
+    with fork_generators(device):
         torch.manual_seed(seed)
         yield

@@ -17,7 +17,7 @@ from zoo.export.record import Record, measure_split
 from zoo.export.tensors import Header, read_tensors
 from zoo.progress import Progress
 from zoo.resume import Saver, remove_states
-from zoo.shards import whole_state
+from zoo.shards import contribute
 
 
 class Watch:
@@ -56,12 +56,12 @@ class Contributor(Watch):
     def on_step(self) -> None:
         """Give its part of the state, if its time has come."""
         if self._state.batches % self._every == 0:
-            self._state.capture()
+            self._state.contribute()
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002
         """Give its part of the best model."""
         if is_best:
-            whole_state(model)
+            contribute(model.state_dict().values())
 
 
 class Keeper(Watch):

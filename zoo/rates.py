@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def find_lr(
     Raises:
         ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
     """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise OptionError("rates are tried by one process; start it without torchrun.")
     recipe = make_recipe(options)
     if recipe.lr == 0:
         raise OptionError("lr is 0; leave it out, as it is what is looked for.")

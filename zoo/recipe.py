@@ -154,7 +154,7 @@ class Recipe:
     save_every: int | None = None
     #: Stop after that many epochs without a better validation accuracy; None: never.
     patience: int | None = None
-    #: Processes that decode images; None: one for each core, at most four.
+    #: Threads that decode images; None: one for each core, at most four, or sixteen for a GPU.
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -232,7 +232,9 @@ class Recipe:
 
     def _check_shard(self) -> None:
         if self.shard and self.train in ("head-then-all", "gradual"):
-            raise OptionError(f"shard divides a network once, so it takes train all or from:BLOCK, not {self.train}.")
+            raise OptionError(
+                f"shard divides a network once, so it takes train head, all or from:BLOCK, not {self.train}."
+            )
         if self.shard and self.precision == "fp16":
             raise OptionError("shard takes precision bf16 or fp32, not fp16.")
 

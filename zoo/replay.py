@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.backbone import Network
 from zoo.freeze import Frozen
-from zoo.rest import CannotReplay, Rest, buffers_kept, prove_logits
+from zoo.rest import CannotReplay, Rest, buffers_kept, fork_generators, prove_logits
 
 _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.alpha_dropout)
 
@@ -92,7 +92,7 @@ def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
     """
     if reason := network.backbone.unsupported.get("cached_features"):
         raise CannotReplay(reason)
-    with torch.no_grad(), torch.random.fork_rng(), buffers_kept(network.model):
+    with torch.no_grad(), fork_generators(images.device), buffers_kept(network.model):
         replay = Replay(_find_parts(network, frozen, images), network.head.paths)
         prove_logits(replay, network.model, frozen, images)
     return replay

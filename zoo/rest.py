@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +18,12 @@ from zoo.memory import is_out_of_memory
 TOLERANCE = 1e-4
 #: The same of gradients, each by its own largest number.
 GRADIENT_TOLERANCE = 1e-2
+
+
+def fork_generators(device: torch.device) -> AbstractContextManager[None]:
+    """Leave torch's generators, of the processor and of the device, as they are until the block is over."""
+    # Of all GPUs, if none is named; and torch warns where there are several.
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 class CannotReplay(Exception):

@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from zoo.engine.state import Saved, State
-from zoo.engine.step import NotFinite
 from zoo.engine.world import World
-from zoo.errors import DataError, LostProcess, OptionError, RunError, TrainingError
+from zoo.errors import DataError, LostProcess, NotFinite, OptionError, RunError, TrainingError
 from zoo.export.best import BestModel
 from zoo.export.checkpoints import Checkpoints
 from zoo.export.durable import make_folder, remove

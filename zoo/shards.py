@@ -6,7 +6,7 @@ put together when it is run, and taken apart again. Whoever looks at a whole ten
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -50,9 +50,10 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a tensor put together; where it is divided all processes must ask."""
+    """Return a tensor put together; where it is divided, all processes must ask, and it is on the CPU."""
     divided: Any = tensor
-    full: Tensor = divided.full_tensor() if is_divided(tensor) else tensor
+    # The device has room for one at a time, but not for all.
+    full: Tensor = divided.full_tensor().cpu() if is_divided(tensor) else tensor
     return full
 
 
@@ -78,9 +79,14 @@ def put(target: Tensor, source: Tensor) -> None:
 
 
 def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's state_dict, put together on the CPU what is divided; then all processes must ask."""
-    state = model.state_dict()
-    return {name: whole(tensor).cpu() if is_divided(tensor) else tensor for name, tensor in state.items()}
+    """Return a model's state_dict, put together; where it is divided, all processes must ask."""
+    return {name: whole(tensor) for name, tensor in model.state_dict().items()}
+
+
+def contribute(tensors: Iterable[Tensor]) -> None:
+    """Give another process, which puts these tensors together, this one's part of each."""
+    for tensor in tensors:
+        whole(tensor)
 
 
 def is_divided(tensor: Tensor) -> bool:

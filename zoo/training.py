@@ -27,7 +27,7 @@ from zoo.keeper import Watch
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.recipe import Recipe
-from zoo.shards import put
+from zoo.shards import is_sharded, put
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _prove_frozen(fit: Fit, before: str, watch: Watch) -> str:
         return fit.hardware.world.together(
             partial(fit.frozen.check, before),
             lambda error: isinstance(error, FrozenMoved),
-            lambda rank: FrozenMoved(f"a frozen tensor changed during training on {rank}"),
+            FrozenMoved,
         )
     except FrozenMoved:
         watch.on_moved()
@@ -95,8 +95,9 @@ def _prove_frozen(fit: Fit, before: str, watch: Watch) -> str:
 
 def _test(fit: Fit, feed: Feed, watch: Watch, progress: Progress) -> None:
     _load(watch.read_best(), fit.network.model, fit.hardware.world)
+    parts = Parts(1, progress.say, is_fixed=is_sharded(fit.network.model))
     with progress.track("testing", len(fit.images.test)) as advance:
-        score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance, Parts(1, progress.say))
+        score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance, parts)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
     watch.on_test(score, probabilities)
 

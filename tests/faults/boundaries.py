@@ -21,7 +21,7 @@ from trial import Trial
 from zoo import training
 from zoo.engine import loop
 from zoo.export.best import BestModel
-from zoo.features import Extractor
+from zoo.extractor import Extractor
 from zoo.keeper import Keeper
 from zoo.training import Plan
 

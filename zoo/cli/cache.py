@@ -34,8 +34,7 @@ def show(as_json: bool) -> None:
 @command.command(name="clear")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
 def clear(kind: str) -> None:
-    """Remove what is kept of a KIND: features (the default), compiled, speed, examined, weights, data,
-    or all.
+    """Remove what is kept of a KIND, or all; without one, the features.
 
     Nothing is lost that is not computed or fetched again when it is needed.
     """

@@ -29,7 +29,7 @@ class Pixels:
         self.normalise = transform.normalise
         self._reduce = transform.reduce
         self._crop = transform.crop
-        self._left = _choose_budget() if budget is None else budget
+        self._left = choose_budget() if budget is None else budget
         self._kept: dict[str, Tensor] = {}
         self._lock = Lock()
 
@@ -99,8 +99,11 @@ def _decode_again(sample: Sample) -> Tensor:
         raise DataError(f"{error} It could be read when the run began; restore it and run again.") from None
 
 
-def _choose_budget() -> int:
-    """Return the budget, or a quarter of the memory that is free where that is less and can be told."""
+def choose_budget(processes: int = 1) -> int:
+    """Return the budget, or a quarter of the memory that is free where that is less and can be told.
+
+    Of what is free each of so many processes on this machine has its part.
+    """
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:
         return BUDGET
-    return min(BUDGET, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
+    return min(BUDGET, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * processes))

@@ -34,7 +34,9 @@ class Hardware:
 
     def build_scaler(self) -> torch.amp.GradScaler:
         """Build what keeps small fp16 gradients from vanishing; it does nothing for other precisions."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        scaler.scale(torch.zeros((), device=self.device))  # it must have been asked once before a step can be undone
+        return scaler
 
 
 def choose_hardware(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Hardware:
@@ -47,6 +49,10 @@ def choose_hardware(device: str = "auto", precision: str = "auto", world: World 
         OptionError: this machine lacks the device, or the device the precision.
     """
     chosen = _choose_device(device)
+    if chosen.type == "mps" and world.size > 1:
+        if device != "auto":
+            raise OptionError("processes cannot exchange what is on mps; take --device cpu, or one process.")
+        chosen = torch.device("cpu")
     if chosen.type == "cuda" and world.size > 1:
         if world.local_rank >= torch.cuda.device_count():
             raise OptionError(f"process {world.local_rank} has no GPU; torch finds {torch.cuda.device_count()} here.")

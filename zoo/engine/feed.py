@@ -67,11 +67,11 @@ def make_order(recipe: Recipe, images: Images, world: World) -> Order:
 
 def plan_measuring(count: int, recipe: Recipe, world: World) -> list[list[int]]:
     """Plan the batches in which a process measures its share of so many samples."""
-    mine = world.slice_of(count)
+    mine, size = world.slice_of(count), math.ceil(recipe.batch_size / world.size)
     if not recipe.shard or not count:
-        return plan_in_order(mine, batch_size=recipe.batch_size)
+        return plan_in_order(mine, batch_size=size)
     # A network that is divided is run equally often by all processes.
-    return plan_evenly(mine, math.ceil(math.ceil(count / world.size) / recipe.batch_size))
+    return plan_evenly(mine, math.ceil(math.ceil(count / world.size) / size))
 
 
 class ImageFeed:

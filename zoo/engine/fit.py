@@ -27,8 +27,7 @@ from zoo.engine.optimizer import build_optimizer
 from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule, count_drops
 from zoo.engine.state import State, list_moving
-from zoo.engine.step import NotFinite
-from zoo.errors import TrainingError
+from zoo.errors import NotFinite, TrainingError
 from zoo.freeze import Frozen, list_batch_norms, list_blocks
 from zoo.head import is_below
 from zoo.interrupt import undisturbed
@@ -143,7 +142,7 @@ class Fit:
         parts = Parts(
             recipe.accumulate,
             progress.say,
-            2 if self._compares_images() else 1,
+            2 if self._compares_images() and norms is None else 1,
             is_fixed=norms is not None or is_sharded(model),
         )
         aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight

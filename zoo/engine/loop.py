@@ -109,7 +109,7 @@ def evaluate(
         TrainingError: memory is short even for one image at a time.
     """
     model.eval()
-    criterion, parts = Criterion(), parts or Parts()
+    criterion, parts, world = Criterion(), parts or Parts(), hardware.world
     sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
@@ -118,8 +118,7 @@ def evaluate(
             loss, _ = criterion(logits, labels)
         sums.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
         probabilities.append(logits.float().softmax(1).cpu())
-        advance(len(labels))
-    world = hardware.world
+        advance(len(labels) * world.size)
     return sums.score(world), world.gather(torch.cat(probabilities) if probabilities else None)
 
 

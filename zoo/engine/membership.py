@@ -14,7 +14,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from zoo.engine.world import ALONE, World, is_of_others
-from zoo.errors import LostProcess, SaidElsewhere, ZooError
+from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
 
 #: How long one process waits for another that is busy, as the first may be with fetching weights.
 TIMEOUT = timedelta(hours=1)
@@ -59,7 +59,7 @@ def _join(size: int) -> World:
     )
     store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
     # The runs of a script that has several follow each other in the same store.
-    store = PrefixStore(f"zoo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_joins)}", store)
+    store = PrefixStore(f"zoo/{next(_joins)}", store)
     if dist.is_initialized():  # by a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -69,12 +69,21 @@ def _join(size: int) -> World:
 
 def _leave(world: World, error: BaseException) -> BaseException:
     """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
-    text = str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()
     if is_of_others(error):  # in the middle of a network that is divided
         error = world.explain()
+    text = _describe(error)
     if isinstance(error, LostProcess):
         return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
     world.announce(text)
-    if isinstance(error, ZooError) and not world.is_first and world.find_words([0], ECHO).get(0) == text:
-        return SaidElsewhere(text)
-    return type(error)(f"rank {world.rank}: {text}") if isinstance(error, ZooError) and not world.is_first else error
+    if world.is_first or not isinstance(error, ZooError):
+        return error
+    # What is not finite is so in all of them, and the first one saves its state before it says so.
+    patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
+    is_said = world.find_words([0], patience).get(0) == text
+    return SaidElsewhere(text) if is_said else type(error)(f"rank {world.rank}: {text}")
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
+    return str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()

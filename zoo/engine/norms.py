@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from zoo.engine.membership import TIMEOUT
 from zoo.engine.world import World
 
 
@@ -35,12 +37,13 @@ class SharedNorms:
 
         All processes call it, those without images as well.
         """
-        if sharing not in self._groups:
-            # All of them are the group that torch takes where none is named.
-            self._groups[sharing] = dist.new_group(range(sharing)) if sharing < self._world.size else None
         if sharing == 1:
             yield
             return
+        if sharing not in self._groups:
+            # All of them are the group that torch takes where none is named.
+            new = partial(dist.new_group, range(sharing), timeout=TIMEOUT)
+            self._groups[sharing] = new() if sharing < self._world.size else None
         with _Answering(self._groups[sharing]):
             yield
 
@@ -101,7 +104,7 @@ class _Answering(TorchFunctionMode):
         sums: Tensor = _Total.apply(mine, self._group)
         first, second, total = torch.tensor_split(sums, [len(centre), 2 * len(centre)])
         mean = first / total
-        variance = second / total - mean.square()
+        variance = (second / total - mean.square()).clamp_min(0)  # rounding may take it below
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
                 running_mean.lerp_(centre + mean, momentum)

@@ -34,9 +34,12 @@ class Parts:
         self._say = say
         self._least = least
 
-    def split(self, *tensors: Tensor, most: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the parts of tensors that have the same length, about equally long; ``most``, if given, at most."""
-        count = max(1, min(self.count, len(tensors[0]) // self._least if most is None else most))
+    def split(self, *tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the parts of tensors that have the same length, about equally long.
+
+        There are as many as for tensors of the length ``size``, if it is given.
+        """
+        count = max(1, min(self.count, (len(tensors[0]) if size is None else size) // self._least))
         return zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True)
 
     def attempt(self, size: int, work: Callable[[], Result], undo: Callable[[], None] = lambda: None) -> Result:
@@ -54,8 +57,8 @@ class Parts:
                 reason = str(error).partition("\n")[0]
                 if self.is_fixed:
                     raise TrainingError(
-                        f"memory is too short; take --set accumulate={2 * self.count} or a smaller --batch-size, for "
-                        f"processes that wait for each other cannot change it by themselves. ({reason})"
+                        f"memory is too short; begin anew with --set accumulate={2 * self.count} or a smaller "
+                        f"--batch-size, for processes that wait for each other cannot change it on the way. ({reason})"
                     ) from error
             # Here, where no traceback holds on to the tensors of the failed attempt.
             undo()

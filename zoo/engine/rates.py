@@ -19,7 +19,8 @@ from zoo.engine.feed import Feed
 from zoo.engine.learner import Learner
 from zoo.engine.schedule import Schedule
 from zoo.engine.state import list_moving
-from zoo.engine.step import NotFinite, learn
+from zoo.engine.step import learn
+from zoo.errors import NotFinite
 from zoo.progress import Advance
 
 #: The rates that are tried, and how many of them.

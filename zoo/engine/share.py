@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from zoo.engine.learner import Learner
+from zoo.engine.learner import Learner, mix_nothing
 
 
 @dataclass(frozen=True)
@@ -19,36 +19,47 @@ class Share:
     images: Tensor
     #: Labels of shape (N,), or shares of classes of shape (N, classes).
     targets: Tensor
-    #: Labels of shape (N,): of mixed images, those that have the larger share.
-    answers: Tensor
     #: What the mean loss of the whole batch is a mean over.
     whole: Tensor
     #: Images of the whole batch, and the processes that have some.
     count: int
     sharing: int = 1
 
+    @property
+    def largest(self) -> int:
+        """Return how many images the process has that has most of them."""
+        return -(-self.count // self.sharing)
+
+    def mix(self, learner: Learner) -> Share:
+        """Mix the images with one another, if they are to be."""
+        if not len(self.targets):
+            return self
+        images, targets = learner.mix(self.images, self.targets)
+        return replace(self, images=images, targets=targets)
+
     def split(self, learner: Learner) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the images, targets and answers that go through the network at a time."""
+        """Yield images, targets and answers, (N,), as they go through the network at a time.
+
+        The answers are labels; of mixed images, those that have the larger share.
+        """
         if not len(self.targets):
             return iter(())
-        # Where the processes compare their images they do so equally often.
-        most = self.count // self.sharing if learner.norms else None
-        return learner.parts.split(self.images, self.targets, self.answers, most=most)
+        answers = self.targets if self.targets.ndim == 1 else self.targets.argmax(1)
+        # Where processes wait for each other in the network they run it equally often, whoever has one image more.
+        least = self.count // self.sharing if learner.parts.is_fixed else len(self.targets)
+        return learner.parts.split(self.images, self.targets, answers, size=least)
 
 
 def make_share(learner: Learner, images: Tensor, labels: Tensor) -> Share:
-    """Mix the images, if they are to be, and find out what the other processes have.
+    """Find out what the other processes have of a batch.
 
     Raises:
         LostProcess: another process is gone.
     """
     world = learner.hardware.world
-    targets = labels
-    if len(labels):
-        images, targets = learner.mix(images, labels)
-    answers = targets if targets.ndim == 1 else targets.argmax(1)
-    weight = learner.criterion.weigh(targets)
+    # Of mixed images each counts one, whatever its classes.
+    weight = learner.criterion.weigh(labels) if learner.mix is mix_nothing else torch.tensor(float(len(labels)))
     if world.size == 1:
-        return Share(images, targets, answers, weight, len(labels))
+        return Share(images, labels, weight, len(labels))
     whole, count, sharing = world.total([float(weight), len(labels), bool(len(labels))])
-    return Share(images, targets, answers, torch.tensor(whole), int(count), int(sharing))
+    return Share(images, labels, torch.tensor(whole), int(count), int(sharing))

@@ -16,7 +16,7 @@ from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums
 from zoo.errors import RunError, TrainingError
 from zoo.interrupt import undisturbed
-from zoo.shards import part, put, whole
+from zoo.shards import contribute, part, put, whole
 
 _MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
 
@@ -90,6 +90,10 @@ class State:
         """
         listed = self._list()
         return Saved({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
+
+    def contribute(self) -> None:
+        """Give the process that captures the state this one's part of it."""
+        contribute(self._list().tensors.values())
 
     def _list(self) -> Saved:
         """List all that is captured, which may be divided between processes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -16,15 +15,11 @@ from zoo.engine.compiled import CannotCompile
 from zoo.engine.learner import Learned, Learner
 from zoo.engine.pool import pool
 from zoo.engine.share import Share, make_share
-from zoo.errors import LostProcess, TrainingError
+from zoo.errors import LostProcess, NotFinite, TrainingError
 from zoo.memory import is_out_of_memory
 from zoo.shards import part, whole
 
 Result = TypeVar("Result")
-
-
-class NotFinite(TrainingError):
-    """A loss or a gradient is not finite; the step that it belongs to was not taken."""
 
 
 def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learned:
@@ -41,19 +36,18 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
         TrainingError: memory is short even for the fewest images at a time.
         LostProcess: another process is gone; nothing has moved.
     """
+    share = make_share(learner, images, labels)
     before = _Before(learner)
 
     def work() -> Learned:
         torch.manual_seed(seed)
-        share = make_share(learner, images, labels)
         mine = _require_compiled(learner, _all_or_none(learner, partial(_go_through, learner, share)))
         learned = pool(learner, mine, before.buffers)
         _move(learner, learned.loss)
         return learned
 
     try:
-        # A process without images goes along with those that have some.
-        return learner.parts.attempt(len(labels) or sys.maxsize, partial(_end_alone, learner, work), before.undo)
+        return learner.parts.attempt(share.largest, partial(_end_alone, learner, work), before.undo)
     except NotFinite:
         before.restore()
         raise
@@ -78,7 +72,7 @@ def _all_or_none(learner: Learner, work: Callable[[], Result]) -> Result:
     if learner.parts.is_fixed:
         return world.waiting(work)
     try:
-        return world.together(work, is_out_of_memory, lambda rank: _Short(f"out of memory on {rank}"))
+        return world.together(work, is_out_of_memory, _Short)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -161,9 +155,7 @@ def _require_compiled(learner: Learner, mine: Learned | CannotCompile) -> Learne
 
     if not learner.compiled:
         return get()
-    return learner.hardware.world.together(
-        get, lambda error: isinstance(error, CannotCompile), lambda rank: CannotCompile(f"it fails on {rank}")
-    )
+    return learner.hardware.world.together(get, lambda error: isinstance(error, CannotCompile), CannotCompile)
 
 
 def _collect_gradients(learner: Learner, share: Share) -> Learned:
@@ -173,7 +165,7 @@ def _collect_gradients(learner: Learner, share: Share) -> Learned:
     total, correct = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
     with learner.norms.among(share.sharing) if learner.norms else nullcontext():
         model = learner.choose_model(len(share.targets))
-        for images, targets, answers in share.split(learner):
+        for images, targets, answers in share.mix(learner).split(learner):
             with learner.hardware.autocast():
                 loss, logits = criterion(model(images), targets)
             loss = loss * (criterion.weigh(targets) / share.whole)  # of its part in the mean over the whole batch
@@ -189,7 +181,7 @@ def _move(learner: Learner, loss: Tensor) -> None:
     parameters = [p for group in learner.optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     # With fp16 the scaler itself passes over a step whose gradients overflowed, and scales less from then on.
-    length = whole(norm).float()
+    length = whole(norm).float().to(loss.device)
     watched = loss if learner.scaler.is_enabled() else torch.stack((loss.float(), length))
     scale = learner.scaler.get_scale()
     if scale < 1 or not watched.isfinite().all():  # below one it is no overflow: the gradients are no numbers

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -17,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 
-from zoo.engine.exchange import exchange, send_first
+from zoo.engine.exchange import exchange, send_from
 from zoo.errors import LostProcess, OptionError
 from zoo.memory import is_out_of_memory
 
@@ -25,6 +26,7 @@ Result = TypeVar("Result")
 
 #: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
 PATIENCE = 10.0
+#: Of rows that are gathered.
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 )  # fmt: skip
@@ -83,7 +85,7 @@ class World:
         Args:
             work: what is done; it talks to no other process.
             fails: tells which errors are shared.
-            instead: makes, of who had it, the error that is raised in the others.
+            instead: makes, of who had it and its words, the error that is raised in the others.
         """
         if self.size == 1:
             return work()
@@ -95,11 +97,14 @@ class World:
                 raise
             failure = error
         failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
-        if failure is not None:
-            raise failure
-        if any(failed):
-            raise instead(f"rank {failed.index(1)}")
-        return result
+        if not any(failed):
+            return result
+        rank = failed.index(1)
+        reason = self.spread("" if failure is None else str(failure), source=rank)
+        try:
+            raise instead(f"rank {rank}: {reason}") if failure is None else failure
+        finally:
+            del failure  # else it holds on to this frame, and to all the memory of what failed
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, which are the same to the bit in all of them.
@@ -111,18 +116,18 @@ class World:
             with self._talking():
                 exchange(tensors, dist.all_reduce)
 
-    def spread_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by those of the first process.
+    def spread_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
+        """Replace tensors by those of the first process, or of another one.
 
         Raises:
             LostProcess: another one is gone.
         """
         if self.size > 1:
             with self._talking():
-                exchange(tensors, send_first)
+                exchange(tensors, partial(send_from, source))
 
-    def spread(self, text: str) -> str:
-        """Return the text of the first process.
+    def spread(self, text: str, source: int = 0) -> str:
+        """Return the text of the first process, or of another one.
 
         Raises:
             LostProcess: another one is gone.
@@ -130,11 +135,11 @@ class World:
         if self.size == 1:
             return text
         data = text.encode()
-        (length,) = self.total([float(len(data)) if self.is_first else 0.0])
+        (length,) = self.total([float(len(data)) if self.rank == source else 0.0])
         sent = torch.zeros(int(length), dtype=torch.uint8)
-        if self.is_first:
-            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else sent
-        self.spread_([sent])
+        if self.rank == source and data:
+            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        self.spread_([sent], source)
         return bytes(sent.tolist()).decode()
 
     def spread_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -143,13 +148,12 @@ class World:
         Raises:
             LostProcess: another process is gone.
         """
-        kinds = {name: (list(tensor.shape), _DTYPES.index(tensor.dtype)) for name, tensor in tensors.items()}
+        kinds = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
         told = json.loads(self.spread(json.dumps(kinds)))
-        found = (
-            dict(tensors)
-            if self.is_first
-            else {name: torch.empty(shape, dtype=_DTYPES[dtype]) for name, (shape, dtype) in told.items()}
-        )
+        found = dict(tensors)
+        if not self.is_first:
+            dtypes = {name: getattr(torch, dtype.removeprefix("torch.")) for name, (_, dtype) in told.items()}
+            found = {name: torch.empty(shape, dtype=dtypes[name]) for name, (shape, _) in told.items()}
         self.spread_([*found.values()])
         return found
 

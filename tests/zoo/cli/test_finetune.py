@@ -199,7 +199,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_does(
 
 def test_every_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
-    others = {"backbone", "data", "output", "config", "settings", "recipe", "resume", "as_json"}
+    others = {"backbone", "data", "output", "config", "settings", "recipe", "resume", "as_json", "devices"}
     assert flags - others <= {field.name for field in fields(Recipe)}
 
 

@@ -19,12 +19,12 @@ from torch._inductor import config
 
 from acme import draw_photos
 from quick_runs import LEARNS
+from small import make_registry
 from told import Told
 from zoo.engine.learner import Criterion
 from zoo.errors import OptionError
 from zoo.finetuning import finetune
 from zoo.keeper import Keeper
-from zoo.registry import Registry
 
 ROOT = Path(__file__).parents[3]
 #: Batches of 10, 10 and 4 images. With sgd, as Adam takes whole steps along what is nothing but rounding.
@@ -32,15 +32,11 @@ OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "batch_size": 10, "optimizer":
 #: A run in a process that has compiled nothing before.
 FIRST = f"""
 import sys, torch
-from acme import make_acme
+from small import make_registry
 from zoo.finetuning import finetune
-from zoo.loading import Plugin
-from zoo.registry import Registry
-from zoo.settings import Settings
 
 torch.set_num_threads(1)
-registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
-finetune("net", sys.argv[1], output=sys.argv[2], registry=registry, **{OPTIONS})
+finetune("small", sys.argv[1], output=sys.argv[2], registry=make_registry(), **{OPTIONS})
 """
 NO_COMPILER = {"cpp.cxx": (None, "/nowhere/g++")}
 STARTS = "compiling the network: the first step takes longer"
@@ -73,14 +69,14 @@ def compiled(first: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(photos: Path, registry: Registry, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], list[str]]]:
+def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], list[str]]]:
     """Run with these options; return the weights, and what was said of compiling."""
 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
-        told = Told()
-        finetune("net", photos, output=tmp_path / name, registry=registry, progress=told, **{**OPTIONS, **options})
+        told, output = Told(), tmp_path / name
+        finetune("small", photos, output=output, registry=make_registry(), progress=told, **{**OPTIONS, **options})
         said = [line for line in told.lines if line.startswith(("compil", "note: compil"))]
-        return load_file(tmp_path / name / "model.safetensors"), said
+        return load_file(output / "model.safetensors"), said
 
     return run
 

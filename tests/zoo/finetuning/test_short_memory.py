@@ -22,7 +22,7 @@ from told import Told
 from zoo.engine.device import Hardware
 from zoo.engine.precision import can_measure
 from zoo.errors import TrainingError
-from zoo.features import PROOF
+from zoo.extractor import PROOF
 from zoo.finetuning import finetune
 from zoo.plugin import BackboneSpec
 

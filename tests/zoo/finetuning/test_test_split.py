@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fading import make_fades
 from made_registries import registry_of
 from quick_runs import LEARNS, QUICK
 from zoo.finetuning import finetune
@@ -34,28 +34,8 @@ def test_the_test_split_is_measured_with_the_best_weights(registry: Registry, te
 
 
 def test_the_test_split_is_not_measured_with_the_last_weights(tested: Path, output: Path, acme: BackboneSpec) -> None:
-    class Fades(nn.Module):
-        """Perfect in the first epoch, and blind afterwards: its scale sinks with each pass of training."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc = nn.Linear(3, 2, bias=False)
-            self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
-            with torch.no_grad():
-                self.fc.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-
-        def forward(self, images: Tensor) -> Tensor:
-            if self.training:
-                self.passes += 1
-            logits: Tensor = self.fc(images.mean((2, 3))) * (1 if self.passes <= 3 else -1)
-            return logits
-
-    spec = replace(
-        acme, name="acme/fades", build=lambda _tag: Fades(), head=("fc",), classifier=None, num_classes=2,
-        blocks=(BlockSpec("passes", ("passes",)),), params=6,
-    )  # fmt: skip
     options = {**QUICK, "epochs": 2, "lr": 0.5, "schedule": "constant"}
-    run = finetune("fades", tested, output=output, registry=registry_of(spec), **options)
+    run = finetune("fades", tested, output=output, registry=registry_of(make_fades(acme)), **options)
     best = run.facts["best"]
     assert (best["epoch"], best["val_accuracy"]) == (1, 1.0)
     assert load_file(output / "model.safetensors")["passes"] == 3

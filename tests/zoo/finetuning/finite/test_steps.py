@@ -24,7 +24,7 @@ from zoo.data.transform import build_eval_transform
 from zoo.engine.learner import Learner
 from zoo.engine.step import NotFinite
 from zoo.export.checkpoints import Checkpoints
-from zoo.features import PROOF
+from zoo.extractor import PROOF
 from zoo.finetuning import finetune
 from zoo.registry import Registry
 

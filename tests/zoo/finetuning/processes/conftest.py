@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-import zoo.finetuning
 from quick_runs import LEARNS
 from told import Told
+from zoo.engine.feed import Feed
+from zoo.engine.fit import Fit
 from zoo.engine.state import State
 from zoo.finetuning import finetune
 from zoo.registry import Registry
@@ -25,7 +26,7 @@ class Held:
 
     path: Path
     facts: Mapping[str, Any]
-    #: Weights, statistics, averages, and what the optimizer remembers.
+    #: Weights, statistics, averages, and what the optimizer remembers, after the last epoch.
     tensors: Mapping[str, Tensor]
     lines: list[str]
 
@@ -36,21 +37,21 @@ Train = Callable[..., Held]
 @pytest.fixture
 def train(registry: Registry, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Train the tiny network, in a process of several or alone."""
-    states: list[State] = []
+    held: dict[str, Tensor] = {}
+    run = Fit.run
 
-    def note_state(plan: Any, state: State, *others: Any, original: Any = zoo.finetuning.train) -> None:
-        states.append(state)
-        original(plan, state, *others)
+    def run_and_hold(fit: Fit, feed: Feed, state: State, *others: Any) -> None:
+        run(fit, feed, state, *others)
+        held.clear()
+        held.update({name: tensor.clone() for name, tensor in state.capture().tensors.items()})
 
-    monkeypatch.setattr(zoo.finetuning, "train", note_state)
+    monkeypatch.setattr(Fit, "run", run_and_hold)
 
     def train(output: Path, registry: Registry = registry, data: Path = photos, **options: Any) -> Held:
         told = Told()
-        states.clear()
         options = {**LEARNS, "precision": "fp32", **options}
         run = finetune("net", data, output=output, registry=registry, progress=told, **options)
-        tensors = {name: tensor.clone() for state in states[:1] for name, tensor in state.capture().tensors.items()}
-        return Held(run.path, run.facts, tensors, told.lines)
+        return Held(run.path, run.facts, dict(held), told.lines)
 
     return train
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from acme import draw_photos
+from fading import make_fades
 from made_registries import registry_of
 from plain import make_plain
-from quick_runs import read_facts
+from quick_runs import QUICK, read_facts
 from worlds import get_results
+from zoo.finetuning import finetune
 from zoo.plugin import BackboneSpec
 
 SIZES = [2, 3]
@@ -77,10 +80,7 @@ def require_equal(found: Any, wanted: Any, case: object) -> None:
         assert found.facts.get(split, {}).get("confusion") == wanted.facts.get(split, {}).get("confusion"), case
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_they_learn_what_one_process_learns(
-    size: int, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_they_learn_what_one_process_learns(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = registry_of(make_plain())
 
     def learn(folder: str) -> list[Any]:
@@ -90,13 +90,14 @@ def test_they_learn_what_one_process_learns(
             for number, options in enumerate(OPTIONS)
         ]
 
-    first = get_results(size, lambda _rank: learn("together"))[0]
-    for options, found, wanted in zip(OPTIONS, first, learn("alone"), strict=True):
-        require_equal(found, wanted, options)
+    alone = learn("alone")
+    for size in SIZES:
+        first = get_results(size, lambda _rank, size=size: learn(f"{size}"))[0]
+        for options, found, wanted in zip(OPTIONS, first, alone, strict=True):
+            require_equal(found, wanted, (size, options))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_they_learn_it_from_any_number_of_images(size: int, train: Train, tmp_path: Path) -> None:
+def test_they_learn_it_from_any_number_of_images(train: Train, tmp_path: Path) -> None:
     registry, counts = registry_of(make_plain()), [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (5, 8)]
     folders = [draw(tmp_path / f"drawn-{place}", train=both, val=(1, place)) for place, both in enumerate(counts, 1)]
 
@@ -104,9 +105,11 @@ def test_they_learn_it_from_any_number_of_images(size: int, train: Train, tmp_pa
         options = {"epochs": 2, "optimizer": "sgd", "train": "from:layer1"}
         return [train(folder.with_name(f"{name}-{folder.name}"), registry, folder, **options) for folder in folders]
 
-    first = get_results(size, lambda _rank: learn("together"))[0]
-    for folder, found, wanted in zip(folders, first, learn("alone"), strict=True):
-        require_equal(found, wanted, folder.name)
+    alone = learn("alone")
+    for size in SIZES:
+        first = get_results(size, lambda _rank, size=size: learn(f"{size}"))[0]
+        for folder, found, wanted in zip(folders, first, alone, strict=True):
+            require_equal(found, wanted, (size, folder.name))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -143,3 +146,19 @@ def test_they_begin_with_the_weights_of_the_first_whatever_they_draw(
     first, other = get_results(2, lambda rank: learn(rank, tmp_path / "together"))
     assert are_same(first.tensors, other.tensors)
     assert first.facts["frozen"] == learn(0, tmp_path / "alone").facts["frozen"]
+
+
+def test_all_of_them_measure_the_test_images_with_the_best_weights(
+    tmp_path: Path, acme: BackboneSpec, output: Path
+) -> None:
+    data, registry = draw(tmp_path / "twice", train=(12, 12), val=(5, 5)), registry_of(make_fades(acme))
+    shutil.copytree(data / "val", data / "test")  # of which all is known
+    options = {**QUICK, "epochs": 2, "lr": 0.5, "schedule": "constant"}
+
+    def work(_rank: int) -> Any:
+        return finetune("fades", data, output=output, registry=registry, **options).facts
+
+    for facts in get_results(2, work):
+        assert (facts["best"]["epoch"], facts["epochs"]) == (1, 2)
+        assert facts["test"]["confusion"] == facts["val"]["confusion"]
+        assert facts["test"]["loss"] == facts["best"]["val_loss"]

@@ -164,6 +164,6 @@ def test_a_frozen_tensor_that_moves_in_one_process_ends_all_and_leaves_no_model(
         train(output, fails(acme, lambda: Sneaky(lambda _passes: None)), train="head", cache=False)
 
     first, other = say(2, work)
-    assert first == "FrozenMoved: a frozen tensor changed during training on rank 1"
-    assert "FrozenMoved: rank 1: " in other
+    assert first.startswith("FrozenMoved: rank 1: a frozen parameter or buffer changed")
+    assert other == first
     assert [path.name for path in output.iterdir()] == ["history.jsonl"]

@@ -16,7 +16,7 @@ import zoo.features
 from worlds import get_results, in_world
 from zoo.cache import list_entries
 from zoo.errors import CacheError
-from zoo.features import Extractor
+from zoo.extractor import PROOF, Extractor
 
 Train = Callable[..., Any]
 #: Of the photos, in train and val together.
@@ -68,7 +68,7 @@ def test_they_share_the_images_and_write_what_one_process_does(
     assert max(sizes) - min(sizes) <= 1
     later = train(tmp_path / "later", **FEATURES)
     assert KEPT in later.lines
-    assert sum(computed) == zoo.features.PROOF  # to believe them
+    assert sum(computed) == PROOF  # to believe them
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "other"))
     train(tmp_path / "alone", **FEATURES)
     found, wanted = find_features(own_cache), find_features(tmp_path / "other")
@@ -86,7 +86,7 @@ def test_what_one_process_has_kept_several_use(train: Train, tmp_path: Path, com
 
     (first, lines), (other, _) = get_results(2, work)
     assert KEPT in lines
-    assert first == other == zoo.features.PROOF
+    assert first == other == PROOF
 
 
 @pytest.mark.parametrize("has_it", [(), (0,), (1,)])
@@ -102,7 +102,7 @@ def test_each_machine_keeps_all_of_them(
         move(rank)
         computed.clear()
         lines = train(tmp_path / "together", **FEATURES).lines
-        return sum(computed) - zoo.features.PROOF * (rank in has_it), KEPT in lines
+        return sum(computed) - PROOF * (rank in has_it), KEPT in lines
 
     assert get_results(2, work) == [(IMAGES // 2, False)] * 2
     one, other = (find_features(tmp_path / f"cache-{rank}") for rank in range(2))
@@ -122,7 +122,8 @@ def test_where_one_machine_has_no_room_all_compute_what_is_frozen_at_every_epoch
 
     (lines, kept), (_, others) = get_results(2, work)
     (note,) = [line for line in lines if line.startswith("note: what is frozen is computed at every epoch: ")]
-    assert note.endswith("rank 1 cannot do it" if full else "are more than ZOO_CACHE_LIMIT allows, 100")
+    assert note.endswith("are more than ZOO_CACHE_LIMIT allows, 100")
+    assert (": rank 1: " in note) == (full == 1)
     assert kept == others == 0
     assert any(line.startswith("best: epoch") for line in lines)
 
@@ -144,7 +145,7 @@ def test_where_one_machine_cannot_write_them_all_end_with_an_error(
 
     said = [ended.raised.partition("\n")[0] for ended in in_world(2, work)]
     assert said == (
-        ["CacheError: the disk is full", "CacheError: rank 1: rank 0 cannot do it"]
+        ["CacheError: the disk is full", "CacheError: rank 1: rank 0: the disk is full"]
         if victim == 0
-        else ["CacheError: rank 1 cannot do it", "CacheError: rank 1: the disk is full"]
+        else ["CacheError: rank 1: the disk is full", "CacheError: rank 1: the disk is full"]
     )

@@ -1,0 +1,29 @@
+"""A network that takes a compiler few seconds: one convolution, with what compiling can get wrong."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+
+from torch import nn
+
+from acme import make_acme
+from zoo.loading import Plugin
+from zoo.plugin import BlockSpec
+from zoo.registry import Registry
+from zoo.settings import Settings
+
+
+def build_small(_tag: str | None) -> nn.Module:
+    """Build it, with a batch norm, whose statistics move, and a dropout."""
+    stem = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1))
+    return nn.Sequential(OrderedDict(stem=stem, flatten=nn.Flatten(), fc=nn.Linear(64, 10)))
+
+
+def make_registry() -> Registry:
+    """Return a registry that knows ``small``."""
+    blocks = (BlockSpec("stem", ("stem",)),)
+    small = replace(
+        make_acme(), name="acme/small", build=build_small, head=("fc",), classifier="fc", blocks=blocks, params=854
+    )
+    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(small,))], Settings())
