@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -188,6 +191,23 @@ def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
     wanted = [f"OptionError rank {victim}: mine"] * 3
     wanted[victim] = "DataError mine"
     assert join(3, work) == wanted
+
+
+def test_what_failed_holds_on_to_no_memory() -> None:
+    def work(world: World) -> bool:
+        kept: list[weakref.ref[Tensor]] = []
+
+        def fail() -> None:
+            large = torch.ones(1000)
+            kept.append(weakref.ref(large))
+            raise MemoryError("short")
+
+        gc.disable()  # nothing may be left for it to find
+        with suppress(MemoryError, OptionError):
+            world.together(fail, lambda _error: True, OptionError)
+        return kept[0]() is None
+
+    assert join(2, work) == [True, True]
 
 
 def test_what_is_not_the_same_names_who_has_it() -> None:

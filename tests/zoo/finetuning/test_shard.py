@@ -63,6 +63,15 @@ def test_a_divided_network_learns_what_an_undivided_one_does(
     assert divided["frozen"] == undivided["frozen"]
 
 
+@pytest.mark.parametrize("batch_size", [5, 7])
+def test_processes_that_have_unequal_shares_run_a_divided_network_equally_often(
+    tested_photos: Path, tmp_path: Path, registry: Registry, batch_size: int
+) -> None:
+    options = {"shard": True, "accumulate": 4, "batch_size": batch_size, "epochs": 1}
+    for ended in run_shared(tested_photos, tmp_path / "run", registry, **options):
+        assert ended.code == 0, ended.raised
+
+
 def test_no_process_holds_more_than_its_part(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
     def work(_rank: int) -> tuple[int, int]:
         sizes: list[tuple[int, int]] = []
