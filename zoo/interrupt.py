@@ -31,6 +31,15 @@ def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object],
             signal.signal(number, found)
 
 
+#: What has come so far, for each block that puts signals off now.
+_blocks: list[list[tuple[int, float]]] = []
+
+
+def is_put_off() -> bool:
+    """Tell whether a signal waits for an `undisturbed` block to end."""
+    return any(_blocks)
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Put off SIGINT, SIGTERM and SIGHUP until the block has ended well; a second one ends the process at once."""
@@ -43,7 +52,11 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    with handling((signal.SIGINT, *ENDING), note):
-        yield
+    _blocks.append(late)
+    try:
+        with handling((signal.SIGINT, *ENDING), note):
+            yield
+    finally:
+        _blocks[:] = [block for block in _blocks if block is not late]
     if late:
         signal.raise_signal(late[0][0])

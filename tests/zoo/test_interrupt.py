@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoo.interrupt import undisturbed
+from zoo.interrupt import is_put_off, undisturbed
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,20 @@ def test_an_interrupt_waits_until_the_block_is_over() -> None:
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["whole"]
+
+
+def test_what_waits_can_be_asked_for() -> None:
+    found: list[bool] = []
+
+    def work() -> None:
+        with undisturbed(), undisturbed():
+            found.append(is_put_off())
+            os.kill(os.getpid(), signal.SIGINT)
+            found.append(is_put_off())
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert [*found, is_put_off()] == [False, True, False]
 
 
 def test_without_an_interrupt_nothing_is_changed() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
 from zoo.engine.parts import Parts
+from zoo.interrupt import is_put_off
 from zoo.memory import is_out_of_memory
 
 Result = TypeVar("Result")
@@ -48,8 +49,8 @@ class Compiled:
         """Return what a batch of so many images goes through.
 
         The last batch of an epoch, which is of another size, goes through the network as it is: compiling it as well
-        takes as long again. Nor is anything compiled for all sizes: it would depend on which of them came first, and a
-        run that goes on would round otherwise than one that was never interrupted.
+        takes nearly as long again. Nor is anything compiled for all sizes: it would depend on which of them came first,
+        and a run that goes on would round otherwise than one that was never interrupted.
         """
         if size != self._size:
             return self._model
@@ -72,6 +73,9 @@ class Compiled:
         try:
             with nullcontext() if self._is_proven else _quiet():
                 result = work()
+            if self._compiled and not self._is_proven and is_put_off():
+                # Ctrl-C reaches compilers as well, even one that torch only asks what this processor can do.
+                return CannotCompile("interrupted")
         except Exception as error:
             if _is_short_of_memory(error):
                 raise

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.engine.average import Average
-from zoo.engine.compiled import Compiled
+from zoo.engine.compiled import CannotCompile, Compiled
 from zoo.engine.device import Hardware
 from zoo.engine.norms import SharedNorms
 from zoo.engine.parts import Parts
@@ -105,6 +105,12 @@ class Learner:
     def choose_model(self, size: int) -> Callable[[Tensor], Any]:
         """Return what a batch of so many images is learned from with."""
         return self.compiled.choose(size) if self.compiled else self.model
+
+    def give_up_compiling(self, reason: CannotCompile) -> None:
+        """Let batches go through the model as it is from here on, and say why."""
+        if self.compiled:
+            self.compiled.give_up(reason)
+        self.compiled = None
 
     def share(self) -> float:
         """Return what share of the highest rate the next step takes."""

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from zoo.data.order import seed_of_step
 from zoo.engine.device import Hardware
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Criterion, Learned, Learner
 from zoo.engine.parts import Parts
-from zoo.engine.step import learn
+from zoo.engine.step import take_step
 from zoo.engine.world import ALONE, World
-from zoo.interrupt import undisturbed
 from zoo.progress import Advance
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -85,11 +84,14 @@ def train_one_epoch(
     """
     rank = learner.hardware.world.rank
     learner.frozen.train()
+
+    def note(learned: Learned) -> None:
+        lap.sums.add(learned.loss, learned.correct, learned.count)
+        lap.step += 1
+
     for images, labels in batches:
-        with undisturbed():
-            learned = learn(learner, images, labels, seed_of_step(learner.seed, lap.epoch, lap.step, rank))
-            lap.sums.add(learned.loss, learned.correct, learned.count)
-            lap.step += 1
+        seed = seed_of_step(learner.seed, lap.epoch, lap.step, rank)
+        learned = take_step(learner, images, labels, seed, note)
         advance(learned.count)
         on_step()
     return lap.sums.score()

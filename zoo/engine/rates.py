@@ -19,7 +19,7 @@ from zoo.engine.feed import Feed
 from zoo.engine.learner import Learner
 from zoo.engine.schedule import Schedule
 from zoo.engine.state import list_moving
-from zoo.engine.step import learn
+from zoo.engine.step import take_step
 from zoo.errors import NotFinite
 from zoo.progress import Advance
 
@@ -92,7 +92,7 @@ def _try(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Ad
     for step, (images, labels) in enumerate(batches):
         lr = rate_of(step, learner.schedule.steps)
         try:
-            loss = learn(learner, images, labels, seed_of_step(learner.seed, 0, step)).loss
+            loss = take_step(learner, images, labels, seed_of_step(learner.seed, 0, step)).loss
         except NotFinite:
             return
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss.item()

@@ -16,10 +16,28 @@ from zoo.engine.learner import Learned, Learner
 from zoo.engine.pool import pool
 from zoo.engine.share import Share, make_share
 from zoo.errors import LostProcess, NotFinite, TrainingError
+from zoo.interrupt import undisturbed
 from zoo.memory import is_out_of_memory
 from zoo.shards import part, whole
 
 Result = TypeVar("Result")
+
+
+def take_step(
+    learner: Learner, images: Tensor, labels: Tensor, seed: int, note: Callable[[Learned], None] = lambda _learned: None
+) -> Learned:
+    """Learn from a batch, compiled if that can be, and note what was learned; signals do not tear that apart."""
+    with undisturbed():
+        try:
+            learned = learn(learner, images, labels, seed)
+        except CannotCompile as error:
+            reason = error
+        else:
+            note(learned)
+            return learned
+    # A signal that was put off has ended this by now: Ctrl-C reaches compilers as well, which then are not to blame.
+    learner.give_up_compiling(reason)
+    return take_step(learner, images, labels, seed, note)
 
 
 def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learned:
@@ -35,6 +53,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
         NotFinite: nothing has moved.
         TrainingError: memory is short even for the fewest images at a time.
         LostProcess: another process is gone; nothing has moved.
+        CannotCompile: nothing has moved.
     """
     share = make_share(learner, images, labels)
     before = _Before(learner)
@@ -48,18 +67,12 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
 
     try:
         return learner.parts.attempt(share.largest, partial(_end_alone, learner, work), before.undo)
-    except NotFinite:
+    except (NotFinite, CannotCompile):
         before.restore()
         raise
     except LostProcess:
         before.undo()
         raise
-    except CannotCompile as reason:
-        assert learner.compiled is not None
-        learner.compiled.give_up(reason)
-        learner.compiled = None
-    before.restore()
-    return learn(learner, images, labels, seed)
 
 
 class _Short(torch.OutOfMemoryError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,19 @@ from zoo.engine.membership import join_world
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule
-from zoo.engine.step import learn
+from zoo.engine.step import take_step
 from zoo.engine.world import ALONE, World
 from zoo.freeze import Frozen
 
 IMAGES, LABELS = torch.linspace(-1, 1, 5 * 12).reshape(5, 3, 2, 2), torch.tensor([0, 1, 1, 0, 1])
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise: tests started in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class InPieces(nn.Module):
@@ -41,6 +51,18 @@ class InPieces(nn.Module):
         images = self.norm(images)
         torch._dynamo.graph_break()  # type: ignore[no-untyped-call]  # torch's own
         logits: Tensor = self.fc(self.dropout(images.flatten(1)))
+        return logits
+
+
+class Whole(nn.Module):
+    """It can be compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(12, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(images.flatten(1))
         return logits
 
 
@@ -66,7 +88,7 @@ def learn_twice(size: int | None, told: Told | None = None, world: World = ALONE
     learner = make_learner(model, None if size is None else Compiled(model, size, (told or Told()).say), world)
     mine = slice(5 * world.rank // world.size, 5 * (world.rank + 1) // world.size)
     for seed in (7, 8):
-        learn(learner, IMAGES[mine], LABELS[mine], seed)
+        take_step(learner, IMAGES[mine], LABELS[mine], seed)
     return model.state_dict()
 
 
@@ -78,6 +100,28 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_that_is_said_once() -> None:
     assert first == "compiling the network: the first step takes longer"
     assert note.startswith("note: compiling fails, and the network runs as it is: Unsupported: ")
     assert "\n" not in note
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("kind", [InPieces, Whole])
+def test_nothing_is_learned_from_what_an_interrupt_may_have_spoiled(
+    kind: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    told, model = Told(), kind()
+
+    def interrupt(line: str) -> None:
+        told.say(line)
+        if len(told.lines) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    learner = make_learner(model, Compiled(model, 5, interrupt))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt):
+        take_step(learner, IMAGES, LABELS, 7)
+    assert told.lines == ["compiling the network: the first step takes longer"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert learner.compiled  # as it will be when the run goes on
 
 
 def test_only_batches_of_the_usual_size_are_compiled() -> None:
