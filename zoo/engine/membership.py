@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +9,9 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from zoo.engine.meeting import meet
 from zoo.engine.world import ALONE, World, is_of_others
 from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
 
@@ -22,8 +21,6 @@ TIMEOUT = timedelta(hours=1)
 ECHO = 2.0
 
 _joined: World | None = None
-#: How often this process has joined others.
-_joins = itertools.count()
 
 
 def get_world() -> World:
@@ -57,9 +54,7 @@ def _join(size: int) -> World:
         int(os.environ.get(name, default))
         for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
     )
-    store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
-    # The runs of a script that has several follow each other in the same store.
-    store = PrefixStore(f"zoo/{next(_joins)}", store)
+    store = meet(next(rendezvous("env://", rank, size, timeout=TIMEOUT))[0], rank, size, TIMEOUT)
     if dist.is_initialized():  # by a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -1,14 +1,17 @@
-"""``zoo finetune --devices``: processes that it starts, and how they end."""
+"""Processes that share a run, started by ``zoo finetune --devices`` or by torchrun, and how they end."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,10 +21,13 @@ from installed_sites import Site
 from quick_runs import read_facts
 
 Main = Callable[..., int]
+Popen = subprocess.Popen[str]
 
-#: A network whose processes tell their ids, and a tracker that needs its time where SLOWLY is set.
+#: A network whose processes tell their ids, and a tracker that needs its time where SLOWLY is set, and that kills the
+#: second process, once, where there is a file that says so.
 PLUGIN = """
 import os
+import signal
 import time
 
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
@@ -52,6 +58,10 @@ def zoo_backbones():
 def zoo_epoch_ended(epoch):
     if "SLOWLY" in os.environ:
         time.sleep(0.5)
+    if epoch["epoch"] == 2 and os.path.exists("kill"):
+        os.unlink("kill")
+        with open("rank1") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
 """
 FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs", "20")
 
@@ -67,22 +77,32 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(
-    photos: Path, tmp_path: Path, config: Path, environment: dict[str, str]
-) -> Callable[..., subprocess.Popen[str]]:
-    """Start two processes that share a run in the folder out."""
+def begin(photos: Path, tmp_path: Path, config: Path, environment: dict[str, str]) -> Callable[..., Popen]:
+    """Begin a run in the folder out, with whoever starts its processes."""
 
-    def start(backbone: str = "bolt/net", *more: str, **variables: str) -> subprocess.Popen[str]:
-        arguments = (backbone, "--data", str(photos), "--config", str(config), "--output", "out", *FLAGS, *more)
+    def begin(launcher: Sequence[str], *more: str, **variables: str) -> Popen:
+        common = ("--data", str(photos), "--config", str(config), "--output", "out", "--device", "cpu", *FLAGS)
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as many as zoo itself gives each of two here, for the same rounding
         return subprocess.Popen(
-            [sys.executable, "-m", "zoo", "finetune", *arguments, "--devices", "2", "--device", "cpu"],
-            cwd=tmp_path, env={**environment, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", *launcher, "zoo", "finetune", *more, *common], cwd=tmp_path,
+            env={**environment, **one_thread, **variables},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    return begin
+
+
+@pytest.fixture
+def start(begin: Callable[..., Popen]) -> Callable[..., Popen]:
+    """Let zoo itself start two processes."""
+
+    def start(backbone: str = "bolt/net", *more: str, **variables: str) -> Popen:
+        return begin((), backbone, *more, "--devices", "2", **variables)
 
     return start
 
 
-def wait_for(process: subprocess.Popen[str], begin: str) -> None:
+def wait_for(process: Popen, begin: str) -> None:
     """Wait for a line that begins so."""
     assert process.stderr is not None
     if not any(line.startswith(begin) for line in process.stderr):
@@ -94,8 +114,15 @@ def read_ids(folder: Path) -> dict[str, int]:
     return {path.name: int(path.read_text()) for path in folder.glob("rank*")}
 
 
+def find_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
 def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    start: Callable[..., Popen], tmp_path: Path
 ) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
@@ -113,9 +140,7 @@ def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
     assert (facts["hardware"]["processes"], facts["epochs"], len(facts["resumed"])) == (2, 20, 1)
 
 
-def test_a_process_that_is_killed_is_named_and_the_other_ends(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
         ids = read_ids(tmp_path)
@@ -129,7 +154,30 @@ def test_a_process_that_is_killed_is_named_and_the_other_ends(
         os.kill(ids["rank0"], 0)
 
 
-def test_what_the_user_can_mend_is_one_line_of_all_processes(start: Callable[..., subprocess.Popen[str]]) -> None:
+@pytest.mark.parametrize("launchers", [1, 2])
+def test_torchrun_starts_all_again_where_one_is_killed_and_the_model_is_the_same(
+    begin: Callable[..., Popen], start: Callable[..., Popen], tmp_path: Path, launchers: int
+) -> None:
+    torchrun = (
+        "torch.distributed.run", f"--nnodes={launchers}", f"--nproc-per-node={2 // launchers}", "--max-restarts=1",
+        "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{find_port()}", "-m",
+    )  # fmt: skip
+    with start() as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (0, "out\n"), err
+    undisturbed = (tmp_path / "out" / "model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "kill").touch()
+    with ExitStack() as started:
+        each = [started.enter_context(begin(torchrun, "bolt/net", "--resume")) for _ in range(launchers)]
+        said = [process.communicate(timeout=120) for process in each]
+    assert [process.returncode for process in each] == [0] * launchers, said
+    facts = read_facts(tmp_path / "out")
+    assert (facts["hardware"]["processes"], len(facts["resumed"])) == (2, 1)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == undisturbed
+
+
+def test_what_the_user_can_mend_is_one_line_of_all_processes(start: Callable[..., Popen]) -> None:
     with start("bolt/nett") as process:
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
