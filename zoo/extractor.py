@@ -71,7 +71,7 @@ class Extractor:
             "augmentation": None if view is None else [self.augmentation, self.erase],
             "view": view,
             "hardware": [self.hardware.device.type, self.hardware.precision],
-            "versions": {name: metadata.version(name) for name in ("zoo", "torch", "torchvision")},
+            "versions": {name: metadata.version(name) for name in ("zoo", "torch", "torchvision", "pillow")},
             "images": [sample.digest for sample in samples],
         }
 

@@ -53,7 +53,7 @@ class FoldedNorms(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in _CONVOLUTIONS and id(args[1]) in self._folded:
+        if func in _CONVOLUTIONS and len(args) > 1 and id(args[1]) in self._folded:
             return func(args[0], *self._folded[id(args[1])], *args[3:], **(kwargs or {}))
         if func is functional.batch_norm and id(args[1]) in self._passed_over:
             return args[0]

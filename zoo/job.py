@@ -95,7 +95,7 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     model = build_backbone(backbone, start, progress)
     budget = choose_budget(job.hardware.world.local_size)
     views = Views.build(input_for(backbone, start.tag), recipe.augmentation, budget, recipe.erase)
-    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views.list_pixels())
+    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
     network = attach_head(backbone, start, model, recipe.head, len(images.classes))
     blocks = list_blocks(backbone, network.model, network.head)
     phases = plan_phases(recipe, blocks)

@@ -10,6 +10,8 @@ SAYINGS = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
     "can't allocate memory",
     "not enough memory",
 )

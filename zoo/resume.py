@@ -168,7 +168,8 @@ class Saver:
         """
         is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
-            self.save()
+            with undisturbed():  # else what a signal ends would write it again over itself
+                self.save()
 
     def save(self) -> None:
         """Save the state, unless it was.

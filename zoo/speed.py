@@ -9,6 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def _find(about: Mapping[str, Any]) -> Mapping[str, float] | None:
     except OSError:
         return None
     except (ValueError, KeyError, TypeError):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is another user's
+            path.unlink(missing_ok=True)
         return None
 
 

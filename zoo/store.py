@@ -6,6 +6,7 @@ is in its header, for people to read. The files used least recently make room fo
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from zoo.cache import cache_folder, list_entries, remove
+from zoo.cache import Entry, cache_folder, list_entries, remove
 from zoo.errors import CacheError, OptionError
 from zoo.partial import Partial, PartialLost, open_partial
 
@@ -45,12 +46,14 @@ def find_rows(about: Mapping[str, Any]) -> Tensor | None:
     try:
         with safe_open(path, framework="pt") as file:
             rows: Tensor = file.get_tensor(_ROWS)
-        os.utime(path)
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is another user's, who may write there
+            path.unlink(missing_ok=True)
         return None
+    with suppress(OSError):  # as well
+        os.utime(path)
     return rows
 
 
@@ -65,8 +68,8 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
     first = next(iterator)
     wanted = count * first[0].nbytes
     check_room(wanted)
-    _make_room(wanted)
     try:
+        _make_room(wanted)
         with suppress(PartialLost), open_partial(path, resume=False) as partial:  # lost: another process was faster
             _write(partial, about, (count, *first.shape[1:]), first.dtype, chain([first], iterator))
     except OSError as error:
@@ -78,8 +81,16 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
 
 
 def drop_rows(about: Mapping[str, Any]) -> None:
-    """Remove what was kept for exactly this: what exists is never written again."""
-    _path_of(about).unlink(missing_ok=True)
+    """Remove what was kept for exactly this: what exists is never written again.
+
+    Raises:
+        CacheError: it cannot be removed.
+    """
+    path = _path_of(about)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(f"{path} cannot be removed: {error.strerror or error}") from error
 
 
 def check_room(wanted: int) -> None:
@@ -92,7 +103,9 @@ def check_room(wanted: int) -> None:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise CacheError(f"{folder} cannot be written: {error.strerror or error}") from error
-    if wanted + SPARE > free + sum(entry.size for entry in list_entries(KIND)):
+    if not os.access(folder, os.W_OK):
+        raise CacheError(f"{folder} cannot be written: {os.strerror(errno.EACCES)}")
+    if wanted + SPARE > free + sum(entry.size for entry in _list_kept()):
         raise CacheError(f"{folder} has {free:,} bytes free, and {wanted:,} are wanted; ZOO_CACHE moves it")
 
 
@@ -120,13 +133,18 @@ def _write(
 
 
 def _make_room(wanted: int) -> None:
-    """Remove what was used least recently until ``wanted`` bytes are within the limit."""
-    entries = [entry for entry in list_entries(KIND) if entry.path.suffix == ".safetensors"]  # no beginnings of others
-    total = sum(entry.size for entry in entries)
-    while entries and total + wanted > _limit():
+    """Remove what was used least recently until limit and disk have room for ``wanted`` bytes."""
+    entries = _list_kept()
+    kept, free = sum(entry.size for entry in entries), shutil.disk_usage(_folder()).free
+    while entries and (kept + wanted > _limit() or wanted + SPARE > free):
         oldest = entries.pop()
         remove(oldest)
-        total -= oldest.size
+        kept, free = kept - oldest.size, free + oldest.size
+
+
+def _list_kept() -> list[Entry]:
+    """List what is whole, what was used last first; the beginnings of others are not ours to remove."""
+    return [entry for entry in list_entries(KIND) if entry.path.suffix == ".safetensors"]
 
 
 def _limit() -> int:

@@ -23,7 +23,9 @@ takes less memory.
 
 - All are given the same images, batches of {BATCH_SIZE}, epochs and seeds, pair after pair those from 0 to {SEEDS - 1}.
   Each script in `tests/benchmarks/peers/` follows its peer's documentation, and says where it does not and why.
-- zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again".
+- zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again". It
+  takes channels last, and of float32 and bfloat16 what is faster there; the others do what their documentation shows,
+  which is float32 but where a row says otherwise. Where all learns, that is most of the difference.
 - *Images* is how many were trained on in all epochs together, *learns* how many parameters did; work that is not the
   same is said.
 - *Accuracy* is that of the best and of the last epoch on the validation images, the mean over the pairs; *ahead* is
@@ -32,10 +34,11 @@ takes less memory.
 - *Memory* is the most that a process and its children held at a time, to about 5%; of what several share, each is
   charged its part.
 - The limit is the work with nothing around it: each image decoded and sent through the network once, or, where all
-  learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32. Its ratio,
-  below 1, is the share of zoo's time that is not zoo's to save.
-- `--train head` computes the frozen part once and trains the head on what came out. None of the peers does; that is the
-  difference in the first two tables.
+  learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32. It folds
+  no batch norms into convolutions, as zoo does where nothing learns: there its ratio may be above 1.
+- `--train head` computes the frozen part once and trains the head on what came out, of one view of each image, cropped
+  at its centre: that is its default, as it is no less accurate. None of the peers does; they crop and flip at every
+  epoch. That is the difference in the first two tables.
 
 To measure it yourself, with no more than Python and a package registry (it makes an environment for the peers in the
 folder, of several gigabytes, goes on there where it was broken off, and takes hours on two cores):
@@ -119,6 +122,7 @@ def write_row(title: str, lines: Sequence[Line]) -> str:
     if not whole:
         return f"| {title} | failed | | | | | | |"
     time = spread_ratios([(line[OURS]["seconds"], count_seconds(line["theirs"])) for line in whole])
+    title += f", {len(whole)} pair{'s' * (len(whole) != 1)}"
     known = [line for line in whole if line[OURS]["memory"] and line["theirs"]["memory"]]
     memory = spread_ratios([(line[OURS]["memory"], line["theirs"]["memory"]) for line in known])
     best, last, images, learns = show_answers([line["theirs"]["answer"] for line in whole])

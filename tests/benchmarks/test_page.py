@@ -36,7 +36,7 @@ def write(*lines: dict[str, Any]) -> str:
 
 
 def find_row(page: str, title: str) -> list[str]:
-    (row,) = (line for line in page.splitlines() if line.startswith(f"| {title} |"))
+    (row,) = (line for line in page.splitlines() if line.startswith((f"| {title} |", f"| {title}, ")))
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from torch import Tensor
 
 from zoo.cache import list_entries, read_about
 from zoo.errors import CacheError, OptionError
-from zoo.store import find_rows, keep_rows, make_key
+from zoo.store import SPARE, check_room, drop_rows, find_rows, keep_rows, make_key
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
 ROWS = torch.arange(12, dtype=torch.float32).reshape(4, 3)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def in_batches(rows: Tensor, size: int = 3) -> Iterator[Tensor]:
@@ -91,6 +97,48 @@ def test_what_was_used_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch
     assert find_rows({"number": 1}) is not None  # used again, so the other one is older now
     keep_rows({"number": 3}, 4, in_batches(big))
     assert sorted(about["number"] for entry in list_entries("features") if (about := read_about(entry.path))) == [1, 3]
+
+
+def test_a_disk_that_is_nearly_full_is_made_room_on_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        keep_rows({"number": number}, 4, in_batches(ROWS))
+        os.utime(next(entry.path for entry in list_entries("features")), (number, number))
+    size = list_entries("features")[0].size
+    usage = shutil.disk_usage("/")._replace(free=SPARE + ROWS.nbytes - size - 1)  # two of them are in the way
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
+    keep_rows({"number": 3}, 4, in_batches(ROWS))
+    assert [find_rows({"number": number}) is None for number in range(4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("owned", ["utime", "unlink"])
+def test_what_belongs_to_another_user_is_read_and_left(
+    owned: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_rows(ABOUT, 4, in_batches(ROWS))
+    (path,) = own_cache.rglob("*.safetensors")
+    if owned == "unlink":
+        path.write_bytes(b"damaged")
+    monkeypatch.setattr(*((os, "utime", refuse) if owned == "utime" else (Path, "unlink", refuse)))
+    found = find_rows(ABOUT)
+    assert path.exists()
+    assert found is None if owned == "unlink" else torch.equal(found, ROWS)  # type: ignore[arg-type]  # it is there
+
+
+def test_rows_that_cannot_be_removed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_rows(ABOUT, 4, in_batches(ROWS))
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(CacheError, match=r"safetensors cannot be removed: Permission denied"):
+        drop_rows(ABOUT)
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", str(ROWS.nbytes + 1))
+    with pytest.raises(CacheError, match=r"features cannot be written: Permission denied"):
+        keep_rows({"other": 1}, 4, in_batches(ROWS))
+
+
+def test_a_folder_without_permission_is_told_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_room(1)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(CacheError, match=r"features cannot be written: Permission denied"):
+        check_room(1)
 
 
 def test_rows_above_the_limit_are_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from zoo.data.known import add_known, read_known
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.pixels import Pixels
+    from zoo.data.pixels import Views
     from zoo.progress import Progress
 
 #: Images that are in memory at the same time.
@@ -32,7 +32,7 @@ class Examined:
 
 
 def examine_files(
-    files: Sequence[ImageFile], *, keep: Sequence[Pixels] = (), progress: Progress
+    files: Sequence[ImageFile], *, keep: Views | None = None, progress: Progress
 ) -> tuple[list[Examined], list[LeftOut]]:
     """Return the files that can be decoded, in the order given, and those that cannot, with the reason.
 
@@ -60,14 +60,14 @@ def _examine_each(
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, too
 
 
-def _examine(keep: Sequence[Pixels], known: Container[str], file: ImageFile) -> Examined | LeftOut:
+def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Examined | LeftOut:
     try:
         data = read_image_file(file.path)
         digest = hashlib.sha256(data).hexdigest()
         if digest not in known:
             decoded = decode_image(data)
-            for pixels in keep:
-                pixels.offer(digest, decoded)
+            if keep:
+                keep.offer(file.split, digest, decoded)
     except DataError as error:
         return LeftOut(file.path, str(error))
     return Examined(file, digest)

@@ -16,7 +16,7 @@ from zoo.data.split import split_off_val
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.pixels import Pixels
+    from zoo.data.pixels import Views
     from zoo.progress import Progress
     from zoo.registry import Registry
 
@@ -55,7 +55,7 @@ class Images:
 
 
 def open_images(
-    value: str | Path, *, registry: Registry, seed: int, progress: Progress, keep: Sequence[Pixels] = ()
+    value: str | Path, *, registry: Registry, seed: int, progress: Progress, keep: Views | None = None
 ) -> Images:
     """Find, examine and split the images that ``value`` means: a folder, an archive, or the name of a data set.
 

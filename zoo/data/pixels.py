@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from threading import Lock
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.image import decode_image
+from zoo.data.image import decode_image, read_image_file
 from zoo.data.transform import Transform, build_eval_transform, build_train_transform
 from zoo.errors import DataError
 
@@ -56,9 +57,13 @@ class Pixels:
 
     def _keep(self, digest: str, reduced: Tensor) -> None:
         with self._lock:
-            if digest not in self._kept and reduced.nbytes <= self._left:
-                self._left -= reduced.nbytes
-                self._kept[digest] = reduced.clone()  # a crop would keep the whole image alive
+            if digest in self._kept:
+                return
+            if reduced.nbytes > self._left:
+                self._left = 0  # no more are worth preparing
+                return
+            self._left -= reduced.nbytes
+            self._kept[digest] = reduced.clone()  # a crop would keep the whole image alive
 
     def forget(self) -> None:
         """Give the memory back; what is asked for again is decoded again."""
@@ -87,16 +92,22 @@ class Views:
             return cls(plain, plain)
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
-    def list_pixels(self) -> list[Pixels]:
-        """List them, each once."""
-        return [self.plain] if self.train is self.plain else [self.train, self.plain]
+    def offer(self, split: str, digest: str, decoded: Tensor) -> None:
+        """Keep what an image of a split comes to as it will be seen, if there is room."""
+        (self.train if split == "train" else self.plain).offer(digest, decoded)
 
 
 def _decode_again(sample: Sample) -> Tensor:
     try:
-        return decode_image(sample.path)
+        data = read_image_file(sample.path)
+        if hashlib.sha256(data).hexdigest() != sample.digest:
+            raise DataError("it has changed")
+        return decode_image(data)
     except DataError as error:
-        raise DataError(f"{error} It could be read when the run began; restore it and run again.") from None
+        raise DataError(
+            f"cannot use the image {str(sample.path)!r}: {error}. "
+            "It could be read when the run began; restore it and run again."
+        ) from None
 
 
 def choose_budget(processes: int = 1) -> int:

@@ -83,17 +83,20 @@ def place(model: nn.Module, hardware: Hardware) -> None:
 
 @contextmanager
 def rounding(hardware: Hardware) -> Iterator[None]:
-    """Let a GPU round what is left in fp32 to TF32 in matrix products, as it does in convolutions.
+    """Let a GPU round to TF32 what is left in fp32 beside bf16 or fp16, and nothing where fp32 was asked for.
 
-    Not where fp32 was asked for; beside bf16 or fp16 it is precise enough.
+    Left to itself torch rounds in convolutions, and not in matrix products.
     """
-    before = torch.get_float32_matmul_precision()
-    if hardware.device.type == "cuda" and hardware.precision != "fp32":
-        torch.set_float32_matmul_precision("high")
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if hardware.device.type == "cuda":
+        rounds = hardware.precision != "fp32"
+        torch.set_float32_matmul_precision("high" if rounds else "highest")
+        torch.backends.cudnn.allow_tf32 = rounds
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:

@@ -87,7 +87,7 @@ class Fit:
         assert learner is not None
         learner.schedule = replace(learner.schedule, drops=self._count_drops(state))
         lap = state.lap = state.lap or Lap(
-            number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.share()
+            number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.lr_factor()
         )
         before = lap.seconds
 

@@ -112,6 +112,6 @@ class Learner:
             self.compiled.give_up(reason)
         self.compiled = None
 
-    def share(self) -> float:
-        """Return what share of the highest rate the next step takes."""
-        return self.schedule.share(self.steps)
+    def lr_factor(self) -> float:
+        """Return by what the next step multiplies the highest rate."""
+        return self.schedule.factor(self.steps)

@@ -119,9 +119,9 @@ def evaluate(
         with hardware.autocast():
             loss, _ = criterion(logits, labels)
         sums.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
-        probabilities.append(logits.float().softmax(1).cpu())
+        probabilities.append(logits.float().softmax(1))
         advance(len(labels) * world.size)
-    return sums.score(world), world.gather(torch.cat(probabilities) if probabilities else None)
+    return sums.score(world), world.gather(torch.cat(probabilities).cpu() if probabilities else None)
 
 
 def _predict(model: nn.Module, images: Tensor, hardware: Hardware, parts: Parts) -> Tensor:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from zoo.engine.meeting import meet
@@ -39,7 +40,8 @@ def join_world() -> Iterator[World]:
     _joined = world = _join(size)
     try:
         yield world
-        dist.destroy_process_group()  # else, after an error, the end of the process ends it
+        if dist.is_initialized():  # else another one was lost, and that was caught
+            dist.destroy_process_group()
     except BaseException as error:
         told = _leave(world, error)
         if told is error:
@@ -54,18 +56,22 @@ def _join(size: int) -> World:
         int(os.environ.get(name, default))
         for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
     )
-    store = meet(next(rendezvous("env://", rank, size, timeout=TIMEOUT))[0], rank, size, TIMEOUT)
     if dist.is_initialized():  # by a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+    try:
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
+        store = meet(PrefixStore(os.environ.get("TORCHELASTIC_RUN_ID", ""), store), rank, size, TIMEOUT)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+    except RuntimeError as error:
+        raise LostProcess(f"rank {rank} cannot meet the others: {str(error).partition(chr(10))[0]}") from error
     return World(rank, size, local_rank, local_size, store)
 
 
 def _leave(world: World, error: BaseException) -> BaseException:
     """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
     if is_of_others(error):  # in the middle of a network that is divided
-        error = world.explain()
+        error = world.explain(error)
     text = _describe(error)
     if isinstance(error, LostProcess):
         return error if world.is_first or not error.is_first_there else SaidElsewhere(text)

@@ -43,7 +43,10 @@ def build_optimizer(
     ]
     # fused: one pass over memory a step, which on large heads is most of the step's time.
     if name == "sgd":
-        divided = any(is_divided(parameter) for parameters in members.values() for parameter in parameters)
-        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=not divided)  # torch has no such kernel
+        learning = [parameter for parameters in members.values() for parameter in parameters]
+        # torch has no such kernel for divided ones. And where the first step in fp16 overflows, as on GPUs it does, the
+        # kernel leaves a momentum that was never written.
+        fused = all(parameter.device.type == "cpu" and not is_divided(parameter) for parameter in learning)
+        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=fused)
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(groups, lr=lr, fused=True)

@@ -12,17 +12,20 @@ from torch import Tensor, nn
 from zoo.engine.device import Hardware
 
 #: Images that a pass is timed on: as many as take about so many seconds, from the fewest to the most.
-DURATION, FEWEST, MOST = 0.25, 2, 8
-#: Passes of which the fastest counts; one before them warms up.
-PASSES = 2
+DURATION, FEWEST, MOST = 0.2, 2, 8
+PRECISIONS = ("fp32", "bf16")
+#: How often each is timed, in turns, so that what else the machine does slows both; the fastest pass counts. A turn
+#: before them warms up.
+TURNS = 3
 #: How many times faster bf16 must be: it is less precise, and a measurement is never exact.
 GAIN = 1.25
 
 
 def can_measure(hardware: Hardware) -> bool:
     """Tell whether there is anything to find out: a processor that computes in bf16 without emulating it."""
-    computes_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported  # noqa: SLF001  # torch has no public word for it
-    return hardware.device.type == "cpu" and bool(computes_bf16())
+    if hardware.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's own
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  # torch has no public word for it
 
 
 def measure_precisions(
@@ -44,12 +47,13 @@ def measure_precisions(
     hardware = replace(hardware, precision="fp32")
     try:
         with torch.set_grad_enabled(backwards):
-            seconds = _time(model, images[:FEWEST], hardware, 1) / FEWEST
-            count = min(max(FEWEST, int(DURATION / seconds)), MOST)
-            return {
-                precision: _time(model, images[:count], replace(hardware, precision=precision), PASSES)
-                for precision in ("fp32", "bf16")
-            }
+            _time(model, images[:FEWEST], hardware)
+            count = min(max(FEWEST, int(DURATION * FEWEST / _time(model, images[:FEWEST], hardware))), MOST)
+            turns = [
+                [_time(model, images[:count], replace(hardware, precision=precision)) for precision in PRECISIONS]
+                for _ in range(1 + TURNS)
+            ]
+            return dict(zip(PRECISIONS, map(min, zip(*turns[1:], strict=True)), strict=True))
     finally:
         model.zero_grad(set_to_none=True)
         for module, training in was_training.items():
@@ -61,13 +65,11 @@ def choose_precision(seconds: Mapping[str, float]) -> str:
     return "bf16" if seconds["bf16"] * GAIN < seconds["fp32"] else "fp32"
 
 
-def _time(model: nn.Module, images: Tensor, hardware: Hardware, passes: int) -> float:
-    times = []
-    for _ in range(passes + 1):
-        started = time.perf_counter()
-        with hardware.autocast():
-            logits: Tensor = model(images)
-        if logits.requires_grad:
-            logits.float().sum().backward()  # type: ignore[no-untyped-call]  # torch's own
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
+def _time(model: nn.Module, images: Tensor, hardware: Hardware) -> float:
+    """Return the seconds of a pass."""
+    started = time.perf_counter()
+    with hardware.autocast():
+        logits: Tensor = model(images)
+    if logits.requires_grad:
+        logits.float().sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+    return time.perf_counter() - started

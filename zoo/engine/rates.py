@@ -43,11 +43,11 @@ class Tried:
 class Rising(Schedule):
     """Rates that rise by the same factor at each step."""
 
-    #: The optimizer's own highest rate, of which shares are taken.
+    #: The optimizer's own highest rate, which the factors multiply.
     highest: float = 1.0
 
-    def share(self, step: int) -> float:
-        """Return what share of the highest rate a step takes, from 0."""
+    def factor(self, step: int) -> float:
+        """Return by what a step, from 0, multiplies the highest rate."""
         return rate_of(step, self.steps) / self.highest
 
 

@@ -1,4 +1,4 @@
-"""Learning rates, as shares of the highest one: functions of the step alone, without a state that could be lost."""
+"""Learning rates, as factors of the highest one: functions of the step alone, without a state that could be lost."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Schedule:
     #: How often the rate has dropped since nothing got better: of ``plateau``.
     drops: int = 0
 
-    def share(self, step: int) -> float:
-        """Return what share of the highest rate a step takes, from 0."""
+    def factor(self, step: int) -> float:
+        """Return by what a step, from 0, multiplies the highest rate."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
-        return SHARES[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
+        return FACTORS[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
-        """Give every group of parameters its rate for a step: the share of its own ``highest_lr``."""
+        """Give every group of parameters its rate for a step: the factor times its own ``highest_lr``."""
         for group in optimizer.param_groups:
-            group["lr"] = group["highest_lr"] * self.share(step)
+            group["lr"] = group["highest_lr"] * self.factor(step)
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -67,7 +67,7 @@ def constant(_step: int, _steps: int) -> float:
     return 1.0
 
 
-SHARES: Mapping[str, Callable[[int, int], float]] = {
+FACTORS: Mapping[str, Callable[[int, int], float]] = {
     "onecycle": one_cycle,
     "cosine": cosine,
     "step": two_drops,

@@ -198,7 +198,7 @@ def _move(learner: Learner, loss: Tensor) -> None:
     watched = loss if learner.scaler.is_enabled() else torch.stack((loss.float(), length))
     scale = learner.scaler.get_scale()
     if scale < 1 or not watched.isfinite().all():  # below one it is no overflow: the gradients are no numbers
-        rate = learner.optimizer.param_groups[0]["highest_lr"] * learner.share()
+        rate = learner.optimizer.param_groups[0]["highest_lr"] * learner.lr_factor()
         raise NotFinite(f"loss {loss.item():.4g} with gradient norm {length.item():.4g}, learning rate {rate:.2g}")
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, norm)

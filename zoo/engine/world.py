@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from zoo.memory import is_out_of_memory
 Result = TypeVar("Result")
 
 #: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
-PATIENCE = 10.0
+PATIENCE = 5.0
+#: In what torch says where this process's own GPU is to blame.
+_OWN = "CUDA error"
 #: Of rows that are gathered.
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
@@ -199,9 +202,9 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or _OWN in str(error):
                 raise
-            raise self.explain() from error
+            raise self.explain(error) from error
 
     def waiting(self, work: Callable[[], Result]) -> Result:
         """Do work in the middle of which the processes wait for each other.
@@ -214,7 +217,7 @@ class World:
         except RuntimeError as error:
             if not is_of_others(error):
                 raise
-            raise self.explain() from error
+            raise self.explain(error) from error
 
     def announce(self, text: str) -> None:
         """Leave word of why this process ends."""
@@ -238,9 +241,14 @@ class World:
             pass  # who kept the words is gone as well
         return words
 
-    def explain(self) -> LostProcess:
-        """Find out which processes are gone, and why; the others are told that this one leaves."""
+    def explain(self, error: BaseException) -> LostProcess:
+        """Find out which processes are gone, and why; the others are told that this one leaves.
+
+        Args:
+            error: what torch raised. Its traceback loses its variables.
+        """
         self.announce(_BECAUSE_OF_OTHERS)
+        _let_go(error)
         others = [rank for rank in range(self.size) if rank != self.rank]
         words = self.find_words(others, PATIENCE)
         reasons = [f"rank {rank} ended: {word}" for rank, word in words.items() if _is_reason(word)]
@@ -248,10 +256,21 @@ class World:
         if lost:
             who = f"rank {lost[0]}" if len(lost) == 1 else f"one at least of the ranks {', '.join(lost)}"
             reasons.append(f"{who} is gone: it was killed, or its machine is lost")
+        if not reasons:
+            return LostProcess(f"the processes have lost each other: {str(error).partition(chr(10))[0]}")
         return LostProcess(
-            f"{'; '.join(reasons) or 'the processes have lost each other'}. The others cannot go on without it.",
-            is_first_there=0 in words or not lost,
+            f"{'; '.join(reasons)}. The others cannot go on without it.", is_first_there=0 in words or not lost
         )
+
+
+def _let_go(error: BaseException) -> None:
+    """Close the connections to the others, each of which is connected to few: else they would wait for this one.
+
+    Only those of gloo: whether NCCL could wait for a kernel that never ends was not tried.
+    """
+    if dist.is_initialized() and dist.get_backend() == "gloo":
+        traceback.clear_frames(error.__traceback__)  # they hold the connections
+        dist.destroy_process_group()
 
 
 #: Of a run with one process.

@@ -34,7 +34,7 @@ class Checkpoints:
         self._folder = folder
 
     def save(self, step: int, state: Saved, best: Path | None = None) -> None:
-        """Write one, and remove all but the newest `KEPT`.
+        """Write one, and remove all but the newest `KEPT`: those of later steps too, which could not be read.
 
         Args:
             step: a number that is higher for each later state.
@@ -48,6 +48,7 @@ class Checkpoints:
         self._sweep()
         path = self._folder / f"{step:08}.safetensors"
         size = sum(tensor.nbytes for tensor in state.tensors.values())
+        remove(path.with_suffix(".sha256"))  # of the same number: until this one is whole it is none
         with written(path, size) as own:
             write_tensors(state.tensors, {_FACTS: json.dumps(dict(state.facts))}, own)
             digest = _digest(own)
@@ -56,7 +57,9 @@ class Checkpoints:
                 _link(best, own)
         with written(path.with_suffix(".sha256")) as own:
             own.write_text(f"{digest}  {path.name}\n", encoding="ascii")
-        self._drop(self._list()[KEPT:])
+        there = self._list()
+        place = there.index(path)
+        self._drop((*there[:place], *there[place + KEPT :]))
 
     def load(self, best: Path | None = None) -> tuple[Saved | None, list[str]]:
         """Return the newest one that is whole, and what is wrong with those after it.

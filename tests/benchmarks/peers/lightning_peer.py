@@ -53,7 +53,7 @@ class Classifier(lightning.LightningModule):
             self.accuracies.append(float(self.accuracy.compute()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        learning = self.parameters() if self.all_learns else self.head.parameters()
+        learning = filter(lambda parameter: parameter.requires_grad, self.parameters())
         return torch.optim.Adam(learning, lr=1e-4 if self.all_learns else 1e-3)
 
 

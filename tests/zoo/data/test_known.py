@@ -10,7 +10,7 @@ import pytest
 from zoo.data.examine import examine_files
 from zoo.data.folder import ImageFile, list_images
 from zoo.data.known import add_known, read_known
-from zoo.data.pixels import Pixels
+from zoo.data.pixels import Pixels, Views
 from zoo.data.transform import build_eval_transform
 from zoo.plugin import InputSpec
 from zoo.progress import Silent
@@ -31,7 +31,7 @@ class Counted(Pixels):
 
 def examine(files: list[ImageFile]) -> tuple[int, int, int]:
     counted = Counted()
-    good, bad = examine_files(files, keep=[counted], progress=Silent())
+    good, bad = examine_files(files, keep=Views(counted, counted), progress=Silent())
     return len(good), len(bad), len(counted.offers)
 
 

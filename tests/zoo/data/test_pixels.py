@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,8 @@ SIZE = 3 * 12 * 12
 @pytest.fixture
 def samples(tmp_path: Path, plant: Callable[[Path, Mapping[str, int]], Path]) -> list[Sample]:
     folder = plant(tmp_path, {"ant": 4})
-    return [Sample(path, label, str(label)) for label, path in enumerate(sorted(folder.glob("ant/*.png")))]
+    paths = sorted(folder.glob("ant/*.png"))
+    return [Sample(path, label, sha256(path.read_bytes()).hexdigest()) for label, path in enumerate(paths)]
 
 
 def test_a_sample_is_decoded_once(samples: list[Sample]) -> None:
@@ -62,6 +65,35 @@ def test_the_budget_is_kept_and_the_rest_is_decoded_again(samples: list[Sample])
             pixels.get(sample)
 
 
+def test_a_file_whose_bytes_changed_is_refused(samples: list[Sample]) -> None:
+    samples[0].path.write_bytes(samples[1].path.read_bytes())
+    with pytest.raises(DataError, match=r"it has changed\. It could be read when the run began"):
+        Pixels(build_eval_transform(INPUT)).get(samples[0])
+
+
+def test_where_memory_is_full_nothing_is_prepared_for_it(samples: list[Sample]) -> None:
+    prepared: list[Tensor] = []
+
+    def reduce(decoded: Tensor) -> Tensor:
+        prepared.append(decoded)
+        return decoded[:, :12, :12]
+
+    pixels = Pixels(replace(build_eval_transform(INPUT), reduce=reduce), budget=2 * SIZE + 1)
+    for sample in samples:
+        pixels.offer(sample.digest, torch.zeros(3, 14, 14, dtype=torch.uint8))
+    assert len(prepared) == 3
+
+
+@pytest.mark.parametrize(("split", "is_train"), [("train", True), ("val", False), ("test", False)])
+def test_an_image_is_kept_as_it_will_be_seen(samples: list[Sample], split: str, *, is_train: bool) -> None:
+    views = Views.build(INPUT, "crop-flip")
+    views.offer(split, samples[0].digest, decode_image(samples[0].path))
+    samples[0].path.unlink()
+    (views.train if is_train else views.plain).get(samples[0], seed=1)
+    with pytest.raises(DataError, match="there is no such file"):
+        (views.plain if is_train else views.train).get(samples[0], seed=1)
+
+
 def test_a_crop_does_not_keep_the_whole_image(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT))
     pixels.offer("x", torch.zeros(3, 14, 400, dtype=torch.uint8))
@@ -78,8 +110,9 @@ def test_what_is_forgotten_is_decoded_again(samples: list[Sample]) -> None:
 
 
 def test_training_and_measuring_share_what_is_the_same() -> None:
-    assert len(Views.build(INPUT, "none").list_pixels()) == 1
-    assert len(Views.build(INPUT, "crop-flip").list_pixels()) == 2
+    same, other = Views.build(INPUT, "none"), Views.build(INPUT, "crop-flip")
+    assert same.train is same.plain
+    assert other.train is not other.plain
 
 
 @pytest.mark.parametrize("size", [(40, 90), (90, 40), (20, 21), (200, 200)])

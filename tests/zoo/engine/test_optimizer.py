@@ -71,6 +71,12 @@ def test_a_name_that_no_recipe_lets_through_is_no_optimizer(name: str) -> None:
         build_optimizer(name, [nn.Parameter(torch.ones(1))], LR, 0.0)
 
 
+@pytest.mark.parametrize(("device", "fused"), [("cpu", True), ("meta", False)])
+def test_sgd_is_fused_on_processors_alone(device: str, *, fused: bool) -> None:
+    optimizer = build_optimizer("sgd", [nn.Parameter(torch.ones(1, device=device))], LR, 0.0)
+    assert optimizer.defaults["fused"] is fused
+
+
 def test_parameters_can_have_rates_of_their_own() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
     deep = set(model[0].parameters())

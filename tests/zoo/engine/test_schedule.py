@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
 
-from zoo.engine.schedule import DROP, LOWEST, SHARES, Schedule, count_drops, one_cycle
+from zoo.engine.schedule import DROP, FACTORS, LOWEST, Schedule, count_drops, one_cycle
 from zoo.recipe import SCHEDULES
 
 LR = 0.5
@@ -35,7 +35,7 @@ def build_torch_s(name: str, optimizer: Optimizer, steps: int) -> LRScheduler:
 
 
 def test_every_name_has_a_schedule() -> None:
-    assert set(SHARES) == set(SCHEDULES)
+    assert set(FACTORS) == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "step"])
@@ -90,13 +90,13 @@ def test_onecycle_over_few_steps_begins_at_the_highest_rate(steps: int, shares: 
 @pytest.mark.parametrize("warmup", [0, 1, 4])
 def test_a_schedule_begins_when_it_is_warm(name: str, warmup: int) -> None:
     warm, plain = Schedule(name, 10 + warmup, warmup), Schedule(name, 10)
-    rising = [warm.share(step) for step in range(warmup)]
+    rising = [warm.factor(step) for step in range(warmup)]
     assert rising == [(step + 1) / (warmup + 1) for step in range(warmup)]
-    assert [warm.share(step + warmup) for step in range(10)] == [plain.share(step) for step in range(10)]
+    assert [warm.factor(step + warmup) for step in range(10)] == [plain.factor(step) for step in range(10)]
 
 
 def test_a_run_may_be_over_before_it_is_warm() -> None:
-    assert [Schedule("cosine", 3, 3).share(step) for step in range(3)] == [0.25, 0.5, 0.75]
+    assert [Schedule("cosine", 3, 3).factor(step) for step in range(3)] == [0.25, 0.5, 0.75]
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_a_run_may_be_over_before_it_is_warm() -> None:
 )  # fmt: skip
 def test_the_rate_drops_where_two_epochs_are_no_better(accuracies: list[float], drops: int) -> None:
     assert count_drops([(accuracy, 0.0) for accuracy in accuracies]) == drops
-    assert Schedule("plateau", 10, drops=drops).share(4) == pytest.approx(DROP**drops)
+    assert Schedule("plateau", 10, drops=drops).factor(4) == pytest.approx(DROP**drops)

@@ -85,6 +85,29 @@ def damage(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed) if changed != data else data + b"\0"
 
 
+def test_a_damaged_one_of_a_later_step_makes_place_for_good_ones(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (10, 20, 15, 18):
+        checkpoints.save(step, make(step))
+        if step == 20:
+            next(tmp_path.rglob("*20.safetensors")).write_bytes(b"damaged")
+    assert sorted(path.stem for path in tmp_path.rglob("*.sha256")) == ["00000015", "00000018"]
+
+
+def test_what_is_written_again_is_none_until_it_is_whole(
+    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 20):
+        checkpoints.save(step, make(step))
+    monkeypatch.setattr("zoo.export.checkpoints._link", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
+    best = tmp_path / "best"
+    best.write_bytes(b"")
+    with pytest.raises(RunError, match="the disk is full"):
+        checkpoints.save(20, make(21), best)
+    found, complaints = checkpoints.load()
+    expect(found, 10)
+    assert complaints == []
+
+
 def test_one_whose_checksum_was_never_written_is_none(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save(step, make(step))
