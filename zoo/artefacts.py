@@ -14,12 +14,14 @@ from zoo.cache import cache_folder
 KIND = "compiled"
 #: What torch reads, and sets itself where it is not set.
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+#: Which it then sets to a folder below that one, on GPUs.
+BELOW = "TRITON_CACHE_DIR"
 
 
 @contextmanager
 def keeping_artefacts() -> Iterator[None]:
     """Let torch keep what it compiles in the cache folder until the block is over, unless the user named another."""
-    before = os.environ.get(VARIABLE)
+    before, is_below_given = os.environ.get(VARIABLE), BELOW in os.environ
     if before is not None and not _is_torchs_own(Path(before)):
         yield
         return
@@ -29,6 +31,8 @@ def keeping_artefacts() -> Iterator[None]:
             yield
         finally:
             os.environ.pop(VARIABLE)
+            if not is_below_given:
+                os.environ.pop(BELOW, None)
             if before is not None:
                 os.environ[VARIABLE] = before
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.artefacts import VARIABLE, keeping_artefacts
+from zoo.artefacts import BELOW, VARIABLE, keeping_artefacts
 from zoo.cache import list_entries
 
 
@@ -23,6 +23,19 @@ def test_they_are_one_entry_of_the_cache_for_each_version_of_torch(
     (entry,) = list_entries("compiled")
     assert (entry.path, entry.describe()) == (folder, folder.name)
     assert entry.size >= 5000
+
+
+@pytest.mark.parametrize("given", [None, "mine"])
+def test_nothing_that_torch_sets_for_it_is_left(
+    given: str | None, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(BELOW, raising=False)
+    if given:
+        monkeypatch.setenv(BELOW, given)
+    with keeping_artefacts():
+        os.environ.setdefault(BELOW, str(own_cache))
+    assert os.environ.get(BELOW) == given
 
 
 def test_a_folder_that_the_user_named_is_used(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
