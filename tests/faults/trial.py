@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from toy import EVERY, run
 
+from zoo.cli import main
 from zoo.export.checkpoints import Checkpoints
 from zoo.export.folder import CHECKPOINTS, RUN
 
@@ -98,9 +100,11 @@ class Trial:
             The exit code, or minus the signal; and the seconds from the signal to the end.
         """
         fault = fault or Fault()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a child that it hit here would go on as its parent
         child = os.fork()
         if child == 0:
             self._work(fault)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         sent: list[float] = []
 
         def end() -> None:
@@ -117,6 +121,7 @@ class Trial:
         """Run, in the child, which ends with it."""
         status = NEVER
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             os.setsid()
             points = Points(fault.point, disk_is_full=fault.disk_is_full)
             if fault.room is not None:
@@ -132,6 +137,9 @@ class Trial:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
             self.points.set(len(points.passed))
+        except KeyboardInterrupt as interrupt:
+            has_begun = any(frame.f_code is main.__code__ for frame, _ in traceback.walk_tb(interrupt.__traceback__))
+            status = status if has_begun else NEVER  # it is the harness that was hit
         finally:
             os._exit(status)
 

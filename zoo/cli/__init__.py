@@ -85,7 +85,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort as abort:
+    except (click.Abort, KeyboardInterrupt) as abort:  # the latter outside of what click looks after
         from zoo.progress import is_first
 
         if is_first():

@@ -184,6 +184,17 @@ def test_ctrl_c_is_exit_code_130(
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_an_interrupt_that_click_does_not_see_is_one_too(
+    run: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zoo.cli.cli.main", interrupt)
+    assert run() == 130
+    assert capsys.readouterr().err.startswith("interrupted")
+
+
 def test_an_error_of_several_lines_becomes_one(
     run: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
