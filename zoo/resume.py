@@ -150,8 +150,7 @@ class Saver:
             self._progress.say("the same command goes on with --resume, from the last state that was saved")
             return
         try:
-            with undisturbed():
-                self.save()
+            self.save()
         except TrainingError as reason:
             self._progress.say(f"warning: the state is not saved: {reason}")
             return
@@ -168,9 +167,9 @@ class Saver:
         """
         is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
-            with undisturbed():  # else what a signal ends would write it again over itself
-                self.save()
+            self.save()
 
+    @undisturbed()  # else who is interrupted here would write it again over itself
     def save(self) -> None:
         """Save the state, unless it was.
 

@@ -64,7 +64,8 @@ def _join(size: int) -> World:
         store = meet(PrefixStore(os.environ.get("TORCHELASTIC_RUN_ID", ""), store), rank, size, TIMEOUT)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except RuntimeError as error:
-        raise LostProcess(f"rank {rank} cannot meet the others: {str(error).partition(chr(10))[0]}") from error
+        reason, _, _ = str(error).partition("\n")
+        raise LostProcess(f"rank {rank} cannot meet the others: {reason}") from error
     return World(rank, size, local_rank, local_size, store)
 
 

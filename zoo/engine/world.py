@@ -256,11 +256,10 @@ class World:
         if lost:
             who = f"rank {lost[0]}" if len(lost) == 1 else f"one at least of the ranks {', '.join(lost)}"
             reasons.append(f"{who} is gone: it was killed, or its machine is lost")
+        text = f"{'; '.join(reasons)}. The others cannot go on without it."
         if not reasons:
-            return LostProcess(f"the processes have lost each other: {str(error).partition(chr(10))[0]}")
-        return LostProcess(
-            f"{'; '.join(reasons)}. The others cannot go on without it.", is_first_there=0 in words or not lost
-        )
+            text = "the processes have lost each other: " + str(error).partition("\n")[0]
+        return LostProcess(text, is_first_there=0 in words or not lost)
 
 
 def _let_go(error: BaseException) -> None:

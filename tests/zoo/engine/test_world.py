@@ -1,14 +1,11 @@
-"""Several processes: what they tell each other, and what each says when another one is gone."""
+"""Several processes tell each other what they have."""
 
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,8 +17,7 @@ from torch import Tensor
 
 import zoo.engine.exchange
 import zoo.engine.membership
-import zoo.engine.world
-from worlds import Ended, get_results, in_world
+from worlds import get_results
 from zoo.engine.membership import get_world, join_world
 from zoo.engine.world import ALONE, World
 from zoo.errors import DataError, OptionError, SaidElsewhere
@@ -30,8 +26,6 @@ SIZES = [2, 3]
 DTYPES = [
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 ]  # fmt: skip
-#: Seconds for which a process that was killed is waited for: no word will come of it.
-SHORT = 0.3
 
 
 def join(size: int, work: Callable[[World], Any]) -> list[Any]:
@@ -218,109 +212,3 @@ def test_what_is_not_the_same_names_who_has_it() -> None:
         return str(caught.value)
 
     assert join(3, work) == ["rank 1 has other images than rank 0; give all processes the same."] * 3
-
-
-# One that ends.
-
-
-def let_end(size: int, end: Callable[[World], None]) -> list[Ended]:
-    """Join, let some end, and let the others go on to count on them."""
-
-    def work(_rank: int) -> None:
-        with join_world() as world:
-            world.total([1.0])
-            end(world)
-            world.total([1.0])
-            world.sum_([torch.ones(5)])
-
-    return in_world(size, work)
-
-
-def say(ended: Ended) -> str:
-    """Return what a process raised, in a line."""
-    return ended.raised.partition("\n")[0]
-
-
-@pytest.mark.parametrize("size", [2, 4])
-def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.membership, "ECHO", 60.0)  # it comes
-
-    def end(_world: World) -> None:
-        raise OptionError("no such thing")
-
-    first, *others = map(say, let_end(size, end))
-    assert first == "OptionError: no such thing"
-    assert others == ["SaidElsewhere: no such thing"] * (size - 1)
-
-
-@pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize(
-    ("error", "own", "word"),
-    [
-        (DataError("no photos"), "DataError: rank 1: no photos", "no photos"),
-        (ValueError("a bug"), "ValueError: a bug", "ValueError a bug"),
-        (KeyboardInterrupt(), "KeyboardInterrupt: ", "it was interrupted"),
-    ],
-    ids=["user", "bug", "interrupt"],
-)
-def test_who_ends_early_is_named_by_the_first_with_its_reason(
-    size: int, error: BaseException, own: str, word: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zoo.engine.membership, "ECHO", SHORT)  # the first never comes to the same error
-    monkeypatch.setattr(zoo.engine.world, "PATIENCE", 1000.0)  # who waits for others has no word to leave
-
-    def end(world: World) -> None:
-        if world.rank == 1:
-            raise error
-
-    said = [*map(say, let_end(size, end))]
-    reason = f"rank 1 ended: {word}. The others cannot go on without it."
-    assert said[:2] == [f"LostProcess: {reason}", own]
-    assert said[2:] == [f"SaidElsewhere: {reason}"] * (size - 2)
-
-
-@pytest.mark.parametrize("size", [2, 4])
-def test_what_the_first_says_the_others_do_not_repeat(size: int) -> None:
-    def end(world: World) -> None:
-        if world.is_first:
-            raise KeyboardInterrupt
-
-    first, *others = map(say, let_end(size, end))
-    assert first == "KeyboardInterrupt: "
-    assert all(other.startswith("SaidElsewhere: rank 0 ended: it was interrupted.") for other in others)
-
-
-@pytest.mark.parametrize(("size", "victim"), [(2, 0), (2, 1), (3, 1), (6, 0), (6, 3)])
-def test_who_is_killed_is_named_by_all_at_the_same_time(
-    size: int, victim: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    patience = 2.0
-    monkeypatch.setattr(zoo.engine.world, "PATIENCE", patience)
-
-    def end(world: World) -> None:
-        if world.rank == victim:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    ended = let_end(size, end)
-    assert ended.pop(victim).code == -signal.SIGKILL
-    text = f"rank {victim} is gone: it was killed, or its machine is lost. The others cannot go on without it."
-    # Who is first there says it; where that is the lost one, each of them does.
-    kinds = ["LostProcess" if victim == 0 or not place else "SaidElsewhere" for place in range(size - 1)]
-    assert [*map(say, ended)] == [f"{kind}: {text}" for kind in kinds]
-    # Nobody waits for one that waits itself: each is connected to its neighbours alone.
-    seconds = [each.seconds for each in ended]
-    assert max(seconds) - min(seconds) < patience
-
-
-def test_an_error_of_ones_own_gpu_is_no_loss_of_another() -> None:
-    world = replace(ALONE, size=2)
-    with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world._talking():
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-
-def test_where_nobody_is_missing_torchs_own_words_are_told() -> None:
-    def end(world: World) -> None:
-        raise world.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
-
-    said = [*map(say, let_end(2, end))]
-    assert said[0] == "LostProcess: the processes have lost each other: NCCL error: unhandled system error"
