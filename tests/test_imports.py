@@ -131,7 +131,7 @@ def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, argumen
 def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: Path) -> None:
     imported = list_imported("--help", cwd=tmp_path)
     assert "click" in imported
-    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.errors", "zoo.interrupt"}
+    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.errors", "zoo.garbage", "zoo.interrupt"}
     assert {name for name in imported if name.startswith("zoo")} <= wanted
     assert not imported & {*SLOW, "pluggy", "dataclasses", "json"}
 

@@ -7,7 +7,10 @@ import os
 import sys
 from typing import NoReturn
 
-from zoo.cli import main
+from zoo.garbage import importing
+
+with importing():
+    from zoo.cli import main
 
 
 def run() -> NoReturn:

@@ -1,7 +1,7 @@
 """What the fields of a spec must be; each check raises PluginError with the field, the value and what is wanted.
 
-A spec is checked where it is made, so the error points into the plugin that made it. Listing checks some thousand
-specs: keep the checks cheap.
+A spec is checked where it is made, so the error points into the plugin that made it. Listing checks a plugin's
+hundreds of specs: keep the checks cheap.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 NAMESPACE = re.compile(r"[a-z][a-z0-9_-]*")
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
-DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
+DATASET_NAME = re.compile(r"(?:[a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
-CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
+CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\((?:[^{}\n]*\{(?:num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
@@ -33,6 +34,7 @@ CAPABILITIES = ("image_sizes", "bf16", "gradient_checkpointing", "export", "comp
 #: What every backbone can do unless it says why not.
 EXPECTED = ("freezing", "cached_features")
 
+_CAPABLE = frozenset(CAPABILITIES)
 _CLAIMS = frozenset((*EXPECTED, *CAPABILITIES))
 
 CROPS = ("center", "squash", "border")
@@ -53,7 +55,11 @@ _passed: dict[int, tuple[BlockSpec, ...]] = {}
 
 @contextmanager
 def checks_deferred() -> Iterator[None]:
-    """Let specs be made unchecked: whoever wants to name all faults, and not the first, checks them afterwards."""
+    """Let specs be made unchecked.
+
+    For those who name all faults, and not the first one, by checking afterwards; and for a plugin that reads back, at
+    every start, a thousand specs that were checked before they were written down.
+    """
     token = _deferred.set(True)
     try:
         yield
@@ -70,7 +76,7 @@ def check_when_made(check: Callable[[Spec], None], spec: Spec) -> None:
 def check_input(spec: InputSpec) -> None:
     """Check the input of a backbone."""
     size = spec.size
-    if not (type(size) is tuple and len(size) == 3 and all(_is_count(length, least=1) for length in size)):
+    if not (type(size) is tuple and len(size) == 3 and all(_is_count(length) for length in size)):
         _refuse(spec, "size", size, "three positive numbers: channels, height, width")
     for field in ("mean", "std"):
         value = getattr(spec, field)
@@ -78,13 +84,13 @@ def check_input(spec: InputSpec) -> None:
             _refuse(spec, field, value, f"a tuple of {size[0]} numbers, one per channel")
     if min(spec.std) <= 0:
         _refuse(spec, "std", spec.std, "numbers above zero")
-    if not _is_count(spec.resize, least=1):
+    if not _is_count(spec.resize):
         _refuse(spec, "resize", spec.resize, "a number of pixels above zero")
     if spec.crop not in CROPS:
         _refuse(spec, "crop", spec.crop, f"one of {', '.join(CROPS)}")
     if spec.interpolation not in INTERPOLATIONS:
         _refuse(spec, "interpolation", spec.interpolation, f"one of {', '.join(INTERPOLATIONS)}")
-    if spec.min_size is not None and not _is_count(spec.min_size, least=1):
+    if spec.min_size is not None and not _is_count(spec.min_size):
         _refuse(spec, "min_size", spec.min_size, "a number of pixels above zero, or None")
 
 
@@ -97,9 +103,9 @@ def check_weights(spec: WeightsSpec) -> None:
         _refuse(spec, "licence", spec.licence, "an SPDX identifier, or 'unknown'")
     if spec.sha256 is not None and not _matches(SHA256, spec.sha256):
         _refuse(spec, "sha256", spec.sha256, "8 to 64 lower-case hex digits, or None")
-    if spec.size is not None and not _is_count(spec.size, least=1):
+    if spec.size is not None and not _is_count(spec.size):
         _refuse(spec, "size", spec.size, "a number of bytes, or None")
-    if spec.num_classes is not None and not _is_count(spec.num_classes, least=1):
+    if spec.num_classes is not None and not _is_count(spec.num_classes):
         _refuse(spec, "num_classes", spec.num_classes, "a number of classes, or None for no head")
     if spec.accuracy is not None and not (_is_number(spec.accuracy) and 0 <= spec.accuracy <= 100):
         _refuse(spec, "accuracy", spec.accuracy, "a number of percent, or None")
@@ -150,9 +156,10 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         _refuse(spec, "constructor", spec.constructor, wanted)
     if spec.upstream is not None and not _matches(UPSTREAM, spec.upstream):
         _refuse(spec, "upstream", spec.upstream, "distribution==version, or None")
-    for field in ("params", "num_classes"):
-        if not _is_count(getattr(spec, field), least=1):
-            _refuse(spec, field, getattr(spec, field), "a number above zero")
+    if not _is_count(spec.params):
+        _refuse(spec, "params", spec.params, "a number above zero")
+    if not _is_count(spec.num_classes):
+        _refuse(spec, "num_classes", spec.num_classes, "a number above zero")
     if not _is_spec(spec.input, "InputSpec"):
         _refuse(spec, "input", spec.input, "an InputSpec")
     _check_functions(spec)
@@ -164,10 +171,9 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
 def check_capabilities(spec: BackboneSpec) -> None:
     """Check what a backbone claims that it can do, and what not."""
     supports, unsupported = spec.supports, spec.unsupported
-    known = type(supports) is tuple and all(map(CAPABILITIES.__contains__, supports))
-    if not (known and len({*supports}) == len(supports)):
+    if not (_are_paths(supports) and _CAPABLE.issuperset(supports)):
         _refuse(spec, "supports", supports, f"a tuple of some of {', '.join(CAPABILITIES)}, each once")
-    if not (_are_reasons(unsupported) and unsupported.keys() <= _CLAIMS):
+    if not (_are_reasons(unsupported) and _CLAIMS.issuperset(unsupported)):
         names = ", ".join((*EXPECTED, *CAPABILITIES))
         _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {names}")
     if unsupported and (both := [name for name in supports if name in unsupported]):
@@ -192,7 +198,7 @@ def check_dataset(spec: DatasetSpec) -> None:
         _refuse(spec, "url", spec.url, "https://... of an archive")
     if spec.sha256 is not None and not (_matches(SHA256, spec.sha256) and len(spec.sha256) == 64):
         _refuse(spec, "sha256", spec.sha256, "64 lower-case hex digits, or None")
-    if spec.size is not None and not _is_count(spec.size, least=1):
+    if spec.size is not None and not _is_count(spec.size):
         _refuse(spec, "size", spec.size, "a number of bytes, or None")
     if spec.make is not None and not callable(spec.make):
         _refuse(spec, "make", spec.make, "a function of (folder)")
@@ -244,8 +250,7 @@ def _remember(blocks: tuple[BlockSpec, ...]) -> None:
 def _check_tags(spec: BackboneSpec) -> None:
     if not _are_specs(spec.weights, "WeightsSpec"):
         _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
-    tags = [weights.tag for weights in spec.weights]
-    if not _differ(tags):
+    if len(spec.weights) > 1 and not _differ(tags := [weights.tag for weights in spec.weights]):
         _refuse(spec, "weights", tags, "tags that differ")
 
 
@@ -258,12 +263,18 @@ def _refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:
 
 
 def _is_text(value: Any) -> bool:
-    # On one line and without control characters: it is shown in tables and on terminals.
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+    return isinstance(value, str) and _can_be_shown(value)
 
 
-def _is_count(value: Any, *, least: int) -> bool:
-    return type(value) is int and value >= least
+# Licences, families and layers have the same few names in a thousand backbones.
+@lru_cache(maxsize=4096)
+def _can_be_shown(text: str) -> bool:
+    """Whether it is on one line and without control characters, for tables and terminals."""
+    return bool(text.strip()) and text.isprintable()
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _is_number(value: Any) -> bool:
@@ -271,7 +282,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_paths(value: Any) -> bool:
-    return type(value) is tuple and all(map(_is_path, value)) and (len(value) < 2 or len({*value}) == len(value))
+    return type(value) is tuple and (not value or (all(map(_is_path, value)) and len({*value}) == len(value)))
 
 
 def _is_path(value: Any) -> bool:
@@ -281,11 +292,12 @@ def _is_path(value: Any) -> bool:
 
 def _differ(names: list[str]) -> bool:
     # Of deferred specs a name may be anything, even what has no hash.
-    return len(names) < 2 or len({*map(repr, names)}) == len(names)
+    return len({*map(repr, names)}) == len(names)
 
 
 def _are_reasons(value: Any) -> bool:
-    return isinstance(value, Mapping) and (not value or all(map(_is_text, (*value, *value.values()))))
+    # A dict, which nearly all are, is told far sooner than any other Mapping.
+    return isinstance(value, (dict, Mapping)) and (not value or all(map(_is_text, (*value, *value.values()))))
 
 
 def _are_specs(value: Any, kind: str) -> bool:

@@ -21,10 +21,33 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
-from zoo.contract import check_backbone, check_block, check_dataset, check_input, check_weights, check_when_made
+from zoo.contract import (
+    check_backbone,
+    check_block,
+    check_dataset,
+    check_input,
+    check_weights,
+    check_when_made,
+    checks_deferred,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+__all__ = [
+    "API_VERSION",
+    "BackboneSpec",
+    "BlockSpec",
+    "Capability",
+    "Crop",
+    "DatasetSpec",
+    "Hooks",
+    "InputSpec",
+    "Interpolation",
+    "WeightsSpec",
+    "checks_deferred",
+    "hookimpl",
+]
 
 #: The version of this contract. A plugin states the one that it was written for as ``ZOO_API``.
 API_VERSION = 1

@@ -8,14 +8,16 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.discovery import FIRST_PARTY, discover_plugins
 from zoo.errors import NameNotFound, PluginError
 from zoo.garbage import uncollected
 from zoo.loading import Plugin, call_hook, find_unlisted
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
-from zoo.settings import NamedRecipe, Settings, load_settings
+
+if TYPE_CHECKING:
+    from zoo.settings import NamedRecipe, Settings
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Registry:
     @functools.cached_property
     def _settings(self) -> Settings:
         # Late, since listing backbones needs no registry.toml.
+        from zoo.settings import load_settings
+
         return load_settings() if self._given_settings is None else self._given_settings
 
     @functools.cached_property

@@ -11,6 +11,7 @@ import click
 
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
+from zoo.garbage import importing
 
 #: What torch reads when it is imported; whoever sets them to something else is obeyed. Its threads sleep while they
 #: wait: they spin otherwise, and on a busy machine take the cores from those that work. And its allocator, which gives
@@ -44,7 +45,8 @@ class Commands(click.Group):
         """Load one."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
+        with importing():
+            command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's

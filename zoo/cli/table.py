@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "G"))
-
 
 def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Align rows in columns, the first row being the titles; ``right`` names the columns of figures."""
@@ -20,5 +18,5 @@ def format_count(count: int) -> str:
     if count < 1000:
         return str(count)
     # 999,950 is 1.0M: what would round to a thousand belongs to the next unit.
-    unit, name = next(((unit, name) for unit, name in _UNITS if count < 999.95 * unit), _UNITS[-1])
+    unit, name = (10**3, "k") if count < 999_950 else (10**6, "M") if count < 999_950_000 else (10**9, "G")
     return f"{count / unit:.1f}{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ import timm
 from timm.data import resolve_data_config
 from timm.models import get_pretrained_cfg, model_entrypoint
 
-from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue
+from zoo.errors import PluginError
+from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue, packaged_catalogue
 from zoo_timm.cfgs import read_licence, read_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zoo_timm.catalogue import Catalogue
 
 same_timm = pytest.mark.usefixtures("catalogued_timm")
@@ -95,6 +99,24 @@ def test_the_hub_wins_over_a_url_and_only_a_urls_name_tells_a_hash(catalogue: Ca
 def test_reads_back_as_written(catalogue: Catalogue) -> None:
     text = CATALOGUE.read_text(encoding="utf-8")
     assert dump_catalogue(catalogue.upstream, list(load_catalogue(text).backbones.values())) == text
+
+
+def test_what_is_not_checked_at_every_start_is_checked_here() -> None:
+    checked = load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
+    assert {name: repr(spec) for name, spec in packaged_catalogue().backbones.items()} == {
+        name: repr(spec) for name, spec in checked.backbones.items()
+    }
+
+
+def test_the_checks_take_no_time_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    table["backbones"]["vgg16"]["params"] = 0
+    wrong = tmp_path / "catalogue.json"
+    wrong.write_text(json.dumps(table), encoding="utf-8")
+    monkeypatch.setattr("zoo_timm.catalogue.CATALOGUE", wrong)
+    assert packaged_catalogue.__wrapped__().backbones["vgg16"].params == 0
+    with pytest.raises(PluginError, match="params=0"):
+        load_catalogue(wrong.read_text(encoding="utf-8"))
 
 
 def test_every_backbone_has_blocks_to_freeze(catalogue: Catalogue) -> None:

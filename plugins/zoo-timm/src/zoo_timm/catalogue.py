@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec
+from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec, checks_deferred
 from zoo_timm.building import NUM_CLASSES, Upstream
 from zoo_timm.facts import CODE_LICENCE, claims, constructor, hub_url
 
@@ -37,7 +37,9 @@ class Catalogue:
 @cache
 def packaged_catalogue() -> Catalogue:
     """Read the catalogue in this package, once."""
-    return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
+    # It was checked when it was written, and is in the tests. At every start that would take as long as to read it.
+    with checks_deferred():
+        return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
 
 
 def load_catalogue(text: str) -> Catalogue:
