@@ -15,6 +15,7 @@ from zoo.engine.fit import Fit
 from zoo.engine.world import World
 from zoo.errors import CacheError
 from zoo.extractor import PROOF, Extractor, are_close, build_extractor
+from zoo.heap import give_back
 from zoo.memory import is_out_of_memory
 from zoo.progress import Progress
 from zoo.rest import CannotReplay, Rest
@@ -65,6 +66,7 @@ class Features:
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
             if self._extractor.is_last:
                 self._extractor.views.plain.forget()
+            give_back()  # all that the whole network took
         places, rows = self._plain
         return Rows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
@@ -85,7 +87,8 @@ class Features:
             self._progress.say("note: features kept by an earlier run are not what the network gives now; again")
             drop_rows(about)
         with self._progress.track("computing features", len(samples)) as advance:
-            return _keep_together(world, about, len(samples), self._extractor.compute_together(samples, view, advance))
+            computed = self._extractor.compute_together(samples, view, advance)
+            return _keep_together(world, about, len(samples), computed)
 
     def _is_true(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Compute the first ones again: code that changed shows in no digest."""

@@ -13,10 +13,9 @@ from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
 from zoo.garbage import importing
 
-#: What torch reads when it is imported; whoever sets them to something else is obeyed. Its threads sleep while they
-#: wait: they spin otherwise, and on a busy machine take the cores from those that work. And its allocator, which gives
-#: the memory of large tensors back each time, gets it again in large pages: in small ones that takes up to half a step.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
+#: What torch reads when it is imported; whoever sets it to something else is obeyed. Its threads sleep while they wait:
+#: they spin otherwise, and on a busy machine take the cores from those that work.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 #: What ``zoo --help`` says of each, which is the first sentence of its own help.
 COMMANDS = {
