@@ -2,12 +2,14 @@
 
 Frozen: each image, to train and to validate on, is decoded once, by a thread for each core, and goes once through the
 network. All learning: the steps alone, on images that are there already. Both with channels last and in the faster of
-bfloat16 and float32, whose choice is not counted.
+bfloat16 and float32, whose choice is not counted; and both keep the memory that they free, as zoo does.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -136,8 +138,17 @@ def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
     return aside, time.perf_counter() - start
 
 
+def keep_freed() -> None:
+    """Let the C library keep what is freed for the next tensors: mallopt's M_MMAP_MAX and M_TRIM_THRESHOLD."""
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        library.mallopt(-4, 0)
+        library.mallopt(-1, -1)
+
+
 def main() -> None:
     """Do the least."""
+    keep_freed()
     job = read_job()
     torch.manual_seed(job.seed)
     body, head = split_network(job)
