@@ -35,8 +35,8 @@ takes less memory.
   charged its part.
 - The limit is the work with nothing around it: each image decoded and sent through the network once, or, where all
   learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32, freed
-  memory kept. It folds
-  no batch norms into convolutions, as zoo does where nothing learns: there its ratio may be above 1.
+  memory kept. It folds no batch norms into convolutions, as zoo does where nothing learns: there its ratio may be
+  above 1.
 - `--train head` computes the frozen part once and trains the head on what came out, of one view of each image, cropped
   at its centre: that is its default, as it is no less accurate. None of the peers does; they crop and flip at every
   epoch. That is the difference in the first two tables.
