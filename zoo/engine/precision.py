@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,8 +14,8 @@ from zoo.engine.device import Hardware
 #: Images that a pass is timed on: as many as take about so many seconds, from the fewest to the most.
 DURATION, FEWEST, MOST = 0.2, 2, 8
 PRECISIONS = ("fp32", "bf16")
-#: How often each is timed, in turns, so that what else the machine does slows both; the fastest pass counts. A turn
-#: before them warms up.
+#: How often each is timed at most, in turns, so that what else the machine does slows both; the fastest pass counts. A
+#: turn before them warms up.
 TURNS = 3
 #: How many times faster bf16 must be: it is less precise, and a measurement is never exact.
 GAIN = 1.25
@@ -47,13 +47,11 @@ def measure_precisions(
     hardware = replace(hardware, precision="fp32")
     try:
         with torch.set_grad_enabled(backwards):
-            _time(model, images[:FEWEST], hardware)
-            count = min(max(FEWEST, int(DURATION * FEWEST / _time(model, images[:FEWEST], hardware))), MOST)
-            turns = [
-                [_time(model, images[:count], replace(hardware, precision=precision)) for precision in PRECISIONS]
-                for _ in range(1 + TURNS)
-            ]
-            return dict(zip(PRECISIONS, map(min, zip(*turns[1:], strict=True)), strict=True))
+            images = images[: _choose_count(model, images[:FEWEST], hardware)]
+            turns: list[dict[str, float]] = []
+            while len(turns) < 1 + TURNS and not _is_clear(turns):
+                turns.append(_time_turn(model, images, hardware))
+            return {precision: min(turn[precision] for turn in turns[1:]) for precision in PRECISIONS}
     finally:
         model.zero_grad(set_to_none=True)
         for module, training in was_training.items():
@@ -63,6 +61,22 @@ def measure_precisions(
 def choose_precision(seconds: Mapping[str, float]) -> str:
     """Return the precision that these measurements speak for."""
     return "bf16" if seconds["bf16"] * GAIN < seconds["fp32"] else "fp32"
+
+
+def _choose_count(model: nn.Module, fewest: Tensor, hardware: Hardware) -> int:
+    """Return how many images a pass is timed on; the first pass is too slow for a figure, but not for the fewest."""
+    if _time(model, fewest, hardware) > DURATION:
+        return FEWEST
+    return min(max(FEWEST, int(DURATION * FEWEST / _time(model, fewest, hardware))), MOST)
+
+
+def _is_clear(turns: Sequence[Mapping[str, float]]) -> bool:
+    """Tell whether the last two turns speak for bf16: what warms up is longer in bf16, and is no reason to doubt it."""
+    return len(turns) > 1 and all(choose_precision(turn) == "bf16" for turn in turns[-2:])
+
+
+def _time_turn(model: nn.Module, images: Tensor, hardware: Hardware) -> dict[str, float]:
+    return {precision: _time(model, images, replace(hardware, precision=precision)) for precision in PRECISIONS}
 
 
 def _time(model: nn.Module, images: Tensor, hardware: Hardware) -> float:

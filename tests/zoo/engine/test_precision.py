@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+import zoo.engine.precision as precision_module
 from zoo.engine.device import Hardware
-from zoo.engine.precision import can_measure, choose_precision, measure_precisions
+from zoo.engine.precision import PRECISIONS, can_measure, choose_precision, measure_precisions
 
 CPU = Hardware(torch.device("cpu"), "fp32")
 
@@ -39,7 +40,38 @@ def test_what_is_timed_is_what_will_be_done(*, backwards: bool) -> None:
     model.register_forward_hook(lambda _model, _inputs, logits: asked.append((len(logits), logits.requires_grad)))
     measure_precisions(model, (3, 8, 8), CPU, backwards=backwards)
     assert {wants for _, wants in asked} == {backwards}
-    assert [count for count, _ in asked] == [2] * 2 + [8] * 8  # of so small a network, many images in no time
+    counts = [count for count, _ in asked]  # of so small a network, many images in no time
+    assert counts[:2] == [2, 2]
+    assert set(counts[2:]) == {8}
+
+
+@pytest.mark.parametrize(
+    ("passes", "seconds"),
+    [
+        # In turns fp32, bf16; the first one warms up. As soon as two in a row speak for bf16, it is enough.
+        ([(1.0, 0.7), (1.0, 0.5)], (1.0, 0.5)),
+        ([(1.0, 3.0), (1.0, 0.6), (0.9, 0.5)], (0.9, 0.5)),
+        ([(1.0, 0.7), (1.0, 0.9), (1.0, 0.6), (0.8, 0.5)], (0.8, 0.5)),
+        # What speaks against it may be what else the machine does.
+        ([(1.0, 2.0), (1.0, 2.0), (1.0, 2.0), (1.0, 1.9)], (1.0, 1.9)),
+    ],
+)
+def test_it_is_measured_until_it_is_clear(
+    monkeypatch: pytest.MonkeyPatch, passes: list[tuple[float, float]], seconds: tuple[float, float]
+) -> None:
+    figures = iter(
+        [(2, "fp32", 0.3), *((2, name, t) for turn in passes for name, t in zip(PRECISIONS, turn, strict=True))]
+    )
+
+    def time_pass(_model: nn.Module, images: torch.Tensor, hardware: Hardware) -> float:
+        count, precision, figure = next(figures)
+        assert (len(images), hardware.precision) == (count, precision)
+        return figure
+
+    monkeypatch.setattr(precision_module, "_time", time_pass)
+    found = measure_precisions(nn.Linear(2, 2), (3, 8, 8), CPU, backwards=False)
+    assert (found["fp32"], found["bf16"]) == seconds
+    assert next(figures, None) is None
 
 
 def test_only_a_processor_that_computes_in_bf16_is_measured() -> None:
