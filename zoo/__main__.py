@@ -7,9 +7,9 @@ import os
 import sys
 from typing import NoReturn
 
-from zoo.garbage import importing
+from zoo.garbage import lasting
 
-with importing():
+with lasting():
     from zoo.cli import main
 
 

@@ -66,7 +66,6 @@ class Features:
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
             if self._extractor.is_last:
                 self._extractor.views.plain.forget()
-            give_back()  # all that the whole network took
         places, rows = self._plain
         return Rows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
@@ -88,7 +87,9 @@ class Features:
             drop_rows(about)
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
-            return _keep_together(world, about, len(samples), computed)
+            rows = _keep_together(world, about, len(samples), computed)
+        give_back()  # all that the whole network took: what learns is small
+        return rows
 
     def _is_true(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Compute the first ones again: code that changed shows in no digest."""

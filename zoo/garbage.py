@@ -21,8 +21,8 @@ def uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """Import what is large, torch and all that comes with it, in half the time: for a process that ends with its work.
+def lasting() -> Iterator[None]:
+    """Make what stays until the process ends: torch and all that comes with it is imported in half the time.
 
     All that there is afterwards, of this and of whatever came before, is not looked through for garbage any more. At a
     usual end of the process it is again, for upstreams complain of what nobody puts away; `zoo.__main__` leaves that

@@ -28,7 +28,7 @@ from zoo.shards import is_sharded
 from zoo.store import make_key
 
 #: Changes whenever something else is timed.
-FORMAT = 2
+FORMAT = 3
 
 
 def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progress: Progress) -> Hardware:

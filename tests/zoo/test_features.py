@@ -155,6 +155,15 @@ def test_a_view_is_computed_when_an_epoch_asks_for_it(train: Any) -> None:
     assert len(list_entries("features")) == 4
 
 
+def test_memory_is_given_back_whenever_features_were_computed(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr("zoo.features.give_back", lambda: given_back.append(1))
+    _, told = train(augment="crop-flip", views=2, epochs=3)
+    assert len(given_back) == len(told.computed) == 3  # of two views, and of the images as they are measured
+    train(augment="crop-flip", views=2, epochs=3)
+    assert len(given_back) == 3
+
+
 FLAT = {"augment": "none"}
 
 

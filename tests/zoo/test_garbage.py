@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from zoo.garbage import importing, uncollected
+from zoo.garbage import lasting, uncollected
 
 
 @pytest.fixture(autouse=True)
@@ -16,14 +16,14 @@ def _thawed() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.parametrize("context", [importing, uncollected])
+@pytest.mark.parametrize("context", [lasting, uncollected])
 def test_garbage_waits(context: Callable[[], AbstractContextManager[None]]) -> None:
     with context():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize("context", [importing, uncollected])
+@pytest.mark.parametrize("context", [lasting, uncollected])
 def test_it_does_not_wait_for_ever_after_an_error(context: Callable[[], AbstractContextManager[None]]) -> None:
     with pytest.raises(ImportError), context():
         raise ImportError
@@ -38,6 +38,6 @@ def test_it_is_left_alone_where_it_was_off_before() -> None:
 
 
 def test_what_was_imported_is_not_looked_through_again() -> None:
-    with importing():
+    with lasting():
         made: list[list[int]] = [[] for _ in range(1000)]
     assert gc.get_freeze_count() > len(made)

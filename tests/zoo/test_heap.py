@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from zoo import heap
 from zoo.heap import VARIABLES
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no GNU C library here")
+gnu = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no GNU C library here")
 
 MEBIBYTES = 256
 #: Makes and frees a block of the same size again and again, and prints how many of its pages came anew; then how many
@@ -80,12 +81,14 @@ else:
 KEEP = "from zoo.heap import keep_freed; keep_freed()"
 
 
+@gnu
 def test_by_itself_the_library_gives_large_blocks_back_at_once() -> None:
     faults, given_back = run("")
     assert faults >= 4 * PAGES // 512  # as many as that where all pages are huge ones
     assert given_back < PAGES // 2
 
 
+@gnu
 @pytest.mark.parametrize("tunables", ["", "glibc.pthread.rseq=0"])
 def test_what_was_freed_is_kept_for_the_next_block_until_it_is_given_back(tunables: str) -> None:
     faults, given_back = run(KEEP, GLIBC_TUNABLES=tunables)
@@ -93,6 +96,7 @@ def test_what_was_freed_is_kept_for_the_next_block_until_it_is_given_back(tunabl
     assert given_back > PAGES * 0.9
 
 
+@gnu
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -107,6 +111,7 @@ def test_commands_that_compute_keep_it(tmp_path: Path, arguments: tuple[str, ...
     assert run(COMMAND.format(arguments), tmp_path)[0] < PAGES // 512
 
 
+@gnu
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -118,3 +123,20 @@ def test_commands_that_compute_keep_it(tmp_path: Path, arguments: tuple[str, ...
 )
 def test_who_has_chosen_otherwise_is_obeyed(name: str, value: str) -> None:
     assert run(KEEP, **{name: value})[0] >= 4 * PAGES // 512
+
+
+def test_with_another_c_library_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "_find_library", lambda: None)
+    heap.keep_freed()
+    heap.give_back()
+    assert heap._keeping == []
+
+
+@pytest.mark.skipif(sys.platform == "linux", reason="this is Linux")
+def test_other_systems_have_another_c_library() -> None:
+    assert heap._find_library() is None
+
+
+@gnu
+def test_who_keeps_nothing_gives_nothing_back() -> None:
+    assert run("from zoo import heap; heap.keep_freed(); heap._keeping.clear()")[1] < PAGES // 2

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoo.garbage import importing
+from zoo.garbage import lasting
 
 
 @contextmanager
-def importing_torch() -> Iterator[None]:
-    """Import torch and what needs it, for a process that computes and then ends."""
+def setting_up() -> Iterator[None]:
+    """Import torch and what needs it, in a process that computes and then ends, and keeps meanwhile what it frees."""
     from zoo.heap import keep_freed
 
     keep_freed()
-    with importing():
+    with lasting():
         yield

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.computing import importing_torch
+from zoo.cli.computing import setting_up
 from zoo.cli.settings import gather_options
 from zoo.progress import is_first, open_progress
 from zoo.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
@@ -65,7 +65,7 @@ def command(
     options = gather_options(config, settings, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with importing_torch():
+        with setting_up():
             from zoo.finetuning import finetune
             from zoo.launch import launch, needs_launch
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.computing import importing_torch
+from zoo.cli.computing import setting_up
 from zoo.cli.settings import gather_options
 from zoo.export.durable import written
 from zoo.progress import open_progress
@@ -46,7 +46,7 @@ def command(
     options = gather_options(config, settings, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with importing_torch():
+        with setting_up():
             from zoo.rates import find_lr
             from zoo.report.rates import draw_rates
 

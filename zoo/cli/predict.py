@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.computing import importing_torch
+from zoo.cli.computing import setting_up
 from zoo.recipe import DEVICES
 from zoo.registry import open_registry
 
@@ -36,7 +36,7 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
     """
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with importing_torch():
+        with setting_up():
             from zoo.classifier import load
 
         predictions = list(load(run, device=device, registry=registry).predict(images, top))

@@ -19,6 +19,11 @@ PRECISIONS = ("fp32", "bf16")
 TURNS = 3
 #: How many times faster bf16 must be: it is less precise, and a measurement is never exact.
 GAIN = 1.25
+#: A turn in which it is so many times faster is the last one. A turn against it never is: bf16 may have been what the
+#: machine slowed, and a run in fp32 where bf16 is faster takes twice as long.
+CLEAR = 1.5
+#: A first pass that takes so many seconds, though it warms up, tells enough about how many images to take.
+LONG = 1.0
 
 
 def can_measure(hardware: Hardware) -> bool:
@@ -64,15 +69,15 @@ def choose_precision(seconds: Mapping[str, float]) -> str:
 
 
 def _choose_count(model: nn.Module, fewest: Tensor, hardware: Hardware) -> int:
-    """Return how many images a pass is timed on; the first pass is too slow for a figure, but not for the fewest."""
-    if _time(model, fewest, hardware) > DURATION:
+    """Return how many images a pass is timed on."""
+    if _time(model, fewest, hardware) > LONG:
         return FEWEST
     return min(max(FEWEST, int(DURATION * FEWEST / _time(model, fewest, hardware))), MOST)
 
 
 def _is_clear(turns: Sequence[Mapping[str, float]]) -> bool:
-    """Tell whether the last two turns speak for bf16: what warms up is longer in bf16, and is no reason to doubt it."""
-    return len(turns) > 1 and all(choose_precision(turn) == "bf16" for turn in turns[-2:])
+    """Tell whether the last turn leaves no doubt; the first one warms up."""
+    return len(turns) > 1 and turns[-1]["bf16"] * CLEAR < turns[-1]["fp32"]
 
 
 def _time_turn(model: nn.Module, images: Tensor, hardware: Hardware) -> dict[str, float]:

@@ -140,8 +140,8 @@ def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
 
 def keep_freed() -> None:
     """Let the C library keep what is freed for the next tensors: mallopt's M_MMAP_MAX and M_TRIM_THRESHOLD."""
-    if sys.platform == "linux":
-        library = ctypes.CDLL(None)
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt"):
         library.mallopt(-4, 0)
         library.mallopt(-1, -1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,14 @@ Main = Callable[..., int]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo`` with these arguments; returns the exit code."""
+    """Run ``zoo`` with these arguments, in a process that goes on; returns the exit code."""
+    monkeypatch.setattr("zoo.heap.keep_freed", lambda: None)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()
+        gc.unfreeze()
         assert isinstance(end.value.code, int)
         return end.value.code
 

@@ -4,11 +4,31 @@ import pytest
 import torch
 from torch import nn
 
-import zoo.engine.precision as precision_module
 from zoo.engine.device import Hardware
-from zoo.engine.precision import PRECISIONS, can_measure, choose_precision, measure_precisions
+from zoo.engine.precision import can_measure, choose_precision, measure_precisions
 
 CPU = Hardware(torch.device("cpu"), "fp32")
+
+
+class Timed:
+    """Stands for the clock: what each pass takes, and which passes there were."""
+
+    figures: list[float]
+    passes: list[tuple[int, str]]
+
+    def __init__(self) -> None:
+        self.figures, self.passes = [], []
+
+    def time(self, _model: nn.Module, images: torch.Tensor, hardware: Hardware) -> float:
+        self.passes.append((len(images), hardware.precision))
+        return self.figures[len(self.passes) - 1]
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
+    timed = Timed()
+    monkeypatch.setattr("zoo.engine.precision._time", timed.time)
+    return timed
 
 
 @pytest.mark.parametrize(
@@ -40,38 +60,42 @@ def test_what_is_timed_is_what_will_be_done(*, backwards: bool) -> None:
     model.register_forward_hook(lambda _model, _inputs, logits: asked.append((len(logits), logits.requires_grad)))
     measure_precisions(model, (3, 8, 8), CPU, backwards=backwards)
     assert {wants for _, wants in asked} == {backwards}
-    counts = [count for count, _ in asked]  # of so small a network, many images in no time
-    assert counts[:2] == [2, 2]
-    assert set(counts[2:]) == {8}
 
 
 @pytest.mark.parametrize(
     ("passes", "seconds"),
     [
-        # In turns fp32, bf16; the first one warms up. As soon as two in a row speak for bf16, it is enough.
-        ([(1.0, 0.7), (1.0, 0.5)], (1.0, 0.5)),
-        ([(1.0, 3.0), (1.0, 0.6), (0.9, 0.5)], (0.9, 0.5)),
-        ([(1.0, 0.7), (1.0, 0.9), (1.0, 0.6), (0.8, 0.5)], (0.8, 0.5)),
+        # In turns fp32, bf16; the first one warms up.
+        ([(1.0, 0.5), (1.0, 0.5)], (1.0, 0.5)),
+        ([(1.0, 3.0), (1.0, 0.6)], (1.0, 0.6)),
+        ([(1.0, 0.5), (1.0, 0.7), (0.9, 0.5)], (0.9, 0.5)),
+        ([(1.0, 0.5), (1.0, 0.7), (1.0, 0.8), (0.9, 0.9)], (0.9, 0.7)),
         # What speaks against it may be what else the machine does.
         ([(1.0, 2.0), (1.0, 2.0), (1.0, 2.0), (1.0, 1.9)], (1.0, 1.9)),
     ],
 )
 def test_it_is_measured_until_it_is_clear(
-    monkeypatch: pytest.MonkeyPatch, passes: list[tuple[float, float]], seconds: tuple[float, float]
+    timed: Timed, passes: list[tuple[float, float]], seconds: tuple[float, float]
 ) -> None:
-    figures = iter(
-        [(2, "fp32", 0.3), *((2, name, t) for turn in passes for name, t in zip(PRECISIONS, turn, strict=True))]
-    )
-
-    def time_pass(_model: nn.Module, images: torch.Tensor, hardware: Hardware) -> float:
-        count, precision, figure = next(figures)
-        assert (len(images), hardware.precision) == (count, precision)
-        return figure
-
-    monkeypatch.setattr(precision_module, "_time", time_pass)
+    timed.figures = [1.1, *(figure for turn in passes for figure in turn)]
     found = measure_precisions(nn.Linear(2, 2), (3, 8, 8), CPU, backwards=False)
     assert (found["fp32"], found["bf16"]) == seconds
-    assert next(figures, None) is None
+    assert timed.passes == [(2, "fp32"), *([(2, "fp32"), (2, "bf16")] * len(passes))]
+
+
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [
+        ([1.1], 2),  # so long that a second pass would tell nothing more
+        ([0.9, 0.9], 2),
+        ([0.9, 0.1], 4),
+        ([0.9, 0.001], 8),
+    ],
+)
+def test_a_pass_is_timed_on_as_many_images_as_take_a_moment(timed: Timed, first: list[float], count: int) -> None:
+    timed.figures = [*first, 1.0, 0.5, 1.0, 0.5]
+    measure_precisions(nn.Linear(2, 2), (3, 8, 8), CPU, backwards=False)
+    assert timed.passes == [*([(2, "fp32")] * len(first)), *([(count, "fp32"), (count, "bf16")] * 2)]
 
 
 def test_only_a_processor_that_computes_in_bf16_is_measured() -> None:
