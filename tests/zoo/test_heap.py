@@ -127,6 +127,7 @@ def test_who_has_chosen_otherwise_is_obeyed(name: str, value: str) -> None:
 
 def test_with_another_c_library_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "_find_library", lambda: None)
+    monkeypatch.setattr(heap, "_keeping", [])  # whatever ran in this process before
     heap.keep_freed()
     heap.give_back()
     assert heap._keeping == []
