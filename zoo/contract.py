@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 
 NAMESPACE = re.compile(r"[a-z][a-z0-9_-]*")
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
-DATASET_NAME = re.compile(r"(?:[a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
+DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
-CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\((?:[^{}\n]*\{(?:num_classes|image_size)\})*[^{}\n]*\)")
+CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
 
@@ -34,7 +33,6 @@ CAPABILITIES = ("image_sizes", "bf16", "gradient_checkpointing", "export", "comp
 #: What every backbone can do unless it says why not.
 EXPECTED = ("freezing", "cached_features")
 
-_CAPABLE = frozenset(CAPABILITIES)
 _CLAIMS = frozenset((*EXPECTED, *CAPABILITIES))
 
 CROPS = ("center", "squash", "border")
@@ -156,10 +154,9 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         _refuse(spec, "constructor", spec.constructor, wanted)
     if spec.upstream is not None and not _matches(UPSTREAM, spec.upstream):
         _refuse(spec, "upstream", spec.upstream, "distribution==version, or None")
-    if not _is_count(spec.params):
-        _refuse(spec, "params", spec.params, "a number above zero")
-    if not _is_count(spec.num_classes):
-        _refuse(spec, "num_classes", spec.num_classes, "a number above zero")
+    for field in ("params", "num_classes"):
+        if not _is_count(getattr(spec, field)):
+            _refuse(spec, field, getattr(spec, field), "a number above zero")
     if not _is_spec(spec.input, "InputSpec"):
         _refuse(spec, "input", spec.input, "an InputSpec")
     _check_functions(spec)
@@ -171,9 +168,10 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
 def check_capabilities(spec: BackboneSpec) -> None:
     """Check what a backbone claims that it can do, and what not."""
     supports, unsupported = spec.supports, spec.unsupported
-    if not (_are_paths(supports) and _CAPABLE.issuperset(supports)):
+    known = type(supports) is tuple and all(map(CAPABILITIES.__contains__, supports))
+    if not (known and len({*supports}) == len(supports)):
         _refuse(spec, "supports", supports, f"a tuple of some of {', '.join(CAPABILITIES)}, each once")
-    if not (_are_reasons(unsupported) and _CLAIMS.issuperset(unsupported)):
+    if not (_are_reasons(unsupported) and unsupported.keys() <= _CLAIMS):
         names = ", ".join((*EXPECTED, *CAPABILITIES))
         _refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {names}")
     if unsupported and (both := [name for name in supports if name in unsupported]):
@@ -250,7 +248,8 @@ def _remember(blocks: tuple[BlockSpec, ...]) -> None:
 def _check_tags(spec: BackboneSpec) -> None:
     if not _are_specs(spec.weights, "WeightsSpec"):
         _refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
-    if len(spec.weights) > 1 and not _differ(tags := [weights.tag for weights in spec.weights]):
+    tags = [weights.tag for weights in spec.weights]
+    if not _differ(tags):
         _refuse(spec, "weights", tags, "tags that differ")
 
 
@@ -263,14 +262,8 @@ def _refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and _can_be_shown(value)
-
-
-# Licences, families and layers have the same few names in a thousand backbones.
-@lru_cache(maxsize=4096)
-def _can_be_shown(text: str) -> bool:
-    """Whether it is on one line and without control characters, for tables and terminals."""
-    return bool(text.strip()) and text.isprintable()
+    # On one line and without control characters: it is shown in tables and on terminals.
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _is_count(value: Any) -> bool:
@@ -282,7 +275,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_paths(value: Any) -> bool:
-    return type(value) is tuple and (not value or (all(map(_is_path, value)) and len({*value}) == len(value)))
+    return type(value) is tuple and all(map(_is_path, value)) and (len(value) < 2 or len({*value}) == len(value))
 
 
 def _is_path(value: Any) -> bool:
@@ -292,12 +285,11 @@ def _is_path(value: Any) -> bool:
 
 def _differ(names: list[str]) -> bool:
     # Of deferred specs a name may be anything, even what has no hash.
-    return len({*map(repr, names)}) == len(names)
+    return len(names) < 2 or len({*map(repr, names)}) == len(names)
 
 
 def _are_reasons(value: Any) -> bool:
-    # A dict, which nearly all are, is told far sooner than any other Mapping.
-    return isinstance(value, (dict, Mapping)) and (not value or all(map(_is_text, (*value, *value.values()))))
+    return isinstance(value, Mapping) and (not value or all(map(_is_text, (*value, *value.values()))))
 
 
 def _are_specs(value: Any, kind: str) -> bool:
