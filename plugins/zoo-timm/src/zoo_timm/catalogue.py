@@ -37,7 +37,7 @@ class Catalogue:
 @cache
 def packaged_catalogue() -> Catalogue:
     """Read the catalogue in this package, once."""
-    # It was checked when it was written, and is in the tests. At every start that would take nearly as long as reading it.
+    # It was checked when it was written, and is in the tests; at every start that would take as long as reading does.
     with checks_deferred():
         return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
 
