@@ -17,6 +17,7 @@ from environment import build_environment, digest_code, list_versions, warm_up
 from page import write_page
 from pairs import Bench, check_settings, list_settings, read_lines, run_pairs
 from photos import prepare
+from sections import NOTHING_YET, find_section, put_section
 from workloads import PEERS, WORKLOADS
 
 
@@ -89,6 +90,8 @@ def main() -> None:
     dates = [line["date"] for lines in results.values() for line in lines]
     page = write_page(results, settings, {"date": max(dates, default="none"), **settings["machine"]})
     if options.output:
+        before = options.output.read_text(encoding="utf-8") if options.output.is_file() else ""
+        page = put_section(page, find_section(before) or NOTHING_YET)
         options.output.write_text(page, encoding="utf-8")
     else:
         sys.stdout.write(page)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 #: A training set's size, and how many of those there are to each validation image.
@@ -56,13 +57,17 @@ def copy(folder: Path, source: Path, count: int | None) -> None:
 
 
 def draw(folder: Path, count: int) -> None:
-    """Draw ``count`` training images and half as many to validate on."""
-    for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
-        for index in range(number):
-            kind = index % len(CLASSES)
-            path = folder / split / CLASSES[kind] / f"{index:06}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draw_photo(path, seed=[split == "val", index], warmth=1 if kind else -1)
+    """Draw ``count`` training images and half as many to validate on, in a process for each core."""
+    with ProcessPoolExecutor() as pool:
+        pending = []
+        for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
+            for index in range(number):
+                kind = index % len(CLASSES)
+                path = folder / split / CLASSES[kind] / f"{index:06}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pending.append(pool.submit(draw_photo, path, [split == "val", index], 1 if kind else -1))
+        for drawn in pending:
+            drawn.result()  # raises what the process raised
 
 
 def draw_photo(path: Path, seed: list[int], warmth: int) -> None:

@@ -1,10 +1,10 @@
-"""How a step of zoo's engine compares with a bare one: forwards, backwards, and the optimizer.
+"""How a training step of zoo's engine compares with a bare one: forward, backward and optimizer step.
 
     python tests/benchmarks/steps.py [BACKBONE ...]
 
-Both take the same network from random weights, all of it learning, in the same precision, over the same images, which
-are on the device already; they take their steps in turn, and which is first alternates. What zoo adds is the look at
-the gradients before they move anything, what undoes a step that fails, and what keeps a signal from tearing it apart.
+Both take the same network from random weights in the same precision, over the same images, which are on the device
+already; they take turns, and which goes first alternates. What zoo adds to a step: it looks at the loss and the
+gradients before anything moves, it can undo a step that fails, and signals wait until the step is complete.
 """
 
 from __future__ import annotations
@@ -13,47 +13,115 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-import zoo
-from zoo.engine.device import Hardware, choose_hardware, place
+from zoo.backbone import Network, attach_head, build_backbone
+from zoo.engine.compiled import Compiled
+from zoo.engine.device import Hardware, choose_hardware, place, rounding
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.precision import can_measure, choose_precision, measure_precisions
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
-from zoo.freeze import Frozen
+from zoo.freeze import Frozen, list_blocks
+from zoo.progress import Silent
+from zoo.recipe import Recipe
+from zoo.registry import open_registry
+from zoo.start import choose_start
+from zoo.training import freeze
 
 BACKBONES = ("resnet18",)
-BATCH_SIZE, SIZE, CLASSES = 32, (3, 224, 224), 2
-PAIRS, WARM_UP = 16, 2
+CLASSES = 2
 RATE = 1e-4
 
 Step = Callable[[Tensor, Tensor], object]
 
 
-def build_network(backbone: str, hardware: Hardware) -> nn.Module:
-    """Build it from random weights, the same at each call."""
+@dataclass(frozen=True)
+class Workload:
+    """What is trained, and how it is timed."""
+
+    backbone: str
+    batch_size: int = 32
+    #: As ``zoo finetune`` takes them.
+    head: str = "linear"
+    train: str = "all"
+    compile: bool = False
+    #: Pairs of blocks, and steps in each block. The device is synchronized at the end of a block only, so that a GPU's
+    #: queue stays as full as it does in training.
+    pairs: int = 16
+    steps: int = 1
+    #: Blocks of each that are not counted.
+    warm_up: int = 2
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with some of its parameters frozen."""
+
+    network: Network
+    frozen: Frozen
+    size: tuple[int, int, int]
+
+
+#: Makes the step of a network.
+Build = Callable[[Trained, Workload, Hardware], Step]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The seconds of a step, pair by pair, and the memory of each side."""
+
+    ours: list[float]
+    other: list[float]
+    #: Bytes at the peak of a step, on a GPU.
+    ours_memory: int | None
+    other_memory: int | None
+    #: Seconds of our first block, in which the network is compiled if it is to be.
+    first: float
+
+    @property
+    def ratios(self) -> list[float]:
+        """Seconds of the other step over ours: 1.0 when nothing is added to a bare one."""
+        return [other / ours for ours, other in zip(self.ours, self.other, strict=True)]
+
+
+def build_trained(work: Workload, hardware: Hardware) -> Trained:
+    """Build the network from random weights, the same at each call."""
     torch.manual_seed(0)
-    model = zoo.build(backbone, weights="none", num_classes=CLASSES)
+    resolved = open_registry().resolve(work.backbone)
+    start = choose_start(resolved, "none")
+    model = build_backbone(resolved.backbone, start, Silent())
+    network = attach_head(resolved.backbone, start, model, work.head, CLASSES)
     place(model, hardware)
-    return model.train()
+    blocks = list_blocks(resolved.backbone, model, network.head)
+    frozen = freeze(network, blocks, Recipe(train=work.train, head=work.head))
+    frozen.train()
+    return Trained(network, frozen, network.input.size)
 
 
-def choose_fastest(backbone: str) -> Hardware:
+def choose_fastest(work: Workload) -> Hardware:
     """Return the hardware with the precision that a run would choose."""
     hardware = choose_hardware()
     if not can_measure(hardware):
         return hardware
-    seconds = measure_precisions(build_network(backbone, hardware), SIZE, hardware, backwards=True)
+    trained = build_trained(work, hardware)
+    seconds = measure_precisions(trained.network.model, trained.size, hardware, backwards=work.train != "head")
     return Hardware(hardware.device, choose_precision(seconds))
 
 
-def build_bare(model: nn.Module, hardware: Hardware) -> Step:
-    """Return the step that a loop with nothing else in it takes."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
+def list_trainable(model: nn.Module) -> list[nn.Parameter]:
+    """List the parameters that are trained."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
+    """Return the step of a loop with nothing else in it."""
+    model = trained.network.model
+    optimizer = torch.optim.AdamW(list_trainable(model), lr=RATE, fused=True)
 
     def step(images: Tensor, labels: Tensor) -> None:
         with hardware.autocast():
@@ -65,52 +133,78 @@ def build_bare(model: nn.Module, hardware: Hardware) -> Step:
     return step
 
 
-def build_ours(model: nn.Module, hardware: Hardware) -> Step:
+def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
     """Return the step that a run takes."""
+    model = trained.network.model
     learner = Learner(
         model=model,
-        frozen=Frozen(model, tuple(name for name, _ in model.named_children())),
+        frozen=trained.frozen,
         criterion=Criterion(),
-        optimizer=build_optimizer("adamw", model.parameters(), RATE, 0.01),
-        schedule=Schedule("constant", WARM_UP + PAIRS),
+        optimizer=build_optimizer("adamw", list_trainable(model), RATE, 0.01),
+        schedule=Schedule("constant", (work.warm_up + work.pairs) * work.steps),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,
+        compiled=Compiled(model, work.batch_size, lambda _line: None) if work.compile else None,
     )
-    learner.frozen.train()
     return lambda images, labels: take_step(learner, images, labels, 0)
 
 
-def time_step(step: Step, images: Tensor, labels: Tensor) -> float:
-    """Return the seconds of a step, until all that it asked for is done."""
+def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
+    """Return the mean seconds of so many steps, until all that they asked for is done."""
     start = time.perf_counter()
-    step(images, labels)
+    for _ in range(count):
+        step(images, labels)
     if images.device.type == "cuda":
         torch.cuda.synchronize(images.device)
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / count
 
 
-def compare(hardware: Hardware, backbone: str) -> list[tuple[float, float]]:
-    """Return the seconds of zoo's step and of the bare one, pair after pair."""
-    steps = [build(build_network(backbone, hardware), hardware) for build in (build_ours, build_bare)]
-    images = torch.rand(BATCH_SIZE, *SIZE, device=hardware.device).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(BATCH_SIZE, device=hardware.device) % CLASSES
-    pairs = []
-    for turn in range(WARM_UP + PAIRS):
-        order = (0, 1) if turn % 2 else (1, 0)
-        seconds = {place: time_step(steps[place], images, labels) for place in order}
-        pairs.append((seconds[0], seconds[1]))
-    return pairs[WARM_UP:]
+class Peak:
+    """The peak of what is allocated on a GPU from now on, on top of what is allocated already."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device if device.type == "cuda" else None
+        if self._device:
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._before = torch.cuda.memory_allocated(self._device)
+
+    def read(self) -> int | None:
+        """Return its bytes; None without a GPU."""
+        return torch.cuda.max_memory_allocated(self._device) - self._before if self._device else None
+
+
+def compare(work: Workload, hardware: Hardware, other: Build | None = None) -> Measured:
+    """Time zoo's step and another one, the bare one unless it is given, block after block."""
+    with rounding(hardware):
+        sides: list[Step] = []
+        peaks: list[int | None] = []
+        first = 0.0
+        for build in (build_ours, other or build_bare):
+            peak, trained = Peak(hardware.device), build_trained(work, hardware)
+            images = torch.rand(work.batch_size, *trained.size, device=hardware.device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            labels = torch.arange(work.batch_size, device=hardware.device) % CLASSES
+            sides.append(build(trained, work, hardware))
+            seconds = [time_block(sides[-1], images, labels, work.steps) for _ in range(work.warm_up)]
+            peaks.append(peak.read())
+            first = first or seconds[0] * work.steps
+        times: tuple[list[float], list[float]] = ([], [])
+        for turn in range(work.pairs):
+            for side in (0, 1) if turn % 2 else (1, 0):
+                times[side].append(time_block(sides[side], images, labels, work.steps))
+    return Measured(times[0], times[1], peaks[0], peaks[1], first)
 
 
 def main(*backbones: str) -> None:
     """Measure and print a table."""
     sys.stdout.write("| backbone | where | zoo, images/s | bare over zoo | middle half |\n|---|---|---|---|---|\n")
     for backbone in backbones or BACKBONES:
-        hardware = choose_fastest(backbone)
-        pairs = compare(hardware, backbone)
-        rate = BATCH_SIZE / statistics.median(ours for ours, _ in pairs)
-        low, middle, high = statistics.quantiles((bare / ours for ours, bare in pairs), n=4)
+        work = Workload(backbone)
+        hardware = choose_fastest(work)
+        measured = compare(work, hardware)
+        rate = work.batch_size / statistics.median(measured.ours)
+        low, middle, high = statistics.quantiles(measured.ratios, n=4)
         where = f"{hardware.device.type}, {hardware.precision}"
         sys.stdout.write(f"| {backbone} | {where} | {rate:.1f} | {middle:.2f} | {low:.2f} to {high:.2f} |\n")
         sys.stdout.flush()

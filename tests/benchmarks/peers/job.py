@@ -56,6 +56,7 @@ def tell(
     accuracies: Sequence[float] = (),
     aside: float = 0.0,
     steps: float | None = None,
+    epoch_seconds: Sequence[float] = (),
 ) -> None:
     """Print what was done.
 
@@ -66,8 +67,9 @@ def tell(
         accuracies: on the validation images after each epoch, from 0 to 1.
         aside: seconds that were spent on something that is not the work.
         steps: seconds of the training steps alone, where they are known.
+        epoch_seconds: seconds of each epoch's training, without validation, where they are known.
     """
     accuracy = {"best": max(accuracies), "last": accuracies[-1]} if accuracies else None
     work = {"images": images, "epochs": epochs, "learning": learning}
-    line = {**work, "accuracy": accuracy, "aside": aside, "steps": steps}
+    line = {**work, "accuracy": accuracy, "aside": aside, "steps": steps, "epoch_seconds": [*epoch_seconds]}
     sys.stdout.write(f"\n{json.dumps(line)}\n")

@@ -37,6 +37,13 @@ def build_classifier(classes: int) -> nn.Sequential:
     )
 
 
+def replace_last_layer(network: nn.Module, classes: int) -> None:
+    """Put a new linear layer in place of the last one, as people do by hand: ``model.fc = nn.Linear(...)``."""
+    name, last = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, nn.Linear(last.in_features, classes))
+
+
 def split_network(job: Job) -> tuple[nn.Sequential, nn.Module]:
     """Return the network up to its pooled features, of shape (N, C, H, W), and a new head that takes them flattened."""
     network: Any = build_network(job)

@@ -32,6 +32,13 @@ def list_arguments(job: Job) -> list[str]:
     ]
 
 
+def read_epoch_seconds(log: str, images: int) -> list[float]:
+    """Return the seconds of each epoch of so many images, from the mean rate in the last line of each epoch."""
+    rates = re.findall(r"^Train: (\d+) \[.*\(\d+\.\d+s, +(\d+\.\d+)/s\)", log, re.MULTILINE)
+    last = {epoch: float(rate) for epoch, rate in rates}
+    return [images / rate for rate in last.values()]
+
+
 def main() -> None:
     """Run the script with further flags from the command line, and tell what it wrote."""
     job = read_job()
@@ -45,11 +52,13 @@ def main() -> None:
     batches, params = re.search(r"Train: 0 \[\s*\d+/(\d+)", log), re.search(r"param count: *(\d+)", log)
     assert batches, "train.py's log names no batches"
     assert params, "train.py's log names no parameters"
+    images = int(batches[1]) * job.batch_size
     tell(
-        images=int(batches[1]) * job.batch_size * len(rows),  # it leaves out a last, smaller batch
+        images=images * len(rows),  # it leaves out a last, smaller batch
         epochs=len(rows),
         learning=int(params[1]),
         accuracies=[float(row["eval_top1"]) / 100 for row in rows],
+        epoch_seconds=read_epoch_seconds(log, images),
     )
 
 

@@ -7,6 +7,7 @@ every step, the best weights written to disk, SGD with steps where all learns. T
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -16,7 +17,14 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 
 from job import Job, read_job, tell
-from networks import Counter, build_classifier, build_network, build_transform, count_learning
+from networks import (
+    Counter,
+    build_classifier,
+    build_network,
+    build_transform,
+    count_learning,
+    replace_last_layer,
+)
 
 WORKERS = 4
 
@@ -41,10 +49,8 @@ def build_model(job: Job) -> nn.Module:
             parameter.requires_grad = False
     if job.workload == "vgg":
         model.classifier = build_classifier(len(job.classes))
-    elif job.workload == "frozen":
-        model.classifier[1] = nn.Linear(model.classifier[1].in_features, len(job.classes))
     else:
-        model.fc = nn.Linear(model.fc.in_features, len(job.classes))
+        replace_last_layer(model, len(job.classes))
     return model.to(job.device)  # type: ignore[no-any-return]
 
 
@@ -76,25 +82,26 @@ def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimi
     return correct / count
 
 
-def main() -> None:
-    """Train, and keep the best epoch."""
-    job = read_job()
+def train(job: Job) -> dict[str, Any]:
+    """Train, keep the best epoch, and return what there is to tell."""
     torch.manual_seed(job.seed)
     loaders, model = build_loaders(job), build_model(job)
     counter, accuracies = Counter(model), list[float]()
     optimizer = build_optimizer(job, model)
     schedule = lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
-    best = job.output / "best.pt"
+    best, epoch_seconds = job.output / "best.pt", list[float]()
     for _ in range(job.epochs):
+        started = time.perf_counter()
         run_phase(model, loaders["train"], optimizer, job.device)
+        epoch_seconds.append(time.perf_counter() - started)
         schedule.step()
         accuracies.append(run_phase(model, loaders["val"], None, job.device))
         if accuracies[-1] > max(accuracies[:-1], default=-1):
             torch.save(model.state_dict(), best)
     model.load_state_dict(torch.load(best, weights_only=True))
-    learning = count_learning(model)
-    tell(images=counter.images, epochs=job.epochs, learning=learning, accuracies=accuracies)
+    done = {"images": counter.images, "epochs": job.epochs, "learning": count_learning(model)}
+    return {**done, "accuracies": accuracies, "epoch_seconds": epoch_seconds}
 
 
 if __name__ == "__main__":
-    main()
+    tell(**train(read_job()))

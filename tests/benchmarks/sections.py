@@ -1,0 +1,29 @@
+"""The part of docs/benchmarks.md that is measured on a GPU, by another command and on another machine than the rest."""
+
+from __future__ import annotations
+
+BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
+
+#: What the page says before anything was measured.
+NOTHING_YET = """## On a GPU
+
+No figure of zoo on a GPU exists yet. `tests/gpu/run.sh` checks and measures zoo on one CUDA device in five minutes:
+correctness first, then training steps, epochs, the frozen path and torch.compile, beside the bare step, the tutorial's
+loop and timm's train.py. CI runs it in small on a processor, so that it is known to work; what a GPU would say is not
+known.
+"""
+
+
+def find_section(page: str) -> str | None:
+    """Return what stands between the markers of a page; None where it has none."""
+    _, _, rest = page.partition(BEGIN)
+    section, found, _ = rest.partition(END)
+    return section if found else None
+
+
+def put_section(page: str, section: str) -> str:
+    """Return the page with another section between its markers, or at its end where it has none."""
+    old = find_section(page)
+    if old is None:
+        return f"{page}\n{BEGIN}{section}{END}"
+    return page.replace(f"{BEGIN}{old}{END}", f"{BEGIN}{section}{END}")

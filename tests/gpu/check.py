@@ -1,0 +1,193 @@
+"""Runs the stages of the GPU check, each as a process with a time limit, and keeps what they found. See run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from photos import prepare
+from plan import choose_plan
+from results import FAILED, VARIABLE, Result, append, read_results
+from summary import describe_machine, update_page, write_summary
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+#: Seconds between two looks at what a stage has found.
+PERIOD = 0.2
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the check, in a process of its own."""
+
+    name: str
+    #: Share of the whole time that it may take; what an earlier stage leaves over is for the later ones.
+    share: float
+    #: Names a script, or nothing for the tests.
+    script: str = ""
+
+
+#: In order of value: an early stop leaves the results of those before it.
+STAGES = (
+    Stage("correctness", 0.26),
+    Stage("steps", 0.15, "measure_steps.py"),
+    Stage("epochs", 0.32, "measure_epochs.py"),
+    Stage("frozen", 0.13, "measure_frozen.py"),
+    Stage("compile", 0.14, "measure_compile.py"),
+)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="tests/gpu/run.sh", description="Check and measure zoo on one device.")
+    add = parser.add_argument
+    add("--device", choices=("cuda", "cpu"), default="cuda", help="[default: cuda]")
+    add("--quick", action="store_true", help="a little of everything, to try it out")
+    add("--minutes", type=float, default=5.0, metavar="X", help="stop after that many minutes  [default: 5]")
+    add("--output", type=Path, metavar="DIR", help="for gpu.json, gpu.md and logs/  [default: $OUT, else gpu-check]")
+    add("--stages", nargs="+", choices=[stage.name for stage in STAGES], help="only these")
+    add("--page", type=Path, metavar="FILE", help="put the figures into this page, between its markers")
+    add("--timm-train", type=Path, metavar="FILE", help="timm's train.py  [default: tests/gpu/packed/train.py]")
+    return parser.parse_args()
+
+
+class Check:
+    """One run of all stages."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
+        self._options = options
+        self._scratch = scratch
+        self._output: Path = (options.output or Path(os.environ.get("OUT") or "gpu-check")).resolve()
+        self._logs = self._output / "logs"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._file = self._output / "results.jsonl"
+        self._file.unlink(missing_ok=True)
+        self._told = 0
+        self._machine = describe_machine(options.device)
+        self._deadline = time.monotonic() + options.minutes * 60
+
+    @property
+    def results(self) -> list[Result]:
+        """All that was found so far."""
+        return read_results(self._file)
+
+    def run(self) -> int:
+        """Run the stages; returns 1 where a check failed or a stage did not come to its end."""
+        photos, count = self._scratch / "photos", choose_plan(quick=self._options.quick).images
+        prepare(photos, None, count, Path(sys.executable))
+        wanted = [stage for stage in STAGES if not self._options.stages or stage.name in self._options.stages]
+        for index, stage in enumerate(wanted):
+            left = max(0.0, self._deadline - time.monotonic())
+            limit = left * stage.share / sum(each.share for each in wanted[index:])
+            self._run_stage(stage, photos, limit)
+        failed = [result for result in self.results if result.outcome == FAILED]
+        if self._options.page:
+            update_page(self._options.page, self._output)
+        say(f"{len(self.results)} results, {len(failed)} failed; {self._output}")
+        return 1 if failed else 0
+
+    def _run_stage(self, stage: Stage, photos: Path, limit: float) -> None:
+        started = time.monotonic()
+        with (self._logs / f"{stage.name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                self._list_command(stage, photos),
+                cwd=ROOT,
+                env=self._make_environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code = self._wait(process, started + limit)
+            finally:
+                end_session(process)
+        if code is None:
+            self._add(Result(stage.name, "the whole stage", FAILED, f"stopped after its {limit:.0f} s"))
+        elif code and not any(result.stage == stage.name and result.outcome == FAILED for result in self.results):
+            self._add(Result(stage.name, "the whole stage", FAILED, f"exit code {code}; see {log.name}"))
+        self._tell()
+        say(f"         {stage.name} took {time.monotonic() - started:.1f} s")
+
+    def _wait(self, process: subprocess.Popen[bytes], end: float) -> int | None:
+        """Tell what is found until the process ends; returns its exit code, or None where its time is over."""
+        while time.monotonic() < end:
+            self._tell()
+            try:
+                return process.wait(PERIOD)
+            except subprocess.TimeoutExpired:
+                continue
+        return None
+
+    def _list_command(self, stage: Stage, photos: Path) -> list[str | Path]:
+        if not stage.script:
+            # Warnings are torch's affair here: versions and machines differ.
+            options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=", "--dist", "load", "-n"]
+            return [sys.executable, "-m", "pytest", HERE, *options, str(min(4, os.cpu_count() or 1))]
+        found = self._options.timm_train or HERE / "packed" / "train.py"
+        return [
+            sys.executable,
+            HERE / stage.script,
+            f"--device={self._options.device}",
+            f"--photos={photos}",
+            f"--scratch={self._scratch / 'scratch'}",
+            *(["--quick"] if self._options.quick else []),
+            *([f"--timm-train={found.resolve()}"] if found.is_file() else []),
+        ]
+
+    def _make_environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            VARIABLE: str(self._file),
+            "ZOO_TEST_DEVICE": self._options.device,
+            "ZOO_TEST_QUICK": "1" if self._options.quick else "",
+            "ZOO_OFFLINE": "1",
+            "ZOO_CACHE": str(self._scratch / "cache"),
+        }
+
+    def _add(self, result: Result) -> None:
+        append(result, self._file)
+
+    def _tell(self) -> None:
+        """Print the results that are new, and write all of them down."""
+        results = self.results
+        for result in results[self._told :]:
+            say(result.format())
+        if len(results) > self._told:
+            self._told = len(results)
+            write_summary(self._output, self._machine, results, quick=self._options.quick)
+
+
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the check."""
+    options = parse()
+    if options.page and (options.quick or options.device != "cuda"):
+        sys.exit("--page is for figures of a GPU: leave out --quick, and take --device cuda.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs just now is ended too
+    with tempfile.TemporaryDirectory(prefix="zoo-gpu-") as scratch:
+        return Check(options, Path(scratch)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What a stage that measures is told on its command line, and what all of these stages do."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from job import Job
+from plan import Candidate, Plan, choose_plan
+from results import FAILED, MEASURED, Result, record
+from zoo.engine.device import Hardware, choose_hardware
+
+MIB = 2**20
+#: Pixels of a side.
+SIZE = 224
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and on what a stage measures."""
+
+    device: str
+    plan: Plan
+    #: A folder with ``train`` and ``val``.
+    photos: Path
+    #: An empty folder for run folders and caches.
+    scratch: Path
+    #: A copy of timm's train.py, if there is one.
+    timm_train: Path | None
+
+    @property
+    def hardware(self) -> Hardware:
+        """The device, in bf16 on a GPU that computes in it, else in fp32."""
+        return choose_hardware(self.device)
+
+    def make_folder(self, name: str) -> Path:
+        """Create an empty folder below the scratch folder."""
+        folder = self.scratch / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def make_job(self, candidate: Candidate, name: str, **changes: Any) -> Job:
+        """Return the work as the scripts of the peers take it, with an empty folder of that name to write to."""
+        job = Job(
+            workload="vgg" if candidate.head != "linear" else "frozen" if candidate.train == "head" else "full",
+            model=candidate.name,
+            timm_model=candidate.timm_name or "",
+            data=self.photos,
+            output=self.make_folder(name),
+            epochs=self.plan.epochs,
+            batch_size=self.plan.batch_size,
+            size=SIZE,
+            seed=0,
+            device=self.device,
+            weights=None,
+            timm_weights=None,
+            timm_train=self.timm_train,
+        )
+        return replace(job, **changes)
+
+
+def read_context() -> Context:
+    """Read the command line of a stage."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--timm-train", type=Path)
+    options = parser.parse_args()
+    plan = choose_plan(quick=options.quick)
+    return Context(options.device, plan, options.photos, options.scratch, options.timm_train)
+
+
+def measure_each(stage: str, candidates: Iterable[Candidate], measure: Callable[[Candidate], Iterable[Result]]) -> None:
+    """Record the results of each candidate; one that raises is recorded as failed, and the next one follows."""
+    for candidate in candidates:
+        try:
+            for result in measure(candidate):
+                record(result)
+        except Exception as error:  # noqa: BLE001  # recorded, and the exit code of the whole check tells of it
+            record(Result(stage, candidate.name, FAILED, f"{type(error).__name__}: {error}".splitlines()[0]))
+        release_memory()
+
+
+def release_memory() -> None:
+    """Give back what the last candidate allocated."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def measured(stage: str, name: str, note: str = "", **figures: float | None) -> Result:
+    """Return a result; figures that are None are left out."""
+    known = {key: value for key, value in figures.items() if value is not None}
+    return Result(stage, name, MEASURED, note, known)

@@ -1,0 +1,53 @@
+"""A run with deterministic algorithms that kills itself after so many steps, or goes on to its end.
+
+python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (STEP 0: it is not killed)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+import zoo
+from zoo.keeper import Keeper
+
+
+def kill_after(step: int) -> None:
+    """Let the process be killed once so many steps were taken."""
+    on_step, taken = Keeper.on_step, []
+
+    def count(keeper: Keeper) -> None:
+        on_step(keeper)
+        taken.append(1)
+        if len(taken) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Keeper.on_step = count  # type: ignore[method-assign,assignment]
+
+
+def main(backbone: str, photos: str, output: str, device: str, step: str) -> None:
+    """Begin the run or go on with it."""
+    # Only warn: of an operation that has no deterministic form the comparison of the bytes will tell.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    kill_after(int(step))
+    zoo.finetune(
+        backbone,
+        photos,
+        output=Path(output),
+        resume=True,
+        weights="none",
+        train="all",
+        epochs=3,
+        batch_size=8,
+        device=device,
+        save_every=2,
+        ema=0.9,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

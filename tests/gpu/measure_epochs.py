@@ -1,0 +1,102 @@
+"""Stage ``epochs``: images per second of whole training epochs, decoding included, for zoo and for its peers.
+
+All of them train the same network from random weights, in batches of the same size; validation is not counted, and the
+first epoch, which warms up, is not either. zoo trains with its defaults; the tutorial's loop is float32 with four
+workers, as the tutorial has it; timm's train.py gets bfloat16, channels-last, and a worker for each core.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import tutorial
+import zoo
+from context import MIB, Context, measure_each, measured, read_context, release_memory
+from measure import measure as run_process
+from plan import Candidate
+from results import SKIPPED, Result
+from steps import Peak
+
+STAGE = "epochs"
+#: Seconds after which timm's train.py is given up.
+PATIENCE = 120
+TIMM_FLAGS = (
+    "--amp",
+    "--amp-dtype",
+    "bfloat16",
+    "--channels-last",
+    f"--workers={os.cpu_count()}",
+    "--log-interval=1000",
+)
+
+
+def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
+    """Train with zoo, with the tutorial's loop, and with timm's train.py."""
+    yield train_ours(context, candidate)
+    release_memory()
+    yield train_tutorial(context, candidate)
+    release_memory()
+    yield train_timm(context, candidate)
+
+
+def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False, stage: str = STAGE) -> Result:
+    """Train with ``zoo.finetune``, the frozen part computed at every epoch as the peers do."""
+    folder = context.make_folder("zoo")
+    os.environ["ZOO_CACHE"] = str(folder / "cache")
+    peak, plan = Peak(context.hardware.device), context.plan
+    options: dict[str, Any] = {"weights": "none", "head": candidate.head, "train": candidate.train, "cache": False}
+    options |= {"augment": "crop-flip", "epochs": plan.epochs, "batch_size": plan.batch_size, "compile": compile_}
+    options |= {"device": context.device, "precision": context.hardware.precision}
+    run = zoo.finetune(candidate.backbone, context.photos, output=folder / "run", **options)
+    lines = (run.path / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    seconds = [json.loads(line)["train_seconds"] for line in lines]
+    images, precision = run.facts["data"]["images"]["train"], run.facts["hardware"]["precision"]
+    return describe(stage, f"{candidate.name}, zoo", seconds, images, precision, peak=peak.read())
+
+
+def train_tutorial(context: Context, candidate: Candidate) -> Result:
+    """Train with the tutorial's loop, in this process as well."""
+    job = context.make_job(candidate, "tutorial")
+    peak = Peak(context.hardware.device)
+    told = tutorial.train(job)
+    images = told["images"] // told["epochs"]
+    return describe(STAGE, f"{candidate.name}, tutorial", told["epoch_seconds"], images, "fp32", peak=peak.read())
+
+
+def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str = STAGE) -> Result:
+    """Train with timm's train.py, which is a process of its own."""
+    name = f"{candidate.name}, timm"
+    if candidate.timm_name is None:
+        return Result(stage, name, SKIPPED, "train.py cannot freeze")
+    if context.timm_train is None:
+        return Result(stage, name, SKIPPED, "there is no copy of train.py; see tests/gpu/pack.sh")
+    job = dataclasses.asdict(context.make_job(candidate, "timm"))
+    script = Path(tutorial.__file__).with_name("timm_peer.py")
+    command: list[str | Path] = [sys.executable, script, json.dumps(job, default=str), *TIMM_FLAGS, *flags]
+    done = run_process(command, os.environ, context.scratch / "timm-log", PATIENCE)
+    if "error" in done:
+        raise RuntimeError(f"timm: {done['error']}")
+    answer: dict[str, Any] = done["answer"]
+    images = answer["images"] // answer["epochs"]
+    return describe(stage, name, answer["epoch_seconds"], images, " ".join(["bf16", *flags]))
+
+
+def describe(
+    stage: str, name: str, seconds: Sequence[float], images: int, note: str, *, peak: int | None = None
+) -> Result:
+    """Return the rate of the median epoch after the first; an epoch is so many images."""
+    rate = images / median(seconds[1:])
+    return measured(stage, name, note, images_per_second=rate, peak_mib=peak and peak / MIB)
+
+
+if __name__ == "__main__":
+    context = read_context()
+    measure_each(STAGE, context.plan.candidates, partial(measure, context))

@@ -1,0 +1,77 @@
+"""Stage ``frozen``: a new last layer on a frozen network, by zoo and by the tutorial's loop, from call to return.
+
+Both are measured in one process, imports not counted. zoo runs twice, each time with an empty cache; the second run
+counts, since the first one also warms up the device.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import tutorial
+import zoo
+from context import Context, measure_each, measured, read_context, release_memory
+from plan import Candidate
+from results import Result
+
+STAGE = "frozen"
+
+
+def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
+    """Time zoo and then the tutorial's loop."""
+    photos = link_some(context)
+    first, seconds = (time_ours(context, candidate, photos) for _ in range(2))
+    release_memory()
+    job = context.make_job(candidate, "tutorial", data=photos, epochs=context.plan.frozen_epochs)
+    started = time.perf_counter()
+    tutorial.train(job)
+    tutorial_seconds = time.perf_counter() - started
+    yield measured(
+        STAGE,
+        candidate.name,
+        f"{context.plan.frozen_epochs} epochs of {context.plan.frozen_images} images",
+        seconds=seconds,
+        first_run_seconds=first,
+        tutorial_seconds=tutorial_seconds,
+        tutorial_over_zoo=tutorial_seconds / seconds,
+    )
+
+
+def link_some(context: Context) -> Path:
+    """Return a folder with as many of the photos as this stage takes."""
+    folder = context.make_folder("photos")
+    for split, count in (("train", context.plan.frozen_images), ("val", context.plan.frozen_images // 2)):
+        # By number, so that there are as many of each class.
+        photos = sorted((context.photos / split).glob("*/*.jpg"), key=lambda photo: photo.name)
+        for photo in photos[:count]:
+            link = folder / split / photo.parent.name / photo.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(photo, link)
+    return folder
+
+
+def time_ours(context: Context, candidate: Candidate, photos: Path) -> float:
+    """Return the seconds of ``zoo.finetune`` with an empty cache."""
+    folder = context.make_folder("zoo")
+    os.environ["ZOO_CACHE"] = str(folder / "cache")
+    started = time.perf_counter()
+    zoo.finetune(
+        candidate.backbone,
+        photos,
+        output=folder / "run",
+        weights="none",
+        epochs=context.plan.frozen_epochs,
+        batch_size=context.plan.batch_size,
+        device=context.device,
+        precision=context.hardware.precision,
+    )
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    context = read_context()
+    measure_each(STAGE, [context.plan.frozen], partial(measure, context))

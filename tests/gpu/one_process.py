@@ -1,0 +1,78 @@
+"""One process in a group of its own, over NCCL on a GPU and gloo on a processor: messages, and FSDP2.
+
+python tests/gpu/one_process.py DEVICE
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from learners import CLASSES, copy_state, draw_batch, make_learner
+from zoo.engine.device import Hardware, rounding
+from zoo.engine.exchange import exchange, send_from
+from zoo.engine.step import learn
+from zoo.plugin import BlockSpec
+from zoo.shards import is_sharded, shard, whole
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64)
+
+
+def build_blocks() -> nn.Module:
+    """Build a network of two blocks and a head, the same at each call."""
+    torch.manual_seed(1)
+    stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU())
+    body = nn.Sequential(nn.Conv2d(16, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    model = nn.Sequential()
+    for name, module in {"stem": stem, "body": body, "flatten": nn.Flatten(), "fc": nn.Linear(16, CLASSES)}.items():
+        model.add_module(name, module)
+    return model
+
+
+def check_messages(device: torch.device) -> None:
+    """Send tensors of several kinds to all processes, which is this one: they stay as they are."""
+    tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
+    wanted = [tensor.clone() for tensor in tensors]
+    exchange(tensors, dist.all_reduce)
+    exchange(tensors, lambda flat, *, async_op: send_from(0, flat, async_op=async_op))
+    assert all(map(torch.equal, tensors, wanted)), "messages came back changed"
+
+
+def check_sharding(device: torch.device) -> None:
+    """Take three steps with a sharded network and with a plain one: they learn the same."""
+    hardware = Hardware(device, "fp32")
+    plain, sharded = build_blocks().to(device), build_blocks()
+    blocks = [BlockSpec("stem", ("stem",)), BlockSpec("body", ("body",))]
+    shard(sharded, blocks, device, 1)
+    assert is_sharded(sharded)
+    images, labels = draw_batch(device, 8, 32)
+    with rounding(hardware):
+        for model in (plain, sharded):
+            learner = make_learner(model, hardware)
+            for step in range(3):
+                learn(learner, images, labels, step)
+    found = {name: whole(tensor.detach()).cpu() for name, tensor in sharded.state_dict().items()}
+    torch.testing.assert_close(found, copy_state(plain), rtol=0, atol=1e-4)
+
+
+def main(name: str) -> None:
+    """Join a group of one, and check."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    device = torch.device(name, 0) if name == "cuda" else torch.device(name)
+    backend = "cpu:gloo,cuda:nccl" if name == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=0, world_size=1)
+    check_messages(device)
+    check_sharding(device)
+    sys.stdout.write(f"checked over {dist.get_backend_config()}\n")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,54 @@
+"""Results of the GPU check: one JSON line each, appended as soon as it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Environment variable that names the file to which the stages append their results.
+VARIABLE = "ZOO_GPU_RESULTS"
+
+PASSED, FAILED, SKIPPED, MEASURED = "passed", "failed", "skipped", "measured"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check or one measurement."""
+
+    stage: str
+    name: str
+    outcome: str
+    #: Why it failed or was skipped, or what a reader of the figures has to know.
+    note: str = ""
+    #: Figures by name, with their unit in the name: ``images_per_second``, ``peak_mib``, ``bare_over_zoo``.
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def format(self) -> str:
+        """Return the result as one line for the terminal."""
+        figures = ", ".join(f"{name} {value:,.2f}" for name, value in self.figures.items())
+        return " | ".join(filter(None, [f"{self.outcome:8} {self.stage}: {self.name}", figures, self.note]))
+
+
+def record(result: Result) -> None:
+    """Append a result to the file named by ``ZOO_GPU_RESULTS``."""
+    append(result, Path(os.environ[VARIABLE]))
+
+
+def append(result: Result, path: Path) -> None:
+    """Append a result to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read all complete lines; a stage that was killed may have left half of one."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    fields: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [Result(**each) for each in fields]

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Checks zoo on one GPU, and measures it there: correctness first, then speed. See CONTRIBUTING.md.
+#
+#     tests/gpu/run.sh [--device cuda|cpu] [--quick] [--minutes 5] [--output DIR] [--page FILE] [--python PYTHON]
+#
+# Needs a Python with torch, torchvision, timm and the test dependencies, and no network. If that Python has no zoo, the
+# wheels that tests/gpu/pack.sh built are installed into a temporary folder.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(cd "$here/../.." && pwd)"
+
+python=""
+arguments=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --python) python="${2:?--python needs a path}"; shift 2 ;;
+        *) arguments+=("$1"); shift ;;
+    esac
+done
+if [ -z "$python" ]; then
+    python=python3
+    if [ -x "$root/.venv/bin/python" ]; then python="$root/.venv/bin/python"; fi
+fi
+
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+if compgen -G "$here/packed/*.whl" >/dev/null; then
+    # Into a folder of its own, before all others: the machine's own packages stay as they are.
+    "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$scratch/site" "$here"/packed/*.whl
+    export PYTHONPATH="$scratch/site${PYTHONPATH:+:$PYTHONPATH}"
+elif ! (cd "$scratch" && "$python" -c 'import zoo, zoo_torchvision, zoo_timm, zoo_tiny') 2>/dev/null; then
+    echo "$python has no zoo with its plugins; run tests/gpu/pack.sh where there is a network, or name another --python" >&2
+    exit 2
+fi
+# Where the stages find the benchmarks, the peers, and what tests share.
+export PYTHONPATH="$here:$root/tests/benchmarks:$root/tests/benchmarks/peers:$root/tests/props${PYTHONPATH:+:$PYTHONPATH}"
+# Not exec: the trap above removes the temporary folder afterwards.
+"$python" "$here/check.py" ${arguments[@]+"${arguments[@]}"}

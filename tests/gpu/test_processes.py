@@ -1,0 +1,27 @@
+"""Messages between processes, and a sharded network, over the backend of the device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+
+
+def test_one_process_talks_and_shards_over_the_backend_of_the_device(
+    device: torch.device, own_environment: Callable[..., dict[str, str]]
+) -> None:
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, HERE / "one_process.py", device.type],
+        env=own_environment(PYTHONPATH=paths), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    backend = "cuda:nccl" if device.type == "cuda" else "cpu:gloo"
+    assert done.stdout.startswith("checked over ")
+    assert backend in done.stdout

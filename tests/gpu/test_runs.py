@@ -1,0 +1,90 @@
+"""Whole runs on the device: they learn, and what they report is what the finished model does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import zoo
+
+#: How far probabilities may be from those of a processor in float32.
+TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
+
+
+def read_history(run: zoo.Run) -> list[dict[str, Any]]:
+    lines = (run.path / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def read_val_losses(run: zoo.Run) -> list[float]:
+    return [epoch["val_loss"] for epoch in read_history(run)]
+
+
+@pytest.fixture
+def train(network: str, photos: Path, device: torch.device, tmp_path: Path) -> Any:
+    def run(name: str, **options: Any) -> zoo.Run:
+        defaults: dict[str, Any] = {"weights": "none", "epochs": 2, "batch_size": 8, "device": device.type}
+        return zoo.finetune(network, photos, output=tmp_path / name, **{**defaults, **options})
+
+    return run
+
+
+@pytest.mark.parametrize("scope", ["head", "all"])
+def test_evaluate_finds_the_figures_that_the_run_reports(
+    train: Any, photos: Path, device: torch.device, precision: str, scope: str
+) -> None:
+    run = train("run", train=scope, precision=precision, lr=1e-4, epochs=3)
+    assert run.facts["hardware"]["precision"] == precision
+    assert run.facts["hardware"]["device"].startswith(device.type)
+    losses = [epoch["train_loss"] for epoch in read_history(run)]
+    assert losses[-1] < losses[0]
+    found = zoo.load(run, device=device.type).evaluate(photos, "val")
+    best = read_history(run)[run.facts["best"]["epoch"] - 1]
+    assert found["loss"] == pytest.approx(best["val_loss"], abs=TOLERANCES[precision])
+
+
+def test_predictions_are_those_of_a_processor(train: Any, photos: Path, device: torch.device) -> None:
+    run = train("run", train="all", lr=1e-4)
+    images = sorted((photos / "val").rglob("*.png"))
+    here, there = (list(zoo.load(run, device=kind).predict(images, top=2)) for kind in (device.type, "cpu"))
+    for mine, wanted in zip(here, there, strict=True):
+        assert dict(mine.top) == pytest.approx(dict(wanted.top), abs=TOLERANCES["fp32"])
+
+
+@pytest.mark.parametrize("scope", ["head", "from:LAST", "all"])
+def test_a_run_begins_as_it_does_on_a_processor(train: Any, network: str, scope: str) -> None:
+    (backbone,) = zoo.list_backbones(network)
+    assert not callable(backbone.blocks)
+    options = {"train": scope.replace("LAST", backbone.blocks[-1].name), "precision": "fp32", "lr": 1e-6}
+    # Dropouts draw other numbers there; with such a rate only the arithmetic is left to differ.
+    here = train("here", augment="none", **options)
+    there = train("there", device="cpu", augment="none", **options)
+    assert read_val_losses(here) == pytest.approx(read_val_losses(there), abs=2e-3)
+
+
+@pytest.mark.parametrize("scope", ["head", "from:LAST"])
+def test_cached_features_give_the_logits_of_the_whole_network(
+    train: Any, network: str, precision: str, scope: str
+) -> None:
+    (backbone,) = zoo.list_backbones(network)
+    assert not callable(backbone.blocks)
+    options = {
+        "train": scope.replace("LAST", backbone.blocks[-1].name),
+        "precision": precision,
+        "augment": "none",
+        "optimizer": "sgd",
+        "lr": 1e-6,
+    }
+    cached, plain = train("cached", **options), train("plain", cache=False, **options)
+    assert read_val_losses(cached) == pytest.approx(read_val_losses(plain), abs=TOLERANCES[precision] / 2)
+
+
+def test_auto_precision_is_bf16_where_a_gpu_computes_in_it(train: Any, device: torch.device) -> None:
+    if device.type != "cuda":
+        pytest.skip("on a processor the precision is measured")
+    wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    assert train("run", device="auto").facts["hardware"]["precision"] == wanted

@@ -1,0 +1,113 @@
+"""Single steps on the device: what is frozen, what is not finite, and memory that is really short."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from learners import build_wide, copy_state, draw_batch, make_learner
+from told import Told
+from zoo.engine.device import Hardware, rounding
+from zoo.engine.step import learn
+from zoo.errors import FrozenMoved, NotFinite
+from zoo.freeze import Frozen
+
+#: Images and pixels of a batch whose activations take some hundred MiB.
+COUNT, SIZE = 64, 96
+
+
+@contextmanager
+def limit_memory(device: torch.device, room: int) -> Iterator[None]:
+    """Let this process allocate so many bytes more and no further, on the device, until the block is over."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved(device) + room) / total, device)
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0, device)
+        return
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_a_batch_that_memory_is_too_short_for_is_learned_from_in_parts(device: torch.device) -> None:
+    hardware, told = Hardware(device, "fp32"), Told()
+    images, labels = draw_batch(device, COUNT, SIZE)
+    wanted, model = build_wide(device), build_wide(device)
+    with rounding(hardware):
+        learn(make_learner(wanted, hardware), images, labels, 0)
+        learner = make_learner(model, hardware, told.say)
+        # The activations of the second layer alone: the whole batch keeps four of that size.
+        with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * 4):
+            learn(learner, images, labels, 0)
+    assert learner.parts.count > 1
+    assert told.lines[0].startswith("note: memory is short; batches go through in 2 parts from here on")
+    assert learner.steps == 1
+    torch.testing.assert_close(copy_state(model), copy_state(wanted), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_moves_nothing(device: torch.device, precision: str, value: float) -> None:
+    if precision == "fp16":
+        pytest.skip("with fp16 the scaler passes over such a step and lowers its scale")
+    hardware = Hardware(device, precision)
+    model = build_wide(device)
+    learner = make_learner(model, hardware)
+    images, labels = draw_batch(device, 4, 16)
+    before, spoiled = copy_state(model), images.clone()
+    spoiled[1, 0, 3, 3] = value
+    with pytest.raises(NotFinite):
+        learn(learner, spoiled, labels, 0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
+    learn(learner, images, labels, 0)
+    assert learner.steps == 1
+    assert not torch.equal(copy_state(model)["0.weight"], before["0.weight"])
+
+
+def test_fp16_passes_over_a_step_whose_gradients_overflow(device: torch.device) -> None:
+    if device.type == "cpu":
+        pytest.skip("fp16 needs a GPU")
+    model = build_wide(device)
+    learner = make_learner(model, Hardware(device, "fp16"))
+    images, labels = draw_batch(device, 4, 16)
+    before, scale = copy_state(model), learner.scaler.get_scale()
+    overflow = model[0].weight.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[index]
+    learn(learner, images, labels, 0)
+    overflow.remove()
+    assert learner.steps == 0
+    assert learner.scaler.get_scale() < scale
+    assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
+    learn(learner, images, labels, 0)
+    assert learner.steps == 1
+
+
+def build_frozen(device: torch.device) -> tuple[nn.Module, Frozen]:
+    model = build_wide(device)
+    return model, Frozen(model, ("6",))
+
+
+def test_what_is_frozen_has_the_digest_that_it_has_on_a_processor(device: torch.device) -> None:
+    (_, here), (_, there) = build_frozen(device), build_frozen(torch.device("cpu"))
+    assert here.check(there.digest()) == there.digest()
+
+
+def test_something_frozen_that_moves_is_noticed(device: torch.device) -> None:
+    model, frozen = build_frozen(device)
+    before = frozen.digest()
+    with torch.no_grad():
+        model.get_submodule("0").get_parameter("weight")[0, 0, 0, 0] += 1e-6
+    with pytest.raises(FrozenMoved):
+        frozen.check(before)
