@@ -15,6 +15,7 @@ import torch
 from job import Job
 from plan import Candidate, Plan, choose_plan
 from results import FAILED, MEASURED, Result, record
+from steps import Workload
 from zoo.engine.device import Hardware, choose_hardware
 
 MIB = 2**20
@@ -46,6 +47,18 @@ class Context:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def make_workload(self, candidate: Candidate) -> Workload:
+        """Return what is timed of a candidate's training steps."""
+        return Workload(
+            candidate.backbone,
+            self.plan.batch_size,
+            candidate.head,
+            candidate.train,
+            pairs=self.plan.pairs,
+            steps=self.plan.steps,
+            warm_up=self.plan.warm_up,
+        )
 
     def make_job(self, candidate: Candidate, name: str, **changes: Any) -> Job:
         """Return the work as the scripts of the peers take it, with an empty folder of that name to write to."""

@@ -24,7 +24,7 @@ def build_plain(trained: Trained, work: Workload, hardware: Hardware) -> Step:
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
     """Time the step with and without torch.compile in pairs, and then compiled epochs of zoo and of timm."""
-    work, hardware = replace(context.plan.make_workload(candidate), compile=True), context.hardware
+    work, hardware = replace(context.make_workload(candidate), compile=True), context.hardware
     found = compare(work, hardware, build_plain)
     yield measured(
         STAGE,

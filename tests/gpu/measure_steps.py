@@ -16,7 +16,7 @@ STAGE = "steps"
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
     """Time zoo's step and the bare one in pairs."""
-    work, hardware = context.plan.make_workload(candidate), context.hardware
+    work, hardware = context.make_workload(candidate), context.hardware
     found = compare(work, hardware)
     yield measured(
         STAGE,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from steps import Workload
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -54,18 +52,6 @@ class Plan:
     pairs: int
     steps: int
     warm_up: int
-
-    def make_workload(self, candidate: Candidate) -> Workload:
-        """Return what is timed of a candidate's training steps."""
-        return Workload(
-            candidate.backbone,
-            self.batch_size,
-            candidate.head,
-            candidate.train,
-            pairs=self.pairs,
-            steps=self.steps,
-            warm_up=self.warm_up,
-        )
 
 
 FULL = Plan(
