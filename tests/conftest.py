@@ -13,10 +13,10 @@ import pytest
 
 from acme import draw_photos, make_acme
 from published import ONE, TWO
-from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ def train_once(
     """Give a test a run folder of its own beside its photos, trained once for all tests that ask for these options."""
 
     def train(**options: Any) -> Path:
-        from zoo.finetuning import finetune
+        from zoo.training.finetune import finetune
 
         trained = tmp_path_factory.getbasetemp() / "trained" / "-".join(map(str, options.values()))
         if not trained.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.registry import list_backbones
+from zoo.registry.registry import list_backbones
 from zoo.testing import list_checks
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"

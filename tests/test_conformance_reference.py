@@ -11,9 +11,9 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from zoo.cli import cli
-from zoo.contract import CAPABILITIES, EXPECTED
+from zoo.plugin.fields import CAPABILITIES, EXPECTED
 from zoo.testing import BAD, CHECKS, LEVELS, Result, conformance
-from zoo.testing.results import STATUSES
+from zoo.testing.results.result import STATUSES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
 

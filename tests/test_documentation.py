@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from zoo import errors, plugin
 from zoo.cli import COMMANDS, cli
-from zoo.settings import DATASET_FIELDS
+from zoo.registry.registry_toml import DATASET_FIELDS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import zoo.cli
-from zoo.containment import HEAVY
-from zoo.discovery import FIRST_PARTY
+from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.isolation import HEAVY
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,34 +19,34 @@ ROOT = Path(__file__).parents[1]
 LIGHT = [
     "zoo",
     "zoo.errors",
-    "zoo.contract",
+    "zoo.plugin.fields",
     "zoo.plugin",
-    "zoo.containment",
-    "zoo.loading",
-    "zoo.switches",
-    "zoo.discovery",
-    "zoo.settings",
-    "zoo.registry",
-    "zoo.recipe",
-    "zoo.phases",
-    "zoo.comparison",
-    "zoo.interrupt",
-    "zoo.licence",
+    "zoo.registry.isolation",
+    "zoo.registry.load_plugin",
+    "zoo.registry.switches",
+    "zoo.registry.discovery",
+    "zoo.registry.registry_toml",
+    "zoo.registry.registry",
+    "zoo.registry.recipe",
+    "zoo.training.phases",
+    "zoo.runs.compare",
+    "zoo.engine.interrupts",
+    "zoo.registry.licence",
     "zoo.progress",
-    "zoo.cache",
+    "zoo.files.cache",
     "zoo.cli",
     *(f"zoo.cli.{path.stem}" for path in sorted(ROOT.glob("zoo/cli/*.py")) if path.stem != "__init__"),
     "zoo.testing",
-    "zoo.testing.table",
-    "zoo.testing.results",
-    "zoo.testing.session",
-    "zoo.testing.examined",
-    "zoo.testing.probe",
-    "zoo.testing.choice",
-    "zoo.testing.cases",
-    "zoo.testing.journal",
-    "zoo.testing.inquiry",
-    "zoo.testing.page",
+    "zoo.testing.promises",
+    "zoo.testing.results.result",
+    "zoo.testing.runner",
+    "zoo.testing.plugin_under_test",
+    "zoo.testing.isolation.import_probe",
+    "zoo.testing.select",
+    "zoo.testing.pytest_cases",
+    "zoo.testing.results.results_file",
+    "zoo.testing.suite",
+    "zoo.testing.results.markdown_page",
     "zoo.testing.checks.plugin",
     "zoo.testing.checks.spec",
 ]
@@ -131,7 +131,7 @@ def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, argumen
 def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: Path) -> None:
     imported = list_imported("--help", cwd=tmp_path)
     assert "click" in imported
-    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.errors", "zoo.garbage", "zoo.interrupt"}
+    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.engine", "zoo.engine.interrupts", "zoo.errors", "zoo.garbage"}
     assert {name for name in imported if name.startswith("zoo")} <= wanted
     assert not imported & {*SLOW, "pluggy", "dataclasses", "json"}
 
@@ -139,20 +139,20 @@ def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: 
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("plugins",)], ids=" ".join)
 def test_listing_imports_none_of_what_takes_longer_than_it_does(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     imported = list_imported(*arguments, cwd=tmp_path)
-    assert {"zoo.registry", *(f"zoo_{namespace}" for namespace in INSTALLED)} <= imported
+    assert {"zoo.registry.registry", *(f"zoo_{namespace}" for namespace in INSTALLED)} <= imported
     assert not imported & SLOW
 
 
 def test_predicting_imports_torch_and_no_other_plugin_s_upstream(tmp_path: Path, few_photos: Path) -> None:
     if "torchvision" not in INSTALLED:
         pytest.skip("zoo-torchvision is not installed")
-    from zoo.finetuning import finetune
+    from zoo.training.finetune import finetune
 
     finetune("torchvision/squeezenet1_1", few_photos, weights="none", epochs=1, output=tmp_path / "run")
     (image, *_) = few_photos.rglob("*.png")
     imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
     assert {"torch", "torchvision"} <= imported
-    assert not imported & {"timm", "rich", "zoo.finetuning", "zoo.report", "zoo.testing"}
+    assert not imported & {"timm", "rich", "zoo.training.finetune", "zoo.runs.report", "zoo.testing"}
 
 
 @pytest.mark.parametrize("namespace", INSTALLED)
@@ -172,7 +172,7 @@ def test_a_first_party_plugin_lists_its_backbones_without_importing_anything_hea
 ) -> None:
     # The state shows that none was refused for trying.
     code = f"""
-from zoo.registry import open_registry
+from zoo.registry.registry import open_registry
 (plugin,) = [plugin for plugin in open_registry().plugins if plugin.namespace == {namespace!r}]
 assert plugin.state == "ok", plugin.reason
 assert plugin.backbones

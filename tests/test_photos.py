@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import zoo
-from zoo.data.image import decode_image
+from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 
 CASES: dict[str, tuple[str, float, Callable[[], nn.Module]]] = {

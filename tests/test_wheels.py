@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.scaffold import FILES
+from zoo.cli.scaffold import FILES
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {"zoo": ROOT, **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")}}

@@ -16,29 +16,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.backbone import build
-    from zoo.classifier import Classifier, Prediction, load
-    from zoo.comparison import Compared, compare_runs
     from zoo.errors import ZooError
-    from zoo.finetuning import Run, finetune
-    from zoo.rates import FoundRate, find_lr
-    from zoo.recipe import Recipe
-    from zoo.registry import list_backbones
+    from zoo.models.build import build
+    from zoo.registry.recipe import Recipe
+    from zoo.registry.registry import list_backbones
+    from zoo.runs.classifier import Classifier, Prediction, load
+    from zoo.runs.compare import Compared, compare_runs
+    from zoo.training.finetune import Run, finetune
+    from zoo.training.lr_find import FoundRate, find_lr
 
 _HOMES = {
-    "Classifier": "zoo.classifier",
-    "Compared": "zoo.comparison",
-    "FoundRate": "zoo.rates",
-    "Prediction": "zoo.classifier",
-    "Recipe": "zoo.recipe",
-    "Run": "zoo.finetuning",
+    "Classifier": "zoo.runs.classifier",
+    "Compared": "zoo.runs.compare",
+    "FoundRate": "zoo.training.lr_find",
+    "Prediction": "zoo.runs.classifier",
+    "Recipe": "zoo.registry.recipe",
+    "Run": "zoo.training.finetune",
     "ZooError": "zoo.errors",
-    "build": "zoo.backbone",
-    "compare_runs": "zoo.comparison",
-    "find_lr": "zoo.rates",
-    "finetune": "zoo.finetuning",
-    "list_backbones": "zoo.registry",
-    "load": "zoo.classifier",
+    "build": "zoo.models.build",
+    "compare_runs": "zoo.runs.compare",
+    "find_lr": "zoo.training.lr_find",
+    "finetune": "zoo.training.finetune",
+    "list_backbones": "zoo.registry.registry",
+    "load": "zoo.runs.classifier",
 }
 
 __all__ = [

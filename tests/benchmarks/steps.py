@@ -18,20 +18,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import Network, attach_head, build_backbone
-from zoo.engine.compiled import Compiled
 from zoo.engine.device import Hardware, choose_hardware, place, rounding
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.precision import can_measure, choose_precision, measure_precisions
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
-from zoo.freeze import Frozen, list_blocks
+from zoo.engine.torch_compile import Compiled
+from zoo.models.build import Network, attach_head, build_backbone
+from zoo.models.freeze import Frozen, list_blocks
+from zoo.models.weights.load import choose_start
 from zoo.progress import Silent
-from zoo.recipe import Recipe
-from zoo.registry import open_registry
-from zoo.start import choose_start
-from zoo.training import freeze
+from zoo.registry.recipe import Recipe
+from zoo.registry.registry import open_registry
+from zoo.training.train import freeze
 
 BACKBONES = ("resnet18",)
 CLASSES = 2

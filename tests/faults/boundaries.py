@@ -18,12 +18,12 @@ from begin import Wrong, judge, parse, prepare
 from toy import STEPS
 from trial import Trial
 
-from zoo import training
 from zoo.engine import loop
-from zoo.export.best import BestModel
-from zoo.extractor import Extractor
-from zoo.keeper import Keeper
-from zoo.training import Plan
+from zoo.engine.features.extractor import Extractor
+from zoo.runs.best_model import BestModel
+from zoo.training.callbacks import Keeper
+from zoo.training.train import Plan
+from zoo.training.train import train as training
 
 #: What is interrupted, where, and at which time it is called: before a phase begins, while features are computed,
 #: before an epoch is written down, in the middle of measuring, before the best is written, and when all is learned.

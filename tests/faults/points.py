@@ -12,7 +12,8 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from zoo.export import durable, tensors
+from zoo.files import atomic as durable
+from zoo.runs import model_file as tensors
 
 
 class Points:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.engine import loop
-from zoo.export import checkpoints, durable, folder
-from zoo.resume import Saver
+from zoo.files import atomic as durable
+from zoo.runs import checkpoints, folder
+from zoo.training.resume import Saver
 
 
 def rename() -> None:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 import zoo.cli.finetune
-import zoo.finetuning
+import zoo.training.finetune
 from acme import draw_photos, make_acme
-from zoo.export.checkpoints import Checkpoints
-from zoo.export.folder import RunFolder
-from zoo.keeper import Keeper
-from zoo.loading import Plugin
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
+from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.folder import RunFolder
+from zoo.training.callbacks import Keeper
 
 #: 24 steps of 6 images, six epochs in four phases, a state every third step.
 OPTIONS: dict[str, Any] = {
@@ -57,7 +57,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # those that are started in the background ignore Ctrl-C
-    told, remove_states = Keeper.on_step, zoo.finetuning.remove_states
+    told, remove_states = Keeper.on_step, zoo.training.finetune.remove_states
 
     def tell(watch: Keeper) -> None:
         on_step(watch._saver._state.batches)  # nobody else wants to know
@@ -72,7 +72,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
         remove_states(folder)
 
     Keeper.on_step = tell  # type: ignore[method-assign]
-    zoo.finetuning.remove_states = digest
+    zoo.training.finetune.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
     zoo.cli.finetune.open_registry = lambda: registry
     settings = [f"--set={name}={json.dumps(value)}" for name, value in {**OPTIONS, **options}.items()]

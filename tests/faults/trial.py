@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from toy import EVERY, run
 
 from zoo.cli import main
-from zoo.export.checkpoints import Checkpoints
-from zoo.export.folder import CHECKPOINTS, RUN
+from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.folder import CHECKPOINTS, RUN
 
 #: Seconds after which a process that should be over hangs.
 PATIENCE = 120

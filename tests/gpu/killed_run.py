@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.keeper import Keeper
+from zoo.training.callbacks import Keeper
 
 
 def kill_after(step: int) -> None:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
 from zoo.engine.learner import Criterion, Learner
+from zoo.engine.micro_batches import Parts
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
 
 CLASSES = 3
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from learners import CLASSES, copy_state, draw_batch, make_learner
 from zoo.engine.device import Hardware, rounding
-from zoo.engine.exchange import exchange, send_from
+from zoo.engine.distributed.all_reduce import exchange, send_from
 from zoo.engine.step import learn
+from zoo.models.sharding import is_sharded, shard, whole
 from zoo.plugin import BlockSpec
-from zoo.shards import is_sharded, shard, whole
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64)
 

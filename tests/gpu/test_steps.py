@@ -16,7 +16,7 @@ from told import Told
 from zoo.engine.device import Hardware, rounding
 from zoo.engine.step import learn
 from zoo.errors import FrozenMoved, NotFinite
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
 
 #: Images and pixels of a batch whose activations take some hundred MiB.
 COUNT, SIZE = 64, 96

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from zoo.testing.examined import Examined
+    from zoo.testing.plugin_under_test import Examined
 
 WIDTHS = "{:28}{:>8}{:>10}  {}"
 
@@ -35,8 +35,8 @@ def show_teeth(folder: Path) -> int:
     from specimens.install import install_all
     from specimens.judge import list_mutants
 
-    from zoo.testing.examined import examine
-    from zoo.testing.table import CHECKS
+    from zoo.testing.plugin_under_test import examine
+    from zoo.testing.promises import CHECKS
 
     torch.set_num_threads(1)
     install_all(folder)
@@ -61,7 +61,7 @@ def show_check(check: str, mutants: Examined, told: Container[str]) -> bool:
     """Print what comes of a check without its body; returns whether somebody notices."""
     from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants
 
-    from zoo.testing.results import BAD
+    from zoo.testing.results.result import BAD
 
     names = list_mutants(check)
     with emptied(check):

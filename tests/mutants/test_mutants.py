@@ -12,13 +12,13 @@ from specimens.judge import emptied, find_disagreement, get_fails, judge, list_m
 from specimens.plugin import MUTANTS
 from specimens.plugin_mutants import PLUGIN_MUTANTS
 
-from zoo.contract import checks_deferred
 from zoo.plugin import InputSpec
-from zoo.testing.examined import Examined, examine
-from zoo.testing.results import BAD, Result
-from zoo.testing.session import Scope, check_backbone, check_plugin
-from zoo.testing.table import CHECKS, Check, list_checks
-from zoo.testing.workers import check_many
+from zoo.plugin.fields import checks_deferred
+from zoo.testing.isolation.workers import check_many
+from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.promises import CHECKS, Check, list_checks
+from zoo.testing.results.result import BAD, Result
+from zoo.testing.runner import Scope, check_backbone, check_plugin
 
 
 @pytest.fixture(scope="module", autouse=True)

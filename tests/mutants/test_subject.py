@@ -9,10 +9,10 @@ import torch
 from specimens.good import declare_conv, declare_squeeze
 from specimens.networks import Apply, ConvNet
 
-from zoo.testing import subject as module
+from zoo.testing import backbone_under_test as module
+from zoo.testing.backbone_under_test import Subject, tells_apart
 from zoo.testing.checks.head import replayed
-from zoo.testing.results import CheckFailed
-from zoo.testing.subject import Subject, tells_apart
+from zoo.testing.results.result import CheckFailed
 
 SEEDS = range(12)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from zoo.download import fetch
+from zoo.files.download import fetch
 from zoo.progress import Silent
 
 CONTENT = bytes(range(256)) * 40

@@ -6,13 +6,13 @@ import dataclasses
 import math
 from typing import Any
 
-from zoo.contract import (
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
+from zoo.plugin.fields import (
     CAPABILITIES,
     EXPECTED,
     FILE_SUFFIXES,
     NO_TAGS,
 )
-from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
 
 WEIGHTS = WeightsSpec(tag="V1", url=None, licence="MIT")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zoo.freeze import Frozen, list_blocks, list_learning
-from zoo.head import Head
+from zoo.models.freeze import Frozen, list_blocks, list_learning
+from zoo.models.head import Head
 from zoo.plugin import BackboneSpec
 
 HEAD = Head(("classifier.3",))

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import torch
 
-from zoo.backbone import Network
-from zoo.data.images import Images
-from zoo.data.pixels import Views
+from zoo.data.dataset import Images
+from zoo.data.pixel_cache import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Fit
-from zoo.freeze import Frozen, list_blocks, list_learning
-from zoo.head import replace_head
+from zoo.models.build import Network
+from zoo.models.freeze import Frozen, list_blocks, list_learning
+from zoo.models.head import replace_head
+from zoo.models.weights.load import Start
 from zoo.plugin import BackboneSpec
-from zoo.recipe import HeadDesign, Recipe
-from zoo.start import Start
+from zoo.registry.recipe import HeadDesign, Recipe
 
 
 def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "all") -> Fit:

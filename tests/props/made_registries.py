@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from zoo.errors import NameNotFound
-from zoo.loading import Plugin, load_plugin
 from zoo.plugin import BackboneSpec, BlockSpec, WeightsSpec, hookimpl
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin, load_plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 TAGS = (WeightsSpec(tag="V2", url=None, licence="MIT"), WeightsSpec(tag="V1", url=None, licence="MIT"))
 

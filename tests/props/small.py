@@ -8,10 +8,10 @@ from dataclasses import replace
 from torch import nn
 
 from acme import make_acme
-from zoo.loading import Plugin
 from zoo.plugin import BlockSpec
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 
 def build_small(_tag: str | None) -> nn.Module:

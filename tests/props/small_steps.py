@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from told import Told
-from zoo.data.order import Order
+from zoo.data.sampler import Order
 from zoo.engine.device import choose_hardware
+from zoo.engine.distributed.world import World
 from zoo.engine.learner import Criterion, Learner
+from zoo.engine.micro_batches import Parts
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule
-from zoo.engine.world import World
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
 
 Batch = tuple[Tensor, Tensor]
 CLASSES = 3

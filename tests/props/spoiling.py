@@ -15,8 +15,8 @@ from acme import INPUT
 from quick_runs import LEARNS
 from zoo.engine.learner import Learner
 from zoo.engine.state import Saved
-from zoo.export.checkpoints import Checkpoints
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.runs.checkpoints import Checkpoints
 
 NAN, INF = float("nan"), float("inf")
 #: Two epochs of four steps; what is not finite comes in after the fifth, and so at the second of the second epoch.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quick_runs import read_facts
-from zoo.keeper import Keeper
+from zoo.training.callbacks import Keeper
 
 #: Fields that tell the time.
 TIMES = ("seconds", "train_seconds")

@@ -7,9 +7,9 @@ import json
 
 import click
 
-from zoo.cache import KINDS, Entry, cache_folder, list_entries, remove
 from zoo.cli.table import format_count, format_table
 from zoo.errors import CacheError
+from zoo.files.cache import KINDS, Entry, cache_folder, list_entries, remove
 
 
 @click.group(name="cache")

@@ -18,14 +18,14 @@ from click.exceptions import Exit
 from zoo.cli.list import Count
 from zoo.cli.signals import choose_code
 from zoo.cli.table import format_table
-from zoo.discovery import find_claims
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
-from zoo.registry import open_registry
-from zoo.testing.examined import examine
-from zoo.testing.inquiry import Inquiry, conduct, find_target
-from zoo.testing.results import BAD, Result, count_statuses
-from zoo.testing.table import BY_NAME, LEVELS, Level
+from zoo.registry.discovery import find_claims
+from zoo.registry.registry import open_registry
+from zoo.testing.plugin_under_test import examine
+from zoo.testing.promises import BY_NAME, LEVELS, Level
+from zoo.testing.results.result import BAD, Result, count_statuses
+from zoo.testing.suite import Inquiry, conduct, find_target
 
 #: Up to so many backbones, each has a line of its own.
 FEW = 12

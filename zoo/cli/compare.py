@@ -8,7 +8,7 @@ import json
 import click
 
 from zoo.cli.table import format_count, format_table
-from zoo.comparison import Compared, compare_runs, find_doubts
+from zoo.runs.compare import Compared, compare_runs, find_doubts
 
 
 @click.command(name="compare")

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from zoo.cli.computing import setting_up
+from zoo.cli.process import setting_up
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
-from zoo.recipe import DEVICES
-from zoo.registry import open_registry
+from zoo.registry.recipe import DEVICES
+from zoo.registry.registry import open_registry
 
 
 @click.command(name="evaluate")
@@ -29,7 +29,7 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool) 
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with setting_up():
-            from zoo.classifier import load
+            from zoo.runs.classifier import load
 
         result = load(run, device=device, registry=registry).evaluate(
             data, split, registry=registry, progress=open_progress()

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from zoo.cli.computing import setting_up
-from zoo.cli.settings import gather_options
+from zoo.cli.options import gather_options
+from zoo.cli.process import setting_up
 from zoo.progress import is_first, open_progress
-from zoo.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
-from zoo.registry import open_registry
+from zoo.registry.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
+from zoo.registry.registry import open_registry
 
 
 def _default(field: str) -> str:
@@ -66,8 +66,8 @@ def command(
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with setting_up():
-            from zoo.finetuning import finetune
-            from zoo.launch import launch, needs_launch
+            from zoo.engine.distributed.launch import launch, needs_launch
+            from zoo.training.finetune import finetune
 
         if devices is not None and needs_launch(devices, options.get("device", "auto")):
             return launch(sys.argv[1:], devices)

@@ -11,7 +11,7 @@ import click
 
 from zoo.cli.table import format_count, format_table
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
-from zoo.registry import Resolved, open_registry
+from zoo.registry.registry import Resolved, open_registry
 
 #: Stands for a part that is only known once the model is built.
 COMPUTED = "found in the built model"

@@ -14,7 +14,7 @@ from zoo.cli.table import format_count, format_table
 from zoo.errors import OptionError
 from zoo.garbage import lasting
 from zoo.plugin import BackboneSpec
-from zoo.registry import Registry, list_backbones, open_registry
+from zoo.registry.registry import Registry, list_backbones, open_registry
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from zoo.cli.computing import setting_up
-from zoo.cli.settings import gather_options
-from zoo.export.durable import written
+from zoo.cli.options import gather_options
+from zoo.cli.process import setting_up
+from zoo.files.atomic import written
 from zoo.progress import open_progress
-from zoo.recipe import DEVICES, OPTIMIZERS
-from zoo.registry import open_registry
+from zoo.registry.recipe import DEVICES, OPTIMIZERS
+from zoo.registry.registry import open_registry
 
 
 @click.command(name="lr-find")
@@ -47,8 +47,8 @@ def command(
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with setting_up():
-            from zoo.rates import find_lr
-            from zoo.report.rates import draw_rates
+            from zoo.runs.report.lr_plot import draw_rates
+            from zoo.training.lr_find import find_lr
 
         found = find_lr(backbone, data, registry=registry, progress=open_progress(), **options)
         if plot:

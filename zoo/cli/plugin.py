@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.scaffold import write_plugin
+from zoo.cli.scaffold import write_plugin
 
 
 @click.group(name="plugin")

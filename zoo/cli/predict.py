@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.computing import setting_up
-from zoo.recipe import DEVICES
-from zoo.registry import open_registry
+from zoo.cli.process import setting_up
+from zoo.registry.recipe import DEVICES
+from zoo.registry.registry import open_registry
 
 if TYPE_CHECKING:
-    from zoo.classifier import Prediction
+    from zoo.runs.classifier import Prediction
 
 
 @click.command(name="predict")
@@ -37,7 +37,7 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with setting_up():
-            from zoo.classifier import load
+            from zoo.runs.classifier import load
 
         predictions = list(load(run, device=device, registry=registry).predict(images, top))
     {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)

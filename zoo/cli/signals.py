@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoo.interrupt import ENDING, handling
+from zoo.engine.interrupts import ENDING, handling
 
 #: What a shell is told after Ctrl-C; after another signal it is 128 and its number.
 INTERRUPTED = 130

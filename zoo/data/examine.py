@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from zoo.data.decode import decode_image, quiet_pillow, read_image_file
 from zoo.data.folder import ImageFile, LeftOut
-from zoo.data.image import decode_image, quiet_pillow, read_image_file
 from zoo.data.known import add_known, read_known
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.pixels import Views
+    from zoo.data.pixel_cache import Views
     from zoo.progress import Progress
 
 #: Images that are in memory at the same time.

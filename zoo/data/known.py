@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from zoo.cache import cache_folder
+from zoo.files.cache import cache_folder
 
 #: What decides whether a file can be decoded.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zoo.cache import cache_folder
-from zoo.contract import DATASET_NAME
 from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
-from zoo.download import fetch, sha256_of
 from zoo.errors import DataError, NameNotFound, PluginError
+from zoo.files.cache import cache_folder
+from zoo.files.download import fetch, sha256_of
+from zoo.plugin.fields import DATASET_NAME
 
 if TYPE_CHECKING:
     from zoo.plugin import DatasetSpec
     from zoo.progress import Progress
-    from zoo.registry import Registry
+    from zoo.registry.registry import Registry
 
 _WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a data set"
 

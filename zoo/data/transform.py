@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from zoo.data.augment import RAND, TRIVIAL, Erase
 from zoo.errors import DataError, OptionError
-from zoo.recipe import AUGMENTS
+from zoo.registry.recipe import AUGMENTS
 
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from zoo.data.batches import Loading
-from zoo.engine.world import ALONE, World
+from zoo.data.loader import Loading
+from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import OptionError
 
 #: Batches that wait for a GPU, and threads that decode for one, or for a processor, where there are so many cores.

@@ -11,29 +11,29 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import Network
-from zoo.data.images import Images
-from zoo.data.pixels import Views
-from zoo.engine.average import Average
-from zoo.engine.compiled import Compiled, find_obstacle
+from zoo.data.dataset import Images
+from zoo.data.pixel_cache import Views
+from zoo.engine.batches import Feed, make_order
 from zoo.engine.device import Hardware
+from zoo.engine.distributed.sync_batch_norm import SharedNorms
+from zoo.engine.ema import Average
 from zoo.engine.epoch import Epoch, find_best
-from zoo.engine.feed import Feed, make_order
+from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
-from zoo.engine.mix import build_mix
-from zoo.engine.norms import SharedNorms
+from zoo.engine.micro_batches import Parts
+from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.parts import Parts
 from zoo.engine.schedule import Schedule, count_drops
 from zoo.engine.state import State, list_moving
+from zoo.engine.torch_compile import Compiled, find_obstacle
 from zoo.errors import NotFinite, TrainingError
-from zoo.freeze import Frozen, list_batch_norms, list_blocks
-from zoo.head import is_below
-from zoo.interrupt import undisturbed
+from zoo.models.build import Network
+from zoo.models.freeze import Frozen, list_batch_norms, list_blocks
+from zoo.models.head import is_below
+from zoo.models.sharding import is_sharded
 from zoo.progress import Advance, Progress
-from zoo.recipe import Recipe
-from zoo.shards import is_sharded
+from zoo.registry.recipe import Recipe
 
 
 class Watcher(Protocol):

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.engine.average import Average
-from zoo.engine.compiled import CannotCompile, Compiled
 from zoo.engine.device import Hardware
-from zoo.engine.norms import SharedNorms
-from zoo.engine.parts import Parts
+from zoo.engine.distributed.sync_batch_norm import SharedNorms
+from zoo.engine.ema import Average
+from zoo.engine.micro_batches import Parts
 from zoo.engine.schedule import Schedule
-from zoo.freeze import Frozen
+from zoo.engine.torch_compile import CannotCompile, Compiled
+from zoo.models.freeze import Frozen
 
 #: Turns a batch and its labels into another batch, and its labels or the share of each class, (N, classes).
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

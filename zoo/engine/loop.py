@@ -10,12 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from zoo.data.order import seed_of_step
+from zoo.data.sampler import seed_of_step
 from zoo.engine.device import Hardware
+from zoo.engine.distributed.world import ALONE, World
 from zoo.engine.learner import Criterion, Learned, Learner
-from zoo.engine.parts import Parts
+from zoo.engine.micro_batches import Parts
 from zoo.engine.step import take_step
-from zoo.engine.world import ALONE, World
 from zoo.progress import Advance
 
 Batches = Iterable[tuple[Tensor, Tensor]]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from zoo.shards import is_divided
+from zoo.models.sharding import is_divided
 
 MOMENTUM = 0.9
 

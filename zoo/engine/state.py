@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.engine.epoch import Epoch
+from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums
 from zoo.errors import RunError, TrainingError
-from zoo.interrupt import undisturbed
-from zoo.shards import contribute, part, put, whole
+from zoo.models.sharding import contribute, part, put, whole
 
 _MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
 

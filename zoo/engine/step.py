@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from zoo.engine.compiled import CannotCompile
+from zoo.engine.batch_share import Share, make_share
+from zoo.engine.gradient_sync import pool
+from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learned, Learner
-from zoo.engine.pool import pool
-from zoo.engine.share import Share, make_share
+from zoo.engine.torch_compile import CannotCompile
 from zoo.errors import LostProcess, NotFinite, TrainingError
-from zoo.interrupt import undisturbed
 from zoo.memory import is_out_of_memory
-from zoo.shards import part, whole
+from zoo.models.sharding import part, whole
 
 Result = TypeVar("Result")
 

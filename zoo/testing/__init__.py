@@ -11,9 +11,9 @@ Nothing here imports torch before a check that needs it runs.
 
 from __future__ import annotations
 
-from zoo.testing.cases import conformance
-from zoo.testing.results import BAD, Result
-from zoo.testing.session import check_backbone, check_plugin
-from zoo.testing.table import CHECKS, LEVELS, Check, list_checks
+from zoo.testing.promises import CHECKS, LEVELS, Check, list_checks
+from zoo.testing.pytest_cases import conformance
+from zoo.testing.results.result import BAD, Result
+from zoo.testing.runner import check_backbone, check_plugin
 
 __all__ = ["BAD", "CHECKS", "LEVELS", "Check", "Result", "check_backbone", "check_plugin", "conformance", "list_checks"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.testing.results import CannotLook, CheckFailed
+from zoo.testing.results.result import CannotLook, CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from zoo.testing import BAD, check_backbone, conformance
-from zoo.testing.examined import examine
-from zoo.testing.session import Scope
+from zoo.testing.plugin_under_test import examine
+from zoo.testing.runner import Scope
 
 test_conformance = pytest.mark.usefixtures("catalogued_timm")(conformance("timm", level="meta", each_family=True))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.testing.choice import choose_backbones
+from zoo.testing.select import choose_backbones
 from zoo_timm.catalogue import packaged_catalogue
 from zoo_timm.reading import read_backbone
 

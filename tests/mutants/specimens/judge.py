@@ -15,10 +15,10 @@ import torch
 
 from specimens.plugin import MUTANTS
 from specimens.plugin_mutants import PLUGIN_MUTANTS
-from zoo.testing.examined import Examined, examine
-from zoo.testing.results import BAD, Result
-from zoo.testing.session import Scope, check_backbone, check_plugin
-from zoo.testing.table import Check
+from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.promises import Check
+from zoo.testing.results.result import BAD, Result
+from zoo.testing.runner import Scope, check_backbone, check_plugin
 
 
 def get_fails(name: str) -> Mapping[str, str]:

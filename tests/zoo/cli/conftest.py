@@ -17,7 +17,7 @@ Main = Callable[..., int]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo`` with these arguments, in a process that goes on; returns the exit code."""
-    monkeypatch.setattr("zoo.heap.keep_freed", lambda: None)
+    monkeypatch.setattr("zoo.engine.allocator.keep_freed", lambda: None)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.store import keep_rows
+from zoo.engine.features.feature_store import keep_rows
 
 Main = Callable[..., int]
 

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 
 from checked_plugins import SOURCE, install
 from zoo.cli import cli
-from zoo.registry import open_registry
-from zoo.testing.examined import examine
-from zoo.testing.results import STATUSES
-from zoo.testing.table import CHECKS, list_checks
+from zoo.registry.registry import open_registry
+from zoo.testing.plugin_under_test import examine
+from zoo.testing.promises import CHECKS, list_checks
+from zoo.testing.results.result import STATUSES
 
 Run = Callable[..., Result]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from quick_runs import QUICK
-from zoo.finetuning import finetune
-from zoo.registry import Registry
+from zoo.registry.registry import Registry
+from zoo.training.finetune import finetune
 
 Main = Callable[..., int]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.registry import Registry
+from zoo.registry.registry import Registry
 
 Main = Callable[..., int]
 

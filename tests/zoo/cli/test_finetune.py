@@ -17,10 +17,10 @@ from made_registries import registry_of
 from quick_runs import QUICK_FLAGS
 from zoo.cli import cli
 from zoo.cli.finetune import command
-from zoo.keeper import Keeper
 from zoo.plugin import BackboneSpec
-from zoo.recipe import Recipe
-from zoo.registry import Registry
+from zoo.registry.recipe import Recipe
+from zoo.registry.registry import Registry
+from zoo.training.callbacks import Keeper
 
 Main = Callable[..., int]
 

@@ -91,7 +91,7 @@ def test_sigterm_ends_a_run_without_run_json_and_keeps_the_best_epoch(
 
 #: Writing seems to take an hour, so that what follows the first best model stays in memory until the end.
 SLOWLY = """
-import zoo.export.best as best
+import zoo.runs.best_model as best
 from zoo.__main__ import run
 
 best.SHARE = 10**9

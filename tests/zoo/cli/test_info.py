@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import cli
-from zoo.loading import Plugin
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 Run = Callable[..., Result]
 

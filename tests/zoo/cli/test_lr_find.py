@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.registry import Registry
+from zoo.registry.registry import Registry
 
 Main = Callable[..., int]
 FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "6", "--device", "cpu", "--set", "workers=0")

@@ -111,9 +111,9 @@ def test_a_fault_of_the_project_s_settings_is_one_line_too(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "registry.toml").write_text("[resolv]\n")
-    zoo.registry.open_registry.cache_clear()
+    zoo.registry.registry.open_registry.cache_clear()
     assert run("info", "vgg16") == 1
-    zoo.registry.open_registry.cache_clear()
+    zoo.registry.registry.open_registry.cache_clear()
     assert capsys.readouterr().err.startswith("Error: registry.toml: unknown table 'resolv'")
 
 

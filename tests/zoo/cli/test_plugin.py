@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import cli
-from zoo.scaffold import FILES
+from zoo.cli.scaffold import FILES
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from zoo.cache import cache_folder
 from zoo.data import source
 from zoo.data.source import find_folder
 from zoo.errors import DataError, NameNotFound, PluginError
+from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
 
 Plant = Callable[[Path, Mapping[str, int]], Path]

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from made_fits import make_fit
-from zoo.data.images import Images, open_images
+from zoo.data.dataset import Images, open_images
+from zoo.engine.batches import ImageFeed
 from zoo.engine.epoch import Epoch
-from zoo.engine.feed import ImageFeed
 from zoo.engine.fit import Fit
 from zoo.engine.schedule import one_cycle
 from zoo.engine.state import State
 from zoo.errors import TrainingError
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo.recipe import DECAY, Recipe
-from zoo.registry import Registry
+from zoo.registry.recipe import DECAY, Recipe
+from zoo.registry.registry import Registry
 
 FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", lr=0.05)
 

@@ -12,7 +12,7 @@ from zoo.engine.loop import Lap, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import NotFinite
-from zoo.freeze import Frozen, list_batch_norms
+from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
 
 ALL = ("stem", "layer1", "layer2", "classifier")

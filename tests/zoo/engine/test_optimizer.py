@@ -6,7 +6,7 @@ from torch import nn
 
 from zoo.engine.optimizer import build_optimizer
 from zoo.plugin import BackboneSpec
-from zoo.recipe import OPTIMIZERS
+from zoo.registry.recipe import OPTIMIZERS
 
 LR = 0.5
 

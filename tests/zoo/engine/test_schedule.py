@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
 
 from zoo.engine.schedule import DROP, FACTORS, LOWEST, Schedule, count_drops, one_cycle
-from zoo.recipe import SCHEDULES
+from zoo.registry.recipe import SCHEDULES
 
 LR = 0.5
 

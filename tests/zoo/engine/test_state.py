@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.order import mix_seed
-from zoo.engine.average import Average
+from zoo.data.sampler import mix_seed
 from zoo.engine.device import choose_hardware
+from zoo.engine.ema import Average
 from zoo.engine.learner import Criterion, Learner
 from zoo.engine.loop import Batches, Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.engine.state import Saved, State, list_moving
 from zoo.errors import RunError
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
-from zoo.recipe import OPTIMIZERS
+from zoo.registry.recipe import OPTIMIZERS
 
 ALL = ("stem", "layer1", "layer2", "classifier")
 PART = ("layer2", "classifier")

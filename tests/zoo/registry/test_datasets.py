@@ -5,8 +5,8 @@ import pytest
 from made_registries import make_plugin, resolve
 from zoo.errors import NameNotFound
 from zoo.plugin import DatasetSpec
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 
 def make_dataset(name: str) -> DatasetSpec:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from made_registries import make_plugin, resolve
-from zoo.loading import Plugin
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 
 def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_registries import make_registry
-from zoo.registry import Registry, list_backbones
+from zoo.registry.registry import Registry, list_backbones
 
 
 @given(pattern=st.text(alphabet="acmenet/*?[]!-^18\n", max_size=12))

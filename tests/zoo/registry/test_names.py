@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_registries import TAGS, explain, make_backbone, make_plugin, make_registry, resolve
-from zoo.discovery import FIRST_PARTY
 from zoo.errors import NameNotFound
-from zoo.loading import Plugin
-from zoo.registry import Registry, Resolved, find_weights
-from zoo.settings import Settings
+from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry, Resolved, find_weights
+from zoo.registry.registry_toml import Settings
 
 # Which of several wins.
 

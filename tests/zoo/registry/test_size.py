@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import zoo.cli.list
-import zoo.registry
+import zoo.registry.registry
 from installed_sites import PREAMBLE, Site
-from zoo.registry import open_registry
+from zoo.registry.registry import open_registry
 
 #: A dozen blocks each, one in six its own.
 MANY = f"""{PREAMBLE}
@@ -33,7 +33,7 @@ def zoo_backbones():
 @pytest.fixture(autouse=True)
 def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a registry be opened that the other tests do not see."""
-    monkeypatch.setattr(zoo.registry, "open_registry", open_registry.__wrapped__)
+    monkeypatch.setattr(zoo.registry.registry, "open_registry", open_registry.__wrapped__)
 
 
 def count_calls(function: Callable[[], Any]) -> int:
@@ -54,7 +54,7 @@ def count_calls(function: Callable[[], Any]) -> int:
 
 
 def list_all() -> int:
-    listed = zoo.registry.list_backbones(registry=zoo.registry.open_registry())
+    listed = zoo.registry.registry.list_backbones(registry=zoo.registry.registry.open_registry())
     zoo.cli.list._format(listed)
     return len(listed)
 
@@ -87,7 +87,7 @@ def test_garbage_is_collected_afterwards_as_it_was_before(
     was_enabled = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:
-        zoo.registry.open_registry()
+        zoo.registry.registry.open_registry()
     except KeyboardInterrupt:
         assert "Keyboard" in source
     finally:

@@ -10,8 +10,8 @@ import pytest
 from made_registries import explain, make_backbone, make_plugin, resolve
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 
 def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:

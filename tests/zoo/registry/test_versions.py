@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from made_registries import make_backbone
-from zoo.loading import Plugin
-from zoo.registry import Registry
-from zoo.settings import Settings
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
 
 
 def install(folder: Path, name: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo.freeze import list_batch_norms
-from zoo.head import is_below
+from zoo.models.freeze import list_batch_norms
+from zoo.models.head import is_below
 from zoo.testing.likeness import list_prefixes, name_likest
-from zoo.testing.results import CheckFailed
+from zoo.testing.results.result import CheckFailed
 
 if TYPE_CHECKING:
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 
 def partition(subject: Subject) -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.meta import build_on_meta, make_on_meta
-from zoo.start import input_for
-from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.watch import watching
+from zoo.models.meta_device import build_on_meta, make_on_meta
+from zoo.models.weights.load import input_for
+from zoo.testing.isolation.side_effects import watching
+from zoo.testing.results.result import CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 #: What ``build.upstream`` builds: any number of classes but that of the network as built.
 CLASSES = 2

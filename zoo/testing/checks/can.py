@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from zoo.engine.device import Hardware
 from zoo.engine.learner import Criterion
 from zoo.testing.checks.forward import are_close
-from zoo.testing.results import CannotLook, CheckFailed
-from zoo.testing.training import freeze
+from zoo.testing.results.result import CannotLook, CheckFailed
+from zoo.testing.training_steps import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 #: bf16 keeps eight bits of a number; a deep network rounds often.
 BF16_TOLERANCE = 0.1

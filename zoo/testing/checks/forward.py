@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.subject import BATCH, tells_apart
+from zoo.testing.backbone_under_test import BATCH, tells_apart
+from zoo.testing.results.result import CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 #: How far apart, as a share of the largest logit, kernels for other batch sizes may end.
 TOLERANCE = 1e-3

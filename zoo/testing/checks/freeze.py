@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from zoo.head import is_below
-from zoo.testing.results import CheckFailed
-from zoo.testing.subject import NUM_CLASSES
-from zoo.testing.training import freeze, learn
+from zoo.models.head import is_below
+from zoo.testing.backbone_under_test import NUM_CLASSES
+from zoo.testing.results.result import CheckFailed
+from zoo.testing.training_steps import freeze, learn
 
 if TYPE_CHECKING:
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 
 def still(subject: Subject) -> None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from zoo.head import Head, replace_head
-from zoo.meta import build_on_meta
-from zoo.recipe import HeadDesign
+from zoo.models.head import Head, replace_head
+from zoo.models.meta_device import build_on_meta
+from zoo.registry.recipe import HeadDesign
+from zoo.testing.backbone_under_test import AUX_CLASSES, BATCH, NUM_CLASSES
 from zoo.testing.checks.forward import are_close
-from zoo.testing.results import CheckFailed, NotApplicable
-from zoo.testing.subject import AUX_CLASSES, BATCH, NUM_CLASSES
+from zoo.testing.results.result import CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
-    from zoo.backbone import Network
-    from zoo.testing.observed import Answer
-    from zoo.testing.subject import Subject
+    from zoo.models.build import Network
+    from zoo.testing.backbone_under_test import Subject
+    from zoo.testing.observations import Answer
 
 #: Of the layers of ``--head mlp:W``.
 WIDTH = 12

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from zoo.engine.learner import Criterion
 from zoo.errors import TrainingError
-from zoo.head import is_below
-from zoo.testing.results import CheckFailed
-from zoo.testing.subject import draw_images
-from zoo.testing.training import choose_images, freeze, learn
+from zoo.models.head import is_below
+from zoo.testing.backbone_under_test import draw_images
+from zoo.testing.results.result import CheckFailed
+from zoo.testing.training_steps import choose_images, freeze, learn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 
 def head(subject: Subject) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from zoo.contract import NAMESPACE, check_dataset
-from zoo.discovery import FIRST_PARTY
 from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
-from zoo.testing.examined import Examined
-from zoo.testing.results import CannotLook, CheckFailed, NotApplicable, describe_with_place
+from zoo.plugin.fields import NAMESPACE, check_dataset
+from zoo.registry.discovery import FIRST_PARTY
+from zoo.testing.plugin_under_test import Examined
+from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
 
 
@@ -102,8 +102,8 @@ def drawn(plugin: Examined) -> None:
 def _draw(dataset: DatasetSpec) -> dict[str, str]:
     """Draw a data set; returns a digest of each file that was drawn, by its path."""
     from zoo.data.folder import list_labelled
-    from zoo.download import sha256_of
-    from zoo.testing.watch import watching
+    from zoo.files.download import sha256_of
+    from zoo.testing.isolation.side_effects import watching
 
     assert dataset.make is not None, "the caller has looked"
     with TemporaryDirectory() as place:

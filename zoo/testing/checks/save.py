@@ -6,14 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from zoo.export.tensors import make_header, save_model
-from zoo.freeze import Frozen
+from zoo.models.freeze import Frozen
+from zoo.runs.model_file import make_header, save_model
 from zoo.testing.checks.forward import are_close
-from zoo.testing.fresh import reopen_in_fresh_process
-from zoo.testing.results import CheckFailed
+from zoo.testing.isolation.fresh_process import reopen_in_fresh_process
+from zoo.testing.results.result import CheckFailed
 
 if TYPE_CHECKING:
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 
 def roundtrip(subject: Subject) -> None:

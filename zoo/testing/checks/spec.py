@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoo.contract import (
+from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
+from zoo.plugin.fields import (
     FILE_SUFFIXES,
     check_backbone_fields,
     check_backbone_licence,
@@ -17,12 +18,11 @@ from zoo.contract import (
     check_input,
     check_weights,
 )
-from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
-from zoo.testing.results import CheckFailed
-from zoo.testing.session import Declaration
+from zoo.testing.promises import list_checks
+from zoo.testing.results.result import CheckFailed
+from zoo.testing.runner import Declaration
+from zoo.testing.shipped_files import is_shipped
 from zoo.testing.spdx import refuse_prose
-from zoo.testing.table import list_checks
-from zoo.testing.wheel import is_shipped
 
 
 def name(declared: Declaration) -> None:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from zoo.backbone import build_backbone, build_model
-from zoo.download import is_offline
 from zoo.errors import DownloadError, WeightsError
-from zoo.head import find_head, is_below
+from zoo.files.download import is_offline
+from zoo.models.build import build_backbone, build_model
+from zoo.models.head import find_head, is_below
+from zoo.models.weights.load import Start, input_for, load_tensors, read_start
 from zoo.progress import Silent
-from zoo.start import Start, input_for, load_tensors, read_start
 from zoo.testing.checks.forward import are_close
 from zoo.testing.likeness import list_prefixes, name_likest
-from zoo.testing.results import CannotLook, CheckFailed, NotApplicable
+from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable
 
 if TYPE_CHECKING:
     from zoo.plugin import WeightsSpec
-    from zoo.testing.subject import Subject
+    from zoo.testing.backbone_under_test import Subject
 
 GOLDEN_TOLERANCE = 1e-3
 #: What zoo tells the users of a file that it cannot fetch or read; its author needs another cure.

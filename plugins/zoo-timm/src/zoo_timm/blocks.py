@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from timm.models import group_parameters
 
+from zoo.models.parameter_order import first_uses
 from zoo.plugin import BlockSpec
-from zoo.trace import first_uses
 from zoo_timm.prefixes import covers, shortest_prefixes
 
 if TYPE_CHECKING:

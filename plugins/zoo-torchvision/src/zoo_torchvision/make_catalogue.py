@@ -61,7 +61,7 @@ def _collect_backbone(name: str) -> dict[str, Any]:
 
 def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
     """Count those of the built network: ``meta["num_params"]`` leaves the auxiliary heads out."""
-    from zoo.meta import parameters_on_meta
+    from zoo.models.meta_device import parameters_on_meta
 
     size = _collect_input(default).get("size", InputSpec().size)
     with parameters_on_meta():

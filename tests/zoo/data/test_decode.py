@@ -1,0 +1,266 @@
+"""One image file becomes upright RGB pixels, or a reason."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import random
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from zoo.data import decode as image_module
+from zoo.data.decode import decode_image, quiet_pillow
+from zoo.errors import DataError
+
+ORIENTATION = 0x112
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def pixels_of(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+
+
+def with_orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = value
+    return exif
+
+
+@pytest.fixture
+def photo(draw: Callable[..., Image.Image]) -> Image.Image:
+    return draw(1, (48, 32))
+
+
+LOSSLESS = {
+    "PNG": {},
+    "BMP": {},
+    "TIFF": {},
+    "WEBP": {"lossless": True},
+}
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_formats_give_the_pixels_that_were_saved(photo: Image.Image, kind: str) -> None:
+    pixels = decode_image(encode(photo, kind, **LOSSLESS[kind]))
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(pixels, pixels_of(photo))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_of_every_colour_mode_look_as_in_pillow(photo: Image.Image, mode: str, progressive: bool) -> None:  # noqa: FBT001
+    data = encode(photo.convert(mode), "JPEG", progressive=progressive)
+    theirs = pixels_of(Image.open(io.BytesIO(data)))
+    assert (decode_image(data).int() - theirs.int()).abs().max() <= 1
+
+
+def test_without_torchvisions_decoder_pillow_reads_jpegs(photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert image_module._TURBO is not None
+    data = encode(photo, "JPEG", exif=with_orientation(6))
+    fast = decode_image(data)
+    monkeypatch.setattr(image_module, "_TURBO", None)
+    assert (decode_image(data).int() - fast.int()).abs().max() <= 1
+    with pytest.raises(DataError):
+        decode_image(data[: len(data) // 2])
+
+
+def test_a_ycck_jpeg_looks_as_in_pillow(photo: Image.Image) -> None:
+    data = bytearray(encode(photo.convert("CMYK"), "JPEG"))
+    data[data.index(b"Adobe") + 11] = 2  # the marker's colour transform
+    theirs = pixels_of(Image.open(io.BytesIO(data)))
+    assert (decode_image(bytes(data)).int() - theirs.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_grey_and_palettes_become_rgb(photo: Image.Image, mode: str, kind: str) -> None:
+    odd = photo.quantize(16) if mode == "P" else photo.convert(mode)
+    assert torch.equal(decode_image(encode(odd, kind)), pixels_of(odd))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_every_orientation_gives_one_upright_image(kind: str, value: int) -> None:
+    # Flat quarters, so that JPEG cannot blur them into each other: turned wrongly, a corner has another colour.
+    upright = Image.new("RGB", (64, 32), (250, 10, 10))
+    upright.paste((10, 250, 10), (32, 0, 64, 16))
+    upright.paste((10, 10, 250), (0, 16, 32, 32))
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(value, value)  # turning by a quarter is undone the other way round
+    upright.getexif()[ORIENTATION] = undo
+    stored = ImageOps.exif_transpose(upright)
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    data = encode(stored, kind, exif=with_orientation(value), **options)
+    pixels = decode_image(data)
+    assert pixels.shape == (3, 32, 64)
+    assert (pixels.int() - pixels_of(upright).int()).abs().max() <= 8
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_keeps_its_levels(kind: str) -> None:
+    levels = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    pixels = decode_image(encode(Image.fromarray(levels), kind))
+    assert torch.equal(pixels[0], torch.from_numpy((levels >> 8).astype(np.uint8)))
+    assert torch.equal(pixels[0], pixels[2])
+    assert len(pixels.unique()) == 256
+
+
+def test_thirty_two_bits_are_refused_since_white_is_unknown() -> None:
+    data = encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF")
+    with pytest.raises(DataError, match="convert them to 8 or 16 bits"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_transparency_is_laid_over_white(kind: str) -> None:
+    image = Image.new("RGBA", (3, 1))
+    image.putdata([(0, 0, 0, 0), (0, 0, 0, 255), (200, 0, 0, 128)])
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    pixels = decode_image(encode(image, kind, **options))
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]
+    assert pixels[:, 0, 1].tolist() == [0, 0, 0]
+    assert (pixels[:, 0, 2] - torch.tensor([227, 127, 127])).abs().max() <= 1
+
+
+def test_a_transparent_palette_entry_is_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putdata([0, 1])
+    pixels = decode_image(encode(image, "PNG", transparency=0))
+    assert pixels[:, 0].T.tolist() == [[255, 255, 255], [200, 100, 50]]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_of_several_frames_the_first_is_taken(kind: str) -> None:
+    red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = decode_image(encode(red, kind, save_all=True, append_images=[blue], **options))
+    assert torch.equal(pixels, pixels_of(red))
+
+
+def jpeg(photo: Image.Image, *, progressive: bool = False) -> bytes:
+    return encode(photo.resize((160, 120)), "JPEG", progressive=progressive)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("tail", [b"", bytes(5000)], ids=["cut", "cut and filled up"])
+def test_a_cut_jpeg_is_unreadable(photo: Image.Image, progressive: bool, share: float, tail: bytes) -> None:  # noqa: FBT001
+    data = jpeg(photo, progressive=progressive)
+    with pytest.raises(DataError, match="damaged or cut off"):
+        decode_image(data[: int(share * len(data))] + tail)
+
+
+def test_a_jpeg_without_its_end_mark_is_unreadable_and_one_with_a_tail_is_not(photo: Image.Image) -> None:
+    data = jpeg(photo)
+    with pytest.raises(DataError, match="damaged or cut off"):
+        decode_image(data[:-2])
+    assert torch.equal(decode_image(data + bytes(100)), decode_image(data))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF"])
+def test_other_formats_that_are_cut_are_unreadable(photo: Image.Image, kind: str) -> None:
+    data = encode(photo, kind)
+    with pytest.raises(DataError):
+        decode_image(data[: len(data) // 2])
+
+
+def decode_damaged(answer: Connection) -> None:
+    """Decode images with a few bytes changed, and send how many of them were refused."""
+    draw = random.Random(0)
+    noise = Image.frombytes("RGB", (64, 48), draw.randbytes(64 * 48 * 3))
+    refused = 0
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
+        whole = encode(noise, kind)
+        for _ in range(150):
+            data = bytearray(whole)
+            for _ in range(draw.randint(1, 8)):
+                data[draw.randrange(len(data))] = draw.randrange(256)
+            try:
+                with quiet_pillow():
+                    decode_image(bytes(data))
+            except DataError:
+                refused += 1
+    answer.send(refused)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a new process would import torch for seconds")
+def test_damaged_images_never_end_the_process() -> None:
+    # In a process of its own: torchvision's PNG decoder ends it with a signal on some of these.
+    context = multiprocessing.get_context("fork")
+    answer, sender = context.Pipe(duplex=False)
+    child = context.Process(target=decode_damaged, args=(sender,), daemon=True)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert answer.recv() > 150
+
+
+def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch, photo: Image.Image) -> None:
+    monkeypatch.setattr(image_module, "MAX_PIXELS", 48 * 32)
+    assert decode_image(encode(photo, "PNG")).shape == (3, 32, 48)
+    for kind in ("PNG", "JPEG"):
+        with pytest.raises(DataError, match="49 x 32 pixels are more than"):
+            decode_image(encode(photo.resize((49, 32)), kind))
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_a_hundred_megapixels_in_a_small_file_are_refused(side: int) -> None:
+    data = encode(Image.new("1", (side, side)), "PNG")
+    assert len(data) < 200_000
+    with pytest.raises(DataError, match="megapixels"):
+        decode_image(data)
+
+
+def test_an_error_names_the_path_and_the_reason(tmp_path: Path) -> None:
+    cases = {
+        "missing.jpg": "there is no such file",
+        "folder.jpg": "not a file",
+        "empty.jpg": "empty",
+        "page.jpg": "no image of a format that is read",
+    }
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "page.jpg").write_text("<html>")
+    for name, reason in cases.items():
+        with pytest.raises(DataError, match=reason) as caught:
+            decode_image(tmp_path / name)
+        assert name in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match="not a file"):
+        decode_image(tmp_path / "pipe.jpg")
+
+
+def test_too_large_a_file_is_not_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Image.Image
+) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(encode(photo, "PNG"))
+    monkeypatch.setattr(image_module, "MAX_BYTES", path.stat().st_size)
+    decode_image(path)
+    monkeypatch.setattr(image_module, "MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(DataError, match="larger than"):
+        decode_image(path)
+
+
+def test_real_photos_look_as_in_pillow(hymenoptera: Path) -> None:
+    for path in sorted((hymenoptera / "val").glob("*/*.jpg"))[::10]:
+        theirs = pixels_of(ImageOps.exif_transpose(Image.open(path)))
+        assert (decode_image(path).int() - theirs.int()).abs().max() <= 1

@@ -1,0 +1,51 @@
+"""Processes meet where others have met before them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from torch.distributed import HashStore
+from torch.distributed.distributed_c10d import Store
+
+from zoo.engine.distributed.rendezvous import meet
+from zoo.errors import LostProcess
+
+LONG, SHORT = timedelta(seconds=60), timedelta(seconds=0.1)
+
+
+def meet_all(store: Store, ranks: tuple[int, ...]) -> dict[int, Store]:
+    """Let processes come, as threads; returns what each of them found."""
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        coming = {rank: pool.submit(meet, store, rank, len(ranks), LONG) for rank in ranks}
+    return {rank: each.result() for rank, each in coming.items()}
+
+
+@pytest.mark.parametrize("ranks", [(0, 1), (1, 0), (2, 0, 1), (0, 3, 2, 1)], ids=str)
+def test_all_find_the_same_part_of_the_store(ranks: tuple[int, ...]) -> None:
+    found = meet_all(HashStore(), ranks)
+    for rank in ranks:
+        found[rank].set(f"by/{rank}", "here")
+    assert all(store.check([f"by/{rank}" for rank in ranks]) for store in found.values())
+
+
+def test_nothing_is_left_there_by_those_who_met_before() -> None:
+    store = HashStore()
+    for _ in range(3):
+        found = meet_all(store, (0, 1))
+        assert not any(each.check(["left/0"]) for each in found.values())
+        found[0].set("left/0", "it was killed")
+
+
+def test_who_came_before_and_is_gone_is_not_met() -> None:
+    store = HashStore()
+    with pytest.raises(LostProcess, match="rank 0 has not come within"):
+        meet(store, 1, 2, SHORT)
+    with pytest.raises(LostProcess, match="rank 1 has not come within"):
+        meet(store, 0, 2, SHORT)
+    with pytest.raises(LostProcess, match="rank 0 has not come within"):
+        meet(store, 1, 2, SHORT)
+    found = meet_all(store, (0, 1))
+    found[0].set("here", "")
+    assert found[1].check(["here"])

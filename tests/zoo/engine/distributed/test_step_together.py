@@ -1,0 +1,248 @@
+"""One step of several processes: what is short, wrong or lost in one of them concerns all."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo.engine.distributed.process_group
+import zoo.engine.distributed.world
+from short_memory import SAYINGS, Once
+from small_steps import Normed, Plain, do_nothing, draw, make_learner, share, state_of
+from told import Told
+from worlds import get_results, in_world
+from zoo.engine.distributed.process_group import join_world
+from zoo.engine.distributed.world import World
+from zoo.engine.learner import Learner
+from zoo.engine.micro_batches import Parts
+from zoo.engine.step import NotFinite, learn
+from zoo.errors import LostProcess
+
+SIZE = 2
+#: Images of which both processes have some, and images that are too few for both.
+BOTH, ONE = 7, 3
+ERRORS = [*SAYINGS, MemoryError()]
+#: What fails where, and whether a process without images comes there as well.
+PLACES = {"forward": False, "backward": False, "step": True, "slots": True}
+
+
+def take_steps(learner: Learner, world: World, count: int, steps: int = 2) -> None:
+    for step in range(steps):
+        learn(learner, *share(draw(count), world), step)
+
+
+def let_fail(learner: Learner, where: str, error: Exception) -> None:
+    """Let memory be short once, in the next step."""
+    model, fail, optimizer = learner.model, Once(error), learner.optimizer
+    assert isinstance(model, Plain)
+
+    def fail_in_part(*_: object) -> None:
+        try:
+            fail()
+        except Exception:
+            optimizer.state[model.fc.weight]["step"] = torch.zeros(())  # all that there is of what Adam remembers
+            raise
+
+    if where == "forward":
+        model.fail = fail
+    elif where == "backward":
+        model.fc.weight.register_hook(fail)
+    else:
+        optimizer.register_step_pre_hook(fail if where == "step" else fail_in_part)
+
+
+def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("victim", range(SIZE))
+@pytest.mark.parametrize("count", [BOTH, ONE])
+def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: int, count: int) -> None:
+    places = [where for where, is_anywhere in PLACES.items() if is_anywhere or count == BOTH or victim == 0]
+    cases = [(where, error) for where in places for error in ERRORS]
+
+    def work(rank: int) -> list[Any]:
+        with join_world() as world:
+            whole = make_learner(Plain(), world, parts=Parts(2))
+            take_steps(whole, world, count)
+            found = []
+            for where, error in cases:
+                told = Told()
+                learner = make_learner(Plain(), world, told)
+                if rank == victim:
+                    let_fail(learner, where, error)
+                take_steps(learner, world, count)
+                found.append((are_same(state_of(learner), state_of(whole)), learner.parts.count, told.lines))
+            return found
+
+    for told in get_results(SIZE, work):
+        for case, (is_same, parts, lines) in zip(cases, told, strict=True):
+            assert is_same, case
+            assert parts == 2, case
+            (line,) = lines
+            assert line.startswith("note: memory is short; batches go through in 2 parts from here on")
+
+
+@pytest.mark.parametrize("victim", range(SIZE))
+def test_memory_may_become_short_in_any_step(victim: int) -> None:
+    def work(rank: int) -> tuple[bool, int, int]:
+        with join_world() as world:
+            whole, learner = make_learner(Plain(), world), make_learner(Plain(), world)
+            take_steps(whole, world, BOTH, 1)
+            take_steps(learner, world, BOTH, 1)
+            whole.parts.count = 2
+            if rank == victim:
+                let_fail(learner, "forward", ERRORS[0])
+            take_steps(whole, world, BOTH)
+            take_steps(learner, world, BOTH)
+            return are_same(state_of(learner), state_of(whole)), learner.parts.count, learner.steps
+
+    assert get_results(SIZE, work) == [(True, 2, 3)] * SIZE
+
+
+@pytest.mark.parametrize("victim", range(SIZE))
+def test_statistics_of_a_pass_that_failed_elsewhere_are_taken_back(victim: int) -> None:
+    def work(rank: int) -> int:
+        with join_world() as world:
+            model = Normed()
+            learner = make_learner(model, world, parts=Parts(1, least=2))
+            if rank == victim:
+                let_fail(learner, "backward", ERRORS[0])
+            learn(learner, *share(draw(9), world), 0)
+            return int(model.norm.num_batches_tracked)
+
+    assert get_results(SIZE, work) == [2] * SIZE  # one for each part
+
+
+def test_where_memory_is_short_for_one_image_in_one_process_all_end() -> None:
+    def work(rank: int) -> None:
+        with join_world() as world:
+            model = Plain()
+            if rank == 1:
+                model.fail = lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
+            learn(make_learner(model, world), *share(draw(8), world), 0)
+
+    first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
+    assert first.startswith("TrainingError: memory is too short for one image at a time")
+    assert "memory is too short for one image at a time" in other
+
+
+@pytest.mark.parametrize("where", ["exchange", "later step"])
+def test_where_the_others_cannot_know_that_memory_is_short_all_end(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
+
+    def work(rank: int) -> None:
+        with join_world() as world:
+            learner = make_learner(Plain(), world)
+            take_steps(learner, world, BOTH)
+            if rank == 1 and where == "exchange":
+                monkeypatch.setattr(World, "sum_", Once(ERRORS[0]))
+            elif rank == 1:
+                learner.optimizer.register_step_pre_hook(Once(ERRORS[0]))
+            take_steps(learner, world, BOTH)
+
+    first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
+    assert first.startswith("LostProcess: rank 1 ended: memory is too short for what the processes exchange")
+    assert other.startswith("TrainingError: rank 1: memory is too short")
+
+
+def spoil_image(_model: Plain, batch: tuple[Tensor, Tensor], value: float) -> None:
+    batch[0][0, 0, 0, 0] = value
+
+
+def spoil_loss(model: Plain, _batch: tuple[Tensor, Tensor], value: float) -> None:
+    model.fc.register_forward_hook(lambda _module, _inputs, logits: logits * value)
+
+
+def spoil_gradient(model: Plain, _batch: tuple[Tensor, Tensor], value: float) -> None:
+    model.body.weight.register_hook(lambda gradient: gradient * value)
+
+
+@pytest.mark.parametrize("victim", range(SIZE))
+def test_what_is_not_finite_in_one_process_stops_all_before_anything_moves(victim: int) -> None:
+    spoils: list[Callable[[Plain, tuple[Tensor, Tensor], float], None]] = [spoil_image, spoil_loss, spoil_gradient]
+    cases = [(spoil, value) for spoil in spoils for value in (float("nan"), float("inf"), -float("inf"))]
+
+    def work(rank: int) -> list[Any]:
+        with join_world() as world:
+            found = []
+            for spoil, value in cases:
+                model, batch = Normed(), share(draw(9), world)
+                if rank == victim:
+                    spoil(model, batch, value)
+                learner = make_learner(model, world)
+                with pytest.raises(NotFinite) as caught:
+                    learn(learner, *batch, 0)
+                is_same = are_same(model.state_dict(), Normed().state_dict())
+                found.append((is_same, learner.steps, len(learner.optimizer.state), str(caught.value)))
+            return found
+
+    first, other = get_results(SIZE, work)
+    for case, told, same in zip(cases, first, other, strict=True):
+        assert told == same, case  # what is said as well, so that it is said once
+        assert told[:3] == (True, 0, 0), case
+
+
+@pytest.mark.parametrize("victim", range(SIZE))
+def test_an_fp16_step_that_overflows_in_one_process_is_passed_over_by_all(victim: int) -> None:
+    def work(rank: int) -> Any:
+        with join_world() as world:
+            model = Plain()
+            learner = make_learner(model, world, scaler=torch.amp.GradScaler("cpu", init_scale=4.0))
+            overflow = Once(OverflowError())
+
+            def spoil(gradient: Tensor) -> Tensor:
+                try:
+                    overflow()
+                except OverflowError:
+                    return gradient * float("inf")
+                return gradient
+
+            if rank == victim:
+                model.body.weight.register_hook(spoil)
+            learn(learner, *share(draw(BOTH), world), 0)
+            unmoved, scale = are_same(model.state_dict(), Plain().state_dict()), learner.scaler.get_scale()
+            learn(learner, *share(draw(BOTH), world), 1)
+            return unmoved, scale, learner.steps, state_of(learner)
+
+    (*first, moved), (*other, same) = get_results(SIZE, work)
+    assert first == other == [True, 2.0, 1]
+    assert are_same(moved, same)
+
+
+@pytest.mark.parametrize("where", ["backward", "step", "next forward"])
+def test_where_a_process_is_lost_the_others_keep_the_last_whole_step(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 0.3)
+
+    def end(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(rank: int) -> tuple[str, int, bool]:
+        with join_world() as world:
+            model, whole = Normed(), make_learner(Normed(), world)
+            learner, steps = make_learner(model, world), int(where == "next forward")
+            for each in (whole, learner):
+                take_steps(each, world, BOTH, steps)
+            if rank == 1:
+                model.fail = end if steps else do_nothing
+                if where == "backward":
+                    model.fc.weight.register_hook(end)
+                elif where == "step":
+                    learner.optimizer.register_step_pre_hook(end)
+            with pytest.raises(LostProcess) as caught:
+                take_steps(learner, world, BOTH)
+            return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(whole))
+
+    survivor, killed = in_world(SIZE, work)
+    assert killed.code == -signal.SIGKILL
+    text, steps, is_whole = survivor.result
+    assert text.startswith("rank 1 is gone")
+    assert (steps, is_whole) == (0, True)

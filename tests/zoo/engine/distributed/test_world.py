@@ -1,0 +1,214 @@
+"""Several processes tell each other what they have."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import zoo.engine.distributed.all_reduce
+import zoo.engine.distributed.process_group
+from worlds import get_results
+from zoo.engine.distributed.process_group import get_world, join_world
+from zoo.engine.distributed.world import ALONE, World
+from zoo.errors import DataError, OptionError, SaidElsewhere
+
+SIZES = [2, 3]
+DTYPES = [
+    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
+]  # fmt: skip
+
+
+def join(size: int, work: Callable[[World], Any]) -> list[Any]:
+    """Let so many processes join and do work; returns what it returned in each of them."""
+
+    def join_and_work(_rank: int) -> Any:
+        with join_world() as world:
+            return work(world)
+
+    return get_results(size, join_and_work)
+
+
+# Who is there.
+
+
+def test_alone_a_process_has_nobody_to_wait_for() -> None:
+    tensor = torch.ones(3)
+    with join_world() as world:
+        assert (world.rank, world.size, world.is_first, world.is_first_here) == (0, 1, True, True)
+        assert world.total([1.0, 2.0]) == [1.0, 2.0]
+        assert world.spread("told") == "told"
+        assert world.gather(tensor) is tensor
+        world.sum_([tensor])
+        world.spread_([tensor])
+        world.require_same("images", "these")
+    assert torch.equal(tensor, torch.ones(3))
+    assert world is get_world() is ALONE
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_process_knows_who_it_is_until_it_leaves(size: int) -> None:
+    def work(_rank: int) -> Any:
+        with join_world() as world:
+            assert get_world() is world
+            with join_world() as inner:
+                assert inner is world
+            assert get_world() is world
+            told = (world.rank, world.size, world.is_first, world.local_rank, world.local_size, world.is_first_here)
+        assert get_world() is ALONE
+        return told
+
+    assert get_results(size, work) == [(rank, size, rank == 0, rank, size, rank == 0) for rank in range(size)]
+
+
+@given(st.integers(0, 300), st.integers(1, 9))
+def test_shares_follow_each_other_and_cover_all(count: int, size: int) -> None:
+    shares = [World(rank, size).slice_of(count) for rank in range(size)]
+    assert [index for share in shares for index in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_they_can_share_one_run_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)
+
+    def work(rank: int) -> Any:
+        def fail() -> None:
+            with join_world():
+                raise OptionError("no")
+
+        def total() -> list[float]:
+            with join_world() as world:
+                return world.total([rank])
+
+        first = total()
+        with pytest.raises((OptionError, SaidElsewhere)):
+            fail()
+        return first, total(), total()
+
+    assert get_results(2, work) == [([1.0], [1.0], [1.0])] * 2
+
+
+# What they tell each other.
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sums_are_those_of_all_processes_and_the_same_bits_in_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(rank: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(rank)
+        laid_out = torch.randn(4, 3, 5, 5, generator=generator).to(memory_format=torch.channels_last)
+        transposed = torch.randn(7, 3, generator=generator, dtype=torch.float64).T
+        counts, scalar = torch.tensor([rank, 5]), torch.tensor(rank)
+        return [laid_out, torch.randn(1000, generator=generator), transposed, counts, scalar, torch.empty(0, 3)]
+
+    def work(world: World) -> list[Any]:
+        found = []
+        for bucket in (1, 1000, 2**25):
+            monkeypatch.setattr(zoo.engine.distributed.all_reduce, "BUCKET", bucket)
+            tensors = draw(world.rank)
+            world.sum_(tensors)
+            assert tensors[0].is_contiguous(memory_format=torch.channels_last)
+            found += tensors
+        return [*found, torch.tensor(world.total([world.rank + 1, 0.1]))]
+
+    first, *others = join(size, work)
+    wanted = [torch.stack(parts).sum(0).to(parts[0].dtype) for parts in zip(*map(draw, range(size)), strict=True)]
+    torch.testing.assert_close(first, [*wanted * 3, torch.tensor([size * (size + 1) / 2, 0.1 * size])])
+    for other in others:
+        assert all(torch.equal(found, same) for found, same in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_others_get_the_tensors_of_the_first(size: int) -> None:
+    def draw(rank: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(rank)
+        drawn = {str(dtype): (10 * torch.rand(2, 5, generator=generator)).to(dtype) for dtype in DTYPES}
+        return {**drawn, "scalar": torch.tensor(rank), "empty": torch.empty(0, 3), "odd": torch.tensor(float("nan"))}
+
+    def work(world: World) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        replaced = draw(world.rank)
+        world.spread_([*replaced.values()])
+        return replaced, dict(world.spread_tensors(draw(0) if world.is_first else {}))
+
+    wanted = draw(0)
+    for replaced, received in join(size, work):
+        for found in (replaced, received):
+            assert list(found) == list(wanted)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
+
+
+def test_the_others_get_the_text_of_the_first() -> None:
+    texts = ["", "one line", "猫\n" * 1000]
+    assert join(3, lambda world: [world.spread(text if world.is_first else "mine") for text in texts]) == [texts] * 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rows_are_gathered_in_the_order_of_the_processes(size: int) -> None:
+    def work(world: World) -> list[Tensor]:
+        found = []
+        for counts, dtype in product(product(range(3), repeat=size), (torch.float32, torch.bfloat16, torch.float64)):
+            rows = torch.arange(4.0 * sum(counts)).reshape(-1, 4).to(dtype)
+            mine = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
+            if len(rows):
+                gathered = world.gather(mine if len(mine) else None)
+                found.append(gathered.dtype == dtype and torch.equal(gathered, rows))
+        return found
+
+    assert join(size, work) == [[True] * 3 * (3**size - 1)] * size
+
+
+# Work that all of them do, or none.
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
+    def work(world: World) -> str:
+        def open_file() -> str:
+            if world.rank == victim:
+                raise DataError("mine")
+            return "opened"
+
+        assert world.together(lambda: "well", lambda _error: True, OptionError) == "well"
+        with pytest.raises((DataError, OptionError)) as caught:
+            world.together(open_file, lambda error: isinstance(error, DataError), OptionError)
+        world.total([1.0])  # they are still together
+        return f"{type(caught.value).__name__} {caught.value}"
+
+    wanted = [f"OptionError rank {victim}: mine"] * 3
+    wanted[victim] = "DataError mine"
+    assert join(3, work) == wanted
+
+
+def test_what_failed_holds_on_to_no_memory() -> None:
+    def work(world: World) -> bool:
+        kept: list[weakref.ref[Tensor]] = []
+
+        def fail() -> None:
+            large = torch.ones(1000)
+            kept.append(weakref.ref(large))
+            raise MemoryError("short")
+
+        gc.disable()  # nothing may be left for it to find
+        with suppress(MemoryError, OptionError):
+            world.together(fail, lambda _error: True, OptionError)
+        return kept[0]() is None
+
+    assert join(2, work) == [True, True]
+
+
+def test_what_is_not_the_same_names_who_has_it() -> None:
+    def work(world: World) -> str:
+        world.require_same("images", "these")
+        with pytest.raises(OptionError) as caught:
+            world.require_same("images", "others" if world.rank == 1 else "these")
+        return str(caught.value)
+
+    assert join(3, work) == ["rank 1 has other images than rank 0; give all processes the same."] * 3

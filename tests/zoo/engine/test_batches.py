@@ -1,0 +1,105 @@
+"""What a process gets of the images: its share of each batch, and of each split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from acme import draw_photos
+from worlds import get_results
+from zoo.data.dataset import Images, open_images
+from zoo.data.pixel_cache import Views
+from zoo.engine.batches import FeatureFeed, Feed, ImageFeed, Rows
+from zoo.engine.device import choose_hardware
+from zoo.engine.distributed.process_group import join_world
+from zoo.engine.distributed.world import ALONE, World
+from zoo.engine.loop import Score, evaluate
+from zoo.plugin import BackboneSpec
+from zoo.progress import Silent
+from zoo.registry.recipe import Recipe
+from zoo.registry.registry import Registry
+
+MOST = 33
+RECIPE = Recipe(weights="none", batch_size=8, workers=0, device="cpu")
+
+
+@pytest.fixture
+def images(registry: Registry, tmp_path: Path) -> Images:
+    """Images of two classes, of which there is an odd number to validate on."""
+    draw_photos(tmp_path / "train", per_class=4)
+    draw_photos(tmp_path / "val", per_class=17, seed=2)
+    found = open_images(tmp_path, registry=registry, seed=0, progress=Silent())
+    mixed = sorted(found.val, key=lambda sample: sample.digest)
+    return replace(found, val=tuple(mixed[:MOST]))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Features of the images, in another order."""
+
+    rows: Tensor
+
+    def train(self, _view: int) -> Rows:
+        return self.plain("train")
+
+    def plain(self, _split: str) -> Rows:
+        order = torch.arange(len(self.rows) - 1, -1, -1)
+        return Rows(self.rows[order], order)
+
+
+def measure(model: nn.Module, feed: Feed, world: World) -> tuple[Score, Tensor]:
+    with closing(feed):
+        return evaluate(model, feed.measure("val"), choose_hardware("cpu", "fp32", world), lambda _count: None)
+
+
+def measure_all(acme: BackboneSpec, images: Images, world: World) -> Iterator[tuple[Score, Tensor]]:
+    """Measure 1, 2, 3 ... images, and features of as many."""
+    torch.manual_seed(0)
+    model, head = acme.build(None), nn.Linear(6, 10)
+    rows, views = torch.randn(MOST, 6), Views.build(acme.input, "none")
+    hardware = choose_hardware("cpu", "fp32", world)
+    for count in range(1, MOST + 1):
+        some = replace(images, val=images.val[:count])
+        yield measure(model, ImageFeed(model, some, views, RECIPE, hardware), world)
+        yield measure(head, FeatureFeed(head, Kept(rows[:count]), some, RECIPE, world), world)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_split_is_measured_by_several_processes_as_by_one(size: int, acme: BackboneSpec, images: Images) -> None:
+    def work(_rank: int) -> list[tuple[Score, Tensor]]:
+        with join_world() as world:
+            return list(measure_all(acme, images, world))
+
+    first, *others = get_results(size, work)
+    for place, (score, probabilities) in enumerate(measure_all(acme, images, ALONE)):
+        assert len(probabilities) == place // 2 + 1
+        found, same = first[place]
+        assert found.accuracy == score.accuracy
+        assert found.loss == pytest.approx(score.loss, abs=1e-6)
+        torch.testing.assert_close(same, probabilities, rtol=0, atol=1e-6)
+        assert all(other[place][0] == found and torch.equal(other[place][1], same) for other in others)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_each_process_learns_from_its_share_of_each_batch(size: int, acme: BackboneSpec, images: Images) -> None:
+    model, rows, views = acme.build(None), torch.randn(8, 6), Views.build(acme.input, "none")
+    recipe = replace(RECIPE, batch_size=6, augment="none")
+    for epoch in range(2):
+        orders = []
+        for world in (ALONE, *(World(rank, size) for rank in range(size))):
+            hardware = choose_hardware("cpu", "fp32", world)
+            feeds = (
+                ImageFeed(model, images, views, recipe, hardware),
+                FeatureFeed(nn.Linear(6, 10), Kept(rows), images, recipe, world),
+            )
+            orders.append([batch for feed in feeds for batch in feed.train(epoch)])
+            assert [feed.steps for feed in feeds] == [2, 2]
+        for (inputs, labels), *shares in zip(*orders, strict=True):
+            assert torch.equal(torch.cat([mine for mine, _ in shares if len(mine)]), inputs)
+            assert torch.equal(torch.cat([mine for _, mine in shares]), labels)

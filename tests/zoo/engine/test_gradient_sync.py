@@ -1,0 +1,141 @@
+"""What several processes learn from their shares of batches, and that one would have learned the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from small_steps import Normed, Plain, draw, make_learner, share, state_of
+from worlds import get_results
+from zoo.data.sampler import Order, seed_of_step
+from zoo.engine.distributed.process_group import join_world
+from zoo.engine.distributed.world import ALONE, World
+from zoo.engine.ema import Average
+from zoo.engine.learner import Criterion
+from zoo.engine.loop import Lap, Score, Sums, train_one_epoch
+from zoo.engine.micro_batches import Parts
+from zoo.engine.mixup import build_mix
+from zoo.engine.state import list_moving
+from zoo.engine.step import learn
+
+SIZES = [2, 3]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How two epochs are learned from."""
+
+    count: int = 11
+    batch_size: int = 6
+    optimizer: str = "adamw"
+    balanced: bool = False
+    smoothing: float = 0.0
+    parts: int = 1
+    clip_norm: float | None = None
+    ema: bool = False
+    mixup: float = 0.0
+
+    def learn(self, model: nn.Module, world: World) -> tuple[dict[str, Tensor], list[Score]]:
+        """Return all that moved, and the score of each epoch."""
+        images, labels = draw(self.count)
+        learner = make_learner(
+            model,
+            world,
+            optimizer=self.optimizer,
+            criterion=Criterion(self.smoothing, 0.0, torch.tensor([0.5, 2.0, 3.0]) if self.balanced else None),
+            parts=Parts(self.parts, least=2 if isinstance(model, Normed) else 1),
+            clip_norm=self.clip_norm,
+            average=Average(list_moving(model), 0.9) if self.ema else None,
+            mix=build_mix(self.mixup, 0.0, 3),
+        )
+        order, scores = Order(self.batch_size, 3, rank=world.rank, ranks=world.size), []
+        for epoch in range(2):
+            mine = [list(order.share_of(batch)) for batch in order.plan(self.count, epoch)]
+            batches = [(images[indices], labels[indices]) for indices in mine]
+            lap = Lap(epoch, Sums(torch.device("cpu")))
+            scores.append(train_one_epoch(learner, lap, batches, lambda _count: None))
+        return state_of(learner), scores
+
+
+#: Each two values of options come together in one of them.
+OPTIONS = [
+    Case(optimizer="sgd"),
+    Case(optimizer="sgd", balanced=True, parts=2, ema=True),
+    Case(optimizer="sgd", balanced=True, smoothing=0.1, clip_norm=0.1),
+    Case(optimizer="sgd", smoothing=0.1, parts=2, clip_norm=0.1, ema=True),
+    Case(balanced=True, smoothing=0.1, parts=2),
+    Case(balanced=True, parts=2, clip_norm=0.1),
+    Case(balanced=True, clip_norm=0.1, ema=True),
+    Case(smoothing=0.1, ema=True),
+]
+#: Among them those whose last batch is too small for all processes, or even for two.
+COUNTS = [Case(count=count) for count in range(1, 18)]
+
+
+def learn_together(size: int, model: type[nn.Module], cases: list[Case]) -> list[Any]:
+    """Return what each process came to in each case, all of them in one world."""
+
+    def work(_rank: int) -> list[Any]:
+        with join_world() as world:
+            return [case.learn(model(), world) for case in cases]
+
+    return get_results(size, work)
+
+
+def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Tell whether tensors are the same to the bit."""
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_several_processes_learn_what_one_learns(size: int) -> None:
+    cases = OPTIONS + COUNTS
+    first, *others = learn_together(size, Plain, cases)
+    for case, (found, scores), *rest in zip(cases, first, *others, strict=True):
+        wanted, alone = case.learn(Plain(), ALONE)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5, msg=lambda text, case=case: f"{case}: {text}")
+        assert [score.loss for score in scores] == pytest.approx([score.loss for score in alone], abs=1e-5), case
+        assert [score.accuracy for score in scores] == [score.accuracy for score in alone], case
+        assert all(are_same(found, other) and scores == told for other, told in rest), case
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_all_processes_hold_the_same_bits_whatever_they_draw_and_compare(size: int) -> None:
+    cases = [replace(case, mixup=0.4) for case in OPTIONS + COUNTS[1::3]]
+    first, *others = learn_together(size, Normed, cases)
+    for case, (found, scores), *rest in zip(cases, first, *others, strict=True):
+        assert {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"} < found.keys()
+        assert all(are_same(found, other) and scores == told for other, told in rest), case
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_statistics_are_those_of_the_first(size: int) -> None:
+    def work(_rank: int) -> dict[str, Tensor]:
+        with join_world() as world:
+            model = Normed()
+            learn(make_learner(model, world), *share(draw(11), world), seed_of_step(0, 0, 0, world.rank))
+            return model.norm.state_dict()
+
+    model, (images, _) = Normed(), share(draw(11), World(0, size))
+    model.train()(images)
+    for found in get_results(size, work):
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            assert torch.equal(found[name], model.norm.state_dict()[name])
+
+
+def test_what_no_process_uses_does_not_decay_and_what_one_uses_moves_in_all() -> None:
+    def work(rank: int) -> dict[str, bool]:
+        with join_world() as world:
+            model, batch = Plain(), share(draw(7), world)
+            assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright one
+            learn(make_learner(model, world), *batch, 0)
+            return {
+                name: torch.equal(getattr(model, name).weight, getattr(Plain(), name).weight)
+                for name in ("spare", "bright")
+            }
+
+    assert get_results(2, work) == [{"spare": True, "bright": False}] * 2

@@ -1,0 +1,127 @@
+"""What is frozen stands still, and what learns moves."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from freezing import HEAD, freeze
+from zoo.errors import FrozenMoved
+from zoo.models.freeze import Frozen, list_batch_norms, list_blocks, list_learning
+from zoo.plugin import BackboneSpec
+
+
+def take_steps(model: nn.Module, frozen: Frozen, count: int = 3) -> None:
+    generator = torch.Generator().manual_seed(1)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5, weight_decay=0.1)
+    for _ in range(count):
+        model.train()  # as any code may call it
+        frozen.train()
+        images = torch.randn(4, 3, 16, 16, generator=generator) * 3 + 1
+        optimizer.zero_grad()
+        model(images).square().sum().backward()
+        optimizer.step()
+
+
+def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def list_training(model: nn.Module) -> set[str]:
+    return {name for name, module in model.named_modules() if module.training}
+
+
+@pytest.mark.parametrize("train", ["head", "from:hidden", "from:layer2", "all"])
+def test_exactly_what_learns_wants_gradients(acme: BackboneSpec, train: str) -> None:
+    model, _ = freeze(acme, train)
+    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == name.startswith(tuple(f"{prefix}." for prefix in learning)), name
+
+
+def test_freezing_anew_thaws_what_learns_now(acme: BackboneSpec) -> None:
+    model, _ = freeze(acme, "head")
+    Frozen(model, ("stem", "layer1", "layer2", "classifier"))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("train", ["head", "from:hidden", "from:layer2", "from:layer1"])
+def test_frozen_parameters_and_statistics_stay_bit_equal_over_steps_and_the_rest_moves(
+    acme: BackboneSpec, train: str
+) -> None:
+    model, frozen = freeze(acme, train)
+    before, digest = tensors_of(model), frozen.digest()
+    take_steps(model, frozen)
+    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    for name, tensor in model.state_dict().items():
+        learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
+        assert torch.equal(tensor, before[name]) != learns, name
+    assert frozen.check(digest) == digest
+
+
+def test_without_the_eval_mode_the_statistics_would_move(acme: BackboneSpec) -> None:
+    model, frozen = freeze(acme)
+    digest = frozen.digest()
+    model.train()
+    model(torch.rand(4, 3, 16, 16))
+    with pytest.raises(FrozenMoved, match="frozen parameter or buffer changed"):
+        frozen.check(digest)
+
+
+@pytest.mark.parametrize(
+    ("train", "training"),
+    [
+        # Containers that also hold what learns train; what comes after the last frozen layer does too.
+        ("head", {"", "classifier", "classifier.1", "classifier.2", "classifier.3"}),
+        ("from:hidden", {"", "pool", "flatten", "classifier", *(f"classifier.{n}" for n in range(4))}),
+    ],
+)
+def test_dropouts_are_off_between_frozen_layers_and_on_after_them(
+    acme: BackboneSpec, train: str, training: set[str]
+) -> None:
+    model, frozen = freeze(acme, train)
+    frozen.train()
+    assert list_training(model) == training
+
+
+def test_with_all_learning_everything_trains(acme: BackboneSpec) -> None:
+    model, frozen = freeze(acme, "all")
+    model.eval()
+    frozen.train()
+    assert list_training(model) == {name for name, _ in model.named_modules()}
+
+
+def test_a_buffer_that_nothing_moves_keeps_no_dropout_from_dropping_where_all_learns() -> None:
+    angles = nn.Module()
+    angles.register_buffer("angles", torch.ones(2))
+    model = nn.Sequential(OrderedDict(embed=nn.Linear(2, 2), drop=nn.Dropout(0.5), rope=angles, fc=nn.Linear(2, 2)))
+    Frozen(model, ("embed", "fc")).train()
+    assert all(module.training for module in model.modules())
+    Frozen(model, ("fc",)).train()
+    assert not model.get_submodule("drop").training
+
+
+def test_still_modules_learn_in_eval_mode(acme: BackboneSpec) -> None:
+    model = acme.build(None)
+    norms = list_batch_norms(model)
+    frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), still=norms)
+    frozen.train()
+    assert len(norms) == 3
+    assert not any(norm.training for norm in norms)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(2), nn.BatchNorm2d(2), nn.SyncBatchNorm(2)])
+def test_batch_norms_are_found_and_other_norms_are_not(norm: nn.Module) -> None:
+    model = nn.Sequential(norm, nn.LayerNorm(2), nn.GroupNorm(1, 2))
+    assert list_batch_norms(model) == [norm]
+
+
+def test_freezing_and_training_never_change_the_type_of_a_module(acme: BackboneSpec) -> None:
+    before = [(name, type(module)) for name, module in acme.build(None).named_modules()]
+    model, frozen = freeze(acme)
+    take_steps(model, frozen, count=1)
+    assert [(name, type(module)) for name, module in model.named_modules()] == before

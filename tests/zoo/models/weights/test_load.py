@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from published import ONE, TWO
+from zoo.errors import NameNotFound, OptionError, WeightsError
+from zoo.models.build import build_backbone
+from zoo.models.head import replace_head
+from zoo.models.weights.load import Start, choose_start, input_for, load_tensors
+from zoo.plugin import BackboneSpec
+from zoo.progress import Silent
+from zoo.registry.recipe import HeadDesign
+from zoo.registry.registry import Resolved
+
+FILE = Start("weights.safetensors", file=Path("weights.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("tag", "asked", "label"),
+    [
+        (None, None, "ONE"),
+        (None, "DEFAULT", "ONE"),
+        (None, "TWO", "TWO"),
+        ("TWO", None, "TWO"),
+        ("TWO", "ONE", "ONE"),  # what is asked for wins over the name
+        ("TWO", "DEFAULT", "ONE"),
+    ],
+)
+def test_weights_are_found_by_tag(published: BackboneSpec, tag: str | None, asked: str | None, label: str) -> None:
+    start = choose_start(Resolved("net", published, tag), asked)
+    assert (start.label, start.tag, start.weights) == (label, label, ONE if label == "ONE" else TWO)
+    assert not start.is_random
+
+
+@pytest.mark.parametrize("tag", [None, "TWO"])
+def test_none_starts_at_random_with_the_architecture_of_the_tag(published: BackboneSpec, tag: str | None) -> None:
+    start = choose_start(Resolved("net", published, tag), "none")
+    assert start == Start("none", tag)
+    assert start.is_random
+
+
+@pytest.mark.parametrize("file", ["best.safetensors", "runs/one/best.safetensors", "old.pth", "x.bin", "./noend"])
+def test_what_looks_like_a_file_is_one(acme: BackboneSpec, file: str) -> None:
+    start = choose_start(Resolved("net", acme, None), file)
+    assert start == Start(Path(file).name, None, file=Path(file))
+    assert not start.is_random
+
+
+def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: BackboneSpec) -> None:
+    with pytest.raises(NameNotFound, match=r"'THREE'.*ONE, TWO"):
+        choose_start(Resolved("net", published, None), "THREE")
+
+
+def test_without_published_weights_something_must_be_asked_for(acme: BackboneSpec) -> None:
+    with pytest.raises(OptionError, match=r"acme/net has no published weights; give a .safetensors file, or none"):
+        choose_start(Resolved("net", acme, None), None)
+    with pytest.raises(NameNotFound, match="acme/net has no weights 'DEFAULT'"):
+        choose_start(Resolved("net", acme, None), "DEFAULT")
+
+
+def test_weights_bring_their_own_input(published: BackboneSpec) -> None:
+    assert input_for(published, None) == input_for(published, "ONE") == published.input
+    assert input_for(published, "TWO") == TWO.input
+
+
+# Loading.
+
+
+def test_loading_takes_over_every_tensor(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    model = acme.build(None)
+    assert load_tensors(acme, model, FILE, source) == []
+    assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_head_of_another_size_is_taken_over_and_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
+    model = acme.build(None)
+    assert load_tensors(acme, model, FILE, source) == ["the head of these weights knows 7 classes"]
+    assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
+
+
+def test_no_head_leaves_a_random_one_and_is_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    rest = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.3.")}
+    model = acme.build(None)
+    head = model.get_submodule("classifier.3").weight.detach().clone()
+    (note,) = load_tensors(acme, model, FILE, rest)
+    assert "have no head" in note
+    assert torch.equal(model.get_submodule("classifier.3").weight, head)
+    assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
+
+
+def test_what_published_weights_lack_stays_random_and_is_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    start = Start("ONE", "ONE", weights=replace(ONE, lacks=("classifier.0",)))
+    source["classifier.0.weight"] = torch.full((3, 3), float("nan"))  # without meaning, so not looked at
+    del source["classifier.0.bias"]
+    model = acme.build(None)
+    before = model.get_submodule("classifier.0").weight.detach().clone()
+    (note,) = load_tensors(acme, model, start, source)
+    assert "ONE holds nothing usable for classifier.0, which stays random" in note
+    assert torch.equal(model.get_submodule("classifier.0").weight, before)
+    assert torch.equal(model.get_submodule("layer2.0").weight, source["layer2.0.weight"])
+
+
+def test_a_head_that_means_nothing_is_not_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    start = Start("ONE", "ONE", weights=replace(ONE, num_classes=None))
+    source["classifier.3.weight"] = torch.full((4, 4), float("nan"))
+    model = acme.build(None)
+    (note,) = load_tensors(acme, model, start, source)
+    assert "have no head" in note
+    assert model.get_submodule("classifier.3").out_features == 10
+
+
+def lack(source: dict[str, Tensor]) -> None:
+    del source["layer1.0.weight"]
+
+
+def lack_many(source: dict[str, Tensor]) -> None:
+    for name in [name for name in source if name.startswith("layer1.")]:
+        del source[name]
+
+
+def add(source: dict[str, Tensor]) -> None:
+    source["layer3.0.weight"] = torch.zeros(1)
+
+
+def misshape(source: dict[str, Tensor]) -> None:
+    source["stem.0.weight"] = torch.zeros(8, 4, 3, 3)
+
+
+def spoil(source: dict[str, Tensor]) -> None:
+    source["stem.1.running_var"][2] = float("nan")
+
+
+def overflow(source: dict[str, Tensor]) -> None:
+    source["classifier.3.bias"][0] = float("inf")
+
+
+def halve_the_head(source: dict[str, Tensor]) -> None:
+    del source["classifier.3.bias"]
+
+
+FAULTS = [
+    (lack, r"lacks layer1\.0\.weight\. "),
+    (lack_many, r"lacks layer1\.0\.weight, layer1\.0\.bias, layer1\.1\.weight and 3 more"),
+    (add, r"has unknown layer3\.0\.weight"),
+    (misshape, r"other shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
+    (spoil, r"not finite in stem\.1\.running_var"),
+    (overflow, r"not finite in classifier\.3\.bias"),
+    (halve_the_head, r"lacks classifier\.3\.bias"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+def test_a_tensor_that_does_not_fit_is_an_error_and_nothing_is_loaded(
+    acme: BackboneSpec, source: dict[str, Tensor], fault: object, message: str
+) -> None:
+    assert callable(fault)
+    fault(source)
+    model = acme.build(None)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=rf"weights\.safetensors does not fit.*{message}"):
+        load_tensors(acme, model, FILE, source)
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_file_that_does_not_fit_leaves_the_models_own_head(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
+    lack(source)
+    model = acme.build(None)
+    head = model.get_submodule("classifier.3")
+    with pytest.raises(WeightsError):
+        load_tensors(acme, model, FILE, source)
+    assert model.get_submodule("classifier.3") is head
+
+
+@pytest.mark.parametrize("weight", [torch.zeros(()), torch.zeros(0, 12)])
+def test_a_head_without_classes_is_an_error(acme: BackboneSpec, source: dict[str, Tensor], weight: Tensor) -> None:
+    source |= {"classifier.3.weight": weight, "classifier.3.bias": torch.zeros(0)}
+    with pytest.raises(WeightsError, match=r"classifier\.3\.weight"):
+        load_tensors(acme, acme.build(None), FILE, source)
+
+
+def test_counters_of_batches_may_be_missing(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    old = {name: tensor for name, tensor in source.items() if not name.endswith("num_batches_tracked")}
+    model = acme.build(None)
+    assert len(old) < len(source)
+    assert load_tensors(acme, model, FILE, old) == []
+    assert torch.equal(model.get_submodule("stem.1").running_mean, source["stem.1.running_mean"])
+
+
+def test_other_precisions_are_cast(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in source.items()}
+    model = acme.build(None)
+    load_tensors(acme, model, FILE, half)
+    assert model.get_submodule("stem.0").weight.dtype == torch.float32
+    assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"].half().float())
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.again = self.first
+        self.fc = nn.Linear(3, 2)
+
+
+@pytest.mark.parametrize("kept", [("first", "again"), ("first",), ("again",)])
+def test_a_file_needs_one_name_of_a_tensor_that_has_two(acme: BackboneSpec, kept: tuple[str, ...]) -> None:
+    spec = replace(acme, build=lambda _tag: Tied(), head=("fc",))
+    source = {name: tensor.clone() for name, tensor in Tied().state_dict().items()}
+    file = {name: tensor for name, tensor in source.items() if name.startswith((*kept, "fc"))}
+    model = Tied()
+    load_tensors(spec, model, FILE, file)
+    assert torch.equal(model.first.weight, source["first.weight"])
+    assert model.again.weight is model.first.weight
+
+
+def test_a_tensor_of_which_no_name_is_there_is_missing(acme: BackboneSpec) -> None:
+    spec = replace(acme, build=lambda _tag: Tied(), head=("fc",))
+    file = {name: tensor for name, tensor in Tied().state_dict().items() if name.startswith("fc")}
+    with pytest.raises(WeightsError, match=r"lacks first\.weight, first\.bias"):
+        load_tensors(spec, Tied(), FILE, file)
+
+
+def add_prefix(tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {name.removeprefix(f"{tag}."): tensor for name, tensor in tensors.items()}
+
+
+def refuse(tag: str, _tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    raise AssertionError(tag)
+
+
+@pytest.mark.parametrize("start", [Start("ONE", "ONE", weights=ONE), FILE])
+def test_upstream_translates_keys_that_are_not_the_models(
+    published: BackboneSpec, source: dict[str, Tensor], start: Start
+) -> None:
+    spec = replace(published, convert=add_prefix)
+    model = spec.build(None)
+    load_tensors(spec, model, start, {f"ONE.{name}": tensor for name, tensor in source.items()})
+    assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
+
+
+def test_keys_that_are_the_models_are_not_translated(published: BackboneSpec, source: dict[str, Tensor]) -> None:
+    spec = replace(published, convert=refuse)
+    model = spec.build(None)
+    load_tensors(spec, model, FILE, source)
+    assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
+
+
+# Building.
+
+
+def start_of(path: Path, acme: BackboneSpec) -> Start:
+    return choose_start(Resolved("acme/net", acme, None), str(path))
+
+
+def test_the_licence_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(acme.build(None).state_dict(), path, metadata={"weights_licence": '"CC-BY-NC-4.0"', "head": '"linear"'})
+    assert start_of(path, acme).licence == "CC-BY-NC-4.0"
+
+
+@pytest.mark.parametrize("classifier", ["classifier", None])
+def test_a_runs_file_with_another_classifier_gives_all_but_that(
+    classifier: str | None, acme: BackboneSpec, tmp_path: Path
+) -> None:
+    acme = replace(acme, classifier=classifier)
+    model = acme.build(None)
+    replace_head(acme, model, 3, HeadDesign((5, 4)))
+    path = tmp_path / "model.safetensors"
+    save_file(model.state_dict(), path, metadata={"head": '"mlp:5,4"'})
+    start = start_of(path, acme)
+    loaded = build_backbone(acme, start, Silent())
+    wanted, found = model.state_dict(), loaded.state_dict()
+    replaced = classifier or "classifier.3"
+    kept = [name for name in found if not name.startswith(replaced)]
+    assert kept
+    assert all(torch.equal(found[name], wanted[name]) for name in kept)

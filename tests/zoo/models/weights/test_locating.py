@@ -1,0 +1,143 @@
+"""Where a weights file comes from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+import zoo
+from told import Told
+from weights_files import TENSORS, same
+from zoo.errors import DownloadError, WeightsError
+from zoo.files.download import sha256_of
+from zoo.models.weights import locate as weights_module
+from zoo.models.weights.locate import locate_weights, read_weights
+from zoo.plugin import WeightsSpec
+from zoo.progress import Silent
+
+Site = Any  # of conftest.py, which cannot be imported
+
+
+def spec(url: str | None, sha256: str | None = None, size: int | None = None) -> WeightsSpec:
+    return WeightsSpec(tag="tag", url=url, licence="unknown", sha256=sha256, size=size)
+
+
+def in_torch_cache(tmp_path: Path, name: str, content: bytes) -> Path:
+    path = tmp_path / "torch" / "hub" / "checkpoints" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a b.safetensors"
+    with pytest.raises(WeightsError, match=r"should lie at .*a b\.safetensors and do not; reinstall the plugin"):
+        locate_weights(spec(path.as_uri()), Silent())
+    path.touch()
+    assert locate_weights(spec(path.as_uri()), Silent()) == path
+
+
+def test_weights_that_nobody_publishes() -> None:
+    with pytest.raises(WeightsError, match=r"'tag' are not published anywhere; pass them as a \.safetensors file"):
+        locate_weights(spec(None), Silent())
+
+
+def test_a_file_is_fetched_once(site: Site, tmp_path: Path, pickle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = spec(site.put("/net.pth", pickle.read_bytes()), sha256_of(pickle)[:8])
+    found = locate_weights(weights, Silent())
+    assert found.parent == tmp_path / "zoo" / "weights"
+    assert same(read_weights(found, sha256=weights.sha256), TENSORS)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    assert locate_weights(weights, Silent()) == found
+    assert len(site.requests) == 1
+
+
+def test_offline_and_not_cached(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="Unset ZOO_OFFLINE"):
+        locate_weights(spec(site.url("/net.safetensors")), Silent())
+
+
+def test_what_torch_has_fetched_is_used_and_left_alone(site: Site, tmp_path: Path, pickle: Path) -> None:
+    cached = in_torch_cache(tmp_path, "net.pth", pickle.read_bytes())
+    told = Told()
+    assert locate_weights(spec(site.url("/net.pth"), sha256_of(pickle)[:8]), told) == cached
+    assert (site.requests, told.lines, list(cached.parent.iterdir())) == ([], [], [cached])
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_another_file_of_that_name_is_named_and_not_used(site: Site, tmp_path: Path, pickle: Path) -> None:
+    cached = in_torch_cache(tmp_path, "net.pth", b"other")
+    told = Told()
+    url = site.put("/net.pth", pickle.read_bytes())
+    found = locate_weights(spec(url, sha256_of(pickle)), told)
+    assert found.read_bytes() == pickle.read_bytes()
+    reason = f"its SHA-256 is {sha256_of(cached)}, not {sha256_of(pickle)}"
+    assert told.lines[0].startswith(f"{cached} is not used: {reason}")
+    assert (cached.read_bytes(), list(cached.parent.iterdir())) == (b"other", [cached])
+
+
+def test_what_is_wrong_elsewhere_is_said_once(site: Site, tmp_path: Path, pickle: Path) -> None:
+    in_torch_cache(tmp_path, "net.pth", b"other")
+    weights = spec(site.put("/net.pth", pickle.read_bytes()), sha256_of(pickle))
+    found = locate_weights(weights, Silent())
+    told = Told()
+    assert locate_weights(weights, told) == found
+    assert told.lines == []
+
+
+def test_a_name_alone_is_no_proof(site: Site, tmp_path: Path) -> None:
+    cached = in_torch_cache(tmp_path, "net.safetensors", b"of another address")
+    assert locate_weights(spec(site.put("/net.safetensors", save(TENSORS))), Silent()) != cached
+
+
+def test_of_what_the_hub_cache_has_the_pinned_revision_is_used(site: Site, tmp_path: Path) -> None:
+    snapshots = tmp_path / "hub" / "models--o--n" / "snapshots"
+    for age, revision in enumerate((b"new", b"pinned", b"old")):
+        (snapshots / revision.decode()).mkdir(parents=True)
+        path = snapshots / revision.decode() / "model.safetensors"
+        path.write_bytes(revision)
+        os.utime(path, (10**9 - age, 10**9 - age))
+    url = "hf://o/n/model.safetensors"
+    assert locate_weights(spec(url), Silent()).read_bytes() == b"new"
+    told = Told()
+    assert locate_weights(spec(url, sha256_of(snapshots / "pinned" / path.name)), told).read_bytes() == b"pinned"
+    assert [line.partition(" is not used")[0] for line in told.lines] == [str(snapshots / "new" / path.name)]
+    assert site.requests == []
+
+
+def test_a_pickle_without_a_pinned_digest_is_not_even_fetched(site: Site) -> None:
+    with pytest.raises(WeightsError, match="can run code"):
+        locate_weights(spec(site.put("/net.BIN?a=b", b"abc")), Silent())
+    assert site.requests == []
+
+
+URLS = st.builds(
+    "https://example.com/{}{}".format,
+    st.text(st.characters(codec="utf-8", exclude_characters="?#\n"), min_size=1, max_size=300),
+    st.sampled_from([".pth", ".safetensors", ".bin"]),
+)
+
+
+@example(f"https://example.com/{'x' * 300}.pth", "https://example.com/x.pth", None, None)
+@given(URLS, URLS, st.sampled_from([None, "0" * 8]), st.sampled_from([None, "0" * 8]))
+def test_every_address_and_digest_has_a_cache_name_of_its_own(a: str, b: str, pin_a: str, pin_b: str) -> None:
+    name, other = (weights_module._cache_name(spec(url, pin), url) for url, pin in ((a, pin_a), (b, pin_b)))
+    assert (name.lower() == other.lower()) == ((a, pin_a) == (b, pin_b))
+    assert Path(name).name == name
+    assert len(name.encode()) <= 100
+    assert name.endswith(a[-4:])
+
+
+def test_finding_weights_needs_no_torch() -> None:
+    check = "import sys, zoo.models.weights.locate; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", check], check=True, env=environment, timeout=60)

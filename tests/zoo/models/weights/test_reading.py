@@ -1,0 +1,177 @@
+"""A weights file is the right one, and never runs code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from weights_files import TENSORS, same
+from zoo.errors import WeightsError
+from zoo.files.download import sha256_of
+from zoo.models.weights.locate import read_weights
+
+
+def refusal(path: Path, sha256: str | None = None) -> str:
+    with pytest.raises(WeightsError) as caught:
+        read_weights(path, sha256=sha256)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file(TENSORS, path)
+    assert same(read_weights(path, sha256=None), TENSORS)
+    assert same(read_weights(path, sha256=sha256_of(path)), TENSORS)
+    assert f"not {'0' * 64}" in refusal(path, "0" * 64)
+
+
+def test_a_tensor_may_have_the_name_of_a_nest(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"model": TENSORS["conv.weight"]}, path)
+    assert same(read_weights(path, sha256=sha256_of(path)), {"model": TENSORS["conv.weight"]})
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("nest", [None, "state_dict", "model", "model_state"])
+@pytest.mark.parametrize("suffix", [".pth", ".PT", ".bin"])
+def test_a_pinned_pickle_is_read(tmp_path: Path, suffix: str, nest: str | None, *, zipped: bool) -> None:
+    path = tmp_path / f"net{suffix}"
+    torch.save({nest: TENSORS} if nest else TENSORS, path, _use_new_zipfile_serialization=zipped)
+    assert same(read_weights(path, sha256=sha256_of(path)[:8]), TENSORS)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_changing_a_tensor_leaves_the_file_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"net{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(TENSORS, path)
+    before = sha256_of(path)
+    read_weights(path, sha256=before)["conv.weight"].zero_()
+    assert sha256_of(path) == before
+
+
+def test_a_pickle_needs_the_digest_of_its_bytes(pickle: Path) -> None:
+    assert "no digest of it is pinned" in refusal(pickle)
+    assert "no digest of it is pinned" in refusal(pickle, sha256_of(pickle)[:7])
+    assert f"its SHA-256 is {sha256_of(pickle)}, not {'0' * 8}" in refusal(pickle, "0" * 8)
+
+
+def test_the_advice_for_a_pickle_works(pickle: Path) -> None:
+    command = shlex.split(refusal(pickle).partition(": ")[2])
+    subprocess.run([sys.executable, *command[1:]], cwd=pickle.parent, check=True, timeout=60)
+    assert same(read_weights(pickle.with_suffix(".safetensors"), sha256=None), TENSORS)
+
+
+class Hostile:
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._canary,))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_code_in_a_pickle_never_runs(tmp_path: Path, suffix: str, *, zipped: bool) -> None:
+    canary = tmp_path / "canary"
+    path = tmp_path / f"net{suffix}"
+    torch.save({"a": Hostile(canary)}, path, _use_new_zipfile_serialization=zipped)
+    refusal(path)
+    refusal(path, sha256_of(path))
+    assert not canary.exists()
+    with path.open("rb") as file:
+        torch.load(file, weights_only=False)
+    assert canary.exists()  # it would have run
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([], "it is a list"),
+        ({}, "it is empty"),
+        ({"state_dict": TENSORS, "epoch": 3}, "its 'state_dict' is a dict"),
+        ({"model": torch.ones(1), "epoch": 3}, "its 'epoch' is a int"),
+        ({1: torch.ones(1)}, "its 1 is a Tensor"),
+        (
+            {"args": argparse.Namespace(lr=1)},
+            "something else than tensors, or is damaged: it wants to call argparse.Names",
+        ),
+    ],
+)
+def test_what_else_a_pickle_holds_is_named(tmp_path: Path, content: Any, words: str) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(content, path)
+    assert words in refusal(path, sha256_of(path))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 600])
+def test_a_cut_pickle_is_refused(pickle: Path, keep: int) -> None:
+    pickle.write_bytes(pickle.read_bytes()[:keep])
+    assert "damaged" in refusal(pickle, sha256_of(pickle))
+
+
+GOOD = save(TENSORS)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><title>Log in</title>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer"),
+        (b"PK\x03\x04", "is a pickle"),
+        (b"\xff" * 100, "is damaged"),
+        (GOOD[:-1], "is damaged"),
+        (GOOD[:20], "is damaged"),
+        (GOOD + b"\0", "is damaged"),
+        (save({}), "it is empty"),
+    ],
+    ids=lambda value: value[:20].hex() if isinstance(value, bytes) else None,
+)
+def test_what_is_no_safetensors_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(content)
+    assert words in refusal(path)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8))
+def test_any_damage_is_a_clear_error_or_harmless(at: int, replaced: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.safetensors"
+        path.write_bytes(GOOD[:at] + replaced + GOOD[at + len(replaced) :])
+        try:
+            found = read_weights(path, sha256=None)
+        except WeightsError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017  # both ways are right
+        else:
+            assert all(isinstance(tensor, Tensor) for tensor in found.values())
+
+
+def test_a_path_that_is_no_weights_file(tmp_path: Path) -> None:
+    assert "does not exist; pass a .safetensors file" in refusal(tmp_path / "net.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    assert "is a folder" in refusal(tmp_path / "folder.safetensors")
+    (tmp_path / "net.onnx").write_bytes(b"abc")
+    assert "no weights file that zoo can read" in refusal(tmp_path / "net.onnx")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_file_that_may_not_be_read(pickle: Path) -> None:
+    pickle.chmod(0)
+    assert "cannot be read (Permission denied)" in refusal(pickle, "0" * 8)

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from field_values import BLOCK, GOOD, LIKE_FILES, RIGHT, WEIGHTS, WRONG
+from zoo.errors import PluginError
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
+from zoo.plugin import fields as contract
+from zoo.plugin.fields import (
+    CAPABILITIES,
+    DATASET_NAME,
+    NAMESPACE,
+    NO_TAGS,
+    QUALIFIED_NAME,
+    TAG,
+    check_backbone,
+    checks_deferred,
+)
+
+
+def flatten(table: dict[type, dict[str, tuple[Any, ...]]]) -> list[Any]:
+    return [
+        pytest.param(
+            kind, field, value, id=f"{kind.__name__}-{field}-{'function' if callable(value) else repr(value):.30}"
+        )
+        for kind, fields in table.items()
+        for field, values in fields.items()
+        for value in values
+    ]
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_every_field_has_wrong_values_in_the_table(kind: type) -> None:
+    assert {field.name for field in dataclasses.fields(kind)} == WRONG[kind].keys()
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_the_fewest_facts_make_a_spec(kind: type) -> None:
+    spec = kind(**GOOD[kind])
+    assert {field: getattr(spec, field) for field in GOOD[kind]} == GOOD[kind]
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), flatten(RIGHT))
+def test_a_good_value_is_kept(kind: type, field: str, value: Any) -> None:
+    assert getattr(kind(**{**GOOD[kind], field: value}), field) == value
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), flatten(WRONG))
+def test_a_wrong_value_is_refused_and_the_field_named(kind: type, field: str, value: Any) -> None:
+    others = {"url": None} if field == "make" else {}  # of these two a data set has one
+    with pytest.raises(PluginError) as caught:
+        kind(**{**GOOD[kind], **others, field: value})
+    message = str(caught.value)
+    assert message.startswith(kind.__name__)
+    assert f"has {field}=" in message
+    assert "it must be" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "says"),
+    [
+        (BackboneSpec, {"params": 0}, "BackboneSpec 'acme/net' has params=0"),
+        (WeightsSpec, {"size": 0}, "WeightsSpec 'V1' has size=0"),
+        (BlockSpec, {"prefixes": ()}, "BlockSpec 'stem' has prefixes=()"),
+        (DatasetSpec, {"size": 0}, "DatasetSpec 'pets' has size=0"),
+        (InputSpec, {"resize": 0}, "InputSpec has resize=0"),
+        (BackboneSpec, {"name": "x"}, "BackboneSpec has name='x'"),
+    ],
+)
+def test_a_refusal_names_the_spec(kind: type, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        kind(**{**GOOD[kind], **changes})
+    assert str(caught.value).startswith(says)
+
+
+def test_a_long_value_is_shortened_in_the_refusal() -> None:
+    with pytest.raises(PluginError) as caught:
+        BlockSpec("stem", tuple(range(1000)))  # type: ignore[arg-type]
+    assert "..." in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_two_blocks_or_weights_of_one_name_are_named() -> None:
+    with pytest.raises(PluginError, match=r"blocks=\['stem', 'stem'\].*differ"):
+        BackboneSpec(**{**GOOD[BackboneSpec], "blocks": (BLOCK, BLOCK)})
+    with pytest.raises(PluginError, match=r"weights=\['V1', 'V1'\].*differ"):
+        BackboneSpec(**{**GOOD[BackboneSpec], "weights": (WEIGHTS, WEIGHTS)})
+
+
+def test_means_and_deviations_are_as_many_as_channels() -> None:
+    grey = InputSpec(size=(1, 28, 28), mean=(0.1,), std=(0.3,))
+    assert grey.size[0] == len(grey.mean) == len(grey.std)
+    with pytest.raises(PluginError, match="a tuple of 1 numbers"):
+        InputSpec(size=(1, 28, 28))
+
+
+def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
+    drawn = {**GOOD[DatasetSpec], "url": None, "make": print}
+    assert DatasetSpec(**drawn).make is print
+    for url, make in ((None, None), ("https://example.org/p.zip", print)):
+        with pytest.raises(PluginError, match="it must be given, or make must be"):
+            DatasetSpec(**{**drawn, "url": url, "make": make})
+
+
+@pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
+def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
+    with pytest.raises(PluginError, match="--weights means something else by this one"):
+        WeightsSpec(tag=value, url=None, licence="MIT")
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_no_capability_is_both_supported_and_not(name: str) -> None:
+    with pytest.raises(PluginError, match=rf"supports=\('{name}',\).*without {name}, which unsupported has as well"):
+        BackboneSpec(**{**GOOD[BackboneSpec], "supports": (name,), "unsupported": {name: "slow"}})
+
+
+# Checks that wait.
+
+
+def test_while_checks_are_deferred_a_wrong_spec_can_be_made_and_is_refused_when_it_is_checked() -> None:
+    with checks_deferred():
+        spec = BackboneSpec(**{**GOOD[BackboneSpec], "params": 0})
+    with pytest.raises(PluginError, match="params=0"):
+        check_backbone(spec)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_specs_of_every_kind_wait_and_none_does_afterwards(kind: type) -> None:
+    field = next(field for field, values in WRONG[kind].items() if None in values)
+    wrong = {**GOOD[kind], field: None}
+    with checks_deferred():
+        assert getattr(kind(**wrong), field) is None
+    with pytest.raises(PluginError, match=f"has {field}=None"):
+        kind(**wrong)
+
+
+def test_checks_no_longer_wait_after_an_error() -> None:
+    with pytest.raises(OSError, match="why"), checks_deferred():
+        raise OSError("why")
+    with pytest.raises(PluginError, match="prefixes"):
+        BlockSpec("stem", ())
+
+
+def test_checks_wait_until_the_outer_one_ends() -> None:
+    with checks_deferred():
+        with checks_deferred():
+            BlockSpec("stem", ())
+        assert BlockSpec("stem", ()).prefixes == ()
+
+
+# Shared blocks.
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The tuples of blocks whose items were looked at."""
+    looked_at: list[Any] = []
+    look = contract._are_specs
+
+    def note(value: Any, kind: str) -> bool:
+        if kind == "BlockSpec":
+            looked_at.append(value)
+        return look(value, kind)
+
+    monkeypatch.setattr(contract, "_are_specs", note)
+    monkeypatch.setattr(contract, "_passed", {})
+    return looked_at
+
+
+def make_backbones(*several: Any) -> None:
+    for blocks in several:
+        BackboneSpec(**{**GOOD[BackboneSpec], "blocks": blocks})
+
+
+def test_blocks_that_many_backbones_share_are_checked_once(looked_at: list[Any]) -> None:
+    shared, own = (BLOCK,), (BlockSpec("layer1", ("layer1",)),)
+    make_backbones(shared, own, shared, own, shared)
+    assert looked_at == [shared, own]
+
+
+def test_blocks_that_only_equal_others_are_checked(looked_at: list[Any]) -> None:
+    several = [(BlockSpec("stem", ("conv1",)),) for _ in range(3)]
+    make_backbones(*several)
+    assert [id(blocks) for blocks in looked_at] == [id(blocks) for blocks in several]
+
+
+@pytest.mark.parametrize("wrong", [(BLOCK, BLOCK), (3,), (), None, [BLOCK]])
+def test_blocks_that_were_refused_are_refused_again(looked_at: list[Any], wrong: Any) -> None:
+    for _ in range(2):
+        with pytest.raises(PluginError, match="has blocks="):
+            make_backbones(wrong)
+    assert len(looked_at) == 2
+
+
+def test_blocks_of_a_kind_of_their_own_are_checked_each_time(looked_at: list[Any]) -> None:
+    class Changing(tuple[BlockSpec, ...]):
+        """Its items may be others the next time."""
+
+        __slots__ = ()
+
+    blocks = Changing([BLOCK])
+    make_backbones(blocks, blocks)
+    assert len(looked_at) == 2
+
+
+def test_what_is_made_while_checks_are_deferred_has_not_passed(looked_at: list[Any]) -> None:
+    wrong = (BLOCK, BLOCK)
+    with checks_deferred():
+        make_backbones(wrong)
+    with pytest.raises(PluginError, match="has blocks="):
+        make_backbones(wrong)
+    assert looked_at == [wrong]
+
+
+def test_not_all_blocks_that_ever_passed_are_kept(looked_at: list[Any]) -> None:
+    make_backbones(*((BLOCK,) for _ in range(2500)))
+    assert len(looked_at) == 2500
+    assert 0 < len(contract._passed) <= 1000
+
+
+# Any value.
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
+    max_leaves=5,
+)
+
+
+def make(kind: type, field: str, value: Any) -> Any:
+    """Make a spec, or return why it is refused."""
+    try:
+        return kind(**{**GOOD[kind], field: value})
+    except PluginError as error:
+        return error
+
+
+@given(kind=st.sampled_from(list(GOOD)), data=st.data())
+@settings(deadline=None)
+def test_any_value_is_kept_or_refused_as_the_plugin_s_fault(kind: type, data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from([field.name for field in dataclasses.fields(kind)]))
+    value = data.draw(ANYTHING)
+    made = make(kind, field, value)
+    if isinstance(made, PluginError):
+        assert f"has {field}=" in str(made) or field in {"size", "make"}  # they decide what others must be
+    else:
+        assert getattr(made, field) is value
+
+
+# Names.
+
+
+@given(name=st.from_regex(QUALIFIED_NAME, fullmatch=True))
+@settings(deadline=None)
+def test_a_qualified_name_is_a_namespace_and_a_name_without_a_tag(name: str) -> None:
+    namespace, slash, rest = BackboneSpec(**{**GOOD[BackboneSpec], "name": name}).name.partition("/")
+    assert slash
+    assert NAMESPACE.fullmatch(namespace)
+    assert TAG.fullmatch(rest)
+    assert name.isascii()
+
+
+@pytest.mark.parametrize("pattern", [NAMESPACE, QUALIFIED_NAME, DATASET_NAME, TAG])
+@given(data=st.data())
+@settings(deadline=None)
+def test_no_name_holds_what_the_command_line_gives_a_meaning(pattern: Any, data: st.DataObject) -> None:
+    name = data.draw(st.from_regex(pattern, fullmatch=True))
+    assert not set(name) & set("@:*?[], \t\n\\")
+    assert not name.startswith(("-", ".", "/"))
+    assert ".." not in name.split("/")
+
+
+@given(name=st.text(max_size=8))
+@settings(deadline=None)
+def test_of_any_text_only_a_plain_word_is_a_namespace(name: str) -> None:
+    plain = bool(name) and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") and name[0].isalpha()
+    assert bool(NAMESPACE.fullmatch(name)) == plain

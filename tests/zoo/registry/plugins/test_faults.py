@@ -1,0 +1,230 @@
+"""Every fault that a plugin can have, all installed at once and each alone, beside one good plugin."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from installed_sites import LISTS, PREAMBLE, Site, hook
+from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.isolation import HEAVY
+from zoo.registry.load_plugin import Plugin
+
+
+class Fault(NamedTuple):
+    source: str
+    state: str
+    #: Parts of the reason that ``zoo plugins`` shows.
+    says: tuple[str, ...]
+
+
+FAULTS = {
+    "raises-at-import": Fault(
+        "raise ValueError('first line\\nsecond')\n", "broken", ("ValueError: first line second",)
+    ),
+    "lacks-a-module": Fault("import not_there_at_all\n", "broken", ("ModuleNotFoundError", "not_there_at_all")),
+    "is-no-python": Fault("def (:\n", "broken", ("SyntaxError",)),
+    "raises-in-hook": Fault(hook("raise KeyError('lost')"), "broken", ("KeyError", "lost")),
+    "raises-midway": Fault(hook("yield spec('NAMESPACE/a')", "raise OSError('disk')"), "broken", ("OSError: disk",)),
+    "exits-at-import": Fault("import sys\nsys.exit(3)\n", "broken", ("SystemExit", "3")),
+    "exits-in-hook": Fault(hook("raise SystemExit"), "broken", ("SystemExit",)),
+    "recurses": Fault(hook("return zoo_backbones()"), "broken", ("RecursionError",)),
+    "misspells-a-hook": Fault(
+        hook("return []", name="zoo_backbone"), "broken", ("zoo_backbone is no hook", "zoo_backbones")
+    ),
+    "misspells-without-marker": Fault(
+        LISTS + "def zoo_find_backbones(name):\n    pass\n", "broken", ("zoo_find_backbones is no hook",)
+    ),
+    "marks-what-is-no-hook": Fault(hook("return []", name="backbones"), "broken", ("backbones is no hook",)),
+    "forgets-hookimpl": Fault(
+        PREAMBLE + "def zoo_backbones():\n    return []\n", "broken", ("zoo_backbones is not marked", "@hookimpl")
+    ),
+    "has-a-wrong-signature": Fault(
+        hook("return []", arguments="everything"), "broken", ("zoo_backbones", "everything")
+    ),
+    "lists-a-wrong-field": Fault(
+        hook("return [spec('NAMESPACE/net', params='5M')]"), "broken", ("NAMESPACE/net", "params='5M'")
+    ),
+    "lacks-a-field": Fault(hook("return [BackboneSpec(name='NAMESPACE/net')]"), "broken", ("TypeError", "family")),
+    "lists-names": Fault(hook("return ['NAMESPACE/net']"), "broken", ("'NAMESPACE/net'", "no BackboneSpec")),
+    "lists-a-text": Fault(hook("return 'NAMESPACE/net'"), "broken", ("no BackboneSpec",)),
+    "lists-data-sets-as-backbones": Fault(
+        hook("return [DatasetSpec(name='NAMESPACE/d', description='d', licence='MIT', make=print)]"),
+        "broken",
+        ("no BackboneSpec",),
+    ),
+    "returns-no-list": Fault(hook("return 3"), "broken", ("zoo_backbones returns 3", "BackboneSpecs")),
+    "forgets-to-return": Fault(hook("spec('NAMESPACE/net')"), "broken", ("zoo_backbones returns nothing",)),
+    "forgets-to-return-data-sets": Fault(
+        hook("pass", name="zoo_datasets"), "broken", ("zoo_datasets returns nothing", "DatasetSpecs")
+    ),
+    "lists-several-lines": Fault(
+        hook("return [type('Row', (), {'__repr__': lambda self: 'a\\nb'})()]"), "broken", ("a b", "no BackboneSpec")
+    ),
+    "forgets-zoo-api": Fault(LISTS + "del ZOO_API\n", "broken", ("ZOO_API = None", "ZOO_API = 1")),
+    "states-zoo-api-as-text": Fault(LISTS + "ZOO_API = '1'\n", "broken", ("ZOO_API = '1'", "ZOO_API = 1")),
+    "states-zoo-api-as-bool": Fault(LISTS + "ZOO_API = True\n", "broken", ("ZOO_API = True",)),
+    "needs-a-newer-api": Fault(LISTS + "ZOO_API = 2\n", "incompatible", ("API 2", "speaks 1", "upgrade zoo")),
+    "needs-an-older-api": Fault(LISTS + "ZOO_API = 0\n", "incompatible", ("API 0", "upgrade the plugin")),
+    "lists-another-namespace": Fault(
+        hook("return [spec('torchvision/vgg16')]"), "broken", ("torchvision/vgg16", "begin with NAMESPACE/")
+    ),
+    "lists-a-longer-namespace": Fault(hook("return [spec('NAMESPACEx/net')]"), "broken", ("begin with NAMESPACE/",)),
+    "lists-twice": Fault(
+        hook("return [spec('NAMESPACE/a'), spec('NAMESPACE/b'), spec('NAMESPACE/a')]"),
+        "broken",
+        ("NAMESPACE/a more than once",),
+    ),
+    "lists-foreign-data-sets": Fault(
+        hook("return [DatasetSpec(name='pets', description='d', licence='MIT', make=print)]", name="zoo_datasets"),
+        "broken",
+        ("pets", "begin with NAMESPACE/"),
+    ),
+}
+
+#: What may be done only in a process that has not yet imported these.
+HEAVY_FAULTS = {
+    **{
+        f"imports-{name}": Fault(f"import {name}\n{LISTS}", "broken", (f"imports {name}", "build()"))
+        for name in sorted(HEAVY)
+    },
+    "imports-torch-in-hook": Fault(hook("import torch.nn", "return []"), "broken", ("imports torch", "build()")),
+    "hides-its-import": Fault(
+        f"try:\n    import numpy\nexcept ImportError:\n    numpy = None\n{LISTS}", "broken", ("imports numpy",)
+    ),
+}
+
+
+class Answers(NamedTuple):
+    listed: subprocess.CompletedProcess[str]
+    shown: subprocess.CompletedProcess[str]
+    helped: subprocess.CompletedProcess[str]
+    plugins: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """What the commands say where every fault is installed at once, beside one good plugin."""
+    site = Site(tmp_path_factory.mktemp("crowd") / "site")
+    for name, fault in {**FAULTS, **HEAVY_FAULTS}.items():
+        site.add(name, fault.source)
+    site.add("good")
+    site.add("noisy", "print('noise')\n" + hook("print('more noise')", "return [spec('NAMESPACE/net')]"))
+    site.add("twins", distribution="zoo-twin-one")
+    site.add("twins", distribution="zoo-twin-two")
+    site.add("timm", distribution="rival-timm")
+    site.add("Upper", distribution="zoo-upper")
+    return Answers(site.run("list", "--json"), site.run("info", "good/net"), site.run("--help"), site.describe())
+
+
+def test_list_gives_the_good_rows_and_only_them_beside_every_fault(crowd: Answers) -> None:
+    assert crowd.listed.returncode == 0, crowd.listed.stderr
+    names = {row["name"] for row in json.loads(crowd.listed.stdout)}
+    strangers = {name for name in names if name.partition("/")[0] not in FIRST_PARTY}
+    assert strangers == {"good/net", "noisy/net"}
+
+
+def test_info_and_help_work_beside_every_fault(crowd: Answers) -> None:
+    assert crowd.shown.returncode == 0, crowd.shown.stderr
+    assert "good/net" in crowd.shown.stdout
+    assert crowd.helped.returncode == 0, crowd.helped.stderr
+    assert "plugins" in crowd.helped.stdout
+
+
+@pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
+def test_plugins_names_the_fault(crowd: Answers, name: str) -> None:
+    fault = {**FAULTS, **HEAVY_FAULTS}[name]
+    row = crowd.plugins[f"zoo-{name}"]
+    assert row["state"] == fault.state
+    assert row["version"] == "1.5"
+    assert row["backbones"] == 0
+    for part in fault.says:
+        assert part.replace("NAMESPACE", name) in row["reason"]
+
+
+@pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
+def test_list_says_on_one_line_of_stderr_which_plugin_is_out(crowd: Answers, name: str) -> None:
+    lines = [line for line in crowd.listed.stderr.splitlines() if line.startswith(f"plugin {name} is ")]
+    assert lines == [
+        f"plugin {name} is {crowd.plugins[f'zoo-{name}']['state']}: {crowd.plugins[f'zoo-{name}']['reason']}"
+    ]
+
+
+def test_plugins_shows_what_a_good_plugin_has(crowd: Answers) -> None:
+    assert crowd.plugins["zoo-good"] == {
+        "namespace": "good",
+        "distribution": "zoo-good",
+        "version": "1.5",
+        "state": "ok",
+        "reason": "",
+        "backbones": 1,
+        "datasets": [],
+        "output": "",
+    }
+
+
+def test_what_a_plugin_prints_is_kept_for_zoo_plugins(crowd: Answers) -> None:
+    assert crowd.plugins["zoo-noisy"]["state"] == "ok"
+    assert crowd.plugins["zoo-noisy"]["output"] == "noise\nmore noise\n"
+    assert "noise" not in crowd.listed.stdout + crowd.listed.stderr
+
+
+def test_of_two_strangers_with_one_namespace_none_is_loaded(crowd: Answers) -> None:
+    for distribution in ("zoo-twin-one", "zoo-twin-two"):
+        row = crowd.plugins[distribution]
+        assert row["state"] == "conflict"
+        assert "zoo-twin-one" in row["reason"]
+        assert "zoo-twin-two" in row["reason"]
+
+
+def test_a_first_party_namespace_is_refused_to_a_stranger(crowd: Answers) -> None:
+    assert crowd.plugins["rival-timm"]["state"] == "conflict"
+    assert "belongs to zoo-timm" in crowd.plugins["rival-timm"]["reason"]
+
+
+def test_a_namespace_in_upper_case_is_refused(crowd: Answers) -> None:
+    assert crowd.plugins["zoo-upper"]["state"] == "broken"
+    assert "'Upper' is no namespace" in crowd.plugins["zoo-upper"]["reason"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_alone_too_a_faulty_plugin_offers_nothing_and_leaves_the_good_one_alone(
+    site: Site, load: Callable[[], dict[str, Plugin]], name: str
+) -> None:
+    site.add(name, FAULTS[name].source)
+    plugins = load()
+    bad, good = plugins[f"zoo-{name}"], plugins["zoo-good"]
+    assert (bad.state, bad.backbones, bad.datasets, bad.hooks) == (FAULTS[name].state, (), (), None)
+    assert "\n" not in bad.reason
+    assert [spec.name for spec in good.backbones] == ["good/net"]
+
+
+def test_loading_leaves_the_process_as_it_was(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+    site.add("crash", FAULTS["raises-midway"].source)
+    before = (list(sys.meta_path), sys.stdout, sys.stderr)
+    load()
+    assert (list(sys.meta_path), sys.stdout, sys.stderr) == before
+
+
+def test_details_hold_the_traceback_of_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+    site.add("crash", FAULTS["raises-in-hook"].source)
+    details = load()["zoo-crash"].details
+    assert "Traceback" in details
+    assert "plugin_zoo_crash.py" in details
+
+
+def test_what_one_plugin_was_refused_can_be_imported_after_all_are_loaded(site: Site) -> None:
+    site.add("hides", HEAVY_FAULTS["hides-its-import"].source)
+    code = (
+        "from zoo.registry.discovery import discover_plugins\n"
+        "print(*(plugin.state for plugin in discover_plugins() if plugin.namespace == 'hides'))\n"
+        "import numpy\n"
+        "print(numpy.zeros(2).sum())\n"
+    )
+    result = site.python("-c", code)
+    assert result.stdout.split() == ["broken", "0.0"], result.stderr

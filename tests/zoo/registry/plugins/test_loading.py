@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from installed_sites import LISTS, PREAMBLE, Site
+from zoo.errors import PluginError
+from zoo.registry.load_plugin import Plugin, judge_version, refuse_misspelt_hooks
+
+
+def test_ctrl_c_stops_zoo_and_not_only_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+    site.add("slow", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load()
+
+
+def test_a_plugin_may_ask_whether_a_heavy_module_is_installed(site: Site) -> None:
+    site.add("asks", f"import importlib.util\nHAS = importlib.util.find_spec('torch') is not None\n{LISTS}")
+    assert site.describe()["zoo-asks"]["state"] == "ok"
+
+
+def test_an_entry_point_is_a_module_and_nothing_else(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+    source = f"{PREAMBLE}class Acme:\n    ZOO_API = 1\n\n\nplugin = Acme()\n"
+    site.add("acme", source, entry_points="[zoo]\nacme = plugin_zoo_acme:plugin\n")
+    plugin = load()["zoo-acme"]
+    assert plugin.state == "broken"
+    assert "Acme; it must be a module" in plugin.reason
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("import sys\nsys.stdout.close()\n", id="closes-stdout"),
+        pytest.param("import sys\nsys.stdout.detach()\n", id="detaches-stdout"),
+        pytest.param("import sys\nsys.stdout.buffer.close()\n", id="closes-below-stdout"),
+        pytest.param("print('\\udcff')\n", id="prints-no-text"),
+        pytest.param("import sys\nsys.meta_path[:] = sys.meta_path[1:]\n", id="takes-the-guard-away"),
+        pytest.param(
+            "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n\n\nraise Mute\n",
+            id="cannot-say-its-error",
+        ),
+        pytest.param(
+            "class Mute(Exception):\n    def __str__(self):\n        raise SystemExit\n\n\nraise Mute\n",
+            id="exits-while-it-says-its-error",
+        ),
+        pytest.param("class Panic(BaseException):\n    pass\n\n\nraise Panic\n", id="raises-no-exception"),
+        pytest.param("raise BaseExceptionGroup('both', [SystemExit(1), ValueError()])\n", id="raises-several"),
+    ],
+)
+def test_no_plugin_takes_the_others_down(site: Site, source: str) -> None:
+    site.add("bad", source + LISTS)
+    assert "good/net" in site.list_names()
+
+
+@pytest.mark.parametrize("text", ["\\x1b[31m", "\\udcff", "a\\x00b"])
+def test_the_reason_can_be_printed(site: Site, load: Callable[[], dict[str, Plugin]], text: str) -> None:
+    site.add("odd", f"raise ValueError('{text}')\n")
+    assert load()["zoo-odd"].reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "says"),
+    [
+        (1, "ok", ""),
+        (2, "incompatible", "written for plugin API 2, this zoo speaks 1; upgrade zoo."),
+        (0, "incompatible", "written for plugin API 0, this zoo speaks 1; upgrade the plugin."),
+        ("1", "broken", "its module says ZOO_API = '1'; it must say ZOO_API = 1."),
+        (True, "broken", "its module says ZOO_API = True; it must say ZOO_API = 1."),
+    ],
+)
+def test_a_version_is_judged_by_its_number(version: object, state: str, says: str) -> None:
+    module = ModuleType("acme")
+    module.ZOO_API = version  # type: ignore[attr-defined]
+    assert judge_version(module) == (state, says)
+
+
+def test_a_module_without_a_version_is_broken() -> None:
+    assert judge_version(ModuleType("acme"))[0] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("zoo_backbone = hookimpl(lambda: [])", "zoo_backbone is no hook; the hooks are zoo_backbones, "),
+        ("zoo_backbone = print", "zoo_backbone is no hook"),
+        ("backbones = hookimpl(lambda: [])", "backbones is no hook"),
+        ("zoo_datasets = print", "zoo_datasets is not marked; put @hookimpl above it."),
+    ],
+)
+def test_what_is_meant_as_a_hook_and_is_none_is_refused(line: str, says: str) -> None:
+    module = ModuleType("acme")
+    exec(f"from zoo.plugin import hookimpl\n{line}", vars(module))
+    with pytest.raises(PluginError) as caught:
+        refuse_misspelt_hooks(module)
+    assert says in str(caught.value)
+
+
+def test_hooks_and_what_has_nothing_to_do_with_them_are_not_refused() -> None:
+    module = ModuleType("acme")
+    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda: [])\nzoo_version = '1'", vars(module))
+    refuse_misspelt_hooks(module)

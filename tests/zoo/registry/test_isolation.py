@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import PluginError
+from zoo.registry.isolation import Output, contained, describe_in_one_line, failing_as_plugin_error
+
+Contain = Callable[[], AbstractContextManager[None]]
+
+
+class Panic(BaseException):
+    """Not an Exception."""
+
+
+class Mute(Exception):
+    """Fails while it says what failed."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def __str__(self) -> str:
+        raise self._error
+
+
+def fail(error: BaseException) -> None:
+    with contained(Output()):
+        raise error
+
+
+# Output.
+
+
+def test_all_that_is_printed_is_read_back_in_its_order() -> None:
+    output = Output()
+    print("one", file=output)
+    output.write("zwö\n")
+    output.buffer.write(b"thr\xff\n")
+    assert output.read_all() == "one\nzwö\nthr\N{REPLACEMENT CHARACTER}\n"
+
+
+def test_what_is_no_text_is_printed_all_the_same() -> None:
+    output = Output()
+    output.write("\udcff|\ud83d")
+    assert output.read_all() == "?|?"
+
+
+@pytest.mark.parametrize(
+    "close",
+    [
+        lambda output: output.close(),
+        lambda output: output.buffer.close(),
+        lambda output: output.buffer.flush(),
+    ],
+    ids=["itself", "below", "flush"],
+)
+def test_it_stays_open_whoever_closes_it(close: Callable[[Output], None]) -> None:
+    output = Output()
+    output.write("before ")
+    close(output)
+    output.write("after")
+    assert not output.closed
+    assert output.read_all() == "before after"
+
+
+def test_what_was_printed_is_kept_when_the_buffer_is_taken_away() -> None:
+    output = Output()
+    output.write("before")
+    output.detach()
+    assert output.read_all() == "before"
+
+
+# Prints.
+
+
+def test_prints_to_stdout_and_stderr_go_to_the_output_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    output = Output()
+    with contained(output):
+        sys.stdout.write("one\n")
+        sys.stderr.write("two\n")
+    sys.stdout.write("mine\n")
+    assert output.read_all() == "one\ntwo\n"
+    assert capfd.readouterr() == ("mine\n", "")
+
+
+def test_prints_before_a_failure_are_kept() -> None:
+    output = Output()
+
+    def load() -> None:
+        with contained(output):
+            sys.stdout.write("loading")
+            raise ValueError
+
+    with pytest.raises(PluginError):
+        load()
+    assert output.read_all() == "loading"
+
+
+@pytest.mark.parametrize("error", [None, ValueError("why"), SystemExit(1), KeyboardInterrupt(), Panic()])
+def test_the_process_is_as_it_was_whatever_happened(error: BaseException | None) -> None:
+    before = sys.stdout, sys.stderr, [*sys.meta_path]
+    if error is None:
+        with contained(Output()):
+            assert sys.stdout is sys.stderr is not before[0]
+            assert len(sys.meta_path) == len(before[2]) + 1
+    else:
+        with pytest.raises((PluginError, KeyboardInterrupt)):
+            fail(error)
+    assert (sys.stdout, sys.stderr, sys.meta_path) == before
+
+
+def test_who_takes_the_guard_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    before = [*sys.meta_path]
+    with contained(Output()):
+        sys.meta_path.pop(0)
+    assert sys.meta_path == before
+
+
+# Failures.
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("why"), "ValueError: why"),
+        (ValueError(), "ValueError: no message"),
+        (KeyError("lost"), "KeyError: 'lost'"),
+        (SystemExit(3), "SystemExit: 3"),
+        (Panic("now"), "Panic: now"),
+        (GeneratorExit(), "GeneratorExit: no message"),
+        (Mute(ValueError()), "Mute: no message"),
+        (Mute(SystemExit()), "Mute: no message"),
+        (ValueError("first\n\tsecond"), "ValueError: first second"),
+        # Our own sentence needs no kind.
+        (PluginError("it lists nothing"), "it lists nothing"),
+        (PluginError("two\nlines"), "two lines"),
+    ],
+)
+@pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
+def test_a_failure_is_a_plugin_error_of_one_line_with_its_cause(
+    raised_in: Contain,
+    error: BaseException,
+    says: str,
+) -> None:
+    with pytest.raises(PluginError) as caught, raised_in():
+        raise error
+    assert str(caught.value) == says
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
+def test_ctrl_c_is_no_failure_of_the_plugin(raised_in: Contain) -> None:
+    with pytest.raises(KeyboardInterrupt), raised_in():
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_an_error_says_what_it_is_is_ctrl_c() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        describe_in_one_line(Mute(KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", "no message"),
+        (" \n\t ", "no message"),
+        ("a\r\nb\u2028c\x0bd", "a b c d"),
+        ("  plain  ", "plain"),
+        ("ä 猫 🐕", "ä 猫 🐕"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\x00b", r"a\x00b"),
+        ("\udcff", r"\udcff"),
+        ("\u202egnp", r"\u202egnp"),  # would turn the rest of the line around
+        ("back\\slash 'quoted'", "back\\slash 'quoted'"),
+    ],
+)
+def test_what_an_error_says_becomes_one_line_that_can_be_printed(said: str, line: str) -> None:
+    found = describe_in_one_line(ValueError(said))
+    assert found == line
+    assert found.isprintable()
+
+
+# Heavy imports.
+
+
+@pytest.fixture
+def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a package that counts as heavy, installed beside a light one, and a module that imports it."""
+    (tmp_path / "heavy_one").mkdir()
+    (tmp_path / "heavy_one" / "__init__.py").write_text("print('imported')\nVALUE = 3\n", encoding="utf-8")
+    (tmp_path / "heavy_one" / "part.py").write_text("", encoding="utf-8")
+    (tmp_path / "light_one.py").write_text("", encoding="utf-8")
+    (tmp_path / "brings_heavy_one.py").write_text("import heavy_one\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("zoo.registry.isolation.HEAVY", frozenset({"heavy_one", "heavy_but_absent"}))
+    yield "heavy_one"
+    for name in ("heavy_one", "heavy_one.part", "light_one", "brings_heavy_one"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["heavy_one", "heavy_one.part", "brings_heavy_one"])
+def test_a_heavy_import_is_refused_before_a_line_of_it_is_run(heavy: str, name: str) -> None:
+    output = Output()
+    message = r"^it imports heavy_one while it is listed; import it inside build\(\)\.$"
+    with pytest.raises(PluginError, match=message), contained(output):
+        importlib.import_module(name)
+    assert output.read_all() == ""
+    assert not {heavy, name} & sys.modules.keys()
+
+
+def test_a_heavy_import_is_no_import_error_that_a_plugin_would_pass_over(heavy: str) -> None:
+    with (
+        pytest.raises(PluginError, match="it imports heavy_one"),
+        contained(Output()),
+        contextlib.suppress(ImportError),
+    ):
+        importlib.import_module(heavy)
+
+
+def test_what_was_refused_can_be_imported_afterwards(heavy: str) -> None:
+    with pytest.raises(PluginError), contained(Output()):
+        importlib.import_module(heavy)
+    assert importlib.import_module(heavy).VALUE == 3
+
+
+def test_what_is_imported_already_costs_nothing_and_is_allowed(heavy: str) -> None:
+    importlib.import_module(heavy)
+    with contained(Output()):
+        assert importlib.import_module(heavy).VALUE == 3
+
+
+def test_a_light_import_is_allowed(heavy: str) -> None:
+    with contained(Output()):
+        importlib.import_module("light_one")
+    assert heavy not in sys.modules
+
+
+def test_whether_a_heavy_module_is_there_may_be_asked(heavy: str) -> None:
+    with contained(Output()):
+        assert importlib.util.find_spec(heavy) is not None
+        assert importlib.util.find_spec("heavy_but_absent") is None
+    assert heavy not in sys.modules
+
+
+@pytest.mark.usefixtures("heavy")
+def test_a_heavy_module_that_is_not_installed_is_missing_as_any_other() -> None:
+    with (
+        pytest.raises(PluginError, match="ModuleNotFoundError: No module named 'heavy_but_absent'"),
+        contained(Output()),
+    ):
+        importlib.import_module("heavy_but_absent")
+
+
+def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "as it was")
+    with contained(Output()):
+        os.environ["NEW"] = "from a plugin"
+        del os.environ["KEPT"]
+    assert "NEW" not in os.environ
+    assert os.environ["KEPT"] == "as it was"

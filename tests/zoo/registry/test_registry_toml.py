@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import SettingsError
+from zoo.registry.recipe import make_recipe
+from zoo.registry.registry_toml import DATASET_FIELDS, Settings, list_layers, load_settings
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in; returns the path of its registry.toml."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder / "registry.toml"
+
+
+@pytest.fixture
+def users(own_cache: Path) -> Path:
+    """The path of the user's registry.toml."""
+    return own_cache / "config" / "zoo" / "registry.toml"
+
+
+PETS = '[datasets.pets]\nurl = "https://example.org/{}.zip"\n'
+
+
+@pytest.mark.usefixtures("project")
+def test_the_packaged_file_alone_names_the_order_and_the_data_sets() -> None:
+    assert [path.name for path in list_layers()] == ["registry.toml"]
+    settings = load_settings()
+    assert settings.order[0] == "torchvision"
+    assert {"cats_dogs", "hymenoptera"} <= settings.datasets.keys()
+    for spec in settings.datasets.values():
+        assert spec.sha256 is not None, f"{spec.name} would be fetched unverified"
+
+
+def test_the_layers_are_the_packaged_the_users_and_the_projects_file(project: Path, users: Path) -> None:
+    write(project, "")
+    write(users, "")
+    assert [path.resolve() for path in list_layers()[1:]] == [users.resolve(), project.resolve()]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_users_file_wins_over_the_packaged_one(users: Path) -> None:
+    write(users, '[resolve]\norder = ["timm"]\n[aliases]\nnet = "timm/net"\n' + PETS.format("users"))
+    settings = load_settings()
+    assert settings.order == ("timm",)
+    assert settings.aliases["net"] == "timm/net"
+    assert settings.datasets["pets"].url == "https://example.org/users.zip"
+    assert "cats_dogs" in settings.datasets
+
+
+def test_the_projects_file_wins_over_the_users(project: Path, users: Path) -> None:
+    write(users, '[resolve]\norder = ["timm"]\n[aliases]\na = "x/1"\nb = "x/2"\n' + PETS.format("users"))
+    write(project, '[resolve]\norder = ["acme", "timm"]\n[aliases]\na = "y/1"\n' + PETS.format("project"))
+    settings = load_settings()
+    assert settings.order == ("acme", "timm")
+    assert {"a": "y/1", "b": "x/2"}.items() <= settings.aliases.items()
+    assert settings.datasets["pets"].url == "https://example.org/project.zip"
+
+
+def test_a_layer_that_says_nothing_of_the_order_leaves_it(tmp_path: Path) -> None:
+    below = write(tmp_path / "a.toml", '[resolve]\norder = ["timm"]\n')
+    above = write(tmp_path / "b.toml", "[resolve]\n")
+    assert load_settings([below, above]).order == ("timm",)
+
+
+def test_a_data_set_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    digest = "a" * 64
+    below = write(tmp_path / "a.toml", f'{PETS.format("a")}sha256 = "{digest}"\nroot = "photos"\n')
+    above = write(tmp_path / "b.toml", PETS.format("b"))
+    assert load_settings([below]).datasets["pets"].sha256 == digest
+    pets = load_settings([below, above]).datasets["pets"]
+    assert (pets.sha256, pets.root) == (None, ".")
+
+
+def test_what_is_left_out_of_a_data_set_has_a_default(tmp_path: Path) -> None:
+    pets = load_settings([write(tmp_path / "a.toml", PETS.format("a"))]).datasets["pets"]
+    assert (pets.name, pets.description, pets.licence, pets.size) == ("pets", "pets", "unknown", None)
+
+
+def test_no_layers_are_empty_settings() -> None:
+    assert load_settings([]) == Settings()
+
+
+def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
+    values = {
+        "description": "Pets",
+        "url": "https://example.org/p.zip",
+        "size": 5,
+        "sha256": "a" * 64,
+        "root": "photos",
+        "licence": "MIT",
+    }
+    assert values.keys() == set(DATASET_FIELDS)
+    lines = (f"{name} = {value!r}" for name, value in values.items())
+    pets = load_settings([write(tmp_path / "a.toml", "[datasets.pets]\n" + "\n".join(lines))]).datasets["pets"]
+    assert {name: getattr(pets, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[resolv]\n", "unknown table 'resolv'; known are resolve, aliases, datasets"),
+        ("order = []\n", "unknown table 'order'"),
+        ("[resolve]\nordr = []\n", "unknown key of [resolve] 'ordr'; known are order"),
+        (f"{PETS.format('a')}uri = 'x'\n", "unknown key of [datasets.pets] 'uri'; known are description, url"),
+        ("[resolve]\norder = 'timm'\n", "order is 'timm'; it must be a list"),
+        ("[resolve]\norder = ['timm', 3]\n", "order is ['timm', 3]; it must be a list"),
+        ("resolve = 3\n", "resolve is 3; it must be a table"),
+        ("aliases = []\n", "aliases is []; it must be a table"),
+        ("datasets = 'x'\n", "datasets is 'x'; it must be a table"),
+        ("[datasets]\npets = 'x'\n", "pets is 'x'; it must be a table"),
+        ("[aliases]\nnet = 3\n", "alias net is 3; it must be the name"),
+        ("[aliases.net]\nto = 'x'\n", "alias net is {'to': 'x'}"),
+        (f"{PETS.format('a')}size = '5'\n", "'pets' has size='5'"),
+        (f"{PETS.format('a')}sha256 = 'abc'\n", "'pets' has sha256='abc'"),
+        ("[datasets.pets]\nurl = 'example.org'\n", "'pets' has url='example.org'"),
+        ("[datasets.'a b']\nurl = 'https://example.org/a.zip'\n", "has name='a b'"),
+        ("[datasets.pets]\n", "[datasets.pets] has no url; give the https://... of an archive"),
+        (f"{PETS.format('a')}root = '../..'\n", "'pets' has root='../..'"),
+        ("[resolve\n", "cannot be read"),
+        ("a = 1\na = 2\n", "cannot be read"),
+        (f"aliases = {'[' * 5000}{']' * 5000}\n", "cannot be read"),
+    ],
+)
+def test_what_means_nothing_is_refused_with_the_file_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    path = write(tmp_path / "registry.toml", text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings([path])
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert says in message
+    assert "\n" not in message
+
+
+def test_a_file_that_is_no_utf8_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "registry.toml"
+    path.write_bytes(b"[aliases]\nnet = '\xff'\n")
+    with pytest.raises(SettingsError, match=r"registry\.toml cannot be read"):
+        load_settings([path])
+
+
+@pytest.mark.usefixtures("project")
+def test_a_fault_of_the_users_file_names_it(users: Path) -> None:
+    write(users, "[resolv]\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(users) in str(caught.value)
+
+
+# Recipes.
+
+
+def test_a_recipe_is_its_options_and_what_came_of_it(tmp_path: Path) -> None:
+    text = '[recipes.careful]\nexpected = "98 %"\ntrain = "head-then-all"\nweight-decay = 0.1\n'
+    recipe = load_settings([write(tmp_path / "one.toml", text)]).recipes["careful"]
+    assert recipe.expected == "98 %"
+    assert recipe.options == {"train": "head-then-all", "weight_decay": 0.1}
+
+
+def test_a_recipe_of_a_later_layer_wins_as_a_whole(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.toml", "[recipes.a]\nepochs = 3\nseed = 1\n[recipes.b]\nepochs = 4\n")
+    two = write(tmp_path / "two.toml", "[recipes.a]\nepochs = 5\n")
+    recipes = load_settings([one, two]).recipes
+    assert {name: dict(recipe.options) for name, recipe in recipes.items()} == {"a": {"epochs": 5}, "b": {"epochs": 4}}
+
+
+@pytest.mark.usefixtures("project")
+def test_the_packaged_recipes_are_recipes_with_a_figure_beside_each() -> None:
+    recipes = load_settings().recipes
+    assert {"fast", "accurate"} <= recipes.keys()
+    for recipe in recipes.values():
+        make_recipe(dict(recipe.options))
+        assert recipe.expected
+
+
+@pytest.mark.parametrize("text", ["recipes = 3", "[recipes]\nfast = 3", "[recipes.fast]\nexpected = 98"])
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"one\.toml: .* it must be a t"):
+        load_settings([write(tmp_path / "one.toml", text)])

@@ -1,0 +1,30 @@
+"""A run that has learnt, and the way back from it to a network that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from quick_runs import LEARNS, read_facts
+from zoo.runs.classifier import Classifier, load
+from zoo.training.finetune import Run
+from zoo.registry.registry import Registry
+
+
+@pytest.fixture
+def run(train_once: Callable[..., Path]) -> Run:
+    """A run of its own for each test, that has learnt."""
+    folder = train_once(**LEARNS)
+    return Run(folder, read_facts(folder))
+
+
+@pytest.fixture
+def classifier(run: Run, registry: Registry) -> Classifier:
+    return load(run, device="cpu", registry=registry)
+
+
+@pytest.fixture
+def images(photos: Path) -> list[Path]:
+    return sorted((photos / "val").rglob("*.png"))

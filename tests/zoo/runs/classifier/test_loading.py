@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from zoo.runs.classifier import load
+from zoo.errors import NameNotFound, RunError, ZooError
+from zoo.training.finetune import Run
+from zoo.registry.load_plugin import Plugin
+from zoo.plugin import BackboneSpec
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
+
+
+def spoil(run: Run, change: Callable[[bytes], bytes]) -> None:
+    path = run.path / "model.safetensors"
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "form", [lambda run: run, lambda run: run.path, lambda run: str(run.path / "model.safetensors")]
+)
+def test_a_run_is_loaded_by_itself_its_folder_or_its_file(
+    run: Run, registry: Registry, form: Callable[[Run], Any]
+) -> None:
+    classifier = load(form(run), device="cpu", registry=registry)
+    assert classifier.classes == ("blue", "red")
+    assert not classifier.model.training
+
+
+def test_the_model_file_alone_is_enough(run: Run, registry: Registry, images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    shutil.copy(run.path / "model.safetensors", tmp_path / "alone")
+    wanted = [prediction.top for prediction in load(run, device="cpu", registry=registry).predict(images)]
+    found = [p.top for p in load(tmp_path / "alone", device="cpu", registry=registry).predict(images)]
+    assert found == wanted
+
+
+def test_it_predicts_elsewhere_without_the_training_data(
+    run: Run, registry: Registry, photos: Path, images: list[Path], *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "new.png"
+    shutil.copy(images[0], image)
+    shutil.rmtree(photos)
+    moved = tmp_path / "elsewhere" / "run"
+    moved.parent.mkdir()
+    run.path.rename(moved)
+    monkeypatch.chdir(moved.parent)
+    (prediction,) = load("run", device="cpu", registry=registry).predict([image])
+    assert prediction.top[0][0] == "blue"
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "nowhere/model.safetensors"])
+def test_what_is_no_run_is_an_error(tmp_path: Path, registry: Registry, name: str) -> None:
+    with pytest.raises(RunError, match="is no run"):
+        load(tmp_path / name, registry=registry)
+
+
+def test_a_run_of_a_plugin_that_is_not_installed_is_an_error_that_names_it(run: Run) -> None:
+    with pytest.raises(NameNotFound, match=r"'acme/net': no plugin 'acme' is installed"):
+        load(run, registry=Registry([], Settings()))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda _data: b"", lambda data: data[:-8], lambda data: b"\xff" * 16 + data, lambda data: data[:20]]
+)
+def test_a_damaged_file_is_an_error(run: Run, registry: Registry, change: Callable[[bytes], bytes]) -> None:
+    spoil(run, change)
+    with pytest.raises(RunError, match=r"model\.safetensors"):
+        load(run, registry=registry)
+
+
+def test_a_backbone_that_has_changed_is_an_error(run: Run, acme: BackboneSpec) -> None:
+    wider = replace(acme, build=lambda tag: torch.nn.Sequential(acme.build(tag)), head=("0.classifier.3",))
+    registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], Settings())
+    with pytest.raises(RunError, match="does not fit its backbone as it is installed"):
+        load(run, registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("head", '"deep"'),
+        ("classes", '["a"]'),
+        ("classes", "[]"),
+        ("classes", "[1, 2]"),
+        ("head", "5"),
+        ("backbone", "5"),
+        ("backbone", "null"),
+        ("tag", "5"),
+        ("weights", "[]"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_header_that_makes_no_sense_is_an_error_and_no_crash(
+    run: Run, registry: Registry, field: str, value: str
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = run.path / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    save_file(load_file(path), path, metadata={**metadata, field: value})
+    with pytest.raises(ZooError):
+        load(run, registry=registry)
+
+
+def test_loading_leaves_the_random_numbers_of_the_caller_alone(run: Run, registry: Registry) -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    load(run, device="cpu", registry=registry)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zoo.runs.classifier import Classifier
+from zoo.errors import DataError
+from zoo.training.finetune import Run
+from zoo.registry.registry import Registry
+
+
+def test_figures_equal_those_counted_from_predictions(classifier: Classifier, photos: Path, registry: Registry) -> None:
+    # Two blue images among the red ones, and one image of no use.
+    for number in (0, 1):
+        (photos / "val" / "blue" / f"{number}.png").rename(photos / "val" / "red" / f"moved{number}.png")
+    (photos / "val" / "red" / "broken.png").write_bytes(b"no image")
+    result = classifier.evaluate(photos, "val", registry=registry)
+    counts = {(true, said): 0 for true in classifier.classes for said in classifier.classes}
+    for path in sorted((photos / "val").rglob("*.png")):
+        (prediction,) = classifier.predict([path])
+        if prediction.error is None:
+            counts[path.parent.name, prediction.top[0][0]] += 1
+    b, r = "blue", "red"
+    assert counts == {(b, b): 3, (b, r): 0, (r, b): 2, (r, r): 5}  # what the test is about
+    assert result["confusion"] == [[3, 0], [2, 5]]
+    assert result["accuracy"] == pytest.approx(8 / 10)
+    assert result["per_class"] == {
+        b: {"images": 3, "precision": pytest.approx(3 / 5), "recall": 1.0},
+        r: {"images": 7, "precision": 1.0, "recall": pytest.approx(5 / 7)},
+    }
+    assert (result["split"], result["images"]) == ("val", 10)
+
+
+def test_validation_gives_the_figures_of_the_run(
+    run: Run, classifier: Classifier, photos: Path, registry: Registry
+) -> None:
+    result = classifier.evaluate(photos, "val", registry=registry)
+    assert result["accuracy"] == run.facts["best"]["val_accuracy"]
+    assert result["loss"] == pytest.approx(run.facts["best"]["val_loss"], rel=1e-4)
+    assert {name: result[name] for name in ("per_class", "confusion")} == {
+        name: run.facts["val"][name] for name in ("per_class", "confusion")
+    }
+
+
+@pytest.mark.parametrize(
+    ("split", "has_test", "chosen", "images"),
+    [
+        (None, True, "test", 4),
+        (None, False, "val", 10),
+        ("train", False, "train", 24),
+        ("all", False, "all", 34),
+        ("test", True, "test", 4),
+    ],
+)
+def test_the_split_is_the_one_asked_for_or_the_most_telling(
+    classifier: Classifier,
+    photos: Path,
+    registry: Registry,
+    *,
+    split: str | None,
+    has_test: bool,
+    chosen: str,
+    images: int,
+) -> None:
+    if has_test:
+        for name in ("blue", "red"):
+            (photos / "test" / name).mkdir(parents=True)
+            for number in (0, 1):
+                shutil.copy(photos / "val" / name / f"{number}.png", photos / "test" / name)
+    result = classifier.evaluate(photos, split, registry=registry)
+    assert (result["split"], result["images"]) == (chosen, images)
+
+
+def test_a_split_that_is_not_there_is_an_error(classifier: Classifier, photos: Path, registry: Registry) -> None:
+    with pytest.raises(DataError, match="test"):
+        classifier.evaluate(photos, "test", registry=registry)
+
+
+def test_classes_are_matched_by_name_and_may_be_fewer(
+    classifier: Classifier, photos: Path, registry: Registry, tmp_path: Path
+) -> None:
+    shutil.copytree(photos / "val" / "red", tmp_path / "only" / "red")
+    result = classifier.evaluate(tmp_path / "only", registry=registry)
+    assert result["confusion"] == [[0, 0], [0, 5]]
+    assert result["per_class"]["blue"] == {"images": 0, "precision": None, "recall": None}
+
+
+def test_a_class_that_the_run_does_not_know_is_an_error_that_names_it(
+    classifier: Classifier, photos: Path, registry: Registry
+) -> None:
+    shutil.copytree(photos / "val" / "red", photos / "val" / "green")
+    with pytest.raises(DataError, match=r"'green'"):
+        classifier.evaluate(photos, "val", registry=registry)

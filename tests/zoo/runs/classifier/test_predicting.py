@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from zoo.runs.classifier import BATCH, Classifier
+from zoo.data.decode import decode_image
+from zoo.data.transform import build_eval_transform
+from zoo.errors import DataError
+from zoo.training.finetune import Run
+from zoo.models.head import replace_head
+from zoo.plugin import BackboneSpec
+from zoo.registry.recipe import HeadDesign
+
+
+def test_predictions_are_the_softmax_of_the_plain_model(
+    run: Run, acme: BackboneSpec, classifier: Classifier, images: list[Path]
+) -> None:
+    model = acme.build(None).eval()
+    replace_head(acme, model, 2, HeadDesign())
+    model.load_state_dict(load_file(run.path / "model.safetensors"))
+    prepare = build_eval_transform(acme.input)
+    batch = torch.stack([prepare(decode_image(path)) for path in images])
+    with torch.inference_mode():
+        wanted = model(batch).softmax(1)
+    predictions = list(classifier.predict(images, top=2))
+    assert [prediction.path for prediction in predictions] == images
+    for prediction, row in zip(predictions, wanted, strict=True):
+        assert dict(prediction.top) == pytest.approx({"blue": row[0].item(), "red": row[1].item()}, abs=1e-6)
+        assert prediction.top[0][1] >= prediction.top[1][1]
+
+
+def test_predictions_do_not_depend_on_their_neighbours(classifier: Classifier, images: list[Path]) -> None:
+    many = images * 4  # more than one batch
+    assert len(many) > BATCH
+    alone = {path: next(iter(classifier.predict([path]))).top[0][1] for path in images}
+    for prediction in classifier.predict(many):
+        assert prediction.top[0][1] == pytest.approx(alone[prediction.path], abs=1e-6)
+
+
+@pytest.mark.parametrize(("top", "count"), [(1, 1), (2, 2), (9, 2)])
+def test_top_gives_that_many_classes_or_all_best_first(
+    classifier: Classifier, images: list[Path], top: int, count: int
+) -> None:
+    for prediction in classifier.predict(images, top=top):
+        values = [value for _, value in prediction.top]
+        assert len(values) == count
+        assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_no_classes_at_all_is_an_error_of_the_call(classifier: Classifier, images: list[Path], top: int) -> None:
+    with pytest.raises(DataError, match="at least one"):
+        classifier.predict(images, top=top)
+
+
+def test_a_path_that_does_not_exist_is_an_error_of_the_call_that_names_it(
+    classifier: Classifier, images: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"no image .*gone\.png"):
+        classifier.predict([images[0], tmp_path / "gone.png"])
+
+
+def test_images_that_cannot_be_read_are_told_and_the_others_predicted(
+    classifier: Classifier, images: list[Path], tmp_path: Path
+) -> None:
+    broken, empty, cut = tmp_path / "broken.png", tmp_path / "empty.jpg", tmp_path / "cut.png"
+    broken.write_bytes(b"no image")
+    empty.touch()
+    cut.write_bytes(images[0].read_bytes()[:300])
+    predictions = list(classifier.predict([broken, images[0], empty, images[-1], cut]))
+    assert [prediction.error is None for prediction in predictions] == [False, True, False, True, False]
+    assert [prediction.top[0][0] for prediction in predictions if prediction.top] == ["blue", "red"]
+    assert set(predictions[0].to_json()) == {"path", "error"}
+    assert str(broken) in str(predictions[0].error)
+
+
+def test_images_of_other_sizes_and_modes_go_into_one_batch(classifier: Classifier, tmp_path: Path) -> None:
+    sizes = {"L": (9, 70), "RGBA": (64, 64), "P": (1, 1), "RGB": (300, 20)}
+    for mode, size in sizes.items():
+        Image.new(mode, size).save(tmp_path / f"{mode}.png")
+    predictions = list(classifier.predict([tmp_path / f"{mode}.png" for mode in sizes]))
+    assert [prediction.error for prediction in predictions] == [None] * 4
+
+
+def test_a_folder_stands_for_all_images_in_it_sorted(classifier: Classifier, photos: Path, images: list[Path]) -> None:
+    (photos / "val" / "notes.txt").touch()
+    assert [prediction.path for prediction in classifier.predict([photos / "val"])] == images
+
+
+def test_a_folder_without_images_is_an_error_of_the_call_that_names_it(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty holds no images"):
+        classifier.predict([tmp_path / "empty"])
+
+
+def test_nothing_to_predict_gives_nothing(classifier: Classifier) -> None:
+    assert list(classifier.predict([])) == []
+
+
+def test_json_has_what_is_promised(classifier: Classifier, images: list[Path]) -> None:
+    (prediction,) = classifier.predict([images[0]], top=2)
+    found = prediction.to_json()
+    assert found == {
+        "path": str(images[0]),
+        "label": prediction.top[0][0],
+        "probability": prediction.top[0][1],
+        "top": [{"label": label, "probability": value} for label, value in prediction.top],
+    }
+    assert sum(item["probability"] for item in found["top"]) == pytest.approx(1, abs=1e-6)

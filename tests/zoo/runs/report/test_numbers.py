@@ -1,0 +1,70 @@
+"""Numbers are shown as people read them, and never say more than is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo.runs.report.numbers import Interval, measure_interval, show_count, show_percent, show_seconds, show_short
+
+
+# Table I of Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998).
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_is_wilsons(right: int, total: int, low: float, high: float) -> None:
+    assert measure_interval(right, total) == pytest.approx((low, high), abs=5e-5)
+    assert measure_interval(total - right, total) == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+def test_of_nothing_nothing_is_known() -> None:
+    assert measure_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("total", [1, 7, 1000])
+def test_the_interval_holds_the_share_and_stays_between_0_and_1(total: int) -> None:
+    for right in range(total + 1):
+        interval = measure_interval(right, total)
+        assert 0 <= interval.low <= right / total <= interval.high <= 1
+
+
+def test_an_interval_is_rounded_outwards() -> None:
+    assert str(Interval(0.49016, 0.94332)) == "49.0 to 94.4\u00a0%"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (None, "—"),
+        (0.0, "0\u00a0%"),
+        (0.0001, "<0.1\u00a0%"),
+        (0.931, "93.1\u00a0%"),
+        (0.99999, "99.9\u00a0%"),
+        (1.0, "100\u00a0%"),
+    ],
+)
+def test_only_all_is_100_percent_and_only_nothing_is_0(share: float | None, shown: str) -> None:
+    assert show_percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(3.21, "3.2 s"), (59.96, "1 min 0 s"), (192.4, "3 min 12 s"), (7500, "2 h 5 min")]
+)
+def test_durations_are_shown_in_two_units(seconds: float, shown: str) -> None:
+    assert show_seconds(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(999, "999"), (8_194, "8.19 k"), (134_268_738, "134 M"), (999_900, "1 M"), (1_100_000_000, "1.1 G")],
+)
+def test_large_numbers_are_shown_in_three_digits(count: int, shown: str) -> None:
+    assert show_short(count) == shown
+
+
+def test_nouns_follow_their_number() -> None:
+    assert [show_count(1, "class"), show_count(2, "class"), show_count(1200, "image")] == [
+        "1 class",
+        "2 classes",
+        "1,200 images",
+    ]

@@ -1,0 +1,229 @@
+"""The page holds what the run was, shows text as text, and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from zoo.runs.folder import REPORT, RunFolder
+from zoo.runs.report.page import build_page, write_page
+from zoo.runs.report.evaluation import list_confusions
+
+#: The fixture: make a run of given classes, epochs and images.
+MakeRun = Callable[..., Any]
+
+NASTY = ["<script>alert(1)</script>", "\" onmouseover='x' <img src=x>", "</style></title>&amp;", "\udcff\x00 عربي"]
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.text = re.sub(r"\s+", " ", "".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.words.append(data)
+
+
+def parse(text: str) -> ET.Element:
+    return ET.fromstring(text)
+
+
+def rows_of(page: ET.Element, class_: str) -> list[list[str]]:
+    found = page.find(f".//div[@class='{class_}']/table/tbody")
+    assert found is not None
+    return [["".join(cell.itertext()) for cell in row] for row in found]
+
+
+def test_the_page_is_a_file_of_the_run(tmp_path: Path, make_run: MakeRun) -> None:
+    run = make_run()
+    write_page(RunFolder(tmp_path), run.facts, run.history)
+    assert (tmp_path / REPORT).read_text(encoding="utf-8") == build_page(*run)
+    assert [path.name for path in tmp_path.iterdir()] == [REPORT]
+
+
+def test_the_first_lines_say_what_was_made_and_how_good_it_is(make_run: MakeRun) -> None:
+    run = make_run()
+    page = Page(build_page(*run))
+    assert "vgg16 on cats_dogs" in page.text
+    assert "torchvision/vgg16@IMAGENET1K_V1 to tell apart 2 classes: cat, dog" in page.text
+    for split, name in (("val", "Validation accuracy"), ("test", "Test accuracy")):
+        right = sum(run.facts[split]["confusion"][index][index] for index in range(2))
+        assert f"{name}{run.facts[split]['accuracy'] * 100:.1f} %95 % interval: " in page.text
+        assert f"{right} of {run.facts[split]['images']} images right." in page.text
+
+
+def test_the_title_is_the_last_part_of_a_long_path(make_run: MakeRun) -> None:
+    run = make_run()
+    run.facts["data"]["asked"] = "/home/someone/pictures"
+    assert parse(build_page(*run)).findtext("head/title") == "vgg16 on pictures"
+
+
+def test_without_test_images_the_validation_images_are_all_there_is(make_run: MakeRun) -> None:
+    page = Page(build_page(*make_run(test=False)))
+    assert "Test accuracy" not in page.text
+    assert "Where it errs: validation images" in page.text
+
+
+def test_blocks_are_told_apart_by_words(make_run: MakeRun) -> None:
+    page = parse(build_page(*make_run()))
+    boxes = ["|".join(box.itertext()) for box in page.findall(".//ol[@class='blocks']/li")]
+    assert boxes[:2] == ["image|3 x 224 x 224", "features.0|✱ frozen"]
+    assert boxes[-4:] == ["features.24|✎ learnt", "classifier|✎ learnt", "head (linear)|✎ learnt", "classes|2"]
+
+
+def test_the_digests_of_what_was_frozen_are_shown(make_run: MakeRun) -> None:
+    run = make_run()
+    assert "✓ What was frozen did not move." in Page(build_page(*run)).text
+    assert build_page(*run).count(f"<code>{run.facts['frozen']['before']}</code>") == 2
+
+
+@pytest.mark.parametrize("frozen", [{"before": "a" * 64, "after": "b" * 64}, {"before": "a" * 64}])
+def test_the_page_never_claims_a_proof_that_is_not_there(make_run: MakeRun, frozen: dict[str, str]) -> None:
+    run = make_run()
+    run.facts["frozen"] = frozen
+    assert "did not move" not in Page(build_page(*run)).text
+
+
+def test_where_all_learnt_nothing_is_proven(make_run: MakeRun) -> None:
+    run = make_run()
+    run.facts["params"]["learning"] = run.facts["params"]["total"]
+    page = Page(build_page(*run))
+    assert "Nothing was frozen." in page.text
+    assert "SHA-256" not in page.text
+
+
+@pytest.mark.parametrize("epochs", [1, 8, 120])
+def test_every_epoch_is_in_both_curves_and_in_the_table(make_run: MakeRun, epochs: int) -> None:
+    page = parse(build_page(*make_run(epochs=epochs)))
+    drawings = page.findall(".//svg")
+    assert [drawing.get("role") for drawing in drawings] == ["img", "img"]
+    for drawing in drawings:
+        for kind in ("train", "val"):
+            lines = drawing.findall(f"g[@class='{kind}']/polyline")
+            assert len(lines[0].get("points", "").split()) == epochs
+    assert len(page.findall(".//details[1]//tbody")[0]) == epochs
+
+
+def test_the_matrix_has_truth_in_rows_and_its_shades_follow_the_counts(make_run: MakeRun) -> None:
+    run = make_run(["cat", "dog", "eel"])
+    run.facts["test"]["confusion"] = [[4, 0, 0], [1, 3, 0], [0, 0, 0]]
+    page = parse(build_page(*run))
+    assert rows_of(page, "scroll matrix") == [["cat", "4", "·", "·"], ["dog", "1", "3", "·"], ["eel", "·", "·", "·"]]
+    cells = page.findall(".//div[@class='scroll matrix']/table/tbody/tr/td")[:6]
+    shades = [(cell.get("class"), cell.get("style")) for cell in cells]
+    assert shades[0] == ("right", "--share:1.000")
+    assert shades[1] == ("none", None)
+    assert shades[3:5] == [("wrong", "--share:0.500"), ("right", "--share:0.866")]
+
+
+def test_confusions_are_listed_by_how_often_they_happen() -> None:
+    measured: dict[str, Any] = {
+        "per_class": {"a": {}, "b": {}, "c": {}},
+        "confusion": [[5, 1, 0], [3, 2, 1], [0, 0, 9]],
+    }
+    found = [(item.truth, item.answer, item.times, item.images) for item in list_confusions(measured)]
+    assert found == [("b", "a", 3, 6), ("a", "b", 1, 6), ("b", "c", 1, 6)]
+
+
+def test_two_hundred_classes_are_a_list_of_what_is_confused_most(make_run: MakeRun) -> None:
+    names = [f"species {number}" for number in range(200)]
+    text = build_page(*make_run(names, images=20))
+    page = parse(text)
+    assert page.find(".//div[@class='scroll matrix']") is None
+    assert len(page.findall(".//ol[@class='confused']")[0]) == 10
+    assert all(f"<span>{name}</span>" in text for name in names)
+    assert "The other 185 classes" in text
+    assert len(text) < 500_000
+
+
+def test_the_class_with_the_lowest_recall_comes_first_and_one_without_images_last(make_run: MakeRun) -> None:
+    run = make_run(["a", "b", "c"], test=False)
+    run.facts["val"]["per_class"] = {
+        "a": {"images": 10, "precision": 0.5, "recall": 0.8},
+        "b": {"images": 0, "precision": None, "recall": None},
+        "c": {"images": 10, "precision": 1.0, "recall": 0.3},
+    }
+    section = parse(build_page(*run)).findall(".//section")[2]
+    rows = [["".join(cell.itertext()) for cell in row] for row in section.findall("div/table/tbody")[-1]]
+    assert [row[0] for row in rows] == ["c", "a", "b"]
+    assert rows[1] == ["a", "10", "50.0\u00a0%", "80.0\u00a0%", "49.0 to 94.4\u00a0%"]
+    assert rows[2] == ["b", "0", "—", "—", "—"]
+
+
+def test_what_was_left_out_is_named_with_its_reason(make_run: MakeRun) -> None:
+    run = make_run()
+    page = Page(build_page(*run))
+    assert "3 files left out" in page.text
+    for item in run.facts["data"]["left_out"]:
+        assert item["path"] + item["reason"] in page.text
+    run.facts["data"]["left_out"] = []
+    assert "No file was left out." in Page(build_page(*run)).text
+
+
+def test_thousands_of_files_left_out_are_counted_not_named(make_run: MakeRun) -> None:
+    run = make_run()
+    run.facts["data"]["left_out"] = [{"path": f"/x/{number}.txt", "reason": "no image"} for number in range(5000)]
+    assert "And 4,800 more; run.json names them all." in Page(build_page(*run)).text
+
+
+def test_recipe_versions_hardware_and_fingerprint_are_there(make_run: MakeRun) -> None:
+    run = make_run()
+    page = Page(build_page(*run))
+    for fact in ("weight decay0.01", "trainfrom:features.24", "torch2.11.0", "nameNVIDIA A100-SXM4-40GB"):
+        assert fact in page.text
+    assert run.facts["data"]["fingerprint"] in page.text
+
+
+def test_a_licence_that_forbids_something_is_said(make_run: MakeRun) -> None:
+    run = make_run()
+    assert "forbids commercial use" not in Page(build_page(*run)).text
+    run.facts["weights"]["licence"] = "CC-BY-NC-4.0"
+    assert "forbids commercial use" in Page(build_page(*run)).text
+
+
+def test_names_from_the_data_stay_text(make_run: MakeRun, tmp_path: Path) -> None:
+    plain, nasty = make_run(["a", "b", "c", "d"]), make_run(NASTY)
+    nasty.facts["data"]["asked"] = nasty.facts["hardware"]["name"] = NASTY[0]
+    nasty.facts["data"]["left_out"] = [{"path": name, "reason": name} for name in NASTY[:3]]
+    nasty.facts["blocks"][0]["name"] = nasty.facts["recipe"]["train"] = NASTY[1]
+    write_page(RunFolder(tmp_path), nasty.facts, nasty.history)
+    page = Page((tmp_path / REPORT).read_text(encoding="utf-8"))
+    assert set(page.tags) <= set(Page(build_page(*plain)).tags)
+    assert {name for name, _ in page.attributes} == {name for name, _ in Page(build_page(*plain)).attributes}
+    for name in NASTY[:3]:
+        assert re.sub(r"\s+", " ", name) in page.text
+
+
+def test_the_page_loads_nothing_and_runs_nothing(make_run: MakeRun) -> None:
+    text = build_page(*make_run())
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "embed", "img"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name in {"src", "href", "srcset"} or name.startswith("on")]
+    style = parse(text).findtext("head/style") or ""
+    assert not re.search(r"url\(|@import|http", style)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+
+
+def test_the_page_suits_dark_screens_phones_and_paper(make_run: MakeRun) -> None:
+    text = build_page(*make_run())
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert ("content", "width=device-width, initial-scale=1") in Page(text).attributes
+    assert parse(text).get("lang") == "en"

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from zoo.errors import RunError
+from zoo.runs.best_model import SHARE, BestModel
+from zoo.runs.folder import MODEL, RunFolder
+from zoo.runs.model_file import Header
+from zoo.plugin import InputSpec
+
+HEADER = Header(
+    backbone="acme/net",
+    tag=None,
+    head="linear",
+    classes=("a", "b"),
+    input=InputSpec(),
+    weights="none",
+    weights_licence="none",
+)
+
+
+class Clock:
+    """A clock that moves on by a step at every look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.step = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.claim(tmp_path / "run", "acme/net", "photos")
+
+
+@pytest.fixture
+def best(folder: RunFolder, clock: Clock) -> BestModel:
+    """A best model whose first one, of zeros, was written, which took two seconds."""
+    best = BestModel(folder, HEADER, clock)
+    clock.step = 2.0
+    best.keep(fill(0))
+    clock.step = 0.0
+    return best
+
+
+def fill(value: float) -> nn.Linear:
+    model = nn.Linear(2, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(value)
+    return model
+
+
+def read(folder: RunFolder) -> float:
+    return float(load_file(folder.path / MODEL)["weight"][0, 0])
+
+
+def test_the_first_one_is_written_at_once(folder: RunFolder) -> None:
+    BestModel(folder, HEADER).keep(fill(3))
+    assert read(folder) == 3
+
+
+def test_one_that_follows_soon_is_written_at_the_end_as_it_was(best: BestModel, folder: RunFolder) -> None:
+    model = fill(1)
+    with best:
+        best.keep(model)
+        with torch.no_grad():
+            model.weight.fill_(7)  # it goes on learning
+        best.go_on()
+        assert read(folder) == 0
+    assert read(folder) == 1
+
+
+def test_what_ends_the_run_does_not_keep_it_from_being_written(best: BestModel, folder: RunFolder) -> None:
+    def run() -> None:
+        with best:
+            best.keep(fill(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert read(folder) == 1
+
+
+def test_when_its_time_has_come_it_is_written(best: BestModel, folder: RunFolder, clock: Clock) -> None:
+    best.keep(fill(1))
+    clock.now += 2 * SHARE - 1
+    best.go_on()
+    assert read(folder) == 0
+    clock.now += 1
+    best.go_on()
+    assert read(folder) == 1
+    before = (folder.path / MODEL).stat().st_mtime_ns
+    clock.now += 100
+    best.go_on()  # nothing is held
+    assert (folder.path / MODEL).stat().st_mtime_ns == before
+
+
+def test_a_later_one_replaces_what_is_held(best: BestModel, folder: RunFolder, clock: Clock) -> None:
+    best.keep(fill(1))
+    clock.now += 2 * SHARE
+    with best:
+        best.keep(fill(2))
+        assert read(folder) == 2
+    assert read(folder) == 2
+
+
+def test_a_folder_that_is_gone_is_an_error(best: BestModel, folder: RunFolder) -> None:
+    (folder.path / MODEL).unlink()
+    for file in folder.path.iterdir():
+        file.unlink()
+    folder.path.rmdir()
+    with pytest.raises(RunError, match="cannot be written"), best:
+        best.keep(fill(1))

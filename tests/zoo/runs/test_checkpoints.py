@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zoo.engine.state import Saved
+from zoo.errors import RunError
+from zoo.runs.checkpoints import KEPT, Checkpoints
+
+
+def make(step: int) -> Saved:
+    tensors = {"model.fc.weight": torch.full((2, 3), float(step)), "sum": torch.tensor(0.1, dtype=torch.float64)}
+    return Saved(tensors, {"epoch": step, "history": [{"loss": 0.1}]})
+
+
+def expect(found: Saved | None, step: int) -> None:
+    wanted = make(step)
+    assert found is not None
+    assert found.facts == wanted.facts
+    assert found.tensors.keys() == wanted.tensors.keys()
+    assert all(torch.equal(tensor, wanted.tensors[name]) for name, tensor in found.tensors.items())
+    assert found.tensors["sum"].dtype == torch.float64
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def saved(checkpoints: Checkpoints, tmp_path: Path) -> Path:
+    """The folder of two states."""
+    for step in (1, 2):
+        checkpoints.save(step, make(step))
+    return tmp_path / "checkpoints"
+
+
+def test_where_none_was_saved_there_is_none(checkpoints: Checkpoints) -> None:
+    assert checkpoints.load() == (None, [])
+
+
+def test_the_newest_one_is_found_and_few_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (2, 10, 9_999, 100_000_000):
+        checkpoints.save(step, make(step))
+        found, complaints = checkpoints.load()
+        expect(found, step)
+        assert complaints == []
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2 * KEPT
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".sha256"])
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_found_named_and_the_one_before_taken(saved: Path, suffix: str, seed: int) -> None:
+    path = saved / f"00000002{suffix}"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole, random.Random(seed)))
+    found, (complaint,) = Checkpoints(saved).load()
+    path.write_bytes(whole)
+    expect(found, 1)
+    assert complaint.startswith(str(path.with_suffix(".safetensors")))
+
+
+def damage(data: bytes, chance: random.Random) -> bytes:
+    """Flip a bit, cut the end off, put zeros in, or add something."""
+    place = chance.randrange(len(data))
+    kind = chance.choice(["flip", "cut", "zeros", "longer"])
+    if kind == "cut":
+        return data[:place]
+    if kind == "longer":
+        return data + data[: place + 1]
+    changed = bytearray(data)
+    if kind == "flip":
+        changed[place] ^= 1 << chance.randrange(8)
+        return bytes(changed)
+    end = chance.randrange(place, len(data)) + 1
+    changed[place:end] = bytes(end - place)
+    return bytes(changed) if changed != data else data + b"\0"
+
+
+def test_a_damaged_one_of_a_later_step_makes_place_for_good_ones(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (10, 20, 15, 18):
+        checkpoints.save(step, make(step))
+        if step == 20:
+            next(tmp_path.rglob("*20.safetensors")).write_bytes(b"damaged")
+    assert sorted(path.stem for path in tmp_path.rglob("*.sha256")) == ["00000015", "00000018"]
+
+
+def test_what_is_written_again_is_none_until_it_is_whole(
+    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 20):
+        checkpoints.save(step, make(step))
+    monkeypatch.setattr("zoo.runs.checkpoints._link", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
+    best = tmp_path / "best"
+    best.write_bytes(b"")
+    with pytest.raises(RunError, match="the disk is full"):
+        checkpoints.save(20, make(21), best)
+    found, complaints = checkpoints.load()
+    expect(found, 10)
+    assert complaints == []
+
+
+def test_one_whose_checksum_was_never_written_is_none(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoints.save(step, make(step))
+    (tmp_path / "checkpoints" / "00000002.sha256").unlink()
+    found, complaints = checkpoints.load()
+    expect(found, 1)
+    assert complaints == []
+    checkpoints.save(3, make(3))  # and then it is swept away
+    assert sorted(path.stem for path in (tmp_path / "checkpoints").iterdir()) == ["00000001"] * 2 + ["00000003"] * 2
+
+
+def test_a_checksum_without_its_file_is_a_loss_that_is_named(saved: Path) -> None:
+    (saved / "00000002.safetensors").unlink()
+    found, (complaint,) = Checkpoints(saved).load()
+    expect(found, 1)
+    assert complaint.endswith("00000002.safetensors cannot be read: [Errno 2] No such file or directory: "
+                              f"{str(saved / '00000002.safetensors')!r}")  # fmt: skip
+
+
+def test_bytes_that_are_as_they_were_written_but_no_tensors_are_named(saved: Path) -> None:
+    (saved / "00000002.safetensors").write_bytes(b"no tensors")
+    digest = hashlib.sha256(b"no tensors").hexdigest()
+    (saved / "00000002.sha256").write_text(f"{digest}  00000002.safetensors\n")
+    found, (complaint,) = Checkpoints(saved).load()
+    expect(found, 1)
+    assert "00000002.safetensors cannot be read" in complaint
+
+
+def test_where_all_are_damaged_there_is_none_and_each_is_named(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoints.save(step, make(step))
+    for path in (tmp_path / "checkpoints").glob("*.safetensors"):
+        path.write_bytes(b"")
+    found, complaints = checkpoints.load()
+    assert found is None
+    assert len(complaints) == 2
+
+
+def test_a_folder_that_cannot_be_written_keeps_what_is_there(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    checkpoints.save(1, make(1))
+    (tmp_path / "checkpoints" / "00000002.safetensors").mkdir()  # so that nothing can get that name
+    with pytest.raises(RunError, match=r"00000002.safetensors cannot be written"):
+        checkpoints.save(2, make(2))
+    (tmp_path / "checkpoints" / "00000002.safetensors").rmdir()
+    expect(checkpoints.load()[0], 1)
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_common_tools_can_prove_them_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    checkpoints.save(3, make(3))
+    subprocess.run(["sha256sum", "--check", "00000003.sha256"], cwd=tmp_path / "checkpoints", check=True)

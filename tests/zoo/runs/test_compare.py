@@ -1,0 +1,77 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo.runs.compare import compare_runs, find_doubts
+from zoo.errors import RunError
+from zoo.runs.report.numbers import measure_interval
+
+
+def make_run(folder: Path, name: str, right: int, images: int = 100, **changes: Any) -> Path:
+    run = folder / name
+    run.mkdir()
+    (run / "model.safetensors").write_bytes(b"x" * 1234)
+    measured = {"accuracy": right / images, "images": images, "confusion": [[right, images - right], [0, 0]]}
+    facts = {
+        "backbone": f"acme/{name}",
+        "recipe": {"train": "head"},
+        "val": measured,
+        "epochs": 3,
+        "seconds": 4.5,
+        "params": {"total": 2000, "learning": 20},
+        "data": {"fingerprint": "ab"},
+        **changes,
+    }
+    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    return run
+
+
+def test_the_most_accurate_comes_first_with_its_interval(tmp_path: Path) -> None:
+    low, high = make_run(tmp_path, "low", 80), make_run(tmp_path, "high", 97)
+    best, other = compare_runs([low, high])
+    assert (best.run, other.run) == (str(high), str(low))
+    interval = measure_interval(97, 100)
+    assert (best.accuracy, best.low, best.high, best.images, best.split) == (0.97, *interval, 100, "val")
+    assert (best.params, best.learning, best.bytes, best.seconds, best.epochs) == (2000, 20, 1234, 4.5, 3)
+
+
+def test_test_images_decide_where_all_have_some(tmp_path: Path) -> None:
+    test = {"accuracy": 0.5, "images": 10, "confusion": [[5, 5], [0, 0]]}
+    one, two = make_run(tmp_path, "one", 90, test=test), make_run(tmp_path, "two", 80)
+    assert {run.split for run in compare_runs([one, two])} == {"val"}
+    assert [(run.split, run.accuracy) for run in compare_runs([one])] == [("test", 0.5)]
+
+
+def test_differences_that_may_be_chance_are_said(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, name, right) for name, right in (("best", 97), ("close", 95), ("far", 60))]
+    best, close = (str(run) for run in runs[:2])
+    assert find_doubts(compare_runs(runs)) == [
+        f"the intervals of {best} and {close} overlap: the difference may be chance"
+    ]
+    assert find_doubts(compare_runs([runs[0], runs[2]])) == []
+
+
+def test_runs_on_other_images_do_not_compare(tmp_path: Path) -> None:
+    one = make_run(tmp_path, "one", 99)
+    two = make_run(tmp_path, "two", 50, data={"fingerprint": "cd"})
+    assert any("did not see the same images" in doubt for doubt in find_doubts(compare_runs([one, two])))
+
+
+def test_the_gain_over_scratch_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34})
+    two = make_run(tmp_path, "two", 98)
+    assert [run.gain for run in compare_runs([one, two])] == [0.34, None]
+
+
+@pytest.mark.parametrize("content", [None, "no json"])
+def test_what_is_no_run_is_named(tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match=r"is no run: it holds no model\.safetensors"):
+        compare_runs([tmp_path])

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.models.build import Network
+from zoo.runs.model_card import write_card
+from zoo.runs.folder import CARD, MODEL, RunFolder
+from zoo.runs.model_file import make_header, save_model
+from zoo.models.head import replace_head
+from zoo.plugin import BackboneSpec
+from zoo.registry.recipe import HeadDesign
+from zoo.models.weights.load import Start
+from zoo_torchvision import zoo_backbones
+
+TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}
+FACTS: dict[str, Any] = {
+    "backbone": "acme/net",
+    "weights": {"label": "ONE", "url": None, "licence": "MIT"},
+    "classes": ["ant", "bee", "cat"],
+    "recipe": {"head": "linear", "train": "head"},
+    "input": {
+        "size": [3, 16, 24],
+        "resize": 20,
+        "crop": "center",
+        "interpolation": "bilinear",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+    },
+    "data": {"asked": "photos", "images": {"train": 24, "val": 10, "test": 0}},
+    "params": {"total": 12345, "learning": 678},
+    "frozen": {"before": "a" * 64, "after": "a" * 64},
+    "best": {"epoch": 2, "val_accuracy": 0.9, "val_loss": 0.1},
+    "val": {"images": 10},
+    "epochs": 3,
+}
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    return copy.deepcopy(FACTS)
+
+
+def get_card(folder: Path, facts: dict[str, Any], backbone: BackboneSpec) -> str:
+    write_card(RunFolder(folder), facts, backbone)
+    return (folder / CARD).read_text(encoding="utf-8")
+
+
+def get_code(card: str) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    return str(code)
+
+
+def run_code(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """Run the card's code as a reader would: in the folder, with nothing but what it imports."""
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(code, names)  # the point of the test
+    model: nn.Module = names["model"]
+    return model
+
+
+def save_run(folder: Path, spec: BackboneSpec) -> nn.Module:
+    """Save what a run with three classes would."""
+    torch.manual_seed(0)
+    model = spec.build(spec.default_weights.tag if spec.default_weights else None)
+    head = replace_head(spec, model, 3, HeadDesign())
+    network = Network(spec, Start("none"), HeadDesign(), model, head)
+    save_model(model, make_header(network, FACTS["classes"]), folder / MODEL)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("squeezenet1_1", 64),
+        ("mobilenet_v3_small", 32),
+        ("googlenet", 64),
+        ("shufflenet_v2_x0_5", 32),
+    ],
+)
+def test_the_code_of_the_card_loads_strictly_without_zoo_and_gives_the_same_logits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], name: str, size: int
+) -> None:
+    spec = TORCHVISION[name]
+    model = save_run(tmp_path, spec)
+    facts["backbone"] = spec.name
+    code = get_code(get_card(tmp_path, facts, spec))
+    assert "zoo" not in code
+    loaded = run_code(tmp_path, code, monkeypatch)
+    images = torch.rand(2, 3, size, size)
+    assert not loaded.training
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), model(images))
+
+
+def test_every_torchvision_network_with_a_constructor_gets_a_card_with_code_that_compiles(
+    tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    for spec in TORCHVISION.values():
+        if spec.constructor is None:
+            continue
+        facts["input"]["size"] = list(spec.input.size)
+        code = get_code(get_card(tmp_path, facts, spec))
+        compile(code, spec.name, "exec")
+        assert f"torchvision.models.{spec.name.rpartition('/')[2]}(num_classes=3" in code
+
+
+def test_only_mnasnet_which_asks_for_a_version_mark_that_safetensors_cannot_carry_gets_no_code(
+    tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    without = [spec for spec in TORCHVISION.values() if spec.constructor is None]
+    assert {spec.family for spec in without} == {"mnasnet"}
+    for spec in without:
+        card = get_card(tmp_path, facts, spec)
+        assert "without zoo" not in card
+        assert "```python" not in card
+        assert "## Use it\n" in card
+
+
+def test_an_image_size_that_is_not_upstreams_own_is_in_the_code(tmp_path: Path, facts: dict[str, Any]) -> None:
+    facts["input"]["size"] = [3, 384, 384]
+    assert "vit_b_16(num_classes=3, image_size=384)" in get_code(get_card(tmp_path, facts, TORCHVISION["vit_b_16"]))
+
+
+def test_the_card_tells_what_it_is_how_good_and_from_what(
+    tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec
+) -> None:
+    card = get_card(tmp_path, facts, acme)
+    assert card.startswith("# net for 3 classes\n")
+    assert "`acme/net` (weights: ONE), fine-tuned to tell apart: ant, bee, cat." in card
+    assert "| validation | 10 | 0.9000 |" in card
+    assert "| test" not in card
+    assert "678 of 12,345 parameters learnt in\n3 epochs from 24 images of `photos`; epoch 2" in card
+    assert f"zoo predict {tmp_path.name} photo.jpg" in card
+    assert "licence MIT" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("ä ö", "ä ö"),
+        ("<b>bold", r"\<b\>bold"),
+        ("a|b", r"a\|b"),
+        ("`code`", r"\`code\`"),
+        ("*_~", r"\*\_\~"),
+        ("[x](y)", r"\[x\]\(y\)"),
+        ("back\\slash", r"back\\slash"),
+    ],
+)
+def test_markdown_takes_the_name_of_a_class_for_text(
+    tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec, name: str, shown: str
+) -> None:
+    facts["classes"] = ["ant", name]
+    card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
+    assert f"fine-tuned to tell apart: ant, {shown}." in card
+    assert f"in this order: ant, {shown}." in card
+
+
+def test_test_figures_are_shown_where_there_are_any(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+    facts["test"] = {"images": 7, "accuracy": 0.75}
+    assert "| test | 7 | 0.7500 |" in get_card(tmp_path, facts, acme)
+
+
+@pytest.mark.parametrize("change", [{"constructor": None}, {"recipe": {"head": "mlp:4", "train": "head"}}])
+def test_there_is_no_code_where_plain_upstream_has_no_such_network(
+    tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec, change: dict[str, Any]
+) -> None:
+    spec = acme if "constructor" in change else replace(acme, constructor="acme.net({num_classes})")
+    facts |= {name: value for name, value in change.items() if name in facts}
+    assert "```python" not in get_card(tmp_path, facts, spec)
+
+
+def test_the_code_says_how_images_become_its_input(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+    card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
+    assert "import acme\n" in card
+    assert "model = acme.net(3)\n" in card
+    assert "resized to 20 pixels (bilinear, center crop) and cut to\n24 x 16" in card
+    assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
+    assert "in this order: ant, bee, cat." in card
+
+
+@pytest.mark.parametrize(("licence", "warns"), [("MIT", False), ("CC-BY-NC-4.0", True), ("unknown", True)])
+def test_the_licence_of_the_weights_is_said_and_its_limits_loudly(
+    tmp_path: Path,
+    facts: dict[str, Any],
+    acme: BackboneSpec,
+    licence: str,
+    *,
+    warns: bool,
+) -> None:
+    facts["weights"]["licence"] = licence
+    card = get_card(tmp_path, facts, acme)
+    assert f"trained from acme/net@ONE, licence {licence}." in card
+    assert ("**licence: " in card) == warns
+
+
+def test_random_weights_have_no_licence(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+    facts["weights"] = {"label": "none", "url": None, "licence": None}
+    assert "## Licence" not in get_card(tmp_path, facts, acme)

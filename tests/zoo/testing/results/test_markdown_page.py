@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo.errors import RunError
+from zoo.testing.results.markdown_page import SECTIONS, main, write_page
+from zoo.testing.results.result import BAD, Result, Status
+from zoo.testing.results.results_file import Entry, Journal
+from zoo.testing.results.validity import Basis
+from zoo.testing.runner import Scope
+
+VERSIONS = {"zoo": "0.1.0", "torch": "2.13.0"}
+#: What came of the first checks of each backbone.
+CAME: dict[str, tuple[tuple[str, Status, str], ...]] = {
+    "acme/a": (("spec.name", "pass", ""), ("blocks.several", "n/a", "it is one layer"), ("can.bf16", "not-run", "no")),
+    "acme/b": (("spec.name", "pass", ""), ("blocks.several", "n/a", "it is one layer"), ("can.bf16", "fail", "a|b")),
+    "acme/vit": (
+        ("spec.name", "xfail", "asked upstream"),
+        ("blocks.several", "xpass", "take it out"),
+        ("can.bf16", "error", "OSError: why"),
+    ),
+}
+
+
+def make_entry(name: str, level: str = "cpu", **versions: str) -> Entry:
+    results = tuple(Result(name, *came) for came in CAME[name])
+    return Entry(name, level, "", {**VERSIONS, **versions}, results)
+
+
+@pytest.fixture
+def entries(shelf: Any) -> list[Entry]:
+    """Results of three backbones of two families of an installed plugin; one large."""
+    shelf.add("acme", "spec('acme/a')", "spec('acme/b')", "spec('acme/vit', family='vit')")
+    return [make_entry("acme/a"), make_entry("acme/b"), make_entry("acme/vit", "meta")]
+
+
+def read_table(page: str, title: str) -> list[list[str]]:
+    """Return the rows of the first table below a title, without its head."""
+    lines = page.partition(f" {title}\n")[2].partition("\n#")[0].splitlines()
+    rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in lines if line.startswith("|")]
+    return rows[2:]
+
+
+def test_every_family_has_a_row_and_all_have_one_that_adds_up(entries: list[Entry]) -> None:
+    assert read_table(write_page(entries), "acme") == [
+        # backbones, on the CPU; passed, n/a, known to fail, broken, not run, of
+        ["f", "2", "2", "2", "2", "0", "1", "1", "6"],
+        ["vit", "1", "0", "0", "0", "1", "2", "0", "3"],
+        ["**all**", "3", "2", "2", "2", "1", "3", "1", "9"],
+    ]
+
+
+def test_each_reason_is_there_once_with_how_many_have_it_and_of_which_families(entries: list[Entry]) -> None:
+    page = write_page(entries)
+    assert read_table(page, "Not promised") == [["blocks.several", "it is one layer", "2", "f"]]
+    assert read_table(page, "Known to fail") == [["spec.name", "asked upstream", "1", "vit"]]
+    assert read_table(page, "Broken") == [["can.bf16", "a\\|b", "1", "f"]]
+    assert read_table(page, "Errors") == [["can.bf16", "OSError: why", "1", "vit"]]
+    assert read_table(page, "Kept, though declared to fail") == [["blocks.several", "take it out", "1", "vit"]]
+
+
+def test_a_reason_of_every_family_is_said_to_be_of_all(entries: list[Entry]) -> None:
+    other = dataclasses.replace(entries[2], results=(Result("acme/vit", "blocks.several", "n/a", "it is one layer"),))
+    assert read_table(write_page([*entries[:2], other]), "Not promised")[0][-1] == "all"
+
+
+def test_whatever_breaks_a_plugin_or_is_excused_has_a_section() -> None:
+    assert {*BAD, "n/a", "xfail"} == SECTIONS.keys()
+
+
+def test_reasons_come_in_the_order_of_the_checks(entries: list[Entry]) -> None:
+    results = tuple(Result("acme/a", check, "n/a", "no") for check in ("can.bf16", "head.mlp", "build.weights"))
+    page = write_page([dataclasses.replace(entries[0], results=results)])
+    assert [row[0] for row in read_table(page, "Not promised")] == ["build.weights", "head.mlp", "can.bf16"]
+
+
+def test_large_backbones_are_named(entries: list[Entry]) -> None:
+    assert "1 up to level meta: acme/vit." in write_page(entries)
+
+
+def test_of_several_results_of_a_backbone_the_last_ones_count(entries: list[Entry]) -> None:
+    mended = dataclasses.replace(entries[1], results=(Result("acme/b", "can.bf16", "pass"),))
+    page = write_page([*entries, mended])
+    assert read_table(page, "Broken") == []
+    assert read_table(page, "acme")[0] == ["f", "2", "2", "2", "1", "0", "0", "1", "4"]
+
+
+def test_it_says_with_what_it_was_made(entries: list[Entry]) -> None:
+    assert "\nLooked at with torch 2.13.0, zoo 0.1.0.\n" in write_page(entries)
+    with pytest.raises(RunError, match=r"different versions of torch; look at all with the same\."):
+        write_page([*entries, make_entry("acme/a", torch="2.14.0"), make_entry("acme/b")])
+
+
+def test_a_page_of_nothing_is_an_error_that_says_where_results_come_from() -> None:
+    with pytest.raises(RunError, match="zoo check NAMESPACE --save FILE"):
+        write_page([])
+
+
+def test_the_page_of_a_file_of_results_is_printed(
+    entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.jsonl"
+    journal = Journal(path)
+    for entry in entries:
+        journal.add(entry.results, Scope("meta" if entry.level == "meta" else "cpu"), Basis(entry.versions, {}))
+    monkeypatch.setattr("sys.argv", ["page", str(path)])
+    main()
+    assert capsys.readouterr().out == write_page(entries)
+
+
+@pytest.mark.parametrize(("content", "says"), [("", "there are no results"), ("3\n", "no file that zoo check wrote")])
+def test_a_file_without_results_ends_it_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, says: str
+) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(content)
+    monkeypatch.setattr("sys.argv", ["page", str(path)])
+    with pytest.raises(SystemExit, match=f"^Error: .*{says}"):
+        main()

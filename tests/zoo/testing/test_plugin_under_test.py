@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from zoo.errors import NameNotFound, PluginError
+from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.testing.plugin_under_test import examine
+from zoo.testing.results.result import Result
+from zoo.testing.runner import Scope, check_backbone, check_plugin
+
+LISTS_NOTHING = "from zoo.plugin import BackboneSpec, hookimpl\nZOO_API = 1\n"
+
+
+def hook(line: str, name: str = "zoo_backbones", arguments: str = "") -> str:
+    """Return the source of a module with one hook, whose body is the line."""
+    return f"{LISTS_NOTHING}@hookimpl\ndef {name}({arguments}):\n    {line}\n"
+
+
+#: Modules, the check that tells what is wrong with them, and what it says.
+FAULTY = {
+    "raises": ("raise ValueError('why')", "plugin.listed", "ValueError: why"),
+    "exits": ("raise SystemExit(3)", "plugin.listed", "SystemExit: 3"),
+    "lacks-a-module": ("import nowhere_at_all", "plugin.listed", "nowhere_at_all"),
+    "forgets-zoo-api": ("", "plugin.api", "ZOO_API = None; it must say ZOO_API = 1"),
+    "needs-a-newer-zoo": ("ZOO_API = 2", "plugin.api", "upgrade zoo"),
+    "misspells-a-hook": (hook("return []", "zoo_backbone"), "plugin.hooks", "zoo_backbone is no hook"),
+    "forgets-the-marker": (f"{LISTS_NOTHING}def zoo_datasets(): return []", "plugin.hooks", "put @hookimpl above it"),
+    "wants-another-argument": (hook("return []", arguments="everything"), "plugin.hooks", "everything"),
+    "raises-in-a-hook": (hook("raise OSError('disk')"), "plugin.listed", "OSError: disk"),
+    "returns-a-number": (hook("return 3"), "plugin.listed", "zoo_backbones returns 3; it must return BackboneSpecs"),
+    "forgets-to-return": (hook("[]"), "plugin.listed", "zoo_backbones returns nothing"),
+    "forgets-to-return-data-sets": (hook("[]", "zoo_datasets"), "plugin.listed", "zoo_datasets returns nothing"),
+    "lists-names": (hook("return ['acme/net']"), "plugin.listed", "'acme/net', which is no BackboneSpec"),
+    "lacks-a-field": (hook("return [BackboneSpec(name='acme/net')]"), "plugin.listed", "family"),
+}
+
+
+def name_bad(results: Iterable[Result]) -> set[str]:
+    """Name the checks that found something."""
+    return {result.check for result in results if result.status in ("fail", "error")}
+
+
+def test_a_good_plugin_is_listed_without_a_fault(shelf: Any) -> None:
+    shelf.add("acme", "spec()", "spec('acme/other')", end="@hookimpl\ndef zoo_datasets():\n    return [photos()]")
+    examined = examine("acme")
+    assert (examined.namespace, examined.distribution, examined.claimants) == ("acme", "zoo-acme", ("zoo-acme",))
+    assert examined.faults == {}
+    assert [backbone.name for backbone in examined.backbones] == ["acme/net", "acme/other"]
+    assert [dataset.name for dataset in examined.datasets] == ["acme/d"]
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_fault_is_noted_for_the_check_that_tells_it(shelf: Any, name: str) -> None:
+    source, check, says = FAULTY[name]
+    shelf.add_module("acme", source)
+    examined = examine("acme")
+    assert examined.faults.keys() == {check}
+    assert says in examined.faults[check]
+    assert examined.backbones == ()
+    # Where importing it fails, the check of importing says so, and this one is not run.
+    assert name_bad(check_plugin(examined, Scope("static"))) in ({check}, {"plugin.imported"})
+
+
+def test_an_entry_point_that_is_no_module_is_a_fault(shelf: Any) -> None:
+    shelf.add("acme", end="plugin = object()")
+    entries = shelf.folder / "zoo_acme-1.5.dist-info" / "entry_points.txt"
+    entries.write_text("[zoo]\nacme = kit_zoo_acme:plugin\n")
+    assert "object; it must be a module" in examine("acme").faults["plugin.listed"]
+
+
+@pytest.mark.parametrize("twins", [("spec()", "spec('acme/Net')"), ("spec()", "spec()"), ("SPEC", "SPEC")])
+def test_a_name_that_is_listed_twice_is_a_fault_and_its_first_backbone_is_kept(
+    shelf: Any, twins: tuple[str, str]
+) -> None:
+    shelf.add("acme", *twins, "spec('acme/other')", end="SPEC = spec()")
+    examined = examine("acme")
+    assert examined.faults.keys() == {"plugin.names"}
+    assert [backbone.name for backbone in examined.backbones] == ["acme/net", "acme/other"]
+    assert name_bad(check_plugin(examined, Scope("static"))) == {"plugin.names"}
+
+
+@pytest.mark.parametrize("name", ["None", "3", "['acme/net']"])
+def test_a_name_that_is_no_text_is_a_fault_and_the_others_are_kept(shelf: Any, name: str) -> None:
+    shelf.add("acme", f"spec({name})", "spec()")
+    examined = examine("acme")
+    assert f"name={name}" in examined.faults["plugin.listed"]
+    assert [backbone.name for backbone in examined.backbones] == ["acme/net"]
+
+
+def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) -> None:
+    wrong_input = "InputSpec(**{**INPUT, 'resize': 0, 'crop': 'middle'})"
+    shelf.add(
+        "acme",
+        f"spec('other/net', params='5M', licence='unknown', input={wrong_input}, weights=(published(url=None),), "
+        "supports=('fp8',))",
+    )
+    examined = examine("acme")
+    assert examined.faults == {}
+    results = check_backbone(examined, examined.backbones[0], Scope("static"))
+    static = {"spec.name", "spec.fields", "spec.input", "spec.weights", "spec.licence", "spec.capabilities"}
+    assert name_bad(results) == static
+
+
+def test_the_faults_of_one_backbone_leave_the_others_alone(shelf: Any) -> None:
+    shelf.add("acme", "spec('acme/bad', params=0)", "spec()")
+    examined = examine("acme")
+    bad, good = (check_backbone(examined, backbone, Scope("static")) for backbone in examined.backbones)
+    assert (name_bad(bad), name_bad(good)) == ({"spec.fields"}, set())
+
+
+def test_faults_of_the_plugin_are_told_beside_those_of_its_backbones(shelf: Any) -> None:
+    end = "@hookimpl\ndef zoo_datasets():\n    print('noise')\n    return [photos(name='other/d')]"
+    shelf.add("acme", "spec(params=0)", "spec('acme/NET')", end=end, distribution="zoo-bolts")
+    examined = examine("acme")
+    found = name_bad(check_plugin(examined, Scope("static")))
+    assert found == {"plugin.quiet", "plugin.namespace", "plugin.names", "plugin.datasets"}
+    assert name_bad(check_backbone(examined, examined.backbones[0], Scope("static"))) == {"spec.fields"}
+
+
+def test_specs_are_checked_again_once_a_plugin_is_examined(shelf: Any) -> None:
+    for namespace, top in (("acme", ""), ("bolts", "raise ValueError")):
+        shelf.add(namespace, "spec(params=0)", top=top)
+        examine(namespace)
+        with pytest.raises(PluginError, match="prefixes"):
+            BlockSpec("stem", ())
+
+
+def test_what_a_plugin_prints_while_it_is_examined_is_kept_from_the_answer(
+    shelf: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shelf.add("acme", top="print('noise')")
+    examine("acme")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_of_two_claimants_of_a_first_party_namespace_the_rightful_one_is_examined(shelf: Any) -> None:
+    shelf.add("tiny", distribution="a-rival")
+    shelf.add("tiny", distribution="zoo-tiny")
+    examined = examine("tiny")
+    assert examined.distribution == "zoo-tiny"
+    assert sorted(examined.claimants) == ["a-rival", "zoo-tiny"]
+    assert "plugin.namespace" in name_bad(check_plugin(examined, Scope("static", "plugin.namespace")))
+
+
+def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(shelf: Any) -> None:
+    shelf.add("acme")
+    with pytest.raises(NameNotFound, match=r"no plugin 'acmee' is installed; installed are .*\bacme\b"):
+        examine("acmee")
+
+
+def test_a_backbone_that_is_not_listed_is_an_error_that_says_what_shows_all(shelf: Any) -> None:
+    shelf.add("acme")
+    examined = examine("acme")
+    assert examined.get_backbone("acme/net") is examined.backbones[0]
+    with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/other'; `zoo list acme/\*` shows all"):
+        examined.get_backbone("acme/other")
+
+
+def find(shelf: Any, line: str) -> BackboneSpec:
+    """Ask for acme/net.v2, which is not listed, where the hook for it has this line."""
+    shelf.add("acme", end=f"@hookimpl\ndef zoo_find_backbone(name):\n    {line}\n")
+    return examine("acme").get_backbone("acme/net.v2")
+
+
+def test_a_backbone_that_is_not_listed_is_asked_for_and_keeps_the_name_that_it_was_asked_by(shelf: Any) -> None:
+    found = find(shelf, "return spec('acme/net', family=name)")
+    assert (found.name, found.family) == ("acme/net.v2", "net.v2")
+
+
+def test_all_faults_of_a_backbone_that_is_not_listed_are_told(shelf: Any) -> None:
+    found = find(shelf, "return spec('acme/net', params=0, licence='unknown')")
+    assert name_bad(check_backbone(examine("acme"), found, Scope("static"))) == {"spec.fields", "spec.licence"}
+    with pytest.raises(PluginError, match="prefixes"):
+        BlockSpec("stem", ())
+
+
+def test_a_plugin_that_finds_nothing_does_not_have_it(shelf: Any) -> None:
+    with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/net.v2'; `zoo list acme/\*` shows all"):
+        find(shelf, "return None")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("raise OSError('disk')", "OSError: disk"),
+        ("return 'acme/net'", "it finds 'acme/net', which is no BackboneSpec"),
+        ("return spec('other/net')", "it finds 'other/net'; its names must begin with acme/"),
+        ("return spec(None)", "it finds None; its names must begin with acme/"),
+    ],
+)
+def test_a_plugin_that_fails_to_look_for_a_backbone_is_an_error_that_names_the_hook(
+    shelf: Any, line: str, says: str
+) -> None:
+    with pytest.raises(PluginError, match=f"plugin acme failed in zoo_find_backbone: {says}"):
+        find(shelf, line)

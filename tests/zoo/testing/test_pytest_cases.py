@@ -1,0 +1,205 @@
+"""Pytest runs here in a process of its own, as an author would start it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from zoo.errors import NameNotFound
+from zoo.testing import conformance
+from zoo.testing.promises import LEVELS, Level, list_checks
+
+#: An author's whole test file.
+THREE_LINES = "from zoo.testing import conformance\n\ntest_conformance = conformance('acme')\n"
+
+#: Runs pytest, and says what it imported of what is heavy.
+CODE = """
+import sys, pytest
+from zoo.registry.isolation import HEAVY
+
+code = pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[1:]])
+print("heavy:", int(code), *sorted(HEAVY & sys.modules.keys()))
+"""
+
+#: Plugins with one thing to tell each: what they list, and lines at the top and at the end.
+PLUGINS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "acme": (("spec()", "spec('acme/other')"), "", ""),
+    "excused": (("spec(licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",), "", ""),
+    "mended": (("spec(expected_failures={'spec.licence': 'asked upstream'})",), "", ""),
+    "failing": (("spec(licence='unknown')",), "", ""),
+    "broken": ((), "raise ValueError('why')", ""),
+    "imports": ((), "import numpy", ""),
+    "odd": (("spec(weights=Odd())",), "", "class Odd(tuple):\n    def __iter__(self):\n        raise OSError('disk')"),
+    "namesake": (("spec('namesake')",), "", ""),
+}
+
+
+class Ran(NamedTuple):
+    """What pytest said."""
+
+    output: str
+
+    @property
+    def end(self) -> str:
+        """The exit code, and what is heavy and was imported."""
+        return self.output.rstrip().rpartition("heavy: ")[2]
+
+    def find(self, status: str) -> dict[str, str]:
+        """Map the ids of the cases of a status to the reason in the summary."""
+        lines = re.findall(rf"^{status} \S*?\[(\S+)\](?: - (.*))?$", self.output, flags=re.MULTILINE)
+        return dict(lines)
+
+
+def run(shelf: Any, *arguments: str) -> Ran:
+    """Let pytest run where the plugins are installed."""
+    done = shelf.python("-c", CODE, *arguments)
+    return Ran(done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def plugins(far_shelf: Any) -> Any:
+    """A shelf with all of them, and the file of three lines."""
+    for name, (specs, top, end) in PLUGINS.items():
+        far_shelf.add(name, *specs, top=top, end=end)
+    (far_shelf.folder / "test_three_lines.py").write_text(THREE_LINES)
+    return far_shelf
+
+
+@pytest.fixture(scope="module")
+def static(plugins: Any) -> Ran:
+    """What pytest says of all of them on level static."""
+    lines = "".join(f"test_{name} = conformance({name!r}, level='static')\n" for name in PLUGINS)
+    (plugins.folder / "test_static.py").write_text(f"from zoo.testing import conformance\n\n{lines}")
+    return run(plugins, "-rA", "test_static.py")
+
+
+# How cases end.
+
+
+def test_every_promise_of_a_good_plugin_is_a_case_under_a_readable_name(static: Ran) -> None:
+    without = ("plugin.datasets", "plugin.drawn")  # it brings none
+    wanted = [f"acme::{check.name}" for check in list_checks(of_plugin=True) if check.name not in without]
+    checks = [check.name for check in list_checks(of_plugin=False) if check.level == "static"]
+    wanted += [f"acme/{name}::{check}" for name in ("net", "other") for check in checks]
+    assert [case for case in static.find("PASSED") if case.startswith("acme")] == wanted
+
+
+def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) -> None:
+    assert static.end.startswith("1")
+    assert sorted(case for case in static.find("FAILED") if not case.startswith("odd/")) == [
+        "broken::plugin.imported",
+        "failing/net::spec.licence",
+        "imports::plugin.light",
+        "mended/net::spec.licence",
+        "namesake::spec.name",
+    ]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "code and weights have a licence, by its SPDX identifier. the licence of the code is unknown; find out",
+        "code and weights have a licence, by its SPDX identifier. it is declared to fail (asked upstream) and does not",
+        "the module behind the entry point can be imported. importing it fails: ValueError: why",
+        "listing imports no torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
+    ],
+)
+def test_a_failure_says_the_promise_and_what_was_found(static: Ran, says: str) -> None:
+    assert f"ConformanceError: {says}" in static.output
+
+
+def test_what_nobody_expected_fails_and_keeps_its_traceback(static: Ran) -> None:
+    assert "odd/net::spec.fields" in static.find("FAILED")
+    assert "OSError: disk" in static.output
+    assert re.search(r"^kit_zoo_odd\.py:\d+: OSError$", static.output, flags=re.MULTILINE)
+
+
+def test_a_declared_failure_is_an_xfail_with_both_reasons(static: Ran) -> None:
+    ((case, reason),) = static.find("XFAIL").items()
+    assert case == "excused/net::spec.licence"
+    assert reason.startswith("asked upstream (the licence of the code is unknown")
+
+
+@pytest.mark.parametrize("says", ["n/a: it brings no data sets", "not-run: it needs plugin.imported"])
+def test_what_is_not_looked_at_is_skipped_and_says_why(static: Ran, says: str) -> None:
+    assert re.search(rf"^SKIPPED .*: {re.escape(says)}$", static.output, flags=re.MULTILINE)
+
+
+def test_a_backbone_that_is_called_like_its_plugin_is_not_taken_for_it(static: Ran) -> None:
+    assert {"namesake::plugin.names", "namesake::spec.fields"} <= static.find("PASSED").keys()
+
+
+# What it costs.
+
+
+def test_static_cases_import_nothing_heavy(static: Ran) -> None:
+    assert static.end == "1 numpy"  # which one of the plugins imports itself
+
+
+def test_collecting_cases_of_any_level_imports_nothing_heavy(plugins: Any) -> None:
+    collected = run(plugins, "--collect-only", "-q", "test_three_lines.py")
+    assert collected.end == "0"
+    assert "test_three_lines.py::test_conformance[acme/net::head.found]" in collected.output
+
+
+def test_one_case_can_be_run_by_its_name(plugins: Any) -> None:
+    ran = run(plugins, "-rA", "test_three_lines.py::test_conformance[acme/other::spec.licence]")
+    assert list(ran.find("PASSED")) == ["acme/other::spec.licence"]
+    assert "1 passed" in ran.output
+
+
+# What is chosen.
+
+
+def list_cases(**options: Any) -> list[str]:
+    """List the ids of the cases of the plugin acme."""
+    (mark,) = conformance("acme", **options).pytestmark  # type: ignore[attr-defined]  # pytest's
+    return [case.id for case in mark.args[1]]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_there_is_a_case_for_each_promise_up_to_the_level(shelf: Any, level: Level) -> None:
+    shelf.add("acme")
+    assert list_cases(level=level) == [
+        *(f"acme::{check.name}" for check in list_checks(of_plugin=True)),
+        *(f"acme/net::{check.name}" for check in list_checks(of_plugin=False) if check.is_within(level)),
+    ]
+
+
+def test_the_level_is_cpu_where_none_is_given(shelf: Any) -> None:
+    shelf.add("acme")
+    assert list_cases() == list_cases(level="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, ["acme", "acme/net", "acme/small", "acme/vit"]),
+        ({"pattern": "*t"}, ["acme", "acme/net", "acme/vit"]),
+        ({"each_family": True}, ["acme", "acme/small", "acme/vit"]),
+    ],
+)
+def test_options_choose_backbones_and_keep_the_plugin_s_own_cases(
+    shelf: Any, options: dict[str, Any], chosen: list[str]
+) -> None:
+    shelf.add("acme", "spec(params=302)", "spec('acme/small')", "spec('acme/vit', family='vit')")
+    ids = list_cases(level="static", **options)
+    assert list(dict.fromkeys(case.partition("::")[0] for case in ids)) == chosen
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(shelf: Any) -> None:
+    shelf.add("acme")
+    with pytest.raises(NameNotFound, match=r"no backbone of acme matches 'vgg\*'; `zoo list acme/\*` shows all"):
+        conformance("acme", pattern="vgg*")
+
+
+def test_a_pattern_does_not_hide_that_a_plugin_cannot_be_loaded(shelf: Any) -> None:
+    shelf.add("acme", top="raise ValueError('why')")
+    assert "acme::plugin.imported" in list_cases(pattern="vgg*")
+
+
+def test_a_plugin_that_is_not_installed_is_an_error() -> None:
+    with pytest.raises(NameNotFound, match="no plugin 'acmee' is installed"):
+        conformance("acmee")

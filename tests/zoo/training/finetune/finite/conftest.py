@@ -1,0 +1,64 @@
+"""Runs that go wrong after their fifth step, and those that are stopped there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acme import draw_photos
+from made_registries import registry_of
+from spoiling import OPTIONS, SPEC, TAKEN, Left
+from zoo.engine.learner import Learner
+from zoo.training.callbacks import Keeper
+from zoo.training.finetune import finetune
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images a class to learn from, and five to measure on, for all tests here."""
+    folder = tmp_path_factory.mktemp("photos")
+    draw_photos(folder / "train", per_class=12, seed=1)
+    draw_photos(folder / "val", per_class=5, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path) -> Callable[..., None]:
+    """Run into a folder, and do something after the fifth step."""
+
+    def run(output: Path, then: Callable[[Learner], object], **options: Any) -> None:
+        on_step, taken = Keeper.on_step, []
+
+        def count(watch: Keeper) -> None:
+            on_step(watch)
+            taken.append(watch)
+            learner = watch._saver._state.learner
+            if len(taken) == TAKEN and learner is not None:
+                then(learner)
+
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(Keeper, "on_step", count)
+            finetune("net", photos, output=output, registry=registry_of(SPEC), **{**OPTIONS, **options})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def stopped(run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Left]:
+    """What is left of a run that is stopped there; once for all tests that ask for these options."""
+
+    def stop(_learner: Learner) -> None:
+        raise KeyboardInterrupt
+
+    @cache
+    def left(options: tuple[tuple[str, Any], ...]) -> Left:
+        output = tmp_path_factory.mktemp("stopped") / "run"
+        with pytest.raises(KeyboardInterrupt):
+            run(output, stop, **dict(options))
+        return Left.of(output)
+
+    return lambda **options: left(tuple(options.items()))

@@ -1,0 +1,189 @@
+"""Wherever NaN or Inf comes in, the run stops before anything is learned from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from acme import INPUT
+from made_registries import registry_of
+from spoiling import INF, NAN, OPTIONS, SPEC, TAKEN, Left, Speaking, Spoil, times
+from told import Told
+from zoo.data.decode import decode_image
+from zoo.data.transform import build_eval_transform
+from zoo.engine.features.extractor import PROOF
+from zoo.engine.learner import Learner
+from zoo.engine.step import NotFinite
+from zoo.registry.registry import Registry
+from zoo.runs.checkpoints import Checkpoints
+from zoo.training.finetune import finetune
+
+LARGE = 3e38
+
+
+def images(learner: Learner, value: float) -> None:
+    learner.model.register_forward_pre_hook(lambda _module, given: times(given[0], value))
+
+
+def output_of(path: str) -> Spoil:
+    def spoil(learner: Learner, value: float) -> None:
+        module = learner.model.get_submodule(path)
+        module.register_forward_hook(lambda _module, _given, output: times(output, value))
+
+    return spoil
+
+
+def gradient_of(path: str) -> Spoil:
+    return lambda learner, value: learner.model.get_parameter(path).register_hook(lambda found: times(found, value))
+
+
+def large_gradients_of(*paths: str) -> Spoil:
+    def spoil(learner: Learner, value: float) -> None:
+        for path in paths:
+            learner.model.get_parameter(path).register_hook(lambda found: torch.full_like(found, value))
+
+    return spoil
+
+
+def other_logits(learner: Learner, value: float) -> None:
+    """Those of the classes that the images are not of, which count where labels are smoothed, and only there."""
+    learner.criterion._loss.register_forward_pre_hook(
+        lambda _module, given: (given[0].scatter(1, 1 - given[1][:, None], value), given[1])
+    )
+
+
+def loss(learner: Learner, value: float) -> None:
+    learner.criterion._loss.register_forward_hook(lambda _module, _given, found: times(found, value))
+
+
+def class_weight(learner: Learner, value: float) -> None:
+    weight = learner.criterion._loss.weight
+    assert weight is not None
+    weight[-1] = value
+
+
+def shares(learner: Learner, value: float) -> None:
+    mix = learner.mix
+
+    def spoilt(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        mixed, found = mix(images, labels)
+        return mixed, times(found, value)
+
+    learner.mix = spoilt
+
+
+#: By their names: what is done, with which value, in a run of which options.
+PLACES: dict[str, tuple[Spoil, float, dict[str, Any]]] = {
+    **{
+        f"{name} {value}": (spoil, value, options)
+        for value in (NAN, INF)
+        for name, (spoil, options) in {
+            "pixel": (images, {}),
+            "activation": (output_of("stem.0"), {}),
+            "logit": (output_of("fc"), {}),
+            "auxiliary logit": (output_of("aux"), {}),
+            "loss": (loss, {}),
+            "class weight": (class_weight, {"balance": "loss"}),
+            "mixed share": (shares, {"mixup": 0.4}),
+            **{
+                f"gradient of {path}": (gradient_of(path), {})
+                for path in (
+                    "stem.0.weight", "stem.1.weight", "stem.1.bias", "hidden.weight", "fc.weight", "fc.bias", "aux.bias"
+                )
+            },
+        }.items()
+    },
+    "smoothed label": (other_logits, -INF, {"label_smoothing": 0.1}),
+    "sum of the gradients of parts": (large_gradients_of("fc.bias"), LARGE, {"accumulate": 3}),
+    "norm of finite gradients": (large_gradients_of("fc.bias", "aux.bias"), LARGE, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_it_is_as_if_the_step_had_never_begun(
+    run: Callable[..., None], stopped: Callable[..., Left], output: Path, place: str
+) -> None:
+    spoil, value, options = PLACES[place]
+    with pytest.raises(NotFinite) as caught:
+        run(output, lambda learner: spoil(learner, value), **options)
+    found = re.fullmatch(
+        r"loss (\S+) with gradient norm (\S+), learning rate 0\.02 at step 2 of epoch 2; try a lower --lr\. "
+        r"Nothing was learned from it, and the best epoch so far is kept\. Its images: (.+)",
+        str(caught.value),
+    )
+    assert found
+    assert {found[1], found[2]} & {"nan", "inf"}
+    assert sum(Path(path).is_file() for path in found[3].split(", ")) == OPTIONS["batch_size"]
+    left, wanted = Left.of(output), stopped(**options)
+    assert left.model == wanted.model
+    assert left.state is not None
+    assert wanted.state is not None
+    assert left.state.facts["state"]["steps"] == TAKEN
+    assert left.state.tensors.keys() == wanted.state.tensors.keys()
+    assert all(torch.equal(tensor, wanted.state.tensors[name]) for name, tensor in left.state.tensors.items())
+
+
+def test_what_only_smoothing_looks_at_harms_nobody_else(run: Callable[..., None], output: Path) -> None:
+    run(output, lambda learner: other_logits(learner, -INF))
+    assert Left.of(output).model
+
+
+def test_the_images_that_are_named_are_those_of_the_batch(run: Callable[..., None], output: Path) -> None:
+    seen: list[Tensor] = []
+
+    def spoil(learner: Learner) -> None:
+        learner.model.register_forward_pre_hook(lambda _module, given: seen.append(given[0].clone()))
+        images(learner, NAN)
+
+    with pytest.raises(NotFinite) as caught:
+        run(output, spoil)
+    see = build_eval_transform(INPUT)
+    paths = str(caught.value).partition("Its images: ")[2].split(", ")
+    assert torch.equal(torch.stack([see(decode_image(Path(path))) for path in paths]), seen[0])
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_weights_that_are_not_finite_from_the_start_are_never_kept(photos: Path, output: Path, value: float) -> None:
+    def build(_tag: str | None) -> Speaking:
+        model = Speaking()
+        model.hidden.weight.data[0, 0] = value
+        return model
+
+    told = Told()
+    with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* Its images: .*\.png"):
+        finetune(
+            "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=told, **OPTIONS
+        )
+    assert told.lines[-1].startswith("warning: the state is not saved: model.hidden.weight is not finite after 0 steps")
+    assert not list(output.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_features_that_are_kept_and_not_finite_are_not_learned_from(
+    photos: Path, registry: Registry, tmp_path: Path, own_cache: Path, value: float
+) -> None:
+    options = {**OPTIONS, "train": "head"}
+    finetune("net", photos, output=tmp_path / "first", registry=registry, **options)
+    ((path, rows),) = [(path, load_file(path)) for path in own_cache.rglob("*.safetensors")]
+    (features,) = rows.values()
+    files = sorted(photos.rglob("*.png"), key=lambda file: sha256(file.read_bytes()).digest())
+    place = next(place for place, file in enumerate(files) if place >= PROOF and "train" in file.parts)
+    features[place, -1] = value
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    save_file(rows, path, about)
+    with pytest.raises(NotFinite, match=rf"^loss \S+ .* of epoch 1; .* Its images: .*{re.escape(str(files[place]))}"):
+        finetune("net", photos, output=tmp_path / "run", registry=registry, **options)
+    state, _ = Checkpoints(tmp_path / "run" / "checkpoints").load()
+    assert state is not None
+    assert all(tensor.isfinite().all() for tensor in state.tensors.values())

@@ -1,0 +1,151 @@
+"""Features of images that several processes compute: each image's once, and for later runs as well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import zoo.engine.features.features
+from worlds import get_results, in_world
+from zoo.engine.features.extractor import PROOF, Extractor
+from zoo.errors import CacheError
+from zoo.files.cache import list_entries
+
+Train = Callable[..., Any]
+#: Of the photos, in train and val together.
+IMAGES = 34
+KEPT = f"features of {IMAGES} images: kept by an earlier run"
+FEATURES: dict[str, Any] = {"train": "head", "epochs": 2}
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images at a time a process computes features of."""
+    counts: list[int] = []
+    take = Extractor._take
+
+    def note(extractor: Extractor, images: Tensor) -> Tensor:
+        counts.append(len(images))
+        return take(extractor, images)
+
+    monkeypatch.setattr(Extractor, "_take", note)
+    return counts
+
+
+@pytest.fixture
+def move(tmp_path: Path) -> Callable[[int], None]:
+    """Let a process be on a machine of its own, whose cache no other one has."""
+
+    def go(rank: int) -> None:
+        os.environ |= {"ZOO_CACHE": str(tmp_path / f"cache-{rank}"), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+
+    return go
+
+
+def find_features(cache: Path) -> Path:
+    (path,) = (cache / "features").glob("*.safetensors")
+    return path
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_they_share_the_images_and_write_what_one_process_does(
+    train: Train, tmp_path: Path, own_cache: Path, computed: list[int], *, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_rank: int) -> tuple[list[int], Any]:
+        run = train(tmp_path / "together", **FEATURES)
+        return list(computed), run.facts["best"]
+
+    shares = get_results(size, work)
+    sizes = [sum(counts) for counts, _ in shares]
+    assert sum(sizes) == IMAGES
+    assert max(sizes) - min(sizes) <= 1
+    later = train(tmp_path / "later", **FEATURES)
+    assert KEPT in later.lines
+    assert sum(computed) == PROOF  # to believe them
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "other"))
+    train(tmp_path / "alone", **FEATURES)
+    found, wanted = find_features(own_cache), find_features(tmp_path / "other")
+    assert found.name == wanted.name
+    torch.testing.assert_close(load_file(found), load_file(wanted), rtol=0, atol=1e-6)
+
+
+def test_what_one_process_has_kept_several_use(train: Train, tmp_path: Path, computed: list[int]) -> None:
+    train(tmp_path / "alone", **FEATURES)
+    computed.clear()
+
+    def work(_rank: int) -> tuple[int, list[str]]:
+        lines = train(tmp_path / "together", **FEATURES).lines
+        return sum(computed), lines
+
+    (first, lines), (other, _) = get_results(2, work)
+    assert KEPT in lines
+    assert first == other == PROOF
+
+
+@pytest.mark.parametrize("has_it", [(), (0,), (1,)])
+def test_each_machine_keeps_all_of_them(
+    train: Train, move: Callable[[int], None], tmp_path: Path, computed: list[int], has_it: tuple[int, ...]
+) -> None:
+    for rank in has_it:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("ZOO_CACHE", str(tmp_path / f"cache-{rank}"))
+            train(tmp_path / "before", **FEATURES)
+
+    def work(rank: int) -> tuple[int, bool]:
+        move(rank)
+        computed.clear()
+        lines = train(tmp_path / "together", **FEATURES).lines
+        return sum(computed) - PROOF * (rank in has_it), KEPT in lines
+
+    assert get_results(2, work) == [(IMAGES // 2, False)] * 2
+    one, other = (find_features(tmp_path / f"cache-{rank}") for rank in range(2))
+    assert one.name == other.name
+    torch.testing.assert_close(load_file(one), load_file(other), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_where_one_machine_has_no_room_all_compute_what_is_frozen_at_every_epoch(
+    train: Train, move: Callable[[int], None], tmp_path: Path, full: int
+) -> None:
+    def work(rank: int) -> tuple[list[str], int]:
+        move(rank)
+        if rank == full:
+            os.environ["ZOO_CACHE_LIMIT"] = "100"
+        return train(tmp_path / "run", **FEATURES).lines, len(list_entries("features"))
+
+    (lines, kept), (_, others) = get_results(2, work)
+    (note,) = [line for line in lines if line.startswith("note: what is frozen is computed at every epoch: ")]
+    assert note.endswith("are more than ZOO_CACHE_LIMIT allows, 100")
+    assert (": rank 1: " in note) == (full == 1)
+    assert kept == others == 0
+    assert any(line.startswith("best: epoch") for line in lines)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_one_machine_cannot_write_them_all_end_with_an_error(
+    train: Train, move: Callable[[int], None], output: Path, victim: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
+
+    def fail(*_: object) -> Tensor:
+        raise CacheError("the disk is full")
+
+    def work(rank: int) -> None:
+        move(rank)
+        if rank == victim:
+            monkeypatch.setattr(zoo.engine.features.features, "keep_rows", fail)
+        train(output, **FEATURES)
+
+    said = [ended.raised.partition("\n")[0] for ended in in_world(2, work)]
+    assert said == (
+        ["CacheError: the disk is full", "CacheError: rank 1: rank 0: the disk is full"]
+        if victim == 0
+        else ["CacheError: rank 1: the disk is full", "CacheError: rank 1: the disk is full"]
+    )

@@ -1,0 +1,148 @@
+"""A run of several processes that was interrupted goes on as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from functools import partialmethod
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import zoo.engine.distributed.process_group
+import zoo.engine.distributed.world
+from made_registries import registry_of
+from plain import make_plain
+from quick_runs import FILES, read_facts
+from torn_runs import Interrupts, describe
+from worlds import get_results, in_world
+from zoo.errors import SaidElsewhere
+from zoo.training.callbacks import Keeper, Watch
+
+SIZE = 2
+Train = Callable[..., Any]
+GRADUAL: dict[str, Any] = {"train": "gradual", "epochs": 3, "augment": "crop-flip", "ema": 0.9}
+
+
+def describe_whole(train: Train, tmp_path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run of both processes comes to that nobody disturbs."""
+    get_results(SIZE, lambda _rank: train(tmp_path / "whole", **options).path)
+    return describe(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [GRADUAL, {"train": "head", "augment": "crop-flip", "views": 2}, {"train": "all", "optimizer": "sgd"}],
+    ids=["gradual", "features", "all"],
+)
+def test_it_goes_on_where_only_the_first_has_the_folder(
+    train: Train,
+    elsewhere: Callable[[int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    options: dict[str, Any],
+) -> None:
+    wanted = describe_whole(train, tmp_path, options)
+    Interrupts(monkeypatch, 2, 7)
+
+    def work(rank: int) -> tuple[bool, bool]:
+        """Go on until it is over."""
+        folder, interruptions = elsewhere(rank), 0
+        while True:
+            try:
+                train("run", resume=True, **options)
+            except KeyboardInterrupt:
+                assert rank == 0
+            except SaidElsewhere:
+                assert rank == 1
+            else:
+                return interruptions, any(folder.iterdir())
+            interruptions += 1
+
+    assert get_results(SIZE, work) == [(2, True), (2, False)]
+    run = tmp_path / "rank-0" / "run"
+    assert describe(run) == wanted
+    assert sorted(path.name for path in run.iterdir()) == FILES
+    assert len(read_facts(run)["resumed"]) == 2
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_it_goes_on_after_a_process_was_killed(
+    train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 0.3)
+    options = {**GRADUAL, "save_every": 3}
+    wanted = describe_whole(train, tmp_path, options)
+
+    def work(rank: int) -> None:
+        steps = count(1)
+
+        def on_step(watch: Watch, original: Callable[[Watch], None]) -> None:
+            original(watch)
+            if rank == victim and next(steps) == 8:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for kind in (Watch, Keeper):
+            monkeypatch.setattr(kind, "on_step", partialmethod(on_step, kind.on_step))
+        train(output, **options)
+
+    ended = in_world(SIZE, work)
+    assert ended[victim].code == -signal.SIGKILL
+    assert ended[1 - victim].raised.startswith(f"LostProcess: rank {victim} is gone")
+    get_results(SIZE, lambda _rank: train(output, resume=True, **options).path)
+    assert describe(output) == wanted
+
+
+def test_images_that_one_process_has_lost_cost_no_step(
+    train: Train, tmp_path: Path, output: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
+    monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # nothing is kept in memory
+    options: dict[str, Any] = {"train": "all"}
+    wanted = describe_whole(train, tmp_path, options)
+    copy = shutil.copytree(photos, tmp_path / "copy")
+
+    def work(rank: int) -> None:
+        if rank == 1:
+            monkeypatch.setattr(Watch, "on_step", lambda _watch: shutil.rmtree(copy / "train", ignore_errors=True))
+        train(output, data=copy if rank else photos, **options)
+
+    first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
+    assert first.startswith("LostProcess: rank 1 ended: ")
+    assert other.startswith("DataError: rank 1: ")
+    shutil.copytree(photos / "train", copy / "train")
+    held = get_results(SIZE, lambda rank: train(output, data=copy if rank else photos, resume=True, **options))
+    assert any(line.startswith("goes on in epoch 1, where it was interrupted") for line in held[0].lines)
+    assert describe(output) == wanted
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_it_may_go_on_with_another_number_of_processes_which_is_said(
+    train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *, before: int, after: int
+) -> None:
+    registry, options = registry_of(make_plain()), {"train": "all", "optimizer": "sgd", "epochs": 2}
+    whole = train(tmp_path / "whole", registry, **options)
+    with monkeypatch.context() as context:
+        Interrupts(context, 3)
+        assert all(ended.code for ended in in_world(before, lambda _rank: train(output, registry, **options)))
+    found = get_results(after, lambda _rank: train(output, registry, resume=True, **options))[0]
+    assert f"note: the run began with processes {before}, and now it is {after}" in found.lines
+    torch.testing.assert_close(found.tensors, whole.tensors, rtol=0, atol=1e-5)
+
+
+def test_a_run_that_is_over_is_returned_by_all(train: Train, output: Path) -> None:
+    first = get_results(SIZE, lambda _rank: train(output, train="head"))[0]
+    before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+
+    def work(_rank: int) -> tuple[Path, Any]:
+        run = train(output, train="head", resume=True)
+        return run.path, run.facts
+
+    assert get_results(SIZE, work) == [(output, first.facts)] * SIZE
+    assert {path: path.stat().st_mtime_ns for path in output.iterdir()} == before

@@ -1,0 +1,280 @@
+"""A run that was interrupted and taken up again is the run that was never interrupted, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import save_file
+from torch import Tensor
+
+import zoo.training.resume
+from quick_runs import FILES, LEARNS, read_facts
+from told import Told
+from torn_runs import Interrupts, describe
+from zoo.engine.fit import Fit
+from zoo.errors import DataError, OptionError, RunError
+from zoo.registry.registry import Registry
+from zoo.runs.checkpoints import Checkpoints
+from zoo.training.callbacks import Keeper
+from zoo.training.finetune import finetune
+
+#: Three phases of 4 steps an epoch each, dropouts, batch norms and augmented images.
+OPTIONS: dict[str, Any] = {**LEARNS, "train": "gradual", "epochs": 3, "augment": "crop-flip"}
+
+
+def run_through(photos: Path, output: Path, registry: Registry, **options: Any) -> int:
+    """Run until it is over, however often it is interrupted; return how often it was."""
+    for interruptions in range(100):
+        try:
+            finetune("net", photos, output=output, resume=True, registry=registry, **options)
+        except KeyboardInterrupt:
+            continue
+        return interruptions
+    raise AssertionError("it never ends")
+
+
+@pytest.fixture
+def wanted(photos: Path, registry: Registry, tmp_path: Path) -> Mapping[str, Any]:
+    finetune("net", photos, output=tmp_path / "whole", registry=registry, **OPTIONS)
+    return describe(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", range(1, 13))
+def test_it_goes_on_after_any_step(
+    photos: Path,
+    registry: Registry,
+    output: Path,
+    *,
+    wanted: Mapping[str, Any],
+    step: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Interrupts(monkeypatch, step)
+    assert run_through(photos, output, registry, **OPTIONS) == 1
+    assert describe(output) == wanted
+    assert sorted(path.name for path in output.iterdir()) == FILES
+
+
+def test_it_goes_on_again_and_again(
+    photos: Path, registry: Registry, output: Path, wanted: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Interrupts(monkeypatch, 1, 2, 3, 4, 6, 7, 9, 12)
+    assert run_through(photos, output, registry, **OPTIONS) == 8
+    assert describe(output) == wanted
+    assert read_facts(output)["resumed"] == [1, 1, 1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("train", ["head", "all", "from:layer2", "head-then-all"])
+@pytest.mark.parametrize("cache", [False, True])
+def test_whatever_learns_it_goes_on(
+    photos: Path, registry: Registry, tmp_path: Path, *, train: str, cache: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**LEARNS, "train": train, "cache": cache, "epochs": 3}
+    finetune("net", photos, output=tmp_path / "whole", registry=registry, **options)
+    Interrupts(monkeypatch, 2, 5, 11)
+    assert run_through(photos, tmp_path / "torn", registry, **options) == 3
+    assert describe(tmp_path / "torn") == describe(tmp_path / "whole")
+
+
+def test_other_workers_change_nothing(
+    photos: Path, registry: Registry, output: Path, wanted: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Interrupts(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        finetune("net", photos, output=output, registry=registry, **OPTIONS)
+    finetune("net", photos, output=output, resume=True, registry=registry, **{**OPTIONS, "workers": 2})
+    assert describe(output) == wanted
+
+
+def interrupt(photos: Path, output: Path, registry: Registry, step: int, **options: Any) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Interrupts(monkeypatch, step)
+        with pytest.raises(KeyboardInterrupt):
+            finetune("net", photos, output=output, registry=registry, **options)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lr", 0.01), ("batch_size", 8), ("optimizer", "sgd"), ("schedule", "cosine"), ("seed", 1), ("epochs", 4),
+        ("augment", "none"), ("train", "head-then-all"), ("head", "mlp:6"), ("weight_decay", 0.5),
+        ("label_smoothing", 0.1), ("precision", "bf16"), ("patience", 2),
+    ],
+)  # fmt: skip
+def test_what_matters_must_be_the_same_and_nothing_is_lost(
+    photos: Path, registry: Registry, output: Path, *, wanted: Mapping[str, Any], field: str, value: object
+) -> None:
+    interrupt(photos, output, registry, 6, **OPTIONS)
+    with pytest.raises(OptionError, match=rf"run was begun with {field} .*, not {value}; resume it with the same, or"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **{**OPTIONS, field: value})
+    finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+    assert describe(output) == wanted
+
+
+def test_another_image_is_another_run(photos: Path, registry: Registry, output: Path) -> None:
+    interrupt(photos, output, registry, 6, **OPTIONS)
+    (photos / "train" / "red" / "0.png").unlink()
+    with pytest.raises(OptionError, match=r"begun with data of the fingerprint \w+\.\.\., not"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+
+
+def test_a_run_that_is_over_is_left_alone(photos: Path, registry: Registry, output: Path) -> None:
+    first, told = finetune("net", photos, output=output, registry=registry, **OPTIONS), Told()
+    before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    again = finetune("net", photos, output=output, resume=True, registry=registry, progress=told, **OPTIONS)
+    assert (again.path, again.facts) == (first.path, first.facts)
+    assert {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
+    assert any("is over already" in line for line in told.lines)
+    with pytest.raises(OptionError, match="begun with seed 0, not 3"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **{**OPTIONS, "seed": 3})
+
+
+def test_without_a_run_it_begins(photos: Path, registry: Registry, output: Path, wanted: Mapping[str, Any]) -> None:
+    finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+    assert describe(output) == wanted
+
+
+def test_it_needs_a_folder(photos: Path, registry: Registry) -> None:
+    with pytest.raises(OptionError, match="--resume needs --output"):
+        finetune("net", photos, resume=True, registry=registry, **OPTIONS)
+
+
+def test_what_no_run_wrote_is_left_alone(photos: Path, registry: Registry, output: Path) -> None:
+    output.mkdir()
+    (output / "thesis.txt").write_text("all of it")
+    with pytest.raises(RunError, match=r"holds 'thesis\.txt', which is of no run"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+    assert [path.name for path in output.iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_state_is_named_and_the_one_before_taken(
+    photos: Path, registry: Registry, output: Path, wanted: Mapping[str, Any]
+) -> None:
+    interrupt(photos, output, registry, 7, **{**OPTIONS, "save_every": 3})
+    newest = max((output / "checkpoints").glob("*.safetensors"))
+    content = bytearray(newest.read_bytes())
+    content[-3] ^= 1
+    newest.write_bytes(content)
+    told = Told()
+    finetune("net", photos, output=output, resume=True, registry=registry, progress=told, **OPTIONS)
+    assert any(line.startswith(f"warning: {newest} is damaged") for line in told.lines)
+    assert describe(output) == wanted
+
+
+def test_a_best_model_that_is_gone_or_newer_is_put_back(
+    photos: Path, registry: Registry, output: Path, wanted: Mapping[str, Any]
+) -> None:
+    interrupt(photos, output, registry, 6, **OPTIONS)
+    (output / "model.safetensors").write_bytes(b"of an epoch that was lost")
+    finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+    assert describe(output) == wanted
+
+
+def test_a_best_model_that_is_lost_is_missed(photos: Path, registry: Registry, output: Path) -> None:
+    interrupt(photos, output, registry, 6, **OPTIONS)
+    (output / "model.safetensors").unlink()
+    for path in (output / "checkpoints").glob("*.best"):
+        path.unlink()
+    with pytest.raises(RunError, match="has lost its model"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+
+
+def test_other_weights_under_the_same_name_are_another_run(
+    photos: Path, registry: Registry, output: Path, *, source: dict[str, Tensor], tmp_path: Path
+) -> None:
+    options = {**OPTIONS, "train": "head-then-all", "weights": str(tmp_path / "start.safetensors")}
+    save_file(source, tmp_path / "start.safetensors")
+    interrupt(photos, output, registry, 2, **options)
+    save_file({**source, "stem.0.bias": source["stem.0.bias"] + 1}, tmp_path / "start.safetensors")
+    with pytest.raises(OptionError, match="begun with starting weights of the fingerprint"):
+        finetune("net", photos, output=output, resume=True, registry=registry, **options)
+
+
+def test_the_same_state_is_not_written_again(photos: Path, registry: Registry, output: Path) -> None:
+    interrupt(photos, output, registry, 6, **OPTIONS)
+    before = {path.name: path.read_bytes() for path in (output / "checkpoints").iterdir()}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(Fit, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+    assert {path.name: path.read_bytes() for path in (output / "checkpoints").iterdir()} == before
+
+
+def test_an_image_that_is_gone_costs_no_step(photos: Path, registry: Registry, output: Path) -> None:
+    options, moved = {**LEARNS, "epochs": 2}, photos / "away.png"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # nothing is kept in memory
+        victim = photos / "train" / "red" / "3.png"
+        on_step = Keeper.on_step
+
+        def lose(watch: Keeper) -> None:
+            on_step(watch)
+            if victim.exists():
+                victim.rename(moved)
+
+        monkeypatch.setattr(Keeper, "on_step", lose)
+        with pytest.raises(DataError, match=r"3\.png"):
+            finetune("net", photos, output=output, registry=registry, **options)
+        moved.rename(victim)
+        monkeypatch.setattr(Keeper, "on_step", on_step)
+        told = Told()
+        finetune("net", photos, output=output, resume=True, registry=registry, progress=told, **options)
+    assert any(line.startswith("goes on in epoch 1") for line in told.lines)
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_states_are_saved_every_so_many_steps(
+    photos: Path, registry: Registry, output: Path, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda _self, _step, state, _best: saved.append(state.facts["state"]["done"])
+    )
+    finetune("net", photos, output=output, registry=registry, **{**OPTIONS, "save_every": every})
+    assert len(saved) == 12 // every
+
+
+def test_a_short_run_saves_no_state(
+    photos: Path, registry: Registry, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: pytest.fail("it has no reason to"))
+    finetune("net", photos, output=output, registry=registry, **OPTIONS)
+    assert read_facts(output)["seconds"] < zoo.training.resume.INTERVAL
+
+
+def test_features_and_images_are_not_the_same(
+    photos: Path, registry: Registry, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**LEARNS, "train": "head"}
+    interrupt(photos, output, registry, 2, **options)
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "10")
+    with pytest.raises(
+        RunError, match="learned from features, and learns from images now; resume it with as much room"
+    ):
+        finetune("net", photos, output=output, resume=True, registry=registry, **options)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_whatever_it_learns_with_it_goes_on(
+    photos: Path,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    optimizer: str,
+    schedule: str,
+    ema: float,
+    mixup: float,
+) -> None:
+    chosen = {"optimizer": optimizer, "schedule": schedule, "ema": ema, "mixup": mixup, "cutmix": mixup}
+    options = {**LEARNS, "lr": 0.005, "warmup": 0.5, "clip_norm": 0.5, **chosen}
+    finetune("net", photos, output=tmp_path / "whole", registry=registry, **options)
+    Interrupts(monkeypatch, 3, 9)
+    assert run_through(photos, tmp_path / "torn", registry, **options) == 2
+    assert describe(tmp_path / "torn") == describe(tmp_path / "whole")

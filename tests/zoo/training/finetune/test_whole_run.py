@@ -1,0 +1,119 @@
+"""What a run comes to, says and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from quick_runs import FILES, LEARNS, QUICK, read_facts
+from told import Told
+from zoo.data.dataset import open_images
+from zoo.plugin import BackboneSpec
+from zoo.progress import Silent
+from zoo.registry.registry import Registry
+from zoo.runs.model_file import load_header
+from zoo.training.finetune import Run, finetune
+
+
+def test_it_learns_and_the_run_folder_is_complete(registry: Registry, photos: Path, output: Path) -> None:
+    run = finetune("net", photos, output=output, registry=registry, **LEARNS)
+    assert run.path == output == Path(os.fspath(run))
+    assert sorted(path.name for path in output.iterdir()) == FILES
+    assert run.facts["best"]["val_accuracy"] == 1.0
+    assert read_facts(output) == run.facts
+
+
+def test_run_json_has_what_is_promised(registry: Registry, photos: Path, output: Path) -> None:
+    finetune("net", photos, output=output, registry=registry, **{**QUICK, "train": "from:layer2"})
+    facts = read_facts(output)
+    assert facts["backbone"] == "acme/net"
+    assert facts["classes"] == ["blue", "red"]
+    assert facts["best"]["epoch"] == 1
+    assert 0 <= facts["best"]["val_accuracy"] <= 1
+    assert facts["frozen"]["before"] == facts["frozen"]["after"]
+    assert len(facts["frozen"]["before"]) == 64
+    assert facts["epochs"] == 1
+    assert [block["learns"] for block in facts["blocks"]] == [False, False, True, True]
+    assert facts["data"]["asked"] == str(photos)
+    assert facts["recipe"]["train"] == "from:layer2"
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.02, 0.01)  # given, and by optimizer
+
+
+def test_history_has_a_line_for_every_epoch_and_the_best_is_one_of_them(
+    registry: Registry, photos: Path, output: Path
+) -> None:
+    run = finetune("net", photos, output=output, registry=registry, **LEARNS)
+    lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = run.facts["best"]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert best["val_accuracy"] == max(line["val_accuracy"] for line in lines)
+    assert lines[best["epoch"] - 1]["val_loss"] == best["val_loss"]
+
+
+def test_the_model_file_tells_its_backbone_head_and_classes(registry: Registry, photos: Path, output: Path) -> None:
+    finetune("net", photos, output=output, registry=registry, **{**QUICK, "head": "mlp:6"})
+    header = load_header(output / "model.safetensors")
+    assert (header.backbone, header.head, header.classes) == ("acme/net", "mlp:6", ("blue", "red"))
+    assert (header.weights, header.weights_licence) == ("none", "none")
+
+
+def test_what_is_frozen_is_in_the_file_as_it_was_in_the_weights(
+    acme: BackboneSpec, registry: Registry, photos: Path, tmp_path: Path, output: Path
+) -> None:
+    torch.manual_seed(5)
+    source = {name: tensor.clone() for name, tensor in acme.build(None).state_dict().items()}
+    save_file(source, tmp_path / "start.safetensors")
+    weights = str(tmp_path / "start.safetensors")
+    finetune("net", photos, output=output, registry=registry, **{**QUICK, "weights": weights, "train": "from:hidden"})
+    found = load_file(output / "model.safetensors")
+    learnt = {name for name in found if not (name in source and torch.equal(found[name], source[name]))}
+    assert learnt == {f"classifier.{n}.{kind}" for n in (0, 3) for kind in ("weight", "bias")}
+
+
+def test_it_says_what_was_chosen_what_learns_and_what_came_out(registry: Registry, photos: Path, output: Path) -> None:
+    told = Told()
+    finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "from:layer2"})
+    assert told.lines[0] == "net -> acme/net@none"
+    assert any(line.endswith("-> 24 train, 10 val images of 2 classes") for line in told.lines)
+    assert any(line.startswith("learns: layer2 to hidden and the head (linear)") for line in told.lines)
+    assert any(line.startswith("best: epoch 1, validation accuracy ") for line in told.lines)
+
+
+def test_random_frozen_weights_are_pointed_out(registry: Registry, photos: Path, output: Path) -> None:
+    told = Told()
+    finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "head"})
+    assert "note: random weights are frozen here; with --train all they would learn" in told.lines
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "constant"])
+def test_single_images_keep_the_statistics_of_batch_norms(
+    registry: Registry, photos: Path, output: Path, schedule: str
+) -> None:
+    told = Told()
+    options = {**QUICK, "batch_size": 1, "schedule": schedule}
+    finetune("net", photos, output=output, registry=registry, progress=told, **options)
+    assert any("batch norms keep the statistics" in line for line in told.lines)
+    assert torch.equal(load_file(output / "model.safetensors")["stem.1.running_mean"], torch.zeros(8))
+
+
+def test_what_was_left_out_is_in_run_json(registry: Registry, photos: Path, output: Path) -> None:
+    (photos / "train" / "red" / "broken.png").write_bytes(b"no image")
+    run = finetune("net", photos, output=output, registry=registry, **QUICK)
+    (item,) = run.facts["data"]["left_out"]
+    assert item["path"].endswith("broken.png")
+    assert run.facts["data"]["images"]["train"] == 24
+
+
+def test_the_data_of_the_run_is_fingerprinted(registry: Registry, photos: Path, output: Path) -> None:
+    run = finetune("net", photos, output=output, registry=registry, **QUICK)
+    images = open_images(photos, registry=registry, seed=0, progress=Silent())
+    assert run.facts["data"]["fingerprint"] == images.fingerprint
+
+
+def test_a_run_is_a_path(output: Path) -> None:
+    assert Path(Run(output, {})) == output

@@ -1,0 +1,56 @@
+"""Options that come from flags, from --set and from --config: the former win over the latter."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.errors import OptionError, SettingsError
+from zoo.registry.recipe import Recipe
+
+_KNOWN = [field.name for field in dataclasses.fields(Recipe)]
+
+
+def gather_options(config: str | None, settings: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options that were given; flags that were not are None."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    return {**(_read_config(Path(config)) if config else {}), **_read_settings(settings), **given}
+
+
+def _read_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Read what stands after --set: numbers, true and false as in TOML, anything else as text."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.replace("-", "_").isidentifier():
+            raise click.UsageError(f"--set wants NAME=VALUE, not {setting!r}.")
+        options[name.replace("-", "_")] = _read_value(value)
+    for name in options:
+        if name not in _KNOWN:
+            raise OptionError(f"--set: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    return options
+
+
+def _read_value(text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    options = {name.replace("-", "_"): value for name, value in options.items()}
+    for name in options:
+        if name not in _KNOWN:
+            raise SettingsError(f"{path}: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    return options

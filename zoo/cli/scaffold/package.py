@@ -1,0 +1,80 @@
+"""Writes the package: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from importlib.resources import files
+from pathlib import Path
+
+from zoo.cli.scaffold.names import check_name, rename
+from zoo.errors import OptionError
+
+#: What a plugin consists of, by the paths in the template.
+FILES = (
+    ".github/workflows/test.yml",
+    ".gitignore",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "src/zoo_acme/__init__.py",
+    "src/zoo_acme/network.py",
+    "tests/test_conformance.py",
+)
+
+
+def write_plugin(name: str, folder: Path) -> list[Path]:
+    """Write a complete plugin package, offline; returns the files.
+
+    Args:
+        name: the namespace of the plugin, ``acme``.
+        folder: becomes the package's; it is made, with those above it, or is empty.
+
+    Raises:
+        OptionError: the name cannot be used, or the folder is not empty or cannot be written. Nothing is left behind.
+    """
+    check_name(name)
+    texts = {folder / rename(path, name): rename(_read_template(path), name) for path in FILES}
+    try:
+        _refuse_used(folder)
+        _write_all(texts)
+    except OSError as error:
+        raise OptionError(
+            f"the plugin {name} cannot be written to {folder}: {error.strerror}; give another folder to --output."
+        ) from error
+    return list(texts)
+
+
+def _read_template(path: str) -> str:
+    return files("zoo.cli.scaffold").joinpath("template", *path.split("/")).read_text(encoding="utf-8")
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OptionError(
+            f"{folder} is there and not empty, and nothing is overwritten; remove it, or give another one to --output."
+        )
+
+
+def _write_all(texts: Mapping[Path, str]) -> None:
+    """Write the files, or none of them: whatever stops it, an interrupt too, what was made is removed."""
+    with ExitStack() as undo:
+        for path, text in texts.items():
+            _make_folder(path.parent, undo)
+            with path.open("x", encoding="utf-8", newline="\n") as file:  # x: never over another one
+                undo.callback(_quietly, path.unlink)
+                file.write(text)
+        undo.pop_all()
+
+
+def _make_folder(folder: Path, undo: ExitStack) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, undo)
+    folder.mkdir()
+    undo.callback(_quietly, folder.rmdir)
+
+
+def _quietly(remove: Callable[[], None]) -> None:
+    with suppress(OSError):  # the error that brought us here matters more
+        remove()

@@ -1,0 +1,1 @@
+"""Getting files onto this disk whole: the cache folder, downloads, atomic writes. Never imports torch."""

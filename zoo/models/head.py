@@ -1,0 +1,153 @@
+"""Find the last layers of a backbone, replace them, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from zoo.errors import PluginError
+from zoo.plugin import BackboneSpec
+from zoo.registry.recipe import HeadDesign
+
+#: Probability that the classic classifier of AlexNet and VGG drops a unit.
+MLP_DROPOUT = 0.5
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a model's new layers are."""
+
+    #: Dotted paths of what gives the logits; all that lies below them is new.
+    paths: tuple[str, ...]
+    #: Dotted paths of the heads that speak in training only.
+    aux_paths: tuple[str, ...] = ()
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a parameter or module of that name belongs to a head."""
+        return any(is_below(name, path) for path in (*self.paths, *self.aux_paths))
+
+
+def is_below(name: str, prefix: str) -> bool:
+    """Tell whether a dotted name is the prefix itself or lies below it."""
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def find_head(backbone: BackboneSpec, model: nn.Module) -> Head:
+    """Return where upstream's own head is in the built model.
+
+    Raises:
+        PluginError: a declared path is no linear or convolutional layer.
+    """
+    paths = _ask_for_paths(backbone, model) if callable(backbone.head) else backbone.head
+    for path in (*paths, *backbone.aux_heads):
+        _get_layer(backbone, model, path)
+    return Head(tuple(paths), backbone.aux_heads)
+
+
+def _ask_for_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
+    """Let the plugin find the heads in the built model."""
+    assert callable(backbone.head)
+    try:
+        paths = backbone.head(model)
+    except Exception as error:
+        raise PluginError(f"{backbone.name} cannot find its head: {type(error).__name__}: {error}") from error
+    if not (isinstance(paths, tuple) and paths and all(isinstance(path, str) for path in paths)):
+        raise PluginError(f"{backbone.name} finds the head {paths!r:.80}; it must be a tuple of dotted paths.")
+    return paths
+
+
+def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, design: HeadDesign) -> Head:
+    """Give the model new, randomly initialised heads with that many outputs, in place; the rest is not touched.
+
+    ``linear`` replaces the last layer by one of the same kind, so upstream's parameter names stay. ``mlp:W,W`` replaces
+    the declared classifier, or the last layer where none is declared. Device and dtype stay those of the old layers.
+
+    Raises:
+        PluginError: a declared path does not lead to a layer that can be replaced.
+    """
+    old = find_head(backbone, model)
+    for path in old.aux_paths:
+        _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+    if not design.widths:
+        for path in old.paths:
+            _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+        return old
+    regions = old.paths if backbone.classifier is None else (backbone.classifier,)
+    for path in regions:
+        first = _get_first_layer(backbone, model, path)
+        _put(model, path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)))
+    return Head(tuple(regions), old.aux_paths)
+
+
+def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
+    layer = _get_module(backbone, model, path)
+    if not isinstance(layer, (nn.Linear, nn.Conv2d)):
+        raise PluginError(
+            f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear or Conv2d."
+        )
+    return layer
+
+
+def _get_module(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        layers = [name for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
+        last = ", ".join(layers[-3:]) or "none"
+        raise PluginError(
+            f"{backbone.name} declares the head or classifier {path!r}, but its model has no such layer; "
+            f"its last linear ones are {last}."
+        ) from error
+
+
+def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
+    for layer in _get_module(backbone, model, path).modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            return layer
+    raise PluginError(f"{backbone.name} declares the classifier {path!r}, which holds no linear layer.")
+
+
+def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classes: int) -> Iterator[nn.Module]:
+    # Convolutional heads get convolutions, so that whatever pools after them still can.
+    layer = _resize(first, widths[0])
+    for width in (*widths[1:], num_classes):
+        yield layer
+        yield nn.ReLU(inplace=True)
+        yield nn.Dropout(MLP_DROPOUT)
+        layer = _follow(layer, width)
+    yield layer
+
+
+def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
+    """Build a layer like the old one, with other outputs."""
+    bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
+    if isinstance(old, nn.Linear):
+        return nn.Linear(old.in_features, num_outputs, bias=bias, device=device, dtype=dtype)
+    return nn.Conv2d(
+        old.in_channels,
+        num_outputs,
+        cast("tuple[int, int]", old.kernel_size),
+        stride=cast("tuple[int, int]", old.stride),
+        padding=cast("tuple[int, int]", old.padding),
+        dilation=cast("tuple[int, int]", old.dilation),
+        bias=bias,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
+    """Build a layer of the same kind that takes this one's outputs; convolutions see one pixel."""
+    bias, device, dtype = layer.bias is not None, layer.weight.device, layer.weight.dtype
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)
+    return nn.Conv2d(layer.out_channels, num_outputs, 1, bias=bias, device=device, dtype=dtype)
+
+
+def _put(model: nn.Module, path: str, layer: nn.Module) -> None:
+    # The path is known to exist: set_submodule would add a layer under a misspelt one.
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, layer)

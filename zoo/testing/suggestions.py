@@ -1,0 +1,39 @@
+"""Where in a plugin's own code something is wrong while it is listed, and what a misspelt name may have meant."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from types import ModuleType
+
+from zoo.errors import PluginError
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec
+from zoo.testing.likeness import sort_by_likeness
+from zoo.testing.results.result import find_place
+
+SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
+MISSPELT = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+
+
+def refuse_wrong_arguments(module: ModuleType) -> None:
+    """Raise PluginError for a hook that wants what it is not given; pluggy would not say what it is."""
+    for name, hook in vars(module).items():
+        if getattr(hook, "zoo_impl", None) is None or not hasattr(Hooks, name):
+            continue
+        given = [parameter for parameter in inspect.signature(getattr(Hooks, name)).parameters if parameter != "self"]
+        for wanted in inspect.signature(hook).parameters:
+            if wanted not in given:
+                known = f"its arguments are {', '.join(sort_by_likeness(wanted, given))}" if given else "it has none"
+                raise PluginError(f"{name} has the argument {wanted}, which it is not given; {known}.")
+
+
+def describe_fault(fault: PluginError, package: str) -> str:
+    """Say what was raised while a plugin was loaded, with the fields of a spec that may have been meant, and where."""
+    said, cause = str(fault), fault.__cause__ or fault
+    misspelt = MISSPELT.search(str(cause))
+    if misspelt is not None and misspelt[1] in SPECS:
+        fields = [field.name for field in dataclasses.fields(SPECS[misspelt[1]])]
+        said = f"{said}; its fields are {', '.join(sort_by_likeness(misspelt[2], fields))}"
+    place = find_place(cause, package)
+    return f"{said.rstrip('.')} ({place})." if place else said

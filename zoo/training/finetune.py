@@ -1,0 +1,240 @@
+"""Fine-tuning from a name to a run folder; ``finetune`` is the table of contents."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.engine.device import rounding
+from zoo.engine.distributed.process_group import join_world
+from zoo.engine.distributed.world import World
+from zoo.engine.state import State
+from zoo.errors import NotFinite, TrainingError
+from zoo.models.sharding import is_sharded
+from zoo.progress import Progress, Silent
+from zoo.registry.recipe import Recipe, make_recipe
+from zoo.registry.registry import Registry, open_registry
+from zoo.runs.folder import BASELINE, REPORT, RunFolder
+from zoo.runs.lock import held
+from zoo.runs.model_card import write_card
+from zoo.runs.model_file import make_header
+from zoo.runs.record import Record
+from zoo.runs.report.page import write_page
+from zoo.training.callbacks import Contributor, Watch, keeping
+from zoo.training.prepare import Job, find_job, prepare, surroundings
+from zoo.training.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states, share_earlier
+from zoo.training.train import Plan, train
+
+
+@dataclass(frozen=True)
+class Run(os.PathLike[str]):
+    """A finished run."""
+
+    #: The run folder.
+    path: Path
+    #: What run.json holds.
+    facts: Mapping[str, Any]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def finetune(  # noqa: PLR0913  # the front door; all but the first two are named
+    backbone: str,
+    data: str | Path,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    recipe: str | None = None,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Fine-tune a backbone on a data set and write a run folder.
+
+    Where torchrun started several processes, call it in all of them with the same arguments: they share the work.
+
+    Args:
+        backbone: a name as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
+        data: a folder of images, an archive of one, or the name of a data set.
+        output: the run folder; None: ``runs/BACKBONE-DATA-N``.
+        resume: go on with the run in ``output`` where it was interrupted, with the same options as before; where
+            nothing was saved yet it begins, and where it is over nothing is done.
+        recipe: a name of registry.toml for options, over which those that are given here win.
+        registry: where names are looked up; None: all installed plugins.
+        progress: told what goes on; None: nobody.
+        **options: the fields of `zoo.Recipe`.
+
+    Raises:
+        ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
+    """
+    registry = registry or open_registry()
+    output = None if output is None else Path(output).expanduser()
+    with join_world() as world, ExitStack() as until_the_end:
+        progress = progress if progress and world.is_first else Silent()  # what is the same is said once
+        chosen = _make_recipe(recipe, options, registry, progress)
+        if not resume and world.is_first:
+            RunFolder.refuse_used(output)
+        earlier = _find_earlier(output, world, progress, until_the_end) if resume else None
+        job = find_job(backbone, data, chosen, registry, progress)
+        with surroundings(job):
+            plan, facts = _plan(job, earlier, output)
+            if earlier and earlier.is_over:
+                return Run(earlier.folder.path, earlier.run)
+            state = State(plan.network.model, earlier.state if earlier else None)
+            record = _begin_record(job, earlier, output, facts) if world.is_first else None
+            with rounding(plan.hardware):
+                _train(plan, state, record, until_the_end, progress)
+        baseline = _run_baseline(job, record) if chosen.baseline == "scratch" else None
+        return _finish(job, record, baseline)
+
+
+def _find_earlier(output: Path | None, world: World, progress: Progress, until_the_end: ExitStack) -> Earlier | None:
+    """Find what there is of the run; the first process looks, and holds the folder from now on."""
+    earlier = None
+    if world.is_first:
+        if output and output.is_dir():
+            until_the_end.enter_context(held(output))
+        earlier = find_earlier(output, progress)
+    return share_earlier(earlier, world)
+
+
+def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan, dict[str, Any]]:
+    """Plan what is to be trained, and refuse to go on with what would be another run."""
+    # A run that goes on does so in the precision that it began in, whatever would be measured now.
+    is_open = earlier is not None and job.recipe.precision == "auto"
+    plan, facts = prepare(job, earlier.run["hardware"]["precision"] if earlier and is_open else None)
+    _say_plan(facts, job.progress)
+    if earlier:
+        refuse_other(earlier.run, facts, output)
+        if not earlier.is_over:
+            _say_others(earlier.run, facts, job.progress)
+        elif job.hardware.world.is_first:
+            remove_states(earlier.folder)  # it may have been killed just before
+            job.progress.say(f"{output} is over already; nothing is left to do")
+    return plan, facts
+
+
+def _train(plan: Plan, state: State, record: Record | None, until_the_end: ExitStack, progress: Progress) -> None:
+    """Train; the process that has the record keeps it."""
+    if record is None:
+        train(plan, state, _make_watch(plan, state), progress)
+        return
+    until_the_end.enter_context(held(record.folder.path))
+    header = make_header(plan.network, plan.images.classes)
+    with keeping(record, plan.images, header, state, progress) as keeper:
+        train(plan, state, keeper, progress)
+
+
+def _make_watch(plan: Plan, state: State) -> Watch:
+    """Make the watch of a process that is not the first."""
+    every = plan.phases[0].saves_every
+    return Contributor(state, every) if every and is_sharded(plan.network.model) else Watch()
+
+
+def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts: dict[str, Any]) -> Record:
+    """Begin the record of the run in its folder, or go on with it."""
+    folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, str(job.data))
+    record = Record(folder, facts, job.registry, job.progress)
+    if earlier and earlier.state:
+        history = earlier.state.facts["history"]
+        record.go_on(earlier.run, history)
+        job.progress.say(f"goes on in epoch {len(history) + 1}, where it was interrupted")
+    else:
+        note_begin(record)
+    return record
+
+
+def _finish(job: Job, record: Record | None, baseline: Run | None) -> Run:
+    """Let the first process write what people look at; returns the same run in all of them."""
+    told = ""
+    if record:
+        if baseline:
+            record.facts["baseline"] = _compare_baseline(record.facts, baseline.facts, job.progress)
+        write_card(record.folder, record.facts, job.resolved.backbone)
+        write_page(record.folder, record.facts, record.history)
+        record.write()  # last, for then nothing is left to go on with
+        remove_states(record.folder)
+        record.close()
+        job.progress.say(f"report: {record.folder.path / REPORT}")
+        told = json.dumps([str(record.folder.path), record.facts])
+    path, facts = json.loads(job.hardware.world.spread(told))
+    return Run(Path(path), facts)
+
+
+def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registry, progress: Progress) -> Recipe:
+    if name is None:
+        return make_recipe(dict(options))
+    named = registry.get_recipe(name)
+    progress.say(f"recipe {name}: {', '.join(f'{key} {value}' for key, value in named.options.items())}")
+    if named.expected:
+        progress.say(f"expected: {named.expected}")
+    return make_recipe({**named.options, **options})
+
+
+def _run_baseline(job: Job, record: Record | None) -> Run | None:
+    """Train the same network from random weights on the same budget; None where that cannot be done."""
+    job.progress.say("baseline: the same network for as many epochs, all of it from random weights")
+    mine = replace(job.recipe, weights="none", baseline="none")
+    if mine.train != "all":  # what suits a head does not suit a whole network
+        mine = replace(mine, train="all", lr=None, augment=None, views=None)
+    tag = f"@{job.start.tag}" if job.start.tag else ""  # which decides the architecture and what it sees
+    try:
+        return finetune(
+            f"{job.resolved.backbone.name}{tag}",
+            job.data,
+            output=record.folder.path / BASELINE if record else Path(BASELINE),  # nothing is written without a record
+            resume=True,
+            registry=job.registry,
+            progress=job.progress,
+            **dataclasses.asdict(mine),
+        )
+    except TrainingError as error:
+        if job.hardware.world.size > 1 and not isinstance(error, NotFinite):  # the others may not have it
+            raise
+        job.progress.say(f"warning: there is no baseline: {error}")
+        return None
+
+
+def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Return how much better the run is than one from random weights."""
+    split = "test" if facts.get("test") else "val"
+    accuracy = baseline[split]["accuracy"]
+    gain = facts[split]["accuracy"] - accuracy
+    name = "transfer gain" if gain >= 0 else "NEGATIVE TRANSFER: the start that was chosen does harm, gain"
+    progress.say(f"{name} {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f}")
+    return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}
+
+
+def _say_others(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
+    """Say what is not as it was when the run began, and may change its last digits."""
+    for field in ("versions", "hardware"):
+        for name, value in before[field].items():
+            if now[field].get(name) != value:
+                progress.say(f"note: the run began with {name} {value}, and now it is {now[field].get(name)}")
+
+
+def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
+    recipe, params, phases, hardware = (facts[name] for name in ("recipe", "params", "phases", "hardware"))
+    shared = f", by {hardware['processes']} processes" if hardware["processes"] > 1 else ""
+    learning = [block["name"] for block in facts["blocks"] if block["learns"]]
+    blocks = learning[0] if len(learning) == 1 else f"{learning[0]} to {learning[-1]}" if learning else ""
+    what = f"{blocks} and the head" if blocks else "the head"
+    progress.say(
+        f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
+        f"{_count_epochs(recipe['epochs'])}, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
+        f"{hardware['precision']} on {hardware['device']}{shared}"
+    )
+    if len(phases) > 1:
+        each = (f"{phase['train']} for {_count_epochs(phase['epochs'])} at {phase['lr']:g}" for phase in phases)
+        progress.say(f"phases: {', then '.join(each)}")
+
+
+def _count_epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"

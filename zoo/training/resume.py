@@ -1,0 +1,218 @@
+"""Interrupted runs: when their state is saved, where it is found again, and what must not have changed since."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from zoo.engine.distributed.world import World
+from zoo.engine.interrupts import undisturbed
+from zoo.engine.state import Saved, State
+from zoo.errors import DataError, LostProcess, NotFinite, OptionError, RunError, TrainingError
+from zoo.files.atomic import make_folder, remove
+from zoo.models.sharding import is_sharded
+from zoo.progress import Progress
+from zoo.runs.best_model import BestModel
+from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder
+from zoo.runs.record import Record
+
+#: What a run was begun with.
+BEGUN = f"{CHECKPOINTS}/begun.json"
+#: Seconds between two states that are saved, unless the recipe counts steps. And of so many seconds, saving takes at
+#: most one.
+INTERVAL, SHARE = 300.0, 20
+#: Changes whenever states are written otherwise.
+FORMAT = 1
+#: Fields of a recipe that may be others when a run goes on. Another device rounds otherwise, the rest changes no bit.
+FREE = ("weights", "device", "workers", "save_every", "baseline")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier process left of a run."""
+
+    folder: RunFolder
+    #: The facts of the run, as run.json has them.
+    run: Mapping[str, Any]
+    #: Where it goes on; None where nothing was saved yet, or nothing is left to do.
+    state: Saved | None
+    is_over: bool = False
+
+
+def find_earlier(output: Path | None, progress: Progress) -> Earlier | None:
+    """Return what there is of the run in ``output``; None where there is none.
+
+    Raises:
+        OptionError: no folder is named.
+        RunError: the folder holds what no run wrote, or states of which none can be used.
+    """
+    if output is None:
+        raise OptionError("--resume needs --output, the folder of the run that is to go on.")
+    if not output.exists():
+        return None
+    folder = RunFolder.reopen(output)
+    if (output / RUN).is_file():
+        return Earlier(folder, folder.read_json(RUN), None, is_over=True)
+    if not (output / BEGUN).is_file():
+        folder.refuse_begun()
+        return None
+    saved, complaints = Checkpoints(output / CHECKPOINTS).load(output / MODEL)
+    for complaint in complaints:
+        progress.say(f"warning: {complaint}; the state before it is taken")
+    if saved is None:
+        if complaints:
+            raise RunError(f"none of the states in {output / CHECKPOINTS} can be used; remove {output} to start anew.")
+        return Earlier(folder, folder.read_json(BEGUN), None)
+    if saved.facts["format"] != FORMAT:
+        raise RunError(f"{output} was begun by another version of zoo, and can only be resumed by it.")
+    if saved.facts["state"]["history"] and not (output / MODEL).is_file():
+        raise RunError(f"{output} has lost its {MODEL}, the best model so far; remove the folder to start anew.")
+    return Earlier(folder, saved.facts["run"], Saved(saved.tensors, saved.facts["state"]))
+
+
+def share_earlier(earlier: Earlier | None, world: World) -> Earlier | None:
+    """Return what the first process has found, in all of them: they may have no disk in common.
+
+    Raises:
+        LostProcess: another process is gone.
+    """
+    if world.size == 1:
+        return earlier
+    facts = earlier and [str(earlier.folder.path), earlier.run, earlier.state and earlier.state.facts, earlier.is_over]
+    told = json.loads(world.spread(json.dumps(facts)))
+    if told is None:
+        return None
+    path, run, state, is_over = told
+    tensors = world.spread_tensors(earlier.state.tensors if earlier and earlier.state else {})
+    return Earlier(RunFolder(Path(path)), run, None if state is None else Saved(tensors, state), is_over=is_over)
+
+
+def note_begin(record: Record) -> None:
+    """Write down how a run begins, so that it is not resumed with other options."""
+    make_folder(record.folder.path / CHECKPOINTS)
+    record.folder.write_json(BEGUN, record.facts)
+
+
+def remove_states(folder: RunFolder) -> None:
+    """Remove all states of a run that is over."""
+    if (folder.path / CHECKPOINTS).is_dir():
+        remove(folder.path / BEGUN)
+        Checkpoints(folder.path / CHECKPOINTS).clear()
+
+
+def refuse_other(kept: Mapping[str, Any], facts: Mapping[str, Any], output: Path | None) -> None:
+    """Raise OptionError when something that matters is not what it was when the run began; name the first."""
+    then, now = _list_identity(kept), _list_identity(json.loads(json.dumps(facts)))
+    for field in then:
+        if then[field] != now.get(field):
+            raise OptionError(
+                f"{output} was begun with {field} {_show(then[field])}, not {_show(now.get(field))}; "
+                "resume it with the same, or choose another --output."
+            )
+
+
+class Saver:
+    """Saves the state of a run now and then, and when it is interrupted."""
+
+    def __init__(
+        self,
+        state: State,
+        record: Record,
+        best_model: BestModel,
+        progress: Progress,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._record = record
+        self._best_model = best_model
+        self._progress = progress
+        self._clock = clock
+        self._every: int | None = record.facts["recipe"]["save_every"]
+        self._checkpoints = Checkpoints(record.folder.path / CHECKPOINTS)
+        self._due = clock() + INTERVAL
+        # The same state again would be other bytes under the same name.
+        self._last = (state.batches, len(state.history)) if state.saved else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # Of these, the step before is whole; what is wrong with others may be wrong with the state.
+        if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
+            return
+        if is_sharded(self._state.model):
+            self._progress.say("the same command goes on with --resume, from the last state that was saved")
+            return
+        try:
+            self.save()
+        except TrainingError as reason:
+            self._progress.say(f"warning: the state is not saved: {reason}")
+            return
+        steps = f"{self._state.batches} step{'s' * (self._state.batches != 1)}"
+        how = "" if isinstance(error, NotFinite) else "; the same command goes on with --resume"
+        self._progress.say(f"state saved in {self._record.folder.path} after {steps}{how}")
+
+    def on_step(self) -> None:
+        """Save the state if its time has come.
+
+        Raises:
+            RunError: the disk is full or the folder is gone.
+            TrainingError: what was learned is not finite.
+        """
+        is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
+        if is_due:
+            self.save()
+
+    @undisturbed()  # else who is interrupted here would write it again over itself
+    def save(self) -> None:
+        """Save the state, unless it was.
+
+        Raises:
+            RunError: the disk is full or the folder is gone.
+            TrainingError: what was learned is not finite; the states that are there stay.
+        """
+        state = self._state
+        where = (state.batches, len(state.history))
+        if where == self._last:
+            return
+        started = self._clock()
+        state.require_finite()
+        self._best_model.settle()  # a state tells of a best epoch, whose model must not be lost then
+        taken = state.capture()
+        run = {**self._record.facts, "seconds": self._record.count_seconds()}
+        best = self._record.folder.path / MODEL
+        self._checkpoints.save(
+            # One more for the end of an epoch: nothing is learned there, but it is later.
+            state.batches + len(state.history),
+            Saved(taken.tensors, {"format": FORMAT, "run": run, "state": taken.facts}),
+            best if best.exists() else None,
+        )
+        self._last = where
+        ended = self._clock()
+        self._due = ended + max(INTERVAL, SHARE * (ended - started))
+
+
+def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """List all that decides what comes out, under the names that the user knows."""
+    recipe = {name: value for name, value in facts["recipe"].items() if name not in FREE}
+    return {
+        "backbone": facts["backbone"],
+        "weights": facts["weights"]["label"],
+        "classes": facts["classes"],
+        "data of the fingerprint": facts["data"]["fingerprint"],
+        **recipe,
+        "precision": facts["hardware"]["precision"],
+        # All that is frozen in the first phase; what learned in it is in the state.
+        "starting weights of the fingerprint": facts["phases"][0]["frozen"],
+    }
+
+
+def _show(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
