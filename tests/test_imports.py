@@ -23,7 +23,6 @@ LIGHT = [
     "zoo.plugin",
     "zoo.registry.isolation",
     "zoo.registry.load_plugin",
-    "zoo.registry.switches",
     "zoo.registry.discovery",
     "zoo.registry.registry_toml",
     "zoo.registry.registry",
@@ -131,7 +130,15 @@ def test_a_command_that_only_tells_imports_nothing_heavy(tmp_path: Path, argumen
 def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: Path) -> None:
     imported = list_imported("--help", cwd=tmp_path)
     assert "click" in imported
-    wanted = {"zoo", "zoo.cli", "zoo.cli.signals", "zoo.engine", "zoo.engine.interrupts", "zoo.errors", "zoo.garbage"}
+    wanted = {
+        "zoo",
+        "zoo.cli",
+        "zoo.cli.process",
+        "zoo.cli.signals",
+        "zoo.engine",
+        "zoo.engine.interrupts",
+        "zoo.errors",
+    }
     assert {name for name in imported if name.startswith("zoo")} <= wanted
     assert not imported & {*SLOW, "pluggy", "dataclasses", "json"}
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def list_modules() -> set[str]:
     """List the modules and packages right below zoo."""
     files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}  # the door, and the way to it
     return {f"zoo.{name}" for name in files | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}}
+
+
+def name_module(path: Path) -> str:
+    """Return the dotted name of a module of zoo."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def list_imports(path: Path) -> set[str]:
@@ -64,7 +70,17 @@ def test_no_module_is_in_two_layers_and_none_is_named_that_is_not_there() -> Non
 
 def test_the_command_line_is_highest_and_the_errors_are_lowest() -> None:
     assert "zoo.cli" in read_layers()[0]
-    assert read_layers()[-1] == ["zoo.errors"]
+    assert read_layers()[-1] == ["zoo.errors", "zoo.progress"]
+
+
+def test_few_names_stand_in_the_package_itself() -> None:
+    assert len(list_modules()) <= 12
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {name_module(path): path for path in PACKAGE.rglob("*.py") if "template" not in path.parts}
+    graph = {name: list_imports(path) & paths.keys() - {name} for name, path in paths.items()}
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))

@@ -84,3 +84,24 @@ class LostProcess(ZooError):
 
 class SaidElsewhere(LostProcess):
     """Another process of the same run says what happened."""
+
+
+#: What messages say when memory is short, besides torch's own error type: by cuBLAS, by cuDNN, and for processors.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
+    "can't allocate memory",
+    "not enough memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory is short."""
+    # torch's type by its name: this module never imports torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY)

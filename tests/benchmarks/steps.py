@@ -18,20 +18,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware, choose_hardware, place, rounding
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.precision import can_measure, choose_precision, measure_precisions
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
 from zoo.engine.torch_compile import Compiled
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_backbone
-from zoo.models.freeze import Frozen, list_blocks
-from zoo.models.weights.load import choose_start
+from zoo.models.freeze import Frozen
+from zoo.models.weights.choose import choose_start
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import open_registry
-from zoo.training.train import freeze
+from zoo.training.phases import freeze
 
 BACKBONES = ("resnet18",)
 CLASSES = 2

@@ -22,8 +22,8 @@ from zoo.engine import loop
 from zoo.engine.features.extractor import Extractor
 from zoo.runs.best_model import BestModel
 from zoo.training.callbacks import Keeper
-from zoo.training.train import Plan
-from zoo.training.train import train as training
+from zoo.training.phases import Plan
+from zoo.training.phases import train as training
 
 #: What is interrupted, where, and at which time it is called: before a phase begins, while features are computed,
 #: before an epoch is written down, in the middle of measuring, before the best is written, and when all is learned.

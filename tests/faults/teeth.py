@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.engine import loop
 from zoo.files import atomic as durable
 from zoo.runs import checkpoints, folder
-from zoo.training.resume import Saver
+from zoo.training.checkpointing import Saver
 
 
 def rename() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.micro_batches import Parts
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule

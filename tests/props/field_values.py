@@ -7,12 +7,8 @@ import math
 from typing import Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
-from zoo.plugin.fields import (
-    CAPABILITIES,
-    EXPECTED,
-    FILE_SUFFIXES,
-    NO_TAGS,
-)
+from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.weights_spec import FILE_SUFFIXES, NO_TAGS
 
 WEIGHTS = WeightsSpec(tag="V1", url=None, licence="MIT")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zoo.models.freeze import Frozen, list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.freeze import Frozen
 from zoo.models.head import Head
 from zoo.plugin import BackboneSpec
 

@@ -10,12 +10,14 @@ from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Fit
+from zoo.models.blocks import list_blocks, list_learning
 from zoo.models.build import Network
-from zoo.models.freeze import Frozen, list_blocks, list_learning
+from zoo.models.freeze import Frozen
 from zoo.models.head import replace_head
-from zoo.models.weights.load import Start
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign, Recipe
+from zoo.registry.head_design import HeadDesign
+from zoo.registry.recipe import Recipe
 
 
 def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "all") -> Fit:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from told import Told
 from zoo.data.sampler import Order
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.distributed.world import World
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.micro_batches import Parts
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule

@@ -11,7 +11,6 @@ import click
 
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
-from zoo.garbage import lasting
 
 #: What torch reads when it is imported; whoever sets it to something else is obeyed. Its threads sleep while they wait:
 #: they spin otherwise, and on a busy machine take the cores from those that work.
@@ -44,8 +43,7 @@ class Commands(click.Group):
         """Load one."""
         if cmd_name not in COMMANDS:
             return None
-        with lasting():
-            command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's

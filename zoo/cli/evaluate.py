@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.process import setting_up
+from zoo.cli.process import computing
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
 from zoo.registry.recipe import DEVICES
@@ -28,7 +28,7 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool) 
     """Measure RUN on labelled images."""
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with setting_up():
+        with computing():
             from zoo.runs.classifier import load
 
         result = load(run, device=device, registry=registry).evaluate(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from zoo.cli.options import gather_options
-from zoo.cli.process import setting_up
+from zoo.cli.process import computing
 from zoo.progress import is_first, open_progress
 from zoo.registry.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from zoo.registry.registry import open_registry
@@ -65,7 +65,7 @@ def command(
     options = gather_options(config, settings, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with setting_up():
+        with computing():
             from zoo.engine.distributed.launch import launch, needs_launch
             from zoo.training.finetune import finetune
 

@@ -12,7 +12,6 @@ import click
 from zoo.cli.plugins import say_unknown_names
 from zoo.cli.table import format_count, format_table
 from zoo.errors import OptionError
-from zoo.garbage import lasting
 from zoo.plugin import BackboneSpec
 from zoo.registry.registry import Registry, list_backbones, open_registry
 
@@ -44,8 +43,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 
     A pattern with * or ? is matched against the whole name: timm/vit_*.
     """
-    with lasting():  # of some thousand specs
-        registry = open_registry()
+    registry = open_registry()
     _say_unusable(registry)
     chosen = list_backbones(pattern, registry)
     for flag, wanted in filters.items():

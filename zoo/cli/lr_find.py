@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from zoo.cli.options import gather_options
-from zoo.cli.process import setting_up
+from zoo.cli.process import computing
 from zoo.files.atomic import written
 from zoo.progress import open_progress
 from zoo.registry.recipe import DEVICES, OPTIMIZERS
@@ -46,7 +46,7 @@ def command(
     options = gather_options(config, settings, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with setting_up():
+        with computing():
             from zoo.runs.report.lr_plot import draw_rates
             from zoo.training.lr_find import find_lr
 

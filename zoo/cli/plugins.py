@@ -7,9 +7,9 @@ import json
 import click
 
 from zoo.cli.table import format_table
+from zoo.registry.discovery import list_unknown_names
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import open_registry
-from zoo.registry.switches import list_unknown_names
 
 
 @click.command(name="plugins")

@@ -19,22 +19,12 @@ if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
     from zoo.progress import Progress
     from zoo.registry.registry import Registry
+from zoo.data.sample import Sample
 
 __all__ = ["Images", "LeftOut", "Sample", "open_images"]
 
 #: Files that are named on the screen; all of them are in ``Images.left_out``.
 _SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image with its answer."""
-
-    path: Path
-    #: Index in ``Images.classes``.
-    label: int
-    #: SHA-256 of the file's bytes, in hex.
-    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

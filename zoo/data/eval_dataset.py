@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.data.dataset import Sample, say_left_out
+from zoo.data.dataset import say_left_out
 from zoo.data.examine import examine_files
 from zoo.data.folder import Listing, list_labelled
+from zoo.data.sample import Sample
 from zoo.data.source import find_folder
 from zoo.errors import DataError
 

@@ -1,26 +1,34 @@
-"""Every image is read before the first step, and decoded if it never was, so that none can stop a run in the middle."""
+"""Every image is read before the first step, and decoded if it never was, so that none can stop a run in the middle.
+
+Digests of files that these very versions have decoded lie in the cache folder, one on each line of a file that only
+grows: lines of several processes may come in any order, and a line that was cut is the digest of nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.decode import decode_image, quiet_pillow, read_image_file
 from zoo.data.folder import ImageFile, LeftOut
-from zoo.data.known import add_known, read_known
 from zoo.errors import DataError
+from zoo.files.cache import cache_folder
+from zoo.progress import Progress
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
-    from zoo.progress import Progress
 
 #: Images that are in memory at the same time.
 _MAX_THREADS = 8
+#: Packages whose versions decide whether a file can be decoded.
+_DECODERS = ("zoo", "torch", "torchvision", "pillow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +79,30 @@ def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Exam
     except DataError as error:
         return LeftOut(file.path, str(error))
     return Examined(file, digest)
+
+
+def read_known() -> frozenset[str]:
+    """Return the digests of all files that these versions have decoded."""
+    try:
+        return frozenset(_path().read_text(encoding="ascii").split("\n"))
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+
+
+def add_known(digests: Iterable[str]) -> None:
+    """Note files that were decoded; where nothing can be written they are decoded again the next time."""
+    lines = "".join(f"{digest}\n" for digest in digests)
+    if not lines:
+        return
+    try:
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="ascii") as file:
+            file.write(lines)
+    except OSError:  # a cache that cannot be written costs time and nothing else
+        return
+
+
+def _path() -> Path:
+    versions = " ".join(f"{name} {metadata.version(name)}" for name in _DECODERS)
+    return cache_folder() / "examined" / f"{hashlib.sha256(versions.encode()).hexdigest()[:16]}.txt"

@@ -15,8 +15,8 @@ from torch import Tensor
 from zoo.data.sampler import Order, plan_in_order, seed_of_view
 
 if TYPE_CHECKING:
-    from zoo.data.dataset import Sample
     from zoo.data.pixel_cache import Pixels
+    from zoo.data.sample import Sample
 
 #: Images, uint8 of shape (batch, 3, height, width), and their labels, int64 of shape (batch,).
 Batch = tuple[Tensor, Tensor]

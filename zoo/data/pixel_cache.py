@@ -16,7 +16,7 @@ from zoo.data.transform import Transform, build_eval_transform, build_train_tran
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from zoo.data.dataset import Sample
+    from zoo.data.sample import Sample
     from zoo.plugin import InputSpec
 
 #: Bytes that one kind of pixels may take: about 1,900 photos as training sees them, or 7,000 as they are measured.

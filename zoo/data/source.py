@@ -18,7 +18,7 @@ from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, sha256_of
-from zoo.plugin.fields import DATASET_NAME
+from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
     from zoo.plugin import DatasetSpec

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
 from zoo.engine.batches import Feed, make_order
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.ema import Average
-from zoo.engine.epoch import Epoch, find_best
 from zoo.engine.interrupts import undisturbed
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
+from zoo.engine.metrics import Epoch, find_best
 from zoo.engine.micro_batches import Parts
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
@@ -28,8 +29,9 @@ from zoo.engine.schedule import Schedule, count_drops
 from zoo.engine.state import State, list_moving
 from zoo.engine.torch_compile import Compiled, find_obstacle
 from zoo.errors import NotFinite, TrainingError
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network
-from zoo.models.freeze import Frozen, list_batch_norms, list_blocks
+from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.models.head import is_below
 from zoo.models.sharding import is_sharded
 from zoo.progress import Advance, Progress

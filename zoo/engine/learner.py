@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.ema import Average
@@ -26,37 +27,6 @@ Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 def mix_nothing(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return them as they are."""
     return images, labels
-
-
-class Criterion:
-    """Cross entropy, plus that of auxiliary heads where they speak."""
-
-    def __init__(
-        self, label_smoothing: float = 0.0, aux_weight: float = 0.0, class_weights: Tensor | None = None
-    ) -> None:
-        """Create it; ``class_weights`` of shape (classes,) say how much each class counts."""
-        self._loss = nn.CrossEntropyLoss(class_weights, label_smoothing=label_smoothing)
-        self._aux_weight = aux_weight
-
-    def __call__(self, output: Tensor | tuple[Tensor, ...], targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss, and the logits of shape (N, classes).
-
-        Args:
-            output: logits, or logits and auxiliary ones.
-            targets: labels of shape (N,), or shares of classes of shape (N, classes).
-        """
-        logits, *aux = (output,) if isinstance(output, Tensor) else output
-        loss = self._loss(logits, targets)
-        if self._aux_weight:
-            for aux_logits in aux:
-                loss = loss + self._aux_weight * self._loss(aux_logits, targets)
-        return loss, logits
-
-    def weigh(self, targets: Tensor) -> Tensor:
-        """Return what the mean loss of these targets is a mean over: their number, or the sum of their weights."""
-        if self._loss.weight is None or targets.ndim > 1:
-            return torch.tensor(float(len(targets)))
-        return self._loss.weight[targets].sum()
 
 
 @dataclass(frozen=True)

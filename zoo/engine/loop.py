@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.sampler import seed_of_step
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.world import ALONE, World
-from zoo.engine.learner import Criterion, Learned, Learner
+from zoo.engine.learner import Learned, Learner
 from zoo.engine.micro_batches import Parts
 from zoo.engine.step import take_step
 from zoo.progress import Advance

@@ -8,8 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from zoo.errors import TrainingError
-from zoo.memory import is_out_of_memory
+from zoo.errors import TrainingError, is_out_of_memory
 
 Result = TypeVar("Result")
 

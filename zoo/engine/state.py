@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.engine.epoch import Epoch
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums
+from zoo.engine.metrics import Epoch
 from zoo.errors import RunError, TrainingError
 from zoo.models.sharding import contribute, part, put, whole
 

@@ -16,8 +16,7 @@ from zoo.engine.gradient_sync import pool
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learned, Learner
 from zoo.engine.torch_compile import CannotCompile
-from zoo.errors import LostProcess, NotFinite, TrainingError
-from zoo.memory import is_out_of_memory
+from zoo.errors import LostProcess, NotFinite, TrainingError, is_out_of_memory
 from zoo.models.sharding import part, whole
 
 Result = TypeVar("Result")

@@ -15,7 +15,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from zoo.engine.interrupts import is_put_off
 from zoo.engine.micro_batches import Parts
-from zoo.memory import is_out_of_memory
+from zoo.errors import is_out_of_memory
 
 Result = TypeVar("Result")
 

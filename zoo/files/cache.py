@@ -5,6 +5,7 @@ It holds a folder for each of `KINDS`; each entry in them is a file or a folder 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -83,3 +84,8 @@ def _read_entries(kind: str) -> Iterator[Entry]:
             status = path.stat()
             size = status.st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
             yield Entry(kind, path, size, status.st_mtime)
+
+
+def make_key(about: Mapping[str, Any]) -> str:
+    """Return the digest of what decides the rows, which JSON must be able to hold."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

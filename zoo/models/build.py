@@ -8,13 +8,13 @@ from os import PathLike, fspath
 import torch
 from torch import nn
 
-from zoo.errors import OptionError, PluginError, ZooError
-from zoo.memory import is_out_of_memory
+from zoo.errors import OptionError, PluginError, ZooError, is_out_of_memory
 from zoo.models.head import Head, replace_head
-from zoo.models.weights.load import Start, choose_start, input_for, load_tensors, read_start
+from zoo.models.weights.choose import Start, choose_start, input_for
+from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Registry, open_registry
 
 

@@ -8,84 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import FrozenMoved, NameNotFound, OptionError, PluginError
-from zoo.models.head import Head, is_below
+from zoo.errors import FrozenMoved
+from zoo.models.head import is_below
 from zoo.models.sharding import whole
-from zoo.plugin import BackboneSpec, BlockSpec
-
-
-def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[BlockSpec, ...]:
-    """Return the model's blocks from input to output, without what the head replaced.
-
-    Raises:
-        PluginError: a parameter is in no block and no head, or in two of them.
-    """
-    declared = _ask_for_blocks(backbone, model) if callable(backbone.blocks) else backbone.blocks
-    blocks = tuple(_without_head(declared, head))
-    names = [
-        name for named in (model.named_parameters, model.named_buffers) for name, _ in named(remove_duplicate=False)
-    ]
-    for block in blocks:
-        if not any(is_below(name, prefix) for name in names for prefix in block.prefixes):
-            raise PluginError(f"{backbone.name} declares the block {block.name}, which holds nothing of its model.")
-    owner_of: dict[int, str] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        owners = [block.name for block in blocks if any(is_below(name, prefix) for prefix in block.prefixes)]
-        owners += ["the head"] if head.covers(name) else []
-        if len(owners) != 1:
-            where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
-            raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
-        if owner_of.setdefault(id(parameter), owners[0]) != owners[0]:
-            where = f"in {owner_of[id(parameter)]}, and under another name in {owners[0]}"
-            raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
-    return blocks
-
-
-def _ask_for_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, ...]:
-    """Let the plugin find the blocks in the built model."""
-    assert callable(backbone.blocks)
-    try:
-        blocks = backbone.blocks(model)
-    except Exception as error:
-        raise PluginError(f"{backbone.name} cannot find its blocks: {type(error).__name__}: {error}") from error
-    if not (isinstance(blocks, tuple) and all(isinstance(block, BlockSpec) for block in blocks)):
-        raise PluginError(f"{backbone.name} finds the blocks {blocks!r:.80}; it must be a tuple of BlockSpec.")
-    names = [block.name for block in blocks]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise PluginError(f"{backbone.name} finds several blocks called {', '.join(twice)}; names must differ.")
-    return blocks
-
-
-def refuse_unknown_block(backbone: BackboneSpec, train: str) -> None:
-    """Raise NameNotFound for a block that the backbone does not declare, as far as that is known before it is built."""
-    kind, _, name = train.partition(":")
-    if kind == "from" and not callable(backbone.blocks):
-        _get_position(name, backbone.blocks)
-
-
-def list_learning(blocks: tuple[BlockSpec, ...], head: Head, train: str) -> tuple[str, ...]:
-    """Return the parameter-name prefixes that learn with ``--train head``, ``all`` or ``from:BLOCK``.
-
-    Raises:
-        OptionError: ``train`` is none of them.
-        NameNotFound: there is no such block.
-    """
-    if train == "head":
-        # Auxiliary heads help deep layers to learn; where none of those does, they have nothing to do.
-        return head.paths
-    kind, _, name = train.partition(":")
-    if train != "all" and kind != "from":
-        names = ", ".join(block.name for block in blocks)
-        raise OptionError(f"no --train {train!r}; it is head, all or from:BLOCK with a block of {names}.")
-    first = 0 if train == "all" else _get_position(name, blocks)
-    return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
-
-
-def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:
-    names = [block.name for block in blocks]
-    if name not in names:
-        raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
-    return names.index(name)
 
 
 class Frozen:
@@ -155,13 +80,6 @@ def list_batch_norms(model: nn.Module) -> list[nn.Module]:
     """List the layers that normalise by the batch while they train, which a batch of one image does not allow."""
     # torch has no public name for what all of its batch norms are; timm's derive from BatchNorm2d.
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm))]
-
-
-def _without_head(blocks: tuple[BlockSpec, ...], head: Head) -> Iterator[BlockSpec]:
-    for block in blocks:
-        prefixes = tuple(prefix for prefix in block.prefixes if not head.covers(prefix))
-        if prefixes:
-            yield BlockSpec(block.name, prefixes)
 
 
 def _list_parameters(name: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 
 #: Probability that the classic classifier of AlexNet and VGG drops a unit.
 MLP_DROPOUT = 0.5

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NameNotFound, PluginError
-from zoo.garbage import uncollected
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
 from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
@@ -207,8 +206,7 @@ def find_weights(backbone: BackboneSpec, tag: str) -> WeightsSpec:
 @functools.cache
 def open_registry() -> Registry:
     """Return the registry of all installed plugins; they are loaded once in a process."""
-    with uncollected():
-        return Registry(discover_plugins())
+    return Registry(discover_plugins())
 
 
 def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:

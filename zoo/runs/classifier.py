@@ -30,7 +30,7 @@ from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import Header, load_header, load_tensors
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
-from zoo.models.weights.load import Start
+from zoo.models.weights.choose import Start
 
 BATCH = 32
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zoo.models.build import Network
 from zoo.data.dataset import Images
 from zoo.engine.device import Hardware
-from zoo.engine.epoch import Epoch
+from zoo.engine.metrics import Epoch
 from zoo.engine.metrics import measure
 from zoo.runs.folder import HISTORY, RUN, RunFolder
 from zoo.plugin import BlockSpec

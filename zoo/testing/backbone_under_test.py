@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import PluginError
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_model
-from zoo.models.freeze import list_blocks
 from zoo.models.head import Head, find_head, replace_head
 from zoo.models.meta_device import build_on_meta
 from zoo.models.parameter_order import FirstUses
-from zoo.models.weights.load import Start
-from zoo.registry.recipe import HeadDesign
+from zoo.models.weights.choose import Start
+from zoo.registry.head_design import HeadDesign
 from zoo.testing.isolation.side_effects import Watched, watching
 from zoo.testing.observations import Answer, Lesson, Pass, list_outputs
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import PluginError
-from zoo.plugin.fields import EXPECTED
+from zoo.plugin.backbone_spec import EXPECTED
 from zoo.registry.isolation import describe_in_one_line
 from zoo.testing.plugin_under_test import Examined
 from zoo.testing.promises import BY_NAME, CHECKS, Check, Level, list_checks

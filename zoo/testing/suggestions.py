@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import re
+from collections.abc import Iterable
 from types import ModuleType
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec
-from zoo.testing.likeness import sort_by_likeness
 from zoo.testing.results.result import find_place
 
 SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
@@ -37,3 +38,21 @@ def describe_fault(fault: PluginError, package: str) -> str:
         said = f"{said}; its fields are {', '.join(sort_by_likeness(misspelt[2], fields))}"
     place = find_place(cause, package)
     return f"{said.rstrip('.')} ({place})." if place else said
+
+
+def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:
+    """Sort names that exist, the ones most like a wrong one first."""
+    names = sorted({*known})
+    return difflib.get_close_matches(name, names, n=max(1, len(names)), cutoff=0.0)
+
+
+def name_likest(name: str, known: Iterable[str]) -> str:
+    """Say what exists that is most like a wrong name: ``there are layer1, layer2, stem (12 in all)``."""
+    names = sort_by_likeness(name, known)
+    return f"there are {', '.join(names[:3])} ({len(names)} in all)" if names else "there are none"
+
+
+def list_prefixes(names: Iterable[str]) -> list[str]:
+    """List all dotted prefixes of dotted names, the names themselves too."""
+    parts = [name.split(".") for name in names]
+    return sorted({".".join(path[:end]) for path in parts for end in range(1, len(path) + 1)})

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.models.freeze import Frozen, list_batch_norms, list_learning
+from zoo.models.blocks import list_learning
+from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.testing.observations import Lesson
 
 if TYPE_CHECKING:

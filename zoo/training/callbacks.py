@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from zoo.data.dataset import Images
-from zoo.engine.epoch import Epoch
 from zoo.engine.loop import Score, finite_or_none
+from zoo.engine.metrics import Epoch
 from zoo.engine.state import State
 from zoo.models.sharding import contribute
 from zoo.progress import Progress
@@ -17,7 +17,8 @@ from zoo.runs.best_model import BestModel
 from zoo.runs.folder import MODEL
 from zoo.runs.model_file import Header, read_tensors
 from zoo.runs.record import Record, measure_split
-from zoo.training.resume import Saver, remove_states
+from zoo.training.checkpointing import Saver
+from zoo.training.resume import remove_states
 
 
 class Watch:

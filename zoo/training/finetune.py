@@ -27,9 +27,10 @@ from zoo.runs.model_file import make_header
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.training.callbacks import Contributor, Watch, keeping
+from zoo.training.phases import Plan, train
 from zoo.training.prepare import Job, find_job, prepare, surroundings
 from zoo.training.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states, share_earlier
-from zoo.training.train import Plan, train
+from zoo.training.summary import say_changes, say_plan
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,11 @@ def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan,
     # A run that goes on does so in the precision that it began in, whatever would be measured now.
     is_open = earlier is not None and job.recipe.precision == "auto"
     plan, facts = prepare(job, earlier.run["hardware"]["precision"] if earlier and is_open else None)
-    _say_plan(facts, job.progress)
+    say_plan(facts, job.progress)
     if earlier:
         refuse_other(earlier.run, facts, output)
         if not earlier.is_over:
-            _say_others(earlier.run, facts, job.progress)
+            say_changes(earlier.run, facts, job.progress)
         elif job.hardware.world.is_first:
             remove_states(earlier.folder)  # it may have been killed just before
             job.progress.say(f"{output} is over already; nothing is left to do")
@@ -210,31 +211,3 @@ def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], pro
     name = "transfer gain" if gain >= 0 else "NEGATIVE TRANSFER: the start that was chosen does harm, gain"
     progress.say(f"{name} {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f}")
     return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}
-
-
-def _say_others(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
-    """Say what is not as it was when the run began, and may change its last digits."""
-    for field in ("versions", "hardware"):
-        for name, value in before[field].items():
-            if now[field].get(name) != value:
-                progress.say(f"note: the run began with {name} {value}, and now it is {now[field].get(name)}")
-
-
-def _say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
-    recipe, params, phases, hardware = (facts[name] for name in ("recipe", "params", "phases", "hardware"))
-    shared = f", by {hardware['processes']} processes" if hardware["processes"] > 1 else ""
-    learning = [block["name"] for block in facts["blocks"] if block["learns"]]
-    blocks = learning[0] if len(learning) == 1 else f"{learning[0]} to {learning[-1]}" if learning else ""
-    what = f"{blocks} and the head" if blocks else "the head"
-    progress.say(
-        f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
-        f"{_count_epochs(recipe['epochs'])}, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
-        f"{hardware['precision']} on {hardware['device']}{shared}"
-    )
-    if len(phases) > 1:
-        each = (f"{phase['train']} for {_count_epochs(phase['epochs'])} at {phase['lr']:g}" for phase in phases)
-        progress.say(f"phases: {', then '.join(each)}")
-
-
-def _count_epochs(count: int) -> str:
-    return f"{count} epoch{'s' * (count != 1)}"

@@ -20,21 +20,20 @@ from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.distributed.process_group import get_world
 from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
-from zoo.engine.speed import settle_precision
-from zoo.errors import OptionError, TrainingError
-from zoo.memory import is_out_of_memory
+from zoo.engine.precision import settle_precision
+from zoo.errors import OptionError, TrainingError, is_out_of_memory
+from zoo.models.blocks import list_blocks, list_learning, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
-from zoo.models.freeze import list_batch_norms, list_blocks, list_learning, refuse_unknown_block
+from zoo.models.freeze import list_batch_norms
 from zoo.models.sharding import shard
-from zoo.models.weights.load import Start, choose_start, input_for
+from zoo.models.weights.choose import Start, choose_start, input_for
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.licence import describe_licence
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry, Resolved
 from zoo.runs.record import list_facts, list_parts
-from zoo.training.phases import plan_phases
-from zoo.training.train import Plan, freeze
+from zoo.training.phases import Plan, freeze, plan_phases
 
 
 @dataclass(frozen=True)

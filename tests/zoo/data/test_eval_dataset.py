@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from zoo.data.dataset import Sample
 from zoo.data.eval_dataset import open_labelled
+from zoo.data.sample import Sample
 from zoo.errors import DataError, NameNotFound
 
 Plant = Callable[[Path, Mapping[str, int]], Path]

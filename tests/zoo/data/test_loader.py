@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Sample
 from zoo.data.decode import decode_image
 from zoo.data.loader import Batch, EvalBatches, Loading, TrainBatches
 from zoo.data.pixel_cache import Pixels
+from zoo.data.sample import Sample
 from zoo.data.sampler import Order
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import DataError

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Sample
 from zoo.data.decode import decode_image
 from zoo.data.pixel_cache import Pixels, Views
+from zoo.data.sample import Sample
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import DataError
 from zoo.plugin import InputSpec

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from made_fits import make_fit
 from zoo.data.dataset import Images, open_images
 from zoo.engine.batches import ImageFeed
-from zoo.engine.epoch import Epoch
 from zoo.engine.fit import Fit
+from zoo.engine.metrics import Epoch
 from zoo.engine.schedule import one_cycle
 from zoo.engine.state import State
 from zoo.errors import TrainingError

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from small_steps import Normed, Plain, draw, make_learner, share, state_of
 from worlds import get_results
 from zoo.data.sampler import Order, seed_of_step
+from zoo.engine.criterion import Criterion
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
 from zoo.engine.ema import Average
-from zoo.engine.learner import Criterion
 from zoo.engine.loop import Lap, Score, Sums, train_one_epoch
 from zoo.engine.micro_batches import Parts
 from zoo.engine.mixup import build_mix

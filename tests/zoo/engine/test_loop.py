@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule

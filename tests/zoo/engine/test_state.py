@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from zoo.data.sampler import mix_seed
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.ema import Average
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.loop import Batches, Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from short_memory import SAYINGS, Once
 from told import Told
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.micro_batches import Parts
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import NotFinite, learn
-from zoo.errors import TrainingError
-from zoo.memory import is_out_of_memory
+from zoo.errors import TrainingError, is_out_of_memory
 from zoo.models.freeze import Frozen
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 0, 0])

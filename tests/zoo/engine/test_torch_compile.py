@@ -15,10 +15,11 @@ from torch._dynamo.exc import TorchDynamoException
 from short_memory import SAYINGS
 from told import Told
 from worlds import Ended, in_world
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
-from zoo.engine.learner import Criterion, Learner
+from zoo.engine.learner import Learner
 from zoo.engine.micro_batches import Parts
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule

@@ -15,9 +15,9 @@ from told import Told
 from zoo.errors import OptionError, PluginError, WeightsError
 from zoo.models.build import Network, attach_head, build, build_backbone, build_model, try_network
 from zoo.models.head import Head
-from zoo.models.weights.load import Start
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec, InputSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 
 # What --weights means.
 

@@ -10,7 +10,7 @@ from torch import nn
 from zoo.errors import PluginError
 from zoo.models.head import Head, find_head, replace_head
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 from zoo_torchvision import zoo_backbones
 
 LINEAR = HeadDesign()

@@ -11,16 +11,10 @@ from field_values import BLOCK, GOOD, LIKE_FILES, RIGHT, WEIGHTS, WRONG
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
 from zoo.plugin import fields as contract
-from zoo.plugin.fields import (
-    CAPABILITIES,
-    DATASET_NAME,
-    NAMESPACE,
-    NO_TAGS,
-    QUALIFIED_NAME,
-    TAG,
-    check_backbone,
-    checks_deferred,
-)
+from zoo.plugin.backbone_spec import CAPABILITIES, QUALIFIED_NAME, check_backbone
+from zoo.plugin.dataset_spec import DATASET_NAME
+from zoo.plugin.fields import NAMESPACE, checks_deferred
+from zoo.plugin.weights_spec import NO_TAGS, TAG
 
 
 def flatten(table: dict[type, dict[str, tuple[Any, ...]]]) -> list[Any]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import OptionError
+from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import (
     BACKBONE_LR,
     CHOICES,
@@ -20,7 +21,6 @@ from zoo.registry.recipe import (
     MLP_LR,
     NUMBERS,
     OPTIMIZERS,
-    HeadDesign,
     Recipe,
     make_recipe,
 )

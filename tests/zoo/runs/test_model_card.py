@@ -16,8 +16,8 @@ from zoo.runs.folder import CARD, MODEL, RunFolder
 from zoo.runs.model_file import make_header, save_model
 from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign
-from zoo.models.weights.load import Start
+from zoo.registry.head_design import HeadDesign
+from zoo.models.weights.choose import Start
 from zoo_torchvision import zoo_backbones
 
 TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}

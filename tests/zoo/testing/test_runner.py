@@ -10,7 +10,8 @@ import pytest
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
-from zoo.plugin.fields import CAPABILITIES, EXPECTED, checks_deferred
+from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.fields import checks_deferred
 from zoo.testing.backbone_under_test import Subject
 from zoo.testing.plugin_under_test import Examined, examine
 from zoo.testing.promises import BY_NAME, CHECKS, LEVELS, Check, list_checks

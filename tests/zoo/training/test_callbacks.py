@@ -22,8 +22,8 @@ from made_fits import make_fit
 from zoo.data.dataset import Images, open_images
 from zoo.data.pixel_cache import Views
 from zoo.engine.batches import ImageFeed
-from zoo.engine.epoch import Epoch
 from zoo.engine.fit import Fit
+from zoo.engine.metrics import Epoch
 from zoo.engine.state import State
 from zoo.errors import TrainingError
 from zoo.plugin import BlockSpec

@@ -20,8 +20,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 
 from zoo.engine.distributed.all_reduce import exchange, send_from
-from zoo.errors import LostProcess, OptionError
-from zoo.memory import is_out_of_memory
+from zoo.errors import LostProcess, OptionError, is_out_of_memory
 
 Result = TypeVar("Result")
 

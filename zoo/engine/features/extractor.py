@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.data.dataset import Sample
 from zoo.data.loader import EvalBatches, Loading
 from zoo.data.pixel_cache import Views
+from zoo.data.sample import Sample
 from zoo.data.sampler import plan_in_order
 from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, plan_loading

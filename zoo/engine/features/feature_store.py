@@ -7,7 +7,6 @@ is in its header, for people to read. The files used least recently make room fo
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from zoo.errors import CacheError, OptionError
-from zoo.files.cache import Entry, cache_folder, list_entries, remove
+from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
 from zoo.files.resumable import Partial, PartialLost, open_partial
 
 #: Bytes that all rows together may take on disk, unless ``ZOO_CACHE_LIMIT`` says otherwise.
@@ -33,11 +32,6 @@ SPARE = 2**30
 KIND = "features"
 _ROWS = "rows"
 _NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
-
-
-def make_key(about: Mapping[str, Any]) -> str:
-    """Return the digest of what decides the rows, which JSON must be able to hold."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def find_rows(about: Mapping[str, Any]) -> Tensor | None:

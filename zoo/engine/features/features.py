@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Images, Sample
+from zoo.data.dataset import Images
+from zoo.data.sample import Sample
 from zoo.engine.allocator import give_back
 from zoo.engine.batches import FeatureFeed, Feed, ImageFeed, Rows
 from zoo.engine.distributed.world import World
@@ -17,8 +18,7 @@ from zoo.engine.features.extractor import PROOF, Extractor, are_close, build_ext
 from zoo.engine.features.feature_store import check_room, drop_rows, find_rows, keep_rows
 from zoo.engine.features.tail import CannotReplay, Rest
 from zoo.engine.fit import Fit
-from zoo.errors import CacheError
-from zoo.memory import is_out_of_memory
+from zoo.errors import CacheError, is_out_of_memory
 from zoo.models.sharding import is_sharded
 from zoo.progress import Progress
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.memory import is_out_of_memory
+from zoo.errors import is_out_of_memory
 from zoo.models.freeze import Frozen
 
 #: How far logits may be from those of the whole network, as a share of the largest one. They come from the same layers

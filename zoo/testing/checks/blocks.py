@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.models.freeze import list_batch_norms
 from zoo.models.head import is_below
-from zoo.testing.likeness import list_prefixes, name_likest
 from zoo.testing.results.result import CheckFailed
+from zoo.testing.suggestions import list_prefixes, name_likest
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import Subject

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.models.meta_device import build_on_meta, make_on_meta
-from zoo.models.weights.load import input_for
+from zoo.models.weights.choose import input_for
 from zoo.testing.isolation.side_effects import watching
 from zoo.testing.results.result import CheckFailed, NotApplicable
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
-from zoo.engine.learner import Criterion
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results.result import CannotLook, CheckFailed
 from zoo.testing.training_steps import freeze

@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo.models.head import Head, replace_head
 from zoo.models.meta_device import build_on_meta
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 from zoo.testing.backbone_under_test import AUX_CLASSES, BATCH, NUM_CLASSES
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results.result import CheckFailed, NotApplicable

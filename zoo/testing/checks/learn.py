@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.engine.learner import Criterion
+from zoo.engine.criterion import Criterion
 from zoo.errors import TrainingError
 from zoo.models.head import is_below
 from zoo.testing.backbone_under_test import draw_images

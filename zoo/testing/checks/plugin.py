@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
-from zoo.plugin.fields import NAMESPACE, check_dataset
+from zoo.plugin.dataset_spec import check_dataset
+from zoo.plugin.fields import NAMESPACE
 from zoo.registry.discovery import FIRST_PARTY
 from zoo.testing.plugin_under_test import Examined
 from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable, describe_with_place

@@ -8,16 +8,15 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
-from zoo.plugin.fields import (
-    FILE_SUFFIXES,
+from zoo.plugin.backbone_spec import (
     check_backbone_fields,
     check_backbone_licence,
     check_backbone_name,
     check_block,
     check_capabilities,
-    check_input,
-    check_weights,
 )
+from zoo.plugin.input_spec import check_input
+from zoo.plugin.weights_spec import FILE_SUFFIXES, check_weights
 from zoo.testing.promises import list_checks
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration

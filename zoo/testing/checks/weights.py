@@ -13,11 +13,12 @@ from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import is_offline
 from zoo.models.build import build_backbone, build_model
 from zoo.models.head import find_head, is_below
-from zoo.models.weights.load import Start, input_for, load_tensors, read_start
+from zoo.models.weights.choose import Start, input_for
+from zoo.models.weights.load import load_tensors, read_start
 from zoo.progress import Silent
 from zoo.testing.checks.forward import are_close
-from zoo.testing.likeness import list_prefixes, name_likest
 from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable
+from zoo.testing.suggestions import list_prefixes, name_likest
 
 if TYPE_CHECKING:
     from zoo.plugin import WeightsSpec

@@ -131,7 +131,7 @@ def _load(order: Order) -> tuple[str, Tensor]:
     """Return a digest of all that was loaded, and the logits of the first image that the kit draws."""
     from zoo.models.build import attach_head, build_model
     from zoo.models.freeze import Frozen
-    from zoo.models.weights.load import Start
+    from zoo.models.weights.choose import Start
     from zoo.runs.model_file import load_tensors
     from zoo.testing.backbone_under_test import NUM_CLASSES, draw_images
     from zoo.testing.plugin_under_test import examine

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from zoo.engine.features.after_block import find_cut
 from zoo.engine.features.tail import CannotReplay
+from zoo.models.blocks import list_learning
 from zoo.models.build import Network, attach_head
-from zoo.models.freeze import Frozen, list_learning
-from zoo.models.weights.load import Start
+from zoo.models.freeze import Frozen
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec, BlockSpec
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))

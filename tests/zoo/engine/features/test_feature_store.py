@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from zoo.engine.features.feature_store import SPARE, check_room, drop_rows, find_rows, keep_rows, make_key
+from zoo.engine.features.feature_store import SPARE, check_room, drop_rows, find_rows, keep_rows
 from zoo.errors import CacheError, OptionError
-from zoo.files.cache import list_entries, read_about
+from zoo.files.cache import list_entries, make_key, read_about
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
 ROWS = torch.arange(12, dtype=torch.float32).reshape(4, 3)

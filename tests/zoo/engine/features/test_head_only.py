@@ -12,7 +12,7 @@ from zoo.engine.features.head_only import find_replay
 from zoo.engine.features.tail import CannotReplay
 from zoo.models.build import Network, attach_head
 from zoo.models.freeze import Frozen
-from zoo.models.weights.load import Start
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec, BlockSpec
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))

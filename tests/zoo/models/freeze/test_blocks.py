@@ -12,10 +12,11 @@ from torch import nn
 
 from freezing import HEAD, Shared
 from zoo.errors import NameNotFound, OptionError, PluginError
-from zoo.models.freeze import Frozen, list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.freeze import Frozen
 from zoo.models.head import Head, find_head, replace_head
 from zoo.plugin import BackboneSpec, BlockSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 
 
 def test_blocks_come_from_input_to_output_as_declared(acme: BackboneSpec) -> None:

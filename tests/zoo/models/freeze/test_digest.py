@@ -14,7 +14,7 @@ from zoo.errors import FrozenMoved
 from zoo.models.freeze import Frozen
 from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 
 
 def change(path: str, function: Callable[[torch.Tensor], object]) -> Callable[[nn.Module], object]:

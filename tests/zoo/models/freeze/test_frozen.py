@@ -10,7 +10,8 @@ from torch import nn
 
 from freezing import HEAD, freeze
 from zoo.errors import FrozenMoved
-from zoo.models.freeze import Frozen, list_batch_norms, list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
 
 

@@ -13,10 +13,11 @@ from published import ONE, TWO
 from zoo.errors import NameNotFound, OptionError, WeightsError
 from zoo.models.build import build_backbone
 from zoo.models.head import replace_head
-from zoo.models.weights.load import Start, choose_start, input_for, load_tensors
+from zoo.models.weights.choose import Start, choose_start, input_for
+from zoo.models.weights.load import load_tensors
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Resolved
 
 FILE = Start("weights.safetensors", file=Path("weights.safetensors"))

@@ -19,7 +19,8 @@ from weights_files import TENSORS, same
 from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import sha256_of
 from zoo.models.weights import locate as weights_module
-from zoo.models.weights.locate import locate_weights, read_weights
+from zoo.models.weights.locate import locate_weights
+from zoo.models.weights.read import read_weights
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from weights_files import TENSORS, same
 from zoo.errors import WeightsError
 from zoo.files.download import sha256_of
-from zoo.models.weights.locate import read_weights
+from zoo.models.weights.read import read_weights
 
 
 def refusal(path: Path, sha256: str | None = None) -> str:

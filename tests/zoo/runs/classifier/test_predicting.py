@@ -14,7 +14,7 @@ from zoo.errors import DataError
 from zoo.training.finetune import Run
 from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import HeadDesign
+from zoo.registry.head_design import HeadDesign
 
 
 def test_predictions_are_the_softmax_of_the_plain_model(

@@ -21,7 +21,7 @@ from acme import draw_photos
 from quick_runs import LEARNS
 from small import make_registry
 from told import Told
-from zoo.engine.learner import Criterion
+from zoo.engine.criterion import Criterion
 from zoo.errors import OptionError
 from zoo.training.callbacks import Keeper
 from zoo.training.finetune import finetune

@@ -20,7 +20,7 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import Keeper
 from zoo.training.finetune import finetune
-from zoo.training.train import Plan
+from zoo.training.phases import Plan
 
 #: SGD, for Adam makes much of gradients that are nearly zero.
 OPTIONS: dict[str, Any] = {

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from zoo.engine.device import Hardware
-from zoo.engine.precision import can_measure
-from zoo.engine.speed import settle_precision
+from zoo.engine.precision import can_measure, settle_precision
 from zoo.models.build import Network, attach_head
-from zoo.models.weights.load import Start
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.examine import examine_files
+from zoo.data.examine import add_known, examine_files, read_known
 from zoo.data.folder import ImageFile, list_images
-from zoo.data.known import add_known, read_known
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.transform import build_eval_transform
 from zoo.plugin import InputSpec

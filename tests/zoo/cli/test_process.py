@@ -12,7 +12,8 @@ import pytest
 #: Runs the process with other work than the command line's. What is put away on the very way out is told.
 CODE = """
 import atexit, os, sys, threading
-import zoo.__main__ as process
+import zoo.cli
+import zoo.cli.process as process
 
 class Told:
     def __del__(self, tell=os.mkdir):
@@ -27,7 +28,7 @@ def others():
 def work():
     WORK
 
-process.main = work
+zoo.cli.main = work
 process.run()
 """
 

@@ -1,0 +1,94 @@
+"""Which weights a model starts from: what ``--weights`` and the tag in a name mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from zoo.errors import OptionError
+from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.plugin.weights_spec import FILE_SUFFIXES
+from zoo.registry.registry import Resolved, find_weights
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training starts from: published weights, a file, or random ones."""
+
+    #: What the user sees: a tag, ``none`` or the name of a file.
+    label: str
+    #: The tag that the architecture is built for, if any.
+    tag: str | None = None
+    weights: WeightsSpec | None = None
+    file: Path | None = None
+    #: What a run's own file says of itself: its licence, and what of upstream's network it has replaced.
+    file_licence: str | None = None
+    file_lacks: tuple[str, ...] = ()
+
+    @property
+    def licence(self) -> str | None:
+        """Licence of what is loaded, where it is known."""
+        return self.weights.licence if self.weights else self.file_licence
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Parameter-name prefixes besides the head that the tensors lack or hold without meaning."""
+        return self.weights.lacks if self.weights else self.file_lacks
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing is loaded."""
+        return self.weights is None and self.file is None
+
+
+def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
+    """Return the input that weights of that tag expect, or the backbone's own."""
+    weights = find_weights(backbone, tag) if tag else None
+    return backbone.input if weights is None or weights.input is None else weights.input
+
+
+def choose_start(resolved: Resolved, asked: str | None) -> Start:
+    """Return what ``--weights`` means: ``DEFAULT``, a tag, ``none`` or a file; None: the name's tag, else ``DEFAULT``.
+
+    Raises:
+        NameNotFound: there are no such weights.
+        OptionError: nothing was asked for, and the backbone has no published weights.
+    """
+    backbone = resolved.backbone
+    if asked == "none":
+        return Start("none", resolved.tag)
+    if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
+        return _start_from_file(resolved, Path(asked).expanduser())
+    if asked is None and resolved.tag is None and not backbone.weights:
+        raise OptionError(
+            f"{backbone.name} has no published weights; give a .safetensors file, or none for random ones."
+        )
+    weights = find_weights(backbone, asked or resolved.tag or "DEFAULT")
+    return Start(weights.tag, weights.tag, weights=weights)
+
+
+def _start_from_file(resolved: Resolved, path: Path) -> Start:
+    """Return a start from a file; one of a run says under which licence it is, and whether its head is upstream's."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError):
+        metadata = {}  # what is wrong with the file is said when it is read
+    licence, head = (metadata.get(field, "").strip('"') for field in ("weights_licence", "head"))
+    is_upstreams = head in ("", "linear")
+    return Start(
+        path.name,
+        resolved.tag,
+        file=path,
+        file_licence=licence if licence not in ("", "none") else None,
+        file_lacks=() if is_upstreams else _list_replaced(resolved.backbone),
+    )
+
+
+def _list_replaced(backbone: BackboneSpec) -> tuple[str, ...]:
+    """List what an ``mlp`` head stands in place of, as far as that is known before the model is built."""
+    if backbone.classifier is not None:
+        return (backbone.classifier,)
+    return () if callable(backbone.head) else backbone.head
