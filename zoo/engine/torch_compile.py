@@ -73,7 +73,7 @@ class Compiled:
         try:
             with nullcontext() if self._is_proven else _quiet():
                 result = work()
-            if self._compiled and not self._is_proven and is_put_off():
+            if self._compiled is not None and not self._is_proven and is_put_off():
                 # Ctrl-C reaches compilers as well, even one that torch only asks what this processor can do.
                 return CannotCompile("interrupted")
         except Exception as error:

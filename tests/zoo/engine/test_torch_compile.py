@@ -207,3 +207,13 @@ def fail(error: Exception) -> None:
 def test_it_is_left_out_where_it_is_of_no_use_or_in_the_way(kind: str, words: str | None, *, is_fixed: bool) -> None:
     obstacle = find_obstacle(kind, Parts(1, is_fixed=is_fixed))
     assert obstacle == words or (words and obstacle and words in obstacle)
+
+
+def test_a_network_that_has_no_length_is_compiled() -> None:
+    told = Told()
+    model = Whole()  # torch's compiled module asks it for its length where its truth is asked for
+    learner = make_learner(model, Compiled(model, len(IMAGES), told.say))
+    take_step(learner, IMAGES, LABELS, 0)
+    assert told.lines == ["compiling the network: the first step takes longer"]
+    assert learner.compiled is not None
+    assert learner.steps == 1
