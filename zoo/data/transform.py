@@ -63,14 +63,17 @@ class Normalise:
 
     def __init__(self, spec: InputSpec) -> None:
         mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
-        # (x / 255 - mean) / std in one pass.
-        self._scale, self._shift = 1 / (255 * std), -mean / std
+        # (x / 255 - mean) / std in one pass. By device: copying to one waits for it, and threads share this object.
+        self._constants = {torch.device("cpu"): (1 / (255 * std), -mean / std)}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise, on whichever device the images are."""
-        if self._scale.device != images.device:  # once: copying waits for the device
-            self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
-        return torch.addcmul(self._shift, images.float(), self._scale)
+        device = images.device
+        if device not in self._constants:
+            scale, shift = self._constants[torch.device("cpu")]
+            self._constants[device] = scale.to(device), shift.to(device)
+        scale, shift = self._constants[device]
+        return torch.addcmul(shift, images.float(), scale)
 
 
 def build_eval_transform(spec: InputSpec) -> Transform:

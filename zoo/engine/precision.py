@@ -116,8 +116,11 @@ def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progr
 
     Where the plugin does not claim that the network computes well in bf16, it is fp32.
     """
-    is_open = recipe.precision == "auto" and not is_sharded(network.model)  # which runs in all processes at once
-    if not is_open or "bf16" not in network.backbone.supports or not can_measure(hardware):
+    if recipe.precision != "auto":
+        return hardware
+    if "bf16" not in network.backbone.supports:
+        return replace(hardware, precision="fp32")
+    if is_sharded(network.model) or not can_measure(hardware):  # a sharded model runs in all processes at once
         return hardware
     about = _describe(network, recipe)
     seconds = _find(about)

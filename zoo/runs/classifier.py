@@ -14,23 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.models.build import Network, attach_head, build_model
-from zoo.data.loader import EvalBatches
-from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.decode import decode_image, quiet_pillow
 from zoo.data.eval_dataset import open_labelled
+from zoo.data.folder import IMAGE_SUFFIXES
+from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.transform import build_eval_transform
-from zoo.engine.device import Hardware, choose_hardware, place, plan_loading
 from zoo.engine.batches import prepare
+from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
-from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header, load_header, load_tensors
+from zoo.models.build import Network, attach_head, build_model
+from zoo.models.weights.choose import Start
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
-from zoo.models.weights.choose import Start
+from zoo.runs.folder import MODEL, RunFolder
+from zoo.runs.model_file import Header, load_header, load_tensors
 
 BATCH = 32
 
@@ -108,7 +108,8 @@ class Classifier:
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalise, self._hardware)
-            score, probabilities = evaluate(self.model, batches, self._hardware, advance)
+            with rounding(self._hardware):
+                score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
 
@@ -132,7 +133,7 @@ class Classifier:
     @torch.inference_mode()
     def _compute(self, tensors: list[Tensor]) -> Tensor:
         images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
-        with self._hardware.autocast():
+        with self._hardware.autocast(), rounding(self._hardware):
             logits: Tensor = self.model(images)
         return logits.float().softmax(1).cpu()
 

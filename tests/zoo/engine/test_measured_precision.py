@@ -10,7 +10,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.precision import can_measure, settle_precision
 from zoo.models.build import Network, attach_head
 from zoo.models.weights.choose import Start
-from zoo.plugin import BackboneSpec
+from zoo.plugin import BackboneSpec, Capability
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 
@@ -81,3 +81,14 @@ def test_without_the_plugins_claim_it_is_fp32(acme: BackboneSpec) -> None:
     told = Told()
     assert settle_precision(make_network(acme), Recipe(), CPU, told) == CPU
     assert told.lines == []
+
+
+@pytest.mark.parametrize(
+    ("supports", "asked", "chosen"),
+    [((), "auto", "fp32"), (("bf16",), "auto", "bf16"), ((), "bf16", "bf16")],
+)
+def test_a_gpu_computes_in_bf16_only_where_the_plugin_claims_it_or_the_user_asks(
+    acme: BackboneSpec, supports: tuple[Capability, ...], asked: str, chosen: str
+) -> None:
+    network, gpu = make_network(replace(acme, supports=supports)), Hardware(torch.device("cuda"), "bf16")
+    assert settle_precision(network, Recipe(precision=asked), gpu, Silent()).precision == chosen
