@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = {"zoo": ROOT, **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")}}
 
 #: What ``zoo plugin new`` writes, tests among it.
-TEMPLATE = "zoo/scaffold/template/"
+TEMPLATE = "zoo/cli/scaffold/template/"
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("distribution", "file"),
     [
-        ("zoo", "zoo/registry.toml"),
+        ("zoo", "zoo/registry/registry.toml"),
         ("zoo", "zoo/py.typed"),
-        ("zoo", "zoo/report/style.css"),
+        ("zoo", "zoo/runs/report/style.css"),
         *(("zoo", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
         ("zoo_timm", "zoo_timm/catalogue.json"),

@@ -56,11 +56,12 @@ def copy(folder: Path, source: Path, count: int | None) -> None:
                 shutil.copyfile(photo, folder / split / kind.name / photo.name)
 
 
-def draw(folder: Path, count: int) -> None:
-    """Draw ``count`` training images and half as many to validate on, in a process for each core."""
+def draw(folder: Path, count: int, val_count: int | None = None) -> None:
+    """Draw so many training images, and half as many or ``val_count`` to validate on, in a process for each core."""
+    numbers = {"train": count, "val": max(count // SHARE, len(CLASSES)) if val_count is None else val_count}
     with ProcessPoolExecutor() as pool:
         pending = []
-        for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
+        for split, number in numbers.items():
             for index in range(number):
                 kind = index % len(CLASSES)
                 path = folder / split / CLASSES[kind] / f"{index:06}.jpg"

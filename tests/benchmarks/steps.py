@@ -66,7 +66,6 @@ class Trained:
 
     network: Network
     frozen: Frozen
-    size: tuple[int, int, int]
 
 
 #: Makes the step of a network.
@@ -102,7 +101,12 @@ def build_trained(work: Workload, hardware: Hardware) -> Trained:
     blocks = list_blocks(resolved.backbone, model, network.head)
     frozen = freeze(network, blocks, Recipe(train=work.train, head=work.head))
     frozen.train()
-    return Trained(network, frozen, network.input.size)
+    return Trained(network, frozen)
+
+
+def read_size(work: Workload) -> tuple[int, int, int]:
+    """Return channels, height and width of the images that the network expects."""
+    return open_registry().resolve(work.backbone).backbone.input.size
 
 
 def choose_fastest(work: Workload) -> Hardware:
@@ -111,7 +115,7 @@ def choose_fastest(work: Workload) -> Hardware:
     if not can_measure(hardware):
         return hardware
     trained = build_trained(work, hardware)
-    seconds = measure_precisions(trained.network.model, trained.size, hardware, backwards=work.train != "head")
+    seconds = measure_precisions(trained.network.model, read_size(work), hardware, backwards=work.train != "head")
     return Hardware(hardware.device, choose_precision(seconds))
 
 
@@ -135,6 +139,12 @@ def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
     return step
 
 
+def refuse_failure(line: str) -> None:
+    """Raise where the engine says that it goes on without compiling."""
+    if "compiling fails" in line:
+        raise RuntimeError(line)
+
+
 def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
     """Return the step that a run takes."""
     model = trained.network.model
@@ -147,7 +157,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,
-        compiled=Compiled(model, work.batch_size, lambda _line: None) if work.compile else None,
+        compiled=Compiled(model, work.batch_size, refuse_failure) if work.compile else None,
     )
     return lambda images, labels: take_step(learner, images, labels, 0)
 
@@ -182,11 +192,11 @@ def compare(work: Workload, hardware: Hardware, other: Build | None = None) -> M
         sides: list[Step] = []
         peaks: list[int | None] = []
         first = 0.0
+        images = torch.rand(work.batch_size, *read_size(work), device=hardware.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        labels = torch.arange(work.batch_size, device=hardware.device) % CLASSES
         for build in (build_ours, other or build_bare):
             peak, trained = Peak(hardware.device), build_trained(work, hardware)
-            images = torch.rand(work.batch_size, *trained.size, device=hardware.device)
-            images = images.contiguous(memory_format=torch.channels_last)
-            labels = torch.arange(work.batch_size, device=hardware.device) % CLASSES
             sides.append(build(trained, work, hardware))
             seconds = [time_block(sides[-1], images, labels, work.steps) for _ in range(work.warm_up)]
             peaks.append(peak.read())

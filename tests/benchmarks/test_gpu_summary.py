@@ -33,7 +33,7 @@ RESULTS = [
 def test_each_stage_has_its_row() -> None:
     section = write_section(MACHINE, RESULTS, quick=False)
     assert "| resnet50, bf16 | 2,000 | 0.97 (0.95 to 0.99) | 9,000 MiB |  |" in section
-    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |" in section  # of its steps, over timm; no tutorial
+    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |  |" in section  # of its steps, over timm; no tutorial
     assert "| 2.0 s | 50.0 s | 25.0 |" in section
     assert "| resnet50, bf16 | 2,500 | 1.25 | 40 s | 2,100 | 1.05 |" in section
     assert "trial" not in section

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from photos import prepare
+from photos import draw
 from plan import choose_plan
 from results import FAILED, VARIABLE, Result, append, read_results
 from summary import describe_machine, update_page, write_summary
@@ -22,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 #: Seconds between two looks at what a stage has found.
 PERIOD = 0.2
+#: Seconds that a stage has to end what it started.
+GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Stage:
 
 #: In order of value: an early stop leaves the results of those before it.
 STAGES = (
-    Stage("correctness", 0.26),
-    Stage("steps", 0.15, "measure_steps.py"),
-    Stage("epochs", 0.32, "measure_epochs.py"),
+    Stage("correctness", 0.20),
+    Stage("steps", 0.13, "measure_steps.py"),
+    Stage("epochs", 0.36, "measure_epochs.py"),
     Stage("frozen", 0.13, "measure_frozen.py"),
-    Stage("compile", 0.14, "measure_compile.py"),
+    Stage("compile", 0.18, "measure_compile.py"),
 )
 
 
@@ -81,8 +83,8 @@ class Check:
 
     def run(self) -> int:
         """Run the stages; returns 1 where a check failed or a stage did not come to its end."""
-        photos, count = self._scratch / "photos", choose_plan(quick=self._options.quick).images
-        prepare(photos, None, count, Path(sys.executable))
+        photos, plan = self._scratch / "photos", choose_plan(quick=self._options.quick)
+        draw(photos, plan.images, plan.val_images)
         wanted = [stage for stage in STAGES if not self._options.stages or stage.name in self._options.stages]
         for index, stage in enumerate(wanted):
             left = max(0.0, self._deadline - time.monotonic())
@@ -167,10 +169,12 @@ class Check:
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """End a process and all that it started: politely first, so that it ends what runs in a session of its own."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
 
 
 def say(line: str) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +51,19 @@ class Context:
         folder.mkdir(parents=True)
         return folder
 
+    def link_few_photos(self) -> Path:
+        """Return a folder with as many of the photos as slow work takes, and all to validate on."""
+        folder = self.scratch / "few"
+        for split, count in (("train", self.plan.few_images), ("val", self.plan.val_images)):
+            # By number, so that there are as many of each class.
+            photos = sorted((self.photos / split).glob("*/*.jpg"), key=lambda photo: photo.name)
+            for photo in photos[:count]:
+                link = folder / split / photo.parent.name / photo.name
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if not link.exists():
+                    os.link(photo, link)
+        return folder
+
     def make_workload(self, candidate: Candidate) -> Workload:
         """Return what is timed of a candidate's training steps."""
         return Workload(
@@ -81,7 +97,8 @@ class Context:
 
 
 def read_context() -> Context:
-    """Read the command line of a stage."""
+    """Read the command line of a stage, and let it end what it started when its time is over."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", required=True)
     parser.add_argument("--quick", action="store_true")

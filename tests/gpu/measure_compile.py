@@ -23,7 +23,7 @@ def build_plain(trained: Trained, work: Workload, hardware: Hardware) -> Step:
 
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
-    """Time the step with and without torch.compile in pairs, and then compiled epochs of zoo and of timm."""
+    """Time the step with and without torch.compile in pairs."""
     work, hardware = replace(context.make_workload(candidate), compile=True), context.hardware
     found = compare(work, hardware, build_plain)
     yield measured(
@@ -34,8 +34,11 @@ def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
         plain_over_compiled=median(found.ratios),
         compile_seconds=found.first - work.steps * median(found.ours),
     )
+
+
+def train(context: Context, candidate: Candidate) -> Iterator[Result]:
+    """Train compiled epochs with zoo and with timm, where timm can do the same work."""
     if candidate.timm_name:
-        release_memory()
         yield train_ours(context, candidate, compile_=True, stage=STAGE)
         release_memory()
         yield train_timm(context, candidate, "--torchcompile", stage=STAGE)
@@ -43,4 +46,5 @@ def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
 
 if __name__ == "__main__":
     context = read_context()
-    measure_each(STAGE, context.plan.compiled, partial(measure, context))
+    for work in (measure, train):  # steps of all before epochs: time may run out
+        measure_each(STAGE, context.plan.compiled, partial(work, context))

@@ -23,8 +23,9 @@ STAGE = "frozen"
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
     """Time zoo and then the tutorial's loop."""
-    photos = link_some(context)
+    photos = context.link_few_photos()
     first, seconds = (time_ours(context, candidate, photos) for _ in range(2))
+    yield measured(STAGE, f"{candidate.name}, zoo", seconds=seconds, first_run_seconds=first)
     release_memory()
     job = context.make_job(candidate, "tutorial", data=photos, epochs=context.plan.frozen_epochs)
     started = time.perf_counter()
@@ -33,25 +34,11 @@ def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
     yield measured(
         STAGE,
         candidate.name,
-        f"{context.plan.frozen_epochs} epochs of {context.plan.frozen_images} images",
+        f"{context.plan.frozen_epochs} epochs of {context.plan.few_images} images",
         seconds=seconds,
-        first_run_seconds=first,
         tutorial_seconds=tutorial_seconds,
         tutorial_over_zoo=tutorial_seconds / seconds,
     )
-
-
-def link_some(context: Context) -> Path:
-    """Return a folder with as many of the photos as this stage takes."""
-    folder = context.make_folder("photos")
-    for split, count in (("train", context.plan.frozen_images), ("val", context.plan.frozen_images // 2)):
-        # By number, so that there are as many of each class.
-        photos = sorted((context.photos / split).glob("*/*.jpg"), key=lambda photo: photo.name)
-        for photo in photos[:count]:
-            link = folder / split / photo.parent.name / photo.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            os.link(photo, link)
-    return folder
 
 
 def time_ours(context: Context, candidate: Candidate, photos: Path) -> float:
@@ -64,6 +51,7 @@ def time_ours(context: Context, candidate: Candidate, photos: Path) -> float:
         photos,
         output=folder / "run",
         weights="none",
+        head=candidate.head,
         epochs=context.plan.frozen_epochs,
         batch_size=context.plan.batch_size,
         device=context.device,
@@ -74,4 +62,4 @@ def time_ours(context: Context, candidate: Candidate, photos: Path) -> float:
 
 if __name__ == "__main__":
     context = read_context()
-    measure_each(STAGE, [context.plan.frozen], partial(measure, context))
+    measure_each(STAGE, context.plan.frozen, partial(measure, context))

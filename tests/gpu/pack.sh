@@ -24,6 +24,7 @@ if [ $# -gt 0 ]; then
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
         --dest "$packed" "$@"
 fi
+"$here/digest.sh" >"$packed/source.sha256"  # run.sh refuses wheels of another source
 size_kib="$(du -sk "$packed" | cut -f1)"
 ls "$packed"
 echo "$size_kib KiB in $packed"

@@ -38,15 +38,16 @@ class Plan:
     candidates: tuple[Candidate, ...]
     #: Those whose training is measured with torch.compile on and off.
     compiled: tuple[Candidate, ...]
-    #: Whose frozen part is computed once.
-    frozen: Candidate
+    #: Those whose frozen part is computed once.
+    frozen: tuple[Candidate, ...]
     batch_size: int
-    #: Training images that are drawn; there are half as many to validate on.
+    #: Training and validation images that are drawn: more than zoo keeps decoded in memory.
     images: int
+    val_images: int
     #: Epochs of the epoch stage, of which the first warms up.
     epochs: int
-    #: Training images and epochs of the frozen stage.
-    frozen_images: int
+    #: Training images of the frozen stage and of the tutorial's loop, which is slow; and epochs of that stage.
+    few_images: int
     frozen_epochs: int
     #: Pairs of blocks of steps.
     pairs: int
@@ -56,12 +57,13 @@ class Plan:
 
 FULL = Plan(
     candidates=(RESNET50, VIT, RESNET18, VGG16, CONVNEXT),
-    compiled=(RESNET50, VIT),
-    frozen=Candidate("resnet50", None, train="head"),
+    compiled=(RESNET50, VIT, RESNET18, CONVNEXT),
+    frozen=(Candidate("resnet50", None, train="head"), VGG16),
     batch_size=128,
-    images=2048,
+    images=4096,
+    val_images=256,
     epochs=3,
-    frozen_images=1024,
+    few_images=1024,
     frozen_epochs=10,
     pairs=5,
     steps=5,
@@ -70,11 +72,12 @@ FULL = Plan(
 QUICK = Plan(
     candidates=(RESNET18,),
     compiled=(Candidate("tiny", None, train="head", plugin="tiny"),),
-    frozen=Candidate("mobilenet_v2", None, train="head"),
+    frozen=(Candidate("mobilenet_v2", None, train="head"),),
     batch_size=4,
     images=16,
+    val_images=8,
     epochs=2,
-    frozen_images=16,
+    few_images=16,
     frozen_epochs=3,
     pairs=2,
     steps=1,

@@ -25,6 +25,12 @@ fi
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 if compgen -G "$here/packed/*.whl" >/dev/null; then
+    packed_digest="$(cat "$here/packed/source.sha256")"
+    digest="$("$here/digest.sh")"
+    if [ "$packed_digest" != "$digest" ]; then
+        echo "tests/gpu/packed holds wheels of another source; run tests/gpu/pack.sh again" >&2
+        exit 2
+    fi
     # Into a folder of its own, before all others: the machine's own packages stay as they are.
     "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$scratch/site" "$here"/packed/*.whl
     export PYTHONPATH="$scratch/site${PYTHONPATH:+:$PYTHONPATH}"

@@ -20,7 +20,7 @@ OURS = "zoo"
 PACKAGES = ("zoo", "torch", "torchvision", "timm")
 HEADERS = {
     "steps": "| network | zoo, images/s | bare step / zoo's | peak memory | bare |",
-    "epochs": "| network | zoo, images/s | of its steps | over timm | over the tutorial | peak memory |",
+    "epochs": "| network | zoo, images/s | over its steps | over timm | over tutorial | peak memory | of tutorial |",
     "frozen": "| network | zoo | tutorial | tutorial / zoo |",
     "compile": "| network | step, images/s | over uncompiled | compiling | epoch, images/s | over timm |",
 }
@@ -114,7 +114,8 @@ def write_epoch_cells(name: str, found: Figures, known: Known) -> list[str]:
     rate = found["images_per_second"]
     others = [known.get(key) for key in (("steps", name), ("epochs", f"{name}, timm"), ("epochs", f"{name}, tutorial"))]
     ratios = [f"{rate / other['images_per_second']:.2f}" if other else "" for other in others]
-    return [f"{rate:,.0f}", *ratios, show_mib(found, "peak_mib")]
+    peaks = [show_mib(each or {}, "peak_mib") for each in (found, others[-1])]
+    return [f"{rate:,.0f}", *ratios, *peaks]
 
 
 def write_frozen_cells(_name: str, found: Figures, _known: Known) -> list[str]:

@@ -19,9 +19,9 @@ def test_one_process_talks_and_shards_over_the_backend_of_the_device(
     paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, HERE / "one_process.py", device.type],
-        env=own_environment(PYTHONPATH=paths), capture_output=True, text=True, check=False,
+        env=own_environment(PYTHONPATH=paths), capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     backend = "cuda:nccl" if device.type == "cuda" else "cpu:gloo"
-    assert done.stdout.startswith("checked over ")
+    assert "checked over " in done.stdout
     assert backend in done.stdout

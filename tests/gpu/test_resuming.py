@@ -26,7 +26,7 @@ def run(
         # cuBLAS reads this variable before its first product.
         environment = own_environment(CUBLAS_WORKSPACE_CONFIG=":4096:8")
         command: list[str | Path] = [sys.executable, SCRIPT, network, photos, output, device.type, str(step)]
-        return subprocess.run(command, env=environment, check=False).returncode
+        return subprocess.run(command, env=environment, check=False, timeout=120).returncode
 
     return begin
 

@@ -9,9 +9,9 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from zoo.models.sharding import whole_state
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import Header, save_tensors
-from zoo.models.sharding import whole_state
 
 #: Writing takes at most one second of so many: a large head on kept features learns an epoch faster than it is written.
 SHARE = 10

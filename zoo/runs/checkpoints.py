@@ -12,11 +12,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from zoo.engine.interrupts import undisturbed
 from zoo.engine.state import Saved
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, written
 from zoo.runs.model_file import write_tensors
-from zoo.engine.interrupts import undisturbed
 
 #: How many are kept: the newest, and the one before in case its file is damaged.
 KEPT = 2

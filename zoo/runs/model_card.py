@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.runs.folder import CARD, MODEL, RunFolder
-from zoo.registry.licence import describe_licence
 from zoo.plugin import BackboneSpec
+from zoo.registry.licence import describe_licence
+from zoo.runs.folder import CARD, MODEL, RunFolder
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from zoo.models.build import Network
 from zoo.errors import PluginError, RunError
+from zoo.models.build import Network
 from zoo.plugin import InputSpec
 
 #: The version of the header.

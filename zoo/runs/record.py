@@ -14,16 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.models.build import Network
 from zoo.data.dataset import Images
 from zoo.engine.device import Hardware
-from zoo.engine.metrics import Epoch
-from zoo.engine.metrics import measure
-from zoo.runs.folder import HISTORY, RUN, RunFolder
+from zoo.engine.metrics import Epoch, measure
+from zoo.models.build import Network
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
+from zoo.runs.folder import HISTORY, RUN, RunFolder
 
 
 class Record:

@@ -27,7 +27,7 @@ from zoo.plugin.fields import NAMESPACE
 from zoo.registry.discovery import FIRST_PARTY
 
 ROOT = Path(__file__).parents[3]
-TEMPLATE = ROOT / "zoo/scaffold/template"
+TEMPLATE = ROOT / "zoo/cli/scaffold/template"
 
 WORDS = st.from_regex(r"[a-z0-9]{1,8}|acme", fullmatch=True)
 NAMES = st.builds(

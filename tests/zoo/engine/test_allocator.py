@@ -140,4 +140,4 @@ def test_other_systems_have_another_c_library() -> None:
 
 @gnu
 def test_who_keeps_nothing_gives_nothing_back() -> None:
-    assert run("from zoo import heap; heap.keep_freed(); heap._keeping.clear()")[1] < PAGES // 2
+    assert run("from zoo.engine import allocator; allocator.keep_freed(); allocator._keeping.clear()")[1] < PAGES // 2

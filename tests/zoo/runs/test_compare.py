@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from zoo.runs.compare import compare_runs, find_doubts
 from zoo.errors import RunError
+from zoo.runs.compare import compare_runs, find_doubts
 from zoo.runs.report.numbers import measure_interval
 
 

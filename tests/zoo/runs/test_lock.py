@@ -8,10 +8,10 @@ import pytest
 
 from quick_runs import QUICK
 from zoo.errors import RunError
-from zoo.runs.lock import held
-from zoo.training.finetune import finetune
-from zoo.training.callbacks import Keeper
 from zoo.registry.registry import Registry
+from zoo.runs.lock import held
+from zoo.training.callbacks import Keeper
+from zoo.training.finetune import finetune
 
 
 def hold_elsewhere(folder: Path) -> int:

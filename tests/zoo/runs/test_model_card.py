@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from zoo.models.build import Network
-from zoo.runs.model_card import write_card
-from zoo.runs.folder import CARD, MODEL, RunFolder
-from zoo.runs.model_file import make_header, save_model
 from zoo.models.head import replace_head
+from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
-from zoo.models.weights.choose import Start
+from zoo.runs.folder import CARD, MODEL, RunFolder
+from zoo.runs.model_card import write_card
+from zoo.runs.model_file import make_header, save_model
 from zoo_torchvision import zoo_backbones
 
 TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from zoo.models.build import Network
 from zoo.errors import RunError
-from zoo.runs.model_file import Header, load_header, load_tensors, make_header, save_model
+from zoo.models.build import Network
 from zoo.models.head import Head
-from zoo.plugin import BackboneSpec
-from zoo.plugin import WeightsSpec
-from zoo.plugin import InputSpec
-from zoo.registry.head_design import HeadDesign
 from zoo.models.weights.choose import Start
+from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.registry.head_design import HeadDesign
+from zoo.runs.model_file import Header, load_header, load_tensors, make_header, save_model
 
 HEADER = Header(
     backbone="acme/net",

@@ -12,22 +12,21 @@ from torch import nn
 
 from made_registries import registry_of
 from told import Told
-from zoo.models.build import Network
 from zoo.data.dataset import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.metrics import Epoch
+from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.build import Network
+from zoo.models.freeze import Frozen
+from zoo.models.head import Head, replace_head
+from zoo.models.weights.choose import Start
+from zoo.plugin import BackboneSpec, WeightsSpec
+from zoo.progress import Silent
+from zoo.registry.head_design import HeadDesign
+from zoo.registry.recipe import Recipe
+from zoo.registry.registry import Registry
 from zoo.runs.folder import HISTORY, RUN, RunFolder
 from zoo.runs.record import Record, list_facts, list_parts, measure_split
-from zoo.models.freeze import Frozen
-from zoo.models.blocks import list_blocks, list_learning
-from zoo.models.head import Head, replace_head
-from zoo.plugin import BackboneSpec
-from zoo.plugin import WeightsSpec
-from zoo.progress import Silent
-from zoo.registry.recipe import Recipe
-from zoo.registry.head_design import HeadDesign
-from zoo.registry.registry import Registry
-from zoo.models.weights.choose import Start
 
 EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.2, 1.5)
 

@@ -50,6 +50,10 @@ def _raise(error: BaseException | None) -> None:
         raise error
 
 
+#: Where that is, as results tell it.
+PLACE = f"test_runner.py:{_raise.__code__.co_firstlineno + 2}"
+
+
 # Statuses.
 
 
@@ -69,12 +73,12 @@ def test_what_nobody_expects_is_an_error_with_its_kind_and_is_kept_for_the_trace
     room.one = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
     session = Session(EXAMINED, acme, Scope("static"))
     result = session.get_result(Check("sample.one", "static", "it holds"))
-    assert (result.status, result.reason) == ("error", "OSError: no file (test_session.py:49)")
+    assert (result.status, result.reason) == ("error", f"OSError: no file ({PLACE})")
     assert session.errors == {"sample.one": raised}
 
 
 def test_a_plugin_that_exits_is_an_error_and_ends_nothing(look: Look) -> None:
-    assert look(SystemExit(3)) == ("error", "SystemExit: 3 (test_session.py:49)")
+    assert look(SystemExit(3)) == ("error", f"SystemExit: 3 ({PLACE})")
 
 
 def test_ctrl_c_ends_the_look(look: Look) -> None:
@@ -98,7 +102,7 @@ def test_a_failure_that_is_declared_is_an_xfail_with_both_reasons(look: Look, ra
 def test_an_error_that_is_declared_is_an_xfail_too(look: Look) -> None:
     assert look(OSError("why"), expected_failures={"sample.one": "known"}) == (
         "xfail",
-        "known (OSError: why (test_session.py:49))",
+        f"known (OSError: why ({PLACE}))",
     )
 
 

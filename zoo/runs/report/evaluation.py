@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zoo.runs.report.numbers import Interval, measure_interval, show_count, show_percent
 from zoo.runs.report.html import Html, fold, join, note, section, table, tag
+from zoo.runs.report.numbers import Interval, measure_interval, show_count, show_percent
 
 #: A matrix of more classes is a picture, not a table.
 MOST_IN_MATRIX = 30

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.runs.folder import REPORT, RunFolder
-from zoo.runs.report.numbers import show_count, show_seconds, show_short
-from zoo.runs.report.training import describe_epochs, describe_parts
-from zoo.runs.report.html import Html, join, tag
-from zoo.runs.report.provenance import describe_data, describe_origin
 from zoo.runs.report.evaluation import describe_headline, describe_results
+from zoo.runs.report.html import Html, join, tag
+from zoo.runs.report.numbers import show_count, show_seconds, show_short
+from zoo.runs.report.provenance import describe_data, describe_origin
+from zoo.runs.report.training import describe_epochs, describe_parts
 
 #: Class names in the first lines of the page.
 MOST_NAMES = 12

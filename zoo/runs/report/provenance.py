@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.registry.licence import describe_licence
-from zoo.runs.report.numbers import show_count, show_seconds
 from zoo.runs.report.html import Html, fold, note, pairs, section, table, tag
+from zoo.runs.report.numbers import show_count, show_seconds
 
 #: More files than that are counted, not named.
 MOST_FILES = 200

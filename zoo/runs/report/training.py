@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.runs.report.chart import Chart, Curve, draw_chart
-from zoo.runs.report.numbers import show_percent, show_seconds
 from zoo.runs.report.html import Html, fold, note, pairs, section, table, tag
+from zoo.runs.report.numbers import show_percent, show_seconds
 
 
 def describe_parts(facts: Mapping[str, Any]) -> Html:

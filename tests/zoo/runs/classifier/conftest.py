@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from quick_runs import LEARNS, read_facts
+from zoo.registry.registry import Registry
 from zoo.runs.classifier import Classifier, load
 from zoo.training.finetune import Run
-from zoo.registry.registry import Registry
 
 
 @pytest.fixture

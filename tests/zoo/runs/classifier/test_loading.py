@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from zoo.runs.classifier import load
 from zoo.errors import NameNotFound, RunError, ZooError
-from zoo.training.finetune import Run
-from zoo.registry.load_plugin import Plugin
 from zoo.plugin import BackboneSpec
+from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import Settings
+from zoo.runs.classifier import load
+from zoo.training.finetune import Run
 
 
 def spoil(run: Run, change: Callable[[bytes], bytes]) -> None:

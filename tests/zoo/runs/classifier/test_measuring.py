@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.runs.classifier import Classifier
 from zoo.errors import DataError
-from zoo.training.finetune import Run
 from zoo.registry.registry import Registry
+from zoo.runs.classifier import Classifier
+from zoo.training.finetune import Run
 
 
 def test_figures_equal_those_counted_from_predictions(classifier: Classifier, photos: Path, registry: Registry) -> None:

@@ -7,14 +7,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from zoo.runs.classifier import BATCH, Classifier
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 from zoo.errors import DataError
-from zoo.training.finetune import Run
 from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
+from zoo.runs.classifier import BATCH, Classifier
+from zoo.training.finetune import Run
 
 
 def test_predictions_are_the_softmax_of_the_plain_model(

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from zoo.runs.folder import REPORT, RunFolder
-from zoo.runs.report.page import build_page, write_page
 from zoo.runs.report.evaluation import list_confusions
+from zoo.runs.report.page import build_page, write_page
 
 #: The fixture: make a run of given classes, epochs and images.
 MakeRun = Callable[..., Any]
