@@ -15,7 +15,10 @@ import pytest
 from zoo.cli.scaffold import FILES
 
 ROOT = Path(__file__).parent.parent
-SOURCES = {"zoo": ROOT, **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")}}
+SOURCES = {
+    "zoo_backbones": ROOT,
+    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")},
+}
 
 #: What ``zoo plugin new`` writes, tests among it.
 TEMPLATE = "zoo/cli/scaffold/template/"
@@ -55,10 +58,10 @@ def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("distribution", "file"),
     [
-        ("zoo", "zoo/registry/registry.toml"),
-        ("zoo", "zoo/py.typed"),
-        ("zoo", "zoo/runs/report/style.css"),
-        *(("zoo", f"{TEMPLATE}{path}") for path in FILES),
+        ("zoo_backbones", "zoo/registry/registry.toml"),
+        ("zoo_backbones", "zoo/py.typed"),
+        ("zoo_backbones", "zoo/runs/report/style.css"),
+        *(("zoo_backbones", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
         ("zoo_timm", "zoo_timm/catalogue.json"),
         ("zoo_tiny", "zoo_tiny/weights.safetensors"),

@@ -76,7 +76,7 @@ def plain_environment(folder: Path, device: str = "cpu") -> dict[str, str]:
 
 def list_versions(python: Path) -> dict[str, str]:
     """List the installed versions of what is compared."""
-    names = ("zoo", "torch", "torchvision", *PINS)
+    names = ("zoo-backbones", "torch", "torchvision", *PINS)
     code = f"import json, importlib.metadata as m; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout))

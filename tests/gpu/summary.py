@@ -17,7 +17,7 @@ from sections import put_section
 
 #: Who trained, after the comma of a name: what has none compares steps.
 OURS = "zoo"
-PACKAGES = ("zoo", "torch", "torchvision", "timm")
+PACKAGES = ("zoo-backbones", "torch", "torchvision", "timm")
 HEADERS = {
     "steps": "| network | zoo, images/s | bare step / zoo's | peak memory | bare |",
     "epochs": "| network | zoo, images/s | over its steps | over timm | over tutorial | peak memory | of tutorial |",

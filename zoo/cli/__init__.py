@@ -69,7 +69,7 @@ class Commands(click.Group):
 
 @click.command(cls=Commands)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(package_name="zoo", message="zoo %(version)s")
+@click.version_option(package_name="zoo-backbones", prog_name="zoo", message="zoo %(version)s")
 def cli(debug: bool) -> None:  # read by Commands.invoke
     """Fine-tune any image backbone with one command."""
 

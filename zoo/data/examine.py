@@ -12,7 +12,6 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from zoo.data.decode import decode_image, quiet_pillow, read_image_file
 from zoo.data.folder import ImageFile, LeftOut
 from zoo.errors import DataError
 from zoo.files.cache import cache_folder
+from zoo.files.versions import read_versions
 from zoo.progress import Progress
 
 if TYPE_CHECKING:
@@ -104,5 +104,5 @@ def add_known(digests: Iterable[str]) -> None:
 
 
 def _path() -> Path:
-    versions = " ".join(f"{name} {metadata.version(name)}" for name in _DECODERS)
+    versions = " ".join(f"{name} {version}" for name, version in read_versions(*_DECODERS).items())
     return cache_folder() / "examined" / f"{hashlib.sha256(versions.encode()).hexdigest()[:16]}.txt"

@@ -236,9 +236,11 @@ def _words(error: Exception) -> str:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError
+
+    from zoo.files.versions import read_version
 
     try:
-        return version("zoo")
+        return read_version("zoo")
     except PackageNotFoundError:  # a source tree that was never installed
         return "0"

@@ -8,7 +8,6 @@ import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
+from zoo.files.versions import read_versions
 from zoo.models.build import Network
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
@@ -140,6 +140,6 @@ def _list_versions(network: Network) -> dict[str, str]:
     names = ["zoo", "torch", "torchvision", "safetensors"]
     if network.backbone.upstream:
         names.append(network.backbone.upstream.partition("==")[0])
-    versions = {name: metadata.version(name) for name in names}
+    versions = read_versions(*names)
     # torch's own word names the build as well: 2.15.0+cpu.
     return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

@@ -31,7 +31,7 @@ def test_a_good_answer_is_exit_code_0(run: Main, capsys: pytest.CaptureFixture[s
 
 def test_version_is_that_of_the_distribution(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
-    assert capsys.readouterr().out == f"zoo {importlib.metadata.version('zoo')}\n"
+    assert capsys.readouterr().out == f"zoo {importlib.metadata.version('zoo-backbones')}\n"
 
 
 def test_help_lists_every_command_with_what_it_does(tmp_path: Path) -> None:
@@ -224,4 +224,4 @@ def test_python_m_zoo_and_the_script_are_the_same(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zoo", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
-    assert result.stdout == f"zoo {importlib.metadata.version('zoo')}\n"
+    assert result.stdout == f"zoo {importlib.metadata.version('zoo-backbones')}\n"

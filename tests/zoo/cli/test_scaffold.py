@@ -168,8 +168,8 @@ def test_a_full_disk_leaves_nothing_behind_and_is_one_line(tmp_path: Path) -> No
 def test_it_is_written_for_this_zoo() -> None:
     project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]
     [requirement] = map(Requirement, project["dependencies"])
-    assert requirement.name == "zoo"
-    assert requirement.specifier.contains(importlib.metadata.version("zoo"))
+    assert requirement.name == "zoo-backbones"
+    assert requirement.specifier.contains(importlib.metadata.version("zoo-backbones"))
     assert (TEMPLATE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from zoo.engine.features.head_only import find_replay
 from zoo.engine.features.tail import CannotReplay, Rest
 from zoo.engine.fit import Fit
 from zoo.engine.micro_batches import Parts
+from zoo.files.versions import read_versions
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress
 
@@ -71,7 +71,7 @@ class Extractor:
             "augmentation": None if view is None else [self.augmentation, self.erase],
             "view": view,
             "hardware": [self.hardware.device.type, self.hardware.precision],
-            "versions": {name: metadata.version(name) for name in ("zoo", "torch", "torchvision", "pillow")},
+            "versions": read_versions("zoo", "torch", "torchvision", "pillow"),
             "images": [sample.digest for sample in samples],
         }
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from zoo.files.versions import read_version
+
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
     from zoo.testing.plugin_under_test import Examined
@@ -77,6 +79,6 @@ def _describe(path: Path) -> str:
 
 def _find_version(distribution: str) -> str:
     try:
-        return importlib.metadata.version(distribution)
+        return read_version(distribution)
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return ""

@@ -13,7 +13,7 @@ import pytest
 from zoo.plugin import BackboneSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.testing.plugin_under_test import Examined, examine
-from zoo.testing.results.result import validity as basis
+from zoo.testing.results import validity as basis
 from zoo.testing.results.validity import Bases, digest_code
 
 EXAMINED = Examined("acme", "zoo-tiny", ("zoo-tiny",))  # a distribution that is installed
