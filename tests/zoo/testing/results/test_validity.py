@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from zoo.files.versions import read_version
 from zoo.plugin import BackboneSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.testing.plugin_under_test import Examined, examine
@@ -25,7 +25,7 @@ def test_results_depend_on_the_versions_of_zoo_the_plugin_torch_and_upstream(acm
     bases = Bases(EXAMINED)
     assert bases.find(acme).versions.keys() == names
     # The installed version, and not the declared one.
-    assert bases.find(upstream).versions == {name: importlib.metadata.version(name) for name in {*names, "pluggy"}}
+    assert bases.find(upstream).versions == {name: read_version(name) for name in {*names, "pluggy"}}
 
 
 @pytest.mark.parametrize(
