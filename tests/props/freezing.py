@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.freeze import Frozen
 from zoo.models.head import Head
 from zoo.plugin import BackboneSpec
+from zoo.registry.train_scope import TrainScope
 
 HEAD = Head(("classifier.3",))
 
@@ -16,7 +17,7 @@ HEAD = Head(("classifier.3",))
 def freeze(acme: BackboneSpec, train: str = "head") -> tuple[nn.Module, Frozen]:
     torch.manual_seed(0)
     model = acme.build(None)
-    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    learning = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
     return model, Frozen(model, learning)
 
 

@@ -10,7 +10,7 @@ from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
 from zoo.engine.device import choose_hardware
 from zoo.engine.fit import Fit
-from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.head import replace_head
@@ -18,13 +18,14 @@ from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import Recipe
+from zoo.registry.train_scope import TrainScope
 
 
 def make_fit(acme: BackboneSpec, images: Images, recipe: Recipe, train: str = "all") -> Fit:
     torch.manual_seed(recipe.seed)
     model = acme.build(None)
     head = replace_head(acme, model, len(images.classes), HeadDesign())
-    frozen = Frozen(model, list_learning(list_blocks(acme, model, head), head, train))
+    frozen = Frozen(model, list_trainable(list_blocks(acme, model, head), head, TrainScope.parse(train)))
     network = Network(acme, Start("none"), HeadDesign(), model, head)
     recipe = replace(recipe, train=train)
     views = Views.build(acme.input, recipe.augmentation)

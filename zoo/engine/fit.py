@@ -32,7 +32,7 @@ from zoo.errors import NotFinite, TrainingError
 from zoo.models.blocks import list_blocks
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen, list_batch_norms
-from zoo.models.head import is_below
+from zoo.models.head import is_below_any
 from zoo.models.sharding import is_sharded
 from zoo.progress import Advance, Progress
 from zoo.registry.recipe import Recipe
@@ -147,7 +147,7 @@ class Fit:
             2 if self._compares_images() and norms is None else 1,
             is_fixed=norms is not None or is_sharded(model),
         )
-        aux_weight = 0.0 if recipe.train == "head" else self.network.backbone.aux_weight
+        aux_weight = 0.0 if recipe.scope.is_head_only else self.network.backbone.aux_weight
         return Learner(
             model=feed.model,
             frozen=self.frozen,
@@ -196,7 +196,7 @@ class Fit:
             parameter: decay ** (len(blocks) - index)
             for index, block in enumerate(blocks)
             for name, parameter in network.model.named_parameters()
-            if any(is_below(name, prefix) for prefix in block.prefixes)
+            if is_below_any(name, block.prefixes)
         }
         return lambda parameter: scales.get(parameter, 1.0)
 

@@ -125,7 +125,7 @@ def settle_precision(network: Network, recipe: Recipe, hardware: Hardware, progr
     about = _describe(network, recipe)
     seconds = _find(about)
     if seconds is None:
-        backwards = recipe.train != "head"
+        backwards = not recipe.scope.is_head_only
         try:
             seconds = measure_precisions(network.model, network.input.size, hardware, backwards=backwards)
         except (RuntimeError, MemoryError) as error:

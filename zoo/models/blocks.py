@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from zoo.errors import NameNotFound, OptionError, PluginError
-from zoo.models.head import Head, is_below
+from zoo.errors import NameNotFound, PluginError
+from zoo.models.head import Head, is_below, is_below_any
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.registry.train_scope import ALL, HEAD, TrainScope
 
 
 def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[BlockSpec, ...]:
@@ -27,7 +28,7 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
             raise PluginError(f"{backbone.name} declares the block {block.name}, which holds nothing of its model.")
     owner_of: dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        owners = [block.name for block in blocks if any(is_below(name, prefix) for prefix in block.prefixes)]
+        owners = [block.name for block in blocks if is_below_any(name, block.prefixes)]
         owners += ["the head"] if head.covers(name) else []
         if len(owners) != 1:
             where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
@@ -53,29 +54,37 @@ def _ask_for_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec
     return blocks
 
 
-def refuse_unknown_block(backbone: BackboneSpec, train: str) -> None:
+def refuse_unknown_block(backbone: BackboneSpec, scope: TrainScope) -> None:
     """Raise NameNotFound for a block that the backbone does not declare, as far as that is known before it is built."""
-    kind, _, name = train.partition(":")
-    if kind == "from" and not callable(backbone.blocks):
-        _get_position(name, backbone.blocks)
+    if scope.block and not callable(backbone.blocks):
+        _get_position(scope.block, backbone.blocks)
 
 
-def list_learning(blocks: tuple[BlockSpec, ...], head: Head, train: str) -> tuple[str, ...]:
-    """Return the parameter-name prefixes that learn with ``--train head``, ``all`` or ``from:BLOCK``.
+def list_trainable(blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope) -> tuple[str, ...]:
+    """Return the parameter-name prefixes of what a phase trains; everything else is frozen.
+
+    Args:
+        blocks: of the model, from input to output.
+        head: of the model.
+        scope: of one phase: ``head``, ``all`` or ``from:BLOCK``.
 
     Raises:
-        OptionError: ``train`` is none of them.
         NameNotFound: there is no such block.
     """
-    if train == "head":
-        # Auxiliary heads help deep layers to learn; where none of those does, they have nothing to do.
+    if scope.is_head_only:
+        # Auxiliary heads help deep layers to learn; if none of those is trained, they have nothing to do.
         return head.paths
-    kind, _, name = train.partition(":")
-    if train != "all" and kind != "from":
-        names = ", ".join(block.name for block in blocks)
-        raise OptionError(f"no --train {train!r}; it is head, all or from:BLOCK with a block of {names}.")
-    first = 0 if train == "all" else _get_position(name, blocks)
+    first = _get_position(scope.block, blocks) if scope.block else 0
     return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
+
+
+def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainScope, ...]:
+    """Return the scopes of the phases that a phased scope stands for, at most; of any other, the scope itself."""
+    if scope.kind == "head-then-all":
+        return HEAD, ALL
+    if scope.kind == "gradual":
+        return HEAD, *(TrainScope("from", block.name) for block in reversed(blocks[1:])), ALL
+    return (scope,)
 
 
 def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,12 +27,17 @@ class Head:
 
     def covers(self, name: str) -> bool:
         """Tell whether a parameter or module of that name belongs to a head."""
-        return any(is_below(name, path) for path in (*self.paths, *self.aux_paths))
+        return is_below_any(name, (*self.paths, *self.aux_paths))
 
 
 def is_below(name: str, prefix: str) -> bool:
     """Tell whether a dotted name is the prefix itself or lies below it."""
     return name == prefix or name.startswith(f"{prefix}.")
+
+
+def is_below_any(name: str, prefixes: Iterable[str]) -> bool:
+    """Tell whether a dotted name is one of the prefixes or lies below one."""
+    return any(is_below(name, prefix) for prefix in prefixes)
 
 
 def find_head(backbone: BackboneSpec, model: nn.Module) -> Head:

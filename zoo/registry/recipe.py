@@ -1,17 +1,18 @@
-"""How to train: every option of a run, with its default, checked before anything is built. Never imports torch."""
+"""The options of a run, each with its default, checked before anything is built."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
+from zoo.registry.train_scope import TrainScope
 
-TRAINS = ("head", "all", "head-then-all", "gradual")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "plateau", "constant")
 AUGMENTS = ("crop-flip", "trivial", "rand", "none")
@@ -34,136 +35,101 @@ SHARD_EVERY = 100
 #: Views where only the head learns from augmented images: each one costs a pass of all images through the network.
 HEAD_VIEWS = 4
 
-CHOICES = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "augment": AUGMENTS,
-    "precision": PRECISIONS,
-    "device": DEVICES,
-    "balance": BALANCES,
-    "baseline": BASELINES,
-}
-SWITCHES = ("cache", "sync_batch_norm", "shard", "compile")
-#: Whole numbers, with the least of each.
-COUNTS = {
-    "epochs": 1,
-    "batch_size": 1,
-    "accumulate": 1,
-    "seed": 0,
-    "patience": 1,
-    "workers": 0,
-    "views": 0,
-    "save_every": 1,
-}
-#: Other numbers, with the most of each.
-NUMBERS = {
-    "lr": 100.0,
-    "weight_decay": 1.0,
-    "layer_decay": 1.0,
-    "warmup": 1000.0,
-    "clip_norm": 1e6,
-    "label_smoothing": 0.999,
-    "mixup": 100.0,
-    "cutmix": 100.0,
-    "erase": 1.0,
-    "ema": 0.999999,
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The options of a run; the fields are the flags of ``zoo finetune``."""
 
     #: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the backbone's name, else ``DEFAULT``.
-    weights: str | None = None
+    weights: str | None = text(None)
     #: ``linear`` or ``mlp:W,W``.
-    head: str = "linear"
+    head: str = text("linear")
     #: What learns: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual`` from the head down.
-    train: str = "head"
-    epochs: int = 5
-    batch_size: int = 32
+    train: str = text("head")
+    epochs: int = count(5)
+    batch_size: int = count(32)
     #: The highest rate of the schedule; None: by optimizer and by what learns.
-    lr: float | None = None
-    optimizer: str = "adamw"
-    schedule: str = "onecycle"
+    lr: float | None = number(None, 100.0)
+    optimizer: str = one_of("adamw", OPTIMIZERS)
+    schedule: str = one_of("onecycle", SCHEDULES)
     #: Of weights, not of biases and norms; None: by optimizer.
-    weight_decay: float | None = None
+    weight_decay: float | None = number(None, 1.0)
     #: By how much the rate of each block is lower than that of what comes after it.
-    layer_decay: float = 1.0
+    layer_decay: float = number(1.0, 1.0)
     #: Epochs in which the rate rises, before the schedule begins.
-    warmup: float = 0.0
+    warmup: float = number(0.0, 1000.0)
     #: The norm that gradients are cut down to; None: they are left as they are.
-    clip_norm: float | None = None
+    clip_norm: float | None = number(None, 1e6)
     #: In how many parts each batch goes through the network, to save memory; it is learned from at once all the same.
-    accumulate: int = 1
-    label_smoothing: float = 0.0
+    accumulate: int = count(1)
+    label_smoothing: float = number(0.0, 0.999)
     #: Against rare classes being neglected: ``loss`` lets them count more, ``sampling`` lets them come more often.
-    balance: str = "none"
+    balance: str = one_of("none", BALANCES)
     #: None: ``none`` where only the head learns, else ``crop-flip``. ``trivial`` and ``rand`` change colours and shapes
     #: besides, as TrivialAugment and RandAugment do.
-    augment: str | None = None
+    augment: str | None = one_of(None, AUGMENTS)
     #: How likely a part of an image is blotted out.
-    erase: float = 0.0
+    erase: float = number(0.0, 1.0)
     #: Alpha of images laid over each other, and of parts of one cut into another; 0: none are.
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    mixup: float = number(0.0, 100.0)
+    cutmix: float = number(0.0, 100.0)
     #: Whether batch norms compare the images of all processes, where several share a batch.
-    sync_batch_norm: bool = False
+    sync_batch_norm: bool = switch(default=False)
     #: Whether the parameters are divided between the processes, for networks that do not fit into the memory of one.
-    shard: bool = False
+    shard: bool = switch(default=False)
     #: Decay of a moving average of the weights, which is then what is measured and kept; 0: there is none.
-    ema: float = 0.0
+    ema: float = number(0.0, 0.999999)
     #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
     #: way at every epoch. None: one where nothing is augmented, a few where only the head learns, else 0.
-    views: int | None = None
+    views: int | None = count(None, 0)
     #: Whether what is frozen is computed once, and kept in the cache folder.
-    cache: bool = True
+    cache: bool = switch(default=True)
     #: What the run is compared with: ``scratch`` trains the same network from random weights for as many epochs.
-    baseline: str = "none"
-    precision: str = "auto"
+    baseline: str = one_of("none", BASELINES)
+    precision: str = one_of("auto", PRECISIONS)
     #: Whether the network is compiled for training, where it runs at every epoch.
-    compile: bool = False
-    device: str = "auto"
-    seed: int = 0
+    compile: bool = switch(default=False)
+    device: str = one_of("auto", DEVICES)
+    seed: int = count(0, 0)
     #: Steps between two states that are saved, for a run to go on from; None: about five minutes.
-    save_every: int | None = None
+    save_every: int | None = count(None)
     #: Stop after that many epochs without a better validation accuracy; None: never.
-    patience: int | None = None
+    patience: int | None = count(None)
     #: Threads that decode images; None: one for each core, at most four, or sixteen for a GPU.
-    workers: int | None = None
+    workers: int | None = count(None, 0)
 
     def __post_init__(self) -> None:
-        for field in CHOICES:
-            self._check_choice(field)
-        for field in SWITCHES:
-            self._check_switch(field)
-        for field in ("weights", "head", "train"):
-            self._check_text(field)
-        if self.train not in TRAINS and not re.fullmatch(r"from:.+", self.train):
-            raise OptionError(
-                f"no train {self.train!r}; it is {', '.join(TRAINS)}, or from:BLOCK with a block of `zoo info`."
-            )
-        for field, least in COUNTS.items():
-            self._check_count(field, least)
-        for field, most in NUMBERS.items():
-            self._check_number(field, most)
+        check_fields(self)
+        _ = self.scope, self.head_design  # raise if they cannot be read
         if self.views is not None and self.views > 1 and self.augmentation == "none":
             raise OptionError(
-                f"{self.views} views without augmentation would all be the same; add --augment crop-flip."
+                f"{self.views} views without augmentation would all be the same; set augment to crop-flip."
             )
         if self.erase and self.augmentation == "none":
-            raise OptionError("erase is a change of augmented images; with it, augment cannot be none.")
+            raise OptionError("erase changes augmented images, so augment cannot be none.")
         if self.clip_norm == 0:
-            raise OptionError("clip_norm is 0; nothing would be learned. Leave it out, and nothing is cut down.")
-        HeadDesign.parse(self.head)
-        self._check_shard()
+            raise OptionError("clip_norm must be above 0; leave it out to leave gradients as they are.")
+        if self.shard and self.scope.is_phased:
+            raise OptionError(f"shard needs one phase: train head, all or from:BLOCK, not {self.train}.")
+        if self.shard and self.precision == "fp16":
+            raise OptionError("shard needs precision bf16 or fp32, not fp16.")
+
+    @cached_property
+    def scope(self) -> TrainScope:
+        """What is trained."""
+        return TrainScope.parse(self.train)
+
+    @cached_property
+    def head_design(self) -> HeadDesign:
+        """What replaces the head."""
+        return HeadDesign.parse(self.head)
 
     @property
     def augmentation(self) -> str:
         """What happens to training images: frozen features gain nothing from augmentation, where it was measured."""
         if self.augment is not None:
             return self.augment
-        return "none" if self.train == "head" and not self.views and not self.erase else "crop-flip"
+        return "none" if self.scope.is_head_only and not self.views and not self.erase else "crop-flip"
 
     @property
     def num_views(self) -> int:
@@ -172,16 +138,16 @@ class Recipe:
             return 1
         if self.views is not None:
             return self.views
-        return HEAD_VIEWS if self.train == "head" else 0
+        return HEAD_VIEWS if self.scope.is_head_only else 0
 
     @property
     def learning_rate(self) -> float:
         """The highest rate of the schedule."""
         if self.lr is not None:
             return self.lr
-        if self.train == "all" or self.train.startswith("from:"):
+        if not (self.scope.is_head_only or self.scope.is_phased):
             return BACKBONE_LR[self.optimizer]
-        return (MLP_LR if HeadDesign.parse(self.head).widths else HEAD_LR)[self.optimizer]
+        return (MLP_LR if self.head_design.widths else HEAD_LR)[self.optimizer]
 
     @property
     def saves_every(self) -> int | None:
@@ -199,46 +165,6 @@ class Recipe:
             "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay,
             "save_every": self.saves_every,
         }  # fmt: skip
-
-    def _check_choice(self, field: str) -> None:
-        value, choices = getattr(self, field), CHOICES[field]
-        if value not in choices and not (field == "augment" and value is None):
-            raise OptionError(f"no {field} {value!r}; it is one of {', '.join(choices)}.")
-
-    def _check_shard(self) -> None:
-        if self.shard and self.train in ("head-then-all", "gradual"):
-            raise OptionError(
-                f"shard divides a network once, so it takes train head, all or from:BLOCK, not {self.train}."
-            )
-        if self.shard and self.precision == "fp16":
-            raise OptionError("shard takes precision bf16 or fp32, not fp16.")
-
-    def _check_switch(self, field: str) -> None:
-        value = getattr(self, field)
-        if type(value) is not bool:
-            raise OptionError(f"{field} is {value!r}; it must be true or false.")
-
-    def _check_count(self, field: str, least: int) -> None:
-        value = getattr(self, field)
-        is_left_out = value is None and field in ("patience", "workers", "views", "save_every")
-        if not is_left_out and (type(value) is not int or not least <= value < 2**63):
-            raise OptionError(f"{field} is {value!r}; it must be a whole number from {least} to 2**63 - 1.")
-
-    def _check_text(self, field: str) -> None:
-        value = getattr(self, field)
-        if value is None and field == "weights":
-            return
-        if not isinstance(value, str):
-            raise OptionError(f"{field} is {value!r}; it must be a text.")
-        if not value and field == "weights":
-            raise OptionError("weights is empty; leave it out, or say what is meant.")
-
-    def _check_number(self, field: str, most: float) -> None:
-        value = getattr(self, field)
-        if value is None and field in ("lr", "weight_decay", "clip_norm"):
-            return
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
-            raise OptionError(f"{field} is {value!r}; it must be a number from 0 to {most}.")
 
 
 def make_recipe(options: dict[str, Any]) -> Recipe:

@@ -18,6 +18,7 @@ from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
 from zoo.files.versions import read_versions
 from zoo.models.build import Network
+from zoo.models.head import is_below_any
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.recipe import Recipe
@@ -113,14 +114,14 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
     }
 
 
-def list_parts(model: nn.Module, blocks: Sequence[BlockSpec], learning: Sequence[str]) -> dict[str, Any]:
-    """List which blocks learn, and how many parameters that is."""
-    parameters = list(model.parameters())
+def list_parts(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
+    """List which blocks are trained, and how many parameters that is; ``trainable`` are prefixes of their names."""
+    parameters = dict(model.named_parameters())
     return {
-        "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(learning)} for block in blocks],
+        "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(trainable)} for block in blocks],
         "params": {
-            "total": sum(parameter.numel() for parameter in parameters),
-            "learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+            "total": sum(parameter.numel() for parameter in parameters.values()),
+            "learning": sum(p.numel() for name, p in parameters.items() if is_below_any(name, trainable)),
         },
     }
 

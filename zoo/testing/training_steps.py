@@ -14,8 +14,9 @@ from zoo.engine.learner import Learner
 from zoo.engine.loop import Lap, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.models.blocks import list_learning
+from zoo.models.blocks import list_trainable
 from zoo.models.freeze import Frozen, list_batch_norms
+from zoo.registry.train_scope import TrainScope
 from zoo.testing.observations import Lesson
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ LEARNING_RATE = 1e-2
 def freeze(subject: Subject, train: str) -> Frozen:
     """Freeze the network as ``--train`` does."""
     network = subject.network
-    return Frozen(network.model, list_learning(subject.network_blocks, network.head, train))
+    return Frozen(network.model, list_trainable(subject.network_blocks, network.head, TrainScope.parse(train)))
 
 
 def learn(subject: Subject, train: str) -> Lesson:

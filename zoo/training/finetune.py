@@ -20,6 +20,7 @@ from zoo.models.sharding import is_sharded
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
+from zoo.registry.train_scope import ALL
 from zoo.runs.folder import BASELINE, REPORT, RunFolder
 from zoo.runs.lock import held
 from zoo.runs.model_card import write_card
@@ -183,8 +184,8 @@ def _run_baseline(job: Job, record: Record | None) -> Run | None:
     """Train the same network from random weights on the same budget; None where that cannot be done."""
     job.progress.say("baseline: the same network for as many epochs, all of it from random weights")
     mine = replace(job.recipe, weights="none", baseline="none")
-    if mine.train != "all":  # what suits a head does not suit a whole network
-        mine = replace(mine, train="all", lr=None, augment=None, views=None)
+    if mine.scope != ALL:  # what suits a head does not suit a whole network
+        mine = replace(mine, train=str(ALL), lr=None, augment=None, views=None)
     tag = f"@{job.start.tag}" if job.start.tag else ""  # which decides the architecture and what it sees
     try:
         return finetune(

@@ -21,13 +21,14 @@ from zoo.engine.loop import evaluate
 from zoo.engine.micro_batches import Parts
 from zoo.engine.state import State
 from zoo.errors import FrozenMoved, OptionError
-from zoo.models.blocks import list_learning
+from zoo.models.blocks import list_stages, list_trainable
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.models.sharding import is_sharded, put
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.recipe import BACKBONE_LR, Recipe
+from zoo.registry.train_scope import HEAD, TrainScope
 from zoo.training.callbacks import Watch
 
 #: Of the epochs, the share in which the new head learns alone: what it learns from costs one pass over the images.
@@ -46,36 +47,27 @@ def plan_phases(recipe: Recipe, blocks: Sequence[BlockSpec]) -> tuple[Recipe, ..
     Raises:
         OptionError: there are fewer epochs than phases are needed.
     """
-    if recipe.train == "head-then-all":
-        return _cut(recipe, ("head", "all"))
-    if recipe.train == "gradual":
-        stages = ("head", *(f"from:{block.name}" for block in reversed(blocks[1:])), "all")
-        return _cut(recipe, _choose(stages, recipe.epochs))
-    return (recipe,)
-
-
-def _cut(recipe: Recipe, stages: Sequence[str]) -> tuple[Recipe, ...]:
-    """Share the epochs out, evenly after the first stage, which gets its share."""
-    if recipe.epochs < len(stages) or len(stages) < 2:
-        raise OptionError(f"--train {recipe.train} needs at least 2 epochs, not {recipe.epochs}.")
+    if not recipe.scope.is_phased:
+        return (recipe,)
+    stages = _choose_stages(list_stages(recipe.scope, blocks), recipe.epochs)
+    if len(stages) < 2:
+        raise OptionError(f"train {recipe.train} needs at least 2 epochs, got {recipe.epochs}.")
     first = max(1, round(recipe.epochs * HEAD_SHARE))
     each, more = divmod(recipe.epochs - first, len(stages) - 1)
     epochs = [first, *(each + (number < more) for number in range(len(stages) - 1))]
-    head = replace(recipe, train="head")
+    head = replace(recipe, train=str(HEAD))
     # Beyond the head, the rate is lower by as much as the defaults are.
     ratio = BACKBONE_LR[recipe.optimizer] / replace(head, lr=None).learning_rate
     return tuple(
-        replace(recipe, train=stage, epochs=count, lr=head.learning_rate * (1.0 if stage == "head" else ratio))
+        replace(recipe, train=str(stage), epochs=count, lr=head.learning_rate * (1.0 if stage == HEAD else ratio))
         for stage, count in zip(stages, epochs, strict=True)
     )
 
 
-def _choose(stages: Sequence[str], epochs: int) -> tuple[str, ...]:
-    """Choose as many as there are epochs for, evenly, the first and the last among them."""
+def _choose_stages(stages: Sequence[TrainScope], epochs: int) -> Sequence[TrainScope]:
+    """Choose as many as there are epochs for, evenly, the first and the last among them; none if that is one epoch."""
     count = min(len(stages), epochs - max(1, round(epochs * HEAD_SHARE)) + 1)
-    return (
-        tuple(stages[round(number * (len(stages) - 1) / (count - 1))] for number in range(count)) if count > 1 else ()
-    )
+    return [stages[round(number * (len(stages) - 1) / (count - 1))] for number in range(count)] if count > 1 else []
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
     """Freeze all that does not learn."""
     # With one image in a batch there is nothing that batch norms could learn their statistics from.
     norms = list_batch_norms(network.model) if recipe.batch_size == 1 else []
-    return Frozen(network.model, list_learning(blocks, network.head, recipe.train), still=norms)
+    return Frozen(network.model, list_trainable(blocks, network.head, recipe.scope), fixed=norms)
 
 
 def train(plan: Plan, state: State, watch: Watch, progress: Progress) -> None:

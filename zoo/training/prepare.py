@@ -22,9 +22,9 @@ from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
 from zoo.engine.precision import settle_precision
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
-from zoo.models.blocks import list_blocks, list_learning, refuse_unknown_block
+from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
-from zoo.models.freeze import list_batch_norms
+from zoo.models.freeze import digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
 from zoo.models.weights.choose import Start, choose_start, input_for
 from zoo.plugin import BlockSpec
@@ -66,7 +66,7 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
         progress.say("note: with one process there is nothing to shard, and batch norms see all images as it is")
     resolved = registry.resolve(backbone)
-    refuse_unknown_block(resolved.backbone, recipe.train)
+    refuse_unknown_block(resolved.backbone, recipe.scope)
     start = choose_start(resolved, recipe.weights)
     _say_choice(resolved, start, progress)
     return Job(resolved, start, data, recipe, hardware, registry, progress)
@@ -107,6 +107,7 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     parts = _describe_parts(network, blocks, phases, progress)
     hardware = replace(job.hardware, precision=precision) if precision else job.hardware
     if precision is None:
+        freeze(network, blocks, phases[-1])  # so that a measured pass costs what it will cost
         hardware = settle_precision(network, recipe, hardware, progress)
         hardware = replace(hardware, precision=hardware.world.spread(hardware.precision))
     facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
@@ -137,18 +138,19 @@ def _make_same(model: nn.Module, images: Images, world: World) -> None:
 def _describe_parts(
     network: Network, blocks: tuple[BlockSpec, ...], phases: Sequence[Recipe], progress: Progress
 ) -> dict[str, Any]:
-    """Freeze what never learns; returns what run.json says of that, and of the phases."""
-    last = phases[-1]
+    """Return what run.json says of the blocks, the phases and the parameters that stay frozen."""
+    first, last = phases[0], phases[-1]
     if last.batch_size == 1 and list_batch_norms(network.model):
         progress.say("note: with one image in a batch, batch norms keep the statistics that they have")
-    if network.start.is_random and last.train == "head":
-        progress.say("note: random weights are frozen here; with --train all they would learn")
-    # What begins to learn only in a later phase must be the same as well when a run goes on.
-    first = freeze(network, blocks, phases[0]).digest()
-    before = freeze(network, blocks, last).digest() if len(phases) > 1 else first
-    digests = [first, *[None] * (len(phases) - 2), before][-len(phases) :]
+    if network.start.is_random and last.scope.is_head_only:
+        progress.say("note: random weights are frozen here; with train all they would be trained")
+    trainable = list_trainable(blocks, network.head, last.scope)
+    before = digest_frozen(network.model, trainable)
+    # A resumed run must begin with the same tensors, those too that only a later phase trains.
+    begun = before if first is last else digest_frozen(network.model, list_trainable(blocks, network.head, first.scope))
+    digests = [begun, *[None] * (len(phases) - 2), before][-len(phases) :]
     return {
-        **list_parts(network.model, blocks, list_learning(blocks, network.head, last.train)),
+        **list_parts(network.model, blocks, trainable),
         "phases": [
             {"train": phase.train, "epochs": phase.epochs, "lr": phase.learning_rate, "frozen": digest}
             for phase, digest in zip(phases, digests, strict=True)

@@ -15,7 +15,7 @@ from told import Told
 from zoo.data.dataset import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.metrics import Epoch
-from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.head import Head, replace_head
@@ -25,6 +25,7 @@ from zoo.progress import Silent
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
+from zoo.registry.train_scope import TrainScope
 from zoo.runs.folder import HISTORY, RUN, RunFolder
 from zoo.runs.record import Record, list_facts, list_parts, measure_split
 
@@ -89,7 +90,7 @@ def test_parts_tell_which_blocks_learn_and_how_much_that_is(
     network: Network, train: str, learning: set[str], params: int
 ) -> None:
     blocks = list_blocks(network.backbone, network.model, network.head)
-    prefixes = list_learning(blocks, network.head, train)
+    prefixes = list_trainable(blocks, network.head, TrainScope.parse(train))
     Frozen(network.model, prefixes)
     parts = list_parts(network.model, blocks, prefixes)
     assert [block["name"] for block in parts["blocks"]] == ["stem", "layer1", "layer2", "hidden"]
@@ -100,7 +101,7 @@ def test_parts_tell_which_blocks_learn_and_how_much_that_is(
 
 def test_a_shared_parameter_is_counted_once() -> None:
     layer = nn.Linear(3, 3)
-    assert list_parts(nn.Sequential(layer, layer), (), ())["params"] == {"total": 12, "learning": 12}
+    assert list_parts(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
 
 
 def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -> None:

@@ -37,7 +37,7 @@ def test_gradual_thaws_block_by_block_from_the_head_down() -> None:
 
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])
 def test_one_epoch_is_too_few(train: str) -> None:
-    with pytest.raises(OptionError, match=rf"--train {train} needs at least 2 epochs, not 1\."):
+    with pytest.raises(OptionError, match=rf"train {train} needs at least 2 epochs, got 1\."):
         plan(train, 1)
 
 

@@ -149,7 +149,7 @@ def build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool)
 
 def _find_rest(fit: Fit, images: Tensor) -> Rest:
     """Find the least that can learn alone: the heads, or all after the last frozen module."""
-    if fit.recipe.train != "head":
+    if not fit.recipe.scope.is_head_only:
         return find_cut(fit.network, fit.frozen, images)
     try:
         return find_replay(fit.network, fit.frozen, images)

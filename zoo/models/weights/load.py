@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import WeightsError
-from zoo.models.head import Head, find_head, is_below, replace_head
+from zoo.models.head import Head, find_head, is_below, is_below_any, replace_head
 from zoo.models.weights.choose import Start
 from zoo.models.weights.locate import locate_weights
 from zoo.models.weights.read import read_weights
@@ -84,7 +84,7 @@ def _drop_meaningless(
 ) -> Mapping[str, Tensor]:
     has_head = start.weights is None or start.weights.num_classes is not None
     meaningless = start.lacks + (() if has_head else find_head(backbone, model).paths)
-    return {name: tensor for name, tensor in tensors.items() if not any(is_below(name, path) for path in meaningless)}
+    return {name: tensor for name, tensor in tensors.items() if not is_below_any(name, meaningless)}
 
 
 def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Iterable[str]:
@@ -108,7 +108,7 @@ def _list_optional(model: nn.Module, absent: list[str]) -> set[str]:
     """List the keys that a file may lack: what it is known to lack, and counters that older files do not have."""
     names = model.state_dict().keys()
     counters = {name for name in names if name.endswith("num_batches_tracked")}
-    return counters | {name for name in names if any(is_below(name, path) for path in absent)}
+    return counters | {name for name in names if is_below_any(name, absent)}
 
 
 def _refuse_misfits(

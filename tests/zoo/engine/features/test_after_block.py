@@ -9,11 +9,12 @@ from torch.nn import functional
 
 from zoo.engine.features.after_block import find_cut
 from zoo.engine.features.tail import CannotReplay
-from zoo.models.blocks import list_learning
+from zoo.models.blocks import list_trainable
 from zoo.models.build import Network, attach_head
 from zoo.models.freeze import Frozen
 from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.registry.train_scope import TrainScope
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
 OTHERS = torch.randn(7, 3, 16, 16, generator=torch.Generator().manual_seed(6))
@@ -115,7 +116,7 @@ def make_network(run: Callable[[Net, Tensor], Tensor], train: str = "from:three"
     )
     network = attach_head(spec, Start("none"), spec.build(None), "linear", 3)
     assert isinstance(spec.blocks, tuple)
-    return network, Frozen(network.model, list_learning(spec.blocks, network.head, train))
+    return network, Frozen(network.model, list_trainable(spec.blocks, network.head, TrainScope.parse(train)))
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
@@ -231,7 +232,7 @@ def make_flat(*layers: nn.Module, train: str) -> tuple[Network, Frozen]:
         num_classes=10, params=1, licence="MIT",
     )  # fmt: skip
     network = attach_head(spec, Start("none"), model, "linear", 3)
-    return network, Frozen(network.model, list_learning(blocks, network.head, train))
+    return network, Frozen(network.model, list_trainable(blocks, network.head, TrainScope.parse(train)))
 
 
 def test_what_holds_nothing_comes_along_as_far_as_it_may() -> None:

@@ -10,9 +10,10 @@ from torch import nn
 
 from freezing import HEAD, freeze
 from zoo.errors import FrozenMoved
-from zoo.models.blocks import list_blocks, list_learning
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
+from zoo.registry.train_scope import TrainScope
 
 
 def take_steps(model: nn.Module, frozen: Frozen, count: int = 3) -> None:
@@ -38,7 +39,7 @@ def list_training(model: nn.Module) -> set[str]:
 @pytest.mark.parametrize("train", ["head", "from:hidden", "from:layer2", "all"])
 def test_exactly_what_learns_wants_gradients(acme: BackboneSpec, train: str) -> None:
     model, _ = freeze(acme, train)
-    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    learning = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == name.startswith(tuple(f"{prefix}." for prefix in learning)), name
 
@@ -56,7 +57,7 @@ def test_frozen_parameters_and_statistics_stay_bit_equal_over_steps_and_the_rest
     model, frozen = freeze(acme, train)
     before, digest = tensors_of(model), frozen.digest()
     take_steps(model, frozen)
-    learning = list_learning(list_blocks(acme, model, HEAD), HEAD, train)
+    learning = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
     for name, tensor in model.state_dict().items():
         learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
         assert torch.equal(tensor, before[name]) != learns, name
@@ -108,7 +109,7 @@ def test_a_buffer_that_nothing_moves_keeps_no_dropout_from_dropping_where_all_le
 def test_still_modules_learn_in_eval_mode(acme: BackboneSpec) -> None:
     model = acme.build(None)
     norms = list_batch_norms(model)
-    frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), still=norms)
+    frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), fixed=norms)
     frozen.train()
     assert len(norms) == 3
     assert not any(norm.training for norm in norms)

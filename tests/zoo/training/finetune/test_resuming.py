@@ -10,7 +10,6 @@ import pytest
 from safetensors.torch import save_file
 from torch import Tensor
 
-import zoo.training.resume
 from quick_runs import FILES, LEARNS, read_facts
 from told import Told
 from torn_runs import Interrupts, describe
@@ -19,6 +18,7 @@ from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
 from zoo.runs.checkpoints import Checkpoints
 from zoo.training.callbacks import Keeper
+from zoo.training.checkpointing import INTERVAL
 from zoo.training.finetune import finetune
 
 #: Three phases of 4 steps an epoch each, dropouts, batch norms and augmented images.
@@ -242,7 +242,7 @@ def test_a_short_run_saves_no_state(
 ) -> None:
     monkeypatch.setattr(Checkpoints, "save", lambda *_: pytest.fail("it has no reason to"))
     finetune("net", photos, output=output, registry=registry, **OPTIONS)
-    assert read_facts(output)["seconds"] < zoo.training.resume.INTERVAL
+    assert read_facts(output)["seconds"] < INTERVAL
 
 
 def test_features_and_images_are_not_the_same(

@@ -87,7 +87,7 @@ def test_it_says_what_was_chosen_what_learns_and_what_came_out(registry: Registr
 def test_random_frozen_weights_are_pointed_out(registry: Registry, photos: Path, output: Path) -> None:
     told = Told()
     finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "head"})
-    assert "note: random weights are frozen here; with --train all they would learn" in told.lines
+    assert "note: random weights are frozen here; with train all they would be trained" in told.lines
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "constant"])

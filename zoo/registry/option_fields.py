@@ -1,0 +1,87 @@
+"""Fields of a dataclass of options, each with its default and with what it accepts, in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zoo.errors import OptionError
+
+#: Takes the option's name and value; raises OptionError if the value is not accepted.
+Check = Callable[[str, Any], None]
+
+#: What torch takes as a seed or a count.
+LARGEST = 2**63 - 1
+
+
+def one_of(default: str | None, choices: Sequence[str]) -> Any:
+    """Return a field that takes one of the choices; None only if it is the default."""
+
+    def check(name: str, value: Any) -> None:
+        if value not in choices:
+            raise OptionError(f"no {name} {value!r}; choose from {', '.join(choices)}.")
+
+    return _field(default, check, choices=choices)
+
+
+def count(default: int | None, least: int = 1) -> Any:
+    """Return a field that takes a whole number, at least the least; None only if it is the default."""
+
+    def check(name: str, value: Any) -> None:
+        if type(value) is not int:
+            raise OptionError(f"{name} must be a whole number, got {value!r}.")
+        if not least <= value <= LARGEST:
+            raise OptionError(
+                f"{name} must be at {f'least {least}' if value < least else 'most 2**63 - 1'}, got {value}."
+            )
+
+    return _field(default, check, least=least)
+
+
+def number(default: float | None, most: float) -> Any:
+    """Return a field that takes a number between 0 and the most; None only if it is the default."""
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+            raise OptionError(f"{name} must be a number between 0 and {most:g}, got {value!r}.")
+
+    return _field(default, check, most=most)
+
+
+def switch(*, default: bool) -> Any:
+    """Return a field that takes true or false."""
+
+    def check(name: str, value: Any) -> None:
+        if type(value) is not bool:
+            raise OptionError(f"{name} must be true or false, got {value!r}.")
+
+    return _field(default, check)
+
+
+def text(default: str | None) -> Any:
+    """Return a field that takes text that is not empty; None only if it is the default."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise OptionError(f"{name} must be text, got {value!r}.")
+        if not value:
+            raise OptionError(f"{name} is empty; leave it out or give it a value.")
+
+    return _field(default, check)
+
+
+def check_fields(options: Any) -> None:
+    """Check all fields of a dataclass of options.
+
+    Raises:
+        OptionError: a value is not accepted.
+    """
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value is not None or field.default is not None:
+            field.metadata["check"](field.name, value)
+
+
+def _field(default: Any, check: Check, **limits: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"check": check, **limits})
