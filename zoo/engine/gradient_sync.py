@@ -16,13 +16,12 @@ from zoo.engine.learner import Learned, Learner
 from zoo.models.sharding import is_sharded
 
 
-def pool(learner: Learner, mine: Learned, buffers: Sequence[Tensor]) -> Learned:
+def sync_gradients(learner: Learner, mine: Learned) -> Learned:
     """Give all processes the gradients of the whole batch, and the statistics of the first; return what all saw.
 
     Args:
         learner: whose gradients they are.
         mine: what this process saw.
-        buffers: all that moved while it did.
 
     Raises:
         LostProcess: another process is gone.
@@ -34,7 +33,7 @@ def pool(learner: Learner, mine: Learned, buffers: Sequence[Tensor]) -> Learned:
     gradients = [] if is_sharded(learner.model) else _list_gradients(parameters, world)
     loss, correct = mine.loss.clone(), mine.correct.clone()
     world.sum_([*gradients, loss, correct])
-    world.spread_(buffers)
+    world.spread_(learner.list_statistics())
     return Learned(loss, correct, mine.count)
 
 

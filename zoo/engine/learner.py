@@ -17,7 +17,8 @@ from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.ema import Average
 from zoo.engine.micro_batches import Parts
 from zoo.engine.schedule import Schedule
-from zoo.engine.torch_compile import CannotCompile, Compiled
+from zoo.engine.snapshot import Snapshot
+from zoo.engine.torch_compile import Compiled
 from zoo.models.freeze import Frozen
 
 #: Turns a batch and its labels into another batch, and its labels or the share of each class, (N, classes).
@@ -67,16 +68,28 @@ class Learner:
     compiled: Compiled | None = None
     #: Optimizer steps that were taken.
     steps: int = 0
+    _snapshot: Snapshot | None = field(default=None, init=False, repr=False)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Put the average of the weights, if there is one, into the model until the block is over."""
         return self.average.in_place() if self.average else nullcontext()
 
+    def take_snapshot(self) -> Snapshot:
+        """Remember what a step may change before it fails."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self.model, self.optimizer, self.scaler)
+        self._snapshot.refresh()
+        return self._snapshot
+
+    def list_statistics(self) -> list[Tensor]:
+        """List the buffers that a pass in training mode updates."""
+        return self._snapshot.buffers if self._snapshot else []
+
     def choose_model(self, size: int) -> Callable[[Tensor], Any]:
         """Return what a batch of so many images is learned from with."""
         return self.compiled.choose(size) if self.compiled else self.model
 
-    def give_up_compiling(self, reason: CannotCompile) -> None:
+    def give_up_compiling(self, reason: str) -> None:
         """Let batches go through the model as it is from here on, and say why."""
         if self.compiled:
             self.compiled.give_up(reason)

@@ -65,28 +65,28 @@ class Compiled:
             )
         return self._compiled
 
-    def attempt(self, work: Callable[[], Result]) -> Result | CannotCompile:
-        """Do work with what was chosen; return why, where it is compiling that fails.
+    @contextmanager
+    def attempting(self) -> Iterator[None]:
+        """Run the network in the block; that compiling fails may be found out late, by the first backward pass.
 
-        That may be found out late, by the first backward pass.
+        Raises:
+            CannotCompile: something failed before the compiled network was ever run to its end.
         """
         try:
             with nullcontext() if self._is_proven else _quiet():
-                result = work()
-            if self._compiled is not None and not self._is_proven and is_put_off():
-                # Ctrl-C reaches compilers as well, even one that torch only asks what this processor can do.
-                return CannotCompile("interrupted")
+                yield
         except Exception as error:
             if _is_short_of_memory(error):
                 raise
             # Whatever it is, the network alone may do without; if not, it will say so itself.
-            reason = CannotCompile(f"{type(error).__name__}: {shorten(str(error), LENGTH, placeholder='...')}")
-        else:
-            self._is_proven = self._compiled is not None
-            return result
-        return reason  # here, where no traceback holds on to the tensors of the failed attempt
+            text = f"{type(error).__name__}: {shorten(str(error), LENGTH, placeholder='...')}"
+            raise CannotCompile(text) from error
+        if self._compiled is not None and not self._is_proven and is_put_off():
+            # Ctrl-C reaches compilers as well, even one that torch only asks what this processor can do.
+            raise CannotCompile("interrupted")
+        self._is_proven = self._compiled is not None
 
-    def give_up(self, reason: CannotCompile) -> None:
+    def give_up(self, reason: str) -> None:
         """Say that the network runs as it is from here on, and why."""
         self._say(f"note: compiling fails, and the network runs as it is: {reason}")
 

@@ -233,7 +233,7 @@ def test_where_memory_is_short_after_some_weights_have_moved_the_run_ends() -> N
     model = Plain()
     learner = make_learner(model)
     learner.optimizer.register_step_post_hook(Once(torch.OutOfMemoryError("CUDA out of memory")))
-    with pytest.raises(TrainingError, match="too short for what the optimizer remembers"):
+    with pytest.raises(TrainingError, match="not enough memory for the state of the optimizer"):
         learn(learner, draw(), LABELS, 0)
 
 

@@ -140,8 +140,8 @@ def test_what_other_phases_compiled_does_not_count(tmp_path: Path, monkeypatch: 
         model = nn.Sequential(nn.Linear(width, 2))
         compiled = Compiled(model, 3, Told().say)
         images = torch.ones(3, width)
-        logits = compiled.attempt(lambda run=compiled, images=images: run.choose(3)(images))
-        assert isinstance(logits, Tensor), logits
+        with compiled.attempting():
+            logits = compiled.choose(3)(images)
         assert torch.allclose(logits, model(images))
 
 
@@ -172,8 +172,8 @@ def get(ended: Ended) -> Any:
 
 @pytest.mark.parametrize("error", SAYINGS, ids=str)
 def test_a_network_that_is_short_of_memory_is_not_given_up(error: Exception) -> None:
-    with pytest.raises(type(error)):
-        make_compiled().attempt(lambda: fail(error))
+    with pytest.raises(type(error)), make_compiled().attempting():
+        raise error
 
 
 @pytest.mark.parametrize(
@@ -186,18 +186,14 @@ def test_a_network_that_is_short_of_memory_is_not_given_up(error: Exception) -> 
     ids=repr,
 )
 def test_whatever_else_fails_may_be_the_compiler(error: Exception) -> None:
-    reason = make_compiled().attempt(lambda: fail(error))
-    assert isinstance(reason, CannotCompile)
-    assert str(reason).startswith(f"{type(error).__name__}: ")
-    assert "\n" not in str(reason)
+    with pytest.raises(CannotCompile) as caught, make_compiled().attempting():
+        raise error
+    assert str(caught.value).startswith(f"{type(error).__name__}: ")
+    assert "\n" not in str(caught.value)
 
 
 def make_compiled() -> Compiled:
     return Compiled(nn.Identity(), 1, Told().say)
-
-
-def fail(error: Exception) -> None:
-    raise error
 
 
 @pytest.mark.parametrize(

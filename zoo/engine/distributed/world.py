@@ -89,8 +89,6 @@ class World:
             fails: tells which errors are shared.
             instead: makes, of who had it and its words, the error that is raised in the others.
         """
-        if self.size == 1:
-            return work()
         failure: Exception | None = None
         try:
             result = work()
@@ -98,15 +96,32 @@ class World:
             if not fails(error):
                 raise
             failure = error
+        try:
+            self.raise_together(failure, instead)
+        finally:
+            del failure  # else it holds on to this frame, and to all the memory of what failed
+        return result
+
+    def raise_together(self, failure: Exception | None, instead: Callable[[str], Exception]) -> None:
+        """Raise in all processes if one of them has failed.
+
+        Args:
+            failure: of this process, which then raises it.
+            instead: makes, of who failed and its message, the error that is raised in the others.
+        """
+        if self.size == 1:
+            if failure is not None:
+                raise failure
+            return
         failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
         if not any(failed):
-            return result
+            return
         rank = failed.index(1)
         reason = self.spread("" if failure is None else str(failure), source=rank)
         try:
             raise instead(f"rank {rank}: {reason}") if failure is None else failure
         finally:
-            del failure  # else it holds on to this frame, and to all the memory of what failed
+            del failure
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, which are the same to the bit in all of them.
@@ -205,14 +220,15 @@ class World:
                 raise
             raise self.explain(error) from error
 
-    def waiting(self, work: Callable[[], Result]) -> Result:
-        """Do work in the middle of which the processes wait for each other.
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Work in the middle of which the processes wait for each other.
 
         Raises:
             LostProcess: another process is gone.
         """
         try:
-            return work()
+            yield
         except RuntimeError as error:
             if not is_of_others(error):
                 raise

@@ -148,8 +148,8 @@ def test_where_the_others_cannot_know_that_memory_is_short_all_end(where: str, m
             take_steps(learner, world, BOTH)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
-    assert first.startswith("LostProcess: rank 1 ended: memory is too short for what the processes exchange")
-    assert other.startswith("TrainingError: rank 1: memory is too short")
+    assert first.startswith("LostProcess: rank 1 ended: not enough memory for what the processes exchange")
+    assert other.startswith("TrainingError: rank 1: not enough memory")
 
 
 def spoil_image(_model: Plain, batch: tuple[Tensor, Tensor], value: float) -> None:
