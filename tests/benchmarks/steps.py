@@ -22,7 +22,7 @@ from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware, choose_hardware, place, rounding
 from zoo.engine.learner import Learner
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.precision import can_measure, choose_precision, measure_precisions
+from zoo.engine.precision import settle_precision
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
 from zoo.engine.torch_compile import Compiled
@@ -111,12 +111,7 @@ def read_size(work: Workload) -> tuple[int, int, int]:
 
 def choose_fastest(work: Workload) -> Hardware:
     """Return the hardware with the precision that a run would choose."""
-    hardware = choose_hardware()
-    if not can_measure(hardware):
-        return hardware
-    trained = build_trained(work, hardware)
-    seconds = measure_precisions(trained.network.model, read_size(work), hardware, backwards=work.train != "head")
-    return Hardware(hardware.device, choose_precision(seconds))
+    return settle_precision("auto", open_registry().resolve(work.backbone).backbone, choose_hardware())
 
 
 def list_trainable(model: nn.Module) -> list[nn.Parameter]:

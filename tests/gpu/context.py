@@ -20,6 +20,7 @@ from plan import Candidate, Plan, choose_plan
 from results import FAILED, MEASURED, Result, record
 from steps import Workload
 from zoo.engine.device import Hardware, choose_hardware
+from zoo.engine.precision import computes_bf16
 
 MIB = 2**20
 #: Pixels of a side.
@@ -42,7 +43,9 @@ class Context:
     @property
     def hardware(self) -> Hardware:
         """The device, in bf16 on a GPU that computes in it, else in fp32."""
-        return choose_hardware(self.device)
+        hardware = choose_hardware(self.device)
+        is_bf16 = hardware.device.type == "cuda" and computes_bf16(hardware.device)
+        return replace(hardware, precision="bf16" if is_bf16 else "fp32")
 
     def make_folder(self, name: str) -> Path:
         """Create an empty folder below the scratch folder."""

@@ -42,8 +42,7 @@ class Hardware:
 def choose_hardware(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Hardware:
     """Return the device and the precision that were asked for, or the best that is known to be safe.
 
-    ``auto`` is bf16 on GPUs that compute in it, and fp32 elsewhere: whether a processor gains from bf16 depends on the
-    network as much as on the processor, and is measured when there is one.
+    ``auto`` is fp32 until a backbone is known: see `zoo.engine.precision.settle_precision`.
 
     Raises:
         OptionError: this machine lacks the device, or the device the precision.
@@ -60,10 +59,7 @@ def choose_hardware(device: str = "auto", precision: str = "auto", world: World 
         torch.cuda.set_device(chosen)
     if precision == "fp16" and chosen.type == "cpu":
         raise OptionError("fp16 needs a GPU; on a processor it is fp32 or bf16.")
-    if precision == "auto":
-        computes_bf16 = chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if computes_bf16 else "fp32"
-    return Hardware(chosen, precision, world)
+    return Hardware(chosen, "fp32" if precision == "auto" else precision, world)
 
 
 def _choose_device(device: str) -> torch.device:

@@ -85,7 +85,7 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
 
     Args:
         job: what is asked for.
-        precision: to compute in, where it is known; else it is as the recipe says, or measured.
+        precision: to compute in, if it is known; else it is as the recipe says.
 
     Raises:
         ZooError: something does not fit.
@@ -107,8 +107,7 @@ def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any
     parts = _describe_parts(network, blocks, phases, progress)
     hardware = replace(job.hardware, precision=precision) if precision else job.hardware
     if precision is None:
-        freeze(network, blocks, phases[-1])  # so that a measured pass costs what it will cost
-        hardware = settle_precision(network, recipe, hardware, progress)
+        hardware = settle_precision(recipe.precision, backbone, hardware)
         hardware = replace(hardware, precision=hardware.world.spread(hardware.precision))
     facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
     frozen = tuple(phase["frozen"] for phase in parts["phases"])

@@ -19,9 +19,7 @@ from made_registries import registry_of
 from quick_runs import LEARNS
 from short_memory import SAYINGS, Once
 from told import Told
-from zoo.engine.device import Hardware
 from zoo.engine.features.extractor import PROOF
-from zoo.engine.precision import can_measure
 from zoo.errors import TrainingError
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
@@ -30,9 +28,6 @@ from zoo.training.finetune import finetune
 When = Callable[[Tensor, bool], bool]
 
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "augment": "none", "precision": "fp32"}
-BF16 = pytest.mark.skipif(
-    not can_measure(Hardware(torch.device("cpu"), "fp32")), reason="this processor does not compute in bf16"
-)
 
 
 @dataclass(frozen=True)
@@ -80,12 +75,6 @@ PLACES = {
             ("the rest", "from:layer2", PROOF - 1),
         )
     },
-    "precision": Place(
-        lambda images, _learns: len(images) > 1 and is_grey(images),
-        {"precision": "auto"},
-        "note: memory is too short to measure the precision; it is fp32",
-        {"precision": "fp32"},
-    ),
 }
 
 
@@ -140,7 +129,7 @@ def enough(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:70])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[BF16] if name == "precision" else []) for name in PLACES])
+@pytest.mark.parametrize("name", PLACES)
 def test_it_goes_on_with_the_same_figures(
     photos: Path, output: Path, enough: Callable[[str], Outcome], *, name: str, error: Exception
 ) -> None:
