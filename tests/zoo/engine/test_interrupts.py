@@ -120,6 +120,7 @@ import os, signal
 import zoo.engine.interrupts
 from zoo.engine.interrupts import undisturbed
 zoo.engine.interrupts.ECHO = -1.0
+signal.signal({int(number)}, signal.SIG_DFL)  # under nohup a process inherits that SIGHUP is ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with undisturbed():
     os.kill(os.getpid(), {int(number)})

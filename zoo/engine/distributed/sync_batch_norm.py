@@ -97,9 +97,10 @@ class _Answering(TorchFunctionMode):
         around = [1, -1, *[1] * (input.ndim - 2)]
         over = [0, *range(2, input.ndim)]
         # Around the mean so far, lest a small variance is lost beside the square of a large mean.
-        centre = torch.zeros(input.shape[1], device=input.device) if running_mean is None else running_mean.clone()
-        centred = input.float() - centre.view(around)
-        count = torch.full((1,), input.numel() / input.shape[1], device=input.device)
+        wide = input.to(torch.promote_types(input.dtype, torch.float32))  # sums of many squares need it
+        centre = wide.new_zeros(input.shape[1]) if running_mean is None else running_mean.clone()
+        centred = wide - centre.view(around)
+        count = wide.new_full((1,), input.numel() / input.shape[1])
         mine = torch.cat([centred.sum(over), centred.square().sum(over), count])
         sums: Tensor = _Total.apply(mine, self._group)
         first, second, total = torch.tensor_split(sums, [len(centre), 2 * len(centre)])
