@@ -27,7 +27,6 @@ LIGHT = [
     "zoo.registry.registry_toml",
     "zoo.registry.registry",
     "zoo.registry.recipe",
-    "zoo.training.phases",
     "zoo.runs.compare",
     "zoo.engine.interrupts",
     "zoo.registry.licence",
@@ -133,6 +132,7 @@ def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: 
     wanted = {
         "zoo",
         "zoo.cli",
+        "zoo.cli.groups",
         "zoo.cli.process",
         "zoo.cli.signals",
         "zoo.engine",

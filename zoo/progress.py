@@ -21,6 +21,11 @@ class Progress(Protocol):
         """Show that ``title`` goes on; call what is yielded with the number of steps done, of ``total`` if known."""
 
 
+def make_printable(text: str) -> str:
+    """Escape what a terminal would obey or could not show: names of classes and files come from anywhere."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class Silent:
     """Tells nothing."""
 
@@ -38,7 +43,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Print the line on stderr."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
+        print(make_printable(line), file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
@@ -56,7 +61,7 @@ class Bars(Lines):
 
     def say(self, line: str) -> None:
         """Print the line above any running bar."""
-        self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self._console.print(make_printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:

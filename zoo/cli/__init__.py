@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from zoo.cli.groups import suggest
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
 
@@ -16,20 +17,28 @@ from zoo.errors import SaidElsewhere, ZooError
 #: they spin otherwise, and on a busy machine take the cores from those that work.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
-#: What ``zoo --help`` says of each, which is the first sentence of its own help.
+#: In the order in which people work, each with the first sentence of its own help.
 COMMANDS = {
     "list": "List the backbones whose name holds or matches PATTERN.",
     "info": "Show what is known of BACKBONE.",
-    "finetune": "Fine-tune BACKBONE on your images.",
     "lr-find": "Find a learning rate for BACKBONE on your images.",
+    "finetune": "Fine-tune BACKBONE on your images.",
     "evaluate": "Measure RUN on labelled images.",
     "compare": "Put runs side by side, the most accurate first.",
     "predict": "Predict the class of images with RUN.",
-    "cache": "Show or empty the folder of what was fetched or computed.",
     "plugins": "Show the installed plugins.",
     "plugin": "Write a plugin of your own.",
     "check": "Prove what a plugin, or one backbone, declares.",
+    "cache": "Show or empty the folder of what was fetched or computed.",
+    "doctor": "Show versions, devices, caches and plugins, and what to do about what is missing.",
 }
+#: What people type for a command, from other tools.
+SYNONYMS = {
+    "train": "finetune", "fit": "finetune", "fine-tune": "finetune", "fine_tune": "finetune", "tune": "finetune",
+    "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
+    "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
+    "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
+}  # fmt: skip
 
 
 class Commands(click.Group):
@@ -39,10 +48,10 @@ class Commands(click.Group):
         """List them."""
         return [*COMMANDS]  # not list(): our own module of that name hides it
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # click's
         """Load one."""
         if cmd_name not in COMMANDS:
-            return None
+            ctx.fail(f"No command {cmd_name!r}.{suggest(cmd_name, COMMANDS, SYNONYMS)}")
         command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
@@ -67,7 +76,11 @@ class Commands(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from error
 
 
-@click.command(cls=Commands)
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: zoo finetune tiny --data suns_moons. What a command takes and prints: zoo COMMAND --help.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="zoo-backbones", prog_name="zoo", message="zoo %(version)s")
 def cli(debug: bool) -> None:  # read by Commands.invoke

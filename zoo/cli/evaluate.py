@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.completion import RunFolderName
 from zoo.cli.process import computing
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
@@ -17,7 +18,7 @@ from zoo.registry.registry import open_registry
 
 
 @click.command(name="evaluate")
-@click.argument("run")
+@click.argument("run", type=RunFolderName())
 @click.option(
     "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
 )

@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
+from zoo.cli.completion import BackboneName, DataName
+from zoo.cli.groups import SectionedCommand
 from zoo.cli.options import gather_options
 from zoo.cli.process import computing
 from zoo.progress import is_first, open_progress
 from zoo.registry.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
 from zoo.registry.registry import open_registry
 
+EXAMPLES = """\b
+Examples:
+  zoo finetune resnet18 --data photos
+  zoo finetune resnet50 --data photos --train all --epochs 10 --lr 1e-4
+"""
+
 
 def _default(field: str) -> str:
     return f"[default: {getattr(Recipe(), field)}]"
 
 
-@click.command(name="finetune")
-@click.argument("backbone")
+class FinetuneCommand(SectionedCommand):
+    """The options of a run, by what they are about."""
+
+    sections: ClassVar[Mapping[str, Sequence[str]]] = {
+        "Data": ("data", "augment", "views"),
+        "Model": ("weights", "head", "train"),
+        "Training": (
+            "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
+            "settings", "config",
+        ),
+        "Machine": ("device", "devices", "precision", "cache"),
+        "Run": ("output", "resume", "baseline", "as_json"),
+    }  # fmt: skip
+
+
+@click.command(name="finetune", cls=FinetuneCommand, epilog=EXAMPLES)
+@click.argument("backbone", type=BackboneName())
 @click.option(
-    "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
-)
+    "--data", required=True, type=DataName(), metavar="DATA",
+    help="A folder of images, an archive of one, or a data set's name.",
+)  # fmt: skip
 @click.option("--recipe", metavar="NAME", help="Options of that name in registry.toml, over which flags win.")
 @click.option("--weights", metavar="W", help="DEFAULT, a tag, none, or a .safetensors file.  [default: DEFAULT]")
-@click.option("--head", metavar="H", help=f"linear, or mlp:W,W with hidden layers of these widths.  {_default('head')}")
+@click.option("--head", metavar="H", help=f"linear, or mlp:W,W for hidden layers of these widths.  {_default('head')}")
 @click.option("--train", metavar="T", help=f"head, all, from:BLOCK, head-then-all or gradual.  {_default('train')}")
 @click.option("--epochs", type=int, metavar="N", help=_default("epochs"))
 @click.option("--batch-size", type=int, metavar="N", help=_default("batch_size"))
@@ -39,7 +64,7 @@ def _default(field: str) -> str:
     "--views",
     type=int,
     metavar="K",
-    help="Augment in K ways, in turn; 0: anew at every epoch.  [default: 4 with --train head, else 0]",
+    help="Augmented views per image, one after the other; 0: a new one each epoch.  [default: 4 or 0]",
 )
 @click.option("--cache/--no-cache", default=None, help="Compute what is frozen once, and keep it.  [default: --cache]")
 @click.option("--label-smoothing", type=float, metavar="X", help=_default("label_smoothing"))

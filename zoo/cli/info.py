@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.completion import BackboneName
 from zoo.cli.table import format_count, format_table
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
@@ -18,7 +19,7 @@ COMPUTED = "found in the built model"
 
 
 @click.command(name="info")
-@click.argument("backbone")
+@click.argument("backbone", type=BackboneName())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(backbone: str, as_json: bool) -> None:  # click's
     """Show what is known of BACKBONE.

@@ -18,6 +18,10 @@ from zoo.registry.registry import Registry, list_backbones, open_registry
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
+#: A number without a unit below this is taken for one whose unit was forgotten.
+FEWEST = 1000
+
+
 class Count(click.ParamType[int]):
     """A number with an optional unit: 30M."""
 
@@ -27,7 +31,9 @@ class Count(click.ParamType[int]):
         """Read it."""
         match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([kmgb]?)", str(value).lower())
         if match is None:
-            self.fail(f"{value!r} is no number; write 30M or 500k.", param, ctx)
+            self.fail(f"{value!r} is not a number; write 30M or 500k.", param, ctx)
+        if not match[2] and float(match[1]) < FEWEST:
+            self.fail(f"no backbone has so few parameters; did you mean {value}M?", param, ctx)
         return round(float(match[1]) * _UNITS[match[2]])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.completion import BackboneName
 from zoo.cli.options import gather_options
 from zoo.cli.process import computing
 from zoo.files.atomic import written
@@ -20,7 +21,7 @@ from zoo.registry.registry import open_registry
 
 
 @click.command(name="lr-find")
-@click.argument("backbone")
+@click.argument("backbone", type=BackboneName())
 @click.option(
     "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.completion import RunFolderName
 from zoo.cli.process import computing
 from zoo.registry.recipe import DEVICES
 from zoo.registry.registry import open_registry
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="predict")
-@click.argument("run")
+@click.argument("run", type=RunFolderName())
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option(
     "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="The K most probable."

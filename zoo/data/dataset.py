@@ -25,6 +25,8 @@ __all__ = ["Images", "LeftOut", "Sample", "open_images"]
 
 #: Files that are named on the screen; all of them are in ``Images.left_out``.
 _SHOWN = 3
+#: Classes that are named.
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +142,19 @@ def _say_copies(images: Iterable[Examined], progress: Progress) -> None:
         classes[image.digest].add(image.file.class_name)
     for split in SPLITS[1:]:
         if shared := sum({"train", split} <= found for found in splits.values()):
-            progress.say(f"{_count(shared, 'image')} of {split} also in train: its accuracy says too much")
+            verb = "appears" if shared == 1 else "appear"
+            counted = _count(shared, f"{split} image")
+            progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
     if torn := sum(len(found) > 1 for found in classes.values()):
-        progress.say(f"{_count(torn, 'image')} under more than one class")
+        progress.say(f"warning: {_count(torn, 'image')} under more than one class")
 
 
 def _describe(images: Images) -> str:
     counts = ((split, len(getattr(images, split))) for split in SPLITS)
     shown = ", ".join(f"{count} {split}" for split, count in counts if count)
-    return f"{images.origin} -> {shown} images of {len(images.classes)} classes"
+    named = ", ".join(images.classes[:_NAMED])
+    more = ", ..." if len(images.classes) > _NAMED else ""
+    return f"{images.origin} -> {shown} images of {len(images.classes)} classes: {named}{more}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -143,6 +143,8 @@ class Registry:
     def _find_qualified(self, name: str) -> BackboneSpec | None:
         if name in self._backbones:
             return self._backbones[name]
+        if match := self._ignore_case(name, {known: [known] for known in self._backbones}):
+            return self._backbones[match[0]]
         namespace, _, rest = name.partition("/")
         for plugin in self.plugins:
             if plugin.namespace == namespace and plugin.state == "ok":
@@ -150,8 +152,14 @@ class Registry:
         return None
 
     def _find_bare(self, name: str) -> BackboneSpec | None:
-        match = self._choose(name, self._by_bare_name.get(name, []))
+        matches = self._by_bare_name.get(name) or self._ignore_case(name, self._by_bare_name)
+        match = self._choose(name, matches)
         return None if match is None else self._backbones[match]
+
+    def _ignore_case(self, name: str, known: Mapping[str, list[str]]) -> list[str]:
+        """List what a name stands for if its case is ignored, and that is one name."""
+        spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
+        return known[spellings[0]] if len(spellings) == 1 else []
 
     def _choose(self, bare: str, matches: list[str]) -> str | None:
         """Choose among the qualified names that a bare one may stand for; strangers never win over our own plugins."""
@@ -220,9 +228,12 @@ def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
     except importlib.metadata.PackageNotFoundError:
         yield f"{backbone.name} needs {distribution}, which is not installed; pip install {distribution}."
         return
-    # A build like 2.15.0+cpu is the same version, unless the facts were read from a build.
-    if installed != read_from and installed.partition("+")[0] != read_from:
-        yield f"what is known of {backbone.name} was read from {distribution} {read_from}; installed is {installed}."
+    # A patch release changes no architecture.
+    if installed.split(".")[:2] != read_from.split(".")[:2]:
+        yield (
+            f"zoo describes {backbone.name} as it is in {distribution} {read_from}, and {installed} is installed; "
+            f"`zoo check {backbone.name}` tells whether that still holds."
+        )
 
 
 def list_backbones(pattern: str | None = None, registry: Registry | None = None) -> list[BackboneSpec]:

@@ -141,8 +141,8 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path, open_: Open, 
     shutil.copy(tmp_path / "train/ant/0.png", tmp_path / "val/ant/leak.png")
     shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/ant/torn.png")
     open_(tmp_path)
-    assert "1 image of val also in train: its accuracy says too much" in progress.lines
-    assert "1 image under more than one class" in progress.lines
+    assert "warning: 1 val image also appears in train, so val accuracy is too optimistic" in progress.lines
+    assert "warning: 1 image under more than one class" in progress.lines
 
 
 def test_clean_data_is_described_in_one_line(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:

@@ -79,7 +79,7 @@ def test_it_says_what_was_chosen_what_learns_and_what_came_out(registry: Registr
     told = Told()
     finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "from:layer2"})
     assert told.lines[0] == "net -> acme/net@none"
-    assert any(line.endswith("-> 24 train, 10 val images of 2 classes") for line in told.lines)
+    assert any(line.endswith("-> 24 train, 10 val images of 2 classes: blue, red") for line in told.lines)
     assert any(line.startswith("learns: layer2 to hidden and the head (linear)") for line in told.lines)
     assert any(line.startswith("best: epoch 1, validation accuracy ") for line in told.lines)
 

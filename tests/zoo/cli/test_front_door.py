@@ -1,0 +1,99 @@
+"""What a newcomer types first: -h, a word from another tool, a name in another case, a number without its unit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo.cli import COMMANDS, SYNONYMS, cli
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments], prog_name="zoo")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
+def test_short_help_is_help(command: tuple[str, ...]) -> None:
+    short, long = (invoke(*command, flag) for flag in ("-h", "--help"))
+    assert short.exit_code == 0
+    assert short.output == long.output
+
+
+@pytest.mark.parametrize(("word", "meant"), [*SYNONYMS.items(), ("finetine", "finetune"), ("predct", "predict")])
+def test_a_word_from_another_tool_is_answered_with_ours(word: str, meant: str) -> None:
+    result = invoke(word, "x")
+    assert result.exit_code == 2
+    assert f"No command {word!r}. Did you mean {meant!r}?" in result.stderr
+
+
+def test_a_word_that_is_near_nothing_gets_no_guess() -> None:
+    assert invoke("xyzzy").stderr.endswith("Error: No command 'xyzzy'.\n")
+
+
+def test_every_synonym_means_a_command() -> None:
+    assert set(SYNONYMS.values()) <= set(COMMANDS)
+    assert not set(SYNONYMS) & set(COMMANDS)
+
+
+def test_options_of_finetune_stand_in_sections_with_examples() -> None:
+    output = invoke("finetune", "-h").output
+    titles = ["Data:", "Model:", "Training:", "Machine:", "Run:", "Other options:", "Examples:"]
+    places = [output.index(f"{title}\n") for title in titles]
+    assert places == sorted(places)
+    others = output[places[-2] : places[-1]].split()
+    assert [word for word in others if word.startswith("--")] == ["--help"]  # each option has its section
+    assert output.count("zoo finetune resnet") == 2
+
+
+@pytest.mark.parametrize("name", ["ResNet18", "torchvision/RESNET18", "Torchvision/resnet18"])
+def test_a_name_in_another_case_is_understood(name: str) -> None:
+    result = invoke("info", name)
+    assert result.exit_code == 0, result.output
+    assert "torchvision/resnet18" in result.output
+
+
+def test_a_number_whose_unit_was_forgotten_is_asked_about() -> None:
+    result = invoke("list", "--max-params", "30")
+    assert result.exit_code == 2
+    assert "did you mean 30M?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("zoo info vgg1", "vgg16"),
+        ("zoo info torchvision/vgg1", "torchvision/vgg16"),
+        ("zoo finetune tiny --data su", "suns_moons"),
+    ],
+)
+def test_a_shell_completes_names(words: str, wanted: str) -> None:
+    code = "import sys; sys.argv = ['zoo']; from zoo.cli import main; main()"
+    environment = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert f"plain,{wanted}" in done.stdout.splitlines(), done.stderr
+
+
+def test_a_checkout_that_is_not_installed_says_so_in_one_line() -> None:
+    checkout = Path(__file__).parents[3]
+    code = f"import runpy, sys; sys.path.insert(0, {str(checkout)!r}); runpy.run_module('zoo', run_name='__main__')"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "zoo is not installed: click is missing. In the folder of the clone, run: pip install ."
+    ]
+
+
+def test_the_doctor_answers_in_lines_and_in_json() -> None:
+    lines, answer = invoke("doctor"), invoke("doctor", "--json")
+    assert lines.exit_code == answer.exit_code
+    findings = json.loads(answer.stdout)
+    assert len(findings) == len(lines.stdout.splitlines())
+    assert {finding["about"] for finding in findings} == {"versions", "device", "cache", "plugin"}

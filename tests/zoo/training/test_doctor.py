@@ -1,0 +1,65 @@
+"""What the doctor sees: versions, devices, caches and plugins, and what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zoo.files.versions import read_version
+from zoo.registry.load_plugin import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import Settings
+from zoo.training import doctor
+from zoo.training.doctor import Finding, examine_installation
+
+
+def find(findings: list[Finding], text: str) -> Finding:
+    (found,) = [finding for finding in findings if text in finding.fact]
+    return found
+
+
+def test_a_sound_installation_has_nothing_to_do(registry: Registry) -> None:
+    findings = examine_installation(registry)
+    assert {finding.about for finding in findings} == {"versions", "device", "cache", "plugin"}
+    assert find(findings, f"zoo {read_version('zoo')}").is_ok
+    assert find(findings, "acme (zoo-acme 1.0): 1 backbones").is_ok
+
+
+def test_a_broken_plugin_is_named_with_its_reason(registry: Registry) -> None:
+    (plugin,) = registry.plugins
+    broken = dataclasses.replace(plugin, state="broken", reason="it fell", backbones=())
+    finding = find(examine_installation(Registry([broken], Settings())), "acme")
+    assert not finding.is_ok
+    assert finding.fact.endswith("is broken: it fell")
+
+
+def test_without_plugins_it_says_how_to_get_one() -> None:
+    finding = find(examine_installation(Registry([], Settings())), "no plugin")
+    assert not finding.is_ok
+    assert finding.advice == "pip install plugins/zoo-torchvision"
+
+
+def test_a_disk_that_is_nearly_full_is_pointed_out(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LITTLE_ROOM", shutil.disk_usage("/").total * 10**3)
+    finding = find(examine_installation(registry), "are free in")
+    assert not finding.is_ok
+    assert "zoo cache clear" in (finding.advice or "")
+
+
+def test_a_package_that_is_missing_is_pointed_out(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", ("zoo", "no-such-package"))
+    finding = find(examine_installation(registry), "no-such-package is not installed")
+    assert finding.advice == "pip install no-such-package"
+
+
+def test_nothing_is_written(registry: Registry, own_cache: Path) -> None:
+    examine_installation(registry)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_a_disabled_plugin_is_no_fault() -> None:
+    plugin = Plugin("acme", "zoo-acme", "1.0", state="disabled", reason="switched off")
+    assert find(examine_installation(Registry([plugin], Settings())), "acme").is_ok

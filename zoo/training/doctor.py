@@ -1,0 +1,91 @@
+"""What this installation and this machine can do, and what to do about what is missing or slow."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+import torch
+
+from zoo.engine.precision import computes_bf16
+from zoo.files.cache import KINDS, cache_folder, list_entries
+from zoo.files.versions import read_version
+from zoo.registry.registry import Registry
+
+#: Packages that a run depends on.
+PACKAGES = ("zoo", "torch", "torchvision", "safetensors", "pillow")
+#: Free bytes below which a cache folder is called short of room.
+LITTLE_ROOM = 5 * 10**9
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact, whether it is as it should be, and what to do if it is not."""
+
+    #: ``versions``, ``device``, ``cache`` or ``plugin``.
+    about: str
+    fact: str
+    is_ok: bool = True
+    advice: str | None = None
+
+
+def examine_installation(registry: Registry) -> list[Finding]:
+    """Look at versions, devices, the cache folder and the plugins; nothing is changed."""
+    return [*_list_versions(), *_list_devices(), *_list_caches(), *_list_plugins(registry)]
+
+
+def _list_versions() -> Iterator[Finding]:
+    yield Finding("versions", f"python {platform.python_version()} on {platform.platform()}")
+    for package in PACKAGES:
+        try:
+            yield Finding("versions", f"{package} {read_version(package)}")
+        except metadata.PackageNotFoundError:
+            advice = "pip install ." if package == "zoo" else f"pip install {package}"
+            yield Finding("versions", f"{package} is not installed", is_ok=False, advice=advice)
+
+
+def _list_devices() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    precision = "bf16" if computes_bf16(torch.device("cpu")) else "fp32"
+    yield Finding("device", f"cpu: {cores} cores, {torch.get_num_threads()} threads, auto precision {precision}")
+    for index in range(torch.cuda.device_count()):
+        device, found = torch.device("cuda", index), torch.cuda.get_device_properties(index)
+        precision = "bf16" if computes_bf16(device) else "fp32"
+        memory = f"{found.total_memory / GIB:.0f} GiB"
+        yield Finding("device", f"cuda:{index}: {found.name}, {memory}, auto precision {precision}")
+    if torch.backends.mps.is_available():
+        yield Finding("device", "mps: Apple GPU, precision fp32")
+    if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
+        advice = "install a CUDA build of torch that fits the driver, see https://pytorch.org/get-started/locally/"
+        yield Finding("device", "there is an NVIDIA driver, but torch finds no GPU", is_ok=False, advice=advice)
+
+
+def _list_caches() -> Iterator[Finding]:
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        advice = "set ZOO_CACHE to a folder that you can write to"
+        yield Finding("cache", f"{folder} cannot be written", is_ok=False, advice=advice)
+    sizes = {kind: sum(entry.size for entry in list_entries(kind)) for kind in KINDS}
+    shown = ", ".join(f"{kind} {size / GIB:.1f} GiB" for kind, size in sizes.items() if size > GIB // 20)
+    yield Finding("cache", f"{folder}: {shown or 'nearly empty'}")
+    if (free := shutil.disk_usage(existing).free) < LITTLE_ROOM:
+        advice = "run `zoo cache clear`, or set ZOO_CACHE to a folder on another disk"
+        yield Finding("cache", f"{free / GIB:.1f} GiB are free in {existing}", is_ok=False, advice=advice)
+
+
+def _list_plugins(registry: Registry) -> Iterator[Finding]:
+    for plugin in registry.plugins:
+        name = f"{plugin.namespace} ({plugin.distribution} {plugin.version})"
+        if plugin.state == "ok":
+            yield Finding("plugin", f"{name}: {len(plugin.backbones)} backbones")
+        else:
+            is_ok = plugin.state == "disabled"
+            yield Finding("plugin", f"{name} is {plugin.state}: {plugin.reason}", is_ok=is_ok)
+    if not registry.plugins:
+        yield Finding("plugin", "no plugin is installed", is_ok=False, advice="pip install plugins/zoo-torchvision")
