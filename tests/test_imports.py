@@ -62,6 +62,7 @@ SLOW = {
     "difflib",
     "tomllib",
     "rich",
+    "jinja2",
 }
 
 #: Runs the command line with the rest of sys.argv.

@@ -20,6 +20,9 @@ SOURCES = {
     **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")},
 }
 
+#: What report.html is made from.
+REPORT = ("report.html.jinja", "chart.svg.jinja", "lr_plot.svg.jinja", "style.css")
+
 #: What ``zoo plugin new`` writes, tests among it.
 TEMPLATE = "zoo/cli/scaffold/template/"
 
@@ -60,7 +63,7 @@ def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
     [
         ("zoo_backbones", "zoo/registry/registry.toml"),
         ("zoo_backbones", "zoo/py.typed"),
-        ("zoo_backbones", "zoo/runs/report/style.css"),
+        *(("zoo_backbones", f"zoo/runs/report/{file}") for file in REPORT),
         *(("zoo_backbones", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
         ("zoo_timm", "zoo_timm/catalogue.json"),

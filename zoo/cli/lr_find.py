@@ -54,7 +54,7 @@ def command(
         found = find_lr(backbone, data, registry=registry, progress=open_progress(), **options)
         if plot:
             with written(Path(plot)) as path:
-                path.write_text(f"{draw_rates(found.tried, found.suggested)}\n", encoding="utf-8")
+                path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=1))
     elif found.suggested is None:

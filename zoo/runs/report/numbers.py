@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Interval(NamedTuple):
@@ -15,11 +15,11 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         # Rounded outwards, so that it never promises more than it may.
-        return f"{math.floor(self.low * 1000) / 10:.1f} to {math.ceil(self.high * 1000) / 10:.1f}\u00a0%"
+        return f"{math.floor(self.low * 1000) / 10:.1f}% to {math.ceil(self.high * 1000) / 10:.1f}%"
 
 
 def measure_interval(right: int, total: int) -> Interval:
-    """Return the 95 % interval of a share of which ``total`` samples were seen.
+    """Return the 95% interval of a share of which ``total`` samples were seen.
 
     Wilson's score interval (Wilson 1927): unlike the usual plus-minus, it holds for few samples and near 0 and 1.
     """
@@ -40,9 +40,9 @@ def show_percent(share: float | None) -> str:
     if share is None:
         return "—"
     if share in {0, 1}:
-        return f"{share * 100:.0f}\u00a0%"
+        return f"{share * 100:.0f}%"
     percent = min(max(share * 100, 0.1), 99.9)
-    return f"{'<' if share < 0.0005 else ''}{percent:.1f}\u00a0%"
+    return f"{'<' if share < 0.0005 else ''}{percent:.1f}%"
 
 
 def show_count(count: int, noun: str) -> str:
@@ -55,7 +55,7 @@ def show_short(count: int) -> str:
     """Show a large number in three digits."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size * 0.9995:
-            return f"{count / size:.3g} {letter}"
+            return f"{count / size:.3g}{letter}"
     return str(count)
 
 
@@ -65,3 +65,12 @@ def show_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def show_value(value: Any) -> str:
+    """Show a setting or a fact of run.json."""
+    if value is None:
+        return "—"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(show_value, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.runs.report.numbers import Interval, measure_interval, show_count, show_percent, show_seconds, show_short
+from zoo.runs.report.numbers import (
+    Interval,
+    measure_interval,
+    show_count,
+    show_percent,
+    show_seconds,
+    show_short,
+    show_value,
+)
 
 
 # Table I of Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998).
@@ -29,18 +37,18 @@ def test_the_interval_holds_the_share_and_stays_between_0_and_1(total: int) -> N
 
 
 def test_an_interval_is_rounded_outwards() -> None:
-    assert str(Interval(0.49016, 0.94332)) == "49.0 to 94.4\u00a0%"
+    assert str(Interval(0.49016, 0.94332)) == "49.0% to 94.4%"
 
 
 @pytest.mark.parametrize(
     ("share", "shown"),
     [
         (None, "—"),
-        (0.0, "0\u00a0%"),
-        (0.0001, "<0.1\u00a0%"),
-        (0.931, "93.1\u00a0%"),
-        (0.99999, "99.9\u00a0%"),
-        (1.0, "100\u00a0%"),
+        (0.0, "0%"),
+        (0.0001, "<0.1%"),
+        (0.931, "93.1%"),
+        (0.99999, "99.9%"),
+        (1.0, "100%"),
     ],
 )
 def test_only_all_is_100_percent_and_only_nothing_is_0(share: float | None, shown: str) -> None:
@@ -56,7 +64,7 @@ def test_durations_are_shown_in_two_units(seconds: float, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(999, "999"), (8_194, "8.19 k"), (134_268_738, "134 M"), (999_900, "1 M"), (1_100_000_000, "1.1 G")],
+    [(999, "999"), (8_194, "8.19k"), (134_268_738, "134M"), (999_900, "1M"), (1_100_000_000, "1.1G")],
 )
 def test_large_numbers_are_shown_in_three_digits(count: int, shown: str) -> None:
     assert show_short(count) == shown
@@ -68,3 +76,10 @@ def test_nouns_follow_their_number() -> None:
         "2 classes",
         "1,200 images",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "—"), (True, "True"), (1 / 3, "0.3333"), ((3, 0.5, None), "3, 0.5, —"), ("a", "a")]
+)
+def test_settings_of_any_kind_are_shown(value: object, shown: str) -> None:
+    assert show_value(value) == shown

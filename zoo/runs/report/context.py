@@ -1,0 +1,103 @@
+"""What report.html.jinja shows of a run, as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zoo.registry.licence import describe_licence
+from zoo.runs.report.chart import Chart
+from zoo.runs.report.numbers import measure_interval, show_seconds
+
+
+class Confusion(NamedTuple):
+    """How often one class was predicted as another."""
+
+    times: int
+    #: Of the true class.
+    images: int
+    truth: str
+    predicted: str
+
+
+def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values of the template by their names.
+
+    Args:
+        facts: what run.json holds.
+        history: what history.jsonl holds, at least one epoch.
+    """
+    asked, weights = facts["data"]["asked"], dict(facts["weights"])
+    license_ = weights.pop("licence")
+    warning = describe_licence(f"{facts['backbone']}@{weights['label']}", license_) if license_ else None
+    return {
+        "facts": facts,
+        "history": history,
+        "title": f"{facts['backbone'].rpartition('/')[2]} on {Path(asked).name or asked}",
+        "started": f"{datetime.fromisoformat(facts['started']):%Y-%m-%d %H:%M %Z}",
+        "charts": _make_charts(facts["best"]["epoch"], history),
+        "results": {split: _summarize(facts[split]) for split in ("val", "test") if facts.get(split)},
+        "reasons": Counter(file["reason"] for file in facts["data"]["left_out"]).most_common(),
+        "environment": {
+            "Weights": {
+                "backbone": facts["backbone"],
+                **weights,
+                "license": license_,
+                **({"warning": f"⚠ {warning}"} if warning else {}),
+            },
+            "Model input": {key: value for key, value in facts["input"].items() if value is not None},
+            "Hardware": {**facts["hardware"], "time": show_seconds(facts["seconds"]), "started": facts["started"]},
+            "Versions": facts["versions"],
+        },
+    }
+
+
+def list_confusions(measured: Mapping[str, Any]) -> list[Confusion]:
+    """List which class was predicted as which other, the most frequent first."""
+    classes = list(measured["per_class"])
+    found = [
+        Confusion(times, sum(row), classes[truth], classes[predicted])
+        for truth, row in enumerate(measured["confusion"])
+        for predicted, times in enumerate(row)
+        if times and truth != predicted
+    ]
+    return sorted(found, key=lambda item: (-item.times, *item[1:]))
+
+
+def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    epochs = [line["epoch"] for line in history]
+    losses = [[line[f"{split}_loss"] for line in history] for split in ("train", "val")]
+    percents = [[100 * line[f"{split}_accuracy"] for line in history] for split in ("train", "val")]
+    return [
+        Chart("Loss", epochs, losses[0], losses[1], best),
+        Chart("Accuracy", epochs, percents[0], percents[1], best, unit="%", most=100.0),
+    ]
+
+
+def _summarize(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of one split."""
+    images, classes, confusion = measured["images"], measured["per_class"], measured["confusion"]
+    correct = sum(row[index] for index, row in enumerate(confusion))
+    common = max(classes, key=lambda name: classes[name]["images"])
+    return {
+        "accuracy": measured["accuracy"],
+        "images": images,
+        "correct": correct,
+        "interval": measure_interval(correct, images),
+        "common": common,
+        "guess": classes[common]["images"] / images if images else 0.0,
+        "classes": list(classes),
+        "matrix": [(name, row, sum(row)) for name, row in zip(classes, confusion, strict=True)],
+        "confusions": list_confusions(measured),
+        "per_class": sorted((_summarize_class(*item) for item in classes.items()), key=lambda row: row["order"]),
+    }
+
+
+def _summarize_class(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of one class, and where it stands: the lowest recall first, without images last."""
+    images, recall = measured["images"], measured["recall"]
+    interval = "—" if recall is None else measure_interval(round(recall * images), images)
+    return {"name": name, **measured, "interval": interval, "order": 2 if recall is None else recall}
