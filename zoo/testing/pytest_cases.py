@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from zoo.errors import NameNotFound, OptionError
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import LEVELS, Check, Level, list_checks
-from zoo.testing.runner import Scope, Session
+from zoo.testing.runner import Runner, Scope
 from zoo.testing.select import choose_backbones
 
 if TYPE_CHECKING:
@@ -36,26 +36,26 @@ def conformance(
 
     if level not in LEVELS:
         raise OptionError(f"no level {level!r}; the levels are {', '.join(LEVELS)}.")
-    examined = examine(namespace)
-    chosen = choose_backbones(examined.backbones, pattern, each_family=each_family)
-    if examined.backbones and not chosen:
+    plugin = examine(namespace)
+    chosen = choose_backbones(plugin.backbones, pattern, each_family=each_family)
+    if plugin.backbones and not chosen:
         raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
-    sessions = _Sessions(examined, Scope(level))
+    runners = _Runners(plugin, Scope(level))
     cases = [
-        pytest.param(name, check, id=f"{name}::{check.name}") for name, check in _list_cases(examined, chosen, level)
+        pytest.param(name, check, id=f"{name}::{check.name}") for name, check in _list_cases(plugin, chosen, level)
     ]
 
     @pytest.mark.parametrize(("backbone", "check"), cases)
     def test_conformance(backbone: str, check: Check) -> None:
         __tracebackhide__ = True  # what failed is not in here
-        session = sessions.get(None if check.is_of_plugin else backbone)
-        result = session.get_result(check)
+        runner = runners.get(None if check.is_of_plugin else backbone)
+        result = runner.get_result(check)
         if result.status == "xfail":
             pytest.xfail(result.reason)
         if result.status in ("n/a", "not-run"):
             pytest.skip(f"{result.status}: {result.reason}")
         if result.status != "pass":
-            cause = session.errors.get(check.name)
+            cause = runner.errors.get(check.name)
             raise ConformanceError(f"{check.promise}. {result.reason}") from cause
 
     return test_conformance
@@ -65,25 +65,25 @@ class ConformanceError(AssertionError):
     """A promise is not kept."""
 
 
-class _Sessions:
-    """The session of the plugin or backbone whose cases run now; another one's models are forgotten."""
+class _Runners:
+    """The runner of the plugin or backbone whose cases run now; another one's models are forgotten."""
 
-    def __init__(self, examined: Examined, scope: Scope) -> None:
-        self._examined = examined
+    def __init__(self, plugin: PluginUnderTest, scope: Scope) -> None:
+        self._examined = plugin
         self._scope = scope
-        self._current: tuple[str | None, Session] | None = None
+        self._current: tuple[str | None, Runner] | None = None
 
-    def get(self, name: str | None) -> Session:
+    def get(self, name: str | None) -> Runner:
         """Return that of a backbone, or, without a name, that of the plugin."""
         if self._current is None or self._current[0] != name:
             backbone = None if name is None else self._examined.get_backbone(name)
-            self._current = name, Session(self._examined, backbone, self._scope)
+            self._current = name, Runner(self._examined, backbone, self._scope)
         return self._current[1]
 
 
-def _list_cases(examined: Examined, chosen: Iterable[BackboneSpec], level: Level) -> Iterator[tuple[str, Check]]:
+def _list_cases(plugin: PluginUnderTest, chosen: Iterable[BackboneSpec], level: Level) -> Iterator[tuple[str, Check]]:
     for check in list_checks(of_plugin=True):
-        yield examined.namespace, check
+        yield plugin.namespace, check
     for backbone in chosen:
         for check in list_checks(of_plugin=False):
             if check.is_within(level):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import OptionError
 from zoo.progress import Progress
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS, Check, Level
+from zoo.testing.results.fingerprint import Fingerprints
 from zoo.testing.results.result import BAD, Result
-from zoo.testing.results.results_file import Journal
-from zoo.testing.results.validity import Bases
+from zoo.testing.results.results_file import ResultsFile
 from zoo.testing.runner import Scope, check_backbone, check_plugin
 from zoo.testing.select import choose_backbones, count_params
 
@@ -69,21 +69,21 @@ class Inquiry:
 class Target:
     """What is looked at: a plugin with all its backbones, or with one."""
 
-    examined: Examined
+    plugin: PluginUnderTest
     backbone: BackboneSpec | None = None
 
     @property
     def name(self) -> str:
         """A namespace, or a backbone's full name."""
-        return self.examined.namespace if self.backbone is None else self.backbone.name
+        return self.plugin.namespace if self.backbone is None else self.backbone.name
 
     def list_backbones(self, *, each_family: bool) -> list[BackboneSpec]:
         """List the backbones, or the smallest of each family."""
-        all_of_it = self.examined.backbones if self.backbone is None else (self.backbone,)
+        all_of_it = self.plugin.backbones if self.backbone is None else (self.backbone,)
         return choose_backbones(all_of_it, each_family=True) if each_family else [*all_of_it]
 
 
-def find_target(name: str, find_plugin: Callable[[str], Examined] = examine) -> Target:
+def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = examine) -> Target:
     """Find what a namespace or a backbone's full name stands for.
 
     Args:
@@ -95,8 +95,8 @@ def find_target(name: str, find_plugin: Callable[[str], Examined] = examine) -> 
         PluginError: the plugin failed to look for it.
     """
     namespace, slash, _ = name.partition("/")
-    examined = find_plugin(namespace)
-    return Target(examined, examined.get_backbone(name) if slash else None)
+    plugin = find_plugin(namespace)
+    return Target(plugin, plugin.get_backbone(name) if slash else None)
 
 
 def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
@@ -112,11 +112,11 @@ def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Re
         RunError: the file to keep results in cannot be used.
     """
     inquiry.refuse_impossible()
-    yield from check_plugin(target.examined, Scope(inquiry.level, inquiry.only))
+    yield from check_plugin(target.plugin, Scope(inquiry.level, inquiry.only))
     backbones = target.list_backbones(each_family=inquiry.each_family)
     found: dict[str, list[Result]] = {}
     with progress.track(f"checking {target.name}", len(backbones)) as advance:
-        for results in _look(target.examined, backbones, inquiry, progress):
+        for results in _look(target.plugin, backbones, inquiry, progress):
             advance(1)
             found[results[0].backbone] = results
             for result in results:
@@ -127,30 +127,33 @@ def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Re
 
 
 def _look(
-    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
+    plugin: PluginUnderTest, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
 ) -> Iterator[list[Result]]:
     if not inquiry.needs_models:
-        yield from (check_backbone(examined, backbone, inquiry.scope_for(backbone)) for backbone in backbones)
+        yield from (check_backbone(plugin, backbone, inquiry.scope_for(backbone)) for backbone in backbones)
     elif inquiry.save is None:
-        yield from _look_at_models(examined, backbones, inquiry)
+        yield from _look_at_models(plugin, backbones, inquiry)
     else:
-        yield from _look_or_remember(examined, backbones, inquiry, progress)
+        yield from _look_or_remember(plugin, backbones, inquiry, progress)
 
 
-def _look_at_models(examined: Examined, backbones: Iterable[BackboneSpec], inquiry: Inquiry) -> Iterator[list[Result]]:
+def _look_at_models(
+    plugin: PluginUnderTest, backbones: Iterable[BackboneSpec], inquiry: Inquiry
+) -> Iterator[list[Result]]:
     from zoo.testing.isolation.workers import check_many
 
     jobs = [(backbone.name, inquiry.scope_for(backbone)) for backbone in backbones]
-    yield from check_many(examined, jobs, inquiry.processes)
+    yield from check_many(plugin, jobs, inquiry.processes)
 
 
 def _look_or_remember(
-    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
+    plugin: PluginUnderTest, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
 ) -> Iterator[list[Result]]:
     assert inquiry.save is not None
-    journal, bases = Journal(inquiry.save), Bases(examined)
+    journal, fingerprints = ResultsFile(inquiry.save), Fingerprints(plugin)
     asked = {
-        backbone.name: (backbone.name, inquiry.scope_for(backbone), bases.find(backbone)) for backbone in backbones
+        backbone.name: (backbone.name, inquiry.scope_for(backbone), fingerprints.find(backbone))
+        for backbone in backbones
     }
     found = {name: journal.find(*question) for name, question in asked.items()}
     known = [results for results in found.values() if results is not None]
@@ -162,7 +165,7 @@ def _look_or_remember(
             f"{inquiry.save} holds results of {outdated:,} from other code or versions; they are looked at again"
         )
     yield from known
-    for results in _look_at_models(examined, todo, inquiry):
-        _, scope, basis = asked[results[0].backbone]
-        journal.add(results, scope, basis)
+    for results in _look_at_models(plugin, todo, inquiry):
+        _, scope, fingerprint = asked[results[0].backbone]
+        journal.add(results, scope, fingerprint)
         yield results

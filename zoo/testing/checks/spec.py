@@ -26,16 +26,16 @@ from zoo.testing.spdx import refuse_prose
 
 def name(declared: Declaration) -> None:
     """``namespace/name``."""
-    check_backbone_name(declared.backbone)
-    if not declared.backbone.name.startswith(f"{declared.namespace}/"):
+    check_backbone_name(declared.spec)
+    if not declared.spec.name.startswith(f"{declared.namespace}/"):
         raise CheckFailed(f"its name must begin with {declared.namespace}/.")
 
 
 def fields(declared: Declaration) -> None:
     """By the contract; blocks too."""
-    check_backbone_fields(declared.backbone)
-    if isinstance(declared.backbone.blocks, tuple):
-        for block in declared.backbone.blocks:
+    check_backbone_fields(declared.spec)
+    if isinstance(declared.spec.blocks, tuple):
+        for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # checked just now
             check_block(block)
 
@@ -68,8 +68,8 @@ def weights(declared: Declaration) -> None:
 
 def licence(declared: Declaration) -> None:
     """Of the code it must be known; of weights it may be ``unknown``."""
-    check_backbone_licence(declared.backbone)
-    if declared.backbone.licence == "unknown":
+    check_backbone_licence(declared.spec)
+    if declared.spec.licence == "unknown":
         raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
     for owner, identifier in _list_licences(declared):
         refuse_prose(owner, identifier)
@@ -77,9 +77,9 @@ def licence(declared: Declaration) -> None:
 
 def capabilities(declared: Declaration) -> None:
     """What it supports, what not, and which checks it is known to fail."""
-    check_capabilities(declared.backbone)
+    check_capabilities(declared.spec)
     known = {check.name for check in list_checks(of_plugin=False)}
-    unknown = sorted(declared.backbone.expected_failures.keys() - known)
+    unknown = sorted(declared.spec.expected_failures.keys() - known)
     if unknown:
         raise CheckFailed(
             f"it expects {', '.join(unknown)} to fail, and no check of a backbone is called so; mend the name."
@@ -98,17 +98,17 @@ def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
 
 
 def _list_inputs(declared: Declaration) -> Iterator[InputSpec]:
-    if isinstance(declared.backbone.input, InputSpec):
-        yield declared.backbone.input
+    if isinstance(declared.spec.input, InputSpec):
+        yield declared.spec.input
     yield from (own.input for own in _list_weights(declared) if isinstance(own.input, InputSpec))
 
 
 def _list_weights(declared: Declaration) -> Iterator[WeightsSpec]:
     """List them, where they are a tuple of them at all; if not, spec.fields says so."""
-    if isinstance(declared.backbone.weights, tuple):
-        yield from (own for own in declared.backbone.weights if isinstance(own, WeightsSpec))
+    if isinstance(declared.spec.weights, tuple):
+        yield from (own for own in declared.spec.weights if isinstance(own, WeightsSpec))
 
 
 def _list_licences(declared: Declaration) -> Iterator[tuple[str, str]]:
-    yield "the code", declared.backbone.licence
+    yield "the code", declared.spec.licence
     yield from ((f"weights {own.tag}", own.licence) for own in _list_weights(declared))

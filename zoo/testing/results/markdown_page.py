@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from zoo.errors import NameNotFound, RunError
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS
 from zoo.testing.results.result import STATUSES, Result, Status
-from zoo.testing.results.results_file import Entry, Journal
+from zoo.testing.results.results_file import Entry, ResultsFile
 from zoo.testing.runner import check_plugin
 
 TITLE = """# Conformance
@@ -67,10 +67,10 @@ def _write_versions(entries: Sequence[Entry]) -> str:
     return f"Looked at with {shown}.\n"
 
 
-def _write_plugin(examined: Examined, entries: Sequence[Entry]) -> Iterator[str]:
-    families = _group_by_family(examined, entries)
-    yield f"## {examined.namespace}\n"
-    plain = Counter(result.status for result in check_plugin(examined))
+def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator[str]:
+    families = _group_by_family(plugin, entries)
+    yield f"## {plugin.namespace}\n"
+    plain = Counter(result.status for result in check_plugin(plugin))
     yield f"The plugin itself: {_count(plain)} of {plain.total()} checks.\n"
     yield _write_families(families)
     for status, title in SECTIONS.items():
@@ -81,10 +81,10 @@ def _write_plugin(examined: Examined, entries: Sequence[Entry]) -> Iterator[str]
         yield f"### Looked at without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
 
 
-def _group_by_family(examined: Examined, entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
+def _group_by_family(plugin: PluginUnderTest, entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
     groups: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        groups[examined.get_backbone(entry.backbone).family].append(entry)
+        groups[plugin.get_backbone(entry.backbone).family].append(entry)
     return dict(sorted(groups.items()))
 
 
@@ -141,7 +141,7 @@ def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def main() -> None:
     """Read the files that are named, and print the page."""
     try:
-        entries = [entry for name in sys.argv[1:] for entry in Journal(Path(name)).entries]
+        entries = [entry for name in sys.argv[1:] for entry in ResultsFile(Path(name)).entries]
         print(write_page(entries), end="")  # noqa: T201  # this is what it is for
     except (NameNotFound, RunError) as error:
         sys.exit(f"Error: {error}")

@@ -12,7 +12,7 @@ from zoo.errors import RunError
 from zoo.testing.results.result import BAD, Result
 
 if TYPE_CHECKING:
-    from zoo.testing.results.validity import Basis
+    from zoo.testing.results.fingerprint import Fingerprint
     from zoo.testing.runner import Scope
 
 #: What every line begins with.
@@ -26,7 +26,7 @@ class Entry:
     backbone: str
     level: str
     only: str
-    #: What they depend on; see `zoo.testing.results.validity.Basis`.
+    #: What they depend on; see `zoo.testing.results.fingerprint.Fingerprint`.
     versions: Mapping[str, str]
     results: tuple[Result, ...]
     code: Mapping[str, str] = field(default_factory=dict)
@@ -35,12 +35,12 @@ class Entry:
         """Whether that backbone was looked at in that way."""
         return (self.backbone, self.level, self.only) == (backbone, scope.level, scope.only)
 
-    def stands_on(self, basis: Basis) -> bool:
+    def stands_on(self, fingerprint: Fingerprint) -> bool:
         """Whether all that it depends on was the same."""
-        return (self.versions, self.code) == (basis.versions, basis.code)
+        return (self.versions, self.code) == (fingerprint.versions, fingerprint.code)
 
 
-class Journal:
+class ResultsFile:
     """A file of entries; a last line that was cut off when writing was interrupted is passed over."""
 
     def __init__(self, path: Path) -> None:
@@ -63,22 +63,22 @@ class Journal:
             raise _describe_stranger(path)  # someone's file, which must not be overwritten
         self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
 
-    def find(self, backbone: str, scope: Scope, basis: Basis) -> list[Result] | None:
-        """Return the results of a backbone, looked at in the same way on the same basis.
+    def find(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> list[Result] | None:
+        """Return the results of a backbone, looked at in the same way on the same fingerprint.
 
         None if there are none, and if a promise was broken: it may have been mended since.
         """
         for entry in reversed(self.entries):
-            if entry.is_of(backbone, scope) and entry.stands_on(basis):
+            if entry.is_of(backbone, scope) and entry.stands_on(fingerprint):
                 return None if any(result.status in BAD for result in entry.results) else list(entry.results)
         return None
 
-    def is_outdated(self, backbone: str, scope: Scope, basis: Basis) -> bool:
-        """Whether there are results of a backbone, looked at in the same way, but all on another basis."""
+    def is_outdated(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> bool:
+        """Whether there are results of a backbone, looked at in the same way, but all on another fingerprint."""
         alike = [entry for entry in self.entries if entry.is_of(backbone, scope)]
-        return bool(alike) and not any(entry.stands_on(basis) for entry in alike)
+        return bool(alike) and not any(entry.stands_on(fingerprint) for entry in alike)
 
-    def add(self, results: Iterable[Result], scope: Scope, basis: Basis) -> None:
+    def add(self, results: Iterable[Result], scope: Scope, fingerprint: Fingerprint) -> None:
         """Write the results of a backbone at the end.
 
         Raises:
@@ -89,8 +89,8 @@ class Journal:
             "backbone": results[0].backbone,
             "level": scope.level,
             "only": scope.only,
-            "versions": basis.versions,
-            "code": basis.code,
+            "versions": fingerprint.versions,
+            "code": fingerprint.code,
             "results": [astuple(result)[1:] for result in results],
         }
         line = json.dumps(row).encode() + b"\n"

@@ -18,14 +18,14 @@ from zoo.files.versions import read_version
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
-    from zoo.testing.plugin_under_test import Examined
+    from zoo.testing.plugin_under_test import PluginUnderTest
 
 #: Bytes above which a file is not read: when it was written tells enough.
 LARGE = 10**7
 
 
 @dataclass(frozen=True)
-class Basis:
+class Fingerprint:
     """What the results of a backbone depend on."""
 
     #: From a distribution to its version.
@@ -34,19 +34,19 @@ class Basis:
     code: Mapping[str, str]
 
 
-class Bases:
-    """The basis of each backbone of a plugin; code counts as it was when the first one was asked for."""
+class Fingerprints:
+    """The fingerprint of each backbone of a plugin; code counts as it was when the first one was asked for."""
 
-    def __init__(self, examined: Examined) -> None:
-        self._examined = examined
+    def __init__(self, plugin: PluginUnderTest) -> None:
+        self._examined = plugin
         self._find_version = functools.cache(_find_version)
 
-    def find(self, backbone: BackboneSpec) -> Basis:
+    def find(self, backbone: BackboneSpec) -> Fingerprint:
         """Find that of a backbone; what is not installed has no version."""
         declared = backbone.upstream
         upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
         names = ("zoo", self._examined.distribution, "torch", *upstream)
-        return Basis({name: self._find_version(name) for name in names}, self._code)
+        return Fingerprint({name: self._find_version(name) for name in names}, self._code)
 
     @cached_property
     def _code(self) -> Mapping[str, str]:
