@@ -25,7 +25,7 @@ from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import BY_NAME, LEVELS, Level
 from zoo.testing.results.result import BAD, Result, count_statuses
-from zoo.testing.suite import Inquiry, conduct, find_target
+from zoo.testing.suite import Suite, find_target
 
 #: Up to so many backbones, each has a line of its own.
 FEW = 12
@@ -64,11 +64,11 @@ def command(
 
     Exits with 1 if a promise is not kept.
     """
-    inquiry = Inquiry(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
+    suite = Suite(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by
-        found = (conduct(target, inquiry, open_progress()) for target in targets)
+        found = (suite.run(target, open_progress()) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))

@@ -1,4 +1,4 @@
-"""What results depend on: where it is another one, they say nothing."""
+"""What results depend on: if it has changed, they prove nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from zoo.files.versions import read_version
-
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
-    from zoo.testing.plugin_under_test import PluginUnderTest
+from zoo.plugin import BackboneSpec
+from zoo.testing.plugin_under_test import PluginUnderTest
 
 #: Bytes above which a file is not read: when it was written tells enough.
 LARGE = 10**7
@@ -39,14 +36,13 @@ class Fingerprints:
 
     def __init__(self, plugin: PluginUnderTest) -> None:
         self._examined = plugin
-        self._find_version = functools.cache(_find_version)
 
     def find(self, backbone: BackboneSpec) -> Fingerprint:
         """Find that of a backbone; what is not installed has no version."""
         declared = backbone.upstream
         upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
         names = ("zoo", self._examined.distribution, "torch", *upstream)
-        return Fingerprint({name: self._find_version(name) for name in names}, self._code)
+        return Fingerprint({name: _find_version(name) for name in names}, self._code)
 
     @cached_property
     def _code(self) -> Mapping[str, str]:
@@ -77,6 +73,7 @@ def _describe(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@functools.cache
 def _find_version(distribution: str) -> str:
     try:
         return read_version(distribution)
