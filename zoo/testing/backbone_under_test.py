@@ -19,13 +19,13 @@ from zoo.models.weights.choose import Start
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
-from zoo.testing.observations import MetaPass, Prediction, recorded_inputs
+from zoo.testing.observations import MetaPass, Prediction, list_outputs, recorded_inputs
 from zoo.testing.training_steps import TrainingSteps, choose_images, take_steps
 
 #: Classes of the new heads that checks work with: a number that no network has by itself, so that an output of another
 #: size is that of a forgotten head.
 NUM_CLASSES = 3
-#: Classes of new auxiliary heads, which tell their outputs from the others.
+#: Classes of new auxiliary heads, so that their outputs differ from the others.
 AUX_CLASSES = 4
 #: Images in a batch; a batch norm needs two to learn.
 BATCH = 2
@@ -37,14 +37,11 @@ SMALLEST_SIDE = 64
 
 
 class BackboneUnderTest:
-    """A backbone, and what is built of it once for all checks that only look."""
+    """A backbone, and what is built of it once for all checks."""
 
     def __init__(self, namespace: str, spec: BackboneSpec) -> None:
         self.namespace = namespace
         self.spec = spec
-
-    def __str__(self) -> str:
-        return self.spec.name
 
     @cached_property
     def building(self) -> tuple[nn.Module | None, SideEffects]:
@@ -59,7 +56,7 @@ class BackboneUnderTest:
 
     @property
     def meta(self) -> nn.Module:
-        """The model as built, on the meta device; checks look at it and leave it as it is."""
+        """The model as built, on the meta device; checks must not change it."""
         model, _ = self.building
         assert model is not None, "a check that needs the model needs build.meta"
         return model
@@ -108,14 +105,14 @@ class BackboneUnderTest:
     def try_training(self, size: tuple[int, int, int]) -> list[Tensor] | Exception:
         """Run the second model in training on images of that size; returns its outputs, or what it raises.
 
-        Its auxiliary heads have ``AUX_CLASSES``, so that shapes tell which output is whose.
+        Its auxiliary heads have ``AUX_CLASSES``, so that shapes show which output is theirs.
         """
         model, head = self.attach_heads(NUM_CLASSES)
         if head.aux_paths:
             replace_head(replace(self.spec, head=head.aux_paths, aux_heads=()), model, AUX_CLASSES, HeadDesign())
         try:
             with torch.no_grad():
-                return _list_outputs(model.train()(self.make_meta_images(size)))
+                return list_outputs(model.train()(self.make_meta_images(size)))
         except Exception as error:  # noqa: BLE001  # which check it breaks, the checks decide
             return error
 
@@ -219,19 +216,6 @@ class BackboneUnderTest:
     def run(self, images: Tensor) -> Tensor:
         """Return the logits of the network in eval mode."""
         return _run(self.network.model, images)
-
-
-def _list_outputs(output: object) -> list[Tensor]:
-    """List the logits that a model gives in training: a tensor, or several; None among several is left out.
-
-    Raises:
-        TypeError: it gives something else.
-    """
-    outputs = [one for one in (output if isinstance(output, (list, tuple)) else [output]) if one is not None]
-    logits = [one for one in outputs if isinstance(one, Tensor)]
-    if len(logits) != len(outputs):
-        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of them")
-    return logits
 
 
 @torch.no_grad()

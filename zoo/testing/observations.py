@@ -44,3 +44,16 @@ def recorded_inputs(model: nn.Module, paths: Iterable[str]) -> Iterator[dict[str
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def list_outputs(output: object) -> list[Tensor]:
+    """List the logits that a model gives in training: a tensor, or several; None among several is left out.
+
+    Raises:
+        TypeError: it gives something else.
+    """
+    outputs = [one for one in (output if isinstance(output, (list, tuple)) else [output]) if one is not None]
+    logits = [one for one in outputs if isinstance(one, Tensor)]
+    if len(logits) != len(outputs):
+        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of them")
+    return logits

@@ -48,7 +48,7 @@ class PluginUnderTest(Plugin):
 
         Raises:
             NameNotFound: there is none of that name.
-            PluginError: the plugin failed to look for it.
+            PluginError: the plugin failed when it was asked for it.
         """
         for backbone in self.backbones:
             if backbone.name == name:
@@ -108,7 +108,7 @@ def _load(plugin: PluginUnderTest, entry_point: EntryPoint) -> None:
 
 
 def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]:
-    """List the specs that can be told apart, whatever the case of their names; the others are faults."""
+    """List the specs whose names are unique, whatever their case; the others are faults."""
     usable: dict[str, T] = {}
     for spec in specs:
         if not isinstance(spec.name, str):

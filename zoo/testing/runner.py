@@ -14,21 +14,21 @@ from zoo.plugin import BackboneSpec
 from zoo.registry.isolation import describe_in_one_line
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, Check, Level, list_checks
-from zoo.testing.results.result import BAD, CannotLook, CheckFailed, NotApplicable, Result, Status, describe_with_place
+from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
 
-#: Statuses of a check after which those that need it cannot be looked at.
+#: Statuses of a check after which those that need it cannot run.
 _CLOSED: frozenset[Status] = frozenset(("fail", "error", "xfail", "not-run"))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which promises are looked at."""
+    """Which checks run."""
 
     level: Level = "cpu"
-    #: What their names begin with; what they need is looked at as well.
+    #: What their names begin with; the checks that they need run as well.
     only: str = ""
 
     def find_exclusion(self, check: Check) -> str | None:
@@ -42,7 +42,7 @@ class Scope:
     @cached_property
     def _needed(self) -> frozenset[str]:
         needed: set[str] = set()
-        for check in reversed(CHECKS):  # a check stands after what it needs
+        for check in reversed(CHECKS):  # a check comes after what it needs
             if check.name.startswith(self.only) or check.name in needed:
                 needed.update(check.needs)
         return frozenset(needed)
@@ -83,7 +83,8 @@ class Runner:
             return self._run(check, self._plugin)
         if disclaimer := _find_disclaimer(check, self._spec):
             return "n/a", disclaimer
-        found = self._run(check, self._declaration if check.level == "static" else self._backbone)
+        declared = Declaration(self._plugin.namespace, self._spec)
+        found = self._run(check, declared if check.level == "static" else self._backbone)
         return _expect(check, self._spec, *_excuse(check, self._spec, *found))
 
     def _run(self, check: Check, under_test: object) -> tuple[Status, str]:
@@ -93,7 +94,7 @@ class Runner:
                 check.load()(under_test)
         except NotApplicable as excuse:
             return "n/a", str(excuse)
-        except CannotLook as lack:
+        except CannotCheck as lack:
             return "not-run", str(lack)
         except (CheckFailed, PluginError) as failure:
             return "fail", describe_in_one_line(failure)
@@ -103,15 +104,11 @@ class Runner:
         return "pass", ""
 
     @cached_property
-    def _declaration(self) -> Declaration:
-        assert self._spec is not None
-        return Declaration(self._plugin.namespace, self._spec)
-
-    @cached_property
     def _backbone(self) -> BackboneUnderTest:
         from zoo.testing.backbone_under_test import BackboneUnderTest
 
-        return BackboneUnderTest(*self._declaration)
+        assert self._spec is not None
+        return BackboneUnderTest(self._plugin.namespace, self._spec)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which backbones are looked at."""
+"""Which backbones are checked."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, e
 
 
 def count_params(spec: BackboneSpec) -> int:
-    """Return the declared number of parameters; 0 where it is no number, which ``spec.fields`` tells."""
+    """Return the declared number of parameters; 0 if it is no number, which ``spec.fields`` reports."""
     return spec.params if isinstance(spec.params, int) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.testing.results.result import CannotLook, CheckFailed
+from zoo.testing.results.result import CannotCheck, CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:
@@ -10,7 +10,7 @@ def refuse_prose(owner: str, identifier: object) -> None:
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ModuleNotFoundError as error:
-        raise CannotLook("it needs the package packaging 24.2 or newer; pip install packaging") from error
+        raise CannotCheck("it needs the package packaging 24.2 or newer; pip install packaging") from error
     try:
         canonicalize_license_expression(str(identifier))
     except InvalidLicenseExpression as error:

@@ -40,7 +40,7 @@ def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = exami
 
     Raises:
         NameNotFound: no such plugin is installed, or it has no such backbone.
-        PluginError: the plugin failed to look for it.
+        PluginError: the plugin failed when it was asked for it.
     """
     namespace, slash, _ = name.partition("/")
     plugin = find_plugin(namespace)
@@ -79,7 +79,7 @@ class Suite:
 
     @property
     def needs_models(self) -> bool:
-        """Whether any of the checks looks at more than declarations."""
+        """Whether any of the checks needs more than declarations."""
         return any(
             check.level != "static" and check.is_within(self.level) and check.name.startswith(self.only)
             for check in CHECKS

@@ -29,7 +29,7 @@ class TrainingSteps:
     moved: tuple[str, ...]
     #: Modules that are in training mode afterwards.
     in_training_mode: tuple[str, ...]
-    #: Parameters that ask for gradients afterwards.
+    #: Parameters that require gradients afterwards.
     trainable: tuple[str, ...]
 
 

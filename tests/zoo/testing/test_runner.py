@@ -15,7 +15,7 @@ from zoo.plugin.fields import checks_deferred
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import BY_NAME, CHECKS, LEVELS, Check, list_checks
-from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
 from zoo.testing.runner import Declaration, Runner, Scope, check_backbone, check_plugin
 
 PLUGIN = PluginUnderTest("acme", "zoo-acme", "1.5")
@@ -98,7 +98,7 @@ def test_a_promise_that_is_not_made_is_not_applicable_and_says_why(look: Look) -
 
 
 def test_a_promise_that_cannot_be_looked_at_here_is_not_run_and_says_why(look: Look) -> None:
-    assert look(CannotLook("packaging is not installed")) == ("not-run", "packaging is not installed")
+    assert look(CannotCheck("packaging is not installed")) == ("not-run", "packaging is not installed")
 
 
 @pytest.mark.parametrize("raised", [CheckFailed("3 heads"), PluginError("3 heads")])
@@ -123,7 +123,7 @@ def test_the_declared_failure_of_another_check_changes_nothing(look: Look) -> No
     assert look(CheckFailed("why"), expected_failures={"sample.two": "known"}) == ("fail", "why")
 
 
-@pytest.mark.parametrize(("kind", "status"), [(NotApplicable, "n/a"), (CannotLook, "not-run")])
+@pytest.mark.parametrize(("kind", "status"), [(NotApplicable, "n/a"), (CannotCheck, "not-run")])
 def test_what_was_not_looked_at_is_no_xpass_though_it_is_declared_to_fail(
     look: Look, kind: type[Exception], status: str
 ) -> None:
@@ -192,7 +192,7 @@ def test_expected_failures_that_are_no_mapping_are_another_check_s_business(look
         (NotApplicable("none"), {}, True),
         (None, {"expected_failures": {"sample.first": "known"}}, True),
         (CheckFailed("why"), {}, False),
-        (CannotLook("why"), {}, False),
+        (CannotCheck("why"), {}, False),
         (OSError("why"), {}, False),
         (CheckFailed("why"), {"expected_failures": {"sample.first": "known"}}, False),
     ],

@@ -16,7 +16,7 @@ from zoo.testing.suggestions import list_prefixes, name_likest
 def partition(backbone: BackboneUnderTest) -> None:
     """By identity: a parameter that has two names is in one block under both. And every prefix names something."""
     names = [*dict(backbone.meta.named_parameters(remove_duplicate=False)), *dict(backbone.meta.named_buffers())]
-    for block in backbone.blocks:  # listing them says what is wrong with them
+    for block in backbone.blocks:  # listing them raises what is wrong with them
         for prefix in block.prefixes:
             if not any(is_below(name, prefix) for name in names):
                 raise CheckFailed(
@@ -26,7 +26,7 @@ def partition(backbone: BackboneUnderTest) -> None:
 
 
 def buffers(backbone: BackboneUnderTest) -> None:
-    """Batch statistics outside of every block would count as frozen, and move all the same when the rest learns.
+    """Batch statistics outside of every block would count as frozen, and change when other blocks are trained.
 
     What no training moves, such as the angles of a position embedding, may be anywhere.
     """
@@ -41,7 +41,7 @@ def buffers(backbone: BackboneUnderTest) -> None:
 def order(backbone: BackboneUnderTest) -> None:
     """By first use in a forward pass; what it never uses (a token for masks) has no place in the order.
 
-    Where several heads stand side by side, one of them comes after all blocks.
+    If there are several parallel heads, one of them comes after all blocks.
     """
     used = sorted(_list_uses(backbone))
     blocks = [use for use in used if use.place < len(backbone.blocks)]

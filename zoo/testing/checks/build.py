@@ -17,7 +17,7 @@ from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import name_some
 
-#: What ``build.upstream`` builds: any number of classes but that of the network as built.
+#: Classes for ``build.upstream``: any number but that of the network as built.
 CLASSES = 2
 
 
@@ -70,14 +70,14 @@ def weights(backbone: BackboneUnderTest) -> None:
             raise CheckFailed(f"building for {published.tag} connects to {effects.connections[0]}; leave that to zoo.")
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
-            continue  # the same network, which is looked at anyway
+            continue  # the same network, which is checked anyway
         cure = "let build(tag) give its head num_classes outputs, whatever the tag, and fit the input of the weights"
         images = backbone.make_meta_images(size)
         expect_logits(model.eval(), images, spec.num_classes, f"as built for {published.tag}", cure)
 
 
 def upstream(backbone: BackboneUnderTest) -> None:
-    """What the model card of a run tells people to call."""
+    """The call that the model card of a run shows."""
     text = backbone.spec.constructor
     if text is None:
         raise NotApplicable("it declares no constructor")

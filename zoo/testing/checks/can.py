@@ -1,4 +1,4 @@
-"""Promises that a backbone may make besides."""
+"""Promises that a backbone may make in addition."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close, expect_logits
-from zoo.testing.results.result import CannotLook, CheckFailed
+from zoo.testing.results.result import CannotCheck, CheckFailed
 from zoo.testing.suggestions import name_some
 
 #: bf16 keeps eight bits of a number; a deep network rounds often.
 BF16_TOLERANCE = 0.1
 #: How many times as far as rounding weights and what layers give takes the logits, arithmetic in bf16
-#: may take them: what is drawn at random can blow any rounding up, and then tells nothing of how the network computes.
+#: may take them: random weights can amplify any rounding, and then the distance proves nothing about the network.
 BF16_ROUNDINGS = 4
 #: Sides are lengthened by multiples of what networks usually divide an image by.
 STEP = 32
@@ -59,11 +59,11 @@ def _round(model: nn.Module) -> nn.Module:
         parameter.copy_(parameter.bfloat16())
     for module in model.modules():
         if not [*module.children()]:
-            module.register_forward_hook(lambda _module, _inputs, output: _round_tensor(output))
+            module.register_forward_hook(_round_output)
     return model
 
 
-def _round_tensor(output: object) -> object:
+def _round_output(_module: nn.Module, _inputs: object, output: object) -> object:
     if isinstance(output, Tensor) and output.is_floating_point():
         return output.bfloat16().to(output.dtype)
     return output
@@ -111,7 +111,7 @@ def compile(backbone: BackboneUnderTest) -> None:  # noqa: A001  # a check's nam
             found = torch.compile(model)(backbone.images)
     except Exception as error:
         if "InvalidCxxCompiler" in f"{type(error).__name__} {error}":
-            raise CannotLook("torch.compile needs a C++ compiler, and finds none here") from error
+            raise CannotCheck("torch.compile needs a C++ compiler, and finds none here") from error
         raise CheckFailed(f"it cannot be compiled: {_shorten(error)}; do not claim compile.") from error
     finally:
         torch.compiler.reset()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.testing.backbone_under_test import BackboneUnderTest, tells_apart
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
-#: How far apart, as a share of the largest logit, kernels for other batch sizes may end.
+#: How far kernels for other batch sizes may differ, as a fraction of the largest logit.
 TOLERANCE = 1e-3
 
 
@@ -37,8 +37,6 @@ def smallest(backbone: BackboneUnderTest) -> None:
     # A pass in training that fails at every size is not the smallest one's fault; head.complete reports it.
     if isinstance(backbone.trained, Exception) and isinstance(backbone.try_training(backbone.spec.input.size), list):
         raise CheckFailed(f"in training it cannot take {side} pixels: {backbone.trained}; raise min_size.")
-    if backbone.smallest_size == backbone.spec.input.size:
-        return  # forward.logits is that very pass
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     images = backbone.make_meta_images(backbone.smallest_size)
@@ -80,7 +78,7 @@ def independent(backbone: BackboneUnderTest) -> None:
     """In eval mode, on the CPU: an image alone, up to the rounding of kernels for other batch sizes."""
     if are_close(backbone.first_logits, backbone.prediction.logits[:1], TOLERANCE):
         return
-    # Deep networks can blow rounding up: double precision decides.
+    # Deep networks can amplify rounding: double precision decides.
     model, images = copy.deepcopy(backbone.network.model).double().eval(), backbone.images.double()
     if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
@@ -101,6 +99,6 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Compare logits; the tolerance is a share of the largest one."""
+    """Compare logits; the tolerance is a fraction of the largest one."""
     scale = wanted.abs().max().item()
     return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * max(scale, 1e-30))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import nn
 
@@ -19,7 +21,7 @@ WIDTH = 12
 
 
 def found(backbone: BackboneUnderTest) -> None:
-    """In the model as built; as many outputs as there are logits, for what is declared of these another check tells."""
+    """In the model as built, with an output for each logit; their declared number is another check's business."""
     wanted = _count_logits(backbone)
     for path in (*backbone.head.paths, *backbone.head.aux_paths):
         outputs = len(backbone.meta.get_parameter(f"{path}.weight"))
@@ -30,18 +32,16 @@ def found(backbone: BackboneUnderTest) -> None:
 
 
 def _count_logits(backbone: BackboneUnderTest) -> int:
-    """Return how many logits an image gives, or as many as are declared where none can be had."""
-    try:
+    """Return how many logits the model gives for an image, or how many it declares if it gives none."""
+    with suppress(Exception):  # forward.logits reports it
         output = backbone.traced.output
-    except Exception:  # noqa: BLE001  # forward.logits tells it
-        output = None
-    if isinstance(output, torch.Tensor) and output.ndim == 2:
-        return output.shape[1]
+        if isinstance(output, torch.Tensor) and output.ndim == 2:
+            return output.shape[1]
     return backbone.spec.num_classes
 
 
 def fed(backbone: BackboneUnderTest) -> None:
-    """What enters a head is what `zoo` caches, and what a new head is as wide as."""
+    """What enters a head is what zoo caches, and its width is that of a new head."""
     for path, entered in backbone.traced.entered.items():
         if len(entered) != 1:
             raise CheckFailed(
@@ -55,7 +55,7 @@ def fed(backbone: BackboneUnderTest) -> None:
 
 
 def complete(backbone: BackboneUnderTest) -> None:
-    """Behaviour tells a head from a hidden layer of as many outputs: with new heads, all outputs must change."""
+    """With new heads all outputs must change: a hidden layer may have as many outputs as a head."""
     outputs = backbone.trained
     if isinstance(outputs, Exception):
         raise CheckFailed(_describe_failure(backbone, outputs)) from outputs
@@ -64,24 +64,18 @@ def complete(backbone: BackboneUnderTest) -> None:
     if odd := [shape for shape in shapes if shape not in (first, *others)]:
         raise CheckFailed(
             f"with new heads of {NUM_CLASSES} classes an output in training is of shape {odd[0]}: declare its layer in "
-            "head, or in aux_heads if it speaks in training only."
+            "head, or in aux_heads if it is used in training only."
         )
     if shapes != [first, *others]:
-        is_complete = len(shapes) == 1 + len(others)
-        raise CheckFailed(
-            "in training "
-            + (
-                "an auxiliary head's logits come first, or in place of the head's"
-                if is_complete
-                else f"it gives {len(shapes)} outputs, and declares {len(others)} aux_heads"
-            )
-            + "; it must give the logits, followed by those of each auxiliary head."
-        )
+        fault = f"it gives {len(shapes)} outputs, and declares {len(others)} aux_heads"
+        if len(shapes) == 1 + len(others):
+            fault = "an auxiliary head's logits come first, or in place of the head's"
+        raise CheckFailed(f"in training {fault}; it must give the logits, followed by those of each auxiliary head.")
 
 
 @torch.no_grad()
 def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
-    """Tell what new heads break from what is broken anyway."""
+    """Say whether the new heads break the model, or it fails anyway."""
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     try:
@@ -97,10 +91,9 @@ def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
 def replaced(backbone: BackboneUnderTest) -> None:
     """In eval mode, on the meta device."""
     for num_classes in (1, 2, 1000):
-        model, head = backbone.attach_heads(num_classes)
-        if not _has_heads_of(backbone.meta, model, head):  # else forward.logits is that very pass
-            when, cure = f"with a new head for {num_classes} classes", "let the head alone decide how many there are"
-            expect_logits(model, backbone.make_meta_images(), num_classes, when, cure)
+        model, _ = backbone.attach_heads(num_classes)
+        when, cure = f"with a new head for {num_classes} classes", "let the head alone decide how many there are"
+        expect_logits(model, backbone.make_meta_images(), num_classes, when, cure)
 
 
 def alone(backbone: BackboneUnderTest) -> None:
@@ -143,16 +136,16 @@ def mlp(backbone: BackboneUnderTest) -> None:
 
 @torch.no_grad()
 def replayed(backbone: BackboneUnderTest) -> None:
-    """Of several heads the mean, as networks that learn from a teacher take it.
+    """The mean of several heads, as in distilled networks.
 
-    At the smallest size a pool may find but one pixel, and a ReLU passes what is positive by chance: so shapes are
-    looked at for the declared size, and what holds for a head must hold for its opposite.
+    At the smallest size a pool may see a single pixel, and a ReLU passes what is positive by chance. So the shapes are
+    those of the declared size, and the negated heads must pass as well.
     """
     wanted, network = (BATCH, backbone.spec.num_classes), backbone.network
     parameters = [own for path in network.head.paths for own in network.model.get_submodule(path).parameters()]
     logits = [backbone.meta.get_submodule(path)(entered) for path, (entered,) in backbone.traced.entered.items()]
     is_replayed = all(own.flatten(1).shape == wanted for own in logits)
-    for _ in range(2):  # after the second time they are as they were, bit for bit
+    for _ in range(2):  # negated twice they are what they were, bit for bit
         is_replayed = is_replayed and _is_replayed(network.model, backbone.predict())
         for parameter in parameters:
             parameter.neg_()
@@ -169,21 +162,11 @@ def _is_replayed(model: nn.Module, prediction: Prediction) -> bool:
     return all(logits.shape == wanted.shape for logits in found) and are_close(torch.stack(found).mean(0), wanted, 1e-5)
 
 
-def _has_heads_of(one: nn.Module, other: nn.Module, head: Head) -> bool:
-    paths = [f"{path}.weight" for path in (*head.paths, *head.aux_paths)]
-    return all(one.get_parameter(path).shape == other.get_parameter(path).shape for path in paths)
-
-
 def _list_others(model: nn.Module, head: Head) -> dict[str, object]:
-    """Map all but the heads' own to what must stay: the object, and its class or its shape and dtype."""
-    tensors = {
-        name: (id(tensor), tensor.shape, tensor.dtype)
-        for named in (model.named_parameters, model.named_buffers)
-        for name, tensor in named(remove_duplicate=False)
-    }
-    modules = {
-        f"module {name}": (id(module), type(module)) for name, module in model.named_modules(remove_duplicate=False)
-    }
-    return {
-        name: kept for name, kept in {**tensors, **modules}.items() if not head.covers(name.removeprefix("module "))
-    }
+    """Map all parameters, buffers and modules but the heads' own to what must not change of them."""
+    others: dict[str, object] = {}
+    for named in (model.named_parameters, model.named_buffers):
+        others |= {name: (id(own), own.shape, own.dtype) for name, own in named(remove_duplicate=False)}
+    others = {name: kept for name, kept in others.items() if not head.covers(name)}
+    modules = model.named_modules(remove_duplicate=False)
+    return others | {f"module {name}": (id(own), type(own)) for name, own in modules if not head.covers(name)}

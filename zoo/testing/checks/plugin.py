@@ -13,7 +13,7 @@ from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
 from zoo.registry.discovery import FIRST_PARTY
 from zoo.testing.plugin_under_test import PluginUnderTest
-from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
 
 
@@ -36,14 +36,13 @@ def quiet(plugin: PluginUnderTest) -> None:
 
 
 def requirements(plugin: PluginUnderTest) -> None:
-    """By what the distribution's metadata says."""
-    missing = list(_list_missing(importlib.metadata.requires(plugin.distribution) or []))
-    if missing:
+    """By the distribution's metadata."""
+    if missing := list(_list_missing(importlib.metadata.requires(plugin.distribution) or [])):
         raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}; install that, or require less.")
 
 
 def namespace(plugin: PluginUnderTest) -> None:
-    """The distribution is called like its namespace, so that people know what to install, and from whom it is."""
+    """The distribution is named after its namespace, so that people know what to install, and from whom it is."""
     claimants = sorted({*plugin.claimants})
     if len(claimants) > 1:
         raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; one must change it.")
@@ -75,7 +74,7 @@ def listed(plugin: PluginUnderTest) -> None:
 
 
 def names(plugin: PluginUnderTest) -> None:
-    """Run folders are named after backbones, and some file systems do not tell cases apart."""
+    """Run folders are named after backbones, and some file systems ignore case."""
     _tell(plugin, "plugin.names")
 
 
@@ -113,7 +112,7 @@ def _draw(dataset: DatasetSpec) -> dict[str, str]:
         with watch_side_effects(first=True) as effects:
             try:
                 dataset.make(folder)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+            except Exception as error:  # noqa: BLE001  # it is reported
                 effects.error = error
         if effects.connections:
             raise CheckFailed(
@@ -142,15 +141,13 @@ def _list_missing(required: list[str]) -> Iterator[str]:
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError as error:
-        raise CannotLook("it needs the package packaging; pip install packaging") from error
+        raise CannotCheck("it needs the package packaging; pip install packaging") from error
     for text in required:
         requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            installed = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            yield f"{text}, which is not installed"
-            continue
-        if not requirement.specifier.contains(installed, prereleases=True):
-            yield f"{text}, and {installed} is installed"
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            try:
+                installed = importlib.metadata.version(requirement.name)
+                if not requirement.specifier.contains(installed, prereleases=True):
+                    yield f"{text}, and {installed} is installed"
+            except importlib.metadata.PackageNotFoundError:
+                yield f"{text}, which is not installed"

@@ -42,7 +42,8 @@ def fields(declared: Declaration) -> None:
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
     """Of the backbone, and of all its weights that have one of their own."""
-    for expected in _list_inputs(declared):
+    inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
+    for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports what is none
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
             raise CheckFailed(f"min_size {expected.min_size} is above its own size {expected.size}; lower it.")
@@ -53,7 +54,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Each can be told from the others, found, and known to be the right one."""
+    """Each has a tag of its own, can be found, and can be verified."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
@@ -71,16 +72,16 @@ def licence(declared: Declaration) -> None:
     check_backbone_licence(declared.spec)
     if declared.spec.licence == "unknown":
         raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
-    for owner, identifier in _list_licences(declared):
-        refuse_prose(owner, identifier)
+    refuse_prose("the code", declared.spec.licence)
+    for own in _list_weights(declared):
+        refuse_prose(f"weights {own.tag}", own.licence)
 
 
 def capabilities(declared: Declaration) -> None:
     """What it supports, what not, and which checks it is known to fail."""
     check_capabilities(declared.spec)
     known = {check.name for check in list_checks(of_plugin=False)}
-    unknown = sorted(declared.spec.expected_failures.keys() - known)
-    if unknown:
+    if unknown := sorted(declared.spec.expected_failures.keys() - known):
         raise CheckFailed(
             f"it expects {', '.join(unknown)} to fail, and no check of a backbone is called so; mend the name."
         )
@@ -97,18 +98,7 @@ def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
         )
 
 
-def _list_inputs(declared: Declaration) -> Iterator[InputSpec]:
-    if isinstance(declared.spec.input, InputSpec):
-        yield declared.spec.input
-    yield from (own.input for own in _list_weights(declared) if isinstance(own.input, InputSpec))
-
-
 def _list_weights(declared: Declaration) -> Iterator[WeightsSpec]:
-    """List them, where they are a tuple of them at all; if not, spec.fields says so."""
+    """List the weights, if they are a tuple at all: spec.fields reports it if not."""
     if isinstance(declared.spec.weights, tuple):
         yield from (own for own in declared.spec.weights if isinstance(own, WeightsSpec))
-
-
-def _list_licences(declared: Declaration) -> Iterator[tuple[str, str]]:
-    yield "the code", declared.spec.licence
-    yield from ((f"weights {own.tag}", own.licence) for own in _list_weights(declared))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,11 @@ from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close
-from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable
-from zoo.testing.suggestions import list_prefixes, name_likest
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
+from zoo.testing.suggestions import list_prefixes, name_likest, name_some
 
 GOLDEN_TOLERANCE = 1e-3
-#: What zoo tells the users of a file that it cannot fetch or read; its author needs another cure.
+#: The advice in an error for users of a file that zoo cannot fetch or read; its author needs another cure.
 USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
 
 
@@ -33,7 +33,7 @@ def fetched(backbone: BackboneUnderTest) -> None:
             read_start(_start(published), Silent())
         except WeightsError as error:
             if isinstance(error, DownloadError) and is_offline():
-                raise CannotLook(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
+                raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
             said = USERS_ADVICE.sub("", str(error))
             raise CheckFailed(f"weights {published.tag}: {said}; mend url or sha256, or what lies there.") from error
 
@@ -42,17 +42,20 @@ def fit(backbone: BackboneUnderTest) -> None:
     """By zoo's own loading, which is strict."""
     for published in _list_weights(backbone):
         tensors = read_start(_start(published), Silent())
-        model = build_model(backbone.spec, published.tag)
-        built = _copy_head(backbone, model)
+        model, convert = build_model(backbone.spec, published.tag), backbone.spec.convert
+        built, known = _copy_head(backbone, model), model.state_dict().keys()
+        names = tensors if convert is None or tensors.keys() <= known else convert(published.tag, tensors)
         try:
             load_tensors(backbone.spec, model, _start(published), tensors)
         except WeightsError as error:
             said = str(error).removesuffix(". Tell its plugin.")
-            more = _describe_unknown(backbone, published, model, tensors) if "it lacks" in said else ""
+            unknown = [name for name in names if not any(is_below(name, own) for own in (*known, *published.lacks))]
+            # What is missing is most often there, under another name.
+            more = f", and has unknown {name_some(unknown)}" if unknown and "it lacks" in said else ""
             cure = "mend url, build, convert, or what the weights are said to lack"
             raise CheckFailed(f"weights {said}{more}; {cure}.") from error
         _expect_classes(published, built, _copy_head(backbone, model))
-        _expect_use(published, [*model.state_dict(), *tensors, *_convert(backbone, published, model, tensors)])
+        _expect_use(published, [*model.state_dict(), *tensors, *names])
 
 
 def finite(backbone: BackboneUnderTest) -> None:
@@ -122,36 +125,12 @@ def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> No
 
 
 def _expect_use(published: WeightsSpec, names: list[str]) -> None:
-    """Expect that what weights are said to lack is in the model or in the file."""
-    idle = [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]
-    if idle:
+    """Expect that what the weights declare to lack is in the model or in the file."""
+    if idle := [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]:
         raise CheckFailed(
             f"weights {published.tag} are said to lack {idle[0]}, and neither the model nor the file has that; "
             f"{name_likest(idle[0], list_prefixes(names))}."
         )
-
-
-def _convert(
-    backbone: BackboneUnderTest, published: WeightsSpec, model: nn.Module, tensors: Mapping[str, Tensor]
-) -> Mapping[str, Tensor]:
-    """Return the tensors of a file under the names that they are loaded by."""
-    convert = backbone.spec.convert
-    if convert is None or tensors.keys() <= model.state_dict().keys():
-        return tensors
-    return convert(published.tag, tensors)
-
-
-def _describe_unknown(
-    backbone: BackboneUnderTest, published: WeightsSpec, model: nn.Module, tensors: Mapping[str, Tensor]
-) -> str:
-    """Name what a file has that the model has not: most often what is missing, under another name."""
-    known = model.state_dict().keys()
-    unknown = [
-        name
-        for name in _convert(backbone, published, model, tensors)
-        if name not in known and not any(is_below(name, prefix) for prefix in published.lacks)
-    ]
-    return f", and has unknown {', '.join(unknown[:3])} ({len(unknown)} in all)" if unknown else ""
 
 
 def _answer(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:

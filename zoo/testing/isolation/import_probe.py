@@ -93,7 +93,7 @@ def _look_around() -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer the process that asked, in a file: what a plugin prints is not the answer."""
+    """Write the result into a file: the plugin may print to stdout."""
     namespace, distribution, answer = sys.argv[1:]
     Path(answer).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):

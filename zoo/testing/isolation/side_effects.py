@@ -25,7 +25,7 @@ import torch
 class SideEffects:
     """What was seen."""
 
-    #: Addresses that were asked for.
+    #: Addresses that it tried to connect to.
     connections: list[str] = field(default_factory=list)
     #: What is not as it was before, in words.
     traces: list[str] = field(default_factory=list)
@@ -50,8 +50,8 @@ def restored_settings() -> Iterator[None]:
 def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
     """Note what happens inside; connections are refused, and the environment is restored.
 
-    The ``first`` time a builder imports its libraries. What these do to the environment, or start, is not noted: it
-    does not happen again the next time, as what the builder does itself will.
+    The ``first`` time, a builder imports its libraries. Their own effects, such as new threads and variables, are not
+    noted: they do not come again the next time, and those of the builder itself do.
     """
     effects, printed = SideEffects(), io.StringIO()
     with contextlib.ExitStack() as stack:

@@ -14,10 +14,10 @@ from zoo.testing.promises import list_checks
 from zoo.testing.results.result import Result
 from zoo.testing.runner import Runner, Scope
 
-#: Backbones after which a process is replaced by another one, which begins with memory that is in one piece.
+#: Backbones after which a process is replaced by a new one, whose memory is not fragmented.
 SERVES = 25
 
-#: Seconds without a single result from any process, after which those that work are taken to hang.
+#: Seconds without a single result from any process, after which they are taken to hang.
 PATIENCE = 1800.0
 
 Job = tuple[str, Scope]
@@ -28,7 +28,7 @@ def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> 
 
     Args:
         plugin: the plugin.
-        jobs: the full name of a backbone, and how far to look at it.
+        jobs: the full name of a backbone, and which of its checks to run.
         processes: how many at a time; they share the processor's cores.
     """
     waiting = deque(jobs)
@@ -54,7 +54,7 @@ def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> 
 
 
 class _Worker:
-    """A process that looks at one backbone after the other."""
+    """A process that checks one backbone after the other."""
 
     def __init__(self, namespace: str, threads: int) -> None:
         self._arguments = (namespace, threads)
@@ -62,14 +62,14 @@ class _Worker:
         self._start()
 
     def give(self, job: Job) -> None:
-        """Let it look at a backbone."""
+        """Let it check a backbone."""
         if self._served == SERVES:
             self.stop()
             self._start()
         self.job = job
         self._results: list[Result] = []
         self._served += 1
-        with contextlib.suppress(OSError):  # it has died already, which `take` tells
+        with contextlib.suppress(OSError):  # it has died already, which `take` reports
             self.pipe.send(job)
 
     def take(self) -> list[Result]:
@@ -77,7 +77,7 @@ class _Worker:
         assert self.job is not None
         try:
             self._results.append(self.pipe.recv())
-        except (EOFError, OSError):  # OSError where it never read the job
+        except (EOFError, OSError):  # OSError if it never read the job
             self._process.join()
             self._results += _describe_death(self.job[0], len(self._results), self._process.exitcode)
             self._start()
@@ -107,7 +107,7 @@ class _Worker:
 
 
 def _describe_death(name: str, done: int, exitcode: int | None) -> Iterator[Result]:
-    """Say of the check that was looked at when the process died that it did, and of the others that they were not."""
+    """Report the check that ran when the process died as an error, and those after it as not run."""
     under_way, *rest = list_checks(of_plugin=False)[done:]
     yield Result(name, under_way.name, "error", f"the process died with exit code {exitcode}")
     for check in rest:
@@ -119,7 +119,7 @@ def _serve(pipe: Connection, namespace: str, threads: int) -> None:
     import torch
 
     follow_parent()
-    os.dup2(2, 1)  # stdout is for the answer, and upstream's networks may print
+    os.dup2(2, 1)  # stdout belongs to the command, and upstream's networks may print
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     plugin = examine(namespace, is_known_to_load=True)
     while True:
@@ -131,5 +131,5 @@ def _serve(pipe: Connection, namespace: str, threads: int) -> None:
         for check in list_checks(of_plugin=False):
             try:
                 pipe.send(runner.get_result(check))
-            except BrokenPipeError:  # nobody waits for it any more
+            except BrokenPipeError:  # nobody waits for it anymore
                 return

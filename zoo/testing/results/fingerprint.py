@@ -17,7 +17,7 @@ from zoo.files.versions import read_version
 from zoo.plugin import BackboneSpec
 from zoo.testing.plugin_under_test import PluginUnderTest
 
-#: Bytes above which a file is not read: when it was written tells enough.
+#: Bytes above which a file is not read: its date is enough.
 LARGE = 10**7
 
 
@@ -32,7 +32,7 @@ class Fingerprint:
 
 
 class Fingerprints:
-    """The fingerprint of each backbone of a plugin; code counts as it was when the first one was asked for."""
+    """The fingerprint of each backbone of a plugin; code is digested once, for the first one."""
 
     def __init__(self, plugin: PluginUnderTest) -> None:
         self._examined = plugin

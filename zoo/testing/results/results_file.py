@@ -1,4 +1,4 @@
-"""Results on disk: one line a backbone, so that a long look at many can be broken off and gone on with."""
+"""Results on disk: one line a backbone, so that a long run can be interrupted and continued."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry:
     code: Mapping[str, str] = field(default_factory=dict)
 
     def is_of(self, backbone: str, scope: Scope) -> bool:
-        """Whether that backbone was looked at in that way."""
+        """Whether it is of the same backbone and scope."""
         return (self.backbone, self.level, self.only) == (backbone, scope.level, scope.only)
 
     def has_fingerprint(self, fingerprint: Fingerprint) -> bool:
@@ -60,7 +60,7 @@ class ResultsFile:
         self.entries = [_parse(line, path) for line in lines]
 
     def find(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> list[Result] | None:
-        """Return the results of a backbone, looked at in the same way on the same fingerprint.
+        """Return the results of a backbone, for the same scope and fingerprint.
 
         None if there are none, and if a promise was broken: it may have been mended since.
         """
@@ -70,7 +70,7 @@ class ResultsFile:
         return None
 
     def is_outdated(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> bool:
-        """Whether there are results of a backbone, looked at in the same way, but all on another fingerprint."""
+        """Whether there are results of a backbone for the same scope, but all with another fingerprint."""
         alike = [entry for entry in self.entries if entry.is_of(backbone, scope)]
         return bool(alike) and not any(entry.has_fingerprint(fingerprint) for entry in alike)
 
