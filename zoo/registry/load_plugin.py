@@ -139,7 +139,8 @@ def refuse_wrong_hooks(module: ModuleType) -> None:
 
 def _refuse_wrong_arguments(name: str, hook: Callable[..., object]) -> None:
     _, *given = inspect.signature(getattr(Hooks, name)).parameters  # the first is self
-    if wrong := sorted(inspect.signature(hook).parameters.keys() - given):
+    parameters = inspect.signature(hook).parameters.values()
+    if wrong := sorted({own.name for own in parameters if own.default is own.empty} - {*given}):
         exist = f"its arguments are {', '.join(given)}" if given else "it has none"
         raise PluginError(f"{name} has the argument {wrong[0]}, which it is not given; {exist}.")
 

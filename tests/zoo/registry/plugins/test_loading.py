@@ -104,5 +104,5 @@ def test_what_is_meant_as_a_hook_and_is_none_is_refused(line: str, says: str) ->
 
 def test_hooks_and_what_has_nothing_to_do_with_them_are_not_refused() -> None:
     module = ModuleType("acme")
-    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda: [])\nzoo_version = '1'", vars(module))
+    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda size=8: [])\nzoo_version = '1'", vars(module))
     refuse_wrong_hooks(module)
