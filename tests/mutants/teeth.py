@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from zoo.testing.plugin_under_test import Examined
+    from zoo.testing.plugin_under_test import PluginUnderTest
 
 WIDTHS = "{:28}{:>8}{:>10}  {}"
 
@@ -51,13 +51,13 @@ def show_teeth(folder: Path) -> int:
     return int(bool(toothless))
 
 
-def is_told(name: str, mutants: Examined) -> bool:
+def is_told(name: str, mutants: PluginUnderTest) -> bool:
     from specimens.judge import find_disagreement, get_fails, judge
 
     return find_disagreement(judge(name, mutants), get_fails(name)) == ""
 
 
-def show_check(check: str, mutants: Examined, told: Container[str]) -> bool:
+def show_check(check: str, mutants: PluginUnderTest, told: Container[str]) -> bool:
     """Print what comes of a check without its body; returns whether somebody notices."""
     from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants
 

@@ -15,7 +15,7 @@ from specimens.plugin_mutants import PLUGIN_MUTANTS
 from zoo.plugin import InputSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.testing.isolation.workers import check_many
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, Check, list_checks
 from zoo.testing.results.result import BAD, Result
 from zoo.testing.runner import Scope, check_backbone, check_plugin
@@ -32,17 +32,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def mutants() -> Examined:
+def mutants() -> PluginUnderTest:
     return examine("mutants")
 
 
 @pytest.fixture(scope="module")
 def good() -> dict[str, list[Result]]:
     """All that is said of the good plugin, by its name, and of its backbones, by theirs."""
-    examined = examine("good")
+    plugin = examine("good")
     with settings_kept():
-        of_backbones = {spec.name: check_backbone(examined, spec, Scope("network")) for spec in examined.backbones}
-    return {"good": check_plugin(examined), **of_backbones}
+        of_backbones = {spec.name: check_backbone(plugin, spec, Scope("network")) for spec in plugin.backbones}
+    return {"good": check_plugin(plugin), **of_backbones}
 
 
 def list_bad(results: Iterable[Result]) -> list[Result]:
@@ -55,16 +55,16 @@ def test_a_plugin_that_is_a_mutant_fails_what_is_meant_and_nothing_else(name: st
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_backbone_that_is_a_mutant_fails_what_is_meant_and_nothing_else(mutants: Examined, name: str) -> None:
+def test_a_backbone_that_is_a_mutant_fails_what_is_meant_and_nothing_else(mutants: PluginUnderTest, name: str) -> None:
     assert find_disagreement(judge(name, mutants), get_fails(name)) == ""
 
 
-def test_the_plugin_that_brings_them_keeps_its_own_promises(mutants: Examined) -> None:
+def test_the_plugin_that_brings_them_keeps_its_own_promises(mutants: PluginUnderTest) -> None:
     assert list_bad(check_plugin(mutants)) == []
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_every_check_has_a_mutant_that_goes_unnoticed_without_it(mutants: Examined, check: Check) -> None:
+def test_every_check_has_a_mutant_that_goes_unnoticed_without_it(mutants: PluginUnderTest, check: Check) -> None:
     name = list_mutants(check.name)[0]
     with emptied(check.name):
         results = judge(name, mutants, only=check.name)
@@ -92,7 +92,7 @@ def test_no_check_goes_by_all_good_backbones_without_looking(good: dict[str, lis
     assert not [result for results in good.values() for result in results if result.status == "not-run"]
 
 
-def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: Examined) -> None:
+def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: PluginUnderTest) -> None:
     results = check_backbone(mutants, mutants.get_backbone("mutants/excused"))
     assert list_bad(results) == []
     excused = {result.check: result.reason for result in results if result.status == "xfail"}
@@ -100,7 +100,7 @@ def test_a_failure_that_is_declared_is_not_bad_and_keeps_both_reasons(mutants: E
     assert excused["learn.all"].startswith("upstream's loss needs labels (aux.2.weight")
 
 
-def test_faults_that_have_nothing_to_do_with_each_other_are_named_at_once(mutants: Examined) -> None:
+def test_faults_that_have_nothing_to_do_with_each_other_are_named_at_once(mutants: PluginUnderTest) -> None:
     with checks_deferred():
         spec = declare_conv(
             "others/net",
@@ -115,12 +115,12 @@ def test_faults_that_have_nothing_to_do_with_each_other_are_named_at_once(mutant
     assert bad == {*of_declaration, "build.params", "blocks.partition"}
 
 
-def test_a_wrong_input_hides_no_wrong_head(mutants: Examined) -> None:
+def test_a_wrong_input_hides_no_wrong_head(mutants: PluginUnderTest) -> None:
     spec = declare_conv("mutants/both", input=InputSpec(size=(1, 16, 16), mean=(0.5,), std=(0.5,)), head=("fc",))
     assert {result.check for result in list_bad(check_backbone(mutants, spec))} == {"forward.logits", "head.found"}
 
 
-def test_weights_without_logits_are_named_beside_those_that_have_some(mutants: Examined) -> None:
+def test_weights_without_logits_are_named_beside_those_that_have_some(mutants: PluginUnderTest) -> None:
     weights = declare_weights(), declare_weights(tag="V2", logits=LOGITS)
     spec = declare_conv("mutants/golden", weights=weights)
     (result,) = [
@@ -131,7 +131,7 @@ def test_weights_without_logits_are_named_beside_those_that_have_some(mutants: E
 
 
 def test_weights_that_may_not_be_fetched_are_not_looked_at(
-    mutants: Examined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mutants: PluginUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
@@ -141,7 +141,7 @@ def test_weights_that_may_not_be_fetched_are_not_looked_at(
     assert found["weights.fetched"].reason == "ZOO_OFFLINE is set, and weights V1 are not on this machine"
 
 
-def test_a_builder_that_kills_its_process_is_an_error_of_its_own_backbone_only(mutants: Examined) -> None:
+def test_a_builder_that_kills_its_process_is_an_error_of_its_own_backbone_only(mutants: PluginUnderTest) -> None:
     jobs = [(f"mutants/{name}", Scope("meta")) for name in ("exits", "good", "aborts", "raises")]
     found = {results[0].backbone.partition("/")[2]: list_bad(results) for results in check_many(mutants, jobs, 2)}
     assert found.keys() == {"exits", "good", "aborts", "raises"}

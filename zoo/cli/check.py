@@ -25,11 +25,11 @@ from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import BY_NAME, LEVELS, Level
 from zoo.testing.results.result import BAD, Result, count_statuses
-from zoo.testing.suite import Inquiry, conduct, find_target
+from zoo.testing.suite import Suite, find_target
 
-#: Up to so many backbones, each has a line of its own.
+#: Up to this many backbones, each has a line of its own.
 FEW = 12
-#: How reasons begin that whoever called knows.
+#: How the reasons begin that the caller knows.
 ASKED_FOR = ("it is above level", "only ")
 #: Processes that train networks of a hundred million parameters each want 6 GiB of memory each.
 MOST_JOBS = 4
@@ -64,11 +64,11 @@ def command(
 
     Exits with 1 if a promise is not kept.
     """
-    inquiry = Inquiry(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
+    suite = Suite(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by
-        found = (conduct(target, inquiry, open_progress()) for target in targets)
+        found = (suite.run(target, open_progress()) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))
@@ -79,7 +79,7 @@ def command(
 
 @contextmanager
 def _interruptible(save: Path | None) -> Iterator[None]:
-    """Say what is kept when a signal ends it, after the processes at work are ended."""
+    """Say what was saved when a signal ends the command, once its worker processes have ended."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -117,7 +117,7 @@ def _resolve_bare(name: str, missing: NameNotFound) -> str:
 
 def _format(results: list[Result]) -> Iterator[str]:
     yield from _format_excuses(results)
-    yield from _format_hindrances(results)
+    yield from _format_not_run(results)
     yield from (
         f"{result.status.upper():5}  {result.backbone}  {result.check}: {result.reason}"
         for result in results
@@ -127,7 +127,7 @@ def _format(results: list[Result]) -> Iterator[str]:
 
 
 def _format_excuses(results: list[Result]) -> Iterator[str]:
-    """Say, once for all that it is true of, why a promise is not made."""
+    """List why promises are not made, each reason once."""
     excused: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for result in results:
         if result.status == "n/a":
@@ -136,13 +136,13 @@ def _format_excuses(results: list[Result]) -> Iterator[str]:
         yield f"n/a    {names[0]}{_count_others(names)}  {check}: {reason}"
 
 
-def _format_hindrances(results: list[Result]) -> Iterator[str]:
-    """Say, once for all that it is true of, why a promise could not be looked at."""
-    hindered: defaultdict[str, list[str]] = defaultdict(list)
+def _format_not_run(results: list[Result]) -> Iterator[str]:
+    """List why checks did not run, each reason once."""
+    not_run: defaultdict[str, list[str]] = defaultdict(list)
     for result in results:
         if result.status == "not-run" and not result.reason.startswith(ASKED_FOR):
-            hindered[result.reason].append(result.check)
-    for reason, checks in hindered.items():
+            not_run[result.reason].append(result.check)
+    for reason, checks in not_run.items():
         yield f"not run  {checks[0]}{_count_others(checks)}: {reason}"
 
 
@@ -151,7 +151,7 @@ def _count_others(names: Sequence[str]) -> str:
 
 
 def _format_totals(results: list[Result]) -> Iterator[str]:
-    """Say how many promises are kept, of how many."""
+    """Show how many promises are kept, of how many."""
     plugins, backbones = (_group(results, of_plugin=of_plugin) for of_plugin in (True, False))
     few = [*plugins.items(), *(backbones.items() if len(backbones) <= FEW else ())]
     yield format_table([("", "CHECKS"), *((name, count_statuses(own)) for name, own in few)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -48,12 +49,35 @@ def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
     output = Output()
     try:
         with contained(output):
-            _load(plugin, load_module())
+            ask_module(plugin, load_module())
+            _refuse_unusable_names(plugin)
     except PluginError as error:
         import traceback
 
         plugin.fail("broken", str(error), traceback.format_exc())
     plugin.output = output.read_all()
+
+
+def ask_module(plugin: Plugin, module: object) -> None:
+    """Ask a plugin's module for all that it lists, whatever the names; one for another contract is not asked.
+
+    Raises:
+        PluginError: the module or a hook is not as it must be; ``hooks`` is set if the hooks are.
+    """
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    state, reason = judge_version(module)
+    if state != "ok":
+        plugin.fail(state, reason)
+        return
+    # A manager of its own: what one plugin does to it cannot reach another.
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(Hooks)
+    refuse_wrong_hooks(module)
+    manager.register(module, plugin.namespace)
+    plugin.hooks = manager
+    plugin.backbones = tuple(_list_specs(manager.hook.zoo_backbones, BackboneSpec))
+    plugin.datasets = tuple(_list_specs(manager.hook.zoo_datasets, DatasetSpec))
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
@@ -79,27 +103,14 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
         PluginError: it failed, or answered with something else.
     """
     answers = call_hook(plugin, "zoo_find_backbone", name=name)
-    try:
-        return _checked(answers[0], BackboneSpec, plugin.namespace) if answers else None
-    except PluginError as error:
-        raise PluginError(f"plugin {plugin.namespace} failed in zoo_find_backbone: {error}") from error
-
-
-def _load(plugin: Plugin, module: object) -> None:
-    if not isinstance(module, ModuleType):
-        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
-    state, reason = judge_version(module)
-    if state != "ok":
-        plugin.fail(state, reason)
-        return
-    # A manager of its own: what one plugin does to it cannot reach another.
-    manager = pluggy.PluginManager("zoo")
-    manager.add_hookspecs(Hooks)
-    manager.register(module, plugin.namespace)
-    refuse_misspelt_hooks(module)
-    plugin.backbones = _ask(manager.hook.zoo_backbones, BackboneSpec, plugin.namespace)
-    plugin.datasets = _ask(manager.hook.zoo_datasets, DatasetSpec, plugin.namespace)
-    plugin.hooks = manager
+    if not answers:
+        return None
+    spec, failed = answers[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it finds"
+    if not isinstance(spec, BackboneSpec):
+        raise PluginError(f"{failed} {spec!r:.80}, which is no BackboneSpec.")
+    if not str(spec.name).startswith(f"{plugin.namespace}/"):
+        raise PluginError(f"{failed} {spec.name!r:.80}; its names must begin with {plugin.namespace}/.")
+    return spec
 
 
 def judge_version(module: object) -> tuple[State, str]:
@@ -113,8 +124,8 @@ def judge_version(module: object) -> tuple[State, str]:
     return "ok", ""
 
 
-def refuse_misspelt_hooks(module: ModuleType) -> None:
-    """Raise PluginError for what is marked as a hook but is none; pluggy itself would pass over it in silence."""
+def refuse_wrong_hooks(module: ModuleType) -> None:
+    """Raise PluginError for what pluggy passes over in silence, or refuses without saying what to write instead."""
     known = sorted(name for name in vars(Hooks) if name.startswith("zoo_"))
     for name, value in vars(module).items():
         marked = getattr(value, "zoo_impl", None) is not None
@@ -122,28 +133,40 @@ def refuse_misspelt_hooks(module: ModuleType) -> None:
             raise PluginError(f"{name} is no hook; the hooks are {', '.join(known)}.")
         if name in known and not marked:
             raise PluginError(f"{name} is not marked; put @hookimpl above it.")
+        if name in known:
+            _refuse_wrong_arguments(name, value)
 
 
-def _ask(caller: pluggy.HookCaller, kind: type[T], namespace: str) -> tuple[T, ...]:
-    answers = caller()
+def _refuse_wrong_arguments(name: str, hook: Callable[..., object]) -> None:
+    _, *given = inspect.signature(getattr(Hooks, name)).parameters  # the first is self
+    parameters = inspect.signature(hook).parameters.values()
+    if wrong := sorted({own.name for own in parameters if own.default is own.empty} - {*given}):
+        exist = f"its arguments are {', '.join(given)}" if given else "it has none"
+        raise PluginError(f"{name} has the argument {wrong[0]}, which it is not given; {exist}.")
+
+
+def _list_specs(caller: pluggy.HookCaller, kind: type[T]) -> Iterator[T]:
+    """Call a hook and list the specs that it returns or yields."""
+    wanted = f"it must return {kind.__name__}s, or yield them"
+    answers: list[object] = caller()
     if caller.get_hookimpls() and not answers:
-        raise PluginError(f"{caller.name} returns nothing; it must return {kind.__name__}s, or yield them.")
-    specs: list[T] = []
+        raise PluginError(f"{caller.name} returns nothing; {wanted}.")
     for answer in answers:
         if not isinstance(answer, Iterable):
-            raise PluginError(f"{caller.name} returns {answer!r:.80}; it must return {kind.__name__}s, or yield them.")
-        specs.extend(_checked(spec, kind, namespace) for spec in answer)
-    names = [spec.name for spec in specs]  # type: ignore[attr-defined]  # both kinds have a name
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise PluginError(f"it lists {', '.join(twice)} more than once.")
-    return tuple(specs)
+            raise PluginError(f"{caller.name} returns {answer!r:.80}; {wanted}.")
+        for spec in answer:
+            if not isinstance(spec, kind):
+                raise PluginError(f"it lists {spec!r:.80}, which is no {kind.__name__}.")
+            yield spec
 
 
-def _checked(spec: object, kind: type[T], namespace: str) -> T:
-    if not isinstance(spec, kind):
-        raise PluginError(f"it lists {spec!r:.80}, which is no {kind.__name__}.")
-    name: str = spec.name  # type: ignore[attr-defined]  # both kinds have a name
-    if not name.startswith(f"{namespace}/"):
-        raise PluginError(f"it lists {name}; its names must begin with {namespace}/.")
-    return spec
+def _refuse_unusable_names(plugin: Plugin) -> None:
+    """Raise PluginError for a name in another namespace, or one that is listed twice."""
+    for specs in (plugin.backbones, plugin.datasets):
+        names = [spec.name for spec in specs]
+        for name in names:
+            if not name.startswith(f"{plugin.namespace}/"):
+                raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise PluginError(f"it lists {', '.join(twice)} more than once.")

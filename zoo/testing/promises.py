@@ -1,4 +1,4 @@
-"""Every promise of a plugin and its backbones, in the order in which they are looked at.
+"""Every promise of a plugin and its backbones, in the order in which they are checked.
 
 A check's name is its address: ``head.found`` is the function ``found`` of `zoo.testing.checks.head`. It is given what
 it looks at, returns nothing where the promise is kept, and raises `CheckFailed` or `NotApplicable` where it is not.
@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from zoo.testing.unsupported import excusing
-
-#: Each includes the ones before it. ``static`` looks at the declarations, ``meta`` at a model without memory, ``cpu``
+#: Each includes the ones before it. ``static`` checks the declarations, ``meta`` at a model without memory, ``cpu``
 #: at a model that computes, ``network`` at published weights.
 Level = Literal["static", "meta", "cpu", "network"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -26,11 +24,11 @@ class Check:
     name: str
     level: Level
     promise: str
-    #: Checks without which this one cannot be looked at.
+    #: Checks that must not fail for this one to run.
     needs: tuple[str, ...] = ()
     #: What a backbone must support, or must not exclude, for the promise to be made.
     capability: str | None = None
-    #: What a backbone may say that it cannot do; it is tried all the same, for an excuse outlives its cause.
+    #: What a backbone may declare as unsupported; the check runs all the same, so that no excuse outlives its cause.
     excuse: str | None = None
 
     @property
@@ -39,14 +37,14 @@ class Check:
         return self.name.startswith("plugin.")
 
     def is_within(self, level: Level) -> bool:
-        """Whether it is looked at on this level."""
+        """Whether it runs on this level."""
         return LEVELS.index(self.level) <= LEVELS.index(level)
 
     def load(self) -> Callable[[Any], None]:
         """Import its function."""
-        room, _, function = self.name.partition(".")
-        body: Callable[[Any], None] = getattr(importlib.import_module(f"zoo.testing.checks.{room}"), function)
-        return body if self.excuse is None else excusing(self.excuse, body)
+        module_name, _, function = self.name.partition(".")
+        body: Callable[[Any], None] = getattr(importlib.import_module(f"zoo.testing.checks.{module_name}"), function)
+        return body
 
 
 _HEAD = ("head.found", "forward.logits")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable
 
 from zoo.errors import NameNotFound, OptionError
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import LEVELS, Check, Level, list_checks
-from zoo.testing.runner import Scope, Session
+from zoo.testing.runner import Runner, Scope
 from zoo.testing.select import choose_backbones
-
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
 
 
 def conformance(
@@ -36,27 +33,22 @@ def conformance(
 
     if level not in LEVELS:
         raise OptionError(f"no level {level!r}; the levels are {', '.join(LEVELS)}.")
-    examined = examine(namespace)
-    chosen = choose_backbones(examined.backbones, pattern, each_family=each_family)
-    if examined.backbones and not chosen:
+    plugin = examine(namespace)
+    chosen = choose_backbones(plugin.backbones, pattern, each_family=each_family)
+    if plugin.backbones and not chosen:
         raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
-    sessions = _Sessions(examined, Scope(level))
-    cases = [
-        pytest.param(name, check, id=f"{name}::{check.name}") for name, check in _list_cases(examined, chosen, level)
-    ]
+    checks = [check for check in list_checks(of_plugin=False) if check.is_within(level)]
+    cases = [(namespace, check) for check in list_checks(of_plugin=True)]
+    cases += [(backbone.name, check) for backbone in chosen for check in checks]
 
-    @pytest.mark.parametrize(("backbone", "check"), cases)
-    def test_conformance(backbone: str, check: Check) -> None:
-        __tracebackhide__ = True  # what failed is not in here
-        session = sessions.get(None if check.is_of_plugin else backbone)
-        result = session.get_result(check)
-        if result.status == "xfail":
-            pytest.xfail(result.reason)
-        if result.status in ("n/a", "not-run"):
-            pytest.skip(f"{result.status}: {result.reason}")
-        if result.status != "pass":
-            cause = session.errors.get(check.name)
-            raise ConformanceError(f"{check.promise}. {result.reason}") from cause
+    @functools.lru_cache(maxsize=1)  # the models of one backbone at a time
+    def get_runner(name: str | None) -> Runner:
+        return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
+
+    @pytest.mark.parametrize(("name", "check"), [pytest.param(*case, id="{}::{.name}".format(*case)) for case in cases])
+    def test_conformance(name: str, check: Check) -> None:
+        __tracebackhide__ = True  # the cause is not in here
+        _expect_pass(get_runner(None if check.is_of_plugin else name), check)
 
     return test_conformance
 
@@ -65,26 +57,15 @@ class ConformanceError(AssertionError):
     """A promise is not kept."""
 
 
-class _Sessions:
-    """The session of the plugin or backbone whose cases run now; another one's models are forgotten."""
+def _expect_pass(runner: Runner, check: Check) -> None:
+    """Run a check, and end the test case as its result says."""
+    import pytest
 
-    def __init__(self, examined: Examined, scope: Scope) -> None:
-        self._examined = examined
-        self._scope = scope
-        self._current: tuple[str | None, Session] | None = None
-
-    def get(self, name: str | None) -> Session:
-        """Return that of a backbone, or, without a name, that of the plugin."""
-        if self._current is None or self._current[0] != name:
-            backbone = None if name is None else self._examined.get_backbone(name)
-            self._current = name, Session(self._examined, backbone, self._scope)
-        return self._current[1]
-
-
-def _list_cases(examined: Examined, chosen: Iterable[BackboneSpec], level: Level) -> Iterator[tuple[str, Check]]:
-    for check in list_checks(of_plugin=True):
-        yield examined.namespace, check
-    for backbone in chosen:
-        for check in list_checks(of_plugin=False):
-            if check.is_within(level):
-                yield backbone.name, check
+    __tracebackhide__ = True
+    result = runner.get_result(check)
+    if result.status == "xfail":
+        pytest.xfail(result.reason)
+    if result.status in ("n/a", "not-run"):
+        pytest.skip(f"{result.status}: {result.reason}")
+    if result.status != "pass":
+        raise ConformanceError(f"{check.promise}. {result.reason}") from runner.errors.get(check.name)

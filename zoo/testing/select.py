@@ -1,13 +1,11 @@
-"""Which backbones are looked at."""
+"""Which backbones are checked."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
+from zoo.plugin import BackboneSpec
 
 
 def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, each_family: bool) -> list[BackboneSpec]:
@@ -16,13 +14,11 @@ def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, e
     if not each_family:
         return chosen
     smallest: dict[str, BackboneSpec] = {}
-    for spec in chosen:
-        family = str(spec.family)
-        if family not in smallest or count_params(spec) < count_params(smallest[family]):
-            smallest[family] = spec
-    return list(smallest.values())
+    for spec in sorted(chosen, key=count_params):
+        smallest.setdefault(str(spec.family), spec)
+    return [spec for spec in chosen if spec is smallest[str(spec.family)]]
 
 
 def count_params(spec: BackboneSpec) -> int:
-    """Return the declared number of parameters; 0 where it is no number, which ``spec.fields`` tells."""
+    """Return the declared number of parameters; 0 if it is no number, which ``spec.fields`` reports."""
     return spec.params if isinstance(spec.params, int) else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.registry.discovery import find_claims
@@ -18,13 +17,8 @@ def is_shipped(namespace: str, file: Path) -> bool:
         if any(Path(str(part.locate())).resolve() == found for part in distribution.files or ()):
             return True
         # An installation that can be edited lists no files; its package is its wheel.
-        if any(found.is_relative_to(folder.resolve()) for folder in _list_folders(entry_point.module)):
+        package = importlib.util.find_spec(entry_point.module.partition(".")[0])
+        folders = (package and package.submodule_search_locations) or ()
+        if any(found.is_relative_to(Path(folder).resolve()) for folder in folders):
             return True
     return False
-
-
-def _list_folders(module: str) -> Iterator[Path]:
-    """List the folders of the package that a module is in."""
-    spec = importlib.util.find_spec(module.partition(".")[0])
-    for folder in (spec and spec.submodule_search_locations) or ():
-        yield Path(folder)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from zoo.testing.results.result import CannotLook, CheckFailed
+from zoo.testing.results.result import CannotCheck, CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:
-    """Raise CheckFailed for a licence that SPDX does not have; ``unknown`` is said where upstream does not tell."""
-    if not _is_spdx(identifier):
-        raise CheckFailed(
-            f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
-            "or LicenseRef-NAME for one that SPDX does not list."
-        )
-
-
-def _is_spdx(identifier: object) -> bool:
+    """Raise CheckFailed for a licence that SPDX does not have and that is not ``unknown``."""
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ModuleNotFoundError as error:
-        raise CannotLook("it needs the package packaging 24.2 or newer; pip install packaging") from error
-    if not isinstance(identifier, str):
-        return False
+        raise CannotCheck("it needs the package packaging 24.2 or newer; pip install packaging") from error
     try:
-        canonicalize_license_expression(identifier)
-    except InvalidLicenseExpression:
-        return identifier == "unknown"
-    return True
+        canonicalize_license_expression(str(identifier))
+    except InvalidLicenseExpression as error:
+        if identifier != "unknown":
+            raise CheckFailed(
+                f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
+                "or LicenseRef-NAME for one that SPDX does not list."
+            ) from error

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import inspect
 import re
-from collections.abc import Iterable
-from types import ModuleType
+from collections.abc import Iterable, Sequence
 
 from zoo.errors import PluginError
-from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
 from zoo.testing.results.result import find_place
 
 SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
 MISSPELT = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
-
-
-def refuse_wrong_arguments(module: ModuleType) -> None:
-    """Raise PluginError for a hook that wants what it is not given; pluggy would not say what it is."""
-    for name, hook in vars(module).items():
-        if getattr(hook, "zoo_impl", None) is None or not hasattr(Hooks, name):
-            continue
-        given = [parameter for parameter in inspect.signature(getattr(Hooks, name)).parameters if parameter != "self"]
-        for wanted in inspect.signature(hook).parameters:
-            if wanted not in given:
-                known = f"its arguments are {', '.join(sort_by_likeness(wanted, given))}" if given else "it has none"
-                raise PluginError(f"{name} has the argument {wanted}, which it is not given; {known}.")
 
 
 def describe_fault(fault: PluginError, package: str) -> str:
@@ -49,7 +35,12 @@ def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:
 def name_likest(name: str, known: Iterable[str]) -> str:
     """Say what exists that is most like a wrong name: ``there are layer1, layer2, stem (12 in all)``."""
     names = sort_by_likeness(name, known)
-    return f"there are {', '.join(names[:3])} ({len(names)} in all)" if names else "there are none"
+    return f"there are {name_some(names)}" if names else "there are none"
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Name the first of some names, and say how many there are: ``conv1.bias, fc.bias (2 in all)``."""
+    return f"{', '.join(names[:3])} ({len(names)} in all)"
 
 
 def list_prefixes(names: Iterable[str]) -> list[str]:

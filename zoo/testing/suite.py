@@ -1,89 +1,37 @@
-"""Looks at a plugin, or at some of its backbones, as far as was asked for."""
+"""Runs checks on a plugin, or on some of its backbones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from zoo.errors import OptionError
+from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
-from zoo.testing.plugin_under_test import Examined, examine
-from zoo.testing.promises import CHECKS, LEVELS, Check, Level
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
+from zoo.testing.promises import CHECKS, LEVELS, Level
+from zoo.testing.results.fingerprint import Fingerprints
 from zoo.testing.results.result import BAD, Result
-from zoo.testing.results.results_file import Journal
-from zoo.testing.results.validity import Bases
+from zoo.testing.results.results_file import ResultsFile
 from zoo.testing.runner import Scope, check_backbone, check_plugin
 from zoo.testing.select import choose_backbones, count_params
 
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
-
-
-#: Backbones above which what is wrong is told as it comes, and not only at the end.
+#: Backbones above which failures are reported as they come, and not only at the end.
 PATIENCE = 12
 
 
-@dataclass(frozen=True)
-class Inquiry:
-    """What is asked for."""
+class Target(NamedTuple):
+    """A plugin with all its backbones, or with one."""
 
-    level: Level = "cpu"
-    #: What the checks' names begin with.
-    only: str = ""
-    #: Larger backbones are looked at up to level meta.
-    max_params: int | None = None
-    #: Only the smallest backbone of each family.
-    each_family: bool = False
-    #: How many processes at a time.
-    processes: int = 1
-    #: A file that results are kept in, and taken from.
-    save: Path | None = None
-
-    def scope_for(self, backbone: BackboneSpec) -> Scope:
-        """Return how far to look at a backbone."""
-        is_large = self.max_params is not None and count_params(backbone) > self.max_params
-        return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
-
-    @property
-    def needs_models(self) -> bool:
-        """Whether any check that is asked for looks at more than declarations."""
-        return any(check.level != "static" for check in self._list_asked())
-
-    def refuse_impossible(self) -> None:
-        """Raise OptionError for what cannot be meant."""
-        if not self._list_asked():
-            rooms = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
-            elsewhere = sorted({check.level for check in CHECKS if check.name.startswith(self.only)}, key=LEVELS.index)
-            cure = f"give --level {elsewhere[0]}" if elsewhere else f"all begin with {rooms}"
-            raise OptionError(f"no check on level {self.level} begins with {self.only!r}; {cure}.")
-        if self.save is not None and not self.needs_models:
-            raise OptionError("--save keeps what takes long; static checks take no time, and are not kept.")
-
-    def _list_asked(self) -> list[Check]:
-        return [check for check in CHECKS if check.name.startswith(self.only) and check.is_within(self.level)]
+    #: A namespace, or a backbone's full name.
+    name: str
+    plugin: PluginUnderTest
+    backbones: tuple[BackboneSpec, ...]
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is looked at: a plugin with all its backbones, or with one."""
-
-    examined: Examined
-    backbone: BackboneSpec | None = None
-
-    @property
-    def name(self) -> str:
-        """A namespace, or a backbone's full name."""
-        return self.examined.namespace if self.backbone is None else self.backbone.name
-
-    def list_backbones(self, *, each_family: bool) -> list[BackboneSpec]:
-        """List the backbones, or the smallest of each family."""
-        all_of_it = self.examined.backbones if self.backbone is None else (self.backbone,)
-        return choose_backbones(all_of_it, each_family=True) if each_family else [*all_of_it]
-
-
-def find_target(name: str, find_plugin: Callable[[str], Examined] = examine) -> Target:
+def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = examine) -> Target:
     """Find what a namespace or a backbone's full name stands for.
 
     Args:
@@ -92,77 +40,108 @@ def find_target(name: str, find_plugin: Callable[[str], Examined] = examine) -> 
 
     Raises:
         NameNotFound: no such plugin is installed, or it has no such backbone.
-        PluginError: the plugin failed to look for it.
+        PluginError: the plugin failed when it was asked for it.
     """
     namespace, slash, _ = name.partition("/")
-    examined = find_plugin(namespace)
-    return Target(examined, examined.get_backbone(name) if slash else None)
+    plugin = find_plugin(namespace)
+    return Target(name, plugin, (plugin.get_backbone(name),) if slash else plugin.backbones)
 
 
-def conduct(target: Target, inquiry: Inquiry, progress: Progress) -> Iterator[Result]:
-    """Look at a plugin and its backbones, or at one backbone and its plugin; yields results in the order of listing.
-
-    Args:
-        target: what is looked at.
-        inquiry: what is asked for.
-        progress: told what goes on.
+@dataclass(frozen=True)
+class Suite:
+    """Which checks to run, on which backbones.
 
     Raises:
-        OptionError: no check on that level is called so, or nothing is there to be kept.
-        RunError: the file to keep results in cannot be used.
+        OptionError: there is no such check on that level, or nothing to save.
     """
-    inquiry.refuse_impossible()
-    yield from check_plugin(target.examined, Scope(inquiry.level, inquiry.only))
-    backbones = target.list_backbones(each_family=inquiry.each_family)
-    found: dict[str, list[Result]] = {}
-    with progress.track(f"checking {target.name}", len(backbones)) as advance:
-        for results in _look(target.examined, backbones, inquiry, progress):
-            advance(1)
-            found[results[0].backbone] = results
-            for result in results:
-                if result.status in BAD and len(backbones) > PATIENCE:
-                    progress.say(f"{result.status}: {result.backbone} {result.check}: {result.reason}")
-    for backbone in backbones:
-        yield from found[backbone.name]
 
+    level: Level = "cpu"
+    #: What the checks' names begin with.
+    only: str = ""
+    #: Larger backbones are checked up to level meta.
+    max_params: int | None = None
+    #: Only the smallest backbone of each family.
+    each_family: bool = False
+    #: How many processes at a time.
+    processes: int = 1
+    #: A file that results are saved to, and taken from.
+    save: Path | None = None
 
-def _look(
-    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
-) -> Iterator[list[Result]]:
-    if not inquiry.needs_models:
-        yield from (check_backbone(examined, backbone, inquiry.scope_for(backbone)) for backbone in backbones)
-    elif inquiry.save is None:
-        yield from _look_at_models(examined, backbones, inquiry)
-    else:
-        yield from _look_or_remember(examined, backbones, inquiry, progress)
+    def __post_init__(self) -> None:
+        named = [check for check in CHECKS if check.name.startswith(self.only)]
+        if not any(check.is_within(self.level) for check in named):
+            beginnings = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
+            levels = sorted({check.level for check in named}, key=LEVELS.index)
+            cure = f"give --level {levels[0]}" if levels else f"all begin with {beginnings}"
+            raise OptionError(f"no check on level {self.level} begins with {self.only!r}; {cure}.")
+        if self.save is not None and not self.needs_models:
+            raise OptionError("--save keeps what takes long; static checks take no time, and are not kept.")
 
-
-def _look_at_models(examined: Examined, backbones: Iterable[BackboneSpec], inquiry: Inquiry) -> Iterator[list[Result]]:
-    from zoo.testing.isolation.workers import check_many
-
-    jobs = [(backbone.name, inquiry.scope_for(backbone)) for backbone in backbones]
-    yield from check_many(examined, jobs, inquiry.processes)
-
-
-def _look_or_remember(
-    examined: Examined, backbones: list[BackboneSpec], inquiry: Inquiry, progress: Progress
-) -> Iterator[list[Result]]:
-    assert inquiry.save is not None
-    journal, bases = Journal(inquiry.save), Bases(examined)
-    asked = {
-        backbone.name: (backbone.name, inquiry.scope_for(backbone), bases.find(backbone)) for backbone in backbones
-    }
-    found = {name: journal.find(*question) for name, question in asked.items()}
-    known = [results for results in found.values() if results is not None]
-    todo = [backbone for backbone in backbones if found[backbone.name] is None]
-    if known:
-        progress.say(f"{inquiry.save} holds the results of {len(known):,} of {len(backbones):,} backbones")
-    if outdated := sum(journal.is_outdated(*asked[backbone.name]) for backbone in todo):
-        progress.say(
-            f"{inquiry.save} holds results of {outdated:,} from other code or versions; they are looked at again"
+    @property
+    def needs_models(self) -> bool:
+        """Whether any of the checks needs more than declarations."""
+        return any(
+            check.level != "static" and check.is_within(self.level) and check.name.startswith(self.only)
+            for check in CHECKS
         )
-    yield from known
-    for results in _look_at_models(examined, todo, inquiry):
-        _, scope, basis = asked[results[0].backbone]
-        journal.add(results, scope, basis)
-        yield results
+
+    def scope_for(self, backbone: BackboneSpec) -> Scope:
+        """Return how far to check a backbone."""
+        is_large = self.max_params is not None and count_params(backbone) > self.max_params
+        return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
+
+    def run(self, target: Target, progress: Progress) -> Iterator[Result]:
+        """Check a plugin and its backbones, or one backbone and its plugin; yields results in the order of listing.
+
+        Raises:
+            RunError: the file to save results to cannot be used.
+        """
+        yield from check_plugin(target.plugin, Scope(self.level, self.only))
+        backbones = choose_backbones(target.backbones, each_family=self.each_family)
+        found: dict[str, list[Result]] = {}
+        with progress.track(f"checking {target.name}", len(backbones)) as advance:
+            for results in self._check(target.plugin, backbones, progress):
+                advance(1)
+                found[results[0].backbone] = results
+                for result in results:
+                    if result.status in BAD and len(backbones) > PATIENCE:
+                        progress.say(f"{result.status}: {result.backbone} {result.check}: {result.reason}")
+        for backbone in backbones:
+            yield from found[backbone.name]
+
+    def _check(
+        self, plugin: PluginUnderTest, backbones: Sequence[BackboneSpec], progress: Progress
+    ) -> Iterator[list[Result]]:
+        if not self.needs_models:
+            yield from (check_backbone(plugin, backbone, self.scope_for(backbone)) for backbone in backbones)
+        elif self.save is None:
+            yield from self._check_models(plugin, backbones)
+        else:
+            yield from self._check_or_remember(plugin, backbones, ResultsFile(self.save), progress)
+
+    def _check_models(self, plugin: PluginUnderTest, backbones: Sequence[BackboneSpec]) -> Iterator[list[Result]]:
+        from zoo.testing.isolation.workers import check_many
+
+        jobs = [(backbone.name, self.scope_for(backbone)) for backbone in backbones]
+        yield from check_many(plugin, jobs, self.processes)
+
+    def _check_or_remember(
+        self, plugin: PluginUnderTest, backbones: Sequence[BackboneSpec], file: ResultsFile, progress: Progress
+    ) -> Iterator[list[Result]]:
+        fingerprints = Fingerprints(plugin)
+        asked = {
+            backbone.name: (backbone.name, self.scope_for(backbone), fingerprints.find(backbone))
+            for backbone in backbones
+        }
+        known = {name: results for name, question in asked.items() if (results := file.find(*question))}
+        if known:
+            progress.say(f"{self.save} holds the results of {len(known):,} of {len(backbones):,} backbones")
+        if outdated := sum(file.is_outdated(*asked[name]) for name in asked.keys() - known.keys()):
+            progress.say(
+                f"{self.save} holds results of {outdated:,} from other code or versions; they are looked at again"
+            )
+        yield from known.values()
+        for results in self._check_models(plugin, [backbone for backbone in backbones if backbone.name not in known]):
+            _, scope, fingerprint = asked[results[0].backbone]
+            file.add(results, scope, fingerprint)
+            yield results

@@ -149,12 +149,12 @@ declared(
 
 declared(
     "constructor-of-another-network",
-    {"build.upstream": "builds another network: aux.2.bias, aux.2.weight differ; mend it"},
+    {"build.upstream": "builds another network: aux.2.bias, aux.2.weight (2 in all) differ; mend it"},
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )
 declared(
     "constructor-without-classes",
-    {"build.upstream": "builds another network: classifier.3.bias, classifier.3.weight differ; mend it"},
+    {"build.upstream": "another network: classifier.3.bias, classifier.3.weight (2 in all) differ; mend"},
     lambda: {"constructor": "specimens.networks.ConvNet(num_classes=10)"},
 )
 declared(
@@ -164,6 +164,6 @@ declared(
 )
 
 
-@built({"build.repeatable": "two builds from one seed differ in classifier.3.bias; draw from torch's generator only"})
+@built({"build.repeatable": "differ in classifier.3.bias (1 in all); draw from torch's generator only"})
 def draws_elsewhere(model: Any, torch: Any) -> None:
     torch.nn.init.constant_(model.classifier[3].bias, random.SystemRandom().random())

@@ -15,7 +15,7 @@ declared(
 )
 
 
-@built({"can.image_sizes": "it makes (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
+@built({"can.image_sizes": "it gives (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
 def takes_places_for_images(model: Any, torch: Any) -> None:
     model.pool = torch.nn.Sequential(torch.nn.AvgPool2d(2))
     model.add("pool", lambda features: features.permute(0, 2, 3, 1).flatten(0, 2))

@@ -35,7 +35,7 @@ declared(
 )
 
 
-@built({"forward.smallest": "in eval mode it cannot take 8 pixels"}, input=replace(INPUT, min_size=8))
+@built({"forward.smallest": "in eval mode it cannot take (3, 8, 8)"}, input=replace(INPUT, min_size=8))
 def pools_by_a_window_in_eval_mode(model: Any, torch: Any) -> None:
     model.add("layer2", lambda features: features if model.training else torch.nn.functional.avg_pool2d(features, 2))
 

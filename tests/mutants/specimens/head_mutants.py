@@ -116,12 +116,12 @@ def gives_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.replaced": "with a new head for 1 classes it gives (2,) for two images; let the head alone decide"})
+@built({"head.replaced": "with a new head for 1 classes it gives (2,), not (2, 1); let the head alone decide"})
 def squeezes(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.squeeze())
 
 
-@built({"head.replaced": "with a new head for 1000 classes it gives (2, 10) for two images; let the head alone decide"})
+@built({"head.replaced": "with a new head for 1000 classes it gives (2, 10), not (2, 1000); let the head alone decide"})
 def gives_ten_at_the_most(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits[:, :10])
 

@@ -15,7 +15,7 @@ import torch
 
 from specimens.plugin import MUTANTS
 from specimens.plugin_mutants import PLUGIN_MUTANTS
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import Check
 from zoo.testing.results.result import BAD, Result
 from zoo.testing.runner import Scope, check_backbone, check_plugin
@@ -33,17 +33,17 @@ def list_mutants(check: str) -> list[str]:
     return [name for name in (*PLUGIN_MUTANTS, *MUTANTS) if check in get_fails(name)]
 
 
-def judge(name: str, examined: Examined | None = None, only: str = "") -> list[Result]:
-    """Look at a mutant: at a plugin and what it lists, or at one backbone of a plugin that was examined before."""
+def judge(name: str, plugin: PluginUnderTest | None = None, only: str = "") -> list[Result]:
+    """Look at a mutant: at a plugin and what it lists, or at one backbone of a plugin that was loaded before."""
     with settings_kept():
         if name in MUTANTS:
-            assert examined is not None, "backbones are not examined each by itself"
-            backbone = dict(zip(MUTANTS, examined.backbones, strict=False))[name]
-            return check_backbone(examined, backbone, Scope("network", only))
-        examined, scope = examine(name), Scope("static", only)
-        of_backbones = [check_backbone(examined, backbone, scope) for backbone in examined.backbones]
+            assert plugin is not None, "a backbone is checked with its plugin"
+            backbone = dict(zip(MUTANTS, plugin.backbones, strict=False))[name]
+            return check_backbone(plugin, backbone, Scope("network", only))
+        plugin, scope = examine(name), Scope("static", only)
+        of_backbones = [check_backbone(plugin, backbone, scope) for backbone in plugin.backbones]
         return [
-            *check_plugin(examined, Scope("cpu", only)),
+            *check_plugin(plugin, Scope("cpu", only)),
             *(result for results in of_backbones for result in results),
         ]
 
@@ -66,7 +66,7 @@ def emptied(name: str) -> Iterator[None]:
     load = Check.load
 
     def load_or_not(check: Check) -> Callable[[Any], None]:
-        return load(check) if check.name != name else lambda _subject: None
+        return load(check) if check.name != name else lambda _backbone: None
 
     with patch.object(Check, "load", load_or_not):
         yield

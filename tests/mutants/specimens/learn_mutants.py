@@ -148,17 +148,17 @@ def swap_norms(model: Any, torch: Any, *, thaw: bool) -> Any:
     return train
 
 
-@built({"freeze.reversible": "freezing changes module layer1.1, module layer2.1, module stem.1; leave modules"})
+@built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
 def swaps_classes_and_back(model: Any, torch: Any) -> None:
     model.train = swap_norms(model, torch, thaw=True)
 
 
-@built({"freeze.reversible": "freezing changes module layer1.1, module layer2.1, module stem.1; leave modules"})
+@built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
 def swaps_classes_for_good(model: Any, torch: Any) -> None:
     model.train = swap_norms(model, torch, thaw=False)
 
 
-@built({"freeze.reversible": "after unfreezing, stem, stem.0, stem.1 is still frozen"})
+@built({"freeze.reversible": "after unfreezing, stem, stem.0, stem.1 (5 in all) is still frozen"})
 def keeps_its_stem_in_eval_mode(model: Any, _torch: Any) -> None:
     def train(*mode: bool) -> Any:
         type(model).train(model, *mode)

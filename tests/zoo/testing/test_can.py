@@ -34,8 +34,8 @@ def test_arithmetic_in_bf16_is_judged_by_what_rounding_does(weight: float, share
     model, images = Amplifying(weight), torch.ones(1, 1)
     with torch.no_grad():
         wanted = model(images)
-    subject: Any = SimpleNamespace(network=SimpleNamespace(model=model), images=images)
-    assert _are_close_in_bf16(wanted * share, wanted, subject) is close
+    backbone: Any = SimpleNamespace(network=SimpleNamespace(model=model), images=images)
+    assert _are_close_in_bf16(wanted * share, wanted, backbone) is close
 
 
 def test_what_layers_give_is_rounded_too() -> None:
@@ -44,5 +44,5 @@ def test_what_layers_give_is_rounded_too() -> None:
         model[0].weight.fill_(1.0)
         images = torch.full((1, 1), 1.003)
         wanted = model(images)
-    subject: Any = SimpleNamespace(network=SimpleNamespace(model=model), images=images)
-    assert _are_close_in_bf16(torch.zeros_like(wanted), wanted, subject)
+    backbone: Any = SimpleNamespace(network=SimpleNamespace(model=model), images=images)
+    assert _are_close_in_bf16(torch.zeros_like(wanted), wanted, backbone)

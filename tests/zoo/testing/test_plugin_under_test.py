@@ -45,23 +45,23 @@ def name_bad(results: Iterable[Result]) -> set[str]:
 
 def test_a_good_plugin_is_listed_without_a_fault(shelf: Any) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')", end="@hookimpl\ndef zoo_datasets():\n    return [photos()]")
-    examined = examine("acme")
-    assert (examined.namespace, examined.distribution, examined.claimants) == ("acme", "zoo-acme", ("zoo-acme",))
-    assert examined.faults == {}
-    assert [backbone.name for backbone in examined.backbones] == ["acme/net", "acme/other"]
-    assert [dataset.name for dataset in examined.datasets] == ["acme/d"]
+    plugin = examine("acme")
+    assert (plugin.namespace, plugin.distribution, plugin.claimants) == ("acme", "zoo-acme", ("zoo-acme",))
+    assert plugin.faults == {}
+    assert [backbone.name for backbone in plugin.backbones] == ["acme/net", "acme/other"]
+    assert [dataset.name for dataset in plugin.datasets] == ["acme/d"]
 
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_a_fault_is_noted_for_the_check_that_tells_it(shelf: Any, name: str) -> None:
     source, check, says = FAULTY[name]
     shelf.add_module("acme", source)
-    examined = examine("acme")
-    assert examined.faults.keys() == {check}
-    assert says in examined.faults[check]
-    assert examined.backbones == ()
+    plugin = examine("acme")
+    assert plugin.faults.keys() == {check}
+    assert says in plugin.faults[check]
+    assert plugin.backbones == ()
     # Where importing it fails, the check of importing says so, and this one is not run.
-    assert name_bad(check_plugin(examined, Scope("static"))) in ({check}, {"plugin.imported"})
+    assert name_bad(check_plugin(plugin, Scope("static"))) in ({check}, {"plugin.imported"})
 
 
 def test_an_entry_point_that_is_no_module_is_a_fault(shelf: Any) -> None:
@@ -76,18 +76,18 @@ def test_a_name_that_is_listed_twice_is_a_fault_and_its_first_backbone_is_kept(
     shelf: Any, twins: tuple[str, str]
 ) -> None:
     shelf.add("acme", *twins, "spec('acme/other')", end="SPEC = spec()")
-    examined = examine("acme")
-    assert examined.faults.keys() == {"plugin.names"}
-    assert [backbone.name for backbone in examined.backbones] == ["acme/net", "acme/other"]
-    assert name_bad(check_plugin(examined, Scope("static"))) == {"plugin.names"}
+    plugin = examine("acme")
+    assert plugin.faults.keys() == {"plugin.names"}
+    assert [backbone.name for backbone in plugin.backbones] == ["acme/net", "acme/other"]
+    assert name_bad(check_plugin(plugin, Scope("static"))) == {"plugin.names"}
 
 
 @pytest.mark.parametrize("name", ["None", "3", "['acme/net']"])
 def test_a_name_that_is_no_text_is_a_fault_and_the_others_are_kept(shelf: Any, name: str) -> None:
     shelf.add("acme", f"spec({name})", "spec()")
-    examined = examine("acme")
-    assert f"name={name}" in examined.faults["plugin.listed"]
-    assert [backbone.name for backbone in examined.backbones] == ["acme/net"]
+    plugin = examine("acme")
+    assert f"name={name}" in plugin.faults["plugin.listed"]
+    assert [backbone.name for backbone in plugin.backbones] == ["acme/net"]
 
 
 def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) -> None:
@@ -97,27 +97,27 @@ def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) ->
         f"spec('other/net', params='5M', licence='unknown', input={wrong_input}, weights=(published(url=None),), "
         "supports=('fp8',))",
     )
-    examined = examine("acme")
-    assert examined.faults == {}
-    results = check_backbone(examined, examined.backbones[0], Scope("static"))
+    plugin = examine("acme")
+    assert plugin.faults == {}
+    results = check_backbone(plugin, plugin.backbones[0], Scope("static"))
     static = {"spec.name", "spec.fields", "spec.input", "spec.weights", "spec.licence", "spec.capabilities"}
     assert name_bad(results) == static
 
 
 def test_the_faults_of_one_backbone_leave_the_others_alone(shelf: Any) -> None:
     shelf.add("acme", "spec('acme/bad', params=0)", "spec()")
-    examined = examine("acme")
-    bad, good = (check_backbone(examined, backbone, Scope("static")) for backbone in examined.backbones)
+    plugin = examine("acme")
+    bad, good = (check_backbone(plugin, backbone, Scope("static")) for backbone in plugin.backbones)
     assert (name_bad(bad), name_bad(good)) == ({"spec.fields"}, set())
 
 
 def test_faults_of_the_plugin_are_told_beside_those_of_its_backbones(shelf: Any) -> None:
     end = "@hookimpl\ndef zoo_datasets():\n    print('noise')\n    return [photos(name='other/d')]"
     shelf.add("acme", "spec(params=0)", "spec('acme/NET')", end=end, distribution="zoo-bolts")
-    examined = examine("acme")
-    found = name_bad(check_plugin(examined, Scope("static")))
+    plugin = examine("acme")
+    found = name_bad(check_plugin(plugin, Scope("static")))
     assert found == {"plugin.quiet", "plugin.namespace", "plugin.names", "plugin.datasets"}
-    assert name_bad(check_backbone(examined, examined.backbones[0], Scope("static"))) == {"spec.fields"}
+    assert name_bad(check_backbone(plugin, plugin.backbones[0], Scope("static"))) == {"spec.fields"}
 
 
 def test_specs_are_checked_again_once_a_plugin_is_examined(shelf: Any) -> None:
@@ -139,10 +139,10 @@ def test_what_a_plugin_prints_while_it_is_examined_is_kept_from_the_answer(
 def test_of_two_claimants_of_a_first_party_namespace_the_rightful_one_is_examined(shelf: Any) -> None:
     shelf.add("tiny", distribution="a-rival")
     shelf.add("tiny", distribution="zoo-tiny")
-    examined = examine("tiny")
-    assert examined.distribution == "zoo-tiny"
-    assert sorted(examined.claimants) == ["a-rival", "zoo-tiny"]
-    assert "plugin.namespace" in name_bad(check_plugin(examined, Scope("static", "plugin.namespace")))
+    plugin = examine("tiny")
+    assert plugin.distribution == "zoo-tiny"
+    assert sorted(plugin.claimants) == ["a-rival", "zoo-tiny"]
+    assert "plugin.namespace" in name_bad(check_plugin(plugin, Scope("static", "plugin.namespace")))
 
 
 def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(shelf: Any) -> None:
@@ -153,10 +153,10 @@ def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(sh
 
 def test_a_backbone_that_is_not_listed_is_an_error_that_says_what_shows_all(shelf: Any) -> None:
     shelf.add("acme")
-    examined = examine("acme")
-    assert examined.get_backbone("acme/net") is examined.backbones[0]
+    plugin = examine("acme")
+    assert plugin.get_backbone("acme/net") is plugin.backbones[0]
     with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/other'; `zoo list acme/\*` shows all"):
-        examined.get_backbone("acme/other")
+        plugin.get_backbone("acme/other")
 
 
 def find(shelf: Any, line: str) -> BackboneSpec:

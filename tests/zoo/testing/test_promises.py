@@ -13,13 +13,13 @@ from zoo.testing import checks
 from zoo.testing.promises import BY_NAME, CHECKS, LEVELS, Check, list_checks
 
 #: What a check looks at, by the name of its class.
-SUBJECTS = {"Examined", "Declaration", "Subject"}
+UNDER_TEST = {"PluginUnderTest", "Declaration", "BackboneUnderTest"}
 
 
 def is_check(function: Callable[..., Any]) -> bool:
-    """Whether a function looks at one subject, as a check does."""
+    """Whether a function looks at one backbone, as a check does."""
     parameters = list(inspect.signature(function).parameters.values())
-    return len(parameters) == 1 and parameters[0].annotation in SUBJECTS
+    return len(parameters) == 1 and parameters[0].annotation in UNDER_TEST
 
 
 def list_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -46,7 +46,9 @@ def test_a_check_loads_its_function_which_returns_nothing_and_says_where_it_look
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_is_given_what_its_level_allows_it_to_look_at(check: Check) -> None:
     (parameter,) = inspect.signature(check.load()).parameters.values()
-    wanted = "Examined" if check.is_of_plugin else "Declaration" if check.level == "static" else "Subject"
+    wanted = (
+        "PluginUnderTest" if check.is_of_plugin else "Declaration" if check.level == "static" else "BackboneUnderTest"
+    )
     assert parameter.annotation == wanted
 
 

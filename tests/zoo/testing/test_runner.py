@@ -12,13 +12,13 @@ from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
 from zoo.plugin.fields import checks_deferred
-from zoo.testing.backbone_under_test import Subject
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.backbone_under_test import BackboneUnderTest
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import BY_NAME, CHECKS, LEVELS, Check, list_checks
-from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable
-from zoo.testing.runner import Declaration, Scope, Session, check_backbone, check_plugin
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
+from zoo.testing.runner import Declaration, Runner, Scope, check_backbone, check_plugin
 
-EXAMINED = Examined("acme", "zoo-acme", ("zoo-acme",))
+PLUGIN = PluginUnderTest("acme", "zoo-acme", "1.5")
 
 Look = Callable[..., tuple[str, str]]
 
@@ -35,10 +35,17 @@ def room(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def look(room: ModuleType, acme: BackboneSpec) -> Look:
     """Look at a check whose body raises that, or nothing; returns its status and the reason."""
 
-    def look(raised: BaseException | None = None, *, capability: str | None = None, **changes: Any) -> tuple[str, str]:
-        room.one = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
-        session = Session(EXAMINED, dataclasses.replace(acme, **changes), Scope("static"))
-        result = session.get_result(Check("sample.one", "static", "it holds", capability=capability))
+    def look(
+        raised: BaseException | None = None,
+        *,
+        capability: str | None = None,
+        excuse: str | None = None,
+        **changes: Any,
+    ) -> tuple[str, str]:
+        room.one = lambda _backbone: _raise(raised)  # type: ignore[attr-defined]
+        runner = Runner(PLUGIN, dataclasses.replace(acme, **changes), Scope("static"))
+        check = Check("sample.one", "static", "it holds", capability=capability, excuse=excuse)
+        result = runner.get_result(check)
         assert (result.backbone, result.check) == ("acme/net", "sample.one")
         return result.status, result.reason
 
@@ -70,11 +77,11 @@ def test_what_nobody_expects_is_an_error_with_its_kind_and_is_kept_for_the_trace
     room: ModuleType, acme: BackboneSpec
 ) -> None:
     raised = OSError("no\nfile")
-    room.one = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
-    session = Session(EXAMINED, acme, Scope("static"))
-    result = session.get_result(Check("sample.one", "static", "it holds"))
+    room.one = lambda _backbone: _raise(raised)  # type: ignore[attr-defined]
+    runner = Runner(PLUGIN, acme, Scope("static"))
+    result = runner.get_result(Check("sample.one", "static", "it holds"))
     assert (result.status, result.reason) == ("error", f"OSError: no file ({PLACE})")
-    assert session.errors == {"sample.one": raised}
+    assert runner.errors == {"sample.one": raised}
 
 
 def test_a_plugin_that_exits_is_an_error_and_ends_nothing(look: Look) -> None:
@@ -91,7 +98,7 @@ def test_a_promise_that_is_not_made_is_not_applicable_and_says_why(look: Look) -
 
 
 def test_a_promise_that_cannot_be_looked_at_here_is_not_run_and_says_why(look: Look) -> None:
-    assert look(CannotLook("packaging is not installed")) == ("not-run", "packaging is not installed")
+    assert look(CannotCheck("packaging is not installed")) == ("not-run", "packaging is not installed")
 
 
 @pytest.mark.parametrize("raised", [CheckFailed("3 heads"), PluginError("3 heads")])
@@ -116,7 +123,7 @@ def test_the_declared_failure_of_another_check_changes_nothing(look: Look) -> No
     assert look(CheckFailed("why"), expected_failures={"sample.two": "known"}) == ("fail", "why")
 
 
-@pytest.mark.parametrize(("kind", "status"), [(NotApplicable, "n/a"), (CannotLook, "not-run")])
+@pytest.mark.parametrize(("kind", "status"), [(NotApplicable, "n/a"), (CannotCheck, "not-run")])
 def test_what_was_not_looked_at_is_no_xpass_though_it_is_declared_to_fail(
     look: Look, kind: type[Exception], status: str
 ) -> None:
@@ -135,10 +142,26 @@ def test_a_capability_that_is_claimed_is_looked_at(look: Look, capability: str) 
 
 @pytest.mark.parametrize("capability", EXPECTED)
 def test_what_every_backbone_can_do_is_looked_at_without_a_claim(look: Look, capability: str) -> None:
-    assert look(CheckFailed("looked"), capability=capability) == ("fail", "looked")
+    assert look(CheckFailed("looked"), excuse=capability) == ("fail", "looked")
 
 
-@pytest.mark.parametrize("capability", [*EXPECTED, *CAPABILITIES])
+@pytest.mark.parametrize("raised", [CheckFailed("why"), OSError("why")])
+@pytest.mark.parametrize("capability", EXPECTED)
+def test_what_a_backbone_says_that_it_cannot_do_is_tried_and_excused_if_it_fails(
+    look: Look, capability: str, raised: Exception
+) -> None:
+    found = look(raised, excuse=capability, unsupported={capability: "its head is used twice"})
+    assert found == ("n/a", "its head is used twice")
+
+
+@pytest.mark.parametrize("capability", EXPECTED)
+def test_an_excuse_that_is_not_needed_is_a_failure(look: Look, capability: str) -> None:
+    status, reason = look(excuse=capability, unsupported={capability: "its head is used twice"})
+    assert status == "fail"
+    assert reason.startswith(f"it says that it has no {capability} (its head is used twice), and it has")
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
 def test_what_is_declared_unsupported_is_not_looked_at_and_says_the_declared_reason(
     look: Look, capability: str
 ) -> None:
@@ -147,9 +170,9 @@ def test_what_is_declared_unsupported_is_not_looked_at_and_says_the_declared_rea
 
 
 def test_a_check_above_the_level_is_not_run(room: ModuleType, acme: BackboneSpec) -> None:
-    room.one = lambda _subject: _raise(CheckFailed("looked"))  # type: ignore[attr-defined]
+    room.one = lambda _backbone: _raise(CheckFailed("looked"))  # type: ignore[attr-defined]
     check = Check("sample.one", "cpu", "it holds")
-    results = [Session(EXAMINED, acme, Scope(level)).get_result(check) for level in LEVELS]
+    results = [Runner(PLUGIN, acme, Scope(level)).get_result(check) for level in LEVELS]
     assert [result.status for result in results] == ["not-run", "not-run", "fail", "fail"]
     assert results[1].reason == "it is above level meta"
 
@@ -169,7 +192,7 @@ def test_expected_failures_that_are_no_mapping_are_another_check_s_business(look
         (NotApplicable("none"), {}, True),
         (None, {"expected_failures": {"sample.first": "known"}}, True),
         (CheckFailed("why"), {}, False),
-        (CannotLook("why"), {}, False),
+        (CannotCheck("why"), {}, False),
         (OSError("why"), {}, False),
         (CheckFailed("why"), {"expected_failures": {"sample.first": "known"}}, False),
     ],
@@ -178,16 +201,16 @@ def test_expected_failures_that_are_no_mapping_are_another_check_s_business(look
 def test_a_check_is_looked_at_only_where_what_it_needs_did_not_fail(
     room: ModuleType, acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch, *, raised: Any, changes: Any, is_open: bool
 ) -> None:
-    room.first = lambda _subject: _raise(raised)  # type: ignore[attr-defined]
-    room.second = room.third = lambda _subject: None  # type: ignore[attr-defined]
+    room.first = lambda _backbone: _raise(raised)  # type: ignore[attr-defined]
+    room.second = room.third = lambda _backbone: None  # type: ignore[attr-defined]
     for check in (
         Check("sample.first", "static", "one"),
         Check("sample.second", "static", "two", ("sample.first",)),
         Check("sample.third", "static", "three", ("sample.second",)),
     ):
         monkeypatch.setitem(BY_NAME, check.name, check)
-    session = Session(EXAMINED, dataclasses.replace(acme, **changes), Scope("static"))
-    second, third = (session.get_result(BY_NAME[f"sample.{name}"]) for name in ("second", "third"))
+    runner = Runner(PLUGIN, dataclasses.replace(acme, **changes), Scope("static"))
+    second, third = (runner.get_result(BY_NAME[f"sample.{name}"]) for name in ("second", "third"))
     if is_open:
         assert (second.status, third.status) == ("pass", "pass")
     else:
@@ -198,9 +221,9 @@ def test_a_check_is_looked_at_only_where_what_it_needs_did_not_fail(
 def test_each_promise_is_looked_at_once(room: ModuleType, acme: BackboneSpec) -> None:
     seen: list[Any] = []
     room.one = seen.append  # type: ignore[attr-defined]
-    session = Session(EXAMINED, acme, Scope("static"))
+    runner = Runner(PLUGIN, acme, Scope("static"))
     check = Check("sample.one", "static", "it holds")
-    assert session.get_result(check) is session.get_result(check)
+    assert runner.get_result(check) is runner.get_result(check)
     assert len(seen) == 1
 
 
@@ -209,20 +232,20 @@ def test_checks_look_at_a_plugin_or_a_declaration_or_models_that_they_share(
 ) -> None:
     seen: list[Any] = []
     room.one = room.two = room.three = seen.append  # type: ignore[attr-defined]
-    Session(EXAMINED, None, Scope("static")).get_result(Check("sample.one", "static", "1"))
-    session = Session(EXAMINED, acme, Scope("cpu"))
+    Runner(PLUGIN, None, Scope("static")).get_result(Check("sample.one", "static", "1"))
+    runner = Runner(PLUGIN, acme, Scope("cpu"))
     for check in (
         Check("sample.one", "static", "1"),
         Check("sample.two", "meta", "2"),
         Check("sample.three", "cpu", "3"),
     ):
-        session.get_result(check)
-    plugin, declared, subject, again = seen
-    assert plugin is EXAMINED
+        runner.get_result(check)
+    plugin, declared, backbone, again = seen
+    assert plugin is PLUGIN
     assert declared == Declaration("acme", acme)
-    assert isinstance(subject, Subject)
-    assert (subject.namespace, subject.backbone) == ("acme", acme)
-    assert again is subject
+    assert isinstance(backbone, BackboneUnderTest)
+    assert (backbone.namespace, backbone.spec) == ("acme", acme)
+    assert again is backbone
 
 
 # Which checks.
@@ -250,7 +273,7 @@ def test_a_check_that_was_not_asked_for_says_what_was() -> None:
 def test_every_check_of_a_backbone_is_in_the_answer_once_whether_it_was_looked_at_or_not(
     acme: BackboneSpec, only: str
 ) -> None:
-    results = check_backbone(EXAMINED, acme, Scope("static", only))
+    results = check_backbone(PLUGIN, acme, Scope("static", only))
     assert [result.check for result in results] == [check.name for check in list_checks(of_plugin=False)]
     assert {result.backbone for result in results} == {"acme/net"}
     assert {result.status for result in results} == {"pass", "not-run"}

@@ -16,7 +16,7 @@ from zoo.progress import Advance
 from zoo.testing.promises import CHECKS, LEVELS, Level, list_checks
 from zoo.testing.results.result import Result
 from zoo.testing.runner import Scope
-from zoo.testing.suite import Inquiry, conduct, find_target
+from zoo.testing.suite import Suite, find_target
 
 #: Notes which network is built, and in which process.
 NOTES = """
@@ -88,7 +88,7 @@ def count_looks(built: Path) -> int:
 @pytest.mark.parametrize("level", ["static", "meta"])
 def test_of_a_namespace_the_plugin_and_all_its_backbones_are_looked_at(shelf: Any, told: Told, level: Level) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    results = list(conduct(find_target("acme"), Inquiry(level, "spec."), told))
+    results = list(Suite(level, "spec.").run(find_target("acme"), told))
     first, *others = list_names(results)
     assert first == "acme"
     assert sorted(others) == ["acme/net", "acme/other"]
@@ -97,28 +97,28 @@ def test_of_a_namespace_the_plugin_and_all_its_backbones_are_looked_at(shelf: An
 
 def test_of_a_backbone_it_and_its_plugin_are_looked_at(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    assert list_names(list(conduct(find_target("acme/other"), Inquiry("static"), told))) == ["acme", "acme/other"]
+    assert list_names(list(Suite("static").run(find_target("acme/other"), told))) == ["acme", "acme/other"]
 
 
 def test_of_each_family_only_the_smallest_is_looked_at(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec(params=302)", "spec('acme/small')", "spec('acme/vit', family='vit', params=999)")
-    found = list_names(list(conduct(find_target("acme"), Inquiry("static", each_family=True), told)))
+    found = list_names(list(Suite("static", each_family=True).run(find_target("acme"), told)))
     assert found == ["acme", "acme/small", "acme/vit"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_larger_backbones_are_looked_at_up_to_level_meta(acme: BackboneSpec, level: Level) -> None:
-    inquiry = Inquiry(level, "head.", max_params=acme.params)
+    suite = Suite(level, "spec.", max_params=acme.params)
     larger = dataclasses.replace(acme, params=acme.params + 1)
-    assert inquiry.scope_for(acme) == Scope(level, "head.")
-    assert inquiry.scope_for(larger) == Scope("static" if level == "static" else "meta", "head.")
-    assert Inquiry(level, "head.").scope_for(larger) == Scope(level, "head.")
+    assert suite.scope_for(acme) == Scope(level, "spec.")
+    assert suite.scope_for(larger) == Scope("static" if level == "static" else "meta", "spec.")
+    assert Suite(level, "spec.").scope_for(larger) == Scope(level, "spec.")
 
 
 def test_the_level_of_larger_backbones_is_said_in_their_results(shelf: Any, told: Told) -> None:
     shelf.add("acme", "spec()", "spec('acme/large', params=10**9)")
-    inquiry = Inquiry("cpu", "build.params", max_params=1000)
-    results = [result for result in conduct(find_target("acme"), inquiry, told) if result.check == "forward.repeatable"]
+    suite = Suite("cpu", "build.params", max_params=1000)
+    results = [result for result in suite.run(find_target("acme"), told) if result.check == "forward.repeatable"]
     reasons = {result.backbone: result.reason for result in results}
     assert reasons == {"acme/net": "only build.params was asked for", "acme/large": "it is above level meta"}
 
@@ -126,12 +126,12 @@ def test_the_level_of_larger_backbones_is_said_in_their_results(shelf: Any, told
 def test_a_number_of_parameters_that_is_none_holds_nothing_up(acme: BackboneSpec) -> None:
     with checks_deferred():
         faulty = dataclasses.replace(acme, params="5M")  # type: ignore[arg-type]
-    assert Inquiry("cpu", max_params=5).scope_for(faulty) == Scope("cpu")
+    assert Suite("cpu", max_params=5).scope_for(faulty) == Scope("cpu")
 
 
 def test_a_plugin_that_cannot_be_loaded_has_results_of_its_own(shelf: Any, told: Told) -> None:
     shelf.add("acme", top="raise ValueError('why')")
-    results = list(conduct(find_target("acme"), Inquiry("meta"), told))
+    results = list(Suite("meta").run(find_target("acme"), told))
     assert list_names(results) == ["acme"]
     assert "ValueError: why" in {result.check: result.reason for result in results}["plugin.imported"]
 
@@ -166,12 +166,12 @@ def test_checks_that_do_not_exist_on_a_level_are_an_error(
 ) -> None:
     shelf.add("acme")
     with pytest.raises(OptionError, match=re.escape(f"no check on level {level} begins with '{only}'; {cure}")):
-        list(conduct(find_target("acme"), Inquiry(level, only), told))
+        list(Suite(level, only).run(find_target("acme"), told))
 
 
 def test_every_check_can_be_asked_for_on_its_own() -> None:
     for check in CHECKS:
-        Inquiry("network", check.name).refuse_impossible()
+        assert Suite("network", check.name).only == check.name
 
 
 # What is not listed.
@@ -187,7 +187,7 @@ def test_a_backbone_that_is_not_listed_is_looked_at_as_the_plugin_finds_it(
     shelf: Any, told: Told, level: Level, only: str, status: str
 ) -> None:
     shelf.add("acme", end=FINDS)
-    results = list(conduct(find_target("acme/net.v2"), Inquiry(level, only), told))
+    results = list(Suite(level, only).run(find_target("acme/net.v2"), told))
     assert list_names(results) == ["acme", "acme/net.v2"]
     assert [result.status for result in results if result.check == "build.params"] == [status]
 
@@ -196,25 +196,25 @@ def test_a_backbone_that_is_not_listed_is_looked_at_as_the_plugin_finds_it(
 
 
 def test_what_a_file_holds_is_not_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
-    inquiry = Inquiry("meta", "build.params", save=tmp_path / "results" / "journal")
-    first = list(conduct(find_target("acme"), inquiry, told))
+    suite = Suite("meta", "build.params", save=tmp_path / "results" / "journal")
+    first = list(suite.run(find_target("acme"), told))
     assert (count_looks(built), told.lines) == (2, [])
-    second = list(conduct(find_target("acme"), inquiry, told))
+    second = list(suite.run(find_target("acme"), told))
     assert count_looks(built) == 2
-    assert told.lines == [f"{inquiry.save} holds the results of 2 of 2 backbones"]
+    assert told.lines == [f"{suite.save} holds the results of 2 of 2 backbones"]
     assert sorted(second, key=str) == sorted(first, key=str)
     assert list_names(second) == ["acme", "acme/a", "acme/b"]
 
 
 def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: Path) -> None:
-    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
-    assert inquiry.save is not None
-    list(conduct(find_target("acme"), inquiry, told))
-    first, _ = inquiry.save.read_bytes().splitlines(keepends=True)
-    inquiry.save.write_bytes(first)
+    suite = Suite("meta", "build.params", save=tmp_path / "journal")
+    assert suite.save is not None
+    list(suite.run(find_target("acme"), told))
+    first, _ = suite.save.read_bytes().splitlines(keepends=True)
+    suite.save.write_bytes(first)
     before = count_looks(built)
-    results = list(conduct(find_target("acme"), inquiry, told))
-    assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
+    results = list(suite.run(find_target("acme"), told))
+    assert told.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
     assert sorted(list_names(results)) == ["acme", "acme/a", "acme/b"]
     assert {result.status for result in results if result.check == "build.params"} == {"pass"}
     assert count_looks(built) == before + 1
@@ -223,46 +223,46 @@ def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: 
 def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_not(
     built: Path, shelf: Any, told: Told, tmp_path: Path
 ) -> None:
-    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
+    suite = Suite("meta", "build.params", save=tmp_path / "journal")
     bad = "spec('bolts/bad', build=noted('bad'), params=5)"
     end = f"BUILT = {str(built)!r}\n{NOTES}"
     shelf.add("bolts", bad, "spec('bolts/good', build=noted('good'))", end=end)
     for looks in (2, 3):
-        results = list(conduct(find_target("bolts"), inquiry, told))
+        results = list(suite.run(find_target("bolts"), told))
         statuses = {result.backbone: result.status for result in results if result.check == "build.params"}
         assert statuses["bolts/bad"] == "fail"
         assert statuses["bolts/good"] == "pass"
         assert count_looks(built) == looks
-    assert told.lines == [f"{inquiry.save} holds the results of 1 of 2 backbones"]
+    assert told.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
 
 
 def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
-    list(conduct(find_target("acme/a"), Inquiry("meta", "build.meta", save=path), told))
+    list(Suite("meta", "build.params", save=path).run(find_target("acme"), told))
+    list(Suite("meta", "build.meta", save=path).run(find_target("acme/a"), told))
     assert (count_looks(built), told.lines) == (3, [])
 
 
 def test_what_was_seen_of_other_code_is_looked_at_again(built: Path, shelf: Any, told: Told, tmp_path: Path) -> None:
-    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
-    list(conduct(find_target("acme"), inquiry, told))
+    suite = Suite("meta", "build.params", save=tmp_path / "journal")
+    list(suite.run(find_target("acme"), told))
     with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
         file.write("# more\n")
-    list(conduct(find_target("acme/a"), inquiry, told))
-    list(conduct(find_target("acme"), inquiry, told))
+    list(suite.run(find_target("acme/a"), told))
+    list(suite.run(find_target("acme"), told))
     assert count_looks(built) == 4
     assert told.lines == [
-        f"{inquiry.save} holds results of 1 from other code or versions; they are looked at again",
-        f"{inquiry.save} holds the results of 1 of 2 backbones",
-        f"{inquiry.save} holds results of 1 from other code or versions; they are looked at again",
+        f"{suite.save} holds results of 1 from other code or versions; they are looked at again",
+        f"{suite.save} holds the results of 1 of 2 backbones",
+        f"{suite.save} holds results of 1 from other code or versions; they are looked at again",
     ]
 
 
 def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Path, told: Told, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    larger = Inquiry("cpu", "build.params", max_params=1, save=path)
-    for inquiry in (larger, larger, Inquiry("meta", "build.params", save=path)):
-        list(conduct(find_target("acme"), inquiry, told))
+    larger = Suite("cpu", "build.params", max_params=1, save=path)
+    for suite in (larger, larger, Suite("meta", "build.params", save=path)):
+        list(suite.run(find_target("acme"), told))
         assert count_looks(built) == 2
 
 
@@ -270,14 +270,14 @@ def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path
     path = tmp_path / "mine"
     path.write_text("a list of things to do\n")
     with pytest.raises(RunError, match="no file that zoo check wrote"):
-        list(conduct(find_target("acme"), Inquiry("meta", "build.params", save=path), told))
+        list(Suite("meta", "build.params", save=path).run(find_target("acme"), told))
     assert count_looks(built) == 0
 
 
 def test_who_waits_is_told_how_many_backbones_are_done(built: Path, told: Told, tmp_path: Path) -> None:
-    inquiry = Inquiry("meta", "build.params", save=tmp_path / "journal")
-    list(conduct(find_target("acme/a"), inquiry, told))
+    suite = Suite("meta", "build.params", save=tmp_path / "journal")
+    list(suite.run(find_target("acme/a"), told))
     assert (told.tracked, told.steps) == ([("checking acme/a", 1)], 1)
-    list(conduct(find_target("acme"), inquiry, told))  # one of them from the file
+    list(suite.run(find_target("acme"), told))  # one of them from the file
     assert (told.tracked[1:], told.steps) == ([("checking acme", 2)], 3)
     assert count_looks(built) == 2

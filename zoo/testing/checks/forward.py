@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoo.testing.backbone_under_test import BATCH, tells_apart
+from zoo.testing.backbone_under_test import BackboneUnderTest, tells_apart
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
-if TYPE_CHECKING:
-    from zoo.testing.backbone_under_test import Subject
-
-#: How far apart, as a share of the largest logit, kernels for other batch sizes may end.
+#: How far kernels for other batch sizes may differ, as a fraction of the largest logit.
 TOLERANCE = 1e-3
 
 
-def logits(subject: Subject) -> None:
+def logits(backbone: BackboneUnderTest) -> None:
     """Two images, on the meta device, in eval mode."""
-    wanted = (2, subject.backbone.num_classes)
+    wanted = (2, backbone.spec.num_classes)
     try:
-        output = subject.traced.output
+        output = backbone.traced.output
     except Exception as error:
-        shown = "x".join(map(str, subject.backbone.input.size))
+        shown = "x".join(map(str, backbone.spec.input.size))
         raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}; mend input.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
@@ -33,33 +29,26 @@ def logits(subject: Subject) -> None:
         )
 
 
-def smallest(subject: Subject) -> None:
+def smallest(backbone: BackboneUnderTest) -> None:
     """On the meta device, in eval mode and in training."""
-    side = subject.backbone.input.min_size
+    side = backbone.spec.input.min_size
     if side is None:
         raise NotApplicable("it declares no min_size; other checks use its own size")
-    if isinstance(subject.trained, Exception) and not isinstance(_try_own_size(subject), Exception):
-        raise CheckFailed(f"in training it cannot take {side} pixels: {subject.trained}; raise min_size.")
-    if subject.smallest_size == subject.backbone.input.size:
-        return  # forward.logits is that very pass
-    wanted = (BATCH, subject.backbone.num_classes)  # as at its own size, which forward.logits has seen
-    model, _ = subject.get_spare(subject.backbone.num_classes)
-    try:
-        with torch.no_grad():
-            shape = tuple(model(subject.draw_nothing(subject.smallest_size)).shape)
-    except Exception as error:
-        raise CheckFailed(f"in eval mode it cannot take {side} pixels: {error}; raise min_size.") from error
-    if shape != wanted:
-        raise CheckFailed(f"from {side} pixels it makes {shape}, not logits of shape {wanted}; raise min_size.")
+    # A pass in training that fails at every size is not the smallest one's fault; head.complete reports it.
+    if isinstance(backbone.trained, Exception) and isinstance(backbone.try_training(backbone.spec.input.size), list):
+        raise CheckFailed(f"in training it cannot take {side} pixels: {backbone.trained}; raise min_size.")
+    num_classes = backbone.spec.num_classes
+    model, _ = backbone.attach_heads(num_classes)
+    images = backbone.make_meta_images(backbone.smallest_size)
+    expect_logits(model, images, num_classes, "in eval mode", "raise min_size")
 
 
-def refuses(subject: Subject) -> None:
+@torch.no_grad()
+def refuses(backbone: BackboneUnderTest) -> None:
     """On the meta device: one channel more, which no network can mean."""
-    channels, *sides = subject.backbone.input.size
-    wrong = (channels + 1, sides[0], sides[1])
+    channels, height, width = backbone.spec.input.size
     try:
-        with torch.no_grad():
-            subject.meta.eval()(subject.draw_nothing(wrong))
+        backbone.meta.eval()(backbone.make_meta_images((channels + 1, height, width)))
     except Exception as error:
         if not str(error).strip():
             raise CheckFailed(
@@ -69,43 +58,47 @@ def refuses(subject: Subject) -> None:
     raise CheckFailed(f"it takes images of {channels + 1} channels, though it declares {channels}; let it raise.")
 
 
-def repeatable(subject: Subject) -> None:
+def repeatable(backbone: BackboneUnderTest) -> None:
     """In eval mode, on the CPU."""
-    first, second = subject.alone, subject.run(subject.images[:1])
-    if not first.isfinite().all():
+    if not backbone.first_logits.isfinite().all():
         raise CheckFailed("with random weights its logits are not finite; initialise it so that they are.")
-    if not tells_apart(subject.answer.logits):
+    if not tells_apart(backbone.prediction.logits):
         raise CheckFailed(
             "with random weights it gives every class or every image the same logits; initialise it so that they "
             "differ, or raise min_size."
         )
-    if not torch.equal(first, second):
+    if not torch.equal(backbone.first_logits, backbone.run(backbone.images[:1])):
         raise CheckFailed(
             "in eval mode it gives other logits for the same images; let nothing be random or kept there."
         )
 
 
-def independent(subject: Subject) -> None:
+@torch.no_grad()
+def independent(backbone: BackboneUnderTest) -> None:
     """In eval mode, on the CPU: an image alone, up to the rounding of kernels for other batch sizes."""
-    close = are_close(subject.alone, subject.answer.logits[:1], TOLERANCE)
-    if not close and not _is_independent_in_double(subject):  # deep networks can blow rounding up
+    if are_close(backbone.first_logits, backbone.prediction.logits[:1], TOLERANCE):
+        return
+    # Deep networks can amplify rounding: double precision decides.
+    model, images = copy.deepcopy(backbone.network.model).double().eval(), backbone.images.double()
+    if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
             "in eval mode an image's logits depend on the rest of its batch; normalise by kept statistics."
         )
 
 
-def _is_independent_in_double(subject: Subject) -> bool:
-    model, images = copy.deepcopy(subject.network.model).double().eval(), subject.images.double()
-    with torch.no_grad():
-        return are_close(model(images[:1]), model(images)[:1], TOLERANCE)
-
-
-def _try_own_size(subject: Subject) -> object:
-    """A pass in training that fails at every size is not the smallest one's fault; head.complete says whose."""
-    return subject.try_training(subject.backbone.input.size)
+@torch.no_grad()
+def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str, cure: str) -> None:
+    """Raise CheckFailed if the model does not give logits of shape (N, num_classes)."""
+    wanted = len(images), num_classes
+    try:
+        shape = tuple(model(images).shape)
+    except Exception as error:
+        raise CheckFailed(f"{when} it cannot take {tuple(images.shape[1:])}: {error}; {cure}.") from error
+    if shape != wanted:
+        raise CheckFailed(f"{when} it gives {shape}, not {wanted}; {cure}.")
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Compare logits; the tolerance is a share of the largest one."""
+    """Compare logits; the tolerance is a fraction of the largest one."""
     scale = wanted.abs().max().item()
     return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * max(scale, 1e-30))

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
 from zoo.engine.criterion import Criterion
 from zoo.errors import TrainingError
 from zoo.models.head import is_below
-from zoo.testing.backbone_under_test import draw_images
+from zoo.testing.backbone_under_test import BackboneUnderTest, draw_images
 from zoo.testing.results.result import CheckFailed
-from zoo.testing.training_steps import choose_images, freeze, learn
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from zoo.testing.backbone_under_test import Subject
+from zoo.testing.suggestions import name_some
+from zoo.testing.training_steps import choose_images
 
 
-def head(subject: Subject) -> None:
+def head(backbone: BackboneUnderTest) -> None:
     """``--train head``, by zoo's own engine."""
     try:
-        moved = learn(subject, "head").moved
+        moved = backbone.head_training.moved
     except TrainingError as error:
         said = str(error).partition(", learning rate")[0]
         raise CheckFailed(f"its head alone cannot be trained: {said}; let forward() overflow nowhere.") from error
     except RuntimeError as error:
         raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error
-    for path in subject.network.head.paths:
+    for path in backbone.network.head.paths:
         if not any(is_below(name, path) for name in moved):
             raise CheckFailed(f"two steps of training leave the head {path} as it was; let gradients reach it.")
 
 
-def all(subject: Subject) -> None:  # noqa: A001  # a check's name
+def all(backbone: BackboneUnderTest) -> None:  # noqa: A001  # a check's name
     """``--train all``: one pass backwards.
 
     At the smallest legal size a batch norm may see no more than two values, which alone can make a gradient overflow:
     then the declared size decides.
     """
-    own_size = draw_images(subject.backbone.input.size)
-    for images in (subject.images, own_size):
-        missing, infinite = _find_faulty_gradients(subject, images)
+    own_size = draw_images(backbone.spec.input.size)
+    for images in (backbone.images, own_size):
+        missing, infinite = _find_faulty_gradients(backbone, images)
         if missing:
-            cure = _say_cure(subject)
-            raise CheckFailed(f"{', '.join(missing[:3])} ({len(missing)} in all) gets no gradient; {cure}.")
+            needs_weight = backbone.network.head.aux_paths and not backbone.spec.aux_weight
+            cure = "give aux_weight" if needs_weight else "use it in forward(), or drop it"
+            raise CheckFailed(f"{name_some(missing)} gets no gradient; {cure}.")
         if not infinite:
             return
-    named = ", ".join(infinite[:3])
-    raise CheckFailed(f"the gradient of {named} ({len(infinite)} in all) is not finite; mend forward().")
+    raise CheckFailed(f"the gradient of {name_some(infinite)} is not finite; mend forward().")
 
 
-def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str], list[str]]:
+def _find_faulty_gradients(backbone: BackboneUnderTest, images: Tensor) -> tuple[list[str], list[str]]:
     """Go forwards and backwards once; returns which parameters get no gradient, and which one that is not finite."""
-    labels = subject.labels
-    subject.forget_answers()  # batch norms take in what they see
-    freeze(subject, "all").train()
-    model = subject.network.model
+    labels = backbone.labels
+    backbone.forget_predictions()  # batch norms take in what they see
+    backbone.freeze("all").train()
+    model = backbone.network.model
     images = choose_images(model, images)
-    loss, _ = Criterion(aux_weight=subject.backbone.aux_weight)(model(images), labels[: len(images)])
+    loss, _ = Criterion(aux_weight=backbone.spec.aux_weight)(model(images), labels[: len(images)])
     model.zero_grad(set_to_none=True)
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -66,9 +62,3 @@ def _find_faulty_gradients(subject: Subject, images: Tensor) -> tuple[list[str],
     model.zero_grad(set_to_none=True)
     missing = [name for name, gradient in gradients.items() if gradient is None]
     return missing, [name for name, found in gradients.items() if found is not None and not found.isfinite().all()]
-
-
-def _say_cure(subject: Subject) -> str:
-    if subject.network.head.aux_paths and not subject.backbone.aux_weight:
-        return "give aux_weight"
-    return "use it in forward(), or drop it"

@@ -12,38 +12,37 @@ from zoo.plugin import DatasetSpec
 from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
 from zoo.registry.discovery import FIRST_PARTY
-from zoo.testing.plugin_under_test import Examined
-from zoo.testing.results.result import CannotLook, CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.plugin_under_test import PluginUnderTest
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
 
 
-def imported(plugin: Examined) -> None:
+def imported(plugin: PluginUnderTest) -> None:
     """In a fresh interpreter, where nothing that it imports is refused."""
-    if plugin.probed.error:
-        raise CheckFailed(f"importing it fails: {plugin.probed.error}.")
+    if plugin.probe.error:
+        raise CheckFailed(f"importing it fails: {plugin.probe.error}.")
 
 
-def light(plugin: Examined) -> None:
+def light(plugin: PluginUnderTest) -> None:
     """In a fresh interpreter."""
-    if heavy := plugin.probed.heavy:
+    if heavy := plugin.probe.heavy:
         raise CheckFailed(f"listing imports {', '.join(heavy)}; import them inside build().")
 
 
-def quiet(plugin: Examined) -> None:
+def quiet(plugin: PluginUnderTest) -> None:
     """In a fresh interpreter."""
-    if plugin.probed.traces:
-        raise CheckFailed(f"listing {' and '.join(plugin.probed.traces)}; do that inside build(), or not at all.")
+    if plugin.probe.traces:
+        raise CheckFailed(f"listing {' and '.join(plugin.probe.traces)}; do that inside build(), or not at all.")
 
 
-def requirements(plugin: Examined) -> None:
-    """By what the distribution's metadata says."""
-    missing = list(_list_missing(importlib.metadata.requires(plugin.distribution) or []))
-    if missing:
+def requirements(plugin: PluginUnderTest) -> None:
+    """By the distribution's metadata."""
+    if missing := list(_list_missing(importlib.metadata.requires(plugin.distribution) or [])):
         raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}; install that, or require less.")
 
 
-def namespace(plugin: Examined) -> None:
-    """The distribution is called like its namespace, so that people know what to install, and from whom it is."""
+def namespace(plugin: PluginUnderTest) -> None:
+    """The distribution is named after its namespace, so that people know what to install, and from whom it is."""
     claimants = sorted({*plugin.claimants})
     if len(claimants) > 1:
         raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; one must change it.")
@@ -59,27 +58,27 @@ def namespace(plugin: Examined) -> None:
         )
 
 
-def api(plugin: Examined) -> None:
+def api(plugin: PluginUnderTest) -> None:
     """``ZOO_API``."""
     _tell(plugin, "plugin.api")
 
 
-def hooks(plugin: Examined) -> None:
+def hooks(plugin: PluginUnderTest) -> None:
     """By pluggy, and by what pluggy passes over in silence."""
     _tell(plugin, "plugin.hooks")
 
 
-def listed(plugin: Examined) -> None:
+def listed(plugin: PluginUnderTest) -> None:
     """``zoo_backbones`` and ``zoo_datasets``."""
     _tell(plugin, "plugin.listed")
 
 
-def names(plugin: Examined) -> None:
-    """Run folders are named after backbones, and some file systems do not tell cases apart."""
+def names(plugin: PluginUnderTest) -> None:
+    """Run folders are named after backbones, and some file systems ignore case."""
     _tell(plugin, "plugin.names")
 
 
-def datasets(plugin: Examined) -> None:
+def datasets(plugin: PluginUnderTest) -> None:
     """By the contract."""
     if not plugin.datasets:
         raise NotApplicable("it brings no data sets")
@@ -90,7 +89,7 @@ def datasets(plugin: Examined) -> None:
         refuse_prose(f"the data set {dataset.name}", dataset.licence)
 
 
-def drawn(plugin: Examined) -> None:
+def drawn(plugin: PluginUnderTest) -> None:
     """By ``make``, twice, into empty folders; what is fetched from a ``url`` is not fetched here."""
     own = [dataset for dataset in plugin.datasets if dataset.make is not None]
     if not own:
@@ -104,24 +103,24 @@ def _draw(dataset: DatasetSpec) -> dict[str, str]:
     """Draw a data set; returns a digest of each file that was drawn, by its path."""
     from zoo.data.folder import list_labelled
     from zoo.files.download import sha256_of
-    from zoo.testing.isolation.side_effects import watching
+    from zoo.testing.isolation.side_effects import watch_side_effects
 
     assert dataset.make is not None, "the caller has looked"
     with TemporaryDirectory() as place:
         folder = Path(place, "drawn")
         folder.mkdir()
-        with watching(first=True) as watched:
+        with watch_side_effects(first=True) as effects:
             try:
                 dataset.make(folder)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is told
-                watched.error = error
-        if watched.connections:
+            except Exception as error:  # noqa: BLE001  # it is reported
+                effects.error = error
+        if effects.connections:
             raise CheckFailed(
-                f"drawing the data set {dataset.name} connects to {watched.connections[0]}; "
+                f"drawing the data set {dataset.name} connects to {effects.connections[0]}; "
                 "give its url, and zoo will fetch it."
             )
-        if watched.error is not None:
-            raise CheckFailed(f"drawing the data set {dataset.name} fails: {describe_with_place(watched.error)}.")
+        if effects.error is not None:
+            raise CheckFailed(f"drawing the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
         try:
             images = list_labelled(folder).files
         except DataError as error:
@@ -133,7 +132,7 @@ def _draw(dataset: DatasetSpec) -> dict[str, str]:
         return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
 
 
-def _tell(plugin: Examined, check: str) -> None:
+def _tell(plugin: PluginUnderTest, check: str) -> None:
     if check in plugin.faults:
         raise CheckFailed(plugin.faults[check])
 
@@ -142,15 +141,13 @@ def _list_missing(required: list[str]) -> Iterator[str]:
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError as error:
-        raise CannotLook("it needs the package packaging; pip install packaging") from error
+        raise CannotCheck("it needs the package packaging; pip install packaging") from error
     for text in required:
         requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            installed = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            yield f"{text}, which is not installed"
-            continue
-        if not requirement.specifier.contains(installed, prereleases=True):
-            yield f"{text}, and {installed} is installed"
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            try:
+                installed = importlib.metadata.version(requirement.name)
+                if not requirement.specifier.contains(installed, prereleases=True):
+                    yield f"{text}, and {installed} is installed"
+            except importlib.metadata.PackageNotFoundError:
+                yield f"{text}, which is not installed"

@@ -26,23 +26,24 @@ from zoo.testing.spdx import refuse_prose
 
 def name(declared: Declaration) -> None:
     """``namespace/name``."""
-    check_backbone_name(declared.backbone)
-    if not declared.backbone.name.startswith(f"{declared.namespace}/"):
+    check_backbone_name(declared.spec)
+    if not declared.spec.name.startswith(f"{declared.namespace}/"):
         raise CheckFailed(f"its name must begin with {declared.namespace}/.")
 
 
 def fields(declared: Declaration) -> None:
     """By the contract; blocks too."""
-    check_backbone_fields(declared.backbone)
-    if isinstance(declared.backbone.blocks, tuple):
-        for block in declared.backbone.blocks:
+    check_backbone_fields(declared.spec)
+    if isinstance(declared.spec.blocks, tuple):
+        for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # checked just now
             check_block(block)
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
     """Of the backbone, and of all its weights that have one of their own."""
-    for expected in _list_inputs(declared):
+    inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
+    for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports what is none
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
             raise CheckFailed(f"min_size {expected.min_size} is above its own size {expected.size}; lower it.")
@@ -53,7 +54,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Each can be told from the others, found, and known to be the right one."""
+    """Each has a tag of its own, can be found, and can be verified."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
@@ -68,19 +69,19 @@ def weights(declared: Declaration) -> None:
 
 def licence(declared: Declaration) -> None:
     """Of the code it must be known; of weights it may be ``unknown``."""
-    check_backbone_licence(declared.backbone)
-    if declared.backbone.licence == "unknown":
+    check_backbone_licence(declared.spec)
+    if declared.spec.licence == "unknown":
         raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
-    for owner, identifier in _list_licences(declared):
-        refuse_prose(owner, identifier)
+    refuse_prose("the code", declared.spec.licence)
+    for own in _list_weights(declared):
+        refuse_prose(f"weights {own.tag}", own.licence)
 
 
 def capabilities(declared: Declaration) -> None:
     """What it supports, what not, and which checks it is known to fail."""
-    check_capabilities(declared.backbone)
+    check_capabilities(declared.spec)
     known = {check.name for check in list_checks(of_plugin=False)}
-    unknown = sorted(declared.backbone.expected_failures.keys() - known)
-    if unknown:
+    if unknown := sorted(declared.spec.expected_failures.keys() - known):
         raise CheckFailed(
             f"it expects {', '.join(unknown)} to fail, and no check of a backbone is called so; mend the name."
         )
@@ -97,18 +98,7 @@ def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
         )
 
 
-def _list_inputs(declared: Declaration) -> Iterator[InputSpec]:
-    if isinstance(declared.backbone.input, InputSpec):
-        yield declared.backbone.input
-    yield from (own.input for own in _list_weights(declared) if isinstance(own.input, InputSpec))
-
-
 def _list_weights(declared: Declaration) -> Iterator[WeightsSpec]:
-    """List them, where they are a tuple of them at all; if not, spec.fields says so."""
-    if isinstance(declared.backbone.weights, tuple):
-        yield from (own for own in declared.backbone.weights if isinstance(own, WeightsSpec))
-
-
-def _list_licences(declared: Declaration) -> Iterator[tuple[str, str]]:
-    yield "the code", declared.backbone.licence
-    yield from ((f"weights {own.tag}", own.licence) for own in _list_weights(declared))
+    """List the weights, if they are a tuple at all: spec.fields reports it if not."""
+    if isinstance(declared.spec.weights, tuple):
+        yield from (own for own in declared.spec.weights if isinstance(own, WeightsSpec))

@@ -10,47 +10,33 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from zoo.testing.backbone_under_test import Subject
-    from zoo.testing.plugin_under_test import Examined
+    from zoo.testing.backbone_under_test import BackboneUnderTest
+    from zoo.testing.plugin_under_test import PluginUnderTest
 
 #: Imported by the server that fresh processes are forked from; what is not installed is passed over.
 _PRELOADED = ["torch", "zoo.testing.backbone_under_test", "zoo.testing.isolation.fresh_process"]
-#: Seconds that building, loading and one forward pass may take.
-PATIENCE = 900.0
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a fresh process is told."""
-
-    namespace: str
-    backbone: str
-    path: Path
-    size: tuple[int, int, int]
-    threads: int
-
-
-@dataclass(frozen=True)
-class Reopened:
+class Reopened(NamedTuple):
     """What a fresh process made of a saved model."""
 
-    error: str
-    digest: str = ""
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    #: Of all parameters and buffers.
+    digest: str
+    #: Of the first image that the kit draws, of shape (1, classes).
+    logits: Tensor
 
 
 def fresh_context() -> BaseContext:
@@ -62,32 +48,27 @@ def fresh_context() -> BaseContext:
     return context
 
 
-def preload_upstreams(examined: Examined) -> None:
+def preload_upstreams(plugin: PluginUnderTest) -> None:
     """Let the server import what the plugin's networks come from as well, if it has not started yet."""
-    declared = {backbone.upstream for backbone in examined.backbones if isinstance(backbone.upstream, str)}
+    declared = {backbone.upstream for backbone in plugin.backbones if isinstance(backbone.upstream, str)}
     names = {upstream.partition("==")[0].replace("-", "_") for upstream in declared}
     _PRELOADED.extend(sorted(names - {*_PRELOADED}))
 
 
-def start_process(context: BaseContext, target: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
-    """Start a process that runs one of our functions, and ends when we do, however we end.
-
-    A script of the user's that called us is not run again in it.
-    """
-    process: BaseProcess = context.Process(target=_run, args=(target, *arguments))  # type: ignore[attr-defined]  # all have it
+@contextmanager
+def hidden_script() -> Iterator[None]:
+    """Keep processes that start inside from running the user's script again."""
     script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
-        process.start()
+        yield
     finally:
         sys.modules["__main__"] = script
-    return process
 
 
-def _run(target: Callable[..., None], *arguments: object) -> None:
-    """Run in the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of us; whoever started this one ends it
+def follow_parent() -> None:
+    """Let this process end when its parent does, however that ends, and leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    target(*arguments)
 
 
 def _end_with_parent() -> NoReturn:
@@ -97,38 +78,20 @@ def _end_with_parent() -> NoReturn:
     os._exit(1)
 
 
-def reopen_in_fresh_process(subject: Subject, path: Path) -> Reopened:
-    """Build the subject's model anew in a process of its own and load the file into it."""
-    context = fresh_context()
-    receiver, sender = context.Pipe(duplex=False)
-    order = Order(subject.namespace, subject.backbone.name, path, subject.smallest_size, torch.get_num_threads())
-    process = start_process(context, _reopen, (sender, order))
-    sender.close()
-    if not receiver.poll(PATIENCE):
-        process.terminate()
-        return Reopened(f"it was not done after {PATIENCE:.0f} seconds")
-    try:
-        error, digest, logits = receiver.recv()
-    except EOFError:
-        process.join()
-        return Reopened(f"it ended with {process.exitcode}")
-    process.join()
-    return Reopened(error, digest, torch.tensor(logits))
+def reopen_in_fresh_process(backbone: BackboneUnderTest, path: Path) -> Reopened:
+    """Build the backbone anew in a process of its own, and load the file into it; raises what is raised there."""
+    order = backbone.namespace, backbone.spec.name, path, backbone.smallest_size, torch.get_num_threads()
+    with ProcessPoolExecutor(1, fresh_context(), follow_parent) as pool:
+        with hidden_script():
+            answer = pool.submit(_reopen, *order)
+        digest, logits = answer.result()
+    return Reopened(digest, torch.tensor(logits))
 
 
-def _reopen(sender: Connection, order: Order) -> None:
+def _reopen(
+    namespace: str, name: str, path: Path, size: tuple[int, int, int], threads: int
+) -> tuple[str, list[list[float]]]:
     """Run in the fresh process."""
-    torch.set_num_threads(order.threads)
-    try:
-        digest, logits = _load(order)
-    except Exception as error:  # noqa: BLE001  # it is told to the process that asked
-        sender.send((f"{type(error).__name__}: {error}", "", []))
-    else:
-        sender.send(("", digest, logits.tolist()))
-
-
-def _load(order: Order) -> tuple[str, Tensor]:
-    """Return a digest of all that was loaded, and the logits of the first image that the kit draws."""
     from zoo.models.build import attach_head, build_model
     from zoo.models.freeze import Frozen
     from zoo.models.weights.choose import Start
@@ -136,9 +99,10 @@ def _load(order: Order) -> tuple[str, Tensor]:
     from zoo.testing.backbone_under_test import NUM_CLASSES, draw_images
     from zoo.testing.plugin_under_test import examine
 
-    backbone = examine(order.namespace, is_known_to_load=True).get_backbone(order.backbone)
-    model = attach_head(backbone, Start("none"), build_model(backbone, None), "linear", NUM_CLASSES).model
-    load_tensors(model, order.path)
+    torch.set_num_threads(threads)
+    spec = examine(namespace, is_known_to_load=True).get_backbone(name)
+    model = attach_head(spec, Start("none"), build_model(spec, None), "linear", NUM_CLASSES).model
+    load_tensors(model, path)
     with torch.no_grad():
-        logits: Tensor = model.eval()(draw_images(order.size)[:1])
-    return Frozen(model, ()).digest(), logits
+        logits: Tensor = model.eval()(draw_images(size)[:1])
+    return Frozen(model, ()).digest(), logits.tolist()

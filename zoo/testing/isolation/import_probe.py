@@ -1,4 +1,4 @@
-"""What importing and listing a plugin does to an interpreter: seen in a fresh one, where nothing is held back."""
+"""What importing and listing a plugin does to an interpreter: seen in a fresh one, where nothing is refused."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _CODE = "from zoo.testing.isolation.import_probe import main; main()"
 
 
 @dataclass(frozen=True)
-class Probed:
+class ImportProbe:
     """What a fresh interpreter saw."""
 
-    #: What importing raised, in one line; empty where it did not.
+    #: What importing raised, in one line; empty if it did not.
     error: str
     #: Modules that take seconds to import, and were imported.
     heavy: tuple[str, ...]
     #: What it did besides, in words.
     traces: tuple[str, ...]
-    #: Whether the interpreter lived to tell.
+    #: Whether the interpreter answered.
     survives: bool = True
 
 
-def probe_plugin(namespace: str, distribution: str) -> Probed:
+def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
     """Import a plugin's module and list what it has, in an interpreter of its own."""
     with TemporaryDirectory() as folder:
         answer = Path(folder, "answer.json")
@@ -54,40 +54,33 @@ def probe_plugin(namespace: str, distribution: str) -> Probed:
                 timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired:
-            return Probed(f"it was not done after {PATIENCE:.0f} seconds", (), (), survives=False)
+            return ImportProbe(f"it was not done after {PATIENCE:.0f} seconds", (), (), survives=False)
         if not answer.exists():
             ended = f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}"
-            return Probed(ended, (), (), survives=False)
+            return ImportProbe(ended, (), (), survives=False)
         found = json.loads(answer.read_text(encoding="utf-8"))
     printed = (done.stdout + done.stderr).strip()
     traces = [*found["traces"], *([f"prints {printed[:80]!r}"] if printed else [])]
-    return Probed(found["error"], tuple(found["heavy"]), tuple(traces))
+    return ImportProbe(found["error"], tuple(found["heavy"]), tuple(traces))
 
 
-def probe_here(namespace: str, distribution: str) -> Probed:
+def probe_here(namespace: str, distribution: str) -> ImportProbe:
     """Import and list in this interpreter."""
+    entry_points = importlib.metadata.distribution(distribution).entry_points
+    entry_point = entry_points.select(group="zoo", name=namespace)[namespace]
     before = _look_around()
     error = ""
     try:
         with checks_deferred():
-            module = _import(namespace, distribution)
+            module = entry_point.load()
             for hook in ("zoo_backbones", "zoo_datasets"):
                 with suppress(Exception):  # what is wrong with what it lists is another check's business
                     list(getattr(module, hook, list)())
-    except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a plugin raises is the answer
-        error = describe_with_place(raised, _find_entry_point(namespace, distribution).module.partition(".")[0])
+    except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything
+        error = describe_with_place(raised, entry_point.module.partition(".")[0])
     after = _look_around()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
-    return Probed(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
-
-
-def _import(namespace: str, distribution: str) -> object:
-    return _find_entry_point(namespace, distribution).load()
-
-
-def _find_entry_point(namespace: str, distribution: str) -> importlib.metadata.EntryPoint:
-    entry_points = importlib.metadata.distribution(distribution).entry_points
-    return entry_points.select(group="zoo", name=namespace)[namespace]
+    return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
 
 
 def _look_around() -> dict[str, object]:
@@ -100,7 +93,7 @@ def _look_around() -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer the process that asked, in a file: what a plugin prints is not the answer."""
+    """Write the result into a file: the plugin may print to stdout."""
     namespace, distribution, answer = sys.argv[1:]
     Path(answer).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):

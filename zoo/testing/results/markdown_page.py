@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from zoo.errors import NameNotFound, RunError
-from zoo.testing.plugin_under_test import Examined, examine
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS
-from zoo.testing.results.result import STATUSES, Result, Status
-from zoo.testing.results.results_file import Entry, Journal
+from zoo.testing.results.result import count_statuses
+from zoo.testing.results.results_file import Entry, ResultsFile
 from zoo.testing.runner import check_plugin
 
 TITLE = """# Conformance
@@ -67,70 +67,43 @@ def _write_versions(entries: Sequence[Entry]) -> str:
     return f"Looked at with {shown}.\n"
 
 
-def _write_plugin(examined: Examined, entries: Sequence[Entry]) -> Iterator[str]:
-    families = _group_by_family(examined, entries)
-    yield f"## {examined.namespace}\n"
-    plain = Counter(result.status for result in check_plugin(examined))
-    yield f"The plugin itself: {_count(plain)} of {plain.total()} checks.\n"
-    yield _write_families(families)
+def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator[str]:
+    families: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        families[plugin.get_backbone(entry.backbone).family].append(entry)
+    yield f"## {plugin.namespace}\n"
+    yield f"The plugin itself: {count_statuses(check_plugin(plugin))} checks.\n"
+    heads = ("family", "backbones", "on the CPU", "passed", "n/a", "known to fail", "broken", "not run", "of")
+    rows = [(family, *_count(own)) for family, own in sorted(families.items())]
+    yield _write_table(heads, [*rows, ("**all**", *_count(entries))])
     for status, title in SECTIONS.items():
-        if rows := list(_list_reasons(families, status)):
+        if reasons := list(_list_reasons(families, status)):
             yield f"### {title}\n"
-            yield _write_table(("check", "reason", "backbones", "of the families"), rows)
+            yield _write_table(("check", "reason", "backbones", "of the families"), reasons)
     if without := sorted(entry.backbone for entry in entries if entry.level == "meta"):
         yield f"### Looked at without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
 
 
-def _group_by_family(examined: Examined, entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
-    groups: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        groups[examined.get_backbone(entry.backbone).family].append(entry)
-    return dict(sorted(groups.items()))
-
-
-def _write_families(families: Mapping[str, list[Entry]]) -> str:
-    rows, total = [], Counter[str]()
-    for family, entries in families.items():
-        counts = _tally(entries)
-        rows.append((family, *_describe(counts)))
-        total += counts
-    heads = ("family", "backbones", "on the CPU", "passed", "n/a", "known to fail", "broken", "not run", "of")
-    return _write_table(heads, [*rows, ("**all**", *_describe(total))])
-
-
-def _tally(entries: Sequence[Entry]) -> Counter[str]:
-    results = [result for entry in entries for result in entry.results]
-    counts = Counter[str](result.status for result in results)
-    counts["backbones"] = len(entries)
-    counts["cpu"] = sum(entry.level != "meta" for entry in entries)
-    return counts
-
-
-def _describe(counts: Counter[str]) -> Iterator[str]:
-    yield from (f"{counts[name]:,}" for name in ("backbones", "cpu", "pass", "n/a", "xfail"))
-    yield f"{counts['fail'] + counts['error'] + counts['xpass']:,}"
-    yield f"{counts['not-run']:,}"
-    yield f"{sum(counts[status] for status in STATUSES):,}"
+def _count(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield the cells of a row of figures."""
+    counts = Counter(result.status for entry in entries for result in entry.results)
+    broken = counts["fail"] + counts["error"] + counts["xpass"]
+    on_cpu = sum(entry.level != "meta" for entry in entries)
+    passed, excused, expected, not_run = (counts[status] for status in ("pass", "n/a", "xfail", "not-run"))
+    for number in (len(entries), on_cpu, passed, excused, expected, broken, not_run, counts.total()):
+        yield f"{number:,}"
 
 
 def _list_reasons(families: Mapping[str, list[Entry]], status: str) -> Iterator[tuple[str, ...]]:
     """Yield one row for each check and reason, in the order of the checks."""
     found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for family, entries in families.items():
-        for result in _pick(entries, status):
+        for result in (result for entry in entries for result in entry.results if result.status == status):
             found[result.check, result.reason][family] += 1
     places = {check.name: place for place, check in enumerate(CHECKS)}
     for (check, reason), of in sorted(found.items(), key=lambda item: (places[item[0][0]], item[0][1])):
         named = "all" if len(of) == len(families) else ", ".join(of)
         yield check, reason.replace("|", "\\|"), f"{of.total():,}", named
-
-
-def _pick(entries: Iterable[Entry], status: str) -> Iterator[Result]:
-    return (result for entry in entries for result in entry.results if result.status == status)
-
-
-def _count(counts: Mapping[Status, int]) -> str:
-    return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts.get(status))
 
 
 def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -141,7 +114,7 @@ def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def main() -> None:
     """Read the files that are named, and print the page."""
     try:
-        entries = [entry for name in sys.argv[1:] for entry in Journal(Path(name)).entries]
+        entries = [entry for name in sys.argv[1:] for entry in ResultsFile(Path(name)).entries]
         print(write_page(entries), end="")  # noqa: T201  # this is what it is for
     except (NameNotFound, RunError) as error:
         sys.exit(f"Error: {error}")

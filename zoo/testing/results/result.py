@@ -1,4 +1,4 @@
-"""What comes of a check, and how a check says it."""
+"""The result of a check, and what a check raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from zoo.registry.isolation import describe_in_one_line
 
 #: ``xfail`` is a failure that the plugin declares, ``xpass`` one that it declares and that is none; ``n/a`` is what
-#: it declares not to have, ``not-run`` what was not asked for or could not be looked at.
+#: it declares not to have, ``not-run`` what was not asked for or could not be checked.
 Status = Literal["pass", "fail", "error", "xfail", "xpass", "n/a", "not-run"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -36,7 +36,7 @@ class CheckFailed(Exception):
     """A promise is not kept; the message says what to change."""
 
 
-class CannotLook(Exception):
+class CannotCheck(Exception):
     """What a check needs is not installed; the message says what."""
 
 
@@ -45,7 +45,7 @@ class NotApplicable(Exception):
 
 
 def describe_with_place(error: BaseException, package: str = "") -> str:
-    """Say of what kind an unexpected error is, what it says, and where it was raised; see `find_place`."""
+    """Describe an unexpected error by its kind, its message and its place; see `find_place`."""
     place = find_place(error, package)
     return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
 

@@ -1,19 +1,17 @@
-"""Results on disk: one line a backbone, so that a long look at many can be broken off and gone on with."""
+"""Results on disk: one line a backbone, so that a long run can be interrupted and continued."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.errors import RunError
+from zoo.testing.results.fingerprint import Fingerprint
 from zoo.testing.results.result import BAD, Result
-
-if TYPE_CHECKING:
-    from zoo.testing.results.validity import Basis
-    from zoo.testing.runner import Scope
+from zoo.testing.runner import Scope
 
 #: What every line begins with.
 _BEGINNING = b'{"backbone": "'
@@ -26,21 +24,21 @@ class Entry:
     backbone: str
     level: str
     only: str
-    #: What they depend on; see `zoo.testing.results.validity.Basis`.
+    #: What they depend on; see `zoo.testing.results.fingerprint.Fingerprint`.
     versions: Mapping[str, str]
     results: tuple[Result, ...]
     code: Mapping[str, str] = field(default_factory=dict)
 
     def is_of(self, backbone: str, scope: Scope) -> bool:
-        """Whether that backbone was looked at in that way."""
+        """Whether it is of the same backbone and scope."""
         return (self.backbone, self.level, self.only) == (backbone, scope.level, scope.only)
 
-    def stands_on(self, basis: Basis) -> bool:
+    def has_fingerprint(self, fingerprint: Fingerprint) -> bool:
         """Whether all that it depends on was the same."""
-        return (self.versions, self.code) == (basis.versions, basis.code)
+        return (self.versions, self.code) == (fingerprint.versions, fingerprint.code)
 
 
-class Journal:
+class ResultsFile:
     """A file of entries; a last line that was cut off when writing was interrupted is passed over."""
 
     def __init__(self, path: Path) -> None:
@@ -54,55 +52,52 @@ class Journal:
             content = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error.strerror}; give another file to --save.") from error
-        #: Bytes up to the end of the last line that was written whole.
-        self._whole = content.rfind(b"\n") + 1
-        rest = content[self._whole :]
-        #: A line that was cut off is cut away once; afterwards others may write there, too.
-        self._is_torn = bool(rest)
-        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
+        *lines, cut = content.split(b"\n")
+        #: Where a line that was cut off begins; the next one is written over it.
+        self._cut_at = len(content) - len(cut) if cut else None
+        if not (cut.startswith(_BEGINNING) or _BEGINNING.startswith(cut)):
             raise _describe_stranger(path)  # someone's file, which must not be overwritten
-        self.entries = [_parse(line, path) for line in content[: self._whole].splitlines()]
+        self.entries = [_parse(line, path) for line in lines]
 
-    def find(self, backbone: str, scope: Scope, basis: Basis) -> list[Result] | None:
-        """Return the results of a backbone, looked at in the same way on the same basis.
+    def find(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> list[Result] | None:
+        """Return the results of a backbone, for the same scope and fingerprint.
 
         None if there are none, and if a promise was broken: it may have been mended since.
         """
         for entry in reversed(self.entries):
-            if entry.is_of(backbone, scope) and entry.stands_on(basis):
+            if entry.is_of(backbone, scope) and entry.has_fingerprint(fingerprint):
                 return None if any(result.status in BAD for result in entry.results) else list(entry.results)
         return None
 
-    def is_outdated(self, backbone: str, scope: Scope, basis: Basis) -> bool:
-        """Whether there are results of a backbone, looked at in the same way, but all on another basis."""
+    def is_outdated(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> bool:
+        """Whether there are results of a backbone for the same scope, but all with another fingerprint."""
         alike = [entry for entry in self.entries if entry.is_of(backbone, scope)]
-        return bool(alike) and not any(entry.stands_on(basis) for entry in alike)
+        return bool(alike) and not any(entry.has_fingerprint(fingerprint) for entry in alike)
 
-    def add(self, results: Iterable[Result], scope: Scope, basis: Basis) -> None:
+    def add(self, results: Sequence[Result], scope: Scope, fingerprint: Fingerprint) -> None:
         """Write the results of a backbone at the end.
 
         Raises:
             RunError: it cannot be written.
         """
-        results = tuple(results)
         row = {
             "backbone": results[0].backbone,
             "level": scope.level,
             "only": scope.only,
-            "versions": basis.versions,
-            "code": basis.code,
+            "versions": fingerprint.versions,
+            "code": fingerprint.code,
             "results": [astuple(result)[1:] for result in results],
         }
         line = json.dumps(row).encode() + b"\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
-                if self._is_torn:
-                    file.truncate(self._whole)
+                if self._cut_at is not None:
+                    file.truncate(self._cut_at)
                 file.write(line)
         except OSError as error:
             raise RunError(f"{self._path} cannot be written: {error.strerror}; give another file to --save.") from error
-        self._is_torn = False
+        self._cut_at = None
 
 
 def _parse(line: bytes, path: Path) -> Entry:

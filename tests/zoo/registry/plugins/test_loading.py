@@ -7,7 +7,7 @@ import pytest
 
 from installed_sites import LISTS, PREAMBLE, Site
 from zoo.errors import PluginError
-from zoo.registry.load_plugin import Plugin, judge_version, refuse_misspelt_hooks
+from zoo.registry.load_plugin import Plugin, judge_version, refuse_wrong_hooks
 
 
 def test_ctrl_c_stops_zoo_and_not_only_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
@@ -87,17 +87,22 @@ def test_a_module_without_a_version_is_broken() -> None:
         ("zoo_backbone = print", "zoo_backbone is no hook"),
         ("backbones = hookimpl(lambda: [])", "backbones is no hook"),
         ("zoo_datasets = print", "zoo_datasets is not marked; put @hookimpl above it."),
+        ("zoo_datasets = hookimpl(lambda place: [])", "has the argument place, which it is not given; it has none."),
+        (
+            "zoo_find_backbone = hookimpl(lambda nam: None)",
+            "argument nam, which it is not given; its arguments are name",
+        ),
     ],
 )
 def test_what_is_meant_as_a_hook_and_is_none_is_refused(line: str, says: str) -> None:
     module = ModuleType("acme")
     exec(f"from zoo.plugin import hookimpl\n{line}", vars(module))
     with pytest.raises(PluginError) as caught:
-        refuse_misspelt_hooks(module)
+        refuse_wrong_hooks(module)
     assert says in str(caught.value)
 
 
 def test_hooks_and_what_has_nothing_to_do_with_them_are_not_refused() -> None:
     module = ModuleType("acme")
-    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda: [])\nzoo_version = '1'", vars(module))
-    refuse_misspelt_hooks(module)
+    exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda size=8: [])\nzoo_version = '1'", vars(module))
+    refuse_wrong_hooks(module)

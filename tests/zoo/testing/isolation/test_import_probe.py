@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from zoo.testing.isolation.import_probe import Probed, probe_plugin
+from zoo.testing.isolation.import_probe import ImportProbe, probe_plugin
 
 
-def probe(shelf: Any, **lines: str) -> Probed:
+def probe(shelf: Any, **lines: str) -> ImportProbe:
     """Install a plugin with these lines at the top or the end of its module, and probe it."""
     shelf.add("acme", **lines)
     return probe_plugin("acme", "zoo-acme")
@@ -25,7 +25,7 @@ def test_of_a_good_plugin_there_is_nothing_to_say_whatever_this_process_has_impo
 
     assert np.__name__ in sys.modules
 
-    assert probe(shelf) == Probed("", (), ())
+    assert probe(shelf) == ImportProbe("", (), ())
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_of_a_good_plugin_there_is_nothing_to_say_whatever_this_process_has_impo
     ids=["at-its-top", "hidden", "while-it-lists"],
 )
 def test_a_heavy_import_is_seen(shelf: Any, lines: dict[str, str]) -> None:
-    assert probe(shelf, **lines) == Probed("", ("numpy",), ())
+    assert probe(shelf, **lines) == ImportProbe("", ("numpy",), ())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_heavy_import_is_seen(shelf: Any, lines: dict[str, str]) -> None:
     ],
 )
 def test_what_it_does_besides_is_seen(shelf: Any, line: str, trace: str) -> None:
-    assert probe(shelf, end=in_hook(line)) == Probed("", (), (trace,))
+    assert probe(shelf, end=in_hook(line)) == ImportProbe("", (), (trace,))
 
 
 def test_what_it_does_at_its_top_is_seen_too_and_all_of_it(shelf: Any) -> None:
@@ -67,7 +67,7 @@ def test_what_it_does_at_its_top_is_seen_too_and_all_of_it(shelf: Any) -> None:
 
 def test_a_thread_that_never_ends_holds_nothing_up(shelf: Any) -> None:
     found = probe(shelf, top="import threading\nthreading.Thread(target=threading.Event().wait).start()")
-    assert found == Probed("", (), ("changes the running threads",))
+    assert found == ImportProbe("", (), ("changes the running threads",))
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_what_ends_the_interpreter_is_told(shelf: Any, line: str, says: str) -> 
 
 def test_what_a_hook_raises_is_no_matter_of_importing_and_hides_nothing(shelf: Any) -> None:
     found = probe(shelf, end=in_hook("import numpy", "print('noise')", "raise OSError('disk')"))
-    assert found == Probed("", ("numpy",), ("prints 'noise'",))
+    assert found == ImportProbe("", ("numpy",), ("prints 'noise'",))
 
 
 def test_what_is_wrong_with_a_spec_is_no_matter_of_importing(shelf: Any) -> None:
     shelf.add("acme", "spec(params=0)", end="SPEC = spec(licence='')")
-    assert probe_plugin("acme", "zoo-acme") == Probed("", (), ())
+    assert probe_plugin("acme", "zoo-acme") == ImportProbe("", (), ())

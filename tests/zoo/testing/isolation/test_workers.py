@@ -28,9 +28,9 @@ def die(tag=None):
 def look(shelf: Any, *specs: str, processes: int = 2, **lines: str) -> list[list[Result]]:
     """Look at all backbones of a plugin that lists these specs."""
     shelf.add("acme", *specs, **lines)
-    examined = examine("acme")
-    jobs = [(backbone.name, SCOPE) for backbone in examined.backbones]
-    return list(check_many(examined, jobs, processes))
+    plugin = examine("acme")
+    jobs = [(backbone.name, SCOPE) for backbone in plugin.backbones]
+    return list(check_many(plugin, jobs, processes))
 
 
 def show(results: list[Result]) -> dict[str, tuple[str, str]]:
@@ -93,9 +93,9 @@ def test_processes_end_with_whoever_stops_listening(shelf: Any) -> None:
     import multiprocessing
 
     shelf.add("acme", *(f"spec('acme/{name}')" for name in "abc"))
-    examined = examine("acme")
+    plugin = examine("acme")
     before = {*multiprocessing.active_children()}
-    answers = check_many(examined, [(backbone.name, SCOPE) for backbone in examined.backbones], 2)
+    answers = check_many(plugin, [(backbone.name, SCOPE) for backbone in plugin.backbones], 2)
     next(answers)
     assert len({*multiprocessing.active_children()} - before) == 2
     answers.close()  # type: ignore[attr-defined]  # it is a generator

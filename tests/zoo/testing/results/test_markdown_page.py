@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from zoo.errors import RunError
+from zoo.testing.results.fingerprint import Fingerprint
 from zoo.testing.results.markdown_page import SECTIONS, main, write_page
 from zoo.testing.results.result import BAD, Result, Status
-from zoo.testing.results.results_file import Entry, Journal
-from zoo.testing.results.validity import Basis
+from zoo.testing.results.results_file import Entry, ResultsFile
 from zoo.testing.runner import Scope
 
 VERSIONS = {"zoo": "0.1.0", "torch": "2.13.0"}
@@ -105,9 +105,9 @@ def test_the_page_of_a_file_of_results_is_printed(
     entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "results.jsonl"
-    journal = Journal(path)
+    journal = ResultsFile(path)
     for entry in entries:
-        journal.add(entry.results, Scope("meta" if entry.level == "meta" else "cpu"), Basis(entry.versions, {}))
+        journal.add(entry.results, Scope("meta" if entry.level == "meta" else "cpu"), Fingerprint(entry.versions, {}))
     monkeypatch.setattr("sys.argv", ["page", str(path)])
     main()
     assert capsys.readouterr().out == write_page(entries)

@@ -10,24 +10,24 @@ from specimens.good import declare_conv, declare_squeeze
 from specimens.networks import Apply, ConvNet
 
 from zoo.testing import backbone_under_test as module
-from zoo.testing.backbone_under_test import Subject, tells_apart
+from zoo.testing.backbone_under_test import BackboneUnderTest, tells_apart
 from zoo.testing.checks.head import replayed
 from zoo.testing.results.result import CheckFailed
 
 SEEDS = range(12)
 
 
-def draw_subject(seed: int) -> Subject:
+def draw_backbone(seed: int) -> BackboneUnderTest:
     """Draw a network, a ReLU after its head, from a seed."""
     with torch.random.fork_rng(), patch.object(module, "SEED", seed):
-        subject = Subject("good", declare_squeeze("good/squeeze", unsupported={}))
-        _ = subject.network
-        return subject
+        backbone = BackboneUnderTest("good", declare_squeeze("good/squeeze", unsupported={}))
+        _ = backbone.network
+        return backbone
 
 
 def is_heard(seed: int) -> bool:
     """Whether the network tells two images, and their classes, apart."""
-    return tells_apart(draw_subject(seed).answer.logits)
+    return tells_apart(draw_backbone(seed).prediction.logits)
 
 
 def test_a_head_that_says_nothing_is_drawn_again_until_it_is_heard() -> None:
@@ -46,18 +46,18 @@ def build_faint(_tag: str | None) -> ConvNet:
 
 
 def test_a_bias_drowns_no_features_that_are_next_to_nothing_as_drawn() -> None:
-    logits = Subject("good", declare_conv("good/faint", build=build_faint)).answer.logits
+    logits = BackboneUnderTest("good", declare_conv("good/faint", build=build_faint)).prediction.logits
     assert tells_apart(logits)
     assert logits.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_follows_a_head_is_told_whatever_is_drawn_and_leaves_the_head_as_it_was(seed: int) -> None:
-    subject = draw_subject(seed)
-    before = subject.alone
+    backbone = draw_backbone(seed)
+    before = backbone.first_logits
     with pytest.raises(CheckFailed, match="something follows the head"):
-        replayed(subject)
-    assert torch.equal(subject.run(subject.images[:1]), before)
+        replayed(backbone)
+    assert torch.equal(backbone.run(backbone.images[:1]), before)
 
 
 @pytest.mark.parametrize(

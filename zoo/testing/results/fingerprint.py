@@ -1,4 +1,4 @@
-"""What results depend on: where it is another one, they say nothing."""
+"""What results depend on: if it has changed, they prove nothing."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from zoo.files.versions import read_version
+from zoo.plugin import BackboneSpec
+from zoo.testing.plugin_under_test import PluginUnderTest
 
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
-    from zoo.testing.plugin_under_test import Examined
-
-#: Bytes above which a file is not read: when it was written tells enough.
+#: Bytes above which a file is not read: its date is enough.
 LARGE = 10**7
 
 
 @dataclass(frozen=True)
-class Basis:
+class Fingerprint:
     """What the results of a backbone depend on."""
 
     #: From a distribution to its version.
@@ -34,19 +31,18 @@ class Basis:
     code: Mapping[str, str]
 
 
-class Bases:
-    """The basis of each backbone of a plugin; code counts as it was when the first one was asked for."""
+class Fingerprints:
+    """The fingerprint of each backbone of a plugin; code is digested once, for the first one."""
 
-    def __init__(self, examined: Examined) -> None:
-        self._examined = examined
-        self._find_version = functools.cache(_find_version)
+    def __init__(self, plugin: PluginUnderTest) -> None:
+        self._examined = plugin
 
-    def find(self, backbone: BackboneSpec) -> Basis:
+    def find(self, backbone: BackboneSpec) -> Fingerprint:
         """Find that of a backbone; what is not installed has no version."""
         declared = backbone.upstream
         upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
         names = ("zoo", self._examined.distribution, "torch", *upstream)
-        return Basis({name: self._find_version(name) for name in names}, self._code)
+        return Fingerprint({name: _find_version(name) for name in names}, self._code)
 
     @cached_property
     def _code(self) -> Mapping[str, str]:
@@ -77,6 +73,7 @@ def _describe(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@functools.cache
 def _find_version(distribution: str) -> str:
     try:
         return read_version(distribution)

@@ -12,20 +12,20 @@ import pytest
 from zoo.files.versions import read_version
 from zoo.plugin import BackboneSpec
 from zoo.plugin.fields import checks_deferred
-from zoo.testing.plugin_under_test import Examined, examine
-from zoo.testing.results import validity as basis
-from zoo.testing.results.validity import Bases, digest_code
+from zoo.testing.plugin_under_test import PluginUnderTest, examine
+from zoo.testing.results import fingerprint
+from zoo.testing.results.fingerprint import Fingerprints, digest_code
 
-EXAMINED = Examined("acme", "zoo-tiny", ("zoo-tiny",))  # a distribution that is installed
+PLUGIN = PluginUnderTest("acme", "zoo-tiny", "1.0")  # a distribution that is installed
 
 
 def test_results_depend_on_the_versions_of_zoo_the_plugin_torch_and_upstream(acme: BackboneSpec) -> None:
     upstream = dataclasses.replace(acme, upstream="pluggy==0.1")
     names = {"zoo", "zoo-tiny", "torch"}
-    bases = Bases(EXAMINED)
-    assert bases.find(acme).versions.keys() == names
+    fingerprints = Fingerprints(PLUGIN)
+    assert fingerprints.find(acme).versions.keys() == names
     # The installed version, and not the declared one.
-    assert bases.find(upstream).versions == {name: read_version(name) for name in {*names, "pluggy"}}
+    assert fingerprints.find(upstream).versions == {name: read_version(name) for name in {*names, "pluggy"}}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_an_upstream_that_is_not_there_has_no_version_and_is_no_error(
 ) -> None:
     with checks_deferred():
         spec = dataclasses.replace(acme, upstream=upstream)
-    bases = Bases(EXAMINED)
-    assert bases.find(spec).versions == {**bases.find(acme).versions, **more}
+    fingerprints = Fingerprints(PLUGIN)
+    assert fingerprints.find(spec).versions == {**fingerprints.find(acme).versions, **more}
 
 
 # Code.
@@ -105,7 +105,7 @@ def test_code_is_the_same_in_another_folder_and_whatever_lies_beside_it(
 def test_a_large_file_is_not_read_but_when_it_was_written_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basis, "LARGE", 10)
+    monkeypatch.setattr(fingerprint, "LARGE", 10)
     write(tmp_path, "kit_code/__init__.py")
     large = write(tmp_path, "kit_code/net.safetensors", "weights, say")
     module = install(tmp_path, "kit_code", monkeypatch=monkeypatch)
@@ -120,13 +120,13 @@ def test_a_large_file_is_not_read_but_when_it_was_written_counts(
 
 def test_results_depend_on_the_code_of_zoo_and_of_the_plugin_as_it_was_at_first(shelf: Any) -> None:
     shelf.add("acme")
-    examined = examine("acme")
-    (backbone,) = examined.backbones
-    bases = Bases(examined)
-    code = bases.find(backbone).code
+    plugin = examine("acme")
+    (backbone,) = plugin.backbones
+    fingerprints = Fingerprints(plugin)
+    code = fingerprints.find(backbone).code
     assert code.keys() == {"zoo", "zoo-acme"}
     with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
         file.write("# more\n")
-    assert bases.find(backbone).code == code
-    later = Bases(examined).find(backbone).code
+    assert fingerprints.find(backbone).code == code
+    later = Fingerprints(plugin).find(backbone).code
     assert later == {**code, "zoo-acme": later["zoo-acme"]} != code
