@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -43,12 +44,12 @@ class Plugin:
         self.backbones, self.datasets, self.hooks = (), (), None
 
 
-def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
+def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """Load one plugin and ask for what it lists; any failure is written into ``plugin``."""
     output = Output()
     try:
         with contained(output):
-            _load(plugin, load_module())
+            _load(plugin, load())
     except PluginError as error:
         import traceback
 
@@ -85,9 +86,21 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
         raise PluginError(f"plugin {plugin.namespace} failed in zoo_find_backbone: {error}") from error
 
 
-def _load(plugin: Plugin, module: object) -> None:
+def load_module(entry_point: EntryPoint) -> ModuleType:
+    """Import the module that an entry point leads to.
+
+    Raises:
+        PluginError: it leads to something else; besides, whatever the module raises.
+    """
+    if not entry_point.pattern.match(entry_point.value):
+        raise PluginError(f"its entry point is {entry_point.value!r:.80}; it must be MODULE, or MODULE:NAME.")
+    module = entry_point.load()
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    return module
+
+
+def _load(plugin: Plugin, module: ModuleType) -> None:
     state, reason = judge_version(module)
     if state != "ok":
         plugin.fail(state, reason)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -19,10 +20,9 @@ from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec, Hooks
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.discovery import FIRST_PARTY, Claim, find_claims
-from zoo.registry.entry_points import EntryPoint
 from zoo.registry.isolation import HEAVY, Output, contained
-from zoo.registry.load_plugin import Plugin, call_hook, judge_version, refuse_misspelt_hooks
-from zoo.testing.isolation.import_probe import Probed, probe_plugin
+from zoo.registry.load_plugin import Plugin, call_hook, judge_version, load_module, refuse_misspelt_hooks
+from zoo.testing.isolation.import_probe import Probed, find_package, probe_plugin
 from zoo.testing.suggestions import describe_fault, refuse_wrong_arguments
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> Examined:
     try:
         _load_in_spite(examined, entry_point)
     except PluginError as error:
-        examined.faults.setdefault("plugin.listed", describe_fault(error, entry_point.module.partition(".")[0]))
+        examined.faults.setdefault("plugin.listed", describe_fault(error, find_package(entry_point)))
     return examined
 
 
@@ -111,7 +111,7 @@ def _load_in_spite(examined: Examined, entry_point: EntryPoint) -> None:
     for _ in HEAVY:
         try:
             with contained(Output()), checks_deferred():
-                _load(examined, entry_point.load())
+                _load(examined, load_module(entry_point))
         except PluginError as error:
             refused = REFUSED.search(str(error))
             if refused is None:
@@ -126,9 +126,7 @@ def _choose(namespace: str, claims: list[Claim]) -> Claim:
     return next((claim for claim in claims if claim[0].distribution == rightful), claims[0])
 
 
-def _load(examined: Examined, module: object) -> None:
-    if not isinstance(module, ModuleType):
-        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+def _load(examined: Examined, module: ModuleType) -> None:
     examined.module = module
     state, reason = judge_version(module)
     if state != "ok":
