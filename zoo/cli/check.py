@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from click.exceptions import Exit
 from zoo.cli.list import Count
 from zoo.cli.signals import choose_code
 from zoo.cli.table import format_table
+from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
 from zoo.registry.discovery import find_claims
@@ -64,7 +64,7 @@ def command(
 
     Exits with 1 if a promise is not kept.
     """
-    suite = Suite(level, only, max_params, each_family, jobs or min(os.cpu_count() or 1, MOST_JOBS), save)
+    suite = Suite(level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save)
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by

@@ -7,7 +7,6 @@ grows: lines of several processes may come in any order, and a line that was cut
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.data.cores import count_cores
 from zoo.data.decode import decode_image, quiet_pillow, read_image_file
 from zoo.data.folder import ImageFile, LeftOut
 from zoo.errors import DataError
@@ -61,7 +61,7 @@ def examine_files(
 def _examine_each(
     files: Sequence[ImageFile], examine: Callable[[ImageFile], Examined | LeftOut]
 ) -> Iterator[Examined | LeftOut]:
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), thread_name_prefix="examine")
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, count_cores()), thread_name_prefix="examine")
     try:
         yield from pool.map(examine, files)  # decoding lets go of the interpreter's lock
     finally:

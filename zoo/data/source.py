@@ -6,8 +6,6 @@ import difflib
 import hashlib
 import inspect
 import os
-import secrets
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 
 from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
 from zoo.errors import DataError, NameNotFound, PluginError
+from zoo.files.atomic import whole
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, sha256_of
 from zoo.plugin.dataset_spec import DATASET_NAME
@@ -85,7 +84,8 @@ def _unpack(archive: Path, progress: Progress) -> Path:
     folder = _cached(sha256_of(archive))
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
-        _publish(folder, lambda target: extract_archive(archive, target))
+        with whole(folder) as own:
+            extract_archive(archive, own)
     return folder
 
 
@@ -97,7 +97,8 @@ def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
         name = Path(urlsplit(url).path).name
         archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
         progress.say(f"unpacking {name}")
-        _publish(folder, lambda target: extract_archive(archive, target))
+        with whole(folder) as own:
+            extract_archive(archive, own)
         archive.unlink(missing_ok=True)  # it is in the folder now; another process may have removed it
     return folder
 
@@ -107,36 +108,17 @@ def _draw(spec: DatasetSpec) -> Path:
     assert make is not None
     folder = _cached(_digest(spec.name, _code_of(make)))
 
-    def fill(target: Path) -> None:
-        target.mkdir(parents=True)
+    if folder.is_dir():
+        return folder
+    with whole(folder) as own:
+        own.mkdir(parents=True)
         try:
-            make(target)
+            make(own)
         except Exception as error:
             raise PluginError(f"the data set {spec.name!r} cannot be drawn: {type(error).__name__}: {error}") from error
-        if not any(target.iterdir()):
+        if not any(own.iterdir()):
             raise PluginError(f"the data set {spec.name!r} cannot be drawn: its make fills the folder with nothing")
-
-    if not folder.is_dir():
-        _publish(folder, fill)
     return folder
-
-
-def _publish(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make ``folder`` appear whole or not at all, whoever else makes it at the same time."""
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    try:
-        fill(partial)
-        _rename(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _rename(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster, and what it made is the same
-            raise
 
 
 def _cached(key: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from zoo.data.cores import count_cores
 from zoo.data.loader import Loading
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import OptionError
@@ -98,8 +98,7 @@ def rounding(hardware: Hardware) -> Iterator[None]:
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
     """Return how batches are loaded for that hardware; workers None: one for each core, up to a number."""
     on_gpu = hardware.device.type == "cuda"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = max(1, cores // hardware.world.local_size)
+    most = max(1, count_cores() // hardware.world.local_size)
     count = min(GPU_WORKERS if on_gpu else CPU_WORKERS, most) if workers is None else workers
     # Where the cores that decode are those that compute, they take turns: threads that wait for each other are slow.
     return Loading(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

@@ -17,6 +17,7 @@ from zoo.engine.loop import Lap, Sums
 from zoo.engine.metrics import Epoch
 from zoo.errors import RunError, TrainingError
 from zoo.models.sharding import contribute, part, put, whole
+from zoo.models.weights.load import is_finite
 
 _MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
 
@@ -80,7 +81,7 @@ class State:
             self.phase, self.feed, self.lap, self.saved = phase, feed, lap, None
             # As they are now: a later phase may have begun to thaw more when this one is saved.
             self.moving = tuple(list_moving(self.model))
-            self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not _is_finite(buffer))
+            self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not is_finite(buffer))
             self.learner = learner
 
     def capture(self) -> Saved:
@@ -123,7 +124,7 @@ class State:
         """Raise TrainingError where a weight or a statistic is not finite: a loss need not have shown it."""
         masks = {f"{_MODEL}{name}" for name in self.masks}
         for name, tensor in self._list().tensors.items():
-            if name not in masks and not _is_finite(part(tensor)):
+            if name not in masks and not is_finite(part(tensor)):
                 raise TrainingError(
                     f"{name} is not finite after {self.batches} steps; try a lower --lr. The best epoch so far is kept."
                 )
@@ -196,11 +197,6 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
 
 def _are_of_one_kind(one: Tensor, other: Tensor) -> bool:
     return (one.shape, one.dtype) == (other.shape, other.dtype)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    # A sum that is finite has finite terms, and takes a fraction of the time; one that is not may be too large.
-    return bool(tensor.sum().isfinite() or tensor.isfinite().all())
 
 
 def list_moving(model: nn.Module) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever happens: a kill, a full disk, a power cut."""
+"""Files and folders that are whole or absent, whatever happens: a kill, a full disk, a power cut."""
 
 from __future__ import annotations
 
@@ -21,11 +21,47 @@ NO_SUCH_THING = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
 @contextmanager
-def written(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Yield a path to write to; what is there when the block ends well gets the name ``path``.
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a path for a file or a folder; what is there when the block ends well gets the name ``path``.
 
-    Its bytes are on the disk before its name is, and the name before this returns. Otherwise nothing is left, and what
-    had the name before still has it.
+    Otherwise nothing is left, and what had the name before still has it.
+
+    Raises:
+        OSError: the disk is full, or the folder is gone or not ours.
+    """
+    own = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield own
+        publish(own, path)
+    finally:
+        if own.is_dir():
+            shutil.rmtree(own, ignore_errors=True)
+        else:
+            own.unlink(missing_ok=True)
+
+
+def publish(own: Path, path: Path) -> None:
+    """Give a file or a folder that is complete its name; a file's bytes are on the disk before, the name afterwards.
+
+    A file takes the place of another one. A folder does not: whoever made that one was faster, and made the same.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if own.is_file():
+        _open_to_all(own)
+        _synchronise(own)
+    try:
+        own.replace(path)
+    except OSError:
+        if not (own.is_dir() and path.is_dir()):
+            raise
+    _synchronise(path.parent)
+
+
+@contextmanager
+def written(path: Path, size: int | None = None) -> Iterator[Path]:
+    """Do as `whole` does, with an error of one line.
 
     Args:
         path: the name that it gets.
@@ -34,18 +70,12 @@ def written(path: Path, size: int | None = None) -> Iterator[Path]:
     Raises:
         RunError: the disk is full, or the folder is gone or not ours.
     """
-    own = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
-        yield own
-        _open_to_all(own)
-        _synchronise(own)
-        own.replace(path)
-        _synchronise(path.parent)
+        with whole(path) as own:
+            yield own
     except (OSError, SafetensorError) as error:  # what safetensors raises where the disk is full is no OSError
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{path} cannot be written: {reason}{_describe_room(path, size)}") from error
-    finally:
-        own.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from zoo.errors import DownloadError
 
-#: Seconds that a server may be silent. Well below the time after which a partial counts as abandoned.
+#: Seconds that a server may be silent.
 TIMEOUT = 30.0
 CHUNK = 1 << 18
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, distributions
 
-from zoo.errors import NameNotFound, PluginError
+from zoo.errors import NameNotFound
 from zoo.plugin.fields import NAMESPACE
-from zoo.registry.entry_points import EntryPoint, list_installed
 from zoo.registry.isolation import describe_in_one_line
-from zoo.registry.load_plugin import Plugin, load_plugin
+from zoo.registry.load_plugin import Plugin, load_module, load_plugin
 
+#: The group of the entry points that are plugins; each one's name is the plugin's namespace.
+GROUP = "zoo"
 #: Namespaces that only these distributions may claim.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
 
@@ -44,31 +47,60 @@ def find_claims(namespace: str) -> list[Claim]:
 
 
 def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
-    """Read what all installed distributions claim; returns the claims by namespace, and what is damaged."""
+    """Read what all installed distributions claim; returns the claims by namespace, and what is damaged.
+
+    Each distribution is read by itself: ``importlib.metadata.entry_points()`` fails as a whole if one is damaged.
+    """
     claims: defaultdict[str, list[Claim]] = defaultdict(list)
     damaged: list[Plugin] = []
-    seen: set[str] = set()
-    for installed in list_installed():
-        # Most distributions have no plugin: look before their metadata is read.
-        if not installed.may_hold_plugin():
+    seen: set[object] = set()
+    for distribution in distributions():
+        if not _may_hold_plugin(distribution):
             continue
-        name, version = canonicalize(installed.find_name()), installed.find_version()
-        known_by = name or installed.find_place()
-        if known_by in seen:
-            continue  # an older copy, further down the path, or the same one again
-        seen.add(known_by)
+        name, version = _read_identity(distribution)
+        entry_points: tuple[EntryPoint, ...] = ()
+        fault = ""
         try:
-            for entry_point in installed.list_entry_points():
-                claims[entry_point.name].append((Plugin(entry_point.name, name or "unknown", version), entry_point))
-        except (PluginError, UnicodeDecodeError) as error:
-            damaged.append(_describe_damaged(name or "unknown", version, error))
+            entry_points = tuple(distribution.entry_points.select(group=GROUP))
+        except Exception as error:  # noqa: BLE001  # the parser raises whatever a damaged line leads to
+            fault = describe_in_one_line(error)
+        # The first copy on the path counts. Without a name, equal entry points lead to the same module anyway.
+        known_by = name or entry_points
+        if known_by in seen:
+            continue
+        seen.add(known_by)
+        if fault:
+            damaged.append(_describe_damaged(name or "unknown", version, fault))
+        for entry_point in entry_points:
+            claims[entry_point.name].append((Plugin(entry_point.name, name or "unknown", version), entry_point))
     return claims, damaged
 
 
-def _describe_damaged(name: str, version: str, error: Exception) -> Plugin:
+def _may_hold_plugin(distribution: Distribution) -> bool:
+    """Whether its entry points mention our group: most do not, and what is wrong with those is not our business."""
+    try:
+        text = distribution.read_text("entry_points.txt") or ""
+    except UnicodeDecodeError as error:
+        return f"[{GROUP}]".encode() in error.object
+    except Exception:  # noqa: BLE001  # a distribution may come from anybody's import hook
+        return False
+    return f"[{GROUP}]" in text
+
+
+def _read_identity(distribution: Distribution) -> tuple[str, str]:
+    """Return the canonical name and the version of a distribution, each empty if its metadata does not say."""
+    try:
+        metadata = distribution.metadata
+        name, version = (str(metadata.get_all(field, [""])[0]) for field in ("Name", "Version"))
+    except Exception:  # noqa: BLE001  # Python raises a TypeError if there is no metadata, and others if it is damaged
+        return "", ""
+    return canonicalize(name), version
+
+
+def _describe_damaged(name: str, version: str, fault: str) -> Plugin:
     plugin = Plugin(name, name, version)
     if is_allowed(plugin):
-        plugin.fail("broken", f"its installation is damaged: {describe_in_one_line(error)}")
+        plugin.fail("broken", f"its installation is damaged: entry_points.txt cannot be read ({fault}).")
     else:
         plugin.fail("disabled", SWITCHED_OFF)
     return plugin
@@ -87,7 +119,7 @@ def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
         elif namespace not in FIRST_PARTY and len(contenders) > 1:
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
-            load_plugin(plugin, entry_point.load)
+            load_plugin(plugin, partial(load_module, entry_point))
 
 
 SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -95,16 +96,12 @@ class _NoHeavyImports:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None:
-            # Its base class lies in importlib.abc, which imports sockets, archives and temporary folders.
-            spec.loader = _Refuser()  # type: ignore[assignment]
+            spec.loader = _Refuser()
         return spec
 
 
-class _Refuser:
+class _Refuser(Loader):
     """Loads nothing."""
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Leave that to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
         raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -44,12 +45,12 @@ class Plugin:
         self.backbones, self.datasets, self.hooks = (), (), None
 
 
-def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
+def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """Load one plugin and ask for what it lists; any failure is written into ``plugin``."""
     output = Output()
     try:
         with contained(output):
-            ask_module(plugin, load_module())
+            ask_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:
         import traceback
@@ -58,14 +59,12 @@ def load_plugin(plugin: Plugin, load_module: Callable[[], object]) -> None:
     plugin.output = output.read_all()
 
 
-def ask_module(plugin: Plugin, module: object) -> None:
+def ask_module(plugin: Plugin, module: ModuleType) -> None:
     """Ask a plugin's module for all that it lists, whatever the names; one for another contract is not asked.
 
     Raises:
         PluginError: the module or a hook is not as it must be; ``hooks`` is set if the hooks are.
     """
-    if not isinstance(module, ModuleType):
-        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
     state, reason = judge_version(module)
     if state != "ok":
         plugin.fail(state, reason)
@@ -111,6 +110,20 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
     if not str(spec.name).startswith(f"{plugin.namespace}/"):
         raise PluginError(f"{failed} {spec.name!r:.80}; its names must begin with {plugin.namespace}/.")
     return spec
+
+
+def load_module(entry_point: EntryPoint) -> ModuleType:
+    """Import the module that an entry point leads to.
+
+    Raises:
+        PluginError: it leads to something else; besides, whatever the module raises.
+    """
+    if not entry_point.pattern.match(entry_point.value):
+        raise PluginError(f"its entry point is {entry_point.value!r:.80}; it must be MODULE, or MODULE:NAME.")
+    module = entry_point.load()
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point is a {type(module).__name__}; it must be a module.")
+    return module
 
 
 def judge_version(module: object) -> tuple[State, str]:

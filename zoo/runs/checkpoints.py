@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from zoo.engine.interrupts import undisturbed
 from zoo.engine.state import Saved
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, written
+from zoo.files.download import sha256_of
 from zoo.runs.model_file import write_tensors
 
 #: How many are kept: the newest, and the one before in case its file is damaged.
@@ -51,7 +51,7 @@ class Checkpoints:
         remove(path.with_suffix(".sha256"))  # of the same number: until this one is whole it is none
         with written(path, size) as own:
             write_tensors(state.tensors, {_FACTS: json.dumps(dict(state.facts))}, own)
-            digest = _digest(own)
+            digest = sha256_of(own)
         if best is not None:
             with written(path.with_suffix(".best")) as own:
                 _link(best, own)
@@ -129,7 +129,7 @@ def _find_damage(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         return f"has a checksum that cannot be read: {error}"
     try:
-        found = _digest(path)
+        found = sha256_of(path)
     except OSError as error:
         return f"cannot be read: {error}"
     return None if wanted == f"{found}  {path.name}\n" else "is damaged: it is not what its checksum says"
@@ -139,8 +139,3 @@ def _read(path: Path) -> Saved:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
         return Saved(tensors, json.loads(file.metadata()[_FACTS]))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

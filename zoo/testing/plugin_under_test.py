@@ -9,6 +9,7 @@ import importlib
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import TypeVar
 
@@ -16,10 +17,9 @@ from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.discovery import FIRST_PARTY, find_claims
-from zoo.registry.entry_points import EntryPoint
 from zoo.registry.isolation import HEAVY, Output, contained
-from zoo.registry.load_plugin import Plugin, ask_module, find_unlisted
-from zoo.testing.isolation.import_probe import ImportProbe, probe_plugin
+from zoo.registry.load_plugin import Plugin, ask_module, find_unlisted, load_module
+from zoo.testing.isolation.import_probe import ImportProbe, find_package, probe_plugin
 from zoo.testing.suggestions import describe_fault
 
 T = TypeVar("T", BackboneSpec, DatasetSpec)
@@ -81,7 +81,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
         _load(plugin, entry_point)
     except PluginError as error:
         check = "plugin.listed" if plugin.module is None or plugin.hooks else "plugin.hooks"
-        plugin.faults[check] = describe_fault(error, entry_point.module.partition(".")[0])
+        plugin.faults[check] = describe_fault(error, find_package(entry_point))
     if plugin.state != "ok":
         plugin.faults["plugin.api"] = plugin.reason
     elif plugin.hooks and not plugin.hooks.get_hookcallers(plugin.module):
@@ -95,9 +95,8 @@ def _load(plugin: PluginUnderTest, entry_point: EntryPoint) -> None:
     for _ in HEAVY:
         try:
             with contained(Output()), checks_deferred():
-                module = entry_point.load()
-                plugin.module = module if isinstance(module, ModuleType) else None
-                ask_module(plugin, module)
+                plugin.module = load_module(entry_point)
+                ask_module(plugin, plugin.module)
         except PluginError as error:
             refused = REFUSED.search(str(error))
             if refused is None:

@@ -11,6 +11,7 @@ from importlib import metadata
 
 import torch
 
+from zoo.data.cores import count_cores
 from zoo.engine.precision import computes_bf16
 from zoo.files.cache import KINDS, cache_folder, list_entries
 from zoo.files.versions import read_version
@@ -50,7 +51,7 @@ def _list_versions() -> Iterator[Finding]:
 
 
 def _list_devices() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores()
     precision = "bf16" if computes_bf16(torch.device("cpu")) else "fp32"
     yield Finding("device", f"cpu: {cores} cores, {torch.get_num_threads()} threads, auto precision {precision}")
     for index in range(torch.cuda.device_count()):

@@ -8,12 +8,10 @@ import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 
-from zoo.data import source
 from zoo.data.source import find_folder
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
@@ -197,33 +195,6 @@ def test_what_cannot_be_drawn_is_the_plugins_fault_and_leaves_nothing(find: Find
     with pytest.raises(PluginError, match="'tiny/shapes' cannot be drawn: ZeroDivisionError"):
         find("shapes")
     assert list((cache / "data").iterdir()) == []
-
-
-def test_two_that_unpack_at_the_same_time_both_get_a_whole_folder(tmp_path: Path) -> None:
-    target = tmp_path / "done"
-    together = Barrier(2)
-
-    def fill(folder: Path) -> None:
-        folder.mkdir()
-        (folder / "a").touch()
-        together.wait()  # neither is ready before the other
-
-    errors: list[BaseException] = []
-
-    def publish() -> None:
-        try:
-            source._publish(target, fill)
-        except BaseException as error:  # noqa: BLE001  # for the assertion below
-            errors.append(error)
-
-    threads = [Thread(target=publish) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert list_tree(target) == {"a"}
-    assert [path.name for path in tmp_path.iterdir()] == ["done"]
 
 
 def test_finding_files_needs_no_torch() -> None:

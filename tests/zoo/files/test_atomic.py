@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, remove_partial, written
+from zoo.files.atomic import PREFIX, remove_partial, whole, written
 
 
 def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -30,6 +31,57 @@ def test_what_fails_leaves_what_was_there_before(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model", "before")]
+
+
+def test_a_folder_gets_its_name_when_it_is_whole_and_else_nothing_is_left(tmp_path: Path) -> None:
+    def make(*files: str) -> None:
+        with whole(tmp_path / "data") as own:
+            own.mkdir()
+            for name in files:
+                (own / name).touch()
+            assert not (tmp_path / "data").exists()
+            if len(files) < 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make("a")
+    assert list(tmp_path.iterdir()) == []
+    make("a", "b")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["data", "data/a", "data/b"]
+
+
+def test_two_that_make_the_same_folder_at_the_same_time_both_get_a_whole_one(tmp_path: Path) -> None:
+    together = Barrier(2)
+    errors: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            with whole(tmp_path / "data") as own:
+                own.mkdir()
+                (own / "a").touch()
+                together.wait()  # neither is ready before the other
+        except BaseException as error:  # noqa: BLE001  # for the assertion below
+            errors.append(error)
+
+    threads = [Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["data", "data/a"]
+
+
+def test_a_folder_does_not_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("before")
+
+    def make() -> None:
+        with whole(tmp_path / "data") as own:
+            own.mkdir()
+
+    with pytest.raises(OSError, match="directory"):
+        make()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("data", "before")]
 
 
 def test_a_disk_that_refuses_is_an_error_with_the_path_and_the_room(tmp_path: Path) -> None:

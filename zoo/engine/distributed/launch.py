@@ -14,6 +14,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from zoo.data.cores import count_cores
 from zoo.errors import LostProcess, OptionError
 
 #: Where the processes of this machine find each other, and nobody else them.
@@ -46,8 +47,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         LostProcess: one of them was killed, and the others are ended.
     """
     _quiet(logging.getLogger("torch.distributed.elastic"))  # we say it in a line
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // count)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -21,7 +21,7 @@ from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.features.after_block import find_cut
 from zoo.engine.features.fold_batch_norm import fold_norms
 from zoo.engine.features.head_only import find_replay
-from zoo.engine.features.tail import CannotReplay, Rest
+from zoo.engine.features.tail import CannotReplay, Rest, are_close
 from zoo.engine.fit import Fit
 from zoo.engine.micro_batches import Parts
 from zoo.files.versions import read_versions
@@ -169,10 +169,4 @@ def _fold(fit: Fit, rest: Rest, images: Tensor) -> AbstractContextManager[object
     wanted = rest.take(model, images)
     with folded:
         found = rest.take(model, images)
-    return folded if are_close(found, wanted, fit.hardware) else nullcontext()
-
-
-def are_close(found: Tensor, wanted: Tensor, hardware: Hardware) -> bool:
-    """Tell whether features are the same, but for rounding in the precision in which they were computed."""
-    tolerance = TOLERANCES[hardware.precision] * wanted.float().abs().max().item()
-    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance)
+    return folded if are_close(found, wanted, TOLERANCES[fit.hardware.precision]) else nullcontext()

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from zoo.errors import CacheError, OptionError
+from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
-from zoo.files.resumable import Partial, PartialLost, open_partial
 
 #: Bytes that all rows together may take on disk, unless ``ZOO_CACHE_LIMIT`` says otherwise.
 LIMIT = 20 * 2**30
@@ -64,8 +64,8 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
     check_room(wanted)
     try:
         _make_room(wanted)
-        with suppress(PartialLost), open_partial(path, resume=False) as partial:  # lost: another process was faster
-            _write(partial, about, (count, *first.shape[1:]), first.dtype, chain([first], iterator))
+        with whole(path) as own, own.open("wb") as file:
+            _write(file, about, (count, *first.shape[1:]), first.dtype, chain([first], iterator))
     except OSError as error:
         raise CacheError(f"{path.parent} cannot be written: {error.strerror or error}") from error
     rows = find_rows(about)
@@ -112,7 +112,7 @@ def _path_of(about: Mapping[str, Any]) -> Path:
 
 
 def _write(
-    partial: Partial, about: Mapping[str, Any], shape: tuple[int, ...], dtype: torch.dtype, batches: Iterable[Tensor]
+    file: BinaryIO, about: Mapping[str, Any], shape: tuple[int, ...], dtype: torch.dtype, batches: Iterable[Tensor]
 ) -> None:
     size = torch.Size(shape).numel() * dtype.itemsize
     header = {
@@ -121,9 +121,8 @@ def _write(
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # the format wants its numbers aligned
-    partial.append(len(text).to_bytes(8, "little") + text)
-    for batch in batches:
-        partial.append(batch.contiguous().view(torch.uint8).numpy().tobytes())
+    file.write(len(text).to_bytes(8, "little") + text)
+    file.writelines(batch.contiguous().view(torch.uint8).numpy().tobytes() for batch in batches)
 
 
 def _make_room(wanted: int) -> None:
@@ -138,7 +137,7 @@ def _make_room(wanted: int) -> None:
 
 def _list_kept() -> list[Entry]:
     """List what is whole, what was used last first; the beginnings of others are not ours to remove."""
-    return [entry for entry in list_entries(KIND) if entry.path.suffix == ".safetensors"]
+    return [entry for entry in list_entries(KIND) if not entry.path.name.startswith(PREFIX)]
 
 
 def _limit() -> int:

@@ -14,9 +14,9 @@ from zoo.data.sample import Sample
 from zoo.engine.allocator import give_back
 from zoo.engine.batches import FeatureFeed, Feed, ImageFeed, Rows
 from zoo.engine.distributed.world import World
-from zoo.engine.features.extractor import PROOF, Extractor, are_close, build_extractor
+from zoo.engine.features.extractor import PROOF, TOLERANCES, Extractor, build_extractor
 from zoo.engine.features.feature_store import check_room, drop_rows, find_rows, keep_rows
-from zoo.engine.features.tail import CannotReplay, Rest
+from zoo.engine.features.tail import CannotReplay, Rest, are_close
 from zoo.engine.fit import Fit
 from zoo.errors import CacheError, is_out_of_memory
 from zoo.models.sharding import is_sharded
@@ -95,7 +95,7 @@ class Features:
         """Compute the first ones again: code that changed shows in no digest."""
         first = samples[:PROOF]
         found = torch.cat(list(self._extractor.compute(first, view, lambda _count: None)))
-        return are_close(rows[: len(first)], found, self._extractor.hardware)
+        return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.hardware.precision])
 
 
 def _keep_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:

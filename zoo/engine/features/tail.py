@@ -78,7 +78,7 @@ def prove_logits(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -
         torch.manual_seed(0)
         found = list_logits(_run(rest, features[:count].clone()))
         # Auxiliary logits only count where they are given: heads alone learn without them.
-        if not all(_are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
+        if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
             raise CannotReplay("alone, what learns gives other logits than the network")
 
 
@@ -97,7 +97,7 @@ def prove_gradients(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor
         model.zero_grad(set_to_none=True)
     odd = wanted.keys() ^ found.keys()
     odd |= {
-        name for name in wanted.keys() & found.keys() if not _are_close(found[name], wanted[name], GRADIENT_TOLERANCE)
+        name for name in wanted.keys() & found.keys() if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)
     }
     if odd:
         raise CannotReplay(f"alone, {min(odd)} would learn something else than in the network")
@@ -135,7 +135,8 @@ def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     return [output] if isinstance(output, Tensor) else output
 
 
-def _are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
+def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
+    """Tell whether tensors are the same but for rounding; the tolerance is a share of the largest number."""
     if found.shape != wanted.shape:
         return False
     scale = wanted.float().abs().max().item()

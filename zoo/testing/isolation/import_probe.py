@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.isolation import HEAVY
+from zoo.registry.load_plugin import load_module
 from zoo.testing.results.result import describe_with_place
 
 #: Seconds that importing and listing may take.
@@ -72,15 +74,20 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
     error = ""
     try:
         with checks_deferred():
-            module = entry_point.load()
+            module = load_module(entry_point)
             for hook in ("zoo_backbones", "zoo_datasets"):
                 with suppress(Exception):  # what is wrong with what it lists is another check's business
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything
-        error = describe_with_place(raised, entry_point.module.partition(".")[0])
+        error = describe_with_place(raised, find_package(entry_point))
     after = _look_around()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
     return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
+
+
+def find_package(entry_point: importlib.metadata.EntryPoint) -> str:
+    """Return the top-level package that an entry point names; its own property fails if the value is malformed."""
+    return re.split(r"\W", entry_point.value, maxsplit=1)[0]
 
 
 def _look_around() -> dict[str, object]:

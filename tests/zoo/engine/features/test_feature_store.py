@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo.engine.features.feature_store import SPARE, check_room, drop_rows, find_rows, keep_rows
 from zoo.errors import CacheError, OptionError
+from zoo.files.atomic import whole
 from zoo.files.cache import list_entries, make_key, read_about
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
@@ -97,6 +98,17 @@ def test_what_was_used_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch
     assert find_rows({"number": 1}) is not None  # used again, so the other one is older now
     keep_rows({"number": 3}, 4, in_batches(big))
     assert sorted(about["number"] for entry in list_entries("features") if (about := read_about(entry.path))) == [1, 3]
+
+
+def test_what_another_process_is_writing_is_not_removed_for_room(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "2000")
+    with whole(own_cache / "features" / "other.safetensors") as begun:
+        begun.parent.mkdir(parents=True)
+        begun.write_bytes(bytes(1990))
+        keep_rows(ABOUT, 4, in_batches(ROWS))
+        assert begun.exists()
 
 
 def test_a_disk_that_is_nearly_full_is_made_room_on_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from zoo.errors import DownloadError
 from zoo.files import download
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, is_offline, sha256_of
-from zoo.files.resumable import Partial
 from zoo.progress import Advance
 
 Site = Any  # of conftest.py, which cannot be imported
@@ -176,9 +176,9 @@ def test_an_interrupted_download_is_resumed(site: Site, target: Path) -> None:
     url = site.put("/file", content)
     with pytest.raises(KeyboardInterrupt):
         fetch(url, target, sha256=digest, size=None, progress=Heard(interrupt_at=1000))
-    released = target.with_name("file.bin.partial")
-    assert left_in(target.parent) == {released.name}
-    begun = released.stat().st_size
+    part = target.with_name("file.bin.part")
+    assert left_in(target.parent) == {part.name}
+    begun = part.stat().st_size
     assert 0 < begun < len(content)
     heard = Heard()
     fetch(url, target, sha256=digest, size=None, progress=heard)
@@ -190,7 +190,7 @@ def test_an_interrupted_download_is_resumed(site: Site, target: Path) -> None:
 
 def test_the_beginning_of_another_file_costs_one_more_try(site: Site, target: Path) -> None:
     target.parent.mkdir()
-    target.with_name("file.bin.partial").write_bytes(b"what was published before")
+    target.with_name("file.bin.part").write_bytes(b"what was published before")
     assert get(site.put("/file", CONTENT), target) == CONTENT
     assert site.ranges == ["bytes=25-", None]
     assert left_in(target.parent) == {"file.bin"}
@@ -215,7 +215,7 @@ def test_a_file_of_the_hub_without_a_digest_is_never_pieced_together(
     monkeypatch.setenv("HF_ENDPOINT", site.url(""))
     site.put("/o/n/resolve/main/file", CONTENT)
     target.parent.mkdir()
-    target.with_name("file.bin.partial").write_bytes(b"what was published before")
+    target.with_name("file.bin.part").write_bytes(b"what was published before")
     assert get("hf://o/n/file", target, sha256=None) == CONTENT
     assert site.ranges == ["bytes=25-", None]
 
@@ -228,14 +228,12 @@ def test_a_file_that_is_too_large_for_the_disk_is_not_begun(site: Site, target: 
 
 
 def test_a_disk_that_fills_up_keeps_what_fitted(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    append = Partial.append
-
-    def append_little(partial: Partial, chunk: bytes) -> None:
-        append(partial, chunk[:100])
+    def append_little(file: FileIO, chunk: bytes) -> None:
+        file.write(chunk[:100])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as full:
-        full.setattr(Partial, "append", append_little)
+        full.setattr(download, "_append", append_little)
         assert "needs 10,140 bytes more and has" in refusal(site.put("/file", CONTENT), target)
     assert get(site.url("/file"), target) == CONTENT
     assert site.ranges == [None, "bytes=100-"]
@@ -248,30 +246,22 @@ def test_a_folder_that_cannot_be_written_to(site: Site, tmp_path: Path) -> None:
     assert site.requests == []
 
 
-LEFTOVERS = st.none() | st.tuples(st.sampled_from(["released", "abandoned"]), st.integers(0, len(CONTENT)))
-
-
 @EXAMPLES
 @given(
-    leftover=LEFTOVERS,
+    begun=st.integers(0, len(CONTENT)),
     cuts=st.lists(st.tuples(st.sampled_from(["cut", "reset"]), st.integers(0, len(CONTENT))), max_size=2),
     knows_ranges=st.booleans(),
     damaged=st.booleans(),
 )
 def test_wherever_it_breaks_off_the_same_bytes_arrive(
-    site: Site, leftover: tuple[str, int] | None, cuts: list[tuple[str, int]], *, knows_ranges: bool, damaged: bool
+    site: Site, begun: int, cuts: list[tuple[str, int]], *, knows_ranges: bool, damaged: bool
 ) -> None:
     site.knows_ranges = knows_ranges
     site.faults = [f"{kind}:{at}" for kind, at in cuts]
     site.sent = 0
-    begun = 0
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "file.bin"
-        if leftover is not None:
-            kind, begun = leftover
-            left = target.with_name("file.bin.partial" + ("" if kind == "released" else "-0123abcd"))
-            left.write_bytes(bytes(begun) if damaged else CONTENT[:begun])
-            os.utime(left, (1, 1))
+        target.with_name("file.bin.part").write_bytes(bytes(begun) if damaged else CONTENT[:begun])
         sound = not (damaged and any(CONTENT[:begun]))
         if sound or len(cuts) < 2:  # two breaks and a wrong beginning are more than the tries allow
             assert get(site.put("/file", CONTENT), target) == CONTENT

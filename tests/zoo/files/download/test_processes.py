@@ -10,9 +10,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from filelock import SoftFileLock
+
 import zoo
 from fetching import CONTENT, DIGEST, get, left_in
-from zoo.files.resumable import ABANDONED
+from zoo.errors import DownloadError
+from zoo.files import download
+from zoo.files.cache import cache_folder
 
 Site = Any  # of conftest.py, which cannot be imported
 
@@ -24,22 +29,27 @@ from zoo.files.download import fetch
 from zoo.progress import Silent
 
 
-class Counting(Silent):
+class Telling(Silent):
+    def say(self, text):
+        print(text, flush=True)
+
     @contextmanager
     def track(self, title, total):
         yield lambda steps: print(steps, flush=True)
 
 
-fetch(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, progress=Counting())
+fetch(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, progress=Telling())
 """
 
 
 @contextmanager
 def child_that_fetches(url: str, target: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that prints how many bytes it has written, chunk by chunk."""
+    """Start a process that prints what it says, and how many bytes it has written, chunk by chunk."""
     environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
     command = [sys.executable, "-c", CHILD, url, str(target), DIGEST]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == f"fetching {url}\n"
         yield child
 
 
@@ -49,16 +59,23 @@ def wait_for_bytes(child: subprocess.Popen[str], size: int) -> None:
         size -= int(child.stdout.readline())
 
 
-def test_processes_that_fetch_the_same_file_at_once_do_not_disturb_each_other(site: Site, target: Path) -> None:
+def wait_until_it_waits(child: subprocess.Popen[str]) -> None:
+    assert child.stdout is not None
+    assert child.stdout.readline() == "waiting for another process that is fetching it\n"
+
+
+def test_of_several_processes_one_fetches_and_the_others_wait_for_it(site: Site, target: Path) -> None:
     url = site.put("/file", CONTENT)
-    site.faults = ["hold:5000"] * 3
-    with ExitStack() as stack:
-        children = [stack.enter_context(child_that_fetches(url, target)) for _ in range(3)]
-        for child in children:
-            wait_for_bytes(child, 5000)
-        assert len(left_in(target.parent)) == 3
+    site.faults = ["hold:5000"]
+    with child_that_fetches(url, target) as first, ExitStack() as stack:
+        wait_for_bytes(first, 5000)
+        others = [stack.enter_context(child_that_fetches(url, target)) for _ in range(2)]
+        for child in others:
+            wait_until_it_waits(child)
+        assert left_in(target.parent) == {"file.bin.part"}
         site.go_on.set()
-        assert [child.wait(30) for child in children] == [0, 0, 0]
+        assert [child.wait(30) for child in (first, *others)] == [0, 0, 0]
+    assert site.ranges == [None]
     assert target.read_bytes() == CONTENT
     assert left_in(target.parent) == {"file.bin"}
 
@@ -68,34 +85,47 @@ def test_what_a_killed_process_left_is_gone_on_with(site: Site, target: Path) ->
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as child:
         wait_for_bytes(child, 5000)
-        (left,) = target.parent.iterdir()
         child.kill()
-    long_ago = left.stat().st_mtime - ABANDONED - 1
-    os.utime(left, (long_ago, long_ago))
     assert get(url, target) == CONTENT
     assert site.ranges == [None, "bytes=5000-"]
     assert left_in(target.parent) == {"file.bin"}
 
 
-def test_what_a_living_process_writes_is_not_touched(site: Site, target: Path) -> None:
+def test_who_waits_goes_on_with_what_a_killed_process_left(site: Site, target: Path) -> None:
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
-    with child_that_fetches(url, target) as slow:
-        wait_for_bytes(slow, 5000)
-        assert get(url, target) == CONTENT
-        assert site.ranges == [None, None]
-        finished = target.stat().st_ino
-        site.go_on.set()
-        assert slow.wait(30) == 0
-    assert target.stat().st_ino == finished  # the slower one took what the faster one had finished
-    assert left_in(target.parent) == {"file.bin"}
+    with child_that_fetches(url, target) as first, child_that_fetches(url, target) as second:
+        wait_for_bytes(first, 5000)
+        wait_until_it_waits(second)
+        first.kill()
+        assert second.wait(30) == 0
+    assert site.ranges == [None, "bytes=5000-"]
+    assert target.read_bytes() == CONTENT
 
 
-def test_what_a_dead_process_left_beside_a_whole_file_goes(site: Site, target: Path) -> None:
-    target.parent.mkdir()
-    target.write_bytes(CONTENT)
-    left = target.with_name("file.bin.partial-0123abcd")
-    left.write_bytes(b"abc")
-    os.utime(left, (1, 1))
-    get(site.url("/file"), target)
-    assert left_in(target.parent) == {"file.bin"}
+def test_nobody_waits_forever(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "PATIENCE", 0)
+    url = site.put("/file", CONTENT)
+    site.faults = ["hold:5000"]
+    with child_that_fetches(url, target) as child:
+        wait_for_bytes(child, 5000)
+        with pytest.raises(DownloadError, match="another process has been fetching it for 0 minutes") as caught:
+            get(url, target)
+        child.kill()
+    assert f"If there is none, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(caught.value)
+
+
+def test_where_there_are_only_soft_locks_one_that_was_left_is_named_and_can_be_removed(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("filelock.FileLock", SoftFileLock)  # what a file system without locks makes of it
+    monkeypatch.setattr(download, "PATIENCE", 0)
+    url = site.put("/file", CONTENT)
+    left = cache_folder() / "locks" / "file.bin.lock"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with pytest.raises(DownloadError, match="another process has been fetching it"):
+        get(url, target)
+    left.unlink()
+    assert get(url, target) == CONTENT
+    assert not left.exists()

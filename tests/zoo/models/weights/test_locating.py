@@ -139,6 +139,6 @@ def test_every_address_and_digest_has_a_cache_name_of_its_own(a: str, b: str, pi
 
 
 def test_finding_weights_needs_no_torch() -> None:
-    check = "import sys, zoo.models.weights.locate; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
+    check = "import sys, zoo.models.weights.locate; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", check], check=True, env=environment, timeout=60)

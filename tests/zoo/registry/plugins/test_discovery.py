@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from importlib.metadata import Distribution
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +45,110 @@ def test_plugins_come_sorted_by_namespace(site: Site, load: Callable[[], dict[st
     assert {"ant", "good", "zebra"} <= set(namespaces)
 
 
+# Where plugins are installed.
+
+
+def test_a_plugin_in_an_archive_is_listed(site: Site) -> None:
+    packed = Site(site.folder / "packed")
+    packed.add("packed")
+    archive = site.folder / "packed.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in packed.folder.rglob("*"):
+            file.write(path, path.relative_to(packed.folder))
+    assert site.list_names(PYTHONPATH=str(archive), ZOO_LOAD_PLUGINS="packed") == ["packed/net"]
+
+
+@pytest.mark.parametrize("folder", ["zoo_old.egg-info", "zoo_old.egg/EGG-INFO"])
+def test_a_plugin_in_an_egg_is_found(site: Site, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    info = site.folder / folder
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: zoo-old\nVersion: 0.1\n\nName: another\n")
+    (info / "entry_points.txt").write_text("[zoo]\nold = plugin_old\n")
+    monkeypatch.syspath_prepend(str(site.folder))
+    monkeypatch.syspath_prepend(str(info.parent))
+    ((plugin, _),) = find_claims("old")
+    assert (plugin.distribution, plugin.version) == ("zoo-old", "0.1")
+
+
+def test_a_plugin_that_an_editable_install_leads_to_is_listed(site: Site, tmp_path: Path) -> None:
+    source = Site(tmp_path / "elsewhere")
+    source.add("acme")
+    (module,) = source.folder.glob("*.py")
+    site.add("acme")
+    (site.folder / module.name).unlink()
+    (site.folder / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(source.folder)!r})\n")
+    assert "acme/net" in site.list_names()
+
+
+class Found(Distribution):
+    """A distribution from somebody's import hook."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def read_text(self, filename: str) -> str | None:
+        if not self._files:
+            raise RuntimeError(filename)
+        return self._files.get(filename)
+
+    def locate_file(self, path: object) -> Path:
+        raise NotImplementedError(path)
+
+
+def find_by_hook(monkeypatch: pytest.MonkeyPatch, distribution: Distribution) -> None:
+    class Hook:
+        find_spec = None
+
+        @staticmethod
+        def find_distributions(_context: object) -> list[Distribution]:
+            return [distribution]
+
+    monkeypatch.setattr(sys, "meta_path", [Hook, PathFinder])
+
+
+def test_a_plugin_that_an_import_hook_finds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"METADATA": "Name: zoo-far\nVersion: 3\n", "entry_points.txt": "[zoo]\nfar = f\n"}
+    find_by_hook(monkeypatch, Found(files))
+    ((plugin, _),) = find_claims("far")
+    assert (plugin.distribution, plugin.version) == ("zoo-far", "3")
+
+
+def test_what_the_distribution_of_an_import_hook_raises_stays_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(site.folder))
+    find_by_hook(monkeypatch, Found({}))
+    assert find_claims("good")
+
+
 # Damaged installations.
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\xfe\x00", id="no-text"),
+        pytest.param(b"Metadata-Version: 2.1\n\nName: other\nVersion: 9\n", id="only-a-description"),
+    ],
+)
+def test_damaged_metadata_costs_a_plugin_its_name_and_nothing_else(
+    site: Site, load: Callable[[], dict[str, Plugin]], metadata: bytes
+) -> None:
+    site.add("half")
+    (site.info("zoo-half") / "METADATA").write_bytes(metadata)
+    plugins = load()
+    assert (plugins["unknown"].namespace, plugins["unknown"].version) == ("half", "")
+    assert plugins["unknown"].state == plugins["zoo-good"].state == "ok"
+
+
+def test_files_in_the_place_of_metadata_folders_and_empty_ones_take_nothing_down(site: Site) -> None:
+    (site.folder / "zoo_file-1.0.dist-info").write_text("[zoo]\n")
+    (site.folder / "zoo_empty-1.0.dist-info").mkdir()
+    (site.folder / "-.dist-info" / "entry_points.txt").mkdir(parents=True)
+    (site.folder / "zoo_link-1.0.dist-info").symlink_to("zoo_link-1.0.dist-info")
+    result = site.run("list")
+    assert (result.returncode, "good/net" in result.stdout, "damaged" in result.stderr) == (0, True, False)
 
 
 def test_distributions_without_metadata_are_plugins_without_a_name_for_it(

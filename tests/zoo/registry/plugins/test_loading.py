@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from types import ModuleType
 
 import pytest
 
 from installed_sites import LISTS, PREAMBLE, Site
 from zoo.errors import PluginError
-from zoo.registry.load_plugin import Plugin, judge_version, refuse_wrong_hooks
+from zoo.registry.load_plugin import Plugin, judge_version, load_module, refuse_wrong_hooks
 
 
 def test_ctrl_c_stops_zoo_and_not_only_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
@@ -27,6 +29,17 @@ def test_an_entry_point_is_a_module_and_nothing_else(site: Site, load: Callable[
     plugin = load()["zoo-acme"]
     assert plugin.state == "broken"
     assert "Acme; it must be a module" in plugin.reason
+
+
+@pytest.mark.parametrize("value", ["a b!", ":x", "sys:a b", ""])
+def test_an_entry_point_that_names_nothing_is_refused_in_our_words(value: str) -> None:
+    with pytest.raises(PluginError, match="must be MODULE, or MODULE:NAME"):
+        load_module(EntryPoint("acme", value, "zoo"))
+
+
+@pytest.mark.parametrize("value", ["sys", "sys [extra]", "os : sys"])
+def test_an_entry_point_leads_to_its_module(value: str) -> None:
+    assert load_module(EntryPoint("acme", value, "zoo")) is sys
 
 
 @pytest.mark.parametrize(
