@@ -124,6 +124,7 @@ def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: 
     wanted = {
         "zoo",
         "zoo.cli",
+        "zoo.cli.flags",
         "zoo.cli.groups",
         "zoo.cli.process",
         "zoo.cli.signals",

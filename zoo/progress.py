@@ -41,9 +41,13 @@ class Silent:
 class Lines:
     """Plain lines: what logs and pipes want. Bars are left out; what matters is said in lines anyway."""
 
+    def __init__(self, word: Callable[[str], str] = str) -> None:
+        """Create it; ``word`` turns each line into what is shown."""
+        self._word = word
+
     def say(self, line: str) -> None:
         """Print the line on stderr."""
-        print(make_printable(line), file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
+        print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
@@ -54,14 +58,18 @@ class Lines:
 class Bars(Lines):
     """Lines, and a bar below them while something goes on: what a terminal can show."""
 
-    def __init__(self) -> None:
+    def __init__(self, word: Callable[[str], str] = str) -> None:
+        """Create it; ``word`` turns each line into what is shown."""
+        super().__init__(word)
         from rich.console import Console
 
         self._console = Console(stderr=True)
 
     def say(self, line: str) -> None:
         """Print the line above any running bar."""
-        self._console.print(make_printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            make_printable(self._word(line)), markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:
@@ -85,8 +93,8 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def open_progress() -> Progress:
-    """Return bars on a terminal, plain lines elsewhere."""
+def open_progress(word: Callable[[str], str] = str) -> Progress:
+    """Return bars on a terminal, plain lines elsewhere; ``word`` turns each line into what is shown."""
     if not is_first():
         return Silent()
-    return Bars() if sys.stderr.isatty() else Lines()
+    return Bars(word) if sys.stderr.isatty() else Lines(word)

@@ -25,11 +25,11 @@ from zoo.engine.optimizer import build_optimizer
 from zoo.engine.precision import settle_precision
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
-from zoo.engine.torch_compile import Compiled
+from zoo.engine.torch_compile import CompiledModel
 from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_backbone
 from zoo.models.freeze import Frozen
-from zoo.models.weights.choose import choose_start
+from zoo.models.weights.choose import choose_weights
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import open_registry
@@ -94,7 +94,7 @@ def build_trained(work: Workload, hardware: Hardware) -> Trained:
     """Build the network from random weights, the same at each call."""
     torch.manual_seed(0)
     resolved = open_registry().resolve(work.backbone)
-    start = choose_start(resolved, "none")
+    start = choose_weights(resolved, "none")
     model = build_backbone(resolved.backbone, start, Silent())
     network = attach_head(resolved.backbone, start, model, work.head, CLASSES)
     place(model, hardware)
@@ -152,7 +152,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,
-        compiled=Compiled(model, work.batch_size, refuse_failure) if work.compile else None,
+        compiled=CompiledModel(model, work.batch_size, refuse_failure) if work.compile else None,
     )
     return lambda images, labels: take_step(learner, images, labels, 0)
 

@@ -22,7 +22,7 @@ from zoo.engine import loop
 from zoo.engine.features.extractor import Extractor
 from zoo.runs.best_model import BestModel
 from zoo.training import phases
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.phases import Plan
 
 #: What is interrupted, where, and at which time it is called: before a phase begins, while features are computed,
@@ -31,11 +31,11 @@ ODD: dict[str, tuple[object, str, int]] = {
     "the first phase": (Plan, "begin", 1),
     "the third phase": (Plan, "begin", 3),
     "features": (Extractor, "compute", 1),
-    "an epoch's end": (Keeper, "on_epoch", 2),
+    "an epoch's end": (RunCallbacks, "on_epoch", 2),
     "measuring": (loop, "_predict", 4),
     "keeping the best": (BestModel, "keep", 2),
     "the last proof": (phases, "_prove_frozen", 4),
-    "the end": (Keeper, "on_last", 1),
+    "the end": (RunCallbacks, "on_last", 1),
 }
 
 
@@ -54,15 +54,15 @@ def interrupt(owner: object, name: str, time: int) -> None:
 
 def interrupt_step(step: int) -> None:
     """Interrupt after a step, from 1."""
-    on_step, calls = Keeper.on_step, [0]
+    on_step, calls = RunCallbacks.on_step, [0]
 
-    def call(watch: Keeper) -> None:
+    def call(watch: RunCallbacks) -> None:
         on_step(watch)
         calls[0] += 1
         if calls[0] == step:
             raise KeyboardInterrupt
 
-    Keeper.on_step = call  # type: ignore[method-assign]
+    RunCallbacks.on_step = call  # type: ignore[method-assign]
 
 
 def list_points() -> dict[str, Callable[[], None]]:

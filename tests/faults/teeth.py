@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.engine import loop
 from zoo.files import atomic as durable
 from zoo.runs import checkpoints, folder
-from zoo.training.checkpointing import Saver
+from zoo.training.checkpointing import Checkpointer
 
 
 def rename() -> None:
@@ -45,7 +45,7 @@ def optimizer() -> None:
 
 def saving() -> None:
     """Save nothing."""
-    Saver.save = lambda _self: None  # type: ignore[method-assign]
+    Checkpointer.save = lambda _self: None  # type: ignore[method-assign]
 
 
 WEAKNESSES: Mapping[str, Callable[[], None]] = {

@@ -21,7 +21,7 @@ from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import Settings
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import RunFolder
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 
 #: 24 steps of 6 images, six epochs in four phases, a state every third step.
 OPTIONS: dict[str, Any] = {
@@ -57,9 +57,9 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # those that are started in the background ignore Ctrl-C
-    told, remove_states = Keeper.on_step, zoo.training.finetune.remove_states
+    told, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
 
-    def tell(watch: Keeper) -> None:
+    def tell(watch: RunCallbacks) -> None:
         on_step(watch._saver._state.batches)  # nobody else wants to know
         told(watch)
 
@@ -71,7 +71,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
             last.write_text(digest_of, encoding="ascii")
         remove_states(folder)
 
-    Keeper.on_step = tell  # type: ignore[method-assign]
+    RunCallbacks.on_step = tell  # type: ignore[method-assign]
     zoo.training.finetune.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
     zoo.cli.finetune.open_registry = lambda: registry

@@ -13,20 +13,20 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 
 
 def kill_after(step: int) -> None:
     """Let the process be killed once so many steps were taken."""
-    on_step, taken = Keeper.on_step, []
+    on_step, taken = RunCallbacks.on_step, []
 
-    def count(keeper: Keeper) -> None:
+    def count(keeper: RunCallbacks) -> None:
         on_step(keeper)
         taken.append(1)
         if len(taken) == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Keeper.on_step = count  # type: ignore[method-assign,assignment]
+    RunCallbacks.on_step = count  # type: ignore[method-assign,assignment]
 
 
 def main(backbone: str, photos: str, output: str, device: str, step: str) -> None:

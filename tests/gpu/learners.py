@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.learner import Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
@@ -53,7 +53,7 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,
-        parts=Parts(1, say),
+        parts=MicroBatches(1, say),
     )
 
 

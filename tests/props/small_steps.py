@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from told import Told
-from zoo.data.sampler import Order
+from zoo.data.sampler import Sampler
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.distributed.world import World
 from zoo.engine.learner import Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
@@ -74,7 +74,7 @@ def make_learner(
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "parts": Parts(1, (told or Told()).say),
+        "parts": MicroBatches(1, (told or Told()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def draw(count: int) -> Batch:
 def share(batch: Batch, world: World) -> Batch:
     """Return a process's share of a batch."""
     images, labels = batch
-    mine = Order(len(labels), 0, rank=world.rank, ranks=world.size).share_of(range(len(labels)))
+    mine = Sampler(len(labels), 0, rank=world.rank, ranks=world.size).share_of(range(len(labels)))
     return images[list(mine)], labels[list(mine)]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from acme import INPUT
 from quick_runs import LEARNS
 from zoo.engine.learner import Learner
-from zoo.engine.state import Saved
+from zoo.engine.state import Checkpoint
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.runs.checkpoints import Checkpoints
 
@@ -70,7 +70,7 @@ class Left:
     """What a run left, all of it finite."""
 
     model: bytes
-    state: Saved | None
+    state: Checkpoint | None
 
     @classmethod
     def of(cls, output: Path) -> Left:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quick_runs import read_facts
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 
 #: Fields that tell the time.
 TIMES = ("seconds", "train_seconds")
@@ -22,16 +22,16 @@ class Interrupts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
         self.left = list(steps)
         self.taken = 0
-        on_step = Keeper.on_step
+        on_step = RunCallbacks.on_step
 
-        def interrupt(watch: Keeper) -> None:
+        def interrupt(watch: RunCallbacks) -> None:
             on_step(watch)
             self.taken += 1
             if self.left and self.taken == self.left[0]:
                 self.left.pop(0)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Keeper, "on_step", interrupt)
+        monkeypatch.setattr(RunCallbacks, "on_step", interrupt)
 
 
 def describe(output: Path) -> dict[str, Any]:

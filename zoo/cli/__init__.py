@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from zoo.cli.flags import name_flags
 from zoo.cli.groups import suggest
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
@@ -73,7 +74,7 @@ class Commands(click.Group):
         except ZooError as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(name_flags(" ".join(str(error).split()))) from error
 
 
 @click.command(

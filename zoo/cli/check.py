@@ -14,13 +14,14 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
+from zoo.cli.flags import name_flags
 from zoo.cli.list import Count
 from zoo.cli.signals import choose_code
 from zoo.cli.table import format_table
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
-from zoo.registry.discovery import find_claims
+from zoo.registry.discovery import get_claims
 from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import BY_NAME, LEVELS, Level
@@ -68,7 +69,7 @@ def command(
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by
-        found = (suite.run(target, open_progress()) for target in targets)
+        found = (suite.run(target, open_progress(name_flags)) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=1))
@@ -98,7 +99,7 @@ def _find_full_name(name: str) -> str:
     if "/" in name:
         return name
     try:
-        find_claims(name)  # no plugin is run: one of the others may end the process
+        get_claims(name)  # no plugin is run: one of the others may end the process
     except NameNotFound as missing:
         return _resolve_bare(name, missing)
     return name

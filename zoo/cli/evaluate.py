@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from zoo.cli.completion import RunFolderName
+from zoo.cli.flags import name_flags
 from zoo.cli.process import computing
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
@@ -33,7 +34,7 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool) 
             from zoo.runs.classifier import load
 
         result = load(run, device=device, registry=registry).evaluate(
-            data, split, registry=registry, progress=open_progress()
+            data, split, registry=registry, progress=open_progress(name_flags)
         )
     click.echo(json.dumps(result, indent=2) if as_json else _format(result))
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import click
 
 from zoo.cli.completion import BackboneName, DataName
+from zoo.cli.flags import name_flags
 from zoo.cli.groups import SectionedCommand
 from zoo.cli.options import gather_options
 from zoo.cli.process import computing
@@ -33,12 +34,12 @@ class FinetuneCommand(SectionedCommand):
     """The options of a run, by what they are about."""
 
     sections: ClassVar[Mapping[str, Sequence[str]]] = {
-        "Data": ("data", "augment", "views"),
         "Model": ("weights", "head", "train"),
         "Training": (
             "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
             "settings", "config",
         ),
+        "Data": ("data", "augment", "views"),
         "Machine": ("device", "devices", "precision", "cache"),
         "Run": ("output", "resume", "baseline", "as_json"),
     }  # fmt: skip
@@ -96,7 +97,7 @@ def command(
 
         if devices is not None and needs_launch(devices, options.get("device", "auto")):
             return launch(sys.argv[1:], devices)
-        progress = open_progress()
+        progress = open_progress(name_flags)
         run = finetune(
             backbone, data, output=output, resume=resume, recipe=recipe, registry=registry, progress=progress, **options
         )

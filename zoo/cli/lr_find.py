@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from zoo.cli.completion import BackboneName
+from zoo.cli.flags import name_flags
 from zoo.cli.options import gather_options
 from zoo.cli.process import computing
 from zoo.files.atomic import written
@@ -51,7 +52,7 @@ def command(
             from zoo.runs.report.lr_plot import draw_rates
             from zoo.training.lr_find import find_lr
 
-        found = find_lr(backbone, data, registry=registry, progress=open_progress(), **options)
+        found = find_lr(backbone, data, registry=registry, progress=open_progress(name_flags), **options)
         if plot:
             with written(Path(plot)) as path:
                 path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.examine import Examined, examine_files
 from zoo.data.folder import SPLITS, LeftOut, list_images
-from zoo.data.source import find_folder
+from zoo.data.source import get_folder
 from zoo.data.split import split_off_val
 from zoo.errors import DataError
 
@@ -58,7 +58,7 @@ def open_images(
         DownloadError: a named data set could not be fetched.
         NameNotFound: there is no data set of that name.
     """
-    listing = list_images(find_folder(value, registry=registry, progress=progress))
+    listing = list_images(get_folder(value, registry=registry, progress=progress))
     good, bad = examine_files(listing.files, keep=keep, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     say_left_out(left_out, progress)

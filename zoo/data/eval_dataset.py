@@ -10,7 +10,7 @@ from zoo.data.dataset import say_left_out
 from zoo.data.examine import examine_files
 from zoo.data.folder import Listing, list_labelled
 from zoo.data.sample import Sample
-from zoo.data.source import find_folder
+from zoo.data.source import get_folder
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def open_labelled(
     Raises:
         DataError: there is no such split, no readable image in it, or it has a class that the run does not know.
     """
-    listing = list_labelled(find_folder(value, registry=registry, progress=progress))
+    listing = list_labelled(get_folder(value, registry=registry, progress=progress))
     chosen = _choose_split(listing, split, value)
     if chosen == "all" and split is None:
         progress.say(f"note: {value} has no splits: all images count, also those that a run has learnt from")
@@ -58,4 +58,4 @@ def _choose_split(listing: Listing, split: str | None, value: str | Path) -> str
     if split == "all" or (not listing.is_flat and split in listing.splits):
         return split
     there = ", ".join(listing.splits) if not listing.is_flat else "no splits"
-    raise DataError(f"{str(value)!r} has no split {split!r}; it has {there}. --split all takes every image.")
+    raise DataError(f"{str(value)!r} has no split {split!r}; it has {there}. `split` all takes every image.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.sampler import Order, plan_in_order, seed_of_view
+from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
@@ -26,7 +26,7 @@ _Key = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loading:
+class LoaderOptions:
     """How batches are loaded; all but ``batch_size`` changes only the speed."""
 
     batch_size: int
@@ -41,7 +41,7 @@ class Loading:
 class _Loader:
     """Decodes and crops samples by threads that serve all epochs."""
 
-    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading) -> None:
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions) -> None:
         self._samples = samples
         self._pixels = pixels
         self._loading = loading
@@ -86,7 +86,7 @@ class _Loader:
 class TrainBatches(_Loader):
     """Augmented batches in an order of their own for each epoch."""
 
-    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: Loading, order: Order) -> None:
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions, order: Sampler) -> None:
         super().__init__(samples, pixels, loading)
         self._order = order
 
@@ -116,7 +116,7 @@ class EvalBatches(_Loader):
         self,
         samples: Sequence[Sample],
         pixels: Pixels,
-        loading: Loading,
+        loading: LoaderOptions,
         view: int | None = None,
         plan: Sequence[Sequence[int]] | None = None,
     ) -> None:

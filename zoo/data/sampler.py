@@ -19,7 +19,7 @@ _VIEWS, _STEPS = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Sampler:
     """What decides the batches of every epoch, and how each sample is augmented."""
 
     batch_size: int

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a data set"
 
 
-def find_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
+def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
     """Return the folder that ``value`` means: a folder, a local archive, or a data set's name, in this order.
 
     What is unpacked, fetched or drawn lies under ``cache_folder()/data`` and is found there the next time.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.data.loader import Batch, EvalBatches, TrainBatches
 from zoo.data.pixel_cache import Views
-from zoo.data.sampler import Order, balance_chances, plan_evenly, plan_in_order
+from zoo.data.sampler import Sampler, balance_chances, plan_evenly, plan_in_order
 from zoo.data.transform import Normalise
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.distributed.world import World
@@ -24,7 +24,7 @@ from zoo.registry.recipe import Recipe
 _NUMBERS, _ROWS = 2**22, 4096
 
 
-class Feed(Protocol):
+class BatchSource(Protocol):
     """Batches for every epoch."""
 
     #: What the batches go through.
@@ -57,12 +57,12 @@ def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) 
         yield normalise(placed), labels.to(hardware.device, non_blocking=True)
 
 
-def make_order(recipe: Recipe, images: Images, world: World) -> Order:
+def make_order(recipe: Recipe, images: Images, world: World) -> Sampler:
     """Decide in which order training images come, and to which process."""
     chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
     all_share = recipe.shard and world.size > 1
-    return Order(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
+    return Sampler(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
 
 
 def plan_measuring(count: int, recipe: Recipe, world: World) -> list[list[int]]:
@@ -74,7 +74,7 @@ def plan_measuring(count: int, recipe: Recipe, world: World) -> list[list[int]]:
     return plan_evenly(mine, math.ceil(math.ceil(count / world.size) / size))
 
 
-class ImageFeed:
+class ImageBatchSource:
     """Decodes the images at every epoch, and transforms them."""
 
     kind = "images"
@@ -115,7 +115,7 @@ class ImageFeed:
 
 
 @dataclass(frozen=True)
-class Rows:
+class FeatureRows:
     """Features of images, in their order: rows of a tensor that stay on disk until they are looked at."""
 
     tensor: Tensor
@@ -129,14 +129,14 @@ class Rows:
 class Source(Protocol):
     """Who has features of images."""
 
-    def train(self, view: int) -> Rows:
+    def train(self, view: int) -> FeatureRows:
         """Return those of the training images in a view, from 0."""
 
-    def plain(self, split: str) -> Rows:
+    def plain(self, split: str) -> FeatureRows:
         """Return those of a split as it is measured."""
 
 
-class FeatureFeed:
+class FeatureBatchSource:
     """Hands out features that are computed once."""
 
     kind = "features"
@@ -177,7 +177,7 @@ class FeatureFeed:
     def close(self) -> None:
         """Nothing was begun."""
 
-    def _pick(self, rows: Rows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
+    def _pick(self, rows: FeatureRows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
         for batch in plan:
             indices = torch.tensor(batch, dtype=torch.int64)
             yield rows[indices].to(self._device), labels[indices].to(self._device)

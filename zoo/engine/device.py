@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zoo.data.cores import count_cores
-from zoo.data.loader import Loading
+from zoo.data.loader import LoaderOptions
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import OptionError
 
@@ -50,7 +50,7 @@ def choose_hardware(device: str = "auto", precision: str = "auto", world: World 
     chosen = _choose_device(device)
     if chosen.type == "mps" and world.size > 1:
         if device != "auto":
-            raise OptionError("processes cannot exchange what is on mps; take --device cpu, or one process.")
+            raise OptionError("processes cannot exchange tensors on mps; set `device` to cpu, or use one process.")
         chosen = torch.device("cpu")
     if chosen.type == "cuda" and world.size > 1:
         if world.local_rank >= torch.cuda.device_count():
@@ -95,10 +95,10 @@ def rounding(hardware: Hardware) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> Loading:
+def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> LoaderOptions:
     """Return how batches are loaded for that hardware; workers None: one for each core, up to a number."""
     on_gpu = hardware.device.type == "cuda"
     most = max(1, count_cores() // hardware.world.local_size)
     count = min(GPU_WORKERS if on_gpu else CPU_WORKERS, most) if workers is None else workers
     # Where the cores that decode are those that compute, they take turns: threads that wait for each other are slow.
-    return Loading(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)
+    return LoaderOptions(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

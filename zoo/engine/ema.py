@@ -12,7 +12,7 @@ from zoo.engine.interrupts import undisturbed
 from zoo.models.sharding import part
 
 
-class Average:
+class MovingAverage:
     """An exponential moving average of tensors, weights and statistics alike.
 
     Source: Polyak and Juditsky 1992; the decay is less in the first steps, as in Tarvainen and Valpola 2017,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.distributed.world import World
-from zoo.engine.learner import Learned, Learner
+from zoo.engine.learner import Learner, StepResult
 from zoo.models.sharding import is_sharded
 
 
-def sync_gradients(learner: Learner, mine: Learned) -> Learned:
+def sync_gradients(learner: Learner, mine: StepResult) -> StepResult:
     """Give all processes the gradients of the whole batch, and the statistics of the first; return what all saw.
 
     Args:
@@ -34,7 +34,7 @@ def sync_gradients(learner: Learner, mine: Learned) -> Learned:
     loss, correct = mine.loss.clone(), mine.correct.clone()
     world.sum_([*gradients, loss, correct])
     world.spread_(learner.list_statistics())
-    return Learned(loss, correct, mine.count)
+    return StepResult(loss, correct, mine.count)
 
 
 def _list_gradients(parameters: Sequence[nn.Parameter], world: World) -> list[Tensor]:

@@ -14,11 +14,11 @@ from torch.optim import Optimizer
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
-from zoo.engine.ema import Average
-from zoo.engine.micro_batches import Parts
+from zoo.engine.ema import MovingAverage
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.schedule import Schedule
 from zoo.engine.snapshot import Snapshot
-from zoo.engine.torch_compile import Compiled
+from zoo.engine.torch_compile import CompiledModel
 from zoo.models.freeze import Frozen
 
 #: Turns a batch and its labels into another batch, and its labels or the share of each class, (N, classes).
@@ -31,7 +31,7 @@ def mix_nothing(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Learned:
+class StepResult:
     """What a step saw."""
 
     #: The mean loss over the batch.
@@ -58,14 +58,14 @@ class Learner:
     #: The norm that gradients are cut down to, where they have a larger one.
     clip_norm: float | None = None
     #: In how many parts batches are learned from, and measured.
-    parts: Parts = field(default_factory=Parts)
-    measuring: Parts = field(default_factory=Parts)
+    parts: MicroBatches = field(default_factory=MicroBatches)
+    measuring: MicroBatches = field(default_factory=MicroBatches)
     #: The moving average of the weights, which is what is measured and kept, if there is one.
-    average: Average | None = None
+    average: MovingAverage | None = None
     #: Of several processes, if batch norms are to compare the images of all of them.
     norms: SharedNorms | None = None
     #: What the model's place is taken by while it learns, if it is compiled.
-    compiled: Compiled | None = None
+    compiled: CompiledModel | None = None
     #: Optimizer steps that were taken.
     steps: int = 0
     _snapshot: Snapshot | None = field(default=None, init=False, repr=False)

@@ -14,8 +14,8 @@ from zoo.data.sampler import seed_of_step
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.world import ALONE, World
-from zoo.engine.learner import Learned, Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.learner import Learner, StepResult
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.step import take_step
 from zoo.progress import Advance
 
@@ -51,7 +51,7 @@ class Sums:
 
 
 @dataclass
-class Lap:
+class EpochProgress:
     """How far an epoch of learning has come."""
 
     #: Which one it is, from 0.
@@ -66,15 +66,19 @@ class Lap:
 
 
 def train_one_epoch(
-    learner: Learner, lap: Lap, batches: Batches, advance: Advance, on_step: Callable[[], None] = lambda: None
+    learner: Learner,
+    current: EpochProgress,
+    batches: Batches,
+    advance: Advance,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Score:
     """Learn from every batch once; at each step dropouts draw from a seed of its own.
 
     Args:
         learner: the model and what changes it.
-        lap: where it begins, and after each step where it is.
+        current: where it begins, and after each step where it is.
         batches: this process's share of each: images (N, C, H, W), or features (N, width), and labels (N,), where the
-            model is; those that the lap has behind it are not among them.
+            model is; those that it has behind it are not among them.
         advance: told the number of samples, of all processes, after each step.
         on_step: called after each step, which signals do not tear apart; what it raises ends the epoch there.
 
@@ -86,21 +90,21 @@ def train_one_epoch(
     rank = learner.hardware.world.rank
     learner.frozen.train()
 
-    def note(learned: Learned) -> None:
-        lap.sums.add(learned.loss, learned.correct, learned.count)
-        lap.step += 1
+    def note(learned: StepResult) -> None:
+        current.sums.add(learned.loss, learned.correct, learned.count)
+        current.step += 1
 
     for images, labels in batches:
-        seed = seed_of_step(learner.seed, lap.epoch, lap.step, rank)
+        seed = seed_of_step(learner.seed, current.epoch, current.step, rank)
         learned = take_step(learner, images, labels, seed, note)
         advance(learned.count)
         on_step()
-    return lap.sums.score()
+    return current.sums.score()
 
 
 @torch.no_grad()  # not inference_mode: a network may keep a tensor that it made here, and train with it later
 def evaluate(
-    model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance, parts: Parts | None = None
+    model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance, parts: MicroBatches | None = None
 ) -> tuple[Score, Tensor]:
     """Measure the model on every batch; each process has its share of them.
 
@@ -112,7 +116,7 @@ def evaluate(
         TrainingError: memory is short even for one image at a time.
     """
     model.eval()
-    criterion, parts, world = Criterion(), parts or Parts(), hardware.world
+    criterion, parts, world = Criterion(), parts or MicroBatches(), hardware.world
     sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
@@ -125,7 +129,7 @@ def evaluate(
     return sums.score(world), world.gather(torch.cat(probabilities).cpu() if probabilities else None)
 
 
-def _predict(model: nn.Module, images: Tensor, hardware: Hardware, parts: Parts) -> Tensor:
+def _predict(model: nn.Module, images: Tensor, hardware: Hardware, parts: MicroBatches) -> Tensor:
     """Return logits of shape (N, classes)."""
     with hardware.autocast():
         logits: list[Tensor] = [model(some) for (some,) in parts.split(images)]

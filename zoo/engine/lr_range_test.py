@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.sampler import seed_of_step
-from zoo.engine.batches import Feed
+from zoo.engine.batches import BatchSource
 from zoo.engine.learner import Learner
 from zoo.engine.schedule import Schedule
 from zoo.engine.state import list_moving
@@ -56,7 +56,9 @@ def rate_of(step: int, steps: int) -> float:
     return float(LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1)))
 
 
-def try_rates(learner: Learner, model: nn.Module, feed: Feed, advance: Advance, steps: int = STEPS) -> list[Tried]:
+def try_rates(
+    learner: Learner, model: nn.Module, feed: BatchSource, advance: Advance, steps: int = STEPS
+) -> list[Tried]:
     """Take steps at rising rates until the loss explodes; afterwards all is as it was before.
 
     Args:
@@ -104,7 +106,7 @@ def _try(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Ad
         yield Tried(lr, smooth)
 
 
-def _go_round(feed: Feed) -> Iterator[tuple[Tensor, Tensor]]:
+def _go_round(feed: BatchSource) -> Iterator[tuple[Tensor, Tensor]]:
     for epoch in count():
         yield from feed.train(epoch, 0)
 

@@ -13,7 +13,7 @@ from zoo.errors import TrainingError, is_out_of_memory
 Result = TypeVar("Result")
 
 
-class Parts:
+class MicroBatches:
     """In how many parts batches go through the network; more of them once memory was short."""
 
     def __init__(
@@ -56,8 +56,8 @@ class Parts:
                 reason = str(error).partition("\n")[0]
                 if self.is_fixed:
                     raise TrainingError(
-                        f"memory is too short; begin anew with --set accumulate={2 * self.count} or a smaller "
-                        f"--batch-size, for processes that wait for each other cannot change it on the way. ({reason})"
+                        f"not enough memory; start again with `accumulate` {2 * self.count} or a smaller "
+                        f"`batch_size`: processes that wait for each other cannot change it during a run. ({reason})"
                     ) from error
             # Here, where no traceback holds on to the tensors of the failed attempt.
             undo()
@@ -67,13 +67,11 @@ class Parts:
         most = max(1, size // self._least)
         if self.count >= most:
             few = "one image" if self._least == 1 else f"{self._least} images"
-            raise TrainingError(
-                f"memory is too short for {few} at a time; take a smaller --head or backbone. ({reason})"
-            )
+            raise TrainingError(f"not enough memory for {few} at a time; take a smaller `head` or backbone. ({reason})")
         self.count = min(2 * self.count, most)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self._say(
-            f"note: memory is short; batches go through in {self.count} parts from here on, "
-            "and what is learned from each batch stays the same"
+            f"note: out of memory; splitting each batch into {self.count} micro-batches from now on "
+            "(the update is unchanged)"
         )

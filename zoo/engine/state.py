@@ -13,17 +13,17 @@ from torch.optim import Optimizer
 
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learner
-from zoo.engine.loop import Lap, Sums
+from zoo.engine.loop import EpochProgress, Sums
 from zoo.engine.metrics import Epoch
 from zoo.errors import RunError, TrainingError
 from zoo.models.sharding import contribute, part, put, whole
 from zoo.models.weights.load import is_finite
 
-_MODEL, _OPTIMIZER, _AVERAGE, _LAP = "model.", "optimizer.", "average.", "lap."
+_MODEL, _OPTIMIZER, _AVERAGE, _EPOCH = "model.", "optimizer.", "average.", "lap."
 
 
 @dataclass(frozen=True)
-class Saved:
+class Checkpoint:
     """A state on its way to the disk or back: tensors by name, and what JSON can hold."""
 
     tensors: Mapping[str, Tensor]
@@ -31,13 +31,13 @@ class Saved:
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a run is."""
 
     #: The whole network, which may be more than what the learner runs.
     model: nn.Module
     #: What it begins with, until the phase has begun that this belongs to.
-    saved: Saved | None = None
+    saved: Checkpoint | None = None
     #: Index of the phase that is under way.
     phase: int = 0
     history: list[Epoch] = field(default_factory=list)
@@ -51,7 +51,7 @@ class State:
     #: Names of buffers that are not finite from the start, as masks are.
     masks: frozenset[str] = frozenset()
     #: The epoch that is under way.
-    lap: Lap | None = None
+    current: EpochProgress | None = None
 
     def __post_init__(self) -> None:
         if self.saved:
@@ -61,14 +61,14 @@ class State:
     @property
     def batches(self) -> int:
         """Batches that were learned from, in all phases together."""
-        lap = self.saved.facts.get("lap") if self.saved else None
-        return int(self.done + (self.lap.step if self.lap else lap["step"] if lap else 0))
+        current = self.saved.facts.get("lap") if self.saved else None
+        return int(self.done + (self.current.step if self.current else current["step"] if current else 0))
 
-    def end_lap(self, epoch: Epoch) -> None:
+    def end_epoch(self, epoch: Epoch) -> None:
         """Note what the epoch that is under way came to."""
-        assert self.lap is not None
+        assert self.current is not None
         self.history.append(epoch)
-        self.done, self.lap = self.batches, None
+        self.done, self.current = self.batches, None
 
     def begin_phase(self, phase: int, learner: Learner, feed: str) -> None:
         """Begin a phase; the one that was saved goes on where it was.
@@ -77,26 +77,26 @@ class State:
             RunError: what was saved is not of this network or this optimizer.
         """
         with undisturbed():  # else what is half restored might be saved
-            lap = self._restore(learner, feed, self.saved) if self.saved else None
-            self.phase, self.feed, self.lap, self.saved = phase, feed, lap, None
+            current = self._restore(learner, feed, self.saved) if self.saved else None
+            self.phase, self.feed, self.current, self.saved = phase, feed, current, None
             # As they are now: a later phase may have begun to thaw more when this one is saved.
             self.moving = tuple(list_moving(self.model))
             self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not is_finite(buffer))
             self.learner = learner
 
-    def capture(self) -> Saved:
+    def capture(self) -> Checkpoint:
         """Return the state, without copies: it is to be written before the next step.
 
         Not while a step is under way.
         """
         listed = self._list()
-        return Saved({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
+        return Checkpoint({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
 
     def contribute(self) -> None:
         """Give the process that captures the state this one's part of it."""
         contribute(self._list().tensors.values())
 
-    def _list(self) -> Saved:
+    def _list(self) -> Checkpoint:
         """List all that is captured, which may be divided between processes."""
         learner = self.learner
         assert learner is not None
@@ -114,11 +114,16 @@ class State:
             "parts": learner.parts.count,
             "scaler": learner.scaler.state_dict(),
         }
-        if self.lap is not None:
-            lap = self.lap
-            tensors |= {f"{_LAP}loss": lap.sums.loss, f"{_LAP}correct": lap.sums.correct}
-            facts["lap"] = {"step": lap.step, "count": lap.sums.count, "lr": lap.lr, "seconds": lap.seconds}
-        return Saved({name: tensor.detach() for name, tensor in tensors.items()}, facts)
+        if self.current is not None:
+            current = self.current
+            tensors |= {f"{_EPOCH}loss": current.sums.loss, f"{_EPOCH}correct": current.sums.correct}
+            facts["lap"] = {
+                "step": current.step,
+                "count": current.sums.count,
+                "lr": current.lr,
+                "seconds": current.seconds,
+            }
+        return Checkpoint({name: tensor.detach() for name, tensor in tensors.items()}, facts)
 
     def require_finite(self) -> None:
         """Raise TrainingError where a weight or a statistic is not finite: a loss need not have shown it."""
@@ -126,10 +131,10 @@ class State:
         for name, tensor in self._list().tensors.items():
             if name not in masks and not is_finite(part(tensor)):
                 raise TrainingError(
-                    f"{name} is not finite after {self.batches} steps; try a lower --lr. The best epoch so far is kept."
+                    f"{name} is not finite after {self.batches} steps; try a lower `lr`. The best epoch so far is kept."
                 )
 
-    def _restore(self, learner: Learner, feed: str, saved: Saved) -> Lap | None:
+    def _restore(self, learner: Learner, feed: str, saved: Checkpoint) -> EpochProgress | None:
         if saved.facts["feed"] != feed:
             raise RunError(
                 f"the run learned from {saved.facts['feed']}, and learns from {feed} now; "
@@ -146,14 +151,14 @@ class State:
         learner.steps = saved.facts["steps"]
         learner.parts.count = saved.facts["parts"]
         learner.scaler.load_state_dict(saved.facts["scaler"])
-        lap = saved.facts.get("lap")
-        if lap is None:
+        current = saved.facts.get("lap")
+        if current is None:
             return None
         sums = Sums(learner.hardware.device)
-        sums.loss.copy_(saved.tensors[f"{_LAP}loss"])
-        sums.correct.copy_(saved.tensors[f"{_LAP}correct"])
-        sums.count = lap["count"]
-        return Lap(len(self.history), sums, lap["lr"], lap["step"], lap["seconds"])
+        sums.loss.copy_(saved.tensors[f"{_EPOCH}loss"])
+        sums.correct.copy_(saved.tensors[f"{_EPOCH}correct"])
+        sums.count = current["count"]
+        return EpochProgress(len(self.history), sums, current["lr"], current["step"], current["seconds"])
 
 
 @torch.no_grad()

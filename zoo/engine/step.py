@@ -13,19 +13,23 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from zoo.engine.batch_share import Share, make_share
 from zoo.engine.distributed.agreement import agreeing, allocating_together, ending_together
 from zoo.engine.gradient_sync import sync_gradients
 from zoo.engine.interrupts import undisturbed
-from zoo.engine.learner import Learned, Learner
+from zoo.engine.learner import Learner, StepResult
+from zoo.engine.local_batch import LocalBatch, make_local_batch
 from zoo.engine.torch_compile import CannotCompile
 from zoo.errors import LostProcess, NotFinite
 from zoo.models.sharding import whole
 
 
 def take_step(
-    learner: Learner, images: Tensor, labels: Tensor, seed: int, note: Callable[[Learned], None] = lambda _learned: None
-) -> Learned:
+    learner: Learner,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    note: Callable[[StepResult], None] = lambda _learned: None,
+) -> StepResult:
     """Learn from a batch, compiled if that can be, and note what was learned; signals wait until both is done."""
     with undisturbed():
         try:
@@ -40,7 +44,7 @@ def take_step(
     return take_step(learner, images, labels, seed, note)
 
 
-def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learned:
+def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepResult:
     """Learn from a batch, or from this process's share of one; out of memory, again in more micro-batches.
 
     Args:
@@ -55,7 +59,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
         LostProcess: another process is gone; nothing has changed.
         CannotCompile: nothing has changed.
     """
-    share = make_share(learner, images, labels)
+    share = make_local_batch(learner, images, labels)
     snapshot = learner.take_snapshot()
     undo = partial(snapshot.undo, is_first=not learner.steps)
     try:
@@ -68,7 +72,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> Learne
         raise
 
 
-def _step(learner: Learner, share: Share, seed: int) -> Learned:
+def _step(learner: Learner, share: LocalBatch, seed: int) -> StepResult:
     torch.manual_seed(seed)
     learner.optimizer.zero_grad(set_to_none=True)
     hardware, criterion, scaler = learner.hardware, learner.criterion, learner.scaler
@@ -85,7 +89,7 @@ def _step(learner: Learner, share: Share, seed: int) -> Learned:
             loss_sum += loss.detach()
             correct += (logits.detach().argmax(1) == answers).sum()
     with ending_together(learner):
-        learned = sync_gradients(learner, Learned(loss_sum, correct, share.count))
+        learned = sync_gradients(learner, StepResult(loss_sum, correct, share.count))
         _optimizer_step(learner, learned.loss)
     return learned
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
 from zoo.engine.interrupts import is_put_off
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.errors import is_out_of_memory
 
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ class CannotCompile(Exception):
     """Compiling fails; nothing has moved."""
 
 
-class Compiled:
+class CompiledModel:
     """A network that is compiled when the first batch of the usual size goes through it."""
 
     def __init__(self, model: nn.Module, size: int, say: Callable[[str], None]) -> None:
@@ -91,7 +91,7 @@ class Compiled:
         self._say(f"note: compiling fails, and the network runs as it is: {reason}")
 
 
-def find_obstacle(kind: str, parts: Parts) -> str | None:
+def find_obstacle(kind: str, parts: MicroBatches) -> str | None:
     """Return why compiling is of no use, or cannot be done, for what learns from images or features; None: it can."""
     if kind != "images":
         return "the epochs learn from kept features, and hardly run the network"

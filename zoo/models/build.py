@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.errors import OptionError, PluginError, ZooError, is_out_of_memory
 from zoo.models.head import Head, replace_head
-from zoo.models.weights.choose import Start, choose_start, input_for
+from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
@@ -23,7 +23,7 @@ class Network:
     """A backbone with a head for the user's classes."""
 
     backbone: BackboneSpec
-    start: Start
+    start: WeightsSource
     design: HeadDesign
     model: nn.Module
     head: Head
@@ -51,7 +51,7 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
     return model
 
 
-def build_backbone(backbone: BackboneSpec, start: Start, progress: Progress) -> nn.Module:
+def build_backbone(backbone: BackboneSpec, start: WeightsSource, progress: Progress) -> nn.Module:
     """Build upstream's model and load what it starts from; its head is that of the file.
 
     Raises:
@@ -64,7 +64,7 @@ def build_backbone(backbone: BackboneSpec, start: Start, progress: Progress) -> 
     return model
 
 
-def attach_head(backbone: BackboneSpec, start: Start, model: nn.Module, head: str, num_classes: int) -> Network:
+def attach_head(backbone: BackboneSpec, start: WeightsSource, model: nn.Module, head: str, num_classes: int) -> Network:
     """Give a built backbone a new head, ``linear`` or ``mlp:W,W``, for that many classes."""
     design = HeadDesign.parse(head)
     return Network(backbone, start, design, model, replace_head(backbone, model, num_classes, design))
@@ -119,7 +119,7 @@ def build(
         raise OptionError(f"num_classes is {num_classes!r}; it must be a whole number of at least 1.")
     resolved = (registry or open_registry()).resolve(name)
     model = build_backbone(
-        resolved.backbone, choose_start(resolved, None if weights is None else fspath(weights)), Silent()
+        resolved.backbone, choose_weights(resolved, None if weights is None else fspath(weights)), Silent()
     )
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)

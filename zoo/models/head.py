@@ -40,7 +40,7 @@ def is_below_any(name: str, prefixes: Iterable[str]) -> bool:
     return any(is_below(name, prefix) for prefix in prefixes)
 
 
-def find_head(backbone: BackboneSpec, model: nn.Module) -> Head:
+def get_head(backbone: BackboneSpec, model: nn.Module) -> Head:
     """Return where upstream's own head is in the built model.
 
     Raises:
@@ -73,7 +73,7 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
     Raises:
         PluginError: a declared path does not lead to a layer that can be replaced.
     """
-    old = find_head(backbone, model)
+    old = get_head(backbone, model)
     for path in old.aux_paths:
         _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
     if not design.widths:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from zoo.errors import NameNotFound
 from zoo.plugin.fields import (
     are_paths,
     are_reasons,
@@ -104,6 +105,20 @@ class BackboneSpec:
     def default_weights(self) -> WeightsSpec | None:
         """The weights that ``DEFAULT`` means, or None where none are published."""
         return self.weights[0] if self.weights else None
+
+    def get_weights(self, tag: str) -> WeightsSpec:
+        """Return the weights of that tag; ``DEFAULT`` is the first.
+
+        Raises:
+            NameNotFound: there are no such weights.
+        """
+        for weights in self.weights:
+            if tag in (weights.tag, "DEFAULT"):
+                return weights
+        known = ", ".join(weights.tag for weights in self.weights) or "none are published"
+        raise NameNotFound(
+            f"{self.name} has no weights {tag!r}; it has: {known}. Or give a .safetensors file, or none."
+        )
 
 
 def check_block(spec: BlockSpec) -> None:

@@ -71,4 +71,4 @@ def _check_tag(spec: WeightsSpec) -> None:
     if not matches(TAG, spec.tag):
         refuse(spec, "tag", spec.tag, "letters, digits, '_', '.' and '-'")
     if spec.tag in NO_TAGS or spec.tag.endswith(FILE_SUFFIXES):
-        refuse(spec, "tag", spec.tag, "another word: --weights means something else by this one")
+        refuse(spec, "tag", spec.tag, "another word: `weights` means something else by this one")

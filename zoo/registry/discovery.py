@@ -30,7 +30,7 @@ def discover_plugins() -> list[Plugin]:
     return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))
 
 
-def find_claims(namespace: str) -> list[Claim]:
+def get_claims(namespace: str) -> list[Claim]:
     """Find the installed plugins that claim a namespace, without loading any of them.
 
     Raises:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NameNotFound, PluginError
-from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
+from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
 
@@ -63,7 +63,7 @@ class Registry:
         if backbone is None:
             raise NameNotFound(self._explain_missing(asked, name))
         if tag:
-            find_weights(backbone, tag)
+            backbone.get_weights(tag)
         return Resolved(asked, backbone, tag or None, tuple(_list_version_notes(backbone)))
 
     def list_datasets(self) -> list[DatasetSpec]:
@@ -196,21 +196,6 @@ class Registry:
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
 
 
-def find_weights(backbone: BackboneSpec, tag: str) -> WeightsSpec:
-    """Return the weights of that tag; ``DEFAULT`` is the first.
-
-    Raises:
-        NameNotFound: the backbone has no such weights.
-    """
-    for weights in backbone.weights:
-        if tag in (weights.tag, "DEFAULT"):
-            return weights
-    known = ", ".join(weights.tag for weights in backbone.weights) or "none are published"
-    raise NameNotFound(
-        f"{backbone.name} has no weights {tag!r}; it has: {known}. Or give a .safetensors file, or none."
-    )
-
-
 @functools.cache
 def open_registry() -> Registry:
     """Return the registry of all installed plugins; they are loaded once in a process."""
@@ -228,12 +213,16 @@ def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
     except importlib.metadata.PackageNotFoundError:
         yield f"{backbone.name} needs {distribution}, which is not installed; pip install {distribution}."
         return
-    # A patch release changes no architecture.
-    if installed.split(".")[:2] != read_from.split(".")[:2]:
+    # A patch release changes no architecture, and a build like 2.15.0+cpu is the same version.
+    if _read_minor(installed) != _read_minor(read_from):
         yield (
             f"zoo describes {backbone.name} as it is in {distribution} {read_from}, and {installed} is installed; "
             f"`zoo check {backbone.name}` tells whether that still holds."
         )
+
+
+def _read_minor(version: str) -> list[str]:
+    return version.partition("+")[0].split(".")[:2]
 
 
 def list_backbones(pattern: str | None = None, registry: Registry | None = None) -> list[BackboneSpec]:

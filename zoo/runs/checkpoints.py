@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from zoo.engine.interrupts import undisturbed
-from zoo.engine.state import Saved
+from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, written
 from zoo.files.download import sha256_of
@@ -33,7 +33,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, step: int, state: Saved, best: Path | None = None) -> None:
+    def save(self, step: int, state: Checkpoint, best: Path | None = None) -> None:
         """Write one, and remove all but the newest `KEPT`: those of later steps too, which could not be read.
 
         Args:
@@ -61,7 +61,7 @@ class Checkpoints:
         place = there.index(path)
         self._drop((*there[:place], *there[place + KEPT :]))
 
-    def load(self, best: Path | None = None) -> tuple[Saved | None, list[str]]:
+    def load(self, best: Path | None = None) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest one that is whole, and what is wrong with those after it.
 
         A file without a checksum was never finished, and is none of them. The model that was the best then is given the
@@ -135,7 +135,7 @@ def _find_damage(path: Path) -> str | None:
     return None if wanted == f"{found}  {path.name}\n" else "is damaged: it is not what its checksum says"
 
 
-def _read(path: Path) -> Saved:
+def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-        return Saved(tensors, json.loads(file.metadata()[_FACTS]))
+        return Checkpoint(tensors, json.loads(file.metadata()[_FACTS]))

@@ -26,7 +26,7 @@ from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
 from zoo.models.build import Network, attach_head, build_model
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
@@ -148,7 +148,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     path = RunFolder.open(Path(run).expanduser()).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
-    start = Start(header.weights, header.tag)
+    start = WeightsSource(header.weights, header.tag)
     with torch.random.fork_rng([]):  # what is drawn here is overwritten; the caller's generator should not notice
         model = build_model(resolved.backbone, header.tag)
         network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))

@@ -42,7 +42,7 @@ class RunFolder:
             # Of two runs that want the same folder at once, one gets it.
             (folder / HISTORY).open("x").close()
         except FileExistsError as error:
-            raise RunError(f"{output} was taken by another run just now; choose another --output.") from error
+            raise RunError(f"{output} was taken by another run just now; choose another `output`.") from error
         return cls(folder)
 
     @classmethod
@@ -57,7 +57,7 @@ class RunFolder:
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
-                raise RunError(f"{output} holds {path.name!r}, which is of no run; choose another --output.")
+                raise RunError(f"{output} holds {path.name!r}, which is of no run; choose another `output`.")
         remove_partial(folder)
         return cls(folder)
 
@@ -69,7 +69,7 @@ class RunFolder:
         """
         history = self.path / HISTORY
         if (self.path / MODEL).exists() or (history.exists() and history.stat().st_size):
-            raise RunError(f"{self.path} does not say how its run was begun; choose another --output, or remove it.")
+            raise RunError(f"{self.path} does not say how its run was begun; choose another `output`, or remove it.")
         remove(history)
         remove_partial(self.path / CHECKPOINTS)
         remove(self.path / CHECKPOINTS)
@@ -81,11 +81,11 @@ class RunFolder:
             return
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
-            raise RunError(f"{output} cannot be created: {above} is a file; choose another --output.")
+            raise RunError(f"{output} cannot be created: {above} is a file; choose another `output`.")
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             what = "is a file" if not output.is_dir() else "holds other files"
             what = "holds another run" if (output / MODEL).exists() else what
-            raise RunError(f"{output} {what}; choose another --output, or remove it first.")
+            raise RunError(f"{output} {what}; choose another `output`, or remove it first.")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -136,7 +136,7 @@ class RunFolder:
                     return cls(_create(folder, exist_ok=False))
                 except FileExistsError:
                     continue  # another process was faster
-        raise RunError(f"{parent} holds a million runs of {stem}; choose an --output.")
+        raise RunError(f"{parent} holds a million runs of {stem}; choose an `output`.")
 
 
 def _create(folder: Path, *, exist_ok: bool) -> Path:

@@ -114,7 +114,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
     }
 
 
-def list_parts(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
+def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
     """List which blocks are trained, and how many parameters that is; ``trainable`` are prefixes of their names."""
     parameters = dict(model.named_parameters())
     return {

@@ -12,10 +12,10 @@ from zoo.errors import PluginError
 from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.build import Network, attach_head, build_model
 from zoo.models.freeze import Frozen
-from zoo.models.head import Head, find_head, replace_head
+from zoo.models.head import Head, get_head, replace_head
 from zoo.models.meta_device import build_on_meta
 from zoo.models.parameter_order import FirstUses
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
@@ -80,7 +80,7 @@ class BackboneUnderTest:
     @cached_property
     def head(self) -> Head:
         """Where the heads of the model as built are."""
-        return find_head(self.spec, self.meta)
+        return get_head(self.spec, self.meta)
 
     @cached_property
     def blocks(self) -> tuple[BlockSpec, ...]:
@@ -145,7 +145,7 @@ class BackboneUnderTest:
         bias can drown features that are tiny as drawn. Such logits prove nothing.
         """
         _ = self.unrepeatable_tensors  # while the model is as it was built
-        network = attach_head(self.spec, Start("none"), self._model, "linear", NUM_CLASSES)
+        network = attach_head(self.spec, WeightsSource("none"), self._model, "linear", NUM_CLASSES)
         for seed in range(1, DRAWS):
             if tells_apart(_run(network.model, self.images)):
                 break

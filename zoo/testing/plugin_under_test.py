@@ -16,7 +16,7 @@ from typing import TypeVar
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
-from zoo.registry.discovery import FIRST_PARTY, find_claims
+from zoo.registry.discovery import FIRST_PARTY, get_claims
 from zoo.registry.isolation import HEAVY, Output, contained
 from zoo.registry.load_plugin import Plugin, ask_module, find_unlisted, load_module
 from zoo.testing.isolation.import_probe import ImportProbe, find_package, probe_plugin
@@ -70,7 +70,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
     Raises:
         NameNotFound: no such plugin is installed, or it is switched off.
     """
-    claims, rightful = find_claims(namespace), FIRST_PARTY.get(namespace)
+    claims, rightful = get_claims(namespace), FIRST_PARTY.get(namespace)
     claim, entry_point = next((claim for claim in claims if claim[0].distribution == rightful), claims[0])
     claimants = tuple(claimant.distribution for claimant, _ in claims)
     plugin = PluginUnderTest(namespace, claim.distribution, claim.version, claimants=claimants)

@@ -6,13 +6,13 @@ import importlib.metadata
 import importlib.util
 from pathlib import Path
 
-from zoo.registry.discovery import find_claims
+from zoo.registry.discovery import get_claims
 
 
 def is_shipped(namespace: str, file: Path) -> bool:
     """Tell whether a file belongs to the plugin of a namespace: elsewhere only this machine has it."""
     found = file.resolve()
-    for plugin, entry_point in find_claims(namespace):
+    for plugin, entry_point in get_claims(namespace):
         distribution = importlib.metadata.distribution(plugin.distribution)
         if any(Path(str(part.locate())).resolve() == found for part in distribution.files or ()):
             return True

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.learner import Learner
-from zoo.engine.loop import Lap, Sums, train_one_epoch
+from zoo.engine.loop import EpochProgress, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen, list_batch_norms
@@ -49,7 +49,7 @@ def take_steps(model: nn.Module, frozen: Frozen, batch: tuple[Tensor, Tensor], a
     )
     images, labels = batch
     train_one_epoch(
-        learner, Lap(0, Sums(hardware.device)), [(images, labels[: len(images)])] * STEPS, lambda _count: None
+        learner, EpochProgress(0, Sums(hardware.device)), [(images, labels[: len(images)])] * STEPS, lambda _count: None
     )
     return TrainingSteps(
         moved=tuple(name for name, tensor in _list_tensors(model).items() if not _are_same(tensor, before[name])),

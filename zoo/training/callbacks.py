@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
-from zoo.engine.state import State
+from zoo.engine.state import TrainingState
 from zoo.models.sharding import contribute
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
 from zoo.runs.folder import MODEL
 from zoo.runs.model_file import Header, read_tensors
 from zoo.runs.record import Record, measure_split
-from zoo.training.checkpointing import Saver
+from zoo.training.checkpointing import Checkpointer
 from zoo.training.resume import remove_states
 
 
-class Watch:
+class Callbacks:
     """Told how a run goes, and keeps nothing: what all processes but the first have."""
 
     def on_step(self) -> None:
@@ -47,10 +47,10 @@ class Watch:
         """Told what the best model made of the test images: the probabilities are of shape (N, classes)."""
 
 
-class Contributor(Watch):
+class ShardCallbacks(Callbacks):
     """Gives the first process this one's part of a network that is divided, whenever it writes it down."""
 
-    def __init__(self, state: State, every: int) -> None:
+    def __init__(self, state: TrainingState, every: int) -> None:
         self._state = state
         self._every = every
 
@@ -65,10 +65,12 @@ class Contributor(Watch):
             contribute(model.state_dict().values())
 
 
-class Keeper(Watch):
+class RunCallbacks(Callbacks):
     """Keeps a run in its folder."""
 
-    def __init__(self, record: Record, images: Images, best_model: BestModel, saver: Saver, progress: Progress) -> None:
+    def __init__(
+        self, record: Record, images: Images, best_model: BestModel, saver: Checkpointer, progress: Progress
+    ) -> None:
         self._record = record
         self._images = images
         self._best_model = best_model
@@ -117,9 +119,11 @@ class Keeper(Watch):
 
 
 @contextmanager
-def keeping(record: Record, images: Images, header: Header, state: State, progress: Progress) -> Iterator[Keeper]:
+def recording(
+    record: Record, images: Images, header: Header, state: TrainingState, progress: Progress
+) -> Iterator[RunCallbacks]:
     """Keep a run until the block is over; what interrupts it, the best model and the state are written first."""
     best_model = BestModel(record.folder, header)
-    saver = Saver(state, record, best_model, progress)
+    saver = Checkpointer(state, record, best_model, progress)
     with saver, best_model:
-        yield Keeper(record, images, best_model, saver, progress)
+        yield RunCallbacks(record, images, best_model, saver, progress)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from zoo.engine.interrupts import undisturbed
-from zoo.engine.state import Saved, State
+from zoo.engine.state import Checkpoint, TrainingState
 from zoo.errors import DataError, LostProcess, NotFinite, TrainingError
 from zoo.models.sharding import is_sharded
 from zoo.progress import Progress
@@ -24,12 +24,12 @@ INTERVAL, SHARE = 300.0, 20
 FORMAT = 1
 
 
-class Saver:
+class Checkpointer:
     """Saves the state of a run now and then, and when it is interrupted."""
 
     def __init__(
         self,
-        state: State,
+        state: TrainingState,
         record: Record,
         best_model: BestModel,
         progress: Progress,
@@ -54,7 +54,7 @@ class Saver:
         if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
             return
         if is_sharded(self._state.model):
-            self._progress.say("the same command goes on with --resume, from the last state that was saved")
+            self._progress.say("run the same command with `resume` to continue from the last checkpoint")
             return
         try:
             self.save()
@@ -62,7 +62,7 @@ class Saver:
             self._progress.say(f"warning: the state is not saved: {reason}")
             return
         steps = f"{self._state.batches} step{'s' * (self._state.batches != 1)}"
-        how = "" if isinstance(error, NotFinite) else "; the same command goes on with --resume"
+        how = "" if isinstance(error, NotFinite) else "; run the same command with `resume` to continue"
         self._progress.say(f"state saved in {self._record.folder.path} after {steps}{how}")
 
     def on_step(self) -> None:
@@ -97,7 +97,7 @@ class Saver:
         self._checkpoints.save(
             # One more for the end of an epoch: nothing is learned there, but it is later.
             state.batches + len(state.history),
-            Saved(taken.tensors, {"format": FORMAT, "run": run, "state": taken.facts}),
+            Checkpoint(taken.tensors, {"format": FORMAT, "run": run, "state": taken.facts}),
             best if best.exists() else None,
         )
         self._last = where

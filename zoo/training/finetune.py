@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from zoo.engine.device import rounding
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
-from zoo.engine.state import State
+from zoo.engine.state import TrainingState
 from zoo.errors import NotFinite, TrainingError
 from zoo.models.sharding import is_sharded
 from zoo.progress import Progress, Silent
@@ -22,15 +21,15 @@ from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.registry.train_scope import ALL
 from zoo.runs.folder import BASELINE, REPORT, RunFolder
-from zoo.runs.lock import held
+from zoo.runs.lock import RunLock
 from zoo.runs.model_card import write_card
 from zoo.runs.model_file import make_header
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
-from zoo.training.callbacks import Contributor, Watch, keeping
+from zoo.training.callbacks import Callbacks, ShardCallbacks, recording
 from zoo.training.phases import Plan, train
-from zoo.training.prepare import Job, find_job, prepare, surroundings
-from zoo.training.resume import Earlier, find_earlier, note_begin, refuse_other, remove_states, share_earlier
+from zoo.training.prepare import Job, prepare, resolve_job, surroundings
+from zoo.training.resume import EarlierRun, find_earlier, note_begin, refuse_other, remove_states, share_earlier
 from zoo.training.summary import say_changes, say_plan
 
 
@@ -58,56 +57,52 @@ def finetune(  # noqa: PLR0913  # the front door; all but the first two are name
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
-    """Fine-tune a backbone on a data set and write a run folder.
-
-    Where torchrun started several processes, call it in all of them with the same arguments: they share the work.
+    """Fine-tune a backbone on a data set and write a run folder; under torchrun, call it in every process.
 
     Args:
         backbone: a name as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
         data: a folder of images, an archive of one, or the name of a data set.
         output: the run folder; None: ``runs/BACKBONE-DATA-N``.
-        resume: go on with the run in ``output`` where it was interrupted, with the same options as before; where
-            nothing was saved yet it begins, and where it is over nothing is done.
-        recipe: a name of registry.toml for options, over which those that are given here win.
+        resume: continue the run in ``output`` with the same options as before, or start it if nothing was saved.
+        recipe: a recipe of registry.toml; the options given here win over its own.
         registry: where names are looked up; None: all installed plugins.
-        progress: told what goes on; None: nobody.
+        progress: receives messages and progress.
         **options: the fields of `zoo.Recipe`.
 
     Raises:
-        ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
+        ZooError: see `zoo.errors`; its message says what was asked, what exists and what to do.
     """
     registry = registry or open_registry()
     output = None if output is None else Path(output).expanduser()
-    with join_world() as world, ExitStack() as until_the_end:
+    with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()  # what is the same is said once
         chosen = _make_recipe(recipe, options, registry, progress)
-        if not resume and world.is_first:
-            RunFolder.refuse_used(output)
-        earlier = _find_earlier(output, world, progress, until_the_end) if resume else None
-        job = find_job(backbone, data, chosen, registry, progress)
+        earlier = _find_earlier(output, world, lock, progress, resume=resume)
+        job = resolve_job(backbone, data, chosen, registry, progress)
         with surroundings(job):
             plan, facts = _plan(job, earlier, output)
             if earlier and earlier.is_over:
                 return Run(earlier.folder.path, earlier.run)
-            state = State(plan.network.model, earlier.state if earlier else None)
-            record = _begin_record(job, earlier, output, facts) if world.is_first else None
-            with rounding(plan.hardware):
-                _train(plan, state, record, until_the_end, progress)
-        baseline = _run_baseline(job, record) if chosen.baseline == "scratch" else None
-        return _finish(job, record, baseline)
+            record = _begin_record(job, earlier, output, facts, lock) if world.is_first else None
+            _train(plan, earlier, record, progress)
+        return _finish(job, record)
 
 
-def _find_earlier(output: Path | None, world: World, progress: Progress, until_the_end: ExitStack) -> Earlier | None:
-    """Find what there is of the run; the first process looks, and holds the folder from now on."""
+def _find_earlier(
+    output: Path | None, world: World, lock: RunLock, progress: Progress, *, resume: bool
+) -> EarlierRun | None:
+    """Find what there is of the run, which the first process does; without ``resume`` there must be nothing."""
     earlier = None
-    if world.is_first:
+    if world.is_first and not resume:
+        RunFolder.refuse_used(output)
+    elif world.is_first:
         if output and output.is_dir():
-            until_the_end.enter_context(held(output))
+            lock.take(output)
         earlier = find_earlier(output, progress)
-    return share_earlier(earlier, world)
+    return share_earlier(earlier, world) if resume else None
 
 
-def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan, dict[str, Any]]:
+def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> tuple[Plan, dict[str, Any]]:
     """Plan what is to be trained, and refuse to go on with what would be another run."""
     # A run that goes on does so in the precision that it began in, whatever would be measured now.
     is_open = earlier is not None and job.recipe.precision == "auto"
@@ -123,26 +118,30 @@ def _plan(job: Job, earlier: Earlier | None, output: Path | None) -> tuple[Plan,
     return plan, facts
 
 
-def _train(plan: Plan, state: State, record: Record | None, until_the_end: ExitStack, progress: Progress) -> None:
+def _train(plan: Plan, earlier: EarlierRun | None, record: Record | None, progress: Progress) -> None:
     """Train; the process that has the record keeps it."""
-    if record is None:
-        train(plan, state, _make_watch(plan, state), progress)
-        return
-    until_the_end.enter_context(held(record.folder.path))
-    header = make_header(plan.network, plan.images.classes)
-    with keeping(record, plan.images, header, state, progress) as keeper:
-        train(plan, state, keeper, progress)
+    state = TrainingState(plan.network.model, earlier.state if earlier else None)
+    with rounding(plan.hardware):
+        if record is None:
+            train(plan, state, _make_callbacks(plan, state), progress)
+            return
+        header = make_header(plan.network, plan.images.classes)
+        with recording(record, plan.images, header, state, progress) as callbacks:
+            train(plan, state, callbacks, progress)
 
 
-def _make_watch(plan: Plan, state: State) -> Watch:
-    """Make the watch of a process that is not the first."""
+def _make_callbacks(plan: Plan, state: TrainingState) -> Callbacks:
+    """Make the callbacks of a process that is not the first."""
     every = plan.phases[0].saves_every
-    return Contributor(state, every) if every and is_sharded(plan.network.model) else Watch()
+    return ShardCallbacks(state, every) if every and is_sharded(plan.network.model) else Callbacks()
 
 
-def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts: dict[str, Any]) -> Record:
+def _begin_record(
+    job: Job, earlier: EarlierRun | None, output: Path | None, facts: dict[str, Any], lock: RunLock
+) -> Record:
     """Begin the record of the run in its folder, or go on with it."""
     folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, str(job.data))
+    lock.take(folder.path)
     record = Record(folder, facts, job.registry, job.progress)
     if earlier and earlier.state:
         history = earlier.state.facts["history"]
@@ -153,8 +152,9 @@ def _begin_record(job: Job, earlier: Earlier | None, output: Path | None, facts:
     return record
 
 
-def _finish(job: Job, record: Record | None, baseline: Run | None) -> Run:
-    """Let the first process write what people look at; returns the same run in all of them."""
+def _finish(job: Job, record: Record | None) -> Run:
+    """Train the baseline if there is to be one, and let the first process write what people look at."""
+    baseline = _run_baseline(job, record) if job.recipe.baseline == "scratch" else None
     told = ""
     if record:
         if baseline:

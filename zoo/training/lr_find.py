@@ -12,12 +12,12 @@ from typing import Any
 from zoo.engine.device import rounding
 from zoo.engine.features.features import choose_feed
 from zoo.engine.lr_range_test import STEPS, Tried, suggest, try_rates
-from zoo.engine.state import State
+from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.training.prepare import find_job, prepare, surroundings
+from zoo.training.prepare import prepare, resolve_job, surroundings
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ def find_lr(
     if recipe.lr == 0:
         raise OptionError("lr is 0; leave it out, as it is what is looked for.")
     registry, progress = registry or open_registry(), progress or Silent()
-    job = find_job(backbone, data, recipe, registry, progress)
+    job = resolve_job(backbone, data, recipe, registry, progress)
     with surroundings(job):
         plan, _ = prepare(job)
         fit = plan.begin(0)
-        state = State(plan.network.model)
+        state = TrainingState(plan.network.model)
         with rounding(plan.hardware), closing(choose_feed(fit, fit.frozen.digest(), progress)) as feed:
             fit.begin(0, feed, state, progress)
             assert state.learner is not None

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
-from zoo.engine.batches import Feed
+from zoo.engine.batches import BatchSource
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.world import World
 from zoo.engine.features.features import choose_feed
-from zoo.engine.fit import Fit
 from zoo.engine.loop import evaluate
-from zoo.engine.micro_batches import Parts
-from zoo.engine.state import State
+from zoo.engine.micro_batches import MicroBatches
+from zoo.engine.phase import Phase
+from zoo.engine.state import TrainingState
 from zoo.errors import FrozenMoved, OptionError
 from zoo.models.blocks import list_stages, list_trainable
 from zoo.models.build import Network
@@ -29,7 +29,7 @@ from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.recipe import BACKBONE_LR, Recipe
 from zoo.registry.train_scope import HEAD, TrainScope
-from zoo.training.callbacks import Watch
+from zoo.training.callbacks import Callbacks
 
 #: Of the epochs, the share in which the new head learns alone: what it learns from costs one pass over the images.
 HEAD_SHARE = 1 / 3
@@ -83,12 +83,12 @@ class Plan:
     views: Views
     hardware: Hardware
 
-    def begin(self, phase: int) -> Fit:
+    def begin(self, phase: int) -> Phase:
         """Freeze what does not learn in a phase."""
         recipe = self.phases[phase]
         frozen = freeze(self.network, self.blocks, recipe)
         views = self.views if recipe.augmentation != "none" else Views(self.views.plain, self.views.plain)
-        return Fit(self.network, frozen, self.images, views, recipe, self.hardware)
+        return Phase(self.network, frozen, self.images, views, recipe, self.hardware)
 
 
 def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> Frozen:
@@ -98,7 +98,7 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
     return Frozen(network.model, list_trainable(blocks, network.head, recipe.scope), fixed=norms)
 
 
-def train(plan: Plan, state: State, watch: Watch, progress: Progress) -> None:
+def train(plan: Plan, state: TrainingState, watch: Callbacks, progress: Progress) -> None:
     """Train, keep the best, prove that what is frozen did not move, and measure the best on the test images.
 
     Raises:
@@ -120,7 +120,7 @@ def train(plan: Plan, state: State, watch: Watch, progress: Progress) -> None:
                     _test(fit, feed, watch, progress)
 
 
-def _prove_frozen(fit: Fit, before: str, watch: Watch) -> str:
+def _prove_frozen(fit: Phase, before: str, watch: Callbacks) -> str:
     """Return the digest of what is frozen, which is what it was before in all processes."""
     try:
         return fit.hardware.world.together(
@@ -133,9 +133,9 @@ def _prove_frozen(fit: Fit, before: str, watch: Watch) -> str:
         raise
 
 
-def _test(fit: Fit, feed: Feed, watch: Watch, progress: Progress) -> None:
+def _test(fit: Phase, feed: BatchSource, watch: Callbacks, progress: Progress) -> None:
     _load(watch.read_best(), fit.network.model, fit.hardware.world)
-    parts = Parts(1, progress.say, is_fixed=is_sharded(fit.network.model))
+    parts = MicroBatches(1, progress.say, is_fixed=is_sharded(fit.network.model))
     with progress.track("testing", len(fit.images.test)) as advance:
         score, probabilities = evaluate(feed.model, feed.measure("test"), fit.hardware, advance, parts)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")

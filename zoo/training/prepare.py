@@ -26,13 +26,13 @@ from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
-from zoo.models.weights.choose import Start, choose_start, input_for
+from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.licence import describe_licence
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry, Resolved
-from zoo.runs.record import list_facts, list_parts
+from zoo.runs.record import describe_blocks, list_facts
 from zoo.training.phases import Plan, freeze, plan_phases
 
 
@@ -41,7 +41,7 @@ class Job:
     """What was asked for, found."""
 
     resolved: Resolved
-    start: Start
+    start: WeightsSource
     data: str | Path
     recipe: Recipe
     hardware: Hardware
@@ -49,7 +49,7 @@ class Job:
     progress: Progress
 
 
-def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
+def resolve_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
     """Look up all that was asked for, before anything is built or read; and say what was chosen.
 
     Raises:
@@ -61,13 +61,13 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
     if world.size > 1 and recipe.batch_size < 2 * world.size:
         raise OptionError(
             f"batches of {recipe.batch_size} cannot be shared by {world.size} processes; "
-            f"take a --batch-size of at least {2 * world.size}, or fewer processes."
+            f"take a `batch_size` of at least {2 * world.size}, or fewer processes."
         )
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
         progress.say("note: with one process there is nothing to shard, and batch norms see all images as it is")
     resolved = registry.resolve(backbone)
     refuse_unknown_block(resolved.backbone, recipe.scope)
-    start = choose_start(resolved, recipe.weights)
+    start = choose_weights(resolved, recipe.weights)
     _say_choice(resolved, start, progress)
     return Job(resolved, start, data, recipe, hardware, registry, progress)
 
@@ -75,8 +75,8 @@ def find_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry
 @contextmanager
 def surroundings(job: Job) -> Iterator[None]:
     """Enter what every job runs in: its seed, quiet libraries, and one line where memory is short."""
-    keeping = keeping_artefacts() if job.recipe.compile else nullcontext()
-    with _seeded(job.recipe.seed, job.hardware.device), _enough_memory(), quiet_pillow(), keeping:
+    recording = keeping_artefacts() if job.recipe.compile else nullcontext()
+    with _seeded(job.recipe.seed, job.hardware.device), _enough_memory(), quiet_pillow(), recording:
         yield
 
 
@@ -149,7 +149,7 @@ def _describe_parts(
     begun = before if first is last else digest_frozen(network.model, list_trainable(blocks, network.head, first.scope))
     digests = [begun, *[None] * (len(phases) - 2), before][-len(phases) :]
     return {
-        **list_parts(network.model, blocks, trainable),
+        **describe_blocks(network.model, blocks, trainable),
         "phases": [
             {"train": phase.train, "epochs": phase.epochs, "lr": phase.learning_rate, "frozen": digest}
             for phase, digest in zip(phases, digests, strict=True)
@@ -166,10 +166,10 @@ def _enough_memory() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError("memory is too short for this; take a smaller --batch-size, --head or backbone.") from error
+        raise TrainingError("not enough memory; take a smaller `batch_size`, `head` or backbone.") from error
 
 
-def _say_choice(resolved: Resolved, start: Start, progress: Progress) -> None:
+def _say_choice(resolved: Resolved, start: WeightsSource, progress: Progress) -> None:
     name = resolved.backbone.name
     progress.say(f"{resolved.asked} -> {name}@{start.label}")
     for note in resolved.notes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.engine.distributed.world import World
-from zoo.engine.state import Saved
+from zoo.engine.state import Checkpoint
 from zoo.errors import OptionError, RunError
 from zoo.files.atomic import make_folder, remove
 from zoo.progress import Progress
@@ -25,18 +25,18 @@ FREE = ("weights", "device", "workers", "save_every", "baseline")
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRun:
     """What an earlier process left of a run."""
 
     folder: RunFolder
     #: The facts of the run, as run.json has them.
     run: Mapping[str, Any]
     #: Where it goes on; None where nothing was saved yet, or nothing is left to do.
-    state: Saved | None
+    state: Checkpoint | None
     is_over: bool = False
 
 
-def find_earlier(output: Path | None, progress: Progress) -> Earlier | None:
+def find_earlier(output: Path | None, progress: Progress) -> EarlierRun | None:
     """Return what there is of the run in ``output``; None where there is none.
 
     Raises:
@@ -44,12 +44,12 @@ def find_earlier(output: Path | None, progress: Progress) -> Earlier | None:
         RunError: the folder holds what no run wrote, or states of which none can be used.
     """
     if output is None:
-        raise OptionError("--resume needs --output, the folder of the run that is to go on.")
+        raise OptionError("`resume` needs `output`, the folder of the run to continue.")
     if not output.exists():
         return None
     folder = RunFolder.reopen(output)
     if (output / RUN).is_file():
-        return Earlier(folder, folder.read_json(RUN), None, is_over=True)
+        return EarlierRun(folder, folder.read_json(RUN), None, is_over=True)
     if not (output / BEGUN).is_file():
         folder.refuse_begun()
         return None
@@ -59,15 +59,15 @@ def find_earlier(output: Path | None, progress: Progress) -> Earlier | None:
     if saved is None:
         if complaints:
             raise RunError(f"none of the states in {output / CHECKPOINTS} can be used; remove {output} to start anew.")
-        return Earlier(folder, folder.read_json(BEGUN), None)
+        return EarlierRun(folder, folder.read_json(BEGUN), None)
     if saved.facts["format"] != FORMAT:
         raise RunError(f"{output} was begun by another version of zoo, and can only be resumed by it.")
     if saved.facts["state"]["history"] and not (output / MODEL).is_file():
         raise RunError(f"{output} has lost its {MODEL}, the best model so far; remove the folder to start anew.")
-    return Earlier(folder, saved.facts["run"], Saved(saved.tensors, saved.facts["state"]))
+    return EarlierRun(folder, saved.facts["run"], Checkpoint(saved.tensors, saved.facts["state"]))
 
 
-def share_earlier(earlier: Earlier | None, world: World) -> Earlier | None:
+def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:
     """Return what the first process has found, in all of them: they may have no disk in common.
 
     Raises:
@@ -81,7 +81,9 @@ def share_earlier(earlier: Earlier | None, world: World) -> Earlier | None:
         return None
     path, run, state, is_over = told
     tensors = world.spread_tensors(earlier.state.tensors if earlier and earlier.state else {})
-    return Earlier(RunFolder(Path(path)), run, None if state is None else Saved(tensors, state), is_over=is_over)
+    return EarlierRun(
+        RunFolder(Path(path)), run, None if state is None else Checkpoint(tensors, state), is_over=is_over
+    )
 
 
 def note_begin(record: Record) -> None:
@@ -104,7 +106,7 @@ def refuse_other(kept: Mapping[str, Any], facts: Mapping[str, Any], output: Path
         if then[field] != now.get(field):
             raise OptionError(
                 f"{output} was begun with {field} {_show(then[field])}, not {_show(now.get(field))}; "
-                "resume it with the same, or choose another --output."
+                "resume it with the same, or choose another `output`."
             )
 
 

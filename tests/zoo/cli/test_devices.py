@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..
         os.kill(ids["rank1"], signal.SIGKILL)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == "Error: the process of rank 1 was ended by SIGKILL; --resume goes on."
+    assert err.splitlines()[-1] == "Error: the process of rank 1 was ended by SIGKILL; --resume continues the run."
     assert "Traceback" not in err
     assert any((tmp_path / "out" / "checkpoints").glob("*.safetensors"))
     with pytest.raises(ProcessLookupError):

@@ -20,7 +20,7 @@ from zoo.cli.finetune import command
 from zoo.plugin import BackboneSpec
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 
 Main = Callable[..., int]
 
@@ -174,16 +174,16 @@ def test_a_setting_that_cannot_be_meant_says_why(
 def test_an_interrupted_run_says_how_it_goes_on_and_does(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_step, arguments = Keeper.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
+    on_step, arguments = RunCallbacks.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
 
-    def interrupt(watch: Keeper) -> None:
+    def interrupt(watch: RunCallbacks) -> None:
         on_step(watch)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Keeper, "on_step", interrupt)
+    monkeypatch.setattr(RunCallbacks, "on_step", interrupt)
     assert run(*arguments) == 143
     assert (
-        f"state saved in {tmp_path / 'out'} after 1 step; the same command goes on with --resume"
+        f"state saved in {tmp_path / 'out'} after 1 step; run the same command with --resume to continue"
         in capfd.readouterr().err
     )
     monkeypatch.undo()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import COMMANDS, SYNONYMS, cli
+from zoo.cli.flags import FLAGS, SETTINGS, name_flags
+from zoo.registry.recipe import Recipe
 
 
 def invoke(*arguments: str) -> Result:
@@ -42,7 +46,7 @@ def test_every_synonym_means_a_command() -> None:
 
 def test_options_of_finetune_stand_in_sections_with_examples() -> None:
     output = invoke("finetune", "-h").output
-    titles = ["Data:", "Model:", "Training:", "Machine:", "Run:", "Other options:", "Examples:"]
+    titles = ["Model:", "Training:", "Data:", "Machine:", "Run:", "Other options:", "Examples:"]
     places = [output.index(f"{title}\n") for title in titles]
     assert places == sorted(places)
     others = output[places[-2] : places[-1]].split()
@@ -97,3 +101,16 @@ def test_the_doctor_answers_in_lines_and_in_json() -> None:
     findings = json.loads(answer.stdout)
     assert len(findings) == len(lines.stdout.splitlines())
     assert {finding["about"] for finding in findings} == {"versions", "device", "cache", "plugin"}
+
+
+def test_messages_of_the_library_name_flags_on_the_command_line() -> None:
+    assert name_flags("try a lower `lr`") == "try a lower --lr"
+    assert name_flags("a smaller `batch_size`, or `accumulate` 4") == "a smaller --batch-size, or --set accumulate 4"
+    assert name_flags("`zoo list` and `no_option` stay") == "`zoo list` and `no_option` stay"
+
+
+def test_every_option_of_a_run_is_a_flag_or_a_setting() -> None:
+    flags = {param.name for param in cli.get_command(click.Context(cli), "finetune").params}  # type: ignore[union-attr]
+    options = {field.name for field in dataclasses.fields(Recipe)}
+    assert set(FLAGS) >= options & flags
+    assert set(SETTINGS) <= options - flags

@@ -38,9 +38,11 @@ def test_help_lists_every_command_with_what_it_does(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zoo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
-    lines = result.stdout.partition("Commands:\n")[2].splitlines()
+    section = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+    lines = [line for line in section.splitlines() if not line.startswith(" " * 4)]  # the others go on with a text
     assert [line.split()[0] for line in lines] == list(COMMANDS)
     assert all(len(line.split()) > 3 for line in lines)
+    assert "zoo finetune tiny --data suns_moons" in result.stdout
 
 
 def test_help_works_after_a_command_was_loaded(run: Main) -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from zoo.data.decode import decode_image
-from zoo.data.loader import Batch, EvalBatches, Loading, TrainBatches
+from zoo.data.loader import Batch, EvalBatches, LoaderOptions, TrainBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.sample import Sample
-from zoo.data.sampler import Order
+from zoo.data.sampler import Sampler
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import DataError
 from zoo.plugin import InputSpec
@@ -36,8 +36,8 @@ def samples(tmp_path: Path, plant: Plant) -> list[Sample]:
     return [Sample(path, label, sha256(path.read_bytes()).hexdigest()) for label, path in enumerate(paths)]
 
 
-def train(samples: list[Sample], loading: Loading, seed: int) -> TrainBatches:
-    return TrainBatches(samples, Pixels(AUGMENTED, 0), loading, Order(loading.batch_size, seed))
+def train(samples: list[Sample], loading: LoaderOptions, seed: int) -> TrainBatches:
+    return TrainBatches(samples, Pixels(AUGMENTED, 0), loading, Sampler(loading.batch_size, seed))
 
 
 def equal(one: list[Batch], other: list[Batch]) -> bool:
@@ -55,7 +55,7 @@ def labels_of(batches: list[Batch]) -> list[int]:
 
 
 def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> None:
-    loaded = train(samples, Loading(batch_size=4), seed=0)
+    loaded = train(samples, LoaderOptions(batch_size=4), seed=0)
     batches = list(loaded.epoch(0))
     assert [images.shape for images, _ in batches] == [(4, 3, 12, 12), (4, 3, 12, 12), (5, 3, 12, 12)]
     assert len(loaded) == 3
@@ -65,7 +65,7 @@ def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> 
 
 
 def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> None:
-    batches = EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4))
+    batches = EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4))
     first = list(batches)
     assert labels_of(first) == list(range(13))
     assert [len(labels) for _, labels in first] == [4, 4, 4, 1]
@@ -76,8 +76,8 @@ def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> N
 
 
 def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample]) -> None:
-    here = train(samples, Loading(batch_size=4), seed=3)
-    there = train(samples, Loading(batch_size=4, workers=2), seed=3)
+    here = train(samples, LoaderOptions(batch_size=4), seed=3)
+    there = train(samples, LoaderOptions(batch_size=4, workers=2), seed=3)
     workers = set()
     for epoch in (0, 1, 5):
         assert equal(list(here.epoch(epoch)), list(there.epoch(epoch)))
@@ -85,15 +85,15 @@ def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample
     there.close()
     assert len(workers) == 2
     assert equal(
-        list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4))),
-        list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4, workers=2))),
+        list(EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4))),
+        list(EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4, workers=2))),
     )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_does_not_depend_on_those_before_it(samples: list[Sample], workers: int) -> None:
-    fresh = list(train(samples, Loading(batch_size=4), seed=3).epoch(2))
-    loaded = train(samples, Loading(batch_size=4, workers=workers), seed=3)
+    fresh = list(train(samples, LoaderOptions(batch_size=4), seed=3).epoch(2))
+    loaded = train(samples, LoaderOptions(batch_size=4, workers=workers), seed=3)
     list(loaded.epoch(0))
     next(loaded.epoch(1))  # broken off in the middle
     assert equal(list(loaded.epoch(2)), fresh)
@@ -102,7 +102,7 @@ def test_an_epoch_does_not_depend_on_those_before_it(samples: list[Sample], work
 
 def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_batch(samples: list[Sample]) -> None:
     def by_label(batch_size: int, seed: int, epoch: int) -> dict[int, Tensor]:
-        batches = train(samples, Loading(batch_size=batch_size), seed=seed).epoch(epoch)
+        batches = train(samples, LoaderOptions(batch_size=batch_size), seed=seed).epoch(epoch)
         return {int(label): image for images, labels in batches for image, label in zip(images, labels, strict=True)}
 
     one, other = by_label(2, seed=0, epoch=0), by_label(5, seed=0, epoch=0)
@@ -114,21 +114,21 @@ def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_bat
 
 def test_two_samples_of_one_image_are_augmented_differently(samples: list[Sample]) -> None:
     twice = [samples[0], samples[0]]
-    ((images, _),) = train(twice, Loading(batch_size=2), seed=0).epoch(0)
+    ((images, _),) = train(twice, LoaderOptions(batch_size=2), seed=0).epoch(0)
     assert not torch.equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loading_takes_no_random_number_from_the_network(samples: list[Sample], workers: int) -> None:
     state = torch.get_rng_state()
-    list(train(samples, Loading(batch_size=4, workers=workers), seed=0).epoch(0))
-    list(EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=4, workers=workers)))
+    list(train(samples, LoaderOptions(batch_size=4, workers=workers), seed=0).epoch(0))
+    list(EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4, workers=workers)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_was_spoiled_is_named_in_one_line(samples: list[Sample], workers: int) -> None:
-    loaded = train(samples, Loading(batch_size=4, workers=workers), seed=0)
+    loaded = train(samples, LoaderOptions(batch_size=4, workers=workers), seed=0)
     list(loaded.epoch(0))
     samples[5].path.write_bytes(samples[5].path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"has changed.*run again") as caught:
@@ -142,8 +142,8 @@ def test_an_image_that_was_spoiled_is_named_in_one_line(samples: list[Sample], w
 
 def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[Sample]) -> None:
     for batches in (
-        train(samples, Loading(batch_size=1, workers=2), seed=0),
-        EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=1, workers=2)),
+        train(samples, LoaderOptions(batch_size=1, workers=2), seed=0),
+        EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=1, workers=2)),
     ):
         next(batches.epoch(0) if isinstance(batches, TrainBatches) else iter(batches))
         assert len(list_threads()) == 2
@@ -154,8 +154,8 @@ def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[S
 
 @pytest.mark.parametrize("ahead", [0, 1, 9])
 def test_batches_that_are_prepared_ahead_are_the_same_ones(samples: list[Sample], ahead: int) -> None:
-    here = list(train(samples, Loading(batch_size=3), seed=1).epoch(0))
-    there = train(samples, Loading(batch_size=3, workers=2, ahead=ahead), seed=1)
+    here = list(train(samples, LoaderOptions(batch_size=3), seed=1).epoch(0))
+    there = train(samples, LoaderOptions(batch_size=3, workers=2, ahead=ahead), seed=1)
     assert equal(list(there.epoch(0)), here)
     there.close()
 
@@ -167,7 +167,9 @@ def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> N
         decoded.append(1)
         return PLAIN.reduce(pixels)
 
-    batches = EvalBatches(samples, Pixels(replace(PLAIN, reduce=reduce), 0), Loading(batch_size=2, workers=1, ahead=1))
+    batches = EvalBatches(
+        samples, Pixels(replace(PLAIN, reduce=reduce), 0), LoaderOptions(batch_size=2, workers=1, ahead=1)
+    )
     taken = iter(batches)
     next(taken)
     batches.close()  # waits for what was begun
@@ -177,7 +179,7 @@ def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> N
 def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
     torch.set_num_threads(3)
     try:
-        batches = EvalBatches(samples, Pixels(PLAIN, 0), Loading(batch_size=2, workers=2))
+        batches = EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=2, workers=2))
         list(batches)
         batches.close()
         assert torch.get_num_threads() == 3
@@ -188,7 +190,7 @@ def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
 
 
 def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
-    ((images, labels),) = train(samples[:1], Loading(batch_size=4), seed=0).epoch(0)
+    ((images, labels),) = train(samples[:1], LoaderOptions(batch_size=4), seed=0).epoch(0)
     assert images.shape == (1, 3, 12, 12)
     assert labels.tolist() == [0]
 
@@ -198,9 +200,9 @@ def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
 def test_processes_that_share_batches_load_together_what_one_would(
     samples: list[Sample], ranks: int, start: int
 ) -> None:
-    loading, pixels = Loading(batch_size=5), Pixels(AUGMENTED, 0)
-    alone = list(TrainBatches(samples, pixels, loading, Order(5, 2)).epoch(1, start))
-    orders = [Order(5, 2, rank=rank, ranks=ranks) for rank in range(ranks)]
+    loading, pixels = LoaderOptions(batch_size=5), Pixels(AUGMENTED, 0)
+    alone = list(TrainBatches(samples, pixels, loading, Sampler(5, 2)).epoch(1, start))
+    orders = [Sampler(5, 2, rank=rank, ranks=ranks) for rank in range(ranks)]
     shares = [list(TrainBatches(samples, pixels, loading, order).epoch(1, start)) for order in orders]
     together = [
         tuple(torch.cat([tensor for tensor in parts if len(tensor)]) for parts in zip(*batch, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.sampler import Order, balance_chances, mix_seed, plan_epoch, seed_of_step
+from zoo.data.sampler import Sampler, balance_chances, mix_seed, plan_epoch, seed_of_step
 
 counts = st.integers(0, 200)
 batch_sizes = st.integers(1, 40)
@@ -66,7 +66,7 @@ def test_chances_make_all_classes_equally_likely(labels: list[int], seed: int) -
 
 def test_a_rare_class_comes_as_often_as_a_frequent_one() -> None:
     labels = [0] * 950 + [1] * 50
-    order = Order(32, seed=0, chances=balance_chances(labels))
+    order = Sampler(32, seed=0, chances=balance_chances(labels))
     drawn = [labels[index] for epoch in range(10) for batch in order.plan(1000, epoch) for index in batch]
     assert 0.47 < sum(drawn) / len(drawn) < 0.53
 
@@ -77,7 +77,7 @@ def test_a_rare_class_comes_as_often_as_a_frequent_one() -> None:
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3))
 def test_shares_of_a_batch_follow_each_other_and_are_fair(count: int, ranks: int, least: int) -> None:
     batch = range(100, 100 + count)
-    shares = [Order(60, 0, rank=rank, ranks=ranks, least=least).share_of(batch) for rank in range(ranks)]
+    shares = [Sampler(60, 0, rank=rank, ranks=ranks, least=least).share_of(batch) for rank in range(ranks)]
     assert [index for share in shares for index in share] == [*batch]
     sizes = [len(share) for share in shares if share]
     assert not sizes or max(sizes) - min(sizes) <= 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from zoo.data.source import find_folder
+from zoo.data.source import get_folder
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
@@ -23,7 +23,7 @@ Find = Callable[..., Path]
 
 @pytest.fixture
 def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # the cache is set
-    return lambda value: find_folder(value, registry=names, progress=progress)
+    return lambda value: get_folder(value, registry=names, progress=progress)
 
 
 def pack(folder: Path, archive: Path) -> Path:

@@ -15,7 +15,7 @@ from acme import draw_photos
 from worlds import get_results
 from zoo.data.dataset import Images, open_images
 from zoo.data.pixel_cache import Views
-from zoo.engine.batches import FeatureFeed, Feed, ImageFeed, Rows
+from zoo.engine.batches import BatchSource, FeatureBatchSource, FeatureRows, ImageBatchSource
 from zoo.engine.device import choose_hardware
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
@@ -45,15 +45,15 @@ class Kept:
 
     rows: Tensor
 
-    def train(self, _view: int) -> Rows:
+    def train(self, _view: int) -> FeatureRows:
         return self.plain("train")
 
-    def plain(self, _split: str) -> Rows:
+    def plain(self, _split: str) -> FeatureRows:
         order = torch.arange(len(self.rows) - 1, -1, -1)
-        return Rows(self.rows[order], order)
+        return FeatureRows(self.rows[order], order)
 
 
-def measure(model: nn.Module, feed: Feed, world: World) -> tuple[Score, Tensor]:
+def measure(model: nn.Module, feed: BatchSource, world: World) -> tuple[Score, Tensor]:
     with closing(feed):
         return evaluate(model, feed.measure("val"), choose_hardware("cpu", "fp32", world), lambda _count: None)
 
@@ -66,8 +66,8 @@ def measure_all(acme: BackboneSpec, images: Images, world: World) -> Iterator[tu
     hardware = choose_hardware("cpu", "fp32", world)
     for count in range(1, MOST + 1):
         some = replace(images, val=images.val[:count])
-        yield measure(model, ImageFeed(model, some, views, RECIPE, hardware), world)
-        yield measure(head, FeatureFeed(head, Kept(rows[:count]), some, RECIPE, world), world)
+        yield measure(model, ImageBatchSource(model, some, views, RECIPE, hardware), world)
+        yield measure(head, FeatureBatchSource(head, Kept(rows[:count]), some, RECIPE, world), world)
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -95,8 +95,8 @@ def test_each_process_learns_from_its_share_of_each_batch(size: int, acme: Backb
         for world in (ALONE, *(World(rank, size) for rank in range(size))):
             hardware = choose_hardware("cpu", "fp32", world)
             feeds = (
-                ImageFeed(model, images, views, recipe, hardware),
-                FeatureFeed(nn.Linear(6, 10), Kept(rows), images, recipe, world),
+                ImageBatchSource(model, images, views, recipe, hardware),
+                FeatureBatchSource(nn.Linear(6, 10), Kept(rows), images, recipe, world),
             )
             orders.append([batch for feed in feeds for batch in feed.train(epoch)])
             assert [feed.steps for feed in feeds] == [2, 2]

@@ -6,13 +6,13 @@ import signal
 import pytest
 import torch
 
-from zoo.engine.ema import Average
+from zoo.engine.ema import MovingAverage
 from zoo.engine.interrupts import undisturbed
 
 
 def test_it_follows_the_weights_by_its_decay() -> None:
     live = torch.zeros(3)
-    average = Average({"w": live}, 0.9)
+    average = MovingAverage({"w": live}, 0.9)
     wanted = 0.0
     for step in range(1, 200):
         live += 1
@@ -24,7 +24,7 @@ def test_it_follows_the_weights_by_its_decay() -> None:
 
 def test_in_place_it_is_what_the_model_holds_and_then_no_more() -> None:
     live, count = torch.zeros(3), torch.tensor(4)
-    average = Average({"w": live, "count": count}, 0.5)
+    average = MovingAverage({"w": live, "count": count}, 0.5)
     live += 2
     average.update(100)
     with average.in_place():
@@ -36,7 +36,7 @@ def test_in_place_it_is_what_the_model_holds_and_then_no_more() -> None:
 
 def test_whatever_ends_the_block_the_weights_come_back() -> None:
     live = torch.zeros(3)
-    average = Average({"w": live}, 0.5)
+    average = MovingAverage({"w": live}, 0.5)
     live += 2
     with pytest.raises(KeyboardInterrupt), average.in_place():
         raise KeyboardInterrupt
@@ -45,18 +45,18 @@ def test_whatever_ends_the_block_the_weights_come_back() -> None:
 
 def test_an_interrupt_within_the_swap_is_no_swap(monkeypatch: pytest.MonkeyPatch) -> None:
     live = torch.zeros(3)
-    average = Average({"w": live}, 0.5)
+    average = MovingAverage({"w": live}, 0.5)
     live += 2
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    swap = Average._swap
+    swap = MovingAverage._swap
 
-    def disturb(self: Average) -> None:
+    def disturb(self: MovingAverage) -> None:
         monkeypatch.undo()
         with undisturbed():
             os.kill(os.getpid(), signal.SIGINT)
             swap(self)
 
-    monkeypatch.setattr(Average, "_swap", disturb)
+    monkeypatch.setattr(MovingAverage, "_swap", disturb)
     try:
         with pytest.raises(KeyboardInterrupt), average.in_place():
             pytest.fail("the block is not begun")
@@ -67,6 +67,6 @@ def test_an_interrupt_within_the_swap_is_no_swap(monkeypatch: pytest.MonkeyPatch
 
 def test_what_has_no_average_is_left_out() -> None:
     mask = torch.full((2,), -float("inf"))
-    average = Average({"mask": mask, "w": torch.zeros(1)}, 0.5)
+    average = MovingAverage({"mask": mask, "w": torch.zeros(1)}, 0.5)
     average.update(10)
     assert set(average.tensors) == {"w"}

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from small_steps import Normed, Plain, draw, make_learner, share, state_of
 from worlds import get_results
-from zoo.data.sampler import Order, seed_of_step
+from zoo.data.sampler import Sampler, seed_of_step
 from zoo.engine.criterion import Criterion
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
-from zoo.engine.ema import Average
-from zoo.engine.loop import Lap, Score, Sums, train_one_epoch
-from zoo.engine.micro_batches import Parts
+from zoo.engine.ema import MovingAverage
+from zoo.engine.loop import EpochProgress, Score, Sums, train_one_epoch
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
 from zoo.engine.state import list_moving
 from zoo.engine.step import learn
@@ -47,17 +47,17 @@ class Case:
             world,
             optimizer=self.optimizer,
             criterion=Criterion(self.smoothing, 0.0, torch.tensor([0.5, 2.0, 3.0]) if self.balanced else None),
-            parts=Parts(self.parts, least=2 if isinstance(model, Normed) else 1),
+            parts=MicroBatches(self.parts, least=2 if isinstance(model, Normed) else 1),
             clip_norm=self.clip_norm,
-            average=Average(list_moving(model), 0.9) if self.ema else None,
+            average=MovingAverage(list_moving(model), 0.9) if self.ema else None,
             mix=build_mix(self.mixup, 0.0, 3),
         )
-        order, scores = Order(self.batch_size, 3, rank=world.rank, ranks=world.size), []
+        order, scores = Sampler(self.batch_size, 3, rank=world.rank, ranks=world.size), []
         for epoch in range(2):
             mine = [list(order.share_of(batch)) for batch in order.plan(self.count, epoch)]
             batches = [(images[indices], labels[indices]) for indices in mine]
-            lap = Lap(epoch, Sums(torch.device("cpu")))
-            scores.append(train_one_epoch(learner, lap, batches, lambda _count: None))
+            current = EpochProgress(epoch, Sums(torch.device("cpu")))
+            scores.append(train_one_epoch(learner, current, batches, lambda _count: None))
         return state_of(learner), scores
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Learner
-from zoo.engine.loop import Lap, Sums, evaluate, train_one_epoch
+from zoo.engine.loop import EpochProgress, Sums, evaluate, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import NotFinite
@@ -45,8 +45,8 @@ def make_learner(model: nn.Module, learning: tuple[str, ...] = ALL, lr: float = 
     return replace(learner, **changes)  # type: ignore[arg-type]
 
 
-def begin() -> Lap:
-    return Lap(0, Sums(torch.device("cpu")))
+def begin() -> EpochProgress:
+    return EpochProgress(0, Sums(torch.device("cpu")))
 
 
 def drop(_count: int) -> None:

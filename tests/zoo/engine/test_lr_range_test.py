@@ -13,12 +13,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 
-from made_fits import make_fit
+from made_phases import make_phase
 from zoo.data.dataset import open_images
 from zoo.engine.features.features import choose_feed
-from zoo.engine.fit import Fit
 from zoo.engine.lr_range_test import EXPLODED, HIGHEST, LOWEST, Tried, rate_of, suggest, try_rates
-from zoo.engine.state import State
+from zoo.engine.phase import Phase
+from zoo.engine.state import TrainingState
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
@@ -30,9 +30,9 @@ FAST = Recipe(weights="none", batch_size=6, workers=0, device="cpu")
 
 
 @pytest.fixture
-def fit(acme: BackboneSpec, photos: Path, registry: Registry) -> Fit:
+def fit(acme: BackboneSpec, photos: Path, registry: Registry) -> Phase:
     images = open_images(photos, registry=registry, seed=0, progress=Silent())
-    return make_fit(acme, images, FAST)
+    return make_phase(acme, images, FAST)
 
 
 def test_rates_rise_by_the_same_factor_from_the_lowest_to_the_highest() -> None:
@@ -43,9 +43,9 @@ def test_rates_rise_by_the_same_factor_from_the_lowest_to_the_highest() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_afterwards_all_is_as_it_was(fit: Fit, optimizer: str) -> None:
+def test_afterwards_all_is_as_it_was(fit: Phase, optimizer: str) -> None:
     fit = replace(fit, recipe=replace(fit.recipe, optimizer=optimizer, ema=0.9))
-    state, model = State(fit.network.model), fit.network.model
+    state, model = TrainingState(fit.network.model), fit.network.model
     with closing(choose_feed(fit, "", Silent())) as feed:
         fit.begin(0, feed, state, Silent())
         learner = state.learner
@@ -62,8 +62,8 @@ def test_afterwards_all_is_as_it_was(fit: Fit, optimizer: str) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in learner.average.tensors.items())
 
 
-def test_the_search_ends_where_the_loss_explodes(fit: Fit) -> None:
-    state = State(fit.network.model)
+def test_the_search_ends_where_the_loss_explodes(fit: Phase) -> None:
+    state = TrainingState(fit.network.model)
     with closing(choose_feed(fit, "", Silent())) as feed:
         fit.begin(0, feed, state, Silent())
         assert state.learner is not None

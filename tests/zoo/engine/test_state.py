@@ -10,12 +10,12 @@ from torch import Tensor
 from zoo.data.sampler import mix_seed
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
-from zoo.engine.ema import Average
+from zoo.engine.ema import MovingAverage
 from zoo.engine.learner import Learner
-from zoo.engine.loop import Batches, Lap, Sums, train_one_epoch
+from zoo.engine.loop import Batches, EpochProgress, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.engine.state import Saved, State, list_moving
+from zoo.engine.state import Checkpoint, TrainingState, list_moving
 from zoo.errors import RunError
 from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
@@ -40,7 +40,7 @@ def make_learner(
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=3,
-        average=Average(list_moving(model), 0.9) if ema else None,
+        average=MovingAverage(list_moving(model), 0.9) if ema else None,
     )
 
 
@@ -54,20 +54,24 @@ def make_batches(epoch: int) -> Batches:
 
 def learn(learner: Learner, *epochs: int) -> dict[str, Tensor]:
     for epoch in epochs:
-        train_one_epoch(learner, Lap(epoch, Sums(torch.device("cpu"))), make_batches(epoch), lambda _count: None)
+        train_one_epoch(
+            learner, EpochProgress(epoch, Sums(torch.device("cpu"))), make_batches(epoch), lambda _count: None
+        )
     return {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
 
 
-def begin(learner: Learner, saved: Saved | None = None) -> State:
-    state = State(learner.model, saved)
+def begin(learner: Learner, saved: Checkpoint | None = None) -> TrainingState:
+    state = TrainingState(learner.model, saved)
     state.begin_phase(0, learner, "images")
     return state
 
 
-def keep(state: State) -> Saved:
+def keep(state: TrainingState) -> Checkpoint:
     """Copy a state, as the disk does."""
     saved = state.capture()
-    return Saved({name: tensor.clone() for name, tensor in saved.tensors.items()}, json.loads(json.dumps(saved.facts)))
+    return Checkpoint(
+        {name: tensor.clone() for name, tensor in saved.tensors.items()}, json.loads(json.dumps(saved.facts))
+    )
 
 
 @pytest.mark.parametrize("learning", [ALL, PART])

@@ -13,7 +13,7 @@ from told import Told
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
@@ -66,7 +66,7 @@ def make_learner(model: nn.Module, parts: int = 1, told: Told | None = None, **c
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "parts": Parts(parts, (told or Told()).say),
+        "parts": MicroBatches(parts, (told or Told()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_where_memory_is_short_the_same_batch_is_learned_from_in_more_parts(erro
     assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
     assert (learner.parts.count, learner.steps) == (2, 1)
     (line,) = told.lines
-    assert line.startswith("note: memory is short; batches go through in 2 parts from here on")
+    assert line.startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
@@ -131,7 +131,7 @@ def test_where_memory_is_short_for_one_image_it_is_said() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     model.fail = fail
-    with pytest.raises(TrainingError, match="memory is too short for one image at a time"):
+    with pytest.raises(TrainingError, match="not enough memory for one image at a time"):
         learn(make_learner(model), draw(), LABELS, 0)
 
 
@@ -239,10 +239,10 @@ def test_where_memory_is_short_after_some_weights_have_moved_the_run_ends() -> N
 
 def test_parts_that_are_compared_hold_two_images_at_least() -> None:
     for count in (2, 3, 5, 8):
-        sizes = [len(part) for (part,) in Parts(count, least=2).split(torch.zeros(9))]
+        sizes = [len(part) for (part,) in MicroBatches(count, least=2).split(torch.zeros(9))]
         assert sum(sizes) == 9
         assert min(sizes) >= 2
-    assert [len(part) for (part,) in Parts(4, least=2).split(torch.zeros(1))] == [1]
+    assert [len(part) for (part,) in MicroBatches(4, least=2).split(torch.zeros(1))] == [1]
 
 
 def test_gradients_that_are_never_finite_end_an_fp16_run() -> None:

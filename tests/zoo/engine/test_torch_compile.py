@@ -20,11 +20,11 @@ from zoo.engine.device import choose_hardware
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
 from zoo.engine.learner import Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
-from zoo.engine.torch_compile import CannotCompile, Compiled, find_obstacle
+from zoo.engine.torch_compile import CannotCompile, CompiledModel, find_obstacle
 from zoo.models.freeze import Frozen
 
 IMAGES, LABELS = torch.linspace(-1, 1, 5 * 12).reshape(5, 3, 2, 2), torch.tensor([0, 1, 1, 0, 1])
@@ -67,7 +67,7 @@ class Whole(nn.Module):
         return logits
 
 
-def make_learner(model: nn.Module, compiled: Compiled | None, world: World = ALONE) -> Learner:
+def make_learner(model: nn.Module, compiled: CompiledModel | None, world: World = ALONE) -> Learner:
     frozen = Frozen(model, ("norm", "fc"))
     frozen.train()
     return Learner(
@@ -86,7 +86,7 @@ def make_learner(model: nn.Module, compiled: Compiled | None, world: World = ALO
 def learn_twice(size: int | None, told: Told | None = None, world: World = ALONE) -> dict[str, Tensor]:
     """Learn twice from this process's share of five images; with a size, what has so many images is compiled."""
     model = InPieces()
-    learner = make_learner(model, None if size is None else Compiled(model, size, (told or Told()).say), world)
+    learner = make_learner(model, None if size is None else CompiledModel(model, size, (told or Told()).say), world)
     mine = slice(5 * world.rank // world.size, 5 * (world.rank + 1) // world.size)
     for seed in (7, 8):
         take_step(learner, IMAGES[mine], LABELS[mine], seed)
@@ -116,7 +116,7 @@ def test_nothing_is_learned_from_what_an_interrupt_may_have_spoiled(
         if len(told.lines) == 1:
             signal.raise_signal(signal.SIGINT)
 
-    learner = make_learner(model, Compiled(model, 5, interrupt))
+    learner = make_learner(model, CompiledModel(model, 5, interrupt))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
         take_step(learner, IMAGES, LABELS, 7)
@@ -127,7 +127,7 @@ def test_nothing_is_learned_from_what_an_interrupt_may_have_spoiled(
 
 def test_only_batches_of_the_usual_size_are_compiled() -> None:
     told, model = Told(), InPieces()
-    compiled = Compiled(model, 6, told.say)
+    compiled = CompiledModel(model, 6, told.say)
     assert compiled.choose(5) is compiled.choose(7) is model
     assert told.lines == []
     assert compiled.choose(6) is compiled.choose(6) is not model
@@ -138,7 +138,7 @@ def test_what_other_phases_compiled_does_not_count(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     for width in range(1, 11):  # torch compiles a function eight times, and not again
         model = nn.Sequential(nn.Linear(width, 2))
-        compiled = Compiled(model, 3, Told().say)
+        compiled = CompiledModel(model, 3, Told().say)
         images = torch.ones(3, width)
         with compiled.attempting():
             logits = compiled.choose(3)(images)
@@ -192,8 +192,8 @@ def test_whatever_else_fails_may_be_the_compiler(error: Exception) -> None:
     assert "\n" not in str(caught.value)
 
 
-def make_compiled() -> Compiled:
-    return Compiled(nn.Identity(), 1, Told().say)
+def make_compiled() -> CompiledModel:
+    return CompiledModel(nn.Identity(), 1, Told().say)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ def make_compiled() -> Compiled:
     [("images", False, None), ("features", False, "learn from kept features"), ("images", True, "wait for each other")],
 )
 def test_it_is_left_out_where_it_is_of_no_use_or_in_the_way(kind: str, words: str | None, *, is_fixed: bool) -> None:
-    obstacle = find_obstacle(kind, Parts(1, is_fixed=is_fixed))
+    obstacle = find_obstacle(kind, MicroBatches(1, is_fixed=is_fixed))
     assert obstacle == words or (words and obstacle and words in obstacle)
 
 
 def test_a_network_that_has_no_length_is_compiled() -> None:
     told = Told()
     model = Whole()  # torch's compiled module asks it for its length where its truth is asked for
-    learner = make_learner(model, Compiled(model, len(IMAGES), told.say))
+    learner = make_learner(model, CompiledModel(model, len(IMAGES), told.say))
     take_step(learner, IMAGES, LABELS, 0)
     assert told.lines == ["compiling the network: the first step takes longer"]
     assert learner.compiled is not None

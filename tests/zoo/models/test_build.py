@@ -15,7 +15,7 @@ from told import Told
 from zoo.errors import OptionError, PluginError, WeightsError
 from zoo.models.build import Network, attach_head, build, build_backbone, build_model, try_network
 from zoo.models.head import Head
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.registry.head_design import HeadDesign
 
@@ -61,7 +61,7 @@ def test_a_backbone_loads_what_it_starts_from_and_says_so(
     weights = replace(TWO, url=(tmp_path / "two.safetensors").as_uri())
     spec = replace(published, weights=(ONE, weights))
     notes = Told()
-    model = build_backbone(spec, Start("TWO", "TWO", weights=weights), notes)
+    model = build_backbone(spec, WeightsSource("TWO", "TWO", weights=weights), notes)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
     assert notes.lines == ["note: these weights have no head; the new one starts at random, as any new head does"]
 
@@ -71,7 +71,7 @@ def test_a_network_has_its_new_head_and_knows_the_input_of_its_weights(
     published: BackboneSpec, design: str, path: str
 ) -> None:
     model = published.build(None)
-    network = attach_head(published, Start("TWO", "TWO", weights=TWO), model, design, 3)
+    network = attach_head(published, WeightsSource("TWO", "TWO", weights=TWO), model, design, 3)
     assert (network.model, network.input, str(network.design)) == (model, TWO.input, design)
     assert network.head.paths == (path,)
     assert model.eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3)
@@ -111,7 +111,7 @@ def test_a_network_that_does_not_fit_its_spec_is_found_by_one_image(
     size: tuple[int, int, int], layers: Any, reason: str, acme: BackboneSpec
 ) -> None:
     spec = replace(acme, input=InputSpec(size=size))
-    network = Network(spec, Start("none"), HeadDesign(), layers(), Head(("0",)))
+    network = Network(spec, WeightsSource("none"), HeadDesign(), layers(), Head(("0",)))
     with pytest.raises(PluginError, match=reason):
         try_network(network, 2, torch.device("cpu"))
 

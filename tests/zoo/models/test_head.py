@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from zoo.errors import PluginError
-from zoo.models.head import Head, find_head, replace_head
+from zoo.models.head import Head, get_head, replace_head
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
 from zoo_torchvision import zoo_backbones
@@ -204,7 +204,7 @@ def test_a_convolutional_head_keeps_stride_padding_and_dilation(acme: BackboneSp
 
 def test_a_head_may_be_found_by_a_function(acme: BackboneSpec) -> None:
     spec = replace(acme, head=lambda model: (f"classifier.{len(model.classifier) - 1}",))
-    assert find_head(spec, spec.build(None)) == Head(("classifier.3",))
+    assert get_head(spec, spec.build(None)) == Head(("classifier.3",))
 
 
 def test_a_head_covers_what_lies_below_it_and_nothing_beside_it() -> None:

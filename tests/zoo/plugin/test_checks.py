@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from field_values import BLOCK, GOOD, LIKE_FILES, RIGHT, WEIGHTS, WRONG
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
-from zoo.plugin import fields as contract
 from zoo.plugin.backbone_spec import CAPABILITIES, QUALIFIED_NAME, check_backbone
 from zoo.plugin.dataset_spec import DATASET_NAME
 from zoo.plugin.fields import NAMESPACE, checks_deferred
@@ -103,7 +102,7 @@ def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
 
 @pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
 def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
-    with pytest.raises(PluginError, match="--weights means something else by this one"):
+    with pytest.raises(PluginError, match="`weights` means something else by this one"):
         WeightsSpec(tag=value, url=None, licence="MIT")
 
 
@@ -145,76 +144,6 @@ def test_checks_wait_until_the_outer_one_ends() -> None:
         with checks_deferred():
             BlockSpec("stem", ())
         assert BlockSpec("stem", ()).prefixes == ()
-
-
-# Shared blocks.
-
-
-@pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The tuples of blocks whose items were looked at."""
-    looked_at: list[Any] = []
-    look = contract._are_specs
-
-    def note(value: Any, kind: str) -> bool:
-        if kind == "BlockSpec":
-            looked_at.append(value)
-        return look(value, kind)
-
-    monkeypatch.setattr(contract, "_are_specs", note)
-    monkeypatch.setattr(contract, "_passed", {})
-    return looked_at
-
-
-def make_backbones(*several: Any) -> None:
-    for blocks in several:
-        BackboneSpec(**{**GOOD[BackboneSpec], "blocks": blocks})
-
-
-def test_blocks_that_many_backbones_share_are_checked_once(looked_at: list[Any]) -> None:
-    shared, own = (BLOCK,), (BlockSpec("layer1", ("layer1",)),)
-    make_backbones(shared, own, shared, own, shared)
-    assert looked_at == [shared, own]
-
-
-def test_blocks_that_only_equal_others_are_checked(looked_at: list[Any]) -> None:
-    several = [(BlockSpec("stem", ("conv1",)),) for _ in range(3)]
-    make_backbones(*several)
-    assert [id(blocks) for blocks in looked_at] == [id(blocks) for blocks in several]
-
-
-@pytest.mark.parametrize("wrong", [(BLOCK, BLOCK), (3,), (), None, [BLOCK]])
-def test_blocks_that_were_refused_are_refused_again(looked_at: list[Any], wrong: Any) -> None:
-    for _ in range(2):
-        with pytest.raises(PluginError, match="has blocks="):
-            make_backbones(wrong)
-    assert len(looked_at) == 2
-
-
-def test_blocks_of_a_kind_of_their_own_are_checked_each_time(looked_at: list[Any]) -> None:
-    class Changing(tuple[BlockSpec, ...]):
-        """Its items may be others the next time."""
-
-        __slots__ = ()
-
-    blocks = Changing([BLOCK])
-    make_backbones(blocks, blocks)
-    assert len(looked_at) == 2
-
-
-def test_what_is_made_while_checks_are_deferred_has_not_passed(looked_at: list[Any]) -> None:
-    wrong = (BLOCK, BLOCK)
-    with checks_deferred():
-        make_backbones(wrong)
-    with pytest.raises(PluginError, match="has blocks="):
-        make_backbones(wrong)
-    assert looked_at == [wrong]
-
-
-def test_not_all_blocks_that_ever_passed_are_kept(looked_at: list[Any]) -> None:
-    make_backbones(*((BLOCK,) for _ in range(2500)))
-    assert len(looked_at) == 2500
-    assert 0 < len(contract._passed) <= 1000
 
 
 # Any value.

@@ -8,7 +8,7 @@ from made_registries import TAGS, explain, make_backbone, make_plugin, make_regi
 from zoo.errors import NameNotFound
 from zoo.registry.discovery import FIRST_PARTY
 from zoo.registry.load_plugin import Plugin
-from zoo.registry.registry import Registry, Resolved, find_weights
+from zoo.registry.registry import Registry, Resolved
 from zoo.registry.registry_toml import Settings
 
 # Which of several wins.
@@ -128,13 +128,13 @@ def test_a_tag_that_does_not_exist_is_an_error_that_lists_those_that_do() -> Non
 
 def test_default_weights_are_the_first() -> None:
     backbone = make_backbone("acme/net")
-    assert find_weights(backbone, "DEFAULT") is TAGS[0]
-    assert find_weights(backbone, "V1") is TAGS[1]
+    assert backbone.get_weights("DEFAULT") is TAGS[0]
+    assert backbone.get_weights("V1") is TAGS[1]
 
 
 def test_default_of_a_backbone_without_weights_is_an_error() -> None:
     with pytest.raises(NameNotFound, match="none are published"):
-        find_weights(make_backbone("acme/net", weights=()), "DEFAULT")
+        make_backbone("acme/net", weights=()).get_weights("DEFAULT")
 
 
 # What is said of names that are not there.

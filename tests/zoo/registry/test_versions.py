@@ -32,12 +32,20 @@ def test_the_same_version_of_upstream_needs_no_note(tmp_path: Path, monkeypatch:
     assert note(None) == ()
 
 
-def test_another_version_of_upstream_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patch_release_of_upstream_needs_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "upstreamlib", "1.2.9", monkeypatch)
+    assert note("upstreamlib==1.2.0") == ()
+
+
+def test_another_minor_version_of_upstream_is_noted_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(tmp_path, "upstreamlib", "1.3", monkeypatch)
     (line,) = note("upstreamlib==1.2")
     assert "acme/net" in line
     assert "upstreamlib 1.2" in line
-    assert "installed is 1.3" in line
+    assert "1.3 is installed" in line
+    assert "`zoo check acme/net`" in line
 
 
 def test_a_missing_upstream_is_said_with_its_remedy() -> None:
@@ -49,4 +57,3 @@ def test_a_build_for_one_device_is_the_same_version(tmp_path: Path, monkeypatch:
     install(tmp_path, "upstreamlib", "1.2+cpu", monkeypatch)
     assert note("upstreamlib==1.2") == ()
     assert note("upstreamlib==1.2+cpu") == ()
-    assert len(note("upstreamlib==1.2+cu130")) == 1

@@ -10,17 +10,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zoo.engine.state import Saved
+from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
 from zoo.runs.checkpoints import KEPT, Checkpoints
 
 
-def make(step: int) -> Saved:
+def make(step: int) -> Checkpoint:
     tensors = {"model.fc.weight": torch.full((2, 3), float(step)), "sum": torch.tensor(0.1, dtype=torch.float64)}
-    return Saved(tensors, {"epoch": step, "history": [{"loss": 0.1}]})
+    return Checkpoint(tensors, {"epoch": step, "history": [{"loss": 0.1}]})
 
 
-def expect(found: Saved | None, step: int) -> None:
+def expect(found: Checkpoint | None, step: int) -> None:
     wanted = make(step)
     assert found is not None
     assert found.facts == wanted.facts

@@ -89,7 +89,7 @@ def test_an_empty_output_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "what"), [(MODEL, "another run"), ("notes.txt", "other files"), (".git", "other")])
 def test_an_output_that_holds_something_is_refused_and_left_alone(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(RunError, match=rf"{tmp_path} holds {what}.*choose another --output"):
+    with pytest.raises(RunError, match=rf"{tmp_path} holds {what}.*choose another `output`"):
         RunFolder.claim(tmp_path, "acme/net", "photos")
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
@@ -110,7 +110,7 @@ def test_an_output_that_is_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
 def test_an_output_that_was_claimed_is_marked_by_an_empty_history_and_refused_to_the_next(tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path / "run", "acme/net", "photos")
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == {HISTORY: b""}
-    with pytest.raises(RunError, match=r"run holds other files; choose another --output, or remove it first"):
+    with pytest.raises(RunError, match=r"run holds other files; choose another `output`, or remove it first"):
         RunFolder.claim(tmp_path / "run", "acme/net", "photos")
 
 
@@ -127,7 +127,7 @@ def test_of_runs_that_claim_the_same_output_at_once_one_gets_it(tmp_path: Path) 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(claim, range(8)))
     assert [answer for answer in answers if isinstance(answer, Path)] == [tmp_path / "run"]
-    assert all("choose another --output" in str(answer) for answer in answers if isinstance(answer, RunError))
+    assert all("choose another `output`" in str(answer) for answer in answers if isinstance(answer, RunError))
 
 
 # Opening.
@@ -236,6 +236,6 @@ def test_a_path_that_is_no_unicode_is_written_and_read_back(tmp_path: Path) -> N
 
 def test_an_output_below_a_file_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(RunError, match=r"run cannot be created: .*notes is a file; choose another --output\."):
+    with pytest.raises(RunError, match=r"run cannot be created: .*notes is a file; choose another `output`\."):
         RunFolder.refuse_used(tmp_path / "notes" / "deep" / "run")
     RunFolder.refuse_used(tmp_path / "new" / "deep" / "run")

@@ -9,8 +9,8 @@ import pytest
 from quick_runs import QUICK
 from zoo.errors import RunError
 from zoo.registry.registry import Registry
-from zoo.runs.lock import held
-from zoo.training.callbacks import Keeper
+from zoo.runs.lock import RunLock
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 
@@ -23,26 +23,29 @@ def hold_elsewhere(folder: Path) -> int:
 
 def test_what_another_process_holds_is_refused_and_free_when_it_is_gone(tmp_path: Path) -> None:
     descriptor = hold_elsewhere(tmp_path)
-    with pytest.raises(RunError, match="another process is at work on"), held(tmp_path):
-        pytest.fail("it is held")
+    with pytest.raises(RunError, match="another process is at work on"), RunLock() as lock:
+        lock.take(tmp_path)
     os.close(descriptor)
-    with held(tmp_path), held(tmp_path), pytest.raises(BlockingIOError):
-        hold_elsewhere(tmp_path)
+    with RunLock() as lock, RunLock() as inner:
+        lock.take(tmp_path)
+        inner.take(tmp_path)  # this process has it already
+        with pytest.raises(BlockingIOError):
+            hold_elsewhere(tmp_path)
     os.close(hold_elsewhere(tmp_path))
 
 
 def test_a_run_is_held_while_it_is_under_way(
     registry: Registry, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_step, refused = Keeper.on_step, []
+    on_step, refused = RunCallbacks.on_step, []
 
-    def try_to_hold(watch: Keeper) -> None:
+    def try_to_hold(watch: RunCallbacks) -> None:
         on_step(watch)
         with pytest.raises(BlockingIOError):
             hold_elsewhere(tmp_path / "run")
         refused.append(True)
 
-    monkeypatch.setattr(Keeper, "on_step", try_to_hold)
+    monkeypatch.setattr(RunCallbacks, "on_step", try_to_hold)
     finetune("net", photos, output=tmp_path / "run", registry=registry, **QUICK)
     assert len(refused) == 3
     os.close(hold_elsewhere(tmp_path / "run"))

@@ -12,7 +12,7 @@ from torch import nn
 
 from zoo.models.build import Network
 from zoo.models.head import replace_head
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.runs.folder import CARD, MODEL, RunFolder
@@ -72,7 +72,7 @@ def save_run(folder: Path, spec: BackboneSpec) -> nn.Module:
     torch.manual_seed(0)
     model = spec.build(spec.default_weights.tag if spec.default_weights else None)
     head = replace_head(spec, model, 3, HeadDesign())
-    network = Network(spec, Start("none"), HeadDesign(), model, head)
+    network = Network(spec, WeightsSource("none"), HeadDesign(), model, head)
     save_model(model, make_header(network, FACTS["classes"]), folder / MODEL)
     return model.eval()
 

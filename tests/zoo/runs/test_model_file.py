@@ -16,7 +16,7 @@ from torch import nn
 from zoo.errors import RunError
 from zoo.models.build import Network
 from zoo.models.head import Head
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.runs.model_file import Header, load_header, load_tensors, make_header, save_model
@@ -246,12 +246,14 @@ def test_a_header_is_text_that_others_can_read() -> None:
 @pytest.mark.parametrize(
     ("start", "licence"),
     [
-        (Start("none"), "none"),
-        (Start("my.safetensors", file=Path("my.safetensors")), "unknown"),
-        (Start("ONE", "ONE", weights=WeightsSpec(tag="ONE", url=None, licence="CC-BY-NC-4.0")), "CC-BY-NC-4.0"),
+        (WeightsSource("none"), "none"),
+        (WeightsSource("my.safetensors", file=Path("my.safetensors")), "unknown"),
+        (WeightsSource("ONE", "ONE", weights=WeightsSpec(tag="ONE", url=None, licence="CC-BY-NC-4.0")), "CC-BY-NC-4.0"),
     ],
 )
-def test_a_header_says_under_which_licence_training_started(acme: BackboneSpec, start: Start, licence: str) -> None:
+def test_a_header_says_under_which_licence_training_started(
+    acme: BackboneSpec, start: WeightsSource, licence: str
+) -> None:
     spec = replace(acme, weights=(start.weights,) if start.weights else ())
     network = Network(spec, start, HeadDesign((4, 2)), acme.build(None), Head(("classifier",)))
     header = make_header(network, ["a", "b"])

@@ -19,7 +19,7 @@ from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.head import Head, replace_head
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.progress import Silent
 from zoo.registry.head_design import HeadDesign
@@ -27,7 +27,7 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.registry.train_scope import TrainScope
 from zoo.runs.folder import HISTORY, RUN, RunFolder
-from zoo.runs.record import Record, list_facts, list_parts, measure_split
+from zoo.runs.record import Record, describe_blocks, list_facts, measure_split
 
 EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.2, 1.5)
 
@@ -42,7 +42,7 @@ def network(acme: BackboneSpec) -> Network:
     torch.manual_seed(0)
     model = acme.build(None)
     head = replace_head(acme, model, 2, HeadDesign())
-    return Network(acme, Start("none"), HeadDesign(), model, head)
+    return Network(acme, WeightsSource("none"), HeadDesign(), model, head)
 
 
 def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Images) -> None:
@@ -77,7 +77,7 @@ def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -
 def test_facts_name_the_source_and_the_licence_of_published_weights(acme: BackboneSpec, images: Images) -> None:
     weights = WeightsSpec(tag="ONE", url="https://acme.example/one.safetensors", licence="CC-BY-NC-4.0")
     spec = replace(acme, weights=(weights,), upstream="torch==1.0")
-    network = Network(spec, Start("ONE", "ONE", weights=weights), HeadDesign(), acme.build(None), Head(("x",)))
+    network = Network(spec, WeightsSource("ONE", "ONE", weights=weights), HeadDesign(), acme.build(None), Head(("x",)))
     facts = list_facts(network, Recipe(), choose_hardware("cpu"), images)
     assert facts["weights"] == {"label": "ONE", "url": weights.url, "licence": "CC-BY-NC-4.0"}
 
@@ -92,7 +92,7 @@ def test_parts_tell_which_blocks_learn_and_how_much_that_is(
     blocks = list_blocks(network.backbone, network.model, network.head)
     prefixes = list_trainable(blocks, network.head, TrainScope.parse(train))
     Frozen(network.model, prefixes)
-    parts = list_parts(network.model, blocks, prefixes)
+    parts = describe_blocks(network.model, blocks, prefixes)
     assert [block["name"] for block in parts["blocks"]] == ["stem", "layer1", "layer2", "hidden"]
     assert {block["name"] for block in parts["blocks"] if block["learns"]} == learning
     total = sum(parameter.numel() for parameter in network.model.parameters())
@@ -101,7 +101,7 @@ def test_parts_tell_which_blocks_learn_and_how_much_that_is(
 
 def test_a_shared_parameter_is_counted_once() -> None:
     layer = nn.Linear(3, 3)
-    assert list_parts(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
+    assert describe_blocks(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
 
 
 def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -> None:

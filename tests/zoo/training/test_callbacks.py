@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from acme import make_acme
-from made_fits import make_fit
+from made_phases import make_phase
 from zoo.data.dataset import Images, open_images
 from zoo.data.pixel_cache import Views
-from zoo.engine.batches import ImageFeed
-from zoo.engine.fit import Fit
+from zoo.engine.batches import ImageBatchSource
 from zoo.engine.metrics import Epoch
-from zoo.engine.state import State
+from zoo.engine.phase import Phase
+from zoo.engine.state import TrainingState
 from zoo.errors import TrainingError
 from zoo.plugin import BlockSpec
 from zoo.progress import Silent
@@ -34,8 +34,8 @@ from zoo.registry.registry_toml import Settings
 from zoo.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from zoo.runs.model_file import make_header
 from zoo.runs.record import Record
-from zoo.training.callbacks import Keeper, Watch, keeping
-from zoo.training.resume import Earlier, find_earlier, note_begin
+from zoo.training.callbacks import Callbacks, RunCallbacks, recording
+from zoo.training.resume import EarlierRun, find_earlier, note_begin
 
 #: Two steps an epoch, on four images.
 RECIPE = Recipe(
@@ -79,10 +79,10 @@ class Disk:
             raise Killed
 
 
-class Fate(Watch):
+class Fate(Callbacks):
     """Keeps a run as it should be kept, and lets happen to it what is to happen."""
 
-    def __init__(self, life: Life, keeper: Keeper) -> None:
+    def __init__(self, life: Life, keeper: RunCallbacks) -> None:
         self._life = life
         self._keeper = keeper
 
@@ -132,9 +132,9 @@ class Life:
         """Go on in a process of its own, and tell whether the run has come to its end in it."""
         self.disk.left = math.inf
         earlier = find_earlier(self._output, Silent())
-        fit = replace(make_fit(SPEC, self._images, RECIPE), views=VIEWS)
+        fit = replace(make_phase(SPEC, self._images, RECIPE), views=VIEWS)
         fit.network.model.register_forward_hook(self.measure)
-        state = State(fit.network.model, earlier.state if earlier else None)
+        state = TrainingState(fit.network.model, earlier.state if earlier else None)
         try:
             self._run(fit, state, self._open_record(earlier))
         except Killed:
@@ -147,7 +147,7 @@ class Life:
         assert [epoch.epoch for epoch in state.history] == list(range(1, RECIPE.epochs + 1))
         return True
 
-    def _open_record(self, earlier: Earlier | None) -> Record:
+    def _open_record(self, earlier: EarlierRun | None) -> Record:
         folder = earlier.folder if earlier else RunFolder.claim(self._output, "net", "photos")
         facts = {"recipe": {"save_every": None, "baseline": "none", "shard": False}, "frozen": {}}
         record = Record(folder, facts, Registry([], Settings()), Silent())
@@ -159,10 +159,10 @@ class Life:
             note_begin(record)
         return record
 
-    def _run(self, fit: Fit, state: State, record: Record) -> None:
+    def _run(self, fit: Phase, state: TrainingState, record: Record) -> None:
         header = make_header(fit.network, self._images.classes)
-        feed = ImageFeed(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
-        with closing(feed), keeping(record, self._images, header, state, Silent()) as keeper:
+        feed = ImageBatchSource(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
+        with closing(feed), recording(record, self._images, header, state, Silent()) as keeper:
             keeper._best_model._clock = self.tell
             fit.begin(0, feed, state, Silent())
             fit.run(feed, state, Fate(self, keeper), Silent())

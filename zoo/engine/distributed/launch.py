@@ -32,7 +32,7 @@ def needs_launch(count: int, device: str) -> bool:
     if "WORLD_SIZE" in os.environ:
         there = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if there != count:
-            raise OptionError(f"{count} devices, but torchrun started {there} processes here; leave --devices out.")
+            raise OptionError(f"{count} devices, but torchrun started {there} processes here; leave `devices` out.")
         return False
     gpus = torch.cuda.device_count()
     if gpus < count and (device == "cuda" or (device == "auto" and gpus)):
@@ -64,7 +64,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
-            raise LostProcess(f"the process of rank {rank} was ended by {name}; --resume goes on.") from error
+            raise LostProcess(f"the process of rank {rank} was ended by {name}; `resume` continues the run.") from error
         return failure.exitcode
     except SignalException as error:
         return 128 + error.sigval

@@ -12,8 +12,9 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from zoo.engine.distributed.notices import is_of_others
 from zoo.engine.distributed.rendezvous import meet
-from zoo.engine.distributed.world import ALONE, World, is_of_others
+from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
 
 #: How long one process waits for another that is busy, as the first may be with fetching weights.
@@ -72,16 +73,16 @@ def _join(size: int) -> World:
 def _leave(world: World, error: BaseException) -> BaseException:
     """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
     if is_of_others(error):  # in the middle of a network that is divided
-        error = world.explain(error)
+        error = world.notices.explain(error)
     text = _describe(error)
     if isinstance(error, LostProcess):
         return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
-    world.announce(text)
+    world.notices.leave(text)
     if world.is_first or not isinstance(error, ZooError):
         return error
     # What is not finite is so in all of them, and the first one saves its state before it says so.
     patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
-    is_said = world.find_words([0], patience).get(0) == text
+    is_said = world.notices.read([0], patience).get(0) == text
     return SaidElsewhere(text) if is_said else type(error)(f"rank {world.rank}: {text}")
 
 

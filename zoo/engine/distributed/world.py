@@ -6,12 +6,10 @@ After every step all of them have the same weights, statistics and optimizer; on
 from __future__ import annotations
 
 import json
-import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -20,24 +18,15 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 
 from zoo.engine.distributed.all_reduce import exchange, send_from
-from zoo.errors import LostProcess, OptionError, is_out_of_memory
+from zoo.engine.distributed.notices import Notices, is_of_others, is_own_device
+from zoo.errors import OptionError, is_out_of_memory
 
 Result = TypeVar("Result")
 
-#: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
-PATIENCE = 5.0
-#: In what torch says where this process's own GPU is to blame.
-_OWN = "CUDA error"
 #: Of rows that are gathered.
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 )  # fmt: skip
-#: What a process says that leaves because of another one.
-_BECAUSE_OF_OTHERS = "\0"
-
-
-def _is_reason(word: str) -> bool:
-    return word != _BECAUSE_OF_OTHERS
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,11 @@ class World:
     local_size: int = 1
     #: Where they leave messages for each other.
     store: Store | None = None
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What this process and the others leave in the store when they end."""
+        return Notices(self.rank, self.size, self.store)
 
     @property
     def is_first(self) -> bool:
@@ -216,9 +210,9 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            if is_out_of_memory(error) or _OWN in str(error):
+            if is_out_of_memory(error) or is_own_device(error):
                 raise
-            raise self.explain(error) from error
+            raise self.notices.explain(error) from error
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -232,67 +226,8 @@ class World:
         except RuntimeError as error:
             if not is_of_others(error):
                 raise
-            raise self.explain(error) from error
-
-    def announce(self, text: str) -> None:
-        """Leave word of why this process ends."""
-        if self.store is not None:
-            with suppress(RuntimeError):  # nobody is left who could read it
-                self.store.set(f"left/{self.rank}", text)
-
-    def find_words(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
-        """Return the words that other processes leave within so many seconds, or until one of them tells a reason."""
-        assert self.store is not None
-        words: dict[int, str] = {}
-        deadline, missing = time.monotonic() + seconds, set(ranks)
-        try:
-            # Those without a word may wait for this one, which they hear of when it ends.
-            while missing and not any(map(_is_reason, words.values())) and time.monotonic() < deadline:
-                for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
-                    words[rank] = bytes(self.store.get(f"left/{rank}")).decode()
-                    missing.remove(rank)
-                time.sleep(0.02)
-        except RuntimeError:
-            pass  # who kept the words is gone as well
-        return words
-
-    def explain(self, error: BaseException) -> LostProcess:
-        """Find out which processes are gone, and why; the others are told that this one leaves.
-
-        Args:
-            error: what torch raised. Its traceback loses its variables.
-        """
-        self.announce(_BECAUSE_OF_OTHERS)
-        _let_go(error)
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        words = self.find_words(others, PATIENCE)
-        reasons = [f"rank {rank} ended: {word}" for rank, word in words.items() if _is_reason(word)]
-        lost = [str(rank) for rank in others if rank not in words and not reasons]
-        if lost:
-            who = f"rank {lost[0]}" if len(lost) == 1 else f"one at least of the ranks {', '.join(lost)}"
-            reasons.append(f"{who} is gone: it was killed, or its machine is lost")
-        text = f"{'; '.join(reasons)}. The others cannot go on without it."
-        if not reasons:
-            text = "the processes have lost each other: " + str(error).partition("\n")[0]
-        return LostProcess(text, is_first_there=0 in words or not lost)
-
-
-def _let_go(error: BaseException) -> None:
-    """Close the connections to the others, each of which is connected to few: else they would wait for this one.
-
-    Only those of gloo: whether NCCL could wait for a kernel that never ends was not tried.
-    """
-    if dist.is_initialized() and dist.get_backend() == "gloo":
-        traceback.clear_frames(error.__traceback__)  # they hold the connections
-        dist.destroy_process_group()
+            raise self.notices.explain(error) from error
 
 
 #: Of a run with one process.
 ALONE = World()
-
-
-def is_of_others(error: BaseException) -> bool:
-    """Tell whether an error is what torch raises where another process is gone."""
-    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
-        return False
-    return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))

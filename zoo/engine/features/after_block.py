@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.features.head_only import Enough
-from zoo.engine.features.tail import CannotReplay, Rest, buffers_kept, fork_generators, prove_gradients, prove_logits
+from zoo.engine.features.tail import CannotSplit, Tail, buffers_kept, fork_generators, prove_gradients, prove_logits
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.parameter_order import FirstUses
@@ -48,7 +48,7 @@ class _Kind:
         return shaped.contiguous(memory_format=torch.channels_last) if self.is_channels_last else shaped
 
 
-class Cut(Rest):
+class AfterBlock(Tail):
     """A network that begins after its last frozen module before anything that learns."""
 
     def __init__(self, model: nn.Module, answers: Mapping[str, _Kind], images: Tensor) -> None:
@@ -90,7 +90,7 @@ class Cut(Rest):
         return taken[0].flatten(1)
 
 
-def find_cut(network: Network, frozen: Frozen, images: Tensor) -> Cut:
+def split_after_block(network: Network, frozen: Frozen, images: Tensor) -> AfterBlock:
     """Find the last frozen module before anything that learns, and prove that from there on nothing changes.
 
     Call it within the precision in which the network is going to learn. Random numbers and statistics stay as they
@@ -108,7 +108,7 @@ def find_cut(network: Network, frozen: Frozen, images: Tensor) -> Cut:
         empty = {path: module for path, module in still.items() if not module.state_dict()}
         try:
             return _cut(network, frozen, {**fixed, **empty}, images)
-        except CannotReplay:
+        except CannotSplit:
             return _cut(network, frozen, fixed, images)
 
 
@@ -116,17 +116,17 @@ def _learns(module: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in module.parameters())
 
 
-def _cut(network: Network, frozen: Frozen, still: Mapping[str, nn.Module], images: Tensor) -> Cut:
+def _cut(network: Network, frozen: Frozen, still: Mapping[str, nn.Module], images: Tensor) -> AfterBlock:
     """Cut after the last of these modules that are called before anything that learns is used."""
     model = network.model
     answers = _follow(model.eval(), still, images)  # as features are computed: auxiliary heads are silent
     if not answers:
-        raise CannotReplay("nothing that is frozen comes before all that learns")
-    cut = Cut(model, answers, images)
+        raise CannotSplit("nothing that is frozen comes before all that learns")
+    cut = AfterBlock(model, answers, images)
     spared = sum(parameter.numel() for path in answers for parameter in still[path].parameters())
     standing = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
     if 2 * spared < standing:
-        raise CannotReplay(f"most of what is frozen comes after {cut.where}, the last frozen module that can be kept")
+        raise CannotSplit(f"most of what is frozen comes after {cut.where}, the last frozen module that can be kept")
     prove_logits(cut, model, frozen, images)
     prove_gradients(cut, model, frozen, images)
     return cut

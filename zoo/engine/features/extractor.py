@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.data.loader import EvalBatches, Loading
+from zoo.data.loader import EvalBatches, LoaderOptions
 from zoo.data.pixel_cache import Views
 from zoo.data.sample import Sample
 from zoo.data.sampler import plan_in_order
 from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, plan_loading
-from zoo.engine.features.after_block import find_cut
+from zoo.engine.features.after_block import split_after_block
 from zoo.engine.features.fold_batch_norm import fold_norms
-from zoo.engine.features.head_only import find_replay
-from zoo.engine.features.tail import CannotReplay, Rest, are_close
-from zoo.engine.fit import Fit
-from zoo.engine.micro_batches import Parts
+from zoo.engine.features.head_only import split_head_only
+from zoo.engine.features.tail import CannotSplit, Tail, are_close
+from zoo.engine.micro_batches import MicroBatches
+from zoo.engine.phase import Phase
 from zoo.files.versions import read_versions
 from zoo.plugin import InputSpec
 from zoo.progress import Advance, Progress
@@ -44,7 +44,7 @@ class Extractor:
     """Turns images into features."""
 
     model: nn.Module
-    rest: Rest
+    rest: Tail
     hardware: Hardware
     #: What is entered while the network computes.
     folded: AbstractContextManager[object]
@@ -52,7 +52,7 @@ class Extractor:
     views: Views
     augmentation: str
     erase: float
-    parts: Parts
+    parts: MicroBatches
     workers: int | None
     #: The backbone's name, and a SHA-256 over all that is frozen.
     backbone: str
@@ -122,10 +122,10 @@ class Extractor:
             return torch.cat([self.rest.take(self.model, some).cpu() for (some,) in self.parts.split(images)])
 
 
-def build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool) -> Extractor:
+def build_extractor(fit: Phase, frozen: str, progress: Progress, *, is_last: bool) -> Extractor:
     """Build what computes the features that are learned from; raises CannotReplay where nothing can learn alone."""
     plain = fit.views.plain
-    some = EvalBatches(fit.images.train[:PROOF], plain, Loading(batch_size=PROOF))
+    some = EvalBatches(fit.images.train[:PROOF], plain, LoaderOptions(batch_size=PROOF))
     ((images, _),) = prepare(some, plain.normalise, fit.hardware)
     with fit.hardware.autocast():
         rest = _find_rest(fit, images)
@@ -139,7 +139,7 @@ def build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool)
         views=fit.views,
         augmentation=fit.recipe.augmentation,
         erase=fit.recipe.erase,
-        parts=Parts(1, progress.say),
+        parts=MicroBatches(1, progress.say),
         workers=fit.recipe.workers,
         backbone=fit.network.backbone.name,
         frozen=frozen,
@@ -147,20 +147,20 @@ def build_extractor(fit: Fit, frozen: str, progress: Progress, *, is_last: bool)
     )
 
 
-def _find_rest(fit: Fit, images: Tensor) -> Rest:
+def _find_rest(fit: Phase, images: Tensor) -> Tail:
     """Find the least that can learn alone: the heads, or all after the last frozen module."""
     if not fit.recipe.scope.is_head_only:
-        return find_cut(fit.network, fit.frozen, images)
+        return split_after_block(fit.network, fit.frozen, images)
     try:
-        return find_replay(fit.network, fit.frozen, images)
-    except CannotReplay as reason:
+        return split_head_only(fit.network, fit.frozen, images)
+    except CannotSplit as reason:
         try:
-            return find_cut(fit.network, fit.frozen, images)
-        except CannotReplay:
+            return split_after_block(fit.network, fit.frozen, images)
+        except CannotSplit:
             raise reason from None
 
 
-def _fold(fit: Fit, rest: Rest, images: Tensor) -> AbstractContextManager[object]:
+def _fold(fit: Phase, rest: Tail, images: Tensor) -> AbstractContextManager[object]:
     """Fold batch norms where that gives the same features."""
     model = fit.network.model
     folded = fold_norms(model, images)

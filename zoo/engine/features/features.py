@@ -12,12 +12,12 @@ from torch import Tensor
 from zoo.data.dataset import Images
 from zoo.data.sample import Sample
 from zoo.engine.allocator import give_back
-from zoo.engine.batches import FeatureFeed, Feed, ImageFeed, Rows
+from zoo.engine.batches import BatchSource, FeatureBatchSource, FeatureRows, ImageBatchSource
 from zoo.engine.distributed.world import World
 from zoo.engine.features.extractor import PROOF, TOLERANCES, Extractor, build_extractor
 from zoo.engine.features.feature_store import check_room, drop_rows, find_rows, keep_rows
-from zoo.engine.features.tail import CannotReplay, Rest, are_close
-from zoo.engine.fit import Fit
+from zoo.engine.features.tail import CannotSplit, Tail, are_close
+from zoo.engine.phase import Phase
 from zoo.errors import CacheError, is_out_of_memory
 from zoo.models.sharding import is_sharded
 from zoo.progress import Progress
@@ -33,14 +33,14 @@ class Features:
         self._images = images
         self._progress = progress
         self._plain: tuple[dict[str, int], Tensor] | None = None
-        self._views: dict[int, Rows] = {}
+        self._views: dict[int, FeatureRows] = {}
 
     @property
-    def rest(self) -> Rest:
+    def rest(self) -> Tail:
         """What learns from them."""
         return self._extractor.rest
 
-    def train(self, view: int) -> Rows:
+    def train(self, view: int) -> FeatureRows:
         """Return those of the training images in a view, from 0.
 
         Raises:
@@ -50,10 +50,10 @@ class Features:
             return self.plain("train")
         if view not in self._views:
             rows = self._get(self._images.train, view)
-            self._views[view] = Rows(rows, torch.arange(len(rows)))
+            self._views[view] = FeatureRows(rows, torch.arange(len(rows)))
         return self._views[view]
 
-    def plain(self, split: str) -> Rows:
+    def plain(self, split: str) -> FeatureRows:
         """Return those of a split as it is measured.
 
         Raises:
@@ -67,7 +67,7 @@ class Features:
             if self._extractor.is_last:
                 self._extractor.views.plain.forget()
         places, rows = self._plain
-        return Rows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
+        return FeatureRows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
     def check_room(self, views: int) -> None:
         """Raise CacheError when so many views cannot be kept."""
@@ -129,12 +129,12 @@ def _agree(world: World, work: Callable[[], Result]) -> Result:
     """Do work on features that succeeds in all processes, or is given up in all of them."""
 
     def gives_up(error: Exception) -> bool:
-        return isinstance(error, (CannotReplay, CacheError))
+        return isinstance(error, (CannotSplit, CacheError))
 
     return world.together(work, gives_up, CacheError)
 
 
-def choose_feed(fit: Fit, frozen: str, progress: Progress, *, is_last: bool = True) -> Feed:
+def choose_feed(fit: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
     """Return features where what learns gives the same logits alone, and images else; and say why.
 
     Args:
@@ -148,23 +148,23 @@ def choose_feed(fit: Fit, frozen: str, progress: Progress, *, is_last: bool = Tr
     if is_any_frozen and recipe.cache and recipe.num_views:
         try:
             features = _agree(world, partial(_build_features, fit, frozen, progress, is_last=is_last))
-            return FeatureFeed(features.rest, features, fit.images, recipe, world)
-        except (CannotReplay, CacheError) as error:
+            return FeatureBatchSource(features.rest, features, fit.images, recipe, world)
+        except (CannotSplit, CacheError) as error:
             progress.say(f"note: what is frozen is computed at every epoch: {error}")
-    return ImageFeed(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
+    return ImageBatchSource(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
 
 
-def _build_features(fit: Fit, frozen: str, progress: Progress, *, is_last: bool) -> Features:
+def _build_features(fit: Phase, frozen: str, progress: Progress, *, is_last: bool) -> Features:
     """Build what computes and keeps features; raises CannotReplay or CacheError where that cannot be done."""
     if fit.recipe.mixup or fit.recipe.cutmix:
-        raise CannotReplay("it is images that are mixed")
+        raise CannotSplit("it is images that are mixed")
     if is_sharded(fit.network.model):
-        raise CannotReplay("the network is divided between the processes")
+        raise CannotSplit("the network is divided between the processes")
     try:
         features = Features(build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CannotReplay("memory is too short for the proof that once is enough") from error
+        raise CannotSplit("memory is too short for the proof that once is enough") from error
     features.check_room(fit.recipe.num_views)
     return features

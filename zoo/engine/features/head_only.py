@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from zoo.engine.features.tail import CannotReplay, Rest, buffers_kept, fork_generators, prove_logits
+from zoo.engine.features.tail import CannotSplit, Tail, buffers_kept, fork_generators, prove_logits
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 
@@ -53,7 +53,7 @@ class _Part:
         return logits.flatten(1)
 
 
-class Replay(Rest):
+class HeadOnly(Tail):
     """The heads of a network, and the dropouts before them; of several heads, the mean."""
 
     def __init__(self, parts: Sequence[_Part], paths: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ class Replay(Rest):
         return torch.cat([taken[head].flatten(1) for head in self.heads], 1)
 
 
-def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
+def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnly:
     """Find what learns of the network, and prove on some images that alone it gives the same logits.
 
     Call it within the precision in which the network is going to learn. Random numbers stay as they were.
@@ -91,9 +91,9 @@ def find_replay(network: Network, frozen: Frozen, images: Tensor) -> Replay:
         CannotReplay: it cannot be run alone, or gives other logits.
     """
     if reason := network.backbone.unsupported.get("cached_features"):
-        raise CannotReplay(reason)
+        raise CannotSplit(reason)
     with torch.no_grad(), fork_generators(images.device), buffers_kept(network.model):
-        replay = Replay(_find_parts(network, frozen, images), network.head.paths)
+        replay = HeadOnly(_find_parts(network, frozen, images), network.head.paths)
         prove_logits(replay, network.model, frozen, images)
     return replay
 
@@ -106,7 +106,7 @@ def _find_parts(network: Network, frozen: Frozen, images: Tensor) -> list[_Part]
         network.model(images)
     for path, head in zip(network.head.paths, heads, strict=True):
         if len(entered[head]) != 1:
-            raise CannotReplay(f"its head {path} is called {len(entered[head])} times a pass")
+            raise CannotSplit(f"its head {path} is called {len(entered[head])} times a pass")
     return [_Part(head, dropouts.lead_to(entered[head][0]), tuple(entered[head][0].shape[1:])) for head in heads]
 
 

@@ -28,11 +28,11 @@ def fork_generators(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
-class CannotReplay(Exception):
+class CannotSplit(Exception):
     """What learns cannot be run on its own; the message says why."""
 
 
-class Rest(nn.Module, ABC):
+class Tail(nn.Module, ABC):
     """What of a network learns, run on features: rows of numbers, one for each image.
 
     It is made of the network's own modules: what learns here has learned there.
@@ -55,7 +55,7 @@ class Rest(nn.Module, ABC):
         """From features of shape (N, width) to logits of shape (N, classes), or logits and auxiliary ones."""
 
 
-def prove_logits(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+def prove_logits(rest: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well.
 
     In between, the network sees the images in another order: what it keeps of those before must not matter.
@@ -79,10 +79,10 @@ def prove_logits(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -
         found = list_logits(_run(rest, features[:count].clone()))
         # Auxiliary logits only count where they are given: heads alone learn without them.
         if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
-            raise CannotReplay("alone, what learns gives other logits than the network")
+            raise CannotSplit("alone, what learns gives other logits than the network")
 
 
-def prove_gradients(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+def prove_gradients(rest: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare what every parameter that learns would learn: one may be used where the logits do not show it yet.
 
     Raises:
@@ -100,7 +100,7 @@ def prove_gradients(rest: Rest, model: nn.Module, frozen: Frozen, images: Tensor
         name for name in wanted.keys() & found.keys() if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)
     }
     if odd:
-        raise CannotReplay(f"alone, {min(odd)} would learn something else than in the network")
+        raise CannotSplit(f"alone, {min(odd)} would learn something else than in the network")
 
 
 def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any]) -> dict[str, Tensor]:
@@ -121,13 +121,13 @@ def _weigh(logits: Tensor) -> Tensor:
     return (flat * torch.linspace(0.5, 1.5, len(flat), device=flat.device)).sum()
 
 
-def _run(rest: Rest, features: Tensor) -> Any:
+def _run(rest: Tail, features: Tensor) -> Any:
     try:
         return rest(features)
     except Exception as error:  # whatever a network makes of less than the whole
         if is_out_of_memory(error):
             raise
-        raise CannotReplay(f"after {rest.where} it cannot run alone: {error}") from error
+        raise CannotSplit(f"after {rest.where} it cannot run alone: {error}") from error
 
 
 def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

@@ -10,11 +10,11 @@ from safetensors import SafetensorError, safe_open
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.plugin.weights_spec import FILE_SUFFIXES
-from zoo.registry.registry import Resolved, find_weights
+from zoo.registry.registry import Resolved
 
 
 @dataclass(frozen=True)
-class Start:
+class WeightsSource:
     """Where training starts from: published weights, a file, or random ones."""
 
     #: What the user sees: a tag, ``none`` or the name of a file.
@@ -45,11 +45,11 @@ class Start:
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
     """Return the input that weights of that tag expect, or the backbone's own."""
-    weights = find_weights(backbone, tag) if tag else None
+    weights = backbone.get_weights(tag) if tag else None
     return backbone.input if weights is None or weights.input is None else weights.input
 
 
-def choose_start(resolved: Resolved, asked: str | None) -> Start:
+def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
     """Return what ``--weights`` means: ``DEFAULT``, a tag, ``none`` or a file; None: the name's tag, else ``DEFAULT``.
 
     Raises:
@@ -58,18 +58,18 @@ def choose_start(resolved: Resolved, asked: str | None) -> Start:
     """
     backbone = resolved.backbone
     if asked == "none":
-        return Start("none", resolved.tag)
+        return WeightsSource("none", resolved.tag)
     if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
         return _start_from_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
             f"{backbone.name} has no published weights; give a .safetensors file, or none for random ones."
         )
-    weights = find_weights(backbone, asked or resolved.tag or "DEFAULT")
-    return Start(weights.tag, weights.tag, weights=weights)
+    weights = backbone.get_weights(asked or resolved.tag or "DEFAULT")
+    return WeightsSource(weights.tag, weights.tag, weights=weights)
 
 
-def _start_from_file(resolved: Resolved, path: Path) -> Start:
+def _start_from_file(resolved: Resolved, path: Path) -> WeightsSource:
     """Return a start from a file; one of a run says under which licence it is, and whether its head is upstream's."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -78,7 +78,7 @@ def _start_from_file(resolved: Resolved, path: Path) -> Start:
         metadata = {}  # what is wrong with the file is said when it is read
     licence, head = (metadata.get(field, "").strip('"') for field in ("weights_licence", "head"))
     is_upstreams = head in ("", "linear")
-    return Start(
+    return WeightsSource(
         path.name,
         resolved.tag,
         file=path,

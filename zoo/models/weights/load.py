@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import WeightsError
-from zoo.models.head import Head, find_head, is_below, is_below_any, replace_head
-from zoo.models.weights.choose import Start
+from zoo.models.head import Head, get_head, is_below, is_below_any, replace_head
+from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.locate import locate_weights
 from zoo.models.weights.read import read_weights
 from zoo.plugin import BackboneSpec
@@ -18,7 +18,7 @@ from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 
 
-def read_start(start: Start, progress: Progress) -> Mapping[str, Tensor]:
+def read_start(start: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
     """Read the tensors that training starts from.
 
     Raises:
@@ -31,7 +31,9 @@ def read_start(start: Start, progress: Progress) -> Mapping[str, Tensor]:
     return read_weights(locate_weights(start.weights, progress), sha256=start.weights.sha256)
 
 
-def load_tensors(backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]) -> list[str]:
+def load_tensors(
+    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
+) -> list[str]:
     """Load tensors under upstream's keys into the model, strictly, all but its head.
 
     A head of another size than the model's is taken over with its size, one that is missing is left random.
@@ -43,7 +45,7 @@ def load_tensors(backbone: BackboneSpec, model: nn.Module, start: Start, tensors
         WeightsError: a tensor is missing, unknown, of another shape or not finite; nothing was loaded then.
     """
     tensors = _drop_meaningless(backbone, model, start, _convert(backbone, model, start, tensors))
-    head = find_head(backbone, model)
+    head = get_head(backbone, model)
     absent = [path for path in (*head.paths, *head.aux_paths) if not _has_below(tensors, path)]
     absent += start.lacks
     _refuse_misfits(start, model.state_dict(), tensors, _Tolerance(head, _list_optional(model, absent)))
@@ -69,7 +71,7 @@ class _Tolerance:
 
 
 def _convert(
-    backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]
+    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
     """Let upstream translate a file whose keys are not the model's."""
     default = backbone.default_weights
@@ -80,10 +82,10 @@ def _convert(
 
 
 def _drop_meaningless(
-    backbone: BackboneSpec, model: nn.Module, start: Start, tensors: Mapping[str, Tensor]
+    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
     has_head = start.weights is None or start.weights.num_classes is not None
-    meaningless = start.lacks + (() if has_head else find_head(backbone, model).paths)
+    meaningless = start.lacks + (() if has_head else get_head(backbone, model).paths)
     return {name: tensor for name, tensor in tensors.items() if not is_below_any(name, meaningless)}
 
 
@@ -112,7 +114,7 @@ def _list_optional(model: nn.Module, absent: list[str]) -> set[str]:
 
 
 def _refuse_misfits(
-    start: Start, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], tolerance: _Tolerance
+    start: WeightsSource, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], tolerance: _Tolerance
 ) -> None:
     known = {_identity(tensor) for name, tensor in state.items() if name in tensors}
     missing = [

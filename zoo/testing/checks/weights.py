@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import is_offline
 from zoo.models.build import build_backbone, build_model
-from zoo.models.head import find_head, is_below
-from zoo.models.weights.choose import Start, input_for
+from zoo.models.head import get_head, is_below
+from zoo.models.weights.choose import WeightsSource, input_for
 from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
@@ -105,13 +105,13 @@ def _list_weights(backbone: BackboneUnderTest) -> Iterator[WeightsSpec]:
     yield from backbone.spec.weights
 
 
-def _start(published: WeightsSpec) -> Start:
-    return Start(published.tag, published.tag, weights=published)
+def _start(published: WeightsSpec) -> WeightsSource:
+    return WeightsSource(published.tag, published.tag, weights=published)
 
 
 def _copy_head(backbone: BackboneUnderTest, model: nn.Module) -> Tensor:
     """Return a copy of the first head's weight, of shape (classes, ...)."""
-    return model.get_parameter(f"{find_head(backbone.spec, model).paths[0]}.weight").detach().clone()
+    return model.get_parameter(f"{get_head(backbone.spec, model).paths[0]}.weight").detach().clone()
 
 
 def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> None:

@@ -94,14 +94,14 @@ def _reopen(
     """Run in the fresh process."""
     from zoo.models.build import attach_head, build_model
     from zoo.models.freeze import Frozen
-    from zoo.models.weights.choose import Start
+    from zoo.models.weights.choose import WeightsSource
     from zoo.runs.model_file import load_tensors
     from zoo.testing.backbone_under_test import NUM_CLASSES, draw_images
     from zoo.testing.plugin_under_test import examine
 
     torch.set_num_threads(threads)
     spec = examine(namespace, is_known_to_load=True).get_backbone(name)
-    model = attach_head(spec, Start("none"), build_model(spec, None), "linear", NUM_CLASSES).model
+    model = attach_head(spec, WeightsSource("none"), build_model(spec, None), "linear", NUM_CLASSES).model
     load_tensors(model, path)
     with torch.no_grad():
         logits: Tensor = model.eval()(draw_images(size)[:1])

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
-import zoo.engine.distributed.world
 from worlds import Ended, in_world
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
@@ -65,7 +65,7 @@ def test_who_ends_early_is_named_by_the_first_with_its_reason(
     size: int, error: BaseException, own: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", SHORT)  # the first never comes to the same error
-    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 1000.0)  # who waits for others has no word to leave
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 1000.0)  # who waits for others has no word to leave
 
     def end(world: World) -> None:
         if world.rank == 1:
@@ -93,7 +93,7 @@ def test_who_is_killed_is_named_by_all_at_the_same_time(
     size: int, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patience = 2.0
-    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", patience)
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", patience)
 
     def end(world: World) -> None:
         if world.rank == victim:
@@ -118,7 +118,7 @@ def test_an_error_of_ones_own_gpu_is_no_loss_of_another() -> None:
 
 def test_where_nobody_is_missing_torchs_own_words_are_told() -> None:
     def end(world: World) -> None:
-        raise world.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
+        raise world.notices.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
 
     text = "the processes have lost each other: NCCL error: unhandled system error"
     assert [*map(say, let_end(2, end))] == [f"LostProcess: {text}", f"SaidElsewhere: {text}"]

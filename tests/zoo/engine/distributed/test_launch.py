@@ -30,7 +30,7 @@ def test_what_torchrun_started_is_not_started_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert not needs_launch(2, "cpu")
-    with pytest.raises(OptionError, match=r"4 devices, but torchrun started 2 processes here; leave --devices out\."):
+    with pytest.raises(OptionError, match=r"4 devices, but torchrun started 2 processes here; leave `devices` out\."):
         needs_launch(4, "cpu")
 
 

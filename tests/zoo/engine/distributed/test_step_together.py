@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
-import zoo.engine.distributed.world
 from short_memory import SAYINGS, Once
 from small_steps import Normed, Plain, do_nothing, draw, make_learner, share, state_of
 from told import Told
@@ -20,7 +20,7 @@ from worlds import get_results, in_world
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
 from zoo.engine.learner import Learner
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.step import NotFinite, learn
 from zoo.errors import LostProcess
 
@@ -69,7 +69,7 @@ def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: in
 
     def work(rank: int) -> list[Any]:
         with join_world() as world:
-            whole = make_learner(Plain(), world, parts=Parts(2))
+            whole = make_learner(Plain(), world, parts=MicroBatches(2))
             take_steps(whole, world, count)
             found = []
             for where, error in cases:
@@ -86,7 +86,7 @@ def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: in
             assert is_same, case
             assert parts == 2, case
             (line,) = lines
-            assert line.startswith("note: memory is short; batches go through in 2 parts from here on")
+            assert line.startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
@@ -111,7 +111,7 @@ def test_statistics_of_a_pass_that_failed_elsewhere_are_taken_back(victim: int) 
     def work(rank: int) -> int:
         with join_world() as world:
             model = Normed()
-            learner = make_learner(model, world, parts=Parts(1, least=2))
+            learner = make_learner(model, world, parts=MicroBatches(1, least=2))
             if rank == victim:
                 let_fail(learner, "backward", ERRORS[0])
             learn(learner, *share(draw(9), world), 0)
@@ -129,8 +129,8 @@ def test_where_memory_is_short_for_one_image_in_one_process_all_end() -> None:
             learn(make_learner(model, world), *share(draw(8), world), 0)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
-    assert first.startswith("TrainingError: memory is too short for one image at a time")
-    assert "memory is too short for one image at a time" in other
+    assert first.startswith("TrainingError: not enough memory for one image at a time")
+    assert "not enough memory for one image at a time" in other
 
 
 @pytest.mark.parametrize("where", ["exchange", "later step"])
@@ -220,7 +220,7 @@ def test_an_fp16_step_that_overflows_in_one_process_is_passed_over_by_all(victim
 def test_where_a_process_is_lost_the_others_keep_the_last_whole_step(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 0.3)
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
 
     def end(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo.engine.features.after_block import find_cut
-from zoo.engine.features.tail import CannotReplay
+from zoo.engine.features.after_block import split_after_block
+from zoo.engine.features.tail import CannotSplit
 from zoo.models.blocks import list_trainable
 from zoo.models.build import Network, attach_head
 from zoo.models.freeze import Frozen
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.train_scope import TrainScope
 
@@ -114,7 +114,7 @@ def make_network(run: Callable[[Net, Tensor], Tensor], train: str = "from:three"
         params=1,
         licence="MIT",
     )
-    network = attach_head(spec, Start("none"), spec.build(None), "linear", 3)
+    network = attach_head(spec, WeightsSource("none"), spec.build(None), "linear", 3)
     assert isinstance(spec.blocks, tuple)
     return network, Frozen(network.model, list_trainable(spec.blocks, network.head, TrainScope.parse(train)))
 
@@ -124,7 +124,7 @@ def test_what_comes_after_the_last_frozen_block_learns_as_the_whole_network_woul
     run: Callable[[Net, Tensor], Tensor],
 ) -> None:
     network, frozen = make_network(run)
-    cut = find_cut(network, frozen, IMAGES)
+    cut = split_after_block(network, frozen, IMAGES)
     assert cut.where == "two"
     features = cut.take(network.model.eval(), OTHERS)
     assert features.shape == (7, cut.width)
@@ -145,19 +145,19 @@ def test_what_comes_after_the_last_frozen_block_learns_as_the_whole_network_woul
 @pytest.mark.parametrize(("run", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_cut_is_refused(run: Callable[[Net, Tensor], Tensor], reason: str) -> None:
     network, frozen = make_network(run)
-    with pytest.raises(CannotReplay, match=reason):
-        find_cut(network, frozen, IMAGES)
+    with pytest.raises(CannotSplit, match=reason):
+        split_after_block(network, frozen, IMAGES)
 
 
 def test_where_all_learns_nothing_can_be_cut() -> None:
     network, frozen = make_network(RUNS["plain"], "all")
-    with pytest.raises(CannotReplay, match="nothing that is frozen"):
-        find_cut(network, frozen, IMAGES)
+    with pytest.raises(CannotSplit, match="nothing that is frozen"):
+        split_after_block(network, frozen, IMAGES)
 
 
 def test_nothing_before_the_cut_is_run() -> None:
     network, frozen = make_network(RUNS["plain"])
-    cut = find_cut(network, frozen, IMAGES)
+    cut = split_after_block(network, frozen, IMAGES)
     features = cut.take(network.model.eval(), IMAGES)
     ran = []
     network.model.get_submodule("one.0").register_forward_hook(lambda *_: ran.append("one"))
@@ -170,7 +170,7 @@ def test_nothing_before_the_cut_is_run() -> None:
 
 def test_nothing_after_the_cut_is_run_for_the_features() -> None:
     network, frozen = make_network(RUNS["plain"])
-    cut = find_cut(network, frozen, IMAGES)
+    cut = split_after_block(network, frozen, IMAGES)
     ran = []
     network.model.get_submodule("three").register_forward_hook(lambda *_: ran.append("three"))
     cut.take(network.model.eval(), IMAGES)
@@ -183,7 +183,7 @@ def test_proving_leaves_statistics_random_numbers_hooks_and_methods_as_they_were
     torch.manual_seed(11)
     wanted = torch.rand(3)
     torch.manual_seed(11)
-    find_cut(network, frozen, IMAGES)
+    split_after_block(network, frozen, IMAGES)
     assert torch.equal(torch.rand(3), wanted)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.model.state_dict().items())
     for module in network.model.modules():
@@ -197,7 +197,7 @@ def test_a_method_that_upstream_put_on_the_module_is_there_again() -> None:
     one = network.model.get_submodule("one")
     mine = one.forward  # bound anew whenever it is asked for
     one.forward = mine
-    find_cut(network, frozen, IMAGES)
+    split_after_block(network, frozen, IMAGES)
     assert one.forward is mine
 
 
@@ -208,7 +208,7 @@ def test_the_layout_and_the_dtype_are_those_that_the_network_gave() -> None:
     network.model.get_submodule("three").register_forward_pre_hook(lambda _m, inputs: entered.append(inputs[0]))
     images = IMAGES.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        cut = find_cut(network, frozen, images)
+        cut = split_after_block(network, frozen, images)
         features = cut.take(network.model.eval(), images)
         entered.clear()
         network.model(images)
@@ -231,23 +231,23 @@ def make_flat(*layers: nn.Module, train: str) -> tuple[Network, Frozen]:
         name="acme/flat", family="acme", build=lambda _tag: model, head=(head,), blocks=blocks,
         num_classes=10, params=1, licence="MIT",
     )  # fmt: skip
-    network = attach_head(spec, Start("none"), model, "linear", 3)
+    network = attach_head(spec, WeightsSource("none"), model, "linear", 3)
     return network, Frozen(network.model, list_trainable(blocks, network.head, TrainScope.parse(train)))
 
 
 def test_what_holds_nothing_comes_along_as_far_as_it_may() -> None:
     layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3))
     network, frozen = make_flat(*layers, train="from:3")
-    cut = find_cut(network, frozen, IMAGES)
+    cut = split_after_block(network, frozen, IMAGES)
     assert (cut.where, cut.width) == ("2", 4 * 7 * 7)
     dropping = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(4, 4, 3))
     network, frozen = make_flat(*dropping, train="from:3")
-    assert find_cut(network, frozen, IMAGES).where == "0"  # and the dropout goes on dropping
+    assert split_after_block(network, frozen, IMAGES).where == "0"  # and the dropout goes on dropping
 
 
 def test_a_list_of_blocks_that_is_walked_is_cut_after_its_last_one() -> None:
     network, frozen = make_network(lambda net, x: finish(net, net.two(net.one(walk(net.walk, x)))))
-    cut = find_cut(network, frozen, IMAGES)
+    cut = split_after_block(network, frozen, IMAGES)
     features = cut.take(network.model.eval(), IMAGES)
     network.model.get_submodule("walk.1").weight = None  # nobody may run it
     cut(features)
@@ -255,4 +255,4 @@ def test_a_list_of_blocks_that_is_walked_is_cut_after_its_last_one() -> None:
 
 def test_the_last_block_of_a_list_is_where_it_is_cut() -> None:
     network, frozen = make_network(lambda net, x: finish(net, net.widen(walk(net.walk, net.two(net.one(x))[:, :3]))))
-    assert find_cut(network, frozen, IMAGES).where == "walk.2"
+    assert split_after_block(network, frozen, IMAGES).where == "walk.2"

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo.engine.features.head_only import find_replay
-from zoo.engine.features.tail import CannotReplay
+from zoo.engine.features.head_only import split_head_only
+from zoo.engine.features.tail import CannotSplit
 from zoo.models.build import Network, attach_head
 from zoo.models.freeze import Frozen
-from zoo.models.weights.choose import Start
+from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, BlockSpec
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
@@ -47,7 +47,7 @@ def make_network(finish: Callable[[Net, Tensor], object], head: tuple[str, ...] 
         params=1,
         licence="MIT",
     )
-    network = attach_head(spec, Start("none"), spec.build(None), "linear", 3)
+    network = attach_head(spec, WeightsSource("none"), spec.build(None), "linear", 3)
     return network, Frozen(network.model, network.head.paths)
 
 
@@ -65,7 +65,7 @@ ALIKE = {
 @pytest.mark.parametrize("name", ALIKE)
 def test_the_head_alone_gives_the_networks_logits_while_it_is_measured_and_while_it_learns(name: str) -> None:
     network, frozen = make_network(ALIKE[name])
-    replay = find_replay(network, frozen, IMAGES)
+    replay = split_head_only(network, frozen, IMAGES)
     features = replay.take(network.model.eval(), IMAGES)
     assert features.shape == (4, 32) == (4, replay.width)
     torch.testing.assert_close(replay(features), network.model(IMAGES))
@@ -83,7 +83,7 @@ def test_of_several_heads_the_mean_is_given() -> None:
         return (net.fc(net.drop(x.flatten(1))) + net.other(net.drop(x.flatten(1).exp()))) / 2
 
     network, frozen = make_network(finish, ("fc", "other"))
-    replay = find_replay(network, frozen, IMAGES)
+    replay = split_head_only(network, frozen, IMAGES)
     features = replay.take(network.model.eval(), IMAGES)
     assert replay.width == 64
     torch.testing.assert_close(replay(features), network.model(IMAGES))
@@ -91,13 +91,13 @@ def test_of_several_heads_the_mean_is_given() -> None:
 
 def test_what_the_replay_learns_the_network_has_learned() -> None:
     network, frozen = make_network(ALIKE["linear"])
-    replay = find_replay(network, frozen, IMAGES)
+    replay = split_head_only(network, frozen, IMAGES)
     assert {id(p) for p in replay.parameters()} == {id(p) for p in network.model.parameters() if p.requires_grad}
 
 
 def test_the_rest_of_the_network_is_not_run_for_the_features() -> None:
     network, frozen = make_network(ALIKE["linear"])
-    replay = find_replay(network, frozen, IMAGES)
+    replay = split_head_only(network, frozen, IMAGES)
     ran = []
     network.model.get_submodule("fc").register_forward_hook(lambda *_: ran.append(1))
     replay.take(network.model.eval(), IMAGES)
@@ -109,7 +109,7 @@ def test_proving_leaves_random_numbers_and_hooks_as_they_were() -> None:
     torch.manual_seed(11)
     wanted = torch.rand(3)
     torch.manual_seed(11)
-    find_replay(network, frozen, IMAGES)
+    split_head_only(network, frozen, IMAGES)
     assert torch.equal(torch.rand(3), wanted)
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in network.model.modules())
 
@@ -130,12 +130,12 @@ OTHER = {
 def test_a_head_that_is_not_all_that_learns_is_refused(name: str) -> None:
     finish, reason = OTHER[name]
     network, frozen = make_network(finish)
-    with pytest.raises(CannotReplay, match=reason):
-        find_replay(network, frozen, IMAGES)
+    with pytest.raises(CannotSplit, match=reason):
+        split_head_only(network, frozen, IMAGES)
 
 
 def test_what_a_plugin_says_is_believed() -> None:
     network, frozen = make_network(ALIKE["linear"])
     silent = replace(network.backbone, unsupported={"cached_features": "it is pooled afterwards"})
-    with pytest.raises(CannotReplay, match="it is pooled afterwards"):
-        find_replay(replace(network, backbone=silent), frozen, IMAGES)
+    with pytest.raises(CannotSplit, match="it is pooled afterwards"):
+        split_head_only(replace(network, backbone=silent), frozen, IMAGES)

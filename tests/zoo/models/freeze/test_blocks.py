@@ -14,7 +14,7 @@ from freezing import HEAD, Shared
 from zoo.errors import NameNotFound, PluginError
 from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.freeze import Frozen
-from zoo.models.head import Head, find_head, replace_head
+from zoo.models.head import Head, get_head, replace_head
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
@@ -115,7 +115,7 @@ def test_an_unknown_block_is_an_error_that_lists_the_blocks(acme: BackboneSpec, 
 def test_a_parameter_with_two_names_needs_both_in_a_block(acme: BackboneSpec) -> None:
     spec = replace(acme, head=("head",), blocks=(BlockSpec("one", ("one",)),))
     with pytest.raises(PluginError, match=r"two\.weight is in no block"):
-        list_blocks(spec, Shared(), find_head(spec, Shared()))
+        list_blocks(spec, Shared(), get_head(spec, Shared()))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_parameter_with_two_names_has_both_in_the_same_block(
     # Else --train could freeze it under one name and let it learn under the other.
     spec = replace(acme, head=("head",), blocks=tuple(BlockSpec(name, (path,)) for name, path in blocks))
     with pytest.raises(PluginError, match=f"acme/net declares its blocks wrongly: parameter {message}"):
-        list_blocks(spec, Shared(), find_head(spec, Shared()))
+        list_blocks(spec, Shared(), get_head(spec, Shared()))
 
 
 def test_a_parameter_of_the_head_is_in_no_block_under_another_name(acme: BackboneSpec) -> None:
@@ -160,4 +160,4 @@ def test_a_block_that_holds_nothing_is_the_plugins_fault(acme: BackboneSpec) -> 
     model = acme.build(None)
     blocks = (*cast("tuple[BlockSpec, ...]", acme.blocks), BlockSpec("last", ("lst",)))
     with pytest.raises(PluginError, match="declares the block last, which holds nothing of its model"):
-        list_blocks(replace(acme, blocks=blocks), model, find_head(acme, model))
+        list_blocks(replace(acme, blocks=blocks), model, get_head(acme, model))

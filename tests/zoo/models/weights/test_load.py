@@ -13,14 +13,14 @@ from published import ONE, TWO
 from zoo.errors import NameNotFound, OptionError, WeightsError
 from zoo.models.build import build_backbone
 from zoo.models.head import replace_head
-from zoo.models.weights.choose import Start, choose_start, input_for
+from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.models.weights.load import load_tensors
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Resolved
 
-FILE = Start("weights.safetensors", file=Path("weights.safetensors"))
+FILE = WeightsSource("weights.safetensors", file=Path("weights.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -35,35 +35,35 @@ FILE = Start("weights.safetensors", file=Path("weights.safetensors"))
     ],
 )
 def test_weights_are_found_by_tag(published: BackboneSpec, tag: str | None, asked: str | None, label: str) -> None:
-    start = choose_start(Resolved("net", published, tag), asked)
+    start = choose_weights(Resolved("net", published, tag), asked)
     assert (start.label, start.tag, start.weights) == (label, label, ONE if label == "ONE" else TWO)
     assert not start.is_random
 
 
 @pytest.mark.parametrize("tag", [None, "TWO"])
 def test_none_starts_at_random_with_the_architecture_of_the_tag(published: BackboneSpec, tag: str | None) -> None:
-    start = choose_start(Resolved("net", published, tag), "none")
-    assert start == Start("none", tag)
+    start = choose_weights(Resolved("net", published, tag), "none")
+    assert start == WeightsSource("none", tag)
     assert start.is_random
 
 
 @pytest.mark.parametrize("file", ["best.safetensors", "runs/one/best.safetensors", "old.pth", "x.bin", "./noend"])
 def test_what_looks_like_a_file_is_one(acme: BackboneSpec, file: str) -> None:
-    start = choose_start(Resolved("net", acme, None), file)
-    assert start == Start(Path(file).name, None, file=Path(file))
+    start = choose_weights(Resolved("net", acme, None), file)
+    assert start == WeightsSource(Path(file).name, None, file=Path(file))
     assert not start.is_random
 
 
 def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: BackboneSpec) -> None:
     with pytest.raises(NameNotFound, match=r"'THREE'.*ONE, TWO"):
-        choose_start(Resolved("net", published, None), "THREE")
+        choose_weights(Resolved("net", published, None), "THREE")
 
 
 def test_without_published_weights_something_must_be_asked_for(acme: BackboneSpec) -> None:
     with pytest.raises(OptionError, match=r"acme/net has no published weights; give a .safetensors file, or none"):
-        choose_start(Resolved("net", acme, None), None)
+        choose_weights(Resolved("net", acme, None), None)
     with pytest.raises(NameNotFound, match="acme/net has no weights 'DEFAULT'"):
-        choose_start(Resolved("net", acme, None), "DEFAULT")
+        choose_weights(Resolved("net", acme, None), "DEFAULT")
 
 
 def test_weights_bring_their_own_input(published: BackboneSpec) -> None:
@@ -98,7 +98,7 @@ def test_no_head_leaves_a_random_one_and_is_said(acme: BackboneSpec, source: dic
 
 
 def test_what_published_weights_lack_stays_random_and_is_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
-    start = Start("ONE", "ONE", weights=replace(ONE, lacks=("classifier.0",)))
+    start = WeightsSource("ONE", "ONE", weights=replace(ONE, lacks=("classifier.0",)))
     source["classifier.0.weight"] = torch.full((3, 3), float("nan"))  # without meaning, so not looked at
     del source["classifier.0.bias"]
     model = acme.build(None)
@@ -110,7 +110,7 @@ def test_what_published_weights_lack_stays_random_and_is_said(acme: BackboneSpec
 
 
 def test_a_head_that_means_nothing_is_not_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
-    start = Start("ONE", "ONE", weights=replace(ONE, num_classes=None))
+    start = WeightsSource("ONE", "ONE", weights=replace(ONE, num_classes=None))
     source["classifier.3.weight"] = torch.full((4, 4), float("nan"))
     model = acme.build(None)
     (note,) = load_tensors(acme, model, start, source)
@@ -239,9 +239,9 @@ def refuse(tag: str, _tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     raise AssertionError(tag)
 
 
-@pytest.mark.parametrize("start", [Start("ONE", "ONE", weights=ONE), FILE])
+@pytest.mark.parametrize("start", [WeightsSource("ONE", "ONE", weights=ONE), FILE])
 def test_upstream_translates_keys_that_are_not_the_models(
-    published: BackboneSpec, source: dict[str, Tensor], start: Start
+    published: BackboneSpec, source: dict[str, Tensor], start: WeightsSource
 ) -> None:
     spec = replace(published, convert=add_prefix)
     model = spec.build(None)
@@ -259,8 +259,8 @@ def test_keys_that_are_the_models_are_not_translated(published: BackboneSpec, so
 # Building.
 
 
-def start_of(path: Path, acme: BackboneSpec) -> Start:
-    return choose_start(Resolved("acme/net", acme, None), str(path))
+def start_of(path: Path, acme: BackboneSpec) -> WeightsSource:
+    return choose_weights(Resolved("acme/net", acme, None), str(path))
 
 
 def test_the_licence_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from installed_sites import Site
 from zoo.errors import NameNotFound
-from zoo.registry.discovery import discover_plugins, find_claims
+from zoo.registry.discovery import discover_plugins, get_claims
 from zoo.registry.load_plugin import Plugin
 
 
@@ -66,7 +66,7 @@ def test_a_plugin_in_an_egg_is_found(site: Site, monkeypatch: pytest.MonkeyPatch
     (info / "entry_points.txt").write_text("[zoo]\nold = plugin_old\n")
     monkeypatch.syspath_prepend(str(site.folder))
     monkeypatch.syspath_prepend(str(info.parent))
-    ((plugin, _),) = find_claims("old")
+    ((plugin, _),) = get_claims("old")
     assert (plugin.distribution, plugin.version) == ("zoo-old", "0.1")
 
 
@@ -109,7 +109,7 @@ def find_by_hook(monkeypatch: pytest.MonkeyPatch, distribution: Distribution) ->
 def test_a_plugin_that_an_import_hook_finds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"METADATA": "Name: zoo-far\nVersion: 3\n", "entry_points.txt": "[zoo]\nfar = f\n"}
     find_by_hook(monkeypatch, Found(files))
-    ((plugin, _),) = find_claims("far")
+    ((plugin, _),) = get_claims("far")
     assert (plugin.distribution, plugin.version) == ("zoo-far", "3")
 
 
@@ -118,7 +118,7 @@ def test_what_the_distribution_of_an_import_hook_raises_stays_there(
 ) -> None:
     monkeypatch.syspath_prepend(str(site.folder))
     find_by_hook(monkeypatch, Found({}))
-    assert find_claims("good")
+    assert get_claims("good")
 
 
 # Damaged installations.
@@ -216,7 +216,7 @@ def test_of_two_copies_on_the_path_the_first_is_the_plugin(site: Site) -> None:
 def test_claims_are_found_without_importing_the_plugin(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add("crash", "raise SystemExit\n")
     monkeypatch.syspath_prepend(str(site.folder))
-    ((plugin, entry_point),) = find_claims("crash")
+    ((plugin, entry_point),) = get_claims("crash")
     assert (plugin.distribution, plugin.version, plugin.state) == ("zoo-crash", "1.5", "ok")
     assert entry_point.value == "plugin_zoo_crash"
     assert "plugin_zoo_crash" not in sys.modules
@@ -226,7 +226,7 @@ def test_every_distribution_that_claims_a_namespace_is_found(site: Site, monkeyp
     site.add("twins", distribution="zoo-twin-one")
     site.add("twins", distribution="zoo-twin-two")
     monkeypatch.syspath_prepend(str(site.folder))
-    assert {plugin.distribution for plugin, _ in find_claims("twins")} == {"zoo-twin-one", "zoo-twin-two"}
+    assert {plugin.distribution for plugin, _ in get_claims("twins")} == {"zoo-twin-one", "zoo-twin-two"}
 
 
 def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(
@@ -234,4 +234,4 @@ def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(
 ) -> None:
     monkeypatch.syspath_prepend(str(site.folder))
     with pytest.raises(NameNotFound, match=r"no plugin 'godo' is installed; installed are .*\bgood\b"):
-        find_claims("godo")
+        get_claims("godo")

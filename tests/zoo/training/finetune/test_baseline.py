@@ -12,7 +12,7 @@ from quick_runs import LEARNS, QUICK, read_facts
 from told import Told
 from zoo.registry.recipe import BACKBONE_LR
 from zoo.registry.registry import Registry
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 
@@ -55,16 +55,16 @@ def test_the_report_calls_it_by_its_name(
 
 def test_an_interrupted_baseline_goes_on(registry: Registry, photos: Path, output: Path) -> None:
     options, steps = {**LEARNS, "baseline": "scratch"}, []
-    on_step = Keeper.on_step
+    on_step = RunCallbacks.on_step
     with pytest.MonkeyPatch.context() as monkeypatch:
 
-        def interrupt(watch: Keeper) -> None:
+        def interrupt(watch: RunCallbacks) -> None:
             on_step(watch)
             steps.append(1)
             if len(steps) == 22:  # of the baseline, whose run has 16 steps before it
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Keeper, "on_step", interrupt)
+        monkeypatch.setattr(RunCallbacks, "on_step", interrupt)
         with pytest.raises(KeyboardInterrupt):
             finetune("net", photos, output=output, registry=registry, **options)
         run = finetune("net", photos, output=output, resume=True, registry=registry, **options)

@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_without_run_json(
     registry: Registry, photos: Path, output: Path
 ) -> None:
     options = {**LEARNS, "lr": 100.0, "optimizer": "sgd", "schedule": "constant", "epochs": 60}
-    with pytest.raises(TrainingError, match="try a lower --lr"):
+    with pytest.raises(TrainingError, match="try a lower `lr`"):
         finetune("net", photos, output=output, registry=registry, **options)
     assert not (output / "run.json").exists()
 
@@ -78,7 +78,7 @@ def test_a_run_that_ended_before_its_first_epoch_leaves_an_output_that_is_refuse
     with pytest.raises(KeyboardInterrupt):
         finetune("net", photos, output=output, registry=registry_of(acme, zoo_run_started=zoo_run_started), **QUICK)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == {"history.jsonl": b""}
-    with pytest.raises(RunError, match=r"run holds other files; choose another --output, or remove it first\."):
+    with pytest.raises(RunError, match=r"run holds other files; choose another `output`, or remove it first\."):
         finetune("net", photos, output=output, registry=registry, **QUICK)
 
 

@@ -23,7 +23,7 @@ from small import make_registry
 from told import Told
 from zoo.engine.criterion import Criterion
 from zoo.errors import OptionError
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 ROOT = Path(__file__).parents[4]
@@ -120,15 +120,15 @@ def test_one_graph_is_compiled_for_all_epochs_and_measuring_needs_none(run: Runs
 @pytest.mark.parametrize("step", [1, 2, 3, 5])
 def test_it_goes_on_after_any_step(run: Runs, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, _ = run("whole", optimizer="adamw")
-    steps, on_step = [], Keeper.on_step
+    steps, on_step = [], RunCallbacks.on_step
 
-    def interrupt(watch: Keeper) -> None:
+    def interrupt(watch: RunCallbacks) -> None:
         on_step(watch)
         steps.append(1)
         if len(steps) == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Keeper, "on_step", interrupt)
+    monkeypatch.setattr(RunCallbacks, "on_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run("torn", optimizer="adamw")
     found, _ = run("torn", optimizer="adamw", resume=True)
@@ -138,7 +138,7 @@ def test_it_goes_on_after_any_step(run: Runs, step: int, monkeypatch: pytest.Mon
 
 def test_it_goes_on_compiled_or_not_as_it_began(run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "on_step", lambda _keeper: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(RunCallbacks, "on_step", lambda _keeper: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("torn")
     with pytest.raises(OptionError, match="begun with compile True, not False; resume it with the same"):

@@ -13,11 +13,11 @@ from torch import Tensor
 from quick_runs import FILES, LEARNS, read_facts
 from told import Told
 from torn_runs import Interrupts, describe
-from zoo.engine.fit import Fit
+from zoo.engine.phase import Phase
 from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
 from zoo.runs.checkpoints import Checkpoints
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.checkpointing import INTERVAL
 from zoo.training.finetune import finetune
 
@@ -138,7 +138,7 @@ def test_without_a_run_it_begins(photos: Path, registry: Registry, output: Path,
 
 
 def test_it_needs_a_folder(photos: Path, registry: Registry) -> None:
-    with pytest.raises(OptionError, match="--resume needs --output"):
+    with pytest.raises(OptionError, match="`resume` needs `output`"):
         finetune("net", photos, resume=True, registry=registry, **OPTIONS)
 
 
@@ -197,7 +197,7 @@ def test_the_same_state_is_not_written_again(photos: Path, registry: Registry, o
     interrupt(photos, output, registry, 6, **OPTIONS)
     before = {path.name: path.read_bytes() for path in (output / "checkpoints").iterdir()}
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(Fit, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(Phase, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
     assert {path.name: path.read_bytes() for path in (output / "checkpoints").iterdir()} == before
@@ -208,18 +208,18 @@ def test_an_image_that_is_gone_costs_no_step(photos: Path, registry: Registry, o
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # nothing is kept in memory
         victim = photos / "train" / "red" / "3.png"
-        on_step = Keeper.on_step
+        on_step = RunCallbacks.on_step
 
-        def lose(watch: Keeper) -> None:
+        def lose(watch: RunCallbacks) -> None:
             on_step(watch)
             if victim.exists():
                 victim.rename(moved)
 
-        monkeypatch.setattr(Keeper, "on_step", lose)
+        monkeypatch.setattr(RunCallbacks, "on_step", lose)
         with pytest.raises(DataError, match=r"3\.png"):
             finetune("net", photos, output=output, registry=registry, **options)
         moved.rename(victim)
-        monkeypatch.setattr(Keeper, "on_step", on_step)
+        monkeypatch.setattr(RunCallbacks, "on_step", on_step)
         told = Told()
         finetune("net", photos, output=output, resume=True, registry=registry, progress=told, **options)
     assert any(line.startswith("goes on in epoch 1") for line in told.lines)

@@ -18,7 +18,7 @@ from zoo.errors import OptionError
 from zoo.models.sharding import part
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 from zoo.training.phases import Plan
 
@@ -95,15 +95,15 @@ def test_an_interrupted_run_of_a_divided_network_comes_to_the_same_end(
     tested_photos: Path, tmp_path: Path, registry: Registry
 ) -> None:
     def interrupt(_rank: int) -> None:
-        on_step, steps = Keeper.on_step, []
+        on_step, steps = RunCallbacks.on_step, []
 
-        def stop(keeper: Keeper) -> None:
+        def stop(keeper: RunCallbacks) -> None:
             on_step(keeper)
             steps.append(1)
             if len(steps) == 5:
                 raise KeyboardInterrupt
 
-        Keeper.on_step = stop  # type: ignore[method-assign]
+        RunCallbacks.on_step = stop  # type: ignore[method-assign]
         finetune("net", tested_photos, output=tmp_path / "run", registry=registry, **OPTIONS, shard=True)
 
     first, second = in_world(2, interrupt)

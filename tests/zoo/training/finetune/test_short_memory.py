@@ -36,7 +36,7 @@ class Place:
 
     when: When
     options: Mapping[str, Any] = field(default_factory=dict)
-    says: str = "note: memory is short; batches go through in 2 parts from here on"
+    says: str = "note: out of memory; splitting each batch into 2 micro-batches from now on"
     instead: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -151,9 +151,13 @@ def test_it_goes_on_with_the_same_figures(
 @pytest.mark.parametrize(
     ("train", "when", "says"),
     [
-        ("all", lambda images, _learns: is_grey(images), "memory is too short for this; take a smaller"),
-        ("all", lambda images, learns: not (learns or is_grey(images)), "too short for one image at a time"),
-        ("head", lambda images, _learns: len(images) < 3 and not is_grey(images), "too short for one image at a time"),
+        ("all", lambda images, _learns: is_grey(images), "not enough memory; take a smaller"),
+        ("all", lambda images, learns: not (learns or is_grey(images)), "not enough memory for one image at a time"),
+        (
+            "head",
+            lambda images, _learns: len(images) < 3 and not is_grey(images),
+            "not enough memory for one image at a time",
+        ),
     ],
     ids=["first grey image", "evaluation", "features"],
 )

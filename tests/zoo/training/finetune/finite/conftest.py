@@ -13,7 +13,7 @@ from acme import draw_photos
 from made_registries import registry_of
 from spoiling import OPTIONS, SPEC, TAKEN, Left
 from zoo.engine.learner import Learner
-from zoo.training.callbacks import Keeper
+from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 
@@ -31,9 +31,9 @@ def run(photos: Path) -> Callable[..., None]:
     """Run into a folder, and do something after the fifth step."""
 
     def run(output: Path, then: Callable[[Learner], object], **options: Any) -> None:
-        on_step, taken = Keeper.on_step, []
+        on_step, taken = RunCallbacks.on_step, []
 
-        def count(watch: Keeper) -> None:
+        def count(watch: RunCallbacks) -> None:
             on_step(watch)
             taken.append(watch)
             learner = watch._saver._state.learner
@@ -41,7 +41,7 @@ def run(photos: Path) -> Callable[..., None]:
                 then(learner)
 
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr(Keeper, "on_step", count)
+            monkeypatch.setattr(RunCallbacks, "on_step", count)
             finetune("net", photos, output=output, registry=registry_of(SPEC), **{**OPTIONS, **options})
 
     return run

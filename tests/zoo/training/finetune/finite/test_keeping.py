@@ -58,10 +58,10 @@ def measured(change: Callable[[Tensor], Tensor]) -> Spoil:
 
 
 def say(name: str, *steps: int) -> list[str]:
-    return [rf"^{name} is not finite after {step} steps; try a lower --lr\." for step in steps]
+    return [rf"^{name} is not finite after {step} steps; try a lower `lr`\." for step in steps]
 
 
-WORSE = [r"^validation loss (nan|inf) after epoch 2; try a lower --lr\."]
+WORSE = [r"^validation loss (nan|inf) after epoch 2; try a lower `lr`\."]
 #: By their names: what is done, with which value, in a run of which options; what is said, and what where the state is
 #: saved after the sixth step.
 LATER: dict[str, tuple[Spoil, float, dict[str, Any], list[str]]] = {

@@ -117,8 +117,8 @@ def test_it_is_as_if_the_step_had_never_begun(
     with pytest.raises(NotFinite) as caught:
         run(output, lambda learner: spoil(learner, value), **options)
     found = re.fullmatch(
-        r"loss (\S+) with gradient norm (\S+), learning rate 0\.02 at step 2 of epoch 2; try a lower --lr\. "
-        r"Nothing was learned from it, and the best epoch so far is kept\. Its images: (.+)",
+        r"loss (\S+) with gradient norm (\S+), learning rate 0\.02 at step 2 of epoch 2; try a lower `lr`\. "
+        r"No step was taken, and the best epoch so far is kept\. The images of the batch: (.+)",
         str(caught.value),
     )
     assert found
@@ -160,7 +160,7 @@ def test_weights_that_are_not_finite_from_the_start_are_never_kept(photos: Path,
         return model
 
     told = Told()
-    with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* Its images: .*\.png"):
+    with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* The images of the batch: .*\.png"):
         finetune(
             "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=told, **OPTIONS
         )
@@ -182,7 +182,9 @@ def test_features_that_are_kept_and_not_finite_are_not_learned_from(
     with safe_open(path, "pt") as file:
         about = file.metadata()
     save_file(rows, path, about)
-    with pytest.raises(NotFinite, match=rf"^loss \S+ .* of epoch 1; .* Its images: .*{re.escape(str(files[place]))}"):
+    with pytest.raises(
+        NotFinite, match=rf"^loss \S+ .* of epoch 1; .* The images of the batch: .*{re.escape(str(files[place]))}"
+    ):
         finetune("net", photos, output=tmp_path / "run", registry=registry, **options)
     state, _ = Checkpoints(tmp_path / "run" / "checkpoints").load()
     assert state is not None

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from quick_runs import LEARNS
 from told import Told
-from zoo.engine.batches import Feed
-from zoo.engine.fit import Fit
-from zoo.engine.state import State
+from zoo.engine.batches import BatchSource
+from zoo.engine.phase import Phase
+from zoo.engine.state import TrainingState
 from zoo.registry.registry import Registry
 from zoo.training.finetune import finetune
 
@@ -38,14 +38,14 @@ Train = Callable[..., Held]
 def train(registry: Registry, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Train the tiny network, in a process of several or alone."""
     held: dict[str, Tensor] = {}
-    run = Fit.run
+    run = Phase.run
 
-    def run_and_hold(fit: Fit, feed: Feed, state: State, *others: Any) -> None:
+    def run_and_hold(fit: Phase, feed: BatchSource, state: TrainingState, *others: Any) -> None:
         run(fit, feed, state, *others)
         held.clear()
         held.update({name: tensor.clone() for name, tensor in state.capture().tensors.items()})
 
-    monkeypatch.setattr(Fit, "run", run_and_hold)
+    monkeypatch.setattr(Phase, "run", run_and_hold)
 
     def train(output: Path, registry: Registry = registry, data: Path = photos, **options: Any) -> Held:
         told = Told()

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
-import zoo.engine.distributed.world
 from made_registries import registry_of
 from worlds import in_world
 from zoo.plugin import BackboneSpec, BlockSpec
@@ -30,7 +30,7 @@ LEFT = "The others cannot go on without it."
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait but a moment for the words of who is killed, and for the same error of the first, which never come."""
-    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 0.3)
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
 
 

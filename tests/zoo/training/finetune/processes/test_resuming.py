@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import torch
 
+import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
-import zoo.engine.distributed.world
 from made_registries import registry_of
 from plain import make_plain
 from quick_runs import FILES, read_facts
 from torn_runs import Interrupts, describe
 from worlds import get_results, in_world
 from zoo.errors import SaidElsewhere
-from zoo.training.callbacks import Keeper, Watch
+from zoo.training.callbacks import Callbacks, RunCallbacks
 
 SIZE = 2
 Train = Callable[..., Any]
@@ -76,19 +76,19 @@ def test_it_goes_on_where_only_the_first_has_the_folder(
 def test_it_goes_on_after_a_process_was_killed(
     train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
-    monkeypatch.setattr(zoo.engine.distributed.world, "PATIENCE", 0.3)
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
     options = {**GRADUAL, "save_every": 3}
     wanted = describe_whole(train, tmp_path, options)
 
     def work(rank: int) -> None:
         steps = count(1)
 
-        def on_step(watch: Watch, original: Callable[[Watch], None]) -> None:
+        def on_step(watch: Callbacks, original: Callable[[Callbacks], None]) -> None:
             original(watch)
             if rank == victim and next(steps) == 8:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        for kind in (Watch, Keeper):
+        for kind in (Callbacks, RunCallbacks):
             monkeypatch.setattr(kind, "on_step", partialmethod(on_step, kind.on_step))
         train(output, **options)
 
@@ -110,7 +110,7 @@ def test_images_that_one_process_has_lost_cost_no_step(
 
     def work(rank: int) -> None:
         if rank == 1:
-            monkeypatch.setattr(Watch, "on_step", lambda _watch: shutil.rmtree(copy / "train", ignore_errors=True))
+            monkeypatch.setattr(Callbacks, "on_step", lambda _watch: shutil.rmtree(copy / "train", ignore_errors=True))
         train(output, data=copy if rank else photos, **options)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))

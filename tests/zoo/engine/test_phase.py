@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from made_fits import make_fit
+from made_phases import make_phase
 from zoo.data.dataset import Images, open_images
-from zoo.engine.batches import ImageFeed
-from zoo.engine.fit import Fit
+from zoo.engine.batches import ImageBatchSource
 from zoo.engine.metrics import Epoch
+from zoo.engine.phase import Phase
 from zoo.engine.schedule import one_cycle
-from zoo.engine.state import State
+from zoo.engine.state import TrainingState
 from zoo.errors import TrainingError
 from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
@@ -50,13 +50,13 @@ class Told(Silent):
         self.probabilities.append(probabilities)
 
 
-def open_feed(fit: Fit) -> ImageFeed:
-    return ImageFeed(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
+def open_feed(fit: Phase) -> ImageBatchSource:
+    return ImageBatchSource(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
 
 
-def run(fit: Fit, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
+def run(fit: Phase, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
     told = told or Told()
-    state = State(fit.network.model)
+    state = TrainingState(fit.network.model)
     with closing(open_feed(fit)) as feed:
         fit.begin(0, feed, state, told)
         fit.run(feed, state, told, told)
@@ -72,21 +72,21 @@ def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
 
 
 def test_history_has_a_line_for_every_epoch(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_fit(acme, images, replace(FAST, epochs=3)))
+    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=3)))
     assert [epoch.epoch for epoch in history] == [1, 2, 3]
     assert all(0 <= epoch.val_accuracy <= 1 and epoch.val_loss > 0 and epoch.seconds > 0 for epoch in history)
     assert [tuple(probabilities.shape) for probabilities in told.probabilities] == [(10, 2)] * 3
 
 
 def test_probabilities_are_those_of_the_accuracy(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_fit(acme, images, FAST))
+    history, _, told = run(make_phase(acme, images, FAST))
     labels = torch.tensor([sample.label for sample in images.val])
     for epoch, probabilities in zip(history, told.probabilities, strict=True):
         assert epoch.val_accuracy == pytest.approx((probabilities.argmax(1) == labels).float().mean().item())
 
 
 def test_the_best_epoch_is_announced_whenever_it_is_better(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_fit(acme, images, replace(FAST, epochs=5)))
+    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=5)))
     ranks = [(epoch.val_accuracy, -epoch.val_loss) for epoch in history]
     assert told.bests == [all(rank > earlier for earlier in ranks[:index]) for index, rank in enumerate(ranks)]
     assert told.bests[0]
@@ -113,13 +113,13 @@ def test_accuracy_decides_and_then_the_loss(one: Epoch, other: Epoch | None, *, 
 @pytest.mark.parametrize("patience", [1, 2])
 def test_patience_ends_a_run_that_gets_no_better(acme: BackboneSpec, images: Images, patience: int) -> None:
     # Nothing learns at a rate of zero, so that no epoch is better than the first.
-    history, _, told = run(make_fit(acme, images, replace(FAST, epochs=9, lr=0.0, patience=patience), "head"))
+    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=9, lr=0.0, patience=patience), "head"))
     assert len(history) == 1 + patience
     assert told.lines == ["no better epoch since epoch 1: stopped early"]
 
 
 def test_without_patience_all_epochs_are_run(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_fit(acme, images, replace(FAST, epochs=3, lr=0.0), "head"))
+    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=3, lr=0.0), "head"))
     assert len(history) == 3
     assert told.lines == []
 
@@ -128,14 +128,14 @@ def test_without_patience_all_epochs_are_run(acme: BackboneSpec, images: Images)
 def test_the_same_seed_gives_the_same_bits_whatever_loads_the_images(
     acme: BackboneSpec, images: Images, workers: int
 ) -> None:
-    history, weights, _ = run(make_fit(acme, images, FAST))
-    again, same, _ = run(make_fit(acme, images, replace(FAST, workers=workers)))
+    history, weights, _ = run(make_phase(acme, images, FAST))
+    again, same, _ = run(make_phase(acme, images, replace(FAST, workers=workers)))
     assert are_equal(weights, same)
     assert without_seconds(history) == without_seconds(again)
 
 
 def test_another_seed_gives_other_weights(acme: BackboneSpec, images: Images) -> None:
-    first, other = make_fit(acme, images, FAST), make_fit(acme, images, replace(FAST, seed=1))
+    first, other = make_phase(acme, images, FAST), make_phase(acme, images, replace(FAST, seed=1))
     other.network.model.load_state_dict(first.network.model.state_dict())
     torch.manual_seed(0)
     _, weights, _ = run(first)
@@ -145,7 +145,7 @@ def test_another_seed_gives_other_weights(acme: BackboneSpec, images: Images) ->
 
 
 def test_every_epoch_has_an_order_of_its_own(acme: BackboneSpec, images: Images) -> None:
-    fit = make_fit(acme, images, replace(FAST, batch_size=24, augment="none"))
+    fit = make_phase(acme, images, replace(FAST, batch_size=24, augment="none"))
     seen: list[Tensor] = []
     fit.network.model.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0]) if module.training else None
@@ -157,7 +157,7 @@ def test_every_epoch_has_an_order_of_its_own(acme: BackboneSpec, images: Images)
 
 
 def test_what_is_frozen_is_the_same_after_all_epochs(acme: BackboneSpec, images: Images) -> None:
-    fit = make_fit(acme, images, FAST, "from:layer2")
+    fit = make_phase(acme, images, FAST, "from:layer2")
     before = fit.frozen.digest()
     _, weights, _ = run(fit)
     assert fit.frozen.check(before) == before
@@ -167,7 +167,7 @@ def test_what_is_frozen_is_the_same_after_all_epochs(acme: BackboneSpec, images:
 @pytest.mark.parametrize("batch_size", [1, 23, 24, 25])
 def test_any_batch_size_learns(acme: BackboneSpec, images: Images, batch_size: int) -> None:
     recipe = replace(FAST, epochs=1, schedule="constant", batch_size=batch_size)
-    fit = make_fit(acme, images, recipe)
+    fit = make_phase(acme, images, recipe)
     start = fit.network.model.get_submodule("stem.0").weight.detach().clone()
     history, weights, _ = run(fit)
     assert history[0].train_loss > 0
@@ -180,7 +180,7 @@ def test_every_optimizer_runs_with_every_schedule(
     acme: BackboneSpec, images: Images, optimizer: str, schedule: str
 ) -> None:
     recipe = replace(FAST, epochs=1, batch_size=8, optimizer=optimizer, schedule=schedule)
-    history, weights, _ = run(make_fit(acme, images, recipe, "head"))
+    history, weights, _ = run(make_phase(acme, images, recipe, "head"))
     assert len(history) == 1
     assert all(tensor.isfinite().all() for tensor in weights.values())
 
@@ -197,13 +197,13 @@ def test_the_rate_of_an_epoch_is_that_of_its_first_step(
     acme: BackboneSpec, images: Images, schedule: str, shares: list[float]
 ) -> None:
     # 24 images in batches of 8 are 3 steps an epoch, 9 in all.
-    history, _, _ = run(make_fit(acme, images, replace(FAST, epochs=3, batch_size=8, schedule=schedule), "head"))
+    history, _, _ = run(make_phase(acme, images, replace(FAST, epochs=3, batch_size=8, schedule=schedule), "head"))
     assert [epoch.lr for epoch in history] == pytest.approx([0.05 * share for share in shares])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
 def test_a_run_of_few_steps_learns_with_the_default_schedule(acme: BackboneSpec, images: Images, steps: int) -> None:
-    fit = make_fit(acme, images, replace(FAST, epochs=steps, batch_size=24), "head")
+    fit = make_phase(acme, images, replace(FAST, epochs=steps, batch_size=24), "head")
     start = fit.network.model.get_submodule("classifier.3").weight.detach().clone()
     history, weights, _ = run(fit)
     assert fit.recipe.schedule == Recipe().schedule
@@ -215,7 +215,7 @@ def test_a_run_of_few_steps_learns_with_the_default_schedule(acme: BackboneSpec,
 def test_weights_decay_as_the_recipe_says(
     acme: BackboneSpec, images: Images, given: float | None, optimizer: str
 ) -> None:
-    fit = make_fit(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
+    fit = make_phase(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
     decays = {group["weight_decay"] for group in fit._build_learner(open_feed(fit), Silent()).optimizer.param_groups}
     assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never do
 
@@ -235,11 +235,13 @@ class Exploding(nn.Module):
 
 
 def test_an_explosion_in_the_second_epoch_keeps_what_the_first_told(acme: BackboneSpec, images: Images) -> None:
-    fit = make_fit(acme, images, replace(FAST, batch_size=8))  # 3 steps an epoch
+    fit = make_phase(acme, images, replace(FAST, batch_size=8))  # 3 steps an epoch
     model = Exploding(fit.network.model, after=4)
     fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
     told = Told()
-    with pytest.raises(TrainingError, match=r"loss .* at step 2 of epoch 2; try a lower --lr\. .* Its images: .*\.png"):
+    with pytest.raises(
+        TrainingError, match=r"loss .* at step 2 of epoch 2; try a lower `lr`\. .* The images of the batch: .*\.png"
+    ):
         run(fit, told)
     assert told.bests == [True]
 
@@ -259,11 +261,11 @@ class Blind(nn.Module):
 def test_a_validation_loss_that_is_no_number_ends_the_run_and_is_no_best_epoch(
     acme: BackboneSpec, images: Images
 ) -> None:
-    fit = make_fit(acme, images, FAST)
+    fit = make_phase(acme, images, FAST)
     model = Blind(fit.network.model)
     fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
     told = Told()
-    with pytest.raises(TrainingError, match=r"validation loss nan after epoch 1; try a lower --lr\."):
+    with pytest.raises(TrainingError, match=r"validation loss nan after epoch 1; try a lower `lr`\."):
         run(fit, told)
     assert told.bests == []
 
@@ -272,6 +274,6 @@ def test_auxiliary_heads_count_only_where_what_is_below_them_learns(acme: Backbo
     spec = replace(acme, aux_weight=0.4)
     weights = {}
     for train in ("head", "all"):
-        fit = make_fit(spec, images, FAST, train)
+        fit = make_phase(spec, images, FAST, train)
         weights[train] = fit._build_learner(open_feed(fit), Silent()).criterion._aux_weight
     assert weights == {"head": 0.0, "all": 0.4}

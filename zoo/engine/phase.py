@@ -13,21 +13,21 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
-from zoo.engine.batches import Feed, make_order
+from zoo.engine.batches import BatchSource, make_order
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
-from zoo.engine.ema import Average
+from zoo.engine.ema import MovingAverage
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learner
-from zoo.engine.loop import Lap, Score, Sums, evaluate, train_one_epoch
+from zoo.engine.loop import EpochProgress, Score, Sums, evaluate, train_one_epoch
 from zoo.engine.metrics import Epoch, find_best
-from zoo.engine.micro_batches import Parts
+from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule, count_drops
-from zoo.engine.state import State, list_moving
-from zoo.engine.torch_compile import Compiled, find_obstacle
+from zoo.engine.state import TrainingState, list_moving
+from zoo.engine.torch_compile import CompiledModel, find_obstacle
 from zoo.errors import NotFinite, TrainingError
 from zoo.models.blocks import list_blocks
 from zoo.models.build import Network
@@ -49,7 +49,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Fit:
+class Phase:
     """Everything that the epochs of a phase share."""
 
     network: Network
@@ -60,7 +60,7 @@ class Fit:
     recipe: Recipe
     hardware: Hardware
 
-    def run(self, feed: Feed, state: State, watcher: Watcher, progress: Progress) -> None:
+    def run(self, feed: BatchSource, state: TrainingState, watcher: Watcher, progress: Progress) -> None:
         """Train epoch after epoch, from wherever the state is.
 
         Raises:
@@ -69,11 +69,11 @@ class Fit:
         while not self._is_over(state, progress):
             self._run_epoch(feed, state, watcher, progress)
 
-    def begin(self, phase: int, feed: Feed, state: State, progress: Progress) -> None:
+    def begin(self, phase: int, feed: BatchSource, state: TrainingState, progress: Progress) -> None:
         """Begin the phase, or go on with it where it was saved."""
         state.begin_phase(phase, self._build_learner(feed, progress), feed.kind)
 
-    def _is_over(self, state: State, progress: Progress) -> bool:
+    def _is_over(self, state: TrainingState, progress: Progress) -> bool:
         mine = [epoch for epoch in state.history if epoch.phase == state.phase + 1]
         best = find_best(mine)
         if len(mine) == self.recipe.epochs:
@@ -83,65 +83,74 @@ class Fit:
             return True
         return False
 
-    def _run_epoch(self, feed: Feed, state: State, watcher: Watcher, progress: Progress) -> None:
+    def _run_epoch(self, feed: BatchSource, state: TrainingState, watcher: Watcher, progress: Progress) -> None:
         number, count = len(state.history) + 1, len(self.images.train) + len(self.images.val)
         started, learner = time.monotonic(), state.learner
         assert learner is not None
         learner.schedule = replace(learner.schedule, drops=self._count_drops(state))
-        lap = state.lap = state.lap or Lap(
+        current = state.current = state.current or EpochProgress(
             number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.lr_factor()
         )
-        before = lap.seconds
+        before = current.seconds
 
         def on_step() -> None:
-            lap.seconds = before + time.monotonic() - started
+            current.seconds = before + time.monotonic() - started
             watcher.on_step()
 
         with progress.track(f"epoch {number}", count) as advance:
-            advance(lap.sums.count)
-            learned = self._learn(feed, learner, lap, advance, on_step)
+            advance(current.sums.count)
+            learned = self._learn(feed, learner, current, advance, on_step)
             with learner.averaged():
-                measured, probabilities = self._measure(feed, learner, lap, advance)
+                measured, probabilities = self._measure(feed, learner, current, advance)
                 state.require_finite()
-                epoch = _sum_up(lap, learned, measured, before + time.monotonic() - started, state.phase)
+                epoch = _sum_up(current, learned, measured, before + time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
                     watcher.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
-                    state.end_lap(epoch)  # last: what is saved before repeats the epoch's end
+                    state.end_epoch(epoch)  # last: what is saved before repeats the epoch's end
 
-    def _learn(self, feed: Feed, learner: Learner, lap: Lap, advance: Advance, on_step: Callable[[], None]) -> Score:
+    def _learn(
+        self,
+        feed: BatchSource,
+        learner: Learner,
+        current: EpochProgress,
+        advance: Advance,
+        on_step: Callable[[], None],
+    ) -> Score:
         try:
-            return train_one_epoch(learner, lap, feed.train(lap.epoch, lap.step), advance, on_step)
+            return train_one_epoch(learner, current, feed.train(current.epoch, current.step), advance, on_step)
         except NotFinite as error:
-            paths = [str(self.images.train[index].path) for index in feed.list_batch(lap.epoch, lap.step)]
+            paths = [str(self.images.train[index].path) for index in feed.list_batch(current.epoch, current.step)]
             raise NotFinite(
-                f"{error} at step {lap.step + 1} of epoch {lap.epoch + 1}; try a lower --lr. Nothing was learned from "
-                f"it, and the best epoch so far is kept. Its images: {', '.join(paths)}"
+                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower lr. No step was taken, "
+                f"and the best epoch so far is kept. The images of the batch: {', '.join(paths)}"
             ) from error
 
-    def _measure(self, feed: Feed, learner: Learner, lap: Lap, advance: Advance) -> tuple[Score, Tensor]:
+    def _measure(
+        self, feed: BatchSource, learner: Learner, current: EpochProgress, advance: Advance
+    ) -> tuple[Score, Tensor]:
         measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance, learner.measuring)
         if not math.isfinite(measured.loss):
             raise TrainingError(
-                f"validation loss {measured.loss} after epoch {lap.epoch + 1}; try a lower --lr. "
+                f"validation loss {measured.loss} after epoch {current.epoch + 1}; try a lower `lr`. "
                 "The best epoch so far is kept."
             )
         return measured, probabilities
 
-    def _count_drops(self, state: State) -> int:
+    def _count_drops(self, state: TrainingState) -> int:
         if self.recipe.schedule != "plateau":
             return 0
         mine = (epoch for epoch in state.history if epoch.phase == state.phase + 1)
         return count_drops([(epoch.val_accuracy, -epoch.val_loss) for epoch in mine])
 
-    def _build_learner(self, feed: Feed, progress: Progress) -> Learner:
+    def _build_learner(self, feed: BatchSource, progress: Progress) -> Learner:
         recipe, model = self.recipe, self.network.model
         steps, classes = recipe.epochs * feed.steps, len(self.images.classes)
         optimizer = build_optimizer(
             recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
         norms = self._share_norms()
-        parts = Parts(
+        parts = MicroBatches(
             recipe.accumulate,
             progress.say,
             2 if self._compares_images() and norms is None else 1,
@@ -160,20 +169,20 @@ class Fit:
             mix=build_mix(recipe.mixup, recipe.cutmix, classes),
             clip_norm=recipe.clip_norm,
             parts=parts,
-            measuring=Parts(1, progress.say, is_fixed=is_sharded(model)),
-            average=Average(list_moving(model), recipe.ema) if recipe.ema else None,
+            measuring=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
+            average=MovingAverage(list_moving(model), recipe.ema) if recipe.ema else None,
             norms=norms,
             compiled=self._compile(feed, parts, progress),
         )
 
-    def _compile(self, feed: Feed, parts: Parts, progress: Progress) -> Compiled | None:
+    def _compile(self, feed: BatchSource, parts: MicroBatches, progress: Progress) -> CompiledModel | None:
         if not self.recipe.compile:
             return None
         if obstacle := find_obstacle(feed.kind, parts):
             progress.say(f"note: compile is left out: {obstacle}")
             return None
         order = make_order(self.recipe, self.images, self.hardware.world)
-        return Compiled(feed.model, len(order.share_of(feed.list_batch(0, 0))), progress.say)
+        return CompiledModel(feed.model, len(order.share_of(feed.list_batch(0, 0))), progress.say)
 
     def _share_norms(self) -> SharedNorms | None:
         world = self.hardware.world
@@ -208,15 +217,15 @@ class Fit:
         return (len(self.images.train) / (len(sizes) * sizes)).to(self.hardware.device)
 
 
-def _sum_up(lap: Lap, learned: Score, measured: Score, seconds: float, phase: int) -> Epoch:
+def _sum_up(current: EpochProgress, learned: Score, measured: Score, seconds: float, phase: int) -> Epoch:
     return Epoch(
-        epoch=lap.epoch + 1,
+        epoch=current.epoch + 1,
         train_loss=learned.loss,
         train_accuracy=learned.accuracy,
         val_loss=measured.loss,
         val_accuracy=measured.accuracy,
-        lr=lap.lr,
-        train_seconds=round(lap.seconds, 3),
+        lr=current.lr,
+        train_seconds=round(current.seconds, 3),
         seconds=round(seconds, 3),
         phase=phase + 1,
     )

@@ -12,7 +12,7 @@ from zoo.engine.learner import Learner, mix_nothing
 
 
 @dataclass(frozen=True)
-class Share:
+class LocalBatch:
     """A batch, or a process's share of one."""
 
     #: (N, C, H, W), or features (N, width); N may be 0.
@@ -30,7 +30,7 @@ class Share:
         """Return how many images the process has that has most of them."""
         return -(-self.count // self.sharing)
 
-    def mix(self, learner: Learner) -> Share:
+    def mix(self, learner: Learner) -> LocalBatch:
         """Mix the images with one another, if they are to be."""
         if not len(self.targets):
             return self
@@ -50,7 +50,7 @@ class Share:
         return learner.parts.split(self.images, self.targets, answers, size=least)
 
 
-def make_share(learner: Learner, images: Tensor, labels: Tensor) -> Share:
+def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalBatch:
     """Find out what the other processes have of a batch.
 
     Raises:
@@ -60,6 +60,6 @@ def make_share(learner: Learner, images: Tensor, labels: Tensor) -> Share:
     # Of mixed images each counts one, whatever its classes.
     weight = learner.criterion.weigh(labels) if learner.mix is mix_nothing else torch.tensor(float(len(labels)))
     if world.size == 1:
-        return Share(images, labels, weight, len(labels))
+        return LocalBatch(images, labels, weight, len(labels))
     whole, count, sharing = world.total([float(weight), len(labels), bool(len(labels))])
-    return Share(images, labels, torch.tensor(whole), int(count), int(sharing))
+    return LocalBatch(images, labels, torch.tensor(whole), int(count), int(sharing))

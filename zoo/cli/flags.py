@@ -1,0 +1,25 @@
+"""Names of options in messages of the library, as the flags that set them."""
+
+from __future__ import annotations
+
+import re
+
+#: Options that have a flag of their own; the others are set by ``--set``.
+FLAGS = (
+    "augment", "baseline", "batch_size", "cache", "config", "data", "device", "devices", "epochs", "head",
+    "label_smoothing", "lr", "optimizer", "output", "patience", "precision", "recipe", "resume", "schedule", "seed",
+    "split", "train", "views", "weights",
+)  # fmt: skip
+SETTINGS = ("accumulate", "balance", "clip_norm", "compile", "ema", "erase", "mixup", "save_every", "shard", "workers")
+
+
+def name_flags(message: str) -> str:
+    """Return a message of the library with ```lr``` as ``--lr``, and ```ema``` as ``--set ema``."""
+    return re.sub(r"`(\w+)`", _name_flag, message)
+
+
+def _name_flag(match: re.Match[str]) -> str:
+    name = match[1]
+    if name in FLAGS:
+        return f"--{name.replace('_', '-')}"
+    return f"--set {name}" if name in SETTINGS else match[0]
