@@ -45,10 +45,12 @@ def conformance(
     def get_runner(name: str | None) -> Runner:
         return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
 
-    @pytest.mark.parametrize(("name", "check"), [pytest.param(*case, id="{}::{.name}".format(*case)) for case in cases])
-    def test_conformance(name: str, check: Check) -> None:
+    params = [pytest.param(*case, id="{}::{.name}".format(*case)) for case in cases]
+
+    @pytest.mark.parametrize(("backbone", "check"), params)  # names that fixtures of the author hardly have
+    def test_conformance(backbone: str, check: Check) -> None:
         __tracebackhide__ = True  # the cause is not in here
-        _expect_pass(get_runner(None if check.is_of_plugin else name), check)
+        _expect_pass(get_runner(None if check.is_of_plugin else backbone), check)
 
     return test_conformance
 

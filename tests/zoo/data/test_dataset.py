@@ -148,7 +148,7 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path, open_: Open, 
 def test_clean_data_is_described_in_one_line(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:
     plant(tmp_path, {"train/ant": 2, "train/bee": 2, "val/ant": 1})
     open_(tmp_path)
-    assert progress.lines == [f"{tmp_path} -> 4 train, 1 val images of 2 classes"]
+    assert progress.lines == [f"{tmp_path} -> 4 train, 1 val images of 2 classes: ant, bee"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
