@@ -29,7 +29,7 @@ LIGHT = [
     "zoo.registry.recipe",
     "zoo.runs.compare",
     "zoo.engine.interrupts",
-    "zoo.registry.licence",
+    "zoo.registry.license",
     "zoo.progress",
     "zoo.files.cache",
     "zoo.cli",

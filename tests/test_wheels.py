@@ -76,7 +76,7 @@ def test_a_wheel_holds_its_data(wheels: dict[str, Path], distribution: str, file
 
 
 @pytest.mark.parametrize("distribution", sorted(SOURCES))
-def test_a_wheel_holds_its_licence_and_no_tests(wheels: dict[str, Path], distribution: str) -> None:
+def test_a_wheel_holds_its_license_and_no_tests(wheels: dict[str, Path], distribution: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         names = wheel.namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)

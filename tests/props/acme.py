@@ -48,7 +48,7 @@ def make_acme() -> BackboneSpec:
         blocks=(*(BlockSpec(name, (name,)) for name in blocks), BlockSpec("hidden", ("classifier.0",))),
         num_classes=10,
         params=2374,
-        licence="MIT",
+        license="MIT",
         input=INPUT,
     )
 

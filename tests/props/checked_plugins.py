@@ -19,7 +19,7 @@ def build(tag=None):
 
 def spec(name, **changes):
     facts = dict(name=name, family="f", build=build, head=("3",), blocks=(BlockSpec("stem", ("0",)),), params=137)
-    facts |= dict(num_classes=5, input=InputSpec(size=(3, 8, 8), resize=8), licence="MIT")
+    facts |= dict(num_classes=5, input=InputSpec(size=(3, 8, 8), resize=8), license="MIT")
     return BackboneSpec(**{**facts, "unsupported": {"freezing": "it is one layer and a head"}, **changes})
 
 

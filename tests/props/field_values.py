@@ -10,14 +10,14 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsS
 from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
 from zoo.plugin.weights_spec import FILE_SUFFIXES, NO_TAGS
 
-WEIGHTS = WeightsSpec(tag="V1", url=None, licence="MIT")
+WEIGHTS = WeightsSpec(tag="V1", url=None, license="MIT")
 
 BLOCK = BlockSpec("stem", ("conv1", "bn1"))
 
 #: The fewest facts that make a good spec.
 GOOD: dict[type, dict[str, Any]] = {
     InputSpec: {},
-    WeightsSpec: {"tag": "V1", "url": "https://example.org/w.pth", "licence": "MIT"},
+    WeightsSpec: {"tag": "V1", "url": "https://example.org/w.pth", "license": "MIT"},
     BlockSpec: {"name": "stem", "prefixes": ("conv1",)},
     BackboneSpec: {
         "name": "acme/net",
@@ -26,9 +26,9 @@ GOOD: dict[type, dict[str, Any]] = {
         "head": ("fc",),
         "blocks": (BLOCK,),
         "params": 5,
-        "licence": "MIT",
+        "license": "MIT",
     },
-    DatasetSpec: {"name": "pets", "description": "Pets", "licence": "unknown", "url": "https://example.org/p.zip"},
+    DatasetSpec: {"name": "pets", "description": "Pets", "license": "unknown", "url": "https://example.org/p.zip"},
 }
 
 NO_TEXTS = (None, 3, "", "  ", ("MIT",), "a\nb", "\x1b[31m")
@@ -86,7 +86,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     WeightsSpec: {
         "tag": (None, "", "a b", "a/b", "-v1", "v1@x", "v\n", 1, *NO_TAGS, *LIKE_FILES),
         "url": ("", "example.org/w", "ftp://example.org/w", "hf://owner/name", "file://w", "https://example.org", 3),
-        "licence": NO_TEXTS,
+        "license": NO_TEXTS,
         "sha256": ("abc", "G" * 64, "A" * 64, "a" * 65, "a" * 7, 3, ""),
         "size": NO_COUNTS,
         "num_classes": NO_COUNTS,
@@ -103,7 +103,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "head": (*NO_PATHS, ()),
         "blocks": (None, (), [BLOCK], ("stem",), BLOCK, (BLOCK, BLOCK), (make_stranger("BlockSpec"),)),
         "params": (*NO_COUNTS, None),
-        "licence": NO_TEXTS,
+        "license": NO_TEXTS,
         "input": (None, (3, 224, 224), InputSpec, make_stranger("InputSpec")),
         "weights": (None, [WEIGHTS], ("V1",), WEIGHTS, (WEIGHTS, WEIGHTS), (make_stranger("WeightsSpec"),)),
         "num_classes": (*NO_COUNTS, None),
@@ -132,7 +132,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     DatasetSpec: {
         "name": (None, "", "a b", "a/b/c", "Acme/pets", "-pets", "pets\n", 3),
         "description": NO_TEXTS,
-        "licence": NO_TEXTS,
+        "license": NO_TEXTS,
         "url": (None, "example.org/p.zip", "", 3),
         "sha256": ("a" * 63, "a" * 8, "A" * 64, 3, ""),
         "size": NO_COUNTS,

@@ -18,7 +18,7 @@ ZOO_API = 1
 
 def spec(name, **changes):
     facts = dict(name=name, family="f", build=print, head=("fc",), blocks=(BlockSpec("b", ("b",)),))
-    return BackboneSpec(**{**facts, "params": 5, "licence": "MIT", **changes})
+    return BackboneSpec(**{**facts, "params": 5, "license": "MIT", **changes})
 
 
 """

@@ -14,7 +14,7 @@ from zoo.registry.load_plugin import Plugin, load_plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import Settings
 
-TAGS = (WeightsSpec(tag="V2", url=None, licence="MIT"), WeightsSpec(tag="V1", url=None, licence="MIT"))
+TAGS = (WeightsSpec(tag="V2", url=None, license="MIT"), WeightsSpec(tag="V1", url=None, license="MIT"))
 
 
 def make_backbone(name: str, **changes: Any) -> BackboneSpec:
@@ -25,7 +25,7 @@ def make_backbone(name: str, **changes: Any) -> BackboneSpec:
         "head": ("fc",),
         "blocks": (BlockSpec("b", ("b",)),),
         "params": 5,
-        "licence": "MIT",
+        "license": "MIT",
         "weights": TAGS,
     }
     return BackboneSpec(**{**facts, **changes})

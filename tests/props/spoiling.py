@@ -53,7 +53,7 @@ SPEC = BackboneSpec(
     blocks=(BlockSpec("stem", ("stem",)), BlockSpec("hidden", ("hidden",))),
     num_classes=10,
     params=1464,
-    licence="MIT",
+    license="MIT",
     input=INPUT,
 )
 

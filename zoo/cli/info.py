@@ -24,7 +24,7 @@ COMPUTED = "found in the built model"
 def command(backbone: str, as_json: bool) -> None:  # click's
     """Show what is known of BACKBONE.
 
-    Its head, blocks, input, weights and licence, as its plugin declares them.
+    Its head, blocks, input, weights and license, as its plugin declares them.
     """
     resolved = open_registry().resolve(backbone)
     for note in resolved.notes:
@@ -41,7 +41,7 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "name": backbone.name,
         "family": backbone.family,
         "params": backbone.params,
-        "licence": backbone.licence,
+        "license": backbone.license,
         "num_classes": backbone.num_classes,
         "head": None if callable(backbone.head) else list(backbone.head),
         "aux_heads": list(backbone.aux_heads),
@@ -68,7 +68,7 @@ def _format(resolved: Resolved) -> Iterator[str]:
         ("name", backbone.name),
         ("family", backbone.family),
         ("parameters", f"{backbone.params:,}"),
-        ("code licence", backbone.licence),
+        ("code license", backbone.license),
         ("head", head),
         *([("auxiliary", ", ".join(backbone.aux_heads))] if backbone.aux_heads else []),
         ("classifier", backbone.classifier or "the head itself"),
@@ -90,7 +90,7 @@ def _format_input(spec: InputSpec) -> str:
 def _format_weights(backbone: BackboneSpec) -> str:
     if not backbone.weights:
         return "no published weights"
-    rows: list[tuple[str, ...]] = [("WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENCE", "INPUT")]
+    rows: list[tuple[str, ...]] = [("WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENSE", "INPUT")]
     rows += [_format_row(backbone, weights) for weights in backbone.weights]
     return format_table(rows, right=(1, 2, 3))
 
@@ -101,6 +101,6 @@ def _format_row(backbone: BackboneSpec, weights: WeightsSpec) -> tuple[str, ...]
         str(weights.num_classes or "no head"),
         f"{weights.accuracy:.1f}" if weights.accuracy is not None else "",
         f"{format_count(weights.size)}B" if weights.size else "",
-        weights.licence,
+        weights.license,
         _format_input(weights.input or backbone.input),
     )

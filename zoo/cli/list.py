@@ -42,7 +42,9 @@ class Count(click.ParamType[int]):
 @click.option("--plugin", metavar="P", help="Only this plugin's.")
 @click.option("--family", metavar="F", help="Only this family: vgg, resnet, ...")
 @click.option("--max-params", type=Count(), metavar="30M", help="Only with at most so many parameters.")
-@click.option("--licence", metavar="L", help="Only with this licence of the default weights: Apache-2.0, ...")
+@click.option(
+    "--license", "--licence", metavar="L", help="Only with this license of the default weights: Apache-2.0, ..."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(pattern: str | None, as_json: bool, max_params: int | None, **filters: str | None) -> None:
     """List the backbones whose name holds or matches PATTERN.
@@ -61,15 +63,15 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
         click.echo(_format(chosen))
 
 
-def find_licence(backbone: BackboneSpec) -> str:
-    """Return the licence of what is loaded by default."""
-    return backbone.default_weights.licence if backbone.default_weights else backbone.licence
+def find_license(backbone: BackboneSpec) -> str:
+    """Return the license of what is loaded by default."""
+    return backbone.default_weights.license if backbone.default_weights else backbone.license
 
 
 _PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
     "plugin": lambda backbone: backbone.name.partition("/")[0],
     "family": lambda backbone: backbone.family,
-    "licence": find_licence,
+    "license": find_license,
 }
 
 
@@ -81,7 +83,7 @@ def _say_unusable(registry: Registry) -> None:
 
 
 def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted: str | None) -> list[BackboneSpec]:
-    """Keep those whose plugin, family or licence is the wanted one, whatever the case."""
+    """Keep those whose plugin, family or license is the wanted one, whatever the case."""
     if wanted is None:
         return backbones
     find = _PROPERTIES[flag]
@@ -99,16 +101,16 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "name": backbone.name,
         "family": backbone.family,
         "params": backbone.params,
-        "licence": find_licence(backbone),
+        "license": find_license(backbone),
         "accuracy": default.accuracy if default else None,
         "weights": [weights.tag for weights in backbone.weights],
     }
 
 
 def _format(backbones: list[BackboneSpec]) -> str:
-    rows = [("NAME", "FAMILY", "PARAMS", "LICENCE", "WEIGHTS")]
+    rows = [("NAME", "FAMILY", "PARAMS", "LICENSE", "WEIGHTS")]
     for backbone in backbones:
         more = f" +{len(backbone.weights) - 1}" if len(backbone.weights) > 1 else ""
         tag = f"{backbone.weights[0].tag}{more}" if backbone.weights else "none"
-        rows.append((backbone.name, backbone.family, format_count(backbone.params), find_licence(backbone), tag))
+        rows.append((backbone.name, backbone.family, format_count(backbone.params), find_license(backbone), tag))
     return f"{format_table(rows, right=(2,))}\n{len(backbones)} backbone{'s' * (len(backbones) != 1)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from zoo.errors import NameNotFound
 from zoo.plugin.fields import (
+    accepting_licence,
     are_paths,
     are_reasons,
     are_specs,
@@ -55,6 +56,7 @@ class BlockSpec:
         check_when_made(check_block, self)
 
 
+@accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
     """A pretrained image network, described without building it."""
@@ -72,7 +74,7 @@ class BackboneSpec:
     #: Number of parameters as built.
     params: int
     #: SPDX identifier of the code.
-    licence: str
+    license: str
     input: InputSpec = InputSpec()  # noqa: RUF009  # it is frozen
     #: The first one is ``DEFAULT``.
     weights: tuple[WeightsSpec, ...] = ()
@@ -132,7 +134,7 @@ def check_block(spec: BlockSpec) -> None:
 def check_backbone(spec: BackboneSpec) -> None:
     """Check a backbone, all but the parts that its own specs have checked."""
     check_backbone_name(spec)
-    check_backbone_licence(spec)
+    check_backbone_license(spec)
     check_backbone_fields(spec)
     check_capabilities(spec)
 
@@ -143,10 +145,10 @@ def check_backbone_name(spec: BackboneSpec) -> None:
         refuse(spec, "name", spec.name, "namespace/name, of letters, digits, '_', '.' and '-'")
 
 
-def check_backbone_licence(spec: BackboneSpec) -> None:
-    """Check the licence of a backbone's code."""
-    if not is_text(spec.licence):
-        refuse(spec, "licence", spec.licence, "a text")
+def check_backbone_license(spec: BackboneSpec) -> None:
+    """Check the license of a backbone's code."""
+    if not is_text(spec.license):
+        refuse(spec, "license", spec.license, "a text")
 
 
 def check_backbone_fields(spec: BackboneSpec) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoo.plugin.fields import URL, check_when_made, is_count, is_text, matches, refuse
+from zoo.plugin.fields import URL, accepting_licence, check_when_made, is_count, is_text, matches, refuse
 from zoo.plugin.weights_spec import SHA256
 
 DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
+@accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
     """A named data set: fetched from ``url``, or drawn by ``make`` into an empty folder."""
@@ -21,7 +22,7 @@ class DatasetSpec:
     name: str
     description: str
     #: SPDX identifier, or ``unknown``.
-    licence: str
+    license: str
     #: ``https://...`` of a .zip or .tar archive.
     url: str | None = None
     #: Hex SHA-256 of the archive, 64 digits.
@@ -41,7 +42,7 @@ def check_dataset(spec: DatasetSpec) -> None:
     """Check a data set."""
     if not matches(DATASET_NAME, spec.name):
         refuse(spec, "name", spec.name, "name or namespace/name, of letters, digits, '_', '.' and '-'")
-    for field in ("description", "licence", "root"):
+    for field in ("description", "license", "root"):
         if not is_text(getattr(spec, field)):
             refuse(spec, field, getattr(spec, field), "a text")
     root = PurePosixPath(spec.root.replace("\\", "/"))

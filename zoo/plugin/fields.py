@@ -6,6 +6,7 @@ hundreds of specs: keep the checks cheap.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -95,3 +96,18 @@ def are_specs(value: Any, kind: type) -> bool:
 def matches(pattern: re.Pattern[str], value: Any) -> bool:
     """Whether a value is text that matches a pattern as a whole."""
     return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def accepting_licence(kind: type[Spec]) -> type[Spec]:
+    """Let a spec be made and read with the word of the first plugins, ``licence``, for its field ``license``."""
+    make = kind.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *args: Any, **fields: Any) -> None:  # noqa: N807  # a class gets it
+        if "licence" in fields:
+            fields["license"] = fields.pop("licence")
+        make(self, *args, **fields)
+
+    kind.__init__ = __init__  # type: ignore[method-assign]  # as dataclasses does
+    kind.licence = property(lambda self: self.license)  # type: ignore[attr-defined]
+    return kind

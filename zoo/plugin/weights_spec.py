@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from zoo.plugin.fields import URL, are_paths, check_when_made, is_count, is_number, is_text, matches, refuse
+from zoo.plugin.fields import (
+    URL,
+    accepting_licence,
+    are_paths,
+    check_when_made,
+    is_count,
+    is_number,
+    is_text,
+    matches,
+    refuse,
+)
 from zoo.plugin.input_spec import InputSpec
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -16,6 +26,7 @@ NO_TAGS = ("none", "DEFAULT")
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
+@accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec:
     """One published set of weights of a backbone."""
@@ -24,7 +35,7 @@ class WeightsSpec:
     #: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None where it cannot be fetched.
     url: str | None
     #: SPDX identifier, or ``unknown``.
-    licence: str
+    license: str
     #: Hex digits of the file's SHA-256, all 64 or the first few that upstream publishes.
     sha256: str | None = None
     #: Size of the file in bytes, as upstream states it: it may be rounded, and is shown, not checked.
@@ -49,8 +60,8 @@ def check_weights(spec: WeightsSpec) -> None:
     _check_tag(spec)
     if spec.url is not None and not matches(URL, spec.url):
         refuse(spec, "url", spec.url, "https://..., hf://owner/name/file, file:///... or None")
-    if not is_text(spec.licence):
-        refuse(spec, "licence", spec.licence, "an SPDX identifier, or 'unknown'")
+    if not is_text(spec.license):
+        refuse(spec, "license", spec.license, "an SPDX identifier, or 'unknown'")
     if spec.sha256 is not None and not matches(SHA256, spec.sha256):
         refuse(spec, "sha256", spec.sha256, "8 to 64 lower-case hex digits, or None")
     if spec.size is not None and not is_count(spec.size):

@@ -13,7 +13,7 @@ from zoo.errors import PluginError, SettingsError
 from zoo.plugin import DatasetSpec
 
 #: The fields of a ``[datasets.NAME]`` table.
-DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "licence")
+DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "license")
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,12 @@ def _aliases(path: Path, aliases: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
+    table = {"license" if key == "licence" else key: value for key, value in table.items()}  # the word of version 0.1
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:
         raise SettingsError(f"{path}: [datasets.{name}] has no url; give the https://... of an archive.")
     try:
-        return DatasetSpec(name=name, **{"description": name, "licence": "unknown", **table})
+        return DatasetSpec(name=name, **{"description": name, "license": "unknown", **table})
     except PluginError as error:
         raise SettingsError(f"{path}: {error}") from error
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.plugin import BackboneSpec
-from zoo.registry.licence import describe_licence
+from zoo.registry.license import describe_license
 from zoo.runs.folder import CARD, MODEL, RunFolder
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
     """Write README.md."""
-    sections = [_summary(facts), _use(folder), _use_without_zoo(facts, backbone), _training(facts), _licence(facts)]
+    sections = [_summary(facts), _use(folder), _use_without_zoo(facts, backbone), _training(facts), _license(facts)]
     folder.write_text(CARD, "\n\n".join(section for section in sections if section) + "\n")
 
 
@@ -84,12 +84,12 @@ def _training(facts: Mapping[str, Any]) -> str:
 the best. {frozen}`run.json` holds everything that is needed to repeat the run."""
 
 
-def _licence(facts: Mapping[str, Any]) -> str:
+def _license(facts: Mapping[str, Any]) -> str:
     weights = facts["weights"]
-    if weights["licence"] is None:
+    if weights["license"] is None:
         return ""
     owner = f"{facts['backbone']}@{weights['label']}"
-    warning = describe_licence(owner, weights["licence"])
-    return f"## Licence\n\nIt was trained from {owner}, licence {weights['licence']}." + (
+    warning = describe_license(owner, weights["license"])
+    return f"## License\n\nIt was trained from {owner}, license {weights['license']}." + (
         f"\n\n**{warning}.**" if warning else ""
     )

@@ -30,9 +30,9 @@ class Header:
     head: str
     classes: tuple[str, ...]
     input: InputSpec
-    #: What the licence of the starting weights says, or ``none`` for random ones.
+    #: What the license of the starting weights says, or ``none`` for random ones.
     weights: str
-    weights_licence: str
+    weights_license: str
 
     def to_metadata(self) -> dict[str, str]:
         """Turn it into safetensors' text fields."""
@@ -49,6 +49,8 @@ class Header:
         if metadata.get("zoo_format") != FORMAT:
             found = metadata.get("zoo_format", "none")
             raise RunError(f"{path} has zoo format {found}; this zoo reads format {FORMAT}. Upgrade zoo, or rerun.")
+        if "weights_licence" in metadata:  # as version 0.1 wrote it
+            metadata = {**metadata, "weights_license": metadata["weights_licence"]}
         try:
             fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
             lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
@@ -56,7 +58,7 @@ class Header:
             header = cls(**{**fields, "classes": tuple(fields["classes"])})
         except (KeyError, ValueError, TypeError, AttributeError, PluginError) as error:
             raise RunError(f"{path} has a damaged header: {error}") from error
-        texts = (header.backbone, header.head, header.weights, header.weights_licence, *header.classes)
+        texts = (header.backbone, header.head, header.weights, header.weights_license, *header.classes)
         if not all(isinstance(text, str) for text in texts) or not isinstance(header.tag, (str, type(None))):
             raise RunError(f"{path} has a damaged header: a name in it is no text.")
         return header
@@ -65,7 +67,7 @@ class Header:
 def make_header(network: Network, classes: Sequence[str]) -> Header:
     """Describe a network for these classes."""
     start = network.start
-    licence = start.licence or ("none" if start.is_random else "unknown")
+    license = start.license or ("none" if start.is_random else "unknown")
     return Header(
         backbone=network.backbone.name,
         tag=start.tag,
@@ -73,7 +75,7 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
         classes=tuple(classes),
         input=network.input,
         weights=start.label,
-        weights_licence=licence,
+        weights_license=license,
     )
 
 

@@ -92,7 +92,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
         "weights": {
             "label": start.label,
             "url": start.weights.url if start.weights else None,
-            "licence": start.licence,
+            "license": start.license,
         },
         "classes": list(images.classes),
         "recipe": {**dataclasses.asdict(recipe), **recipe.list_decided()},

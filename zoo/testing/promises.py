@@ -70,7 +70,7 @@ CHECKS: tuple[Check, ...] = (
     Check("spec.fields", "static", "every field is of its type"),
     Check("spec.input", "static", "sizes, crop, interpolation, mean and standard deviation of the input are valid"),
     Check("spec.weights", "static", "all weights can be found, verified and told apart"),
-    Check("spec.licence", "static", "code and weights have a licence, by its SPDX identifier"),
+    Check("spec.license", "static", "code and weights have a license, by its SPDX identifier"),
     Check("spec.capabilities", "static", "capabilities and expected failures exist"),
     Check("build.offline", "meta", "building opens no connection", ("spec.fields",)),
     Check("build.meta", "meta", "the model can be built, anew each time, and without memory", ("build.offline",)),

@@ -1,4 +1,4 @@
-"""Identifiers of licences."""
+"""Identifiers of licenses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoo.testing.results.result import CannotCheck, CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:
-    """Raise CheckFailed for a licence that SPDX does not have and that is not ``unknown``."""
+    """Raise CheckFailed for a license that SPDX does not have and that is not ``unknown``."""
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ModuleNotFoundError as error:
@@ -16,6 +16,6 @@ def refuse_prose(owner: str, identifier: object) -> None:
     except InvalidLicenseExpression as error:
         if identifier != "unknown":
             raise CheckFailed(
-                f"the licence of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
+                f"the license of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
                 "or LicenseRef-NAME for one that SPDX does not list."
             ) from error

@@ -29,7 +29,7 @@ from zoo.models.sharding import shard
 from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
-from zoo.registry.licence import describe_licence
+from zoo.registry.license import describe_license
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry, Resolved
 from zoo.runs.record import describe_blocks, list_facts
@@ -174,7 +174,7 @@ def _say_choice(resolved: Resolved, start: WeightsSource, progress: Progress) ->
     progress.say(f"{resolved.asked} -> {name}@{start.label}")
     for note in resolved.notes:
         progress.say(f"note: {note}")
-    warning = describe_licence(f"{name}@{start.label}", start.licence) if start.licence else None
+    warning = describe_license(f"{name}@{start.label}", start.license) if start.license else None
     if warning:
         progress.say(warning)
 

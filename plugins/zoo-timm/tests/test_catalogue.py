@@ -14,7 +14,7 @@ from timm.models import get_pretrained_cfg, model_entrypoint
 
 from zoo.errors import PluginError
 from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue, packaged_catalogue
-from zoo_timm.cfgs import read_licence, read_weights
+from zoo_timm.cfgs import read_license, read_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,19 +73,19 @@ def test_a_file_without_a_classifier_has_no_classes(catalogue: Catalogue) -> Non
             assert (weights.num_classes or 0) == get_pretrained_cfg(f"{name}.{weights.tag}").num_classes
 
 
-def test_licences_are_spdx_or_unknown(catalogue: Catalogue) -> None:
-    found = Counter(weights.licence for spec in catalogue.backbones.values() for weights in spec.weights)
+def test_licenses_are_spdx_or_unknown(catalogue: Catalogue) -> None:
+    found = Counter(weights.license for spec in catalogue.backbones.values() for weights in spec.weights)
     plain = {"Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-NC-4.0", "unknown"}
     assert found.keys() >= plain
-    assert all(licence.startswith("LicenseRef-") for licence in found.keys() - plain)
+    assert all(license.startswith("LicenseRef-") for license in found.keys() - plain)
 
 
 @pytest.mark.parametrize(
-    ("stated", "licence"),
+    ("stated", "license"),
     [("apache-2.0", "Apache-2.0"), (None, "unknown"), ("", "unknown"), ("gemma", "LicenseRef-gemma")],
 )
-def test_translates_a_licence(stated: str | None, licence: str) -> None:
-    assert read_licence(stated) == licence
+def test_translates_a_license(stated: str | None, license: str) -> None:
+    assert read_license(stated) == license
 
 
 def test_the_hub_wins_over_a_url_and_only_a_urls_name_tells_a_hash(catalogue: Catalogue) -> None:

@@ -85,7 +85,7 @@ def test_size_is_true_to_the_three_decimals_that_upstream_publishes(spec: Backbo
 
 def test_swag_weights_are_non_commercial_and_no_others(spec: BackboneSpec) -> None:
     for weights in spec.weights:
-        assert weights.licence == ("CC-BY-NC-4.0" if "SWAG" in weights.tag else "BSD-3-Clause")
+        assert weights.license == ("CC-BY-NC-4.0" if "SWAG" in weights.tag else "BSD-3-Clause")
 
 
 def test_input_is_what_the_weights_were_trained_with(specs: dict[str, BackboneSpec]) -> None:

@@ -38,7 +38,7 @@ def locate(file: str) -> str:
 
 
 def declare_weights(file: str = "good.safetensors", **changes: Any) -> WeightsSpec:
-    facts: dict[str, Any] = {"tag": "V1", "url": locate(file), "licence": "MIT", "num_classes": 10}
+    facts: dict[str, Any] = {"tag": "V1", "url": locate(file), "license": "MIT", "num_classes": 10}
     return WeightsSpec(**{**facts, **changes})
 
 
@@ -51,7 +51,7 @@ def declare_conv(name: str, **changes: Any) -> BackboneSpec:
         return ConvNet()
 
     facts: dict[str, Any] = {"family": "conv", "build": build, "head": ("classifier.3",), "blocks": BLOCKS}
-    facts |= {"params": 2374, "num_classes": 10, "licence": "MIT", "input": INPUT}
+    facts |= {"params": 2374, "num_classes": 10, "license": "MIT", "input": INPUT}
     return BackboneSpec(name=name, **{**facts, **changes})
 
 
@@ -138,4 +138,4 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def zoo_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="good/drawn", description="drawn", licence="CC0-1.0", make=draw)]
+    return [DatasetSpec(name="good/drawn", description="drawn", license="CC0-1.0", make=draw)]

@@ -23,7 +23,7 @@ def zoo_datasets():
 
 
 def declare_photos(**changes):
-    return DatasetSpec(**{**dict(name="NAMESPACE/photos", description="photos", licence="MIT", make=draw), **changes})
+    return DatasetSpec(**{**dict(name="NAMESPACE/photos", description="photos", license="MIT", make=draw), **changes})
 """
 
 
@@ -52,8 +52,8 @@ class PluginMutant:
 
 PLUGIN_MUTANTS = {
     "raises-at-its-top": PluginMutant(
-        {"plugin.imported": "importing it fails: ValueError: no licence file (plugin_raises_at_its_top.py:1)"},
-        "raise ValueError('no licence file')\n" + GOOD,
+        {"plugin.imported": "importing it fails: ValueError: no license file (plugin_raises_at_its_top.py:1)"},
+        "raise ValueError('no license file')\n" + GOOD,
     ),
     "lacks-a-module": PluginMutant(
         {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody' (plugin_lacks_a_module.py:1)"},
@@ -141,7 +141,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("yield declare_conv({}['resnet'])"),
     ),
     "misspells-a-field": PluginMutant(
-        {"plugin.listed": "unexpected keyword argument 'licens'; its fields are licence, blocks,"},
+        {"plugin.listed": "unexpected keyword argument 'licens'; its fields are license, blocks,"},
         GOOD + hook("from zoo.plugin import BackboneSpec; yield BackboneSpec(licens='MIT')"),
     ),
     "lists-names": PluginMutant(
@@ -174,9 +174,9 @@ PLUGIN_MUTANTS = {
         {"plugin.datasets": "has url=None; it must be given, or make must be, and not both"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
     ),
-    "data-set-with-a-licence-in-prose": PluginMutant(
-        {"plugin.datasets": "the licence of the data set NAMESPACE/photos is 'free for research'; write its SPDX"},
-        GOOD + hook("return [declare_photos(licence='free for research')]", name="zoo_datasets"),
+    "data-set-with-a-license-in-prose": PluginMutant(
+        {"plugin.datasets": "the license of the data set NAMESPACE/photos is 'free for research'; write its SPDX"},
+        GOOD + hook("return [declare_photos(license='free for research')]", name="zoo_datasets"),
     ),
     "draws-nothing": PluginMutant(
         {"plugin.drawn": "no image of the data set NAMESPACE/photos is drawn; put some into a folder of each class"},

@@ -93,19 +93,19 @@ declared(
 )
 
 declared(
-    "licence-unknown",
-    {"spec.licence": "the licence of the code is unknown; find out"},
-    lambda: {"licence": "unknown"},
+    "license-unknown",
+    {"spec.license": "the license of the code is unknown; find out"},
+    lambda: {"license": "unknown"},
 )
 declared(
-    "licence-in-prose",
-    {"spec.licence": "the licence of the code is 'Apache License 2.0'; write its SPDX identifier"},
-    lambda: {"licence": "Apache License 2.0"},
+    "license-in-prose",
+    {"spec.license": "the license of the code is 'Apache License 2.0'; write its SPDX identifier"},
+    lambda: {"license": "Apache License 2.0"},
 )
 declared(
-    "licence-of-weights-in-prose",
-    {"spec.licence": "the licence of weights V1 is 'see README'; write its SPDX identifier"},
-    lambda: {"weights": (declare_weights(licence="see README"),)},
+    "license-of-weights-in-prose",
+    {"spec.license": "the license of weights V1 is 'see README'; write its SPDX identifier"},
+    lambda: {"weights": (declare_weights(license="see README"),)},
 )
 
 declared(

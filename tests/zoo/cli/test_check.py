@@ -24,10 +24,10 @@ Run = Callable[..., Result]
 #: What plugins list, by their namespaces.
 PLUGINS = {
     "acme": "spec('acme/net')",
-    "failing": "spec('failing/net', licence='unknown')",
-    "excused": "spec('excused/net', licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",
-    "mended": "spec('mended/net', expected_failures={'spec.licence': 'asked upstream'})",
-    "odd": "spec('odd/net', licence='unknown'), spec('odd/fine')",
+    "failing": "spec('failing/net', license='unknown')",
+    "excused": "spec('excused/net', license='unknown', expected_failures={'spec.license': 'asked upstream'})",
+    "mended": "spec('mended/net', expected_failures={'spec.license': 'asked upstream'})",
+    "odd": "spec('odd/net', license='unknown'), spec('odd/fine')",
     "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
@@ -89,12 +89,12 @@ def test_people_read_how_many_promises_are_kept_of_all(static: Run) -> None:
 
 def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
     lines = static("failing", "excused", "mended").stdout.splitlines()
-    said = [line for line in lines if "spec.licence" in line]
-    unknown = "the licence of the code is unknown; find out, and declare it."
+    said = [line for line in lines if "spec.license" in line]
+    unknown = "the license of the code is unknown; find out, and declare it."
     assert said == [
-        f"FAIL   failing/net  spec.licence: {unknown}",
-        f"XFAIL  excused/net  spec.licence: asked upstream ({unknown})",
-        "XPASS  mended/net  spec.licence: it is declared to fail (asked upstream) and does not; take it out",
+        f"FAIL   failing/net  spec.license: {unknown}",
+        f"XFAIL  excused/net  spec.license: asked upstream ({unknown})",
+        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) and does not; take it out",
     ]
 
 
@@ -157,8 +157,8 @@ def test_json_is_an_array_of_one_result_for_each_check_of_each_subject(static: R
     }
     assert len(rows) == len(found)
     (bad,) = [row for row in rows if row["status"] == "fail"]
-    assert (bad["backbone"], bad["check"]) == ("odd/net", "spec.licence")
-    assert bad["reason"].startswith("the licence of the code is unknown")
+    assert (bad["backbone"], bad["check"]) == ("odd/net", "spec.license")
+    assert bad["reason"].startswith("the license of the code is unknown")
 
 
 # Names.

@@ -34,7 +34,7 @@ def build(tag):
 def zoo_backbones():
     yield BackboneSpec(
         name="bolt/net", family="bolt", build=build, head=("fc",), blocks=(BlockSpec("stem", ("stem",)),),
-        num_classes=5, params=137, licence="MIT", input=InputSpec(size=(3, 8, 8), resize=8),
+        num_classes=5, params=137, license="MIT", input=InputSpec(size=(3, 8, 8), resize=8),
     )
 
 

@@ -22,8 +22,8 @@ Run = Callable[..., Result]
 def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run ``zoo info`` where acme/net has no weights, acme/full has all, and acme/late is known once it is built."""
     weights = (
-        WeightsSpec(tag="V1", url="https://example.org/a", licence="MIT", size=553_433_881, accuracy=71.592),
-        WeightsSpec(tag="FEATURES", url=None, licence="unknown", num_classes=None, input=InputSpec(size=(3, 288, 320))),
+        WeightsSpec(tag="V1", url="https://example.org/a", license="MIT", size=553_433_881, accuracy=71.592),
+        WeightsSpec(tag="FEATURES", url=None, license="unknown", num_classes=None, input=InputSpec(size=(3, 288, 320))),
     )
     full = dataclasses.replace(acme, name="acme/full", weights=weights, aux_heads=("aux",), upstream="absent==1.0")
     late = dataclasses.replace(acme, name="acme/late", head=print, blocks=print, classifier=None)
@@ -43,7 +43,7 @@ def test_people_get_the_facts_one_a_line(run: Run) -> None:
         "name          acme/net\n"
         "family        acme\n"
         "parameters    2,374\n"
-        "code licence  MIT\n"
+        "code license  MIT\n"
         "head          classifier.3\n"
         "classifier    classifier\n"
         "blocks        stem, layer1, layer2, hidden\n"
@@ -57,7 +57,7 @@ def test_people_get_the_facts_one_a_line(run: Run) -> None:
 def test_people_get_a_table_of_the_weights(run: Run) -> None:
     lines = run("acme/full").stdout.splitlines()
     assert [line.split() for line in lines[-3:]] == [
-        ["WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENCE", "INPUT"],
+        ["WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENSE", "INPUT"],
         ["V1", "1000", "71.6", "553.4MB", "MIT", "16", "x", "16,", "from", "16", "pixels", "(bilinear,", "center)"],
         ["FEATURES", "no", "head", "unknown", "320", "x", "288,", "from", "256", "pixels", "(bilinear,", "center)"],
     ]
@@ -76,7 +76,7 @@ def test_the_weights_that_were_asked_for_are_told(run: Run) -> None:
 
 def test_json_has_every_fact_that_is_data(run: Run) -> None:
     facts = read(run("acme/full", "--json"))
-    assert (facts["name"], facts["family"], facts["params"], facts["licence"]) == ("acme/full", "acme", 2374, "MIT")
+    assert (facts["name"], facts["family"], facts["params"], facts["license"]) == ("acme/full", "acme", 2374, "MIT")
     assert (facts["head"], facts["aux_heads"], facts["classifier"]) == (["classifier.3"], ["aux"], "classifier")
     assert facts["blocks"][0] == {"name": "stem", "prefixes": ["stem"]}
     assert facts["input"]["size"] == [3, 16, 16]

@@ -22,11 +22,11 @@ Run = Callable[..., Result]
 def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run ``zoo list`` where four backbones of two plugins are installed, and one plugin is broken."""
     weights = (
-        WeightsSpec(tag="V2", url=None, licence="CC-BY-NC-4.0", accuracy=80.5),
-        WeightsSpec(tag="V1", url=None, licence="MIT"),
+        WeightsSpec(tag="V2", url=None, license="CC-BY-NC-4.0", accuracy=80.5),
+        WeightsSpec(tag="V1", url=None, license="MIT"),
     )
     big = dataclasses.replace(acme, name="acme/big", family="acme", params=4_100_000, weights=weights)
-    vit = dataclasses.replace(acme, name="bolt/vit_b", family="vit", params=86_000_000, licence="Apache-2.0")
+    vit = dataclasses.replace(acme, name="bolt/vit_b", family="vit", params=86_000_000, license="Apache-2.0")
     huge = dataclasses.replace(vit, name="bolt/vit_h", params=632_000_000)
     registry = Registry(
         [
@@ -58,20 +58,20 @@ def test_json_is_an_array_of_what_was_promised(run: Run) -> None:
         "name": "acme/big",
         "family": "acme",
         "params": 4_100_000,
-        "licence": "CC-BY-NC-4.0",
+        "license": "CC-BY-NC-4.0",
         "accuracy": 80.5,
         "weights": ["V2", "V1"],
     }
 
 
-def test_without_weights_the_licence_is_that_of_the_code(run: Run) -> None:
+def test_without_weights_the_license_is_that_of_the_code(run: Run) -> None:
     (row,) = read(run("acme/net", "--json"))
-    assert (row["licence"], row["accuracy"], row["weights"]) == ("MIT", None, [])
+    assert (row["license"], row["accuracy"], row["weights"]) == ("MIT", None, [])
 
 
 def test_people_get_a_table_and_a_count(run: Run) -> None:
     assert run("--plugin", "acme").stdout == (
-        "NAME      FAMILY  PARAMS  LICENCE       WEIGHTS\n"
+        "NAME      FAMILY  PARAMS  LICENSE       WEIGHTS\n"
         "acme/big  acme      4.1M  CC-BY-NC-4.0  V2 +1\n"
         "acme/net  acme      2.4k  MIT           none\n"
         "2 backbones\n"
@@ -99,9 +99,9 @@ def test_people_get_a_table_and_a_count(run: Run) -> None:
         (["--max-params", "1G"], ["big", "net", "vit_b", "vit_h"]),
         (["--max-params", "999999999999999G"], ["big", "net", "vit_b", "vit_h"]),
         (["--max-params", "0.1B"], ["big", "net", "vit_b"]),
-        (["--licence", "cc-by-nc-4.0"], ["big"]),
-        (["--licence", "MIT"], ["net"]),
-        (["--licence", "Apache-2.0", "--max-params", "100M", "vit"], ["vit_b"]),
+        (["--license", "cc-by-nc-4.0"], ["big"]),
+        (["--license", "MIT"], ["net"]),
+        (["--license", "Apache-2.0", "--max-params", "100M", "vit"], ["vit_b"]),
         (["nothing"], []),
     ],
     ids=" ".join,
@@ -132,8 +132,8 @@ def test_what_is_broken_is_told_on_stderr_and_what_is_switched_off_is_not(run: R
         (["--plugin", "bolt/"], "no plugin 'bolt/'; there are acme, bolt."),
         (["--family", "vi"], "no family 'vi'; there are acme, vit."),
         (["--family", "vi*"], "no family 'vi*'; there are acme, vit."),
-        (["--licence", "NC"], "no licence 'NC'; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
-        (["--licence", ""], "no licence ''; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
+        (["--license", "NC"], "no license 'NC'; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
+        (["--license", ""], "no license ''; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
         (["vit", "--plugin", "acme", "--family", "resnet"], "no family 'resnet'; there are acme, vit."),
     ],
     ids=str,
@@ -187,6 +187,6 @@ def test_what_is_really_installed_is_listed_with_all_that_was_promised() -> None
     rows = read(CliRunner().invoke(cli, ["list", "--json"]))
     assert [row["name"] for row in rows] == sorted({row["name"] for row in rows})
     for row in rows:
-        assert {"name", "family", "params", "licence"} <= row.keys()
+        assert {"name", "family", "params", "license"} <= row.keys()
         assert type(row["params"]) is int
         assert "/" in row["name"]

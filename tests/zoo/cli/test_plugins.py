@@ -13,7 +13,7 @@ from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import Settings
 
 Run = Callable[..., Result]
-PETS = DatasetSpec(name="acme/pets", description="Pets", licence="MIT", url="https://example.org/p.zip")
+PETS = DatasetSpec(name="acme/pets", description="Pets", license="MIT", url="https://example.org/p.zip")
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_name_that_nobody_has_lists_names_and_folders(
     tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names.specs["bees"] = DatasetSpec(name="bees", description="x", licence="MIT", url="https://a.b/c.zip")
+    names.specs["bees"] = DatasetSpec(name="bees", description="x", license="MIT", url="https://a.b/c.zip")
     with pytest.raises(NameNotFound, match="known are bees"):
         find("ants")
     (tmp_path / "ants2").mkdir()
@@ -113,7 +113,7 @@ def test_an_address_is_not_taken_for_a_path(find: Find) -> None:
 def test_a_folder_wins_over_a_name(tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bees").mkdir()
-    names.specs["bees"] = DatasetSpec(name="bees", description="x", licence="MIT", make=Path.mkdir)
+    names.specs["bees"] = DatasetSpec(name="bees", description="x", license="MIT", make=Path.mkdir)
     assert find("bees") == Path("bees")
 
 
@@ -124,7 +124,7 @@ def packed(tmp_path: Path, plant: Plant) -> Path:
 
 def fetched_spec(archive: Path, **fields: Any) -> DatasetSpec:
     fields = {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest(), "root": "inner", **fields}
-    return DatasetSpec(name="bees", description="x", licence="MIT", url="https://a.b/c/bees.zip?x=1", **fields)
+    return DatasetSpec(name="bees", description="x", license="MIT", url="https://a.b/c/bees.zip?x=1", **fields)
 
 
 def put_fetched(archive: Path, key: str) -> None:
@@ -154,7 +154,7 @@ def test_a_root_that_is_not_in_the_archive_is_named(packed: Path, find: Find, na
 
 
 def drawn_spec(make: Callable[[Path], None], name: str = "tiny/shapes") -> DatasetSpec:
-    return DatasetSpec(name=name, description="x", licence="MIT", make=make)
+    return DatasetSpec(name=name, description="x", license="MIT", make=make)
 
 
 def test_a_drawn_set_is_drawn_once(find: Find, names: Any, cache: Path) -> None:

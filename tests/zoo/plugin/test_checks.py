@@ -103,7 +103,7 @@ def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
 @pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
 def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
     with pytest.raises(PluginError, match="`weights` means something else by this one"):
-        WeightsSpec(tag=value, url=None, licence="MIT")
+        WeightsSpec(tag=value, url=None, license="MIT")
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)

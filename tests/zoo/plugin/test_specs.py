@@ -18,9 +18,9 @@ HOOKS = {
     "zoo_epoch_ended": ("run", "epoch"),
     "zoo_run_finished": ("run",),
 }
-V1 = WeightsSpec(tag="V1", url=None, licence="MIT")
-PETS = DatasetSpec(name="pets", description="Pets", licence="MIT", url="https://example.org/p.zip")
-V2 = WeightsSpec(tag="V2", url=None, licence="MIT")
+V1 = WeightsSpec(tag="V1", url=None, license="MIT")
+PETS = DatasetSpec(name="pets", description="Pets", license="MIT", url="https://example.org/p.zip")
+V2 = WeightsSpec(tag="V2", url=None, license="MIT")
 
 
 def make_backbone(*weights: WeightsSpec) -> BackboneSpec:
@@ -31,7 +31,7 @@ def make_backbone(*weights: WeightsSpec) -> BackboneSpec:
         head=("fc",),
         blocks=(BlockSpec("stem", ("conv1",)),),
         params=5,
-        licence="MIT",
+        license="MIT",
         weights=weights,
     )
 

@@ -10,7 +10,7 @@ from zoo.registry.registry_toml import Settings
 
 
 def make_dataset(name: str) -> DatasetSpec:
-    return DatasetSpec(name=name, description="d", licence="MIT", url="https://example.org/d.zip")
+    return DatasetSpec(name=name, description="d", license="MIT", url="https://example.org/d.zip")
 
 
 def test_data_sets_of_settings_and_plugins_are_one_sorted_list() -> None:

@@ -85,7 +85,7 @@ def test_a_data_set_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 def test_what_is_left_out_of_a_data_set_has_a_default(tmp_path: Path) -> None:
     pets = load_settings([write(tmp_path / "a.toml", PETS.format("a"))]).datasets["pets"]
-    assert (pets.name, pets.description, pets.licence, pets.size) == ("pets", "pets", "unknown", None)
+    assert (pets.name, pets.description, pets.license, pets.size) == ("pets", "pets", "unknown", None)
 
 
 def test_no_layers_are_empty_settings() -> None:
@@ -99,7 +99,7 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
         "size": 5,
         "sha256": "a" * 64,
         "root": "photos",
-        "licence": "MIT",
+        "license": "MIT",
     }
     assert values.keys() == set(DATASET_FIELDS)
     lines = (f"{name} = {value!r}" for name, value in values.items())

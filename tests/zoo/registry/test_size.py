@@ -25,7 +25,7 @@ def blocks():
 def zoo_backbones():
     shared = blocks()
     for number in range(COUNT):
-        weights = WeightsSpec(tag="v1", url="https://example.org/w", licence="MIT")
+        weights = WeightsSpec(tag="v1", url="https://example.org/w", license="MIT")
         yield spec(f"NAMESPACE/net{{number}}", blocks=blocks() if number % 6 == 0 else shared, weights=(weights,))
 """
 

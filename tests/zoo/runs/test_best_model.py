@@ -20,7 +20,7 @@ HEADER = Header(
     classes=("a", "b"),
     input=InputSpec(),
     weights="none",
-    weights_licence="none",
+    weights_license="none",
 )
 
 

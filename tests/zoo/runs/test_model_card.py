@@ -23,7 +23,7 @@ from zoo_torchvision import zoo_backbones
 TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones()}
 FACTS: dict[str, Any] = {
     "backbone": "acme/net",
-    "weights": {"label": "ONE", "url": None, "licence": "MIT"},
+    "weights": {"label": "ONE", "url": None, "license": "MIT"},
     "classes": ["ant", "bee", "cat"],
     "recipe": {"head": "linear", "train": "head"},
     "input": {
@@ -140,7 +140,7 @@ def test_the_card_tells_what_it_is_how_good_and_from_what(
     assert "| test" not in card
     assert "678 of 12,345 parameters learnt in\n3 epochs from 24 images of `photos`; epoch 2" in card
     assert f"zoo predict {tmp_path.name} photo.jpg" in card
-    assert "licence MIT" in card
+    assert "license MIT" in card
 
 
 @pytest.mark.parametrize(
@@ -187,21 +187,21 @@ def test_the_code_says_how_images_become_its_input(tmp_path: Path, facts: dict[s
     assert "in this order: ant, bee, cat." in card
 
 
-@pytest.mark.parametrize(("licence", "warns"), [("MIT", False), ("CC-BY-NC-4.0", True), ("unknown", True)])
-def test_the_licence_of_the_weights_is_said_and_its_limits_loudly(
+@pytest.mark.parametrize(("license", "warns"), [("MIT", False), ("CC-BY-NC-4.0", True), ("unknown", True)])
+def test_the_license_of_the_weights_is_said_and_its_limits_loudly(
     tmp_path: Path,
     facts: dict[str, Any],
     acme: BackboneSpec,
-    licence: str,
+    license: str,
     *,
     warns: bool,
 ) -> None:
-    facts["weights"]["licence"] = licence
+    facts["weights"]["license"] = license
     card = get_card(tmp_path, facts, acme)
-    assert f"trained from acme/net@ONE, licence {licence}." in card
-    assert ("**licence: " in card) == warns
+    assert f"trained from acme/net@ONE, license {license}." in card
+    assert ("**license: " in card) == warns
 
 
-def test_random_weights_have_no_licence(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
-    facts["weights"] = {"label": "none", "url": None, "licence": None}
-    assert "## Licence" not in get_card(tmp_path, facts, acme)
+def test_random_weights_have_no_license(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+    facts["weights"] = {"label": "none", "url": None, "license": None}
+    assert "## License" not in get_card(tmp_path, facts, acme)

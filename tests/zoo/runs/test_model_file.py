@@ -28,7 +28,7 @@ HEADER = Header(
     classes=("blue", "red"),
     input=InputSpec(),
     weights="none",
-    weights_licence="none",
+    weights_license="none",
 )
 
 
@@ -206,7 +206,7 @@ def test_a_newer_format_is_an_error_that_says_what_to_do(tmp_path: Path) -> None
         load_header(tmp_path / "new.safetensors")
 
 
-@pytest.mark.parametrize("field", ["backbone", "tag", "head", "classes", "input", "weights", "weights_licence"])
+@pytest.mark.parametrize("field", ["backbone", "tag", "head", "classes", "input", "weights", "weights_license"])
 def test_a_header_without_a_field_is_an_error(tmp_path: Path, field: str) -> None:
     metadata = {name: value for name, value in HEADER.to_metadata().items() if name != field}
     with pytest.raises(RunError, match=f"damaged header: '{field}'"):
@@ -228,7 +228,7 @@ def test_a_header_without_a_field_is_an_error(tmp_path: Path, field: str) -> Non
         ("backbone", "null"),
         ("head", "[]"),
         ("weights", "1"),
-        ("weights_licence", "{}"),
+        ("weights_license", "{}"),
     ],
 )
 def test_a_header_with_a_damaged_field_is_an_error(tmp_path: Path, field: str, value: str) -> None:
@@ -244,18 +244,26 @@ def test_a_header_is_text_that_others_can_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "licence"),
+    ("start", "license"),
     [
         (WeightsSource("none"), "none"),
         (WeightsSource("my.safetensors", file=Path("my.safetensors")), "unknown"),
-        (WeightsSource("ONE", "ONE", weights=WeightsSpec(tag="ONE", url=None, licence="CC-BY-NC-4.0")), "CC-BY-NC-4.0"),
+        (WeightsSource("ONE", "ONE", weights=WeightsSpec(tag="ONE", url=None, license="CC-BY-NC-4.0")), "CC-BY-NC-4.0"),
     ],
 )
-def test_a_header_says_under_which_licence_training_started(
-    acme: BackboneSpec, start: WeightsSource, licence: str
+def test_a_header_says_under_which_license_training_started(
+    acme: BackboneSpec, start: WeightsSource, license: str
 ) -> None:
     spec = replace(acme, weights=(start.weights,) if start.weights else ())
     network = Network(spec, start, HeadDesign((4, 2)), acme.build(None), Head(("classifier",)))
     header = make_header(network, ["a", "b"])
-    assert (header.weights, header.weights_licence, header.tag) == (start.label, licence, start.tag)
+    assert (header.weights, header.weights_license, header.tag) == (start.label, license, start.tag)
     assert (header.backbone, header.head, header.classes) == ("acme/net", "mlp:4,2", ("a", "b"))
+
+
+def test_a_file_of_the_first_version_still_tells_its_license(model: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    old = {name.replace("license", "licence"): text for name, text in HEADER.to_metadata().items()}
+    old["weights_licence"] = json.dumps("CC-BY-NC-4.0")
+    save_file(model.state_dict(), path, metadata=old)
+    assert load_header(path).weights_license == "CC-BY-NC-4.0"

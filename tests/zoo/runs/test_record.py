@@ -49,7 +49,7 @@ def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Ima
     recipe = Recipe(weights="none", optimizer="sgd", seed=3)
     facts = list_facts(network, recipe, choose_hardware("cpu"), images)
     assert facts["backbone"] == "acme/net"
-    assert facts["weights"] == {"label": "none", "url": None, "licence": None}
+    assert facts["weights"] == {"label": "none", "url": None, "license": None}
     assert facts["classes"] == ["blue", "red"]
     assert facts["recipe"]["seed"] == 3
     assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.05, 1e-4)  # those that are meant, not None
@@ -74,12 +74,12 @@ def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -
     }
 
 
-def test_facts_name_the_source_and_the_licence_of_published_weights(acme: BackboneSpec, images: Images) -> None:
-    weights = WeightsSpec(tag="ONE", url="https://acme.example/one.safetensors", licence="CC-BY-NC-4.0")
+def test_facts_name_the_source_and_the_license_of_published_weights(acme: BackboneSpec, images: Images) -> None:
+    weights = WeightsSpec(tag="ONE", url="https://acme.example/one.safetensors", license="CC-BY-NC-4.0")
     spec = replace(acme, weights=(weights,), upstream="torch==1.0")
     network = Network(spec, WeightsSource("ONE", "ONE", weights=weights), HeadDesign(), acme.build(None), Head(("x",)))
     facts = list_facts(network, Recipe(), choose_hardware("cpu"), images)
-    assert facts["weights"] == {"label": "ONE", "url": weights.url, "licence": "CC-BY-NC-4.0"}
+    assert facts["weights"] == {"label": "ONE", "url": weights.url, "license": "CC-BY-NC-4.0"}
 
 
 @pytest.mark.parametrize(

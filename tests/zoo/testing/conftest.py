@@ -34,16 +34,16 @@ def build(tag=None):
 
 def spec(name="NAMESPACE/net", **changes):
     blocks = (BlockSpec("stem", ("stem",)), BlockSpec("layer1", ("layer1",)))
-    facts = dict(name=name, family="f", build=build, head=("fc",), blocks=blocks, params=301, licence="MIT")
+    facts = dict(name=name, family="f", build=build, head=("fc",), blocks=blocks, params=301, license="MIT")
     return BackboneSpec(**{**facts, "num_classes": 5, "input": InputSpec(**INPUT), **changes})
 
 
 def published(**changes):
-    return WeightsSpec(**{**dict(tag="v1", url="https://example.org/v1.safetensors", licence="MIT"), **changes})
+    return WeightsSpec(**{**dict(tag="v1", url="https://example.org/v1.safetensors", license="MIT"), **changes})
 
 
 def photos(**changes):
-    return DatasetSpec(**{**dict(name="NAMESPACE/d", description="d", licence="MIT", make=print), **changes})
+    return DatasetSpec(**{**dict(name="NAMESPACE/d", description="d", license="MIT", make=print), **changes})
 
 
 """

@@ -94,13 +94,13 @@ def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) ->
     wrong_input = "InputSpec(**{**INPUT, 'resize': 0, 'crop': 'middle'})"
     shelf.add(
         "acme",
-        f"spec('other/net', params='5M', licence='unknown', input={wrong_input}, weights=(published(url=None),), "
+        f"spec('other/net', params='5M', license='unknown', input={wrong_input}, weights=(published(url=None),), "
         "supports=('fp8',))",
     )
     plugin = examine("acme")
     assert plugin.faults == {}
     results = check_backbone(plugin, plugin.backbones[0], Scope("static"))
-    static = {"spec.name", "spec.fields", "spec.input", "spec.weights", "spec.licence", "spec.capabilities"}
+    static = {"spec.name", "spec.fields", "spec.input", "spec.weights", "spec.license", "spec.capabilities"}
     assert name_bad(results) == static
 
 
@@ -171,8 +171,8 @@ def test_a_backbone_that_is_not_listed_is_asked_for_and_keeps_the_name_that_it_w
 
 
 def test_all_faults_of_a_backbone_that_is_not_listed_are_told(shelf: Any) -> None:
-    found = find(shelf, "return spec('acme/net', params=0, licence='unknown')")
-    assert name_bad(check_backbone(examine("acme"), found, Scope("static"))) == {"spec.fields", "spec.licence"}
+    found = find(shelf, "return spec('acme/net', params=0, license='unknown')")
+    assert name_bad(check_backbone(examine("acme"), found, Scope("static"))) == {"spec.fields", "spec.license"}
     with pytest.raises(PluginError, match="prefixes"):
         BlockSpec("stem", ())
 

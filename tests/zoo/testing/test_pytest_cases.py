@@ -26,9 +26,9 @@ print("heavy:", int(code), *sorted(HEAVY & sys.modules.keys()))
 #: Plugins with one thing to tell each: what they list, and lines at the top and at the end.
 PLUGINS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "acme": (("spec()", "spec('acme/other')"), "", ""),
-    "excused": (("spec(licence='unknown', expected_failures={'spec.licence': 'asked upstream'})",), "", ""),
-    "mended": (("spec(expected_failures={'spec.licence': 'asked upstream'})",), "", ""),
-    "failing": (("spec(licence='unknown')",), "", ""),
+    "excused": (("spec(license='unknown', expected_failures={'spec.license': 'asked upstream'})",), "", ""),
+    "mended": (("spec(expected_failures={'spec.license': 'asked upstream'})",), "", ""),
+    "failing": (("spec(license='unknown')",), "", ""),
     "broken": ((), "raise ValueError('why')", ""),
     "imports": ((), "import numpy", ""),
     "odd": (("spec(weights=Odd())",), "", "class Odd(tuple):\n    def __iter__(self):\n        raise OSError('disk')"),
@@ -90,9 +90,9 @@ def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) ->
     assert static.end.startswith("1")
     assert sorted(case for case in static.find("FAILED") if not case.startswith("odd/")) == [
         "broken::plugin.imported",
-        "failing/net::spec.licence",
+        "failing/net::spec.license",
         "imports::plugin.light",
-        "mended/net::spec.licence",
+        "mended/net::spec.license",
         "namesake::spec.name",
     ]
 
@@ -100,8 +100,8 @@ def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) ->
 @pytest.mark.parametrize(
     "says",
     [
-        "code and weights have a licence, by its SPDX identifier. the licence of the code is unknown; find out",
-        "code and weights have a licence, by its SPDX identifier. it is declared to fail (asked upstream) and does not",
+        "code and weights have a license, by its SPDX identifier. the license of the code is unknown; find out",
+        "code and weights have a license, by its SPDX identifier. it is declared to fail (asked upstream) and does not",
         "the module behind the entry point can be imported. importing it fails: ValueError: why",
         "listing imports no torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
     ],
@@ -118,8 +118,8 @@ def test_what_nobody_expected_fails_and_keeps_its_traceback(static: Ran) -> None
 
 def test_a_declared_failure_is_an_xfail_with_both_reasons(static: Ran) -> None:
     ((case, reason),) = static.find("XFAIL").items()
-    assert case == "excused/net::spec.licence"
-    assert reason.startswith("asked upstream (the licence of the code is unknown")
+    assert case == "excused/net::spec.license"
+    assert reason.startswith("asked upstream (the license of the code is unknown")
 
 
 @pytest.mark.parametrize("says", ["n/a: it brings no data sets", "not-run: it needs plugin.imported"])
@@ -145,8 +145,8 @@ def test_collecting_cases_of_any_level_imports_nothing_heavy(plugins: Any) -> No
 
 
 def test_one_case_can_be_run_by_its_name(plugins: Any) -> None:
-    ran = run(plugins, "-rA", "test_three_lines.py::test_conformance[acme/other::spec.licence]")
-    assert list(ran.find("PASSED")) == ["acme/other::spec.licence"]
+    ran = run(plugins, "-rA", "test_three_lines.py::test_conformance[acme/other::spec.license]")
+    assert list(ran.find("PASSED")) == ["acme/other::spec.license"]
     assert "1 passed" in ran.output
 
 

@@ -269,7 +269,7 @@ def test_a_check_that_was_not_asked_for_says_what_was() -> None:
     assert Scope("static", "head.mlp").find_exclusion(BY_NAME["head.mlp"]) == "it is above level static"
 
 
-@pytest.mark.parametrize("only", ["", "spec.licence", "weights."])
+@pytest.mark.parametrize("only", ["", "spec.license", "weights."])
 def test_every_check_of_a_backbone_is_in_the_answer_once_whether_it_was_looked_at_or_not(
     acme: BackboneSpec, only: str
 ) -> None:

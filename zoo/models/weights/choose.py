@@ -23,14 +23,14 @@ class WeightsSource:
     tag: str | None = None
     weights: WeightsSpec | None = None
     file: Path | None = None
-    #: What a run's own file says of itself: its licence, and what of upstream's network it has replaced.
-    file_licence: str | None = None
+    #: What a run's own file says of itself: its license, and what of upstream's network it has replaced.
+    file_license: str | None = None
     file_lacks: tuple[str, ...] = ()
 
     @property
-    def licence(self) -> str | None:
-        """Licence of what is loaded, where it is known."""
-        return self.weights.licence if self.weights else self.file_licence
+    def license(self) -> str | None:
+        """License of what is loaded, where it is known."""
+        return self.weights.license if self.weights else self.file_license
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -70,19 +70,20 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
 
 def _start_from_file(resolved: Resolved, path: Path) -> WeightsSource:
-    """Return a start from a file; one of a run says under which licence it is, and whether its head is upstream's."""
+    """Return a start from a file; one of a run says under which license it is, and whether its head is upstream's."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError):
         metadata = {}  # what is wrong with the file is said when it is read
-    licence, head = (metadata.get(field, "").strip('"') for field in ("weights_licence", "head"))
+    metadata.setdefault("weights_license", metadata.get("weights_licence", ""))  # as version 0.1 wrote it
+    license, head = (metadata.get(field, "").strip('"') for field in ("weights_license", "head"))
     is_upstreams = head in ("", "linear")
     return WeightsSource(
         path.name,
         resolved.tag,
         file=path,
-        file_licence=licence if licence not in ("", "none") else None,
+        file_license=license if license not in ("", "none") else None,
         file_lacks=() if is_upstreams else _list_replaced(resolved.backbone),
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.registry.licence import describe_licence
+from zoo.registry.license import describe_license
 from zoo.runs.report.chart import Chart
 from zoo.runs.report.numbers import measure_interval, show_seconds
 
@@ -31,8 +31,8 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
         history: what history.jsonl holds, at least one epoch.
     """
     asked, weights = facts["data"]["asked"], dict(facts["weights"])
-    license_ = weights.pop("licence")
-    warning = describe_licence(f"{facts['backbone']}@{weights['label']}", license_) if license_ else None
+    license_ = weights.pop("license")
+    warning = describe_license(f"{facts['backbone']}@{weights['label']}", license_) if license_ else None
     return {
         "facts": facts,
         "history": history,

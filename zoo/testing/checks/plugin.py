@@ -86,7 +86,7 @@ def datasets(plugin: PluginUnderTest) -> None:
         check_dataset(dataset)
         if not dataset.name.startswith(f"{plugin.namespace}/"):
             raise PluginError(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
-        refuse_prose(f"the data set {dataset.name}", dataset.licence)
+        refuse_prose(f"the data set {dataset.name}", dataset.license)
 
 
 def drawn(plugin: PluginUnderTest) -> None:

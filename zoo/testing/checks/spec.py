@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
 from zoo.plugin.backbone_spec import (
     check_backbone_fields,
-    check_backbone_licence,
+    check_backbone_license,
     check_backbone_name,
     check_block,
     check_capabilities,
@@ -67,14 +67,14 @@ def weights(declared: Declaration) -> None:
             raise CheckFailed(f"weights {published.tag} are a pickle without sha256; zoo will not read it: pin it.")
 
 
-def licence(declared: Declaration) -> None:
+def license(declared: Declaration) -> None:
     """Of the code it must be known; of weights it may be ``unknown``."""
-    check_backbone_licence(declared.spec)
-    if declared.spec.licence == "unknown":
-        raise CheckFailed("the licence of the code is unknown; find out, and declare it.")
-    refuse_prose("the code", declared.spec.licence)
+    check_backbone_license(declared.spec)
+    if declared.spec.license == "unknown":
+        raise CheckFailed("the license of the code is unknown; find out, and declare it.")
+    refuse_prose("the code", declared.spec.license)
     for own in _list_weights(declared):
-        refuse_prose(f"weights {own.tag}", own.licence)
+        refuse_prose(f"weights {own.tag}", own.license)
 
 
 def capabilities(declared: Declaration) -> None:

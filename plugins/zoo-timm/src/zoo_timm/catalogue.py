@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec, checks_deferred
 from zoo_timm.building import NUM_CLASSES, Upstream
-from zoo_timm.facts import CODE_LICENCE, claims, constructor, hub_url
+from zoo_timm.facts import CODE_LICENSE, claims, constructor, hub_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ def load_catalogue(text: str) -> Catalogue:
             head=tuple(row["head"]),
             blocks=blocks[row["blocks"]],
             params=row["params"],
-            licence=CODE_LICENCE,
+            license=CODE_LICENSE,
             input=inputs[row["input"]],
             weights=tuple(_load_weights(name, weights, inputs) for weights in row.get("weights", ())),
             num_classes=NUM_CLASSES,
@@ -132,7 +132,7 @@ def _load_weights(name: str, row: Row, inputs: Mapping[str, InputSpec]) -> Weigh
     return WeightsSpec(
         tag=tag,
         url=row.get("url") or hub_url(f"timm/{name}.{tag}"),
-        licence=row["licence"],
+        license=row["license"],
         sha256=row.get("sha256"),
         num_classes=row.get("num_classes", NUM_CLASSES),
         input=inputs[row["input"]] if "input" in row else None,
@@ -142,7 +142,7 @@ def _load_weights(name: str, row: Row, inputs: Mapping[str, InputSpec]) -> Weigh
 
 def _dump_weights(name: str, spec: WeightsSpec, inputs: dict[InputSpec, str]) -> Row:
     """Leave out what is the same nearly everywhere: the place on the hub, and 1000 classes."""
-    row: Row = {"tag": spec.tag, "licence": spec.licence}
+    row: Row = {"tag": spec.tag, "license": spec.license}
     row |= {"url": spec.url} if spec.url != hub_url(f"timm/{name}.{spec.tag}") else {}
     row |= {"sha256": spec.sha256} if spec.sha256 else {}
     row |= {"num_classes": spec.num_classes} if spec.num_classes != NUM_CLASSES else {}

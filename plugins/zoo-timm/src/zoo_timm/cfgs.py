@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from zoo.plugin import Crop, Interpolation
 
-#: What timm writes, to SPDX. Other licences have no SPDX identifier and become a ``LicenseRef-``.
-LICENCES = {
+#: What timm writes, to SPDX. Other licenses have no SPDX identifier and become a ``LicenseRef-``.
+LICENSES = {
     "apache-2.0": "Apache-2.0",
     "bsd-3-clause": "BSD-3-Clause",
     "cc-by-4.0": "CC-BY-4.0",
@@ -44,11 +44,11 @@ def read_input(name: str) -> InputSpec:
     return _input(cfg) if cfg else InputSpec()
 
 
-def read_licence(value: str | None) -> str:
-    """Translate a licence to SPDX, or ``unknown``."""
+def read_license(value: str | None) -> str:
+    """Translate a license to SPDX, or ``unknown``."""
     if not value or value == "unknown":
         return "unknown"
-    return LICENCES.get(value, f"LicenseRef-{value}")
+    return LICENSES.get(value, f"LicenseRef-{value}")
 
 
 def _weights(cfg: PretrainedCfg, own: InputSpec) -> WeightsSpec:
@@ -58,7 +58,7 @@ def _weights(cfg: PretrainedCfg, own: InputSpec) -> WeightsSpec:
     return WeightsSpec(
         tag=cast("str", cfg.tag),
         url=url,
-        licence=read_licence(cfg.license),
+        license=read_license(cfg.license),
         sha256=hashed[1] if hashed else None,
         num_classes=cfg.num_classes or None,
         input=None if expected == own else expected,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from zoo.plugin import Capability
 
 #: SPDX identifier of timm's code.
-CODE_LICENCE = "Apache-2.0"
+CODE_LICENSE = "Apache-2.0"
 #: The name under which timm's hub loader looks first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
 POOLS_AFTERWARDS = "its head is the projection of an attention pool, which picks one token afterwards"

@@ -21,7 +21,7 @@ from zoo_timm.blocks import read_blocks
 from zoo_timm.building import NUM_CLASSES, Upstream
 from zoo_timm.cfgs import read_input, read_weights
 from zoo_timm.encoder import HEAD, lacks_head
-from zoo_timm.facts import CODE_LICENCE, claims, constructor
+from zoo_timm.facts import CODE_LICENSE, claims, constructor
 from zoo_timm.prefixes import covers, shortest_prefixes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_backbone(name: str) -> BackboneSpec:
         head=head,
         blocks=read_blocks(model, head, expected.size),
         params=sum(parameter.numel() for parameter in model.parameters()),
-        licence=CODE_LICENCE,
+        license=CODE_LICENSE,
         input=expected,
         weights=tuple(_with_lacks(name, weights, model, head) for weights in read_weights(name)),
         num_classes=NUM_CLASSES,

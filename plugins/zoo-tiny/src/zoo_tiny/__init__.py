@@ -54,7 +54,7 @@ def zoo_backbones() -> list[BackboneSpec]:
             ),
             params=227_368,
             num_classes=NUM_CLASSES,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             input=InputSpec(size=(3, 64, 64), resize=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), min_size=1),
             weights=(
                 WeightsSpec(
@@ -62,7 +62,7 @@ def zoo_backbones() -> list[BackboneSpec]:
                     url=WEIGHTS.as_uri(),
                     sha256="de0a86b1e54c6a41b8d4be0b7a98edcd4a28daf36400dc79d62c729604879542",
                     size=922_640,
-                    licence="Apache-2.0",
+                    license="Apache-2.0",
                     num_classes=NUM_CLASSES,
                     logits=(3.257, 36.016, 3.894, -16.016, 13.094),
                 ),
@@ -80,7 +80,7 @@ def zoo_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="tiny/suns_moons",
             description="240 drawn pictures of suns and moons, 40 of them to learn from",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             make=make_suns_moons,
         )
     ]

@@ -21,8 +21,8 @@ from zoo_torchvision.model import build_network
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum  # type: ignore[import-untyped]  # torchvision ships no types
 
-#: What ``meta["license"]`` says -> SPDX. Where it says nothing, the README tells why we take torchvision's own licence.
-LICENCES = {
+#: What ``meta["license"]`` says -> SPDX. Where it says nothing, the README tells why we take torchvision's own license.
+LICENSES = {
     None: "BSD-3-Clause",
     "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
 }
@@ -80,7 +80,7 @@ def _collect_weights(weights: WeightsEnum) -> dict[str, Any]:
         "size": round(meta["_file_size"] * 1024**2),
         "num_classes": len(meta["categories"]) if meta["categories"] else None,
         "accuracy": None if math.isnan(accuracy) else accuracy,
-        "licence": LICENCES[meta.get("license")],
+        "license": LICENSES[meta.get("license")],
         "input": _collect_input(weights),
     }
 

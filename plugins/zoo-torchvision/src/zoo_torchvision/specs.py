@@ -12,7 +12,7 @@ from zoo_torchvision.family import Blocks, Family
 from zoo_torchvision.model import build_backbone, rename_tensors
 
 #: Of torchvision's code.
-LICENCE = "BSD-3-Clause"
+LICENSE = "BSD-3-Clause"
 #: What a network can do, unless its family says otherwise.
 CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
 
@@ -42,7 +42,7 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         aux_weight=family.aux_weight,
         blocks=_describe_blocks(tuple(find_blocks(family, name).items())),
         params=facts["params"],
-        licence=LICENCE,
+        license=LICENSE,
         input=inputs[0],
         weights=tuple(
             _describe_weights(family, weights, None if own == inputs[0] else own)
@@ -72,7 +72,7 @@ def _describe_weights(family: Family, facts: dict[str, Any], own_input: InputSpe
         url=facts["url"],
         sha256=facts["sha256"],
         size=facts["size"],
-        licence=facts["licence"],
+        license=facts["license"],
         num_classes=facts["num_classes"],
         accuracy=facts["accuracy"],
         input=own_input,

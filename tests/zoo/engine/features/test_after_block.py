@@ -112,7 +112,7 @@ def make_network(run: Callable[[Net, Tensor], Tensor], train: str = "from:three"
         ),
         num_classes=10,
         params=1,
-        licence="MIT",
+        license="MIT",
     )
     network = attach_head(spec, WeightsSource("none"), spec.build(None), "linear", 3)
     assert isinstance(spec.blocks, tuple)
@@ -229,7 +229,7 @@ def make_flat(*layers: nn.Module, train: str) -> tuple[Network, Frozen]:
     )
     spec = BackboneSpec(
         name="acme/flat", family="acme", build=lambda _tag: model, head=(head,), blocks=blocks,
-        num_classes=10, params=1, licence="MIT",
+        num_classes=10, params=1, license="MIT",
     )  # fmt: skip
     network = attach_head(spec, WeightsSource("none"), model, "linear", 3)
     return network, Frozen(network.model, list_trainable(blocks, network.head, TrainScope.parse(train)))

@@ -45,7 +45,7 @@ def make_network(finish: Callable[[Net, Tensor], object], head: tuple[str, ...] 
         blocks=(BlockSpec("stem", ("stem", *sorted(rest))),),
         num_classes=10,
         params=1,
-        licence="MIT",
+        license="MIT",
     )
     network = attach_head(spec, WeightsSource("none"), spec.build(None), "linear", 3)
     return network, Frozen(network.model, network.head.paths)

@@ -263,10 +263,10 @@ def start_of(path: Path, acme: BackboneSpec) -> WeightsSource:
     return choose_weights(Resolved("acme/net", acme, None), str(path))
 
 
-def test_the_licence_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:
+def test_the_license_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    save_file(acme.build(None).state_dict(), path, metadata={"weights_licence": '"CC-BY-NC-4.0"', "head": '"linear"'})
-    assert start_of(path, acme).licence == "CC-BY-NC-4.0"
+    save_file(acme.build(None).state_dict(), path, metadata={"weights_license": '"CC-BY-NC-4.0"', "head": '"linear"'})
+    assert start_of(path, acme).license == "CC-BY-NC-4.0"
 
 
 @pytest.mark.parametrize("classifier", ["classifier", None])

@@ -28,7 +28,7 @@ Site = Any  # of conftest.py, which cannot be imported
 
 
 def spec(url: str | None, sha256: str | None = None, size: int | None = None) -> WeightsSpec:
-    return WeightsSpec(tag="tag", url=url, licence="unknown", sha256=sha256, size=size)
+    return WeightsSpec(tag="tag", url=url, license="unknown", sha256=sha256, size=size)
 
 
 def in_torch_cache(tmp_path: Path, name: str, content: bytes) -> Path:

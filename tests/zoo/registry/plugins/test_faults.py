@@ -54,7 +54,7 @@ FAULTS = {
     "lists-names": Fault(hook("return ['NAMESPACE/net']"), "broken", ("'NAMESPACE/net'", "no BackboneSpec")),
     "lists-a-text": Fault(hook("return 'NAMESPACE/net'"), "broken", ("no BackboneSpec",)),
     "lists-data-sets-as-backbones": Fault(
-        hook("return [DatasetSpec(name='NAMESPACE/d', description='d', licence='MIT', make=print)]"),
+        hook("return [DatasetSpec(name='NAMESPACE/d', description='d', license='MIT', make=print)]"),
         "broken",
         ("no BackboneSpec",),
     ),
@@ -81,7 +81,7 @@ FAULTS = {
         ("NAMESPACE/a more than once",),
     ),
     "lists-foreign-data-sets": Fault(
-        hook("return [DatasetSpec(name='pets', description='d', licence='MIT', make=print)]", name="zoo_datasets"),
+        hook("return [DatasetSpec(name='pets', description='d', license='MIT', make=print)]", name="zoo_datasets"),
         "broken",
         ("pets", "begin with NAMESPACE/"),
     ),

@@ -39,7 +39,7 @@ def make_run(
         "weights": {
             "label": "IMAGENET1K_V1",
             "url": "https://download.pytorch.org/models/vgg16-397923af.pth",
-            "licence": "BSD-3-Clause",
+            "license": "BSD-3-Clause",
         },
         "classes": list(classes),
         "recipe": {

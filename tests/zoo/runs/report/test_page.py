@@ -220,10 +220,10 @@ def test_recipe_versions_hardware_and_fingerprint_are_there(make_run: MakeRun) -
     assert run.facts["data"]["fingerprint"] in page.text
 
 
-def test_a_licence_that_forbids_something_is_said(make_run: MakeRun) -> None:
+def test_a_license_that_forbids_something_is_said(make_run: MakeRun) -> None:
     run = make_run()
     assert "forbids commercial use" not in Page(build_page(*run)).text
-    run.facts["weights"]["licence"] = "CC-BY-NC-4.0"
+    run.facts["weights"]["license"] = "CC-BY-NC-4.0"
     assert "forbids commercial use" in Page(build_page(*run)).text
 
 

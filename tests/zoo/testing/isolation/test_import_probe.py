@@ -104,5 +104,5 @@ def test_what_a_hook_raises_is_no_matter_of_importing_and_hides_nothing(shelf: A
 
 
 def test_what_is_wrong_with_a_spec_is_no_matter_of_importing(shelf: Any) -> None:
-    shelf.add("acme", "spec(params=0)", end="SPEC = spec(licence='')")
+    shelf.add("acme", "spec(params=0)", end="SPEC = spec(license='')")
     assert probe_plugin("acme", "zoo-acme") == ImportProbe("", (), ())

@@ -59,7 +59,7 @@ def test_the_model_file_tells_its_backbone_head_and_classes(registry: Registry, 
     finetune("net", photos, output=output, registry=registry, **{**QUICK, "head": "mlp:6"})
     header = load_header(output / "model.safetensors")
     assert (header.backbone, header.head, header.classes) == ("acme/net", "mlp:6", ("blue", "red"))
-    assert (header.weights, header.weights_licence) == ("none", "none")
+    assert (header.weights, header.weights_license) == ("none", "none")
 
 
 def test_what_is_frozen_is_in_the_file_as_it_was_in_the_weights(

@@ -46,7 +46,7 @@ def zoo_backbones() -> list[BackboneSpec]:
             input=InputSpec(size=(3, 64, 64), resize=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), min_size=1),
             params=24_346,
             num_classes=NUM_CLASSES,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             # How people build it without zoo; every run's model card shows it.
             constructor="zoo_acme.build(num_classes={num_classes})",
             supports=("image_sizes", "bf16", "export"),
