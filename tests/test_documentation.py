@@ -170,6 +170,7 @@ def unindent(text: str) -> str:
     return re.sub("^ +", "", text, flags=re.MULTILINE)
 
 
+@pytest.mark.breadth
 def test_commands_of_the_tutorial_run_in_order(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorial.md")
@@ -177,11 +178,13 @@ def test_commands_of_the_tutorial_run_in_order(tmp_path: Path) -> None:
     assert (tmp_path / "first" / "report.html").is_file()
 
 
+@pytest.mark.breadth
 def test_a_run_is_shared_as_the_how_to_says(tmp_path: Path) -> None:
     Reader(tmp_path).follow("docs/how-to/many-processes.md")
     assert json.loads((tmp_path / "runs/shared/run.json").read_text())["hardware"]["processes"] == 2
 
 
+@pytest.mark.breadth
 def test_the_plugin_of_the_how_to_installs_and_is_proved_and_finetuned(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/how-to/write-a-plugin.md")
@@ -189,6 +192,7 @@ def test_the_plugin_of_the_how_to_installs_and_is_proved_and_finetuned(tmp_path:
     assert (tmp_path / "acme-run" / "model.safetensors").is_file()
 
 
+@pytest.mark.breadth
 def test_a_stranger_gets_from_nothing_to_a_proved_backbone(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorial-plugin.md")

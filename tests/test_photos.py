@@ -19,6 +19,8 @@ import zoo
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 
+pytestmark = pytest.mark.breadth
+
 CASES: dict[str, tuple[str, float, Callable[[], nn.Module]]] = {
     "mobilenet_v2": (
         "torchvision_mobilenet_v2",

@@ -15,6 +15,8 @@ from torch import nn
 
 import zoo
 
+pytestmark = pytest.mark.breadth
+
 Build = Callable[[], nn.Module]
 
 PLAIN: dict[str, Build] = {

@@ -14,6 +14,8 @@ import pytest
 
 from zoo.cli.scaffold import FILES
 
+pytestmark = pytest.mark.breadth
+
 ROOT = Path(__file__).parent.parent
 SOURCES = {
     "zoo_backbones": ROOT,

@@ -122,8 +122,8 @@ class Phase:
         except NotFinite as error:
             paths = [str(self.images.train[index].path) for index in feed.list_batch(current.epoch, current.step)]
             raise NotFinite(
-                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower lr. No step was taken, "
-                f"and the best epoch so far is kept. The images of the batch: {', '.join(paths)}"
+                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower `lr`. No step was "
+                f"taken, and the best epoch so far is kept. The images of the batch: {', '.join(paths)}"
             ) from error
 
     def _measure(

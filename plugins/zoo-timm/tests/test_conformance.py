@@ -11,7 +11,10 @@ from zoo.testing import BAD, check_backbone, conformance
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.runner import Scope
 
-test_conformance = pytest.mark.usefixtures("catalogued_timm")(conformance("timm", level="meta", each_family=True))
+catalogued = pytest.mark.usefixtures("catalogued_timm")
+
+test_conformance = catalogued(conformance("timm", level="meta", pattern="resnet18"))
+test_conformance_of_each_module = pytest.mark.breadth(catalogued(conformance("timm", level="meta", each_family=True)))
 
 
 def test_every_declaration_is_valid() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
 
 
+@pytest.mark.breadth
 @pytest.mark.usefixtures("catalogued_timm")
 @pytest.mark.parametrize(
     "spec",

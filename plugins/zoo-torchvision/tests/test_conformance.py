@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from zoo.testing import conformance
 
-test_conformance = conformance("torchvision", level="meta")
+test_conformance = conformance("torchvision", level="meta", each_family=True)
+test_conformance_of_every_backbone = pytest.mark.breadth(conformance("torchvision", level="meta"))

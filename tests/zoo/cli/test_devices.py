@@ -154,6 +154,7 @@ def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..
         os.kill(ids["rank0"], 0)
 
 
+@pytest.mark.breadth
 @pytest.mark.parametrize("launchers", [1, 2])
 def test_torchrun_starts_all_again_where_one_is_killed_and_the_model_is_the_same(
     begin: Callable[..., Popen], start: Callable[..., Popen], tmp_path: Path, launchers: int

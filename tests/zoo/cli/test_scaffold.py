@@ -198,6 +198,7 @@ def test_its_workflow_installs_it_and_runs_its_tests(tmp_path: Path) -> None:
     assert {"pytest", "packaging"} == {Requirement(text).name for text in project["optional-dependencies"]["test"]}
 
 
+@pytest.mark.breadth
 def test_a_new_plugin_is_built_installed_and_keeps_every_promise(tmp_path: Path) -> None:
     name, folder, site = "my-own_net", tmp_path / "new", tmp_path / "site"
     write_plugin(name, folder)

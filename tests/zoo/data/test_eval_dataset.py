@@ -89,7 +89,7 @@ def test_a_split_that_is_not_there_is_an_error_that_lists_those_that_are(
     tmp_path: Path, open_: Open, plant: Plant, *, there: dict[str, int], asked: str, has: str
 ) -> None:
     plant(tmp_path / "photos", there)
-    with pytest.raises(DataError, match=rf"photos' has no split '{asked}'; it has {has}\. --split all takes every"):
+    with pytest.raises(DataError, match=rf"photos' has no split '{asked}'; it has {has}\. `split` all takes every"):
         open_(tmp_path / "photos", asked)
 
 

@@ -83,7 +83,7 @@ def test_a_run_that_ended_before_its_first_epoch_leaves_an_output_that_is_refuse
 
 
 def test_memory_that_is_too_short_is_one_line(photos: Path, registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="memory is too short"):
+    with pytest.raises(TrainingError, match="not enough memory"):
         finetune(
             "acme/net", photos, weights="none", head="mlp:9999999,9999999", registry=registry, output=tmp_path / "run"
         )

@@ -148,7 +148,7 @@ def test_the_images_that_are_named_are_those_of_the_batch(run: Callable[..., Non
     with pytest.raises(NotFinite) as caught:
         run(output, spoil)
     see = build_eval_transform(INPUT)
-    paths = str(caught.value).partition("Its images: ")[2].split(", ")
+    paths = str(caught.value).partition("The images of the batch: ")[2].split(", ")
     assert torch.equal(torch.stack([see(decode_image(Path(path))) for path in paths]), seen[0])
 
 
