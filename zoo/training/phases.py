@@ -1,4 +1,4 @@
-"""The phases of a run: what learns first, and what joins it later. Never imports torch."""
+"""The phases of a run: what each one trains, and the training of phase after phase with the proof of what is frozen."""
 
 from __future__ import annotations
 
