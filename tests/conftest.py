@@ -16,7 +16,7 @@ from published import ONE, TWO
 from zoo.plugin import BackboneSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ def source(acme: BackboneSpec) -> dict[str, Tensor]:
 def registry(acme: BackboneSpec) -> Registry:
     """A registry that knows the plugin acme and nothing else."""
     plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,))
-    return Registry([plugin], Settings())
+    return Registry([plugin], RegistryToml())
 
 
 @pytest.fixture(scope="session")

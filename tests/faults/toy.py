@@ -18,7 +18,7 @@ import zoo.training.finetune
 from acme import draw_photos, make_acme
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import RunFolder
 from zoo.training.callbacks import RunCallbacks
@@ -73,7 +73,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
 
     RunCallbacks.on_step = tell  # type: ignore[method-assign]
     zoo.training.finetune.remove_states = digest
-    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings())
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
     zoo.cli.finetune.open_registry = lambda: registry
     settings = [f"--set={name}={json.dumps(value)}" for name, value in {**OPTIONS, **options}.items()]
     sys.argv = ["zoo", "finetune", "net", f"--data={photos}", f"--output={output}", "--resume", *settings]

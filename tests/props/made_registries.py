@@ -12,7 +12,7 @@ from zoo.errors import NameNotFound
 from zoo.plugin import BackboneSpec, BlockSpec, WeightsSpec, hookimpl
 from zoo.registry.load_plugin import Plugin, load_plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 TAGS = (WeightsSpec(tag="V2", url=None, license="MIT"), WeightsSpec(tag="V1", url=None, license="MIT"))
 
@@ -46,12 +46,12 @@ def make_plugin(namespace: str, backbones: Iterable[str | BackboneSpec] = (), **
 
 def registry_of(spec: BackboneSpec, **hooks: Callable[..., Any]) -> Registry:
     """Make a registry with the one plugin that lists this backbone and has these hooks."""
-    return Registry([make_plugin(spec.name.partition("/")[0], [spec], **hooks)], Settings())
+    return Registry([make_plugin(spec.name.partition("/")[0], [spec], **hooks)], RegistryToml())
 
 
 def make_registry(listed: dict[str, list[str]], **settings: Any) -> Registry:
     """Make a registry of plugins by namespace, with what each of them lists."""
-    return Registry([make_plugin(namespace, names) for namespace, names in listed.items()], Settings(**settings))
+    return Registry([make_plugin(namespace, names) for namespace, names in listed.items()], RegistryToml(**settings))
 
 
 def resolve(registry: Registry, asked: str) -> str:

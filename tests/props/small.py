@@ -11,7 +11,7 @@ from acme import make_acme
 from zoo.plugin import BlockSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 
 def build_small(_tag: str | None) -> nn.Module:
@@ -26,4 +26,4 @@ def make_registry() -> Registry:
     small = replace(
         make_acme(), name="acme/small", build=build_small, head=("fc",), classifier="fc", blocks=blocks, params=854
     )
-    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(small,))], Settings())
+    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(small,))], RegistryToml())

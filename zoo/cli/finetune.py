@@ -37,7 +37,7 @@ class FinetuneCommand(SectionedCommand):
         "Model": ("weights", "head", "train"),
         "Training": (
             "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
-            "settings", "config",
+            "assignments", "config",
         ),
         "Data": ("data", "augment", "views"),
         "Machine": ("device", "devices", "precision", "cache"),
@@ -77,18 +77,18 @@ class FinetuneCommand(SectionedCommand):
 @click.option("--seed", type=int, metavar="N", help=_default("seed"))
 @click.option("--output", metavar="DIR", help="The run folder.  [default: runs/BACKBONE-DATA-N]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of the reference.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other option of the reference.")
 @click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
 def command(
-    backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, settings: tuple[str, ...],
+    backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...],
     resume: bool, as_json: bool, devices: int | None, **flags: Any,
 ) -> int:  # fmt: skip
     """Fine-tune BACKBONE on your images.
 
     The last line printed is the run folder.
     """
-    options = gather_options(config, settings, flags)
+    options = gather_options(config, assignments, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with computing():

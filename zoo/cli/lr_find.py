@@ -33,19 +33,19 @@ from zoo.registry.registry import open_registry
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="[default: adamw]")
 @click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
 @click.option("--seed", type=int, metavar="N", help="[default: 0]")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of zoo finetune.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other option of zoo finetune.")
 @click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
 @click.option("--plot", metavar="FILE", help="Draw the losses over the rates, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that was tried.")
 def command(
-    backbone: str, data: str, settings: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
+    backbone: str, data: str, assignments: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
     **flags: Any,
 ) -> None:  # fmt: skip
     """Find a learning rate for BACKBONE on your images.
 
     Prints the one at which the loss falls fastest; nothing is kept of the run.
     """
-    options = gather_options(config, settings, flags)
+    options = gather_options(config, assignments, flags)
     registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
     with redirect_stdout(sys.stderr):  # what upstream prints is no answer
         with computing():

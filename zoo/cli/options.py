@@ -16,19 +16,19 @@ from zoo.registry.recipe import Recipe
 _KNOWN = [field.name for field in dataclasses.fields(Recipe)]
 
 
-def gather_options(config: str | None, settings: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
+def gather_options(config: str | None, assignments: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options that were given; flags that were not are None."""
     given = {name: value for name, value in flags.items() if value is not None}
-    return {**(_read_config(Path(config)) if config else {}), **_read_settings(settings), **given}
+    return {**(_read_config(Path(config)) if config else {}), **_read_assignments(assignments), **given}
 
 
-def _read_settings(settings: Iterable[str]) -> dict[str, Any]:
+def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """Read what stands after --set: numbers, true and false as in TOML, anything else as text."""
     options: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals or not name.replace("-", "_").isidentifier():
-            raise click.UsageError(f"--set wants NAME=VALUE, not {setting!r}.")
+            raise click.UsageError(f"--set wants NAME=VALUE, not {assignment!r}.")
         options[name.replace("-", "_")] = _read_value(value)
     for name in options:
         if name not in _KNOWN:

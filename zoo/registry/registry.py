@@ -16,7 +16,7 @@ from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
 
 if TYPE_CHECKING:
-    from zoo.registry.registry_toml import NamedRecipe, Settings
+    from zoo.registry.registry_toml import NamedRecipe, RegistryToml
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Resolved:
 class Registry:
     """The backbones and data sets of some plugins, under the names that some settings give them."""
 
-    def __init__(self, plugins: Iterable[Plugin], settings: Settings | None = None) -> None:
+    def __init__(self, plugins: Iterable[Plugin], settings: RegistryToml | None = None) -> None:
         self.plugins = tuple(plugins)
         self._given_settings = settings
         self._deaf: set[str] = set()
@@ -122,11 +122,11 @@ class Registry:
         return None
 
     @functools.cached_property
-    def _settings(self) -> Settings:
+    def _settings(self) -> RegistryToml:
         # Late, since listing backbones needs no registry.toml.
-        from zoo.registry.registry_toml import load_settings
+        from zoo.registry.registry_toml import load_registry_toml
 
-        return load_settings() if self._given_settings is None else self._given_settings
+        return load_registry_toml() if self._given_settings is None else self._given_settings
 
     @functools.cached_property
     def _datasets(self) -> Mapping[str, DatasetSpec]:

@@ -26,7 +26,7 @@ class NamedRecipe:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RegistryToml:
     """The merged layers of registry.toml."""
 
     #: Namespaces, in the order in which a bare name is looked for.
@@ -45,13 +45,13 @@ def list_layers() -> list[Path]:
     return [path for path in (_packaged_file(), user, Path("registry.toml")) if path.is_file()]
 
 
-def load_settings(layers: list[Path] | None = None) -> Settings:
+def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Merge the layers.
 
     Raises:
         SettingsError: a file is not TOML, or holds a table, a key or a value that means nothing here.
     """
-    merged = Settings()
+    merged = RegistryToml()
     for path in list_layers() if layers is None else layers:
         merged = _merge(merged, _read(path))
     return merged
@@ -63,7 +63,7 @@ def _packaged_file() -> Path:
     return inside if inside.is_file() else Path(__file__).parents[2] / "registry.toml"
 
 
-def _read(path: Path) -> Settings:
+def _read(path: Path) -> RegistryToml:
     import tomllib
 
     try:
@@ -74,7 +74,7 @@ def _read(path: Path) -> Settings:
     resolve = _table(path, content, "resolve")
     _refuse_unknown(path, "key of [resolve]", resolve, ("order",))
     datasets, recipes = _table(path, content, "datasets"), _table(path, content, "recipes")
-    return Settings(
+    return RegistryToml(
         order=_order(path, resolve),
         aliases=_aliases(path, _table(path, content, "aliases")),
         datasets={name: _dataset(path, name, _table(path, datasets, name)) for name in datasets},
@@ -82,8 +82,8 @@ def _read(path: Path) -> Settings:
     )
 
 
-def _merge(below: Settings, above: Settings) -> Settings:
-    return Settings(
+def _merge(below: RegistryToml, above: RegistryToml) -> RegistryToml:
+    return RegistryToml(
         order=above.order or below.order,
         aliases={**below.aliases, **above.aliases},
         datasets={**below.datasets, **above.datasets},

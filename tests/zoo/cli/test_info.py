@@ -13,7 +13,7 @@ from zoo.cli import cli
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 Run = Callable[..., Result]
 
@@ -27,7 +27,7 @@ def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
     )
     full = dataclasses.replace(acme, name="acme/full", weights=weights, aux_heads=("aux",), upstream="absent==1.0")
     late = dataclasses.replace(acme, name="acme/late", head=print, blocks=print, classifier=None)
-    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(acme, full, late))], Settings())
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(acme, full, late))], RegistryToml())
     monkeypatch.setattr("zoo.cli.info.open_registry", lambda: registry)
     return lambda *arguments: CliRunner().invoke(cli, ["info", *arguments])
 

@@ -13,7 +13,7 @@ from zoo.cli import cli
 from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 Run = Callable[..., Result]
 
@@ -35,7 +35,7 @@ def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
             Plugin("crash", "zoo-crash", "0.1", state="broken", reason="ValueError: why"),
             Plugin("off", "zoo-off", "0.1", state="disabled", reason="switched off"),
         ],
-        Settings(),
+        RegistryToml(),
     )
     monkeypatch.setattr("zoo.cli.list.open_registry", lambda: registry)
     return lambda *arguments: CliRunner().invoke(cli, ["list", *arguments])
@@ -149,7 +149,7 @@ def test_what_no_backbone_has_is_an_error_that_lists_what_there_is(
 
 
 def test_where_nothing_is_installed_a_filter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.cli.list.open_registry", lambda: Registry([], Settings()))
+    monkeypatch.setattr("zoo.cli.list.open_registry", lambda: Registry([], RegistryToml()))
     result = CliRunner().invoke(cli, ["list", "--plugin", "acme"])
     assert (result.exit_code, result.stderr) == (1, "Error: no plugin 'acme'; there are none.\n")
     assert CliRunner().invoke(cli, ["list"]).stdout.endswith("\n0 backbones\n")
@@ -164,7 +164,7 @@ def test_of_a_broken_plugin_that_is_asked_for_the_reason_is_told_first(run: Run)
 
 
 def test_a_plugin_without_backbones_is_no_unknown_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = Registry([Plugin("tracker", "zoo-tracker", "1.0")], Settings())
+    registry = Registry([Plugin("tracker", "zoo-tracker", "1.0")], RegistryToml())
     monkeypatch.setattr("zoo.cli.list.open_registry", lambda: registry)
     assert names(CliRunner().invoke(cli, ["list", "--json", "--plugin", "tracker"])) == []
 

@@ -10,7 +10,7 @@ from zoo.cli import cli
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 Run = Callable[..., Result]
 PETS = DatasetSpec(name="acme/pets", description="Pets", license="MIT", url="https://example.org/p.zip")
@@ -27,7 +27,7 @@ def plugins(acme: BackboneSpec) -> list[Plugin]:
 @pytest.fixture
 def run(plugins: list[Plugin], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run ``zoo plugins`` with one good plugin, which printed something, and one that is broken."""
-    registry = Registry(plugins, Settings())
+    registry = Registry(plugins, RegistryToml())
     monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: registry)
     return lambda *arguments: CliRunner().invoke(cli, arguments)
 
@@ -69,6 +69,6 @@ def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytes
 
 
 def test_no_plugins_are_an_empty_array_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: Registry([], Settings()))
+    monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: Registry([], RegistryToml()))
     assert CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; the README tells how\n"
     assert json.loads(CliRunner().invoke(cli, ["plugins", "--json"]).stdout) == []

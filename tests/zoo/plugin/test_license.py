@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from field_values import GOOD
 from zoo.cli import cli
 from zoo.plugin import BackboneSpec, DatasetSpec, WeightsSpec
-from zoo.registry.registry_toml import load_settings
+from zoo.registry.registry_toml import load_registry_toml
 
 
 @pytest.mark.parametrize("kind", [BackboneSpec, WeightsSpec, DatasetSpec])
@@ -28,7 +28,7 @@ def test_a_spec_is_made_and_read_with_the_old_word(kind: Any) -> None:
 def test_a_registry_toml_may_say_the_old_word(tmp_path: Path) -> None:
     path = tmp_path / "registry.toml"
     path.write_text('[datasets.birds]\nurl = "https://example.org/birds.zip"\nlicence = "MIT"\n')
-    assert load_settings([path]).datasets["birds"].license == "MIT"
+    assert load_registry_toml([path]).datasets["birds"].license == "MIT"
 
 
 def test_the_flag_may_be_the_old_word() -> None:

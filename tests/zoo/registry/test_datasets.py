@@ -6,7 +6,7 @@ from made_registries import make_plugin, resolve
 from zoo.errors import NameNotFound
 from zoo.plugin import DatasetSpec
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 
 def make_dataset(name: str) -> DatasetSpec:
@@ -15,7 +15,9 @@ def make_dataset(name: str) -> DatasetSpec:
 
 def test_data_sets_of_settings_and_plugins_are_one_sorted_list() -> None:
     plugins = [make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")])]
-    registry = Registry(plugins, Settings(datasets={"birds": make_dataset("birds"), "zebras": make_dataset("zebras")}))
+    registry = Registry(
+        plugins, RegistryToml(datasets={"birds": make_dataset("birds"), "zebras": make_dataset("zebras")})
+    )
     assert [spec.name for spec in registry.list_datasets()] == ["acme/pets", "birds", "zebras"]
     assert registry.get_dataset("pets").name == "acme/pets"
     assert registry.get_dataset("acme/pets").name == "acme/pets"
@@ -23,7 +25,7 @@ def test_data_sets_of_settings_and_plugins_are_one_sorted_list() -> None:
 
 def test_a_data_set_of_the_settings_wins_its_bare_name() -> None:
     plugins = [make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")])]
-    registry = Registry(plugins, Settings(datasets={"pets": make_dataset("pets")}))
+    registry = Registry(plugins, RegistryToml(datasets={"pets": make_dataset("pets")}))
     assert registry.get_dataset("pets").name == "pets"
 
 
@@ -33,7 +35,7 @@ def test_a_data_set_that_two_plugins_have_is_ambiguous() -> None:
         make_plugin("bolt", zoo_datasets=lambda: [make_dataset("bolt/pets")]),
     ]
     with pytest.raises(NameNotFound, match=r"ambiguous: acme/pets, bolt/pets"):
-        Registry(plugins, Settings()).get_dataset("pets")
+        Registry(plugins, RegistryToml()).get_dataset("pets")
 
 
 def test_a_stranger_never_takes_a_bare_data_set_from_a_first_party_plugin() -> None:
@@ -41,7 +43,7 @@ def test_a_stranger_never_takes_a_bare_data_set_from_a_first_party_plugin() -> N
         make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/shapes")]),
         make_plugin("tiny", zoo_datasets=lambda: [make_dataset("tiny/shapes")]),
     ]
-    assert Registry(plugins, Settings()).get_dataset("shapes").name == "tiny/shapes"
+    assert Registry(plugins, RegistryToml()).get_dataset("shapes").name == "tiny/shapes"
 
 
 @pytest.mark.parametrize(
@@ -60,12 +62,12 @@ def test_a_bare_data_set_is_chosen_as_a_bare_backbone_is(
         make_plugin(name, ["shapes"], zoo_datasets=lambda name=name: [make_dataset(f"{name}/shapes")])
         for name in namespaces
     ]
-    registry = Registry(plugins, Settings(order=order))
+    registry = Registry(plugins, RegistryToml(order=order))
     assert registry.get_dataset("shapes").name == f"{winner}/shapes"
     assert resolve(registry, "shapes") == f"{winner}/shapes"
 
 
 def test_an_unknown_data_set_is_an_error_that_lists_the_known_ones() -> None:
-    registry = Registry([], Settings(datasets={"pets": make_dataset("pets")}))
+    registry = Registry([], RegistryToml(datasets={"pets": make_dataset("pets")}))
     with pytest.raises(NameNotFound, match=r"no data set 'birds'; known are pets"):
         registry.get_dataset("birds")

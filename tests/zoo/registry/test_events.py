@@ -11,7 +11,7 @@ import pytest
 from made_registries import make_plugin, resolve
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 
 def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +26,7 @@ def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytes
         told.append(f"good {epoch['epoch']}")
 
     bad, good = make_plugin("bad", zoo_epoch_ended=fail), make_plugin("good", zoo_epoch_ended=follow)
-    registry = Registry([bad, good], Settings())
+    registry = Registry([bad, good], RegistryToml())
     assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 1}) == [
         "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it is told nothing more of this run"
     ]
@@ -38,7 +38,7 @@ def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytes
 
 
 def test_plugins_without_the_hook_are_passed_over() -> None:
-    registry = Registry([make_plugin("acme"), Plugin("off", "zoo-off", "1.0", state="disabled")], Settings())
+    registry = Registry([make_plugin("acme"), Plugin("off", "zoo-off", "1.0", state="disabled")], RegistryToml())
     assert registry.announce("zoo_run_started", run={}) == []
 
 
@@ -58,7 +58,7 @@ def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -
         )
 
     registry = Registry(
-        [make("one", zoo_run_started=fail), make("two", zoo_run_started=fail), make("three")], Settings()
+        [make("one", zoo_run_started=fail), make("two", zoo_run_started=fail), make("three")], RegistryToml()
     )
     complaints = registry.announce("zoo_run_started", run={})
     assert [line.partition(" failed in zoo_run_started: ValueError: why")[0] for line in complaints] == [
@@ -80,7 +80,7 @@ def test_a_plugin_that_failed_in_one_run_is_told_of_the_next() -> None:
 
     registry = Registry(
         [make_plugin("acme", (), zoo_run_started=fail_once, zoo_run_finished=lambda: told.append("finished"))],
-        Settings(),
+        RegistryToml(),
     )
     for _ in range(2):
         registry.announce("zoo_run_started", run={})
@@ -98,7 +98,7 @@ def test_no_plugin_can_change_what_the_others_are_told() -> None:
 
     meddler = make_plugin("meddler", zoo_run_started=meddle)
     reader = make_plugin("reader", zoo_run_started=lambda run: seen.extend([run]))
-    assert Registry([meddler, reader], Settings()).announce("zoo_run_started", run=run) == []
+    assert Registry([meddler, reader], RegistryToml()).announce("zoo_run_started", run=run) == []
     assert seen == [run] == [{"seed": 0, "best": {"epoch": 1}}]
     assert seen[0] is not run
 
@@ -108,7 +108,7 @@ def test_a_plugin_that_is_told_nothing_more_still_lists_its_backbones() -> None:
         raise ValueError
 
     plugin = make_plugin("acme", ["net"], zoo_run_started=fail)
-    registry = Registry([plugin], Settings())
+    registry = Registry([plugin], RegistryToml())
     registry.announce("zoo_run_started", run={})
     assert (plugin.state, plugin.reason) == ("ok", "")
     assert [backbone.name for backbone in registry.list_backbones()] == ["acme/net"]

@@ -9,7 +9,7 @@ from zoo.errors import NameNotFound
 from zoo.registry.discovery import FIRST_PARTY
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry, Resolved
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 # Which of several wins.
 
@@ -60,7 +60,7 @@ def test_an_alias_wins_over_the_order() -> None:
 
 def test_an_alias_may_stand_for_a_backbone_that_is_not_listed() -> None:
     plugin = make_plugin("acme", zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
-    assert resolve(Registry([plugin], Settings(aliases={"short": "acme/hidden"})), "short") == "acme/hidden"
+    assert resolve(Registry([plugin], RegistryToml(aliases={"short": "acme/hidden"})), "short") == "acme/hidden"
 
 
 def test_an_alias_is_followed_once() -> None:
@@ -173,7 +173,7 @@ def test_of_a_first_party_plugin_that_is_not_installed_the_remedy_is_named(names
 def test_of_an_unusable_plugin_the_state_and_reason_are_named() -> None:
     plugin = Plugin("acme", "zoo-acme", "1.0")
     plugin.fail("incompatible", "written for plugin API 9.")
-    message = explain(Registry([plugin], Settings()), "acme/net")
+    message = explain(Registry([plugin], RegistryToml()), "acme/net")
     assert "the plugin acme is incompatible: written for plugin API 9." in message
 
 
@@ -199,7 +199,7 @@ NAMES = st.one_of(
 def test_any_text_is_resolved_or_not_found(asked: str, target: str) -> None:
     broken = Plugin("broken", "zoo-broken", "1.0", state="broken", reason="it is.")
     plugins = [make_plugin("acme", ["net", "resnet18"]), make_plugin("bolt", ["net"]), make_plugin("timm"), broken]
-    registry = Registry(plugins, Settings(order=("timm",), aliases={"short": "bolt/net@V1", "gone": target}))
+    registry = Registry(plugins, RegistryToml(order=("timm",), aliases={"short": "bolt/net@V1", "gone": target}))
     resolved: Resolved | NameNotFound
     try:
         resolved = registry.resolve(asked)

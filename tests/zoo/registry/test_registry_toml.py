@@ -6,7 +6,7 @@ import pytest
 
 from zoo.errors import SettingsError
 from zoo.registry.recipe import make_recipe
-from zoo.registry.registry_toml import DATASET_FIELDS, Settings, list_layers, load_settings
+from zoo.registry.registry_toml import DATASET_FIELDS, RegistryToml, list_layers, load_registry_toml
 
 
 def write(path: Path, text: str) -> Path:
@@ -36,7 +36,7 @@ PETS = '[datasets.pets]\nurl = "https://example.org/{}.zip"\n'
 @pytest.mark.usefixtures("project")
 def test_the_packaged_file_alone_names_the_order_and_the_data_sets() -> None:
     assert [path.name for path in list_layers()] == ["registry.toml"]
-    settings = load_settings()
+    settings = load_registry_toml()
     assert settings.order[0] == "torchvision"
     assert {"cats_dogs", "hymenoptera"} <= settings.datasets.keys()
     for spec in settings.datasets.values():
@@ -52,7 +52,7 @@ def test_the_layers_are_the_packaged_the_users_and_the_projects_file(project: Pa
 @pytest.mark.usefixtures("project")
 def test_the_users_file_wins_over_the_packaged_one(users: Path) -> None:
     write(users, '[resolve]\norder = ["timm"]\n[aliases]\nnet = "timm/net"\n' + PETS.format("users"))
-    settings = load_settings()
+    settings = load_registry_toml()
     assert settings.order == ("timm",)
     assert settings.aliases["net"] == "timm/net"
     assert settings.datasets["pets"].url == "https://example.org/users.zip"
@@ -62,7 +62,7 @@ def test_the_users_file_wins_over_the_packaged_one(users: Path) -> None:
 def test_the_projects_file_wins_over_the_users(project: Path, users: Path) -> None:
     write(users, '[resolve]\norder = ["timm"]\n[aliases]\na = "x/1"\nb = "x/2"\n' + PETS.format("users"))
     write(project, '[resolve]\norder = ["acme", "timm"]\n[aliases]\na = "y/1"\n' + PETS.format("project"))
-    settings = load_settings()
+    settings = load_registry_toml()
     assert settings.order == ("acme", "timm")
     assert {"a": "y/1", "b": "x/2"}.items() <= settings.aliases.items()
     assert settings.datasets["pets"].url == "https://example.org/project.zip"
@@ -71,25 +71,25 @@ def test_the_projects_file_wins_over_the_users(project: Path, users: Path) -> No
 def test_a_layer_that_says_nothing_of_the_order_leaves_it(tmp_path: Path) -> None:
     below = write(tmp_path / "a.toml", '[resolve]\norder = ["timm"]\n')
     above = write(tmp_path / "b.toml", "[resolve]\n")
-    assert load_settings([below, above]).order == ("timm",)
+    assert load_registry_toml([below, above]).order == ("timm",)
 
 
 def test_a_data_set_is_replaced_as_a_whole(tmp_path: Path) -> None:
     digest = "a" * 64
     below = write(tmp_path / "a.toml", f'{PETS.format("a")}sha256 = "{digest}"\nroot = "photos"\n')
     above = write(tmp_path / "b.toml", PETS.format("b"))
-    assert load_settings([below]).datasets["pets"].sha256 == digest
-    pets = load_settings([below, above]).datasets["pets"]
+    assert load_registry_toml([below]).datasets["pets"].sha256 == digest
+    pets = load_registry_toml([below, above]).datasets["pets"]
     assert (pets.sha256, pets.root) == (None, ".")
 
 
 def test_what_is_left_out_of_a_data_set_has_a_default(tmp_path: Path) -> None:
-    pets = load_settings([write(tmp_path / "a.toml", PETS.format("a"))]).datasets["pets"]
+    pets = load_registry_toml([write(tmp_path / "a.toml", PETS.format("a"))]).datasets["pets"]
     assert (pets.name, pets.description, pets.license, pets.size) == ("pets", "pets", "unknown", None)
 
 
 def test_no_layers_are_empty_settings() -> None:
-    assert load_settings([]) == Settings()
+    assert load_registry_toml([]) == RegistryToml()
 
 
 def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
     }
     assert values.keys() == set(DATASET_FIELDS)
     lines = (f"{name} = {value!r}" for name, value in values.items())
-    pets = load_settings([write(tmp_path / "a.toml", "[datasets.pets]\n" + "\n".join(lines))]).datasets["pets"]
+    pets = load_registry_toml([write(tmp_path / "a.toml", "[datasets.pets]\n" + "\n".join(lines))]).datasets["pets"]
     assert {name: getattr(pets, name) for name in values} == values
 
 
@@ -136,7 +136,7 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
 def test_what_means_nothing_is_refused_with_the_file_in_one_line(tmp_path: Path, text: str, says: str) -> None:
     path = write(tmp_path / "registry.toml", text)
     with pytest.raises(SettingsError) as caught:
-        load_settings([path])
+        load_registry_toml([path])
     message = str(caught.value)
     assert message.startswith(str(path))
     assert says in message
@@ -147,14 +147,14 @@ def test_a_file_that_is_no_utf8_is_refused_with_its_name(tmp_path: Path) -> None
     path = tmp_path / "registry.toml"
     path.write_bytes(b"[aliases]\nnet = '\xff'\n")
     with pytest.raises(SettingsError, match=r"registry\.toml cannot be read"):
-        load_settings([path])
+        load_registry_toml([path])
 
 
 @pytest.mark.usefixtures("project")
 def test_a_fault_of_the_users_file_names_it(users: Path) -> None:
     write(users, "[resolv]\n")
     with pytest.raises(SettingsError) as caught:
-        load_settings()
+        load_registry_toml()
     assert str(users) in str(caught.value)
 
 
@@ -163,7 +163,7 @@ def test_a_fault_of_the_users_file_names_it(users: Path) -> None:
 
 def test_a_recipe_is_its_options_and_what_came_of_it(tmp_path: Path) -> None:
     text = '[recipes.careful]\nexpected = "98 %"\ntrain = "head-then-all"\nweight-decay = 0.1\n'
-    recipe = load_settings([write(tmp_path / "one.toml", text)]).recipes["careful"]
+    recipe = load_registry_toml([write(tmp_path / "one.toml", text)]).recipes["careful"]
     assert recipe.expected == "98 %"
     assert recipe.options == {"train": "head-then-all", "weight_decay": 0.1}
 
@@ -171,13 +171,13 @@ def test_a_recipe_is_its_options_and_what_came_of_it(tmp_path: Path) -> None:
 def test_a_recipe_of_a_later_layer_wins_as_a_whole(tmp_path: Path) -> None:
     one = write(tmp_path / "one.toml", "[recipes.a]\nepochs = 3\nseed = 1\n[recipes.b]\nepochs = 4\n")
     two = write(tmp_path / "two.toml", "[recipes.a]\nepochs = 5\n")
-    recipes = load_settings([one, two]).recipes
+    recipes = load_registry_toml([one, two]).recipes
     assert {name: dict(recipe.options) for name, recipe in recipes.items()} == {"a": {"epochs": 5}, "b": {"epochs": 4}}
 
 
 @pytest.mark.usefixtures("project")
 def test_the_packaged_recipes_are_recipes_with_a_figure_beside_each() -> None:
-    recipes = load_settings().recipes
+    recipes = load_registry_toml().recipes
     assert {"fast", "accurate"} <= recipes.keys()
     for recipe in recipes.values():
         make_recipe(dict(recipe.options))
@@ -187,4 +187,4 @@ def test_the_packaged_recipes_are_recipes_with_a_figure_beside_each() -> None:
 @pytest.mark.parametrize("text", ["recipes = 3", "[recipes]\nfast = 3", "[recipes.fast]\nexpected = 98"])
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"one\.toml: .* it must be a t"):
-        load_settings([write(tmp_path / "one.toml", text)])
+        load_registry_toml([write(tmp_path / "one.toml", text)])

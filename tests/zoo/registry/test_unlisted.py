@@ -11,7 +11,7 @@ from made_registries import explain, make_backbone, make_plugin, resolve
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 
 def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:
@@ -25,7 +25,7 @@ def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:
         return find
 
     plugins = [make_plugin(namespace, ["net"], zoo_find_backbone=finder(namespace)) for namespace in ("acme", "bolt")]
-    registry = Registry(plugins, Settings())
+    registry = Registry(plugins, RegistryToml())
     assert resolve(registry, "bolt/hidden") == "bolt/hidden"
     assert resolve(registry, "acme/net") == "acme/net"
     assert "near are acme/net" in explain(registry, "acme/nett")
@@ -35,7 +35,7 @@ def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:
 
 def test_the_tag_is_not_part_of_the_name_that_a_plugin_is_asked_for() -> None:
     plugin = make_plugin("acme", zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
-    resolved = Registry([plugin], Settings()).resolve("acme/hidden@V1")
+    resolved = Registry([plugin], RegistryToml()).resolve("acme/hidden@V1")
     assert (resolved.backbone.name, resolved.tag) == ("acme/hidden", "V1")
 
 
@@ -46,7 +46,7 @@ def test_a_plugin_that_fails_to_find_is_named_with_its_reason_and_may_be_asked_a
         return make_backbone(f"acme/{name}")
 
     plugin = make_plugin("acme", ["net"], zoo_find_backbone=find)
-    registry = Registry([plugin], Settings())
+    registry = Registry([plugin], RegistryToml())
     for _ in range(2):
         with pytest.raises(PluginError) as caught:
             registry.resolve("acme/hidden@V1")
@@ -61,6 +61,6 @@ def test_a_lookup_may_fail_after_an_event_did_and_is_asked_all_the_same() -> Non
         raise ValueError
 
     plugin = make_plugin("acme", zoo_run_started=fail, zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
-    registry = Registry([plugin], Settings())
+    registry = Registry([plugin], RegistryToml())
     assert len(registry.announce("zoo_run_started", run={})) == 1
     assert resolve(registry, "acme/hidden") == "acme/hidden"

@@ -10,7 +10,7 @@ import pytest
 from made_registries import make_backbone
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 
 
 def install(folder: Path, name: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def install(folder: Path, name: str, version: str, monkeypatch: pytest.MonkeyPat
 
 def note(upstream: str | None) -> tuple[str, ...]:
     plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(make_backbone("acme/net", upstream=upstream),))
-    return Registry([plugin], Settings()).resolve("acme/net").notes
+    return Registry([plugin], RegistryToml()).resolve("acme/net").notes
 
 
 def test_the_same_version_of_upstream_needs_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

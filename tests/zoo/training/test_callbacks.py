@@ -30,7 +30,7 @@ from zoo.plugin import BlockSpec
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from zoo.runs.model_file import make_header
 from zoo.runs.record import Record
@@ -150,7 +150,7 @@ class Life:
     def _open_record(self, earlier: EarlierRun | None) -> Record:
         folder = earlier.folder if earlier else RunFolder.claim(self._output, "net", "photos")
         facts = {"recipe": {"save_every": None, "baseline": "none", "shard": False}, "frozen": {}}
-        record = Record(folder, facts, Registry([], Settings()), Silent())
+        record = Record(folder, facts, Registry([], RegistryToml()), Silent())
         if earlier and earlier.state:
             history = earlier.state.facts["history"]
             self.require_best([Epoch(**line) for line in history])

@@ -11,7 +11,7 @@ import pytest
 from zoo.files.versions import read_version
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 from zoo.training import doctor
 from zoo.training.doctor import Finding, examine_installation
 
@@ -31,13 +31,13 @@ def test_a_sound_installation_has_nothing_to_do(registry: Registry) -> None:
 def test_a_broken_plugin_is_named_with_its_reason(registry: Registry) -> None:
     (plugin,) = registry.plugins
     broken = dataclasses.replace(plugin, state="broken", reason="it fell", backbones=())
-    finding = find(examine_installation(Registry([broken], Settings())), "acme")
+    finding = find(examine_installation(Registry([broken], RegistryToml())), "acme")
     assert not finding.is_ok
     assert finding.fact.endswith("is broken: it fell")
 
 
 def test_without_plugins_it_says_how_to_get_one() -> None:
-    finding = find(examine_installation(Registry([], Settings())), "no plugin")
+    finding = find(examine_installation(Registry([], RegistryToml())), "no plugin")
     assert not finding.is_ok
     assert finding.advice == "pip install plugins/zoo-torchvision"
 
@@ -62,4 +62,4 @@ def test_nothing_is_written(registry: Registry, own_cache: Path) -> None:
 
 def test_a_disabled_plugin_is_no_fault() -> None:
     plugin = Plugin("acme", "zoo-acme", "1.0", state="disabled", reason="switched off")
-    assert find(examine_installation(Registry([plugin], Settings())), "acme").is_ok
+    assert find(examine_installation(Registry([plugin], RegistryToml())), "acme").is_ok

@@ -18,7 +18,7 @@ from zoo.plugin import BackboneSpec
 from zoo.progress import Advance, Silent
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 from zoo.training.finetune import Run, finetune
 
 KEPT = "kept by an earlier run"
@@ -54,7 +54,7 @@ def train(photos: Path, weights: Path, registry: Registry, tmp_path: Path) -> An
     def run(spec: BackboneSpec | None = None, data: Path = photos, **options: Any) -> tuple[Run, Told]:
         told = Told()
         output = tmp_path / "runs" / str(len(list((tmp_path / "runs").glob("*"))))
-        known = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], Settings()) if spec else registry
+        known = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml()) if spec else registry
         options = {"weights": str(weights), "epochs": 2, "workers": 0, "batch_size": 5, "device": "cpu", **options}
         return finetune("net", data, output=output, registry=known, progress=told, **options), told
 

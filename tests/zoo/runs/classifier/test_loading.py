@@ -14,7 +14,7 @@ from zoo.errors import NameNotFound, RunError, ZooError
 from zoo.plugin import BackboneSpec
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import Settings
+from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.classifier import load
 from zoo.training.finetune import Run
 
@@ -65,7 +65,7 @@ def test_what_is_no_run_is_an_error(tmp_path: Path, registry: Registry, name: st
 
 def test_a_run_of_a_plugin_that_is_not_installed_is_an_error_that_names_it(run: Run) -> None:
     with pytest.raises(NameNotFound, match=r"'acme/net': no plugin 'acme' is installed"):
-        load(run, registry=Registry([], Settings()))
+        load(run, registry=Registry([], RegistryToml()))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_damaged_file_is_an_error(run: Run, registry: Registry, change: Callab
 
 def test_a_backbone_that_has_changed_is_an_error(run: Run, acme: BackboneSpec) -> None:
     wider = replace(acme, build=lambda tag: torch.nn.Sequential(acme.build(tag)), head=("0.classifier.3",))
-    registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], Settings())
+    registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], RegistryToml())
     with pytest.raises(RunError, match="does not fit its backbone as it is installed"):
         load(run, registry=registry)
 

@@ -12,7 +12,7 @@ from told import Told
 from zoo.errors import NameNotFound, OptionError
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import Registry
-from zoo.registry.registry_toml import NamedRecipe, Settings
+from zoo.registry.registry_toml import NamedRecipe, RegistryToml
 from zoo.training.finetune import finetune
 
 
@@ -22,7 +22,7 @@ def registry() -> Registry:
         "slow": NamedRecipe("50 % at best", {"lr": 0.001, "seed": 7, "optimizer": "sgd"}),
         "odd": NamedRecipe("", {"colour": "red"}),
     }
-    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], Settings(recipes=recipes))
+    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml(recipes=recipes))
 
 
 def test_its_options_are_used_and_said_and_those_that_are_given_win(
