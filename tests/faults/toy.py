@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import zoo.cli.finetune
+import zoo.registry.registry
 import zoo.training.finetune
 from acme import draw_photos, make_acme
 from zoo.registry.load_plugin import Plugin
@@ -74,7 +74,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
     RunCallbacks.on_step = tell  # type: ignore[method-assign]
     zoo.training.finetune.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
-    zoo.cli.finetune.open_registry = lambda: registry
+    zoo.registry.registry.open_registry = lambda: registry
     settings = [f"--set={name}={json.dumps(value)}" for name, value in {**OPTIONS, **options}.items()]
     sys.argv = ["zoo", "finetune", "net", f"--data={photos}", f"--output={output}", "--resume", *settings]
     zoo.cli.main()

@@ -8,7 +8,6 @@ import json
 import click
 
 from zoo.cli.process import computing
-from zoo.registry.registry import open_registry
 
 
 @click.command(name="doctor")
@@ -18,11 +17,10 @@ def command(as_json: bool) -> int:  # click's
 
     Exits with 1 if something is not as it should be.
     """
-    registry = open_registry()
-    with computing():
+    with computing() as registry:
         from zoo.training.doctor import examine_installation
 
-    findings = examine_installation(registry)
+        findings = examine_installation(registry)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:

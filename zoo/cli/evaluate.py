@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from typing import Any
 
 import click
@@ -15,7 +13,6 @@ from zoo.cli.process import computing
 from zoo.cli.table import format_table
 from zoo.progress import open_progress
 from zoo.registry.recipe import DEVICES
-from zoo.registry.registry import open_registry
 
 
 @click.command(name="evaluate")
@@ -28,10 +25,8 @@ from zoo.registry.registry import open_registry
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: str, data: str, split: str | None, device: str, as_json: bool) -> None:  # click's
     """Measure RUN on labelled images."""
-    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
-    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with computing():
-            from zoo.runs.classifier import load
+    with computing() as registry:
+        from zoo.runs.classifier import load
 
         result = load(run, device=device, registry=registry).evaluate(
             data, split, registry=registry, progress=open_progress(name_flags)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import Any, ClassVar
 
 import click
@@ -17,7 +16,6 @@ from zoo.cli.options import gather_options
 from zoo.cli.process import computing
 from zoo.progress import is_first, open_progress
 from zoo.registry.recipe import AUGMENTS, BASELINES, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe
-from zoo.registry.registry import open_registry
 
 EXAMPLES = """\b
 Examples:
@@ -89,11 +87,9 @@ def command(
     The last line printed is the run folder.
     """
     options = gather_options(config, assignments, flags)
-    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
-    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with computing():
-            from zoo.engine.distributed.launch import launch, needs_launch
-            from zoo.training.finetune import finetune
+    with computing() as registry:
+        from zoo.engine.distributed.launch import launch, needs_launch
+        from zoo.training.finetune import finetune
 
         if devices is not None and needs_launch(devices, options.get("device", "auto")):
             return launch(sys.argv[1:], devices)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from zoo.cli.process import computing
 from zoo.files.atomic import written
 from zoo.progress import open_progress
 from zoo.registry.recipe import DEVICES, OPTIMIZERS
-from zoo.registry.registry import open_registry
 
 
 @click.command(name="lr-find")
@@ -46,11 +43,9 @@ def command(
     Prints the one at which the loss falls fastest; nothing is kept of the run.
     """
     options = gather_options(config, assignments, flags)
-    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
-    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with computing():
-            from zoo.runs.report.lr_plot import draw_rates
-            from zoo.training.lr_find import find_lr
+    with computing() as registry:
+        from zoo.runs.report.lr_plot import draw_rates
+        from zoo.training.lr_find import find_lr
 
         found = find_lr(backbone, data, registry=registry, progress=open_progress(name_flags), **options)
         if plot:

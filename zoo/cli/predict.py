@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,6 @@ import click
 from zoo.cli.completion import RunFolderName
 from zoo.cli.process import computing
 from zoo.registry.recipe import DEVICES
-from zoo.registry.registry import open_registry
 
 if TYPE_CHECKING:
     from zoo.runs.classifier import Prediction
@@ -35,10 +33,8 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
 
     Exits with 1 if none of them could be read.
     """
-    registry = open_registry()  # before torch is imported, so that a plugin that does it too early is found out
-    with redirect_stdout(sys.stderr):  # what upstream prints is no answer
-        with computing():
-            from zoo.runs.classifier import load
+    with computing() as registry:
+        from zoo.runs.classifier import load
 
         predictions = list(load(run, device=device, registry=registry).predict(images, top))
     {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)

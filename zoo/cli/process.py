@@ -11,8 +11,11 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from zoo.registry.registry import Registry
 
 
 def run() -> NoReturn:
@@ -42,15 +45,27 @@ def _end_at_once(status: list[int]) -> None:
 
 
 @contextmanager
-def computing() -> Iterator[None]:
-    """Import torch and what needs it, in a process that computes and then ends.
+def computing() -> Iterator[Registry]:
+    """Yield the registry in a process that has imported torch; what upstream prints meanwhile goes to stderr.
 
-    The garbage collector is off meanwhile, and never looks at what was imported: modules live as long as the process.
-    From here on the process also keeps the memory that it frees.
+    From here on the process keeps the memory that it frees.
     """
-    from zoo.engine.allocator import keep_freed
+    from zoo.registry.registry import open_registry
 
-    keep_freed()
+    registry = open_registry()  # before torch is imported, so that a plugin that imports it too early is found out
+    with redirect_stdout(sys.stderr):
+        with uncollected():
+            import torchvision.transforms.v2  # type: ignore[import-untyped]  # noqa: F401  # and with it torch, which is slow
+
+        from zoo.engine.allocator import keep_freed
+
+        keep_freed()
+        yield registry
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Import what lives as long as the process: the garbage collector is off meanwhile, and never looks at it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

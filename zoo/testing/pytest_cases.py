@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from zoo.errors import NameNotFound, OptionError
+from zoo.plugin import BackboneSpec
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import LEVELS, Check, Level, list_checks
 from zoo.testing.runner import Runner, Scope
@@ -37,22 +38,25 @@ def conformance(
     chosen = choose_backbones(plugin.backbones, pattern, each_family=each_family)
     if plugin.backbones and not chosen:
         raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
-    checks = [check for check in list_checks(of_plugin=False) if check.is_within(level)]
-    cases = [(namespace, check) for check in list_checks(of_plugin=True)]
-    cases += [(backbone.name, check) for backbone in chosen for check in checks]
+    cases = _list_cases(namespace, chosen, level)
 
     @functools.lru_cache(maxsize=1)  # the models of one backbone at a time
     def get_runner(name: str | None) -> Runner:
         return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
 
-    params = [pytest.param(*case, id="{}::{.name}".format(*case)) for case in cases]
-
-    @pytest.mark.parametrize(("backbone", "check"), params)  # names that fixtures of the author hardly have
+    @pytest.mark.parametrize(("backbone", "check"), cases, ids=[f"{name}::{check.name}" for name, check in cases])
     def test_conformance(backbone: str, check: Check) -> None:
         __tracebackhide__ = True  # the cause is not in here
         _expect_pass(get_runner(None if check.is_of_plugin else backbone), check)
 
     return test_conformance
+
+
+def _list_cases(namespace: str, backbones: Iterable[BackboneSpec], level: Level) -> list[tuple[str, Check]]:
+    """List the promises of the plugin, and those of each backbone up to a level."""
+    checks = [check for check in list_checks(of_plugin=False) if check.is_within(level)]
+    of_plugin = [(namespace, check) for check in list_checks(of_plugin=True)]
+    return of_plugin + [(backbone.name, check) for backbone in backbones for check in checks]
 
 
 class ConformanceError(AssertionError):

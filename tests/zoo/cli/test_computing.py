@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from zoo.cli.process import computing
+from zoo.cli.process import computing, uncollected
 from zoo.engine import allocator
 
 
@@ -18,25 +19,34 @@ def _own_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_garbage_collector_is_off_meanwhile() -> None:
-    with computing():
+    with uncollected():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_it_is_on_again_after_an_error() -> None:
-    with pytest.raises(ImportError), computing():
+    with pytest.raises(ImportError), uncollected():
         raise ImportError
     assert gc.isenabled()
 
 
 def test_it_stays_off_if_it_was_off_before() -> None:
     gc.disable()
-    with computing():
+    with uncollected():
         pass
     assert not gc.isenabled()
 
 
 def test_what_was_imported_is_never_looked_at_again() -> None:
-    with computing():
+    with uncollected():
         made: list[list[int]] = [[] for _ in range(1000)]
     assert gc.get_freeze_count() > len(made)
+
+
+def test_torch_is_imported_after_the_plugins_were_asked_and_stdout_is_for_the_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with computing() as registry:
+        sys.stdout.write("what upstream prints\n")
+    assert {plugin.state for plugin in registry.plugins} == {"ok"}
+    assert capsys.readouterr() == ("", "what upstream prints\n")

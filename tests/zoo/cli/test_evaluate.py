@@ -15,7 +15,7 @@ Main = Callable[..., int]
 @pytest.fixture
 def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo evaluate`` where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.cli.evaluate.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("evaluate", *arguments, "--device", "cpu")
 
 

@@ -28,7 +28,7 @@ Main = Callable[..., int]
 @pytest.fixture
 def run(run: Main, registry: Registry, config: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo finetune`` where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("finetune", *arguments, *(() if "--config" in arguments else ("--config", config)))
 
 
@@ -187,7 +187,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_does(
         in capfd.readouterr().err
     )
     monkeypatch.undo()
-    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry_of(make_acme()))
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry_of(make_acme()))
     assert run(*arguments) == 1
     assert "choose another --output" in capfd.readouterr().err
     assert run(*arguments, "--resume") == 0
@@ -199,7 +199,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_does(
 
 def test_every_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
-    others = {"backbone", "data", "output", "config", "settings", "recipe", "resume", "as_json", "devices"}
+    others = {"backbone", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices"}
     assert flags - others <= {field.name for field in fields(Recipe)}
 
 
@@ -271,7 +271,7 @@ def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
             os.kill(os.getpid(), signal.SIGINT)
 
     registry = registry_of(acme, zoo_epoch_ended=zoo_epoch_ended)
-    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests started in the background ignore Ctrl-C
     try:
         assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS, "--epochs", "3") == 130
@@ -296,7 +296,7 @@ def test_what_upstream_prints_does_not_spoil_the_json(
         return acme.build(tag)
 
     registry = registry_of(replace(acme, build=build))
-    monkeypatch.setattr("zoo.cli.finetune.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     assert run("net", "--data", photos, "--output", tmp_path / "out", "--json", *QUICK_FLAGS) == 0
     assert json.loads(capfd.readouterr().out)["backbone"] == "acme/net"
 

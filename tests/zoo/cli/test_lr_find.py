@@ -14,7 +14,7 @@ FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "6", "--device",
 
 @pytest.fixture
 def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
-    monkeypatch.setattr("zoo.cli.lr_find.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("lr-find", *arguments)
 
 

@@ -26,7 +26,7 @@ def image(photos: Path) -> Path:
 @pytest.fixture
 def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo predict`` where nothing but acme is installed; returns the exit code."""
-    monkeypatch.setattr("zoo.cli.predict.open_registry", lambda: registry)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("predict", *arguments, "--device", "cpu")
 
 
