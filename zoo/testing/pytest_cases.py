@@ -39,12 +39,13 @@ def conformance(
     if plugin.backbones and not chosen:
         raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
     cases = _list_cases(namespace, chosen, level)
+    params = [pytest.param(name, check, id=f"{name}::{check.name}") for name, check in cases]
 
     @functools.lru_cache(maxsize=1)  # the models of one backbone at a time
     def get_runner(name: str | None) -> Runner:
         return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
 
-    @pytest.mark.parametrize(("backbone", "check"), cases, ids=[f"{name}::{check.name}" for name, check in cases])
+    @pytest.mark.parametrize(("backbone", "check"), params)
     def test_conformance(backbone: str, check: Check) -> None:
         __tracebackhide__ = True  # the cause is not in here
         _expect_pass(get_runner(None if check.is_of_plugin else backbone), check)
