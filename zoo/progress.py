@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Advance = Callable[[int], None]
+
+#: Categories of Unicode: control characters, halves of surrogate pairs, line and paragraph separators.
+_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+#: Characters that turn the direction of what comes after them, and so can make a name look like another one.
+_BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Progress(Protocol):
@@ -23,7 +29,7 @@ class Progress(Protocol):
 
 def make_printable(text: str) -> str:
     """Escape what a terminal would obey or could not show: names of classes and files come from anywhere."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSAFE or c in _BIDIRECTIONAL else c for c in text)
 
 
 class Silent:

@@ -51,6 +51,8 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # click's
         """Load one."""
+        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # a shell completes
+            return None
         if cmd_name not in COMMANDS:
             ctx.fail(f"No command {cmd_name!r}.{suggest(cmd_name, COMMANDS, SYNONYMS)}")
         command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command

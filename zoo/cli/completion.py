@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
+if TYPE_CHECKING:  # generic in newer releases of click only
+    TextType = click.ParamType[str]
+else:
+    TextType = click.ParamType
 
-class BackboneName(click.ParamType[str]):
+
+class BackboneName(TextType):
     """The name of a backbone, bare or qualified."""
 
     name = "text"
@@ -23,7 +29,7 @@ class BackboneName(click.ParamType[str]):
         return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
-class DataName(click.ParamType[str]):
+class DataName(TextType):
     """A data set's name, or a path."""
 
     name = "text"
@@ -37,7 +43,7 @@ class DataName(click.ParamType[str]):
         return [*items, CompletionItem(incomplete, type="file")]
 
 
-class RunFolderName(click.ParamType[str]):
+class RunFolderName(TextType):
     """A run folder."""
 
     name = "text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,11 @@ from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.registry.registry import Registry, list_backbones, open_registry
 
+if TYPE_CHECKING:  # generic in newer releases of click only
+    NumberType = click.ParamType[int]
+else:
+    NumberType = click.ParamType
+
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
@@ -22,7 +27,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 FEWEST = 1000
 
 
-class Count(click.ParamType[int]):
+class Count(NumberType):
     """A number with an optional unit: 30M."""
 
     name = "number"

@@ -56,7 +56,7 @@ class MicroBatches:
                 reason = str(error).partition("\n")[0]
                 if self.is_fixed:
                     raise TrainingError(
-                        f"not enough memory; start again with `accumulate` {2 * self.count} or a smaller "
+                        f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller "
                         f"`batch_size`: processes that wait for each other cannot change it during a run. ({reason})"
                     ) from error
             # Here, where no traceback holds on to the tensors of the failed attempt.

@@ -30,29 +30,27 @@ class Snapshot:
     witnesses: list[Tensor] = field(init=False)
     _copies: list[Tensor] = field(init=False)
 
-    #: Where the modules hold these buffers.
-    _places: list[tuple[dict[str, Tensor | None], str]] = field(init=False)
-
     def __post_init__(self) -> None:
-        self._places = [
-            (module._buffers, name)  # noqa: SLF001  # torch has no public word for where a module holds a buffer
-            for module in self.model.modules()
-            if module.training
-            for name, _ in module.named_buffers(recurse=False)
-        ]
-        self.buffers = self._find_buffers()
         smallest = (min(group["params"], key=lambda p: part(p).numel()) for group in self.optimizer.param_groups)
         self.witnesses = [part(parameter.detach()) for parameter in smallest]
+        self._take()
+
+    def _take(self) -> None:
+        self.buffers = self._list_buffers()
         self._copies = [tensor.clone() for tensor in (*self.buffers, *self.witnesses)]
 
-    def _find_buffers(self) -> list[Tensor]:
-        found = (held[name] for held, name in self._places)
-        return [buffer for buffer in found if buffer is not None]
+    def _list_buffers(self) -> list[Tensor]:
+        modules = (module for module in self.model.modules() if module.training)
+        return [buffer for module in modules for buffer in module.buffers(recurse=False)]
 
     def refresh(self) -> None:
         """Copy what is there now; a module may have put other tensors in place of its buffers."""
-        self.buffers = self._find_buffers()
-        torch._foreach_copy_(self._copies, [*self.buffers, *self.witnesses])  # nor for this
+        buffers = self._list_buffers()
+        if [buffer.shape for buffer in buffers] != [buffer.shape for buffer in self.buffers]:
+            self._take()
+            return
+        self.buffers = buffers
+        torch._foreach_copy_(self._copies, [*buffers, *self.witnesses])  # torch has no public word for it
 
     def undo(self, *, is_first: bool) -> None:
         """Put back what a failed step has changed, to try again.

@@ -74,12 +74,12 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
 
 def _step(learner: Learner, share: LocalBatch, seed: int) -> StepResult:
     torch.manual_seed(seed)
-    learner.optimizer.zero_grad(set_to_none=True)
     hardware, criterion, scaler = learner.hardware, learner.criterion, learner.scaler
-    loss_sum = torch.zeros((), device=hardware.device)
-    correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
     sharing_norms = learner.norms.among(share.sharing) if learner.norms else nullcontext()
     with agreeing(learner), sharing_norms:
+        learner.optimizer.zero_grad(set_to_none=True)
+        loss_sum = torch.zeros((), device=hardware.device)
+        correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
         model = learner.choose_model(len(share.targets))
         for images, targets, answers in share.mix(learner).split(learner):
             with hardware.autocast():

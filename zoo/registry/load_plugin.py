@@ -150,10 +150,15 @@ def refuse_wrong_hooks(module: ModuleType) -> None:
             _refuse_wrong_arguments(name, value)
 
 
+#: Parameters that take whatever is given, if anything is.
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def _refuse_wrong_arguments(name: str, hook: Callable[..., object]) -> None:
     _, *given = inspect.signature(getattr(Hooks, name)).parameters  # the first is self
     parameters = inspect.signature(hook).parameters.values()
-    if wrong := sorted({own.name for own in parameters if own.default is own.empty} - {*given}):
+    needed = {own.name for own in parameters if own.default is own.empty and own.kind not in _VARIADIC}
+    if wrong := sorted(needed - {*given}):
         exist = f"its arguments are {', '.join(given)}" if given else "it has none"
         raise PluginError(f"{name} has the argument {wrong[0]}, which it is not given; {exist}.")
 

@@ -43,3 +43,16 @@ def test_buffers_of_modules_in_eval_mode_are_left_alone() -> None:
     model[0].eval()
     assert len(make_snapshot(model).buffers) == 3
     assert all(buffer is not model[0].running_mean for buffer in make_snapshot(model).buffers)
+
+
+def test_a_buffer_that_changes_its_shape_or_comes_later_is_followed() -> None:
+    model = Replacing()
+    snapshot = make_snapshot(model)
+    model.seen = torch.zeros(3)
+    model.register_buffer("late", torch.ones(2))
+    snapshot.refresh()
+    model.seen.fill_(7.0)
+    model.late.fill_(7.0)
+    snapshot.restore()
+    assert model.seen.tolist() == [0.0, 0.0, 0.0]
+    assert model.late.tolist() == [1.0, 1.0]

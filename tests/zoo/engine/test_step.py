@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -264,3 +266,37 @@ def test_of_mixed_images_the_larger_share_is_the_answer() -> None:
     shares = torch.full((2, 3), 0.2).scatter(1, said[:, None], 0.6)
     learned = learn(make_learner(model, mix=lambda images, _labels: (images, shares)), draw(2), 2 - said, 0)
     assert (learned.correct, learned.count) == (2, 2)
+
+
+class Leaving(nn.Module):
+    """Fails at its first pass, and notes at the second one whether a tensor of the first is still there."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.fc = nn.Linear(12, 3)
+        self._errors = [error]
+        self._first: weakref.ref[Tensor] | None = None
+        self.is_left: bool | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        activations = images.flatten(1) * 2
+        if self._errors:
+            self._first = weakref.ref(activations)
+            raise self._errors.pop()
+        assert self._first is not None
+        if self.is_left is None:
+            self.is_left = self._first() is not None
+        logits: Tensor = self.fc(activations)
+        return logits
+
+
+def test_nothing_of_a_failed_attempt_is_in_memory_when_it_is_tried_again() -> None:
+    model = Leaving(torch.OutOfMemoryError("CUDA out of memory"))
+    learner = make_learner(model, frozen=Frozen(model, ("fc",)))
+    gc.collect()
+    gc.disable()  # what only the collector finds is there when memory is needed
+    try:
+        learn(learner, draw(), LABELS, 0)
+    finally:
+        gc.enable()
+    assert model.is_left is False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,35 @@ def test_a_network_that_has_no_length_is_compiled() -> None:
     assert told.lines == ["compiling the network: the first step takes longer"]
     assert learner.compiled is not None
     assert learner.steps == 1
+
+
+class Reluctant(nn.Module):
+    """Cannot be compiled, and notes whether a tensor of the failed attempt is there when it runs as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(12, 2)
+        self.refs: list[weakref.ref[Tensor]] = []
+        self.is_left: bool | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        activations = images.flatten(1) * 2
+        if not self.refs:
+            self.refs.append(weakref.ref(activations))
+            raise RuntimeError("no such kernel")
+        self.is_left = self.refs[0]() is not None
+        logits: Tensor = self.fc(activations)
+        return logits
+
+
+def test_nothing_of_a_failed_compilation_is_in_memory_when_the_network_runs_as_it_is() -> None:
+    model = Reluctant()
+    compiled = CompiledModel(model, len(IMAGES), Told().say)
+    compiled._compiled = model  # it fails as a compiled network may, without the compiler
+    gc.collect()
+    gc.disable()
+    try:
+        take_step(make_learner(model, compiled), IMAGES, LABELS, 0)
+    finally:
+        gc.enable()
+    assert model.is_left is False

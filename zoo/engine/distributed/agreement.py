@@ -47,8 +47,13 @@ def agreeing(learner: Learner) -> Iterator[None]:
 
 
 def _share_memory(learner: Learner, failure: BaseException | None) -> None:
-    short = OutOfMemoryEverywhere(str(failure)) if failure is not None and is_out_of_memory(failure) else None
-    learner.hardware.world.raise_together(short, OutOfMemoryEverywhere)
+    text = str(failure) if failure is not None and is_out_of_memory(failure) else None
+    del failure  # which holds on to the memory of what failed, and this frame to it
+    short = None if text is None else OutOfMemoryEverywhere(text)
+    try:
+        learner.hardware.world.raise_together(short, OutOfMemoryEverywhere)
+    finally:
+        del short
 
 
 @contextmanager

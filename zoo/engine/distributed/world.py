@@ -103,19 +103,18 @@ class World:
             failure: of this process, which then raises it.
             instead: makes, of who failed and its message, the error that is raised in the others.
         """
-        if self.size == 1:
-            if failure is not None:
-                raise failure
-            return
-        failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
-        if not any(failed):
-            return
-        rank = failed.index(1)
-        reason = self.spread("" if failure is None else str(failure), source=rank)
         try:
-            raise instead(f"rank {rank}: {reason}") if failure is None else failure
+            if self.size == 1:
+                if failure is not None:
+                    raise failure
+                return
+            failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
+            if any(failed):
+                rank = failed.index(1)
+                reason = self.spread("" if failure is None else str(failure), source=rank)
+                raise instead(f"rank {rank}: {reason}") if failure is None else failure
         finally:
-            del failure
+            del failure  # else it holds on to this frame, and to all the memory of what failed
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, which are the same to the bit in all of them.

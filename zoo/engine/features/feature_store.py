@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
@@ -103,6 +104,10 @@ def check_room(wanted: int) -> None:
         raise CacheError(f"{folder} has {free:,} bytes free, and {wanted:,} are wanted; ZOO_CACHE moves it")
 
 
+#: Seconds after the last write to a file without its final name when its writer is taken for dead.
+ABANDONED = 3600.0
+
+
 def _folder() -> Path:
     return cache_folder() / KIND
 
@@ -126,7 +131,11 @@ def _write(
 
 
 def _make_room(wanted: int) -> None:
-    """Remove what was used least recently until limit and disk have room for ``wanted`` bytes."""
+    """Remove what was abandoned, then what was used least recently, until there is room for ``wanted`` bytes."""
+    for path in _folder().glob(f"{PREFIX}*"):
+        with suppress(FileNotFoundError):  # its writer has finished, or another process was faster
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
     entries = _list_kept()
     kept, free = sum(entry.size for entry in entries), shutil.disk_usage(_folder()).free
     while entries and (kept + wanted > _limit() or wanted + SPARE > free):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from zoo.engine.features.feature_store import SPARE, check_room, drop_rows, find_rows, keep_rows
+from zoo.engine.features.feature_store import ABANDONED, SPARE, check_room, drop_rows, find_rows, keep_rows
 from zoo.errors import CacheError, OptionError
-from zoo.files.atomic import whole
+from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import list_entries, make_key, read_about
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
@@ -109,6 +110,18 @@ def test_what_another_process_is_writing_is_not_removed_for_room(
         begun.write_bytes(bytes(1990))
         keep_rows(ABOUT, 4, in_batches(ROWS))
         assert begun.exists()
+
+
+def test_what_a_killed_process_left_long_ago_is_removed(own_cache: Path) -> None:
+    folder = own_cache / "features"
+    folder.mkdir(parents=True)
+    abandoned, begun = (folder / f"{PREFIX}{name}.safetensors" for name in ("abandoned", "begun"))
+    for path in (abandoned, begun):
+        path.write_bytes(bytes(10))
+    os.utime(abandoned, (0, time.time() - ABANDONED - 60))
+    keep_rows(ABOUT, 4, in_batches(ROWS))
+    assert not abandoned.exists()
+    assert begun.exists()
 
 
 def test_a_disk_that_is_nearly_full_is_made_room_on_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

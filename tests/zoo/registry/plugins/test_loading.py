@@ -9,6 +9,7 @@ import pytest
 
 from installed_sites import LISTS, PREAMBLE, Site
 from zoo.errors import PluginError
+from zoo.plugin import hookimpl
 from zoo.registry.load_plugin import Plugin, judge_version, load_module, refuse_wrong_hooks
 
 
@@ -118,4 +119,15 @@ def test_what_is_meant_as_a_hook_and_is_none_is_refused(line: str, says: str) ->
 def test_hooks_and_what_has_nothing_to_do_with_them_are_not_refused() -> None:
     module = ModuleType("acme")
     exec("from zoo.plugin import hookimpl\nzoo_datasets = hookimpl(lambda size=8: [])\nzoo_version = '1'", vars(module))
+    refuse_wrong_hooks(module)
+
+
+def test_a_hook_may_take_whatever_is_given() -> None:
+    module = ModuleType("zoo_wide")
+
+    @hookimpl
+    def zoo_run_started(run: object, *rest: object, **more: object) -> None:
+        """Take it all."""
+
+    module.zoo_run_started = zoo_run_started  # type: ignore[attr-defined]
     refuse_wrong_hooks(module)
