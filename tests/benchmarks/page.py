@@ -24,7 +24,7 @@ takes less memory.
 - All are given the same images, batches of {BATCH_SIZE}, epochs and seeds, pair after pair those from 0 to {SEEDS - 1}.
   Each script in `tests/benchmarks/peers/` follows its peer's documentation, and says where it does not and why.
 - zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again". It
-  takes channels last, of float32 and bfloat16 what is faster there, and keeps freed memory for its next tensors; the
+  takes channels last, bfloat16 if the processor computes in it, and keeps freed memory for its next tensors; the
   others do what their documentation shows, which is float32 but where a row says otherwise. Where all learns, that is
   most of the difference.
 - *Images* is how many were trained on in all epochs together, *learns* how many parameters did; work that is not the
