@@ -57,7 +57,7 @@ def copy(folder: Path, source: Path, count: int | None) -> None:
 
 
 def draw(folder: Path, count: int, val_count: int | None = None) -> None:
-    """Draw so many training images, and half as many or ``val_count`` to validate on, in a process for each core."""
+    """Draw ``count`` training and ``val_count`` (default: half as many) validation images, one process per core."""
     numbers = {"train": count, "val": max(count // SHARE, len(CLASSES)) if val_count is None else val_count}
     with ProcessPoolExecutor() as pool:
         pending = []

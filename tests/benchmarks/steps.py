@@ -158,7 +158,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
 
 
 def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
-    """Return the mean seconds of so many steps, until all that they asked for is done."""
+    """Return the mean seconds per step over ``count`` steps, waiting until the device has finished."""
     start = time.perf_counter()
     for _ in range(count):
         step(images, labels)

@@ -1,4 +1,4 @@
-"""A run with deterministic algorithms that kills itself after so many steps, or goes on to its end.
+"""A run with deterministic algorithms that kills itself after a given step, or runs to its end.
 
 python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (STEP 0: it is not killed)
 """
@@ -17,7 +17,7 @@ from zoo.training.callbacks import RunCallbacks
 
 
 def kill_after(step: int) -> None:
-    """Let the process be killed once so many steps were taken."""
+    """Kill the process after this many steps."""
     on_step, taken = RunCallbacks.on_step, []
 
     def count(keeper: RunCallbacks) -> None:

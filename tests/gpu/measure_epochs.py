@@ -101,7 +101,7 @@ def yield_one(
 def describe(
     stage: str, name: str, seconds: Sequence[float], images: int, note: str, *, peak: int | None = None
 ) -> Result:
-    """Return the rate of the median epoch after the first; an epoch is so many images."""
+    """Return the images per second of the median epoch, leaving out the first; an epoch has ``images`` images."""
     rate = images / median(seconds[1:])
     return measured(stage, name, note, images_per_second=rate, peak_mib=peak and peak / MIB)
 

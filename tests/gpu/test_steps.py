@@ -24,7 +24,7 @@ COUNT, SIZE = 64, 96
 
 @contextmanager
 def limit_memory(device: torch.device, room: int) -> Iterator[None]:
-    """Let this process allocate so many bytes more and no further, on the device, until the block is over."""
+    """Limit this process to ``room`` more bytes on the device while the block runs."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(device).total_memory

@@ -46,7 +46,7 @@ class Count(NumberType):
 @click.argument("pattern", required=False)
 @click.option("--plugin", metavar="P", help="Only this plugin's.")
 @click.option("--family", metavar="F", help="Only this family: vgg, resnet, ...")
-@click.option("--max-params", type=Count(), metavar="30M", help="Only with at most so many parameters.")
+@click.option("--max-params", type=Count(), metavar="30M", help="Only backbones with at most this many parameters.")
 @click.option(
     "--license", "--licence", metavar="L", help="Only with this license of the default weights: Apache-2.0, ..."
 )

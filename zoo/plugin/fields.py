@@ -99,12 +99,14 @@ def matches(pattern: re.Pattern[str], value: Any) -> bool:
 
 
 def accepting_licence(kind: type[Spec]) -> type[Spec]:
-    """Let a spec be made and read with the word of the first plugins, ``licence``, for its field ``license``."""
+    """Let a spec take and show its field ``license`` by its old name, ``licence``, too."""
     make = kind.__init__
 
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **fields: Any) -> None:  # noqa: N807  # a class gets it
         if "licence" in fields:
+            if "license" in fields:
+                raise TypeError(f"{kind.__name__} got both license and licence, its old name; give license only.")
             fields["license"] = fields.pop("licence")
         make(self, *args, **fields)
 

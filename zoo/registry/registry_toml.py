@@ -106,6 +106,8 @@ def _aliases(path: Path, aliases: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
+    if {"license", "licence"} <= table.keys():
+        raise SettingsError(f"{path}: [datasets.{name}] has both license and licence, its old name; keep license only.")
     table = {"license" if key == "licence" else key: value for key, value in table.items()}  # the word of version 0.1
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:

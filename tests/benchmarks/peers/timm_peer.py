@@ -33,7 +33,7 @@ def list_arguments(job: Job) -> list[str]:
 
 
 def read_epoch_seconds(log: str, images: int) -> list[float]:
-    """Return the seconds of each epoch of so many images, from the mean rate in the last line of each epoch."""
+    """Return the seconds that each epoch of ``images`` images took, from the mean rate in the epoch's last line."""
     rates = re.findall(r"^Train: (\d+) \[.*\(\d+\.\d+s, +(\d+\.\d+)/s\)", log, re.MULTILINE)
     last = {epoch: float(rate) for epoch, rate in rates}
     return [images / rate for rate in last.values()]
