@@ -50,7 +50,7 @@ class Header:
             found = metadata.get("zoo_format", "none")
             raise RunError(f"{path} has zoo format {found}; this zoo reads format {FORMAT}. Upgrade zoo, or rerun.")
         if "weights_licence" in metadata:  # as version 0.1 wrote it
-            metadata = {**metadata, "weights_license": metadata["weights_licence"]}
+            metadata = {"weights_license": metadata["weights_licence"], **metadata}
         try:
             fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
             lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
