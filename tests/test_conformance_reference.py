@@ -46,7 +46,7 @@ def test_every_status_is_there_and_whether_it_breaks_the_plugin() -> None:
 
 def test_every_capability_is_there_with_the_check_that_proves_it() -> None:
     proved = {check.capability or check.excuse: check.name for check in CHECKS}
-    rows = [row[:2] for row in read_rows("What a backbone declares of itself", 3) if row[0] != "in `unsupported`"]
+    rows = [row[:2] for row in read_rows("Declaring promises", 3) if row[0] != "in `unsupported`"]
     assert rows == [(f"`{name}`", f"`{proved[name]}`") for name in (*CAPABILITIES, *EXPECTED)]
 
 

@@ -28,9 +28,9 @@ CHUNK, SHARE = 1000, 10
 CLASSES = ("cold", "warm")
 TIMEOUT = 3600
 CASES = {
-    "head, the first time": (),
-    "head, from kept features": (),
-    "everything": ("--train", "all"),
+    "`--train head`, first run": (),
+    "`--train head`, cached features": (),
+    "`--train all`": ("--train", "all"),
 }
 
 
