@@ -14,48 +14,56 @@ Line = dict[str, Any]
 
 PROSE = f"""# Benchmarks
 
-How long zoo takes, against what people would use instead. Written by `tests/benchmarks/compare.py`; do not edit.
+This page compares the run time, memory and accuracy of zoo with other tools. `tests/benchmarks/compare.py`
+generates it; do not edit it by hand.
 
-Each figure compares whole processes: from the start of the command, imports included, to its end. zoo and a peer run
-in turn, zoo, peer, zoo, peer, and a ratio is taken within each pair, so that a machine whose speed drifts favours
-neither. Shown is the median of these ratios, and in brackets the lowest and the highest. **Above 1, zoo is faster**, or
-takes less memory.
+## Method
 
-- All are given the same images, batches of {BATCH_SIZE}, epochs and seeds, pair after pair those from 0 to {SEEDS - 1}.
-  Each script in `tests/benchmarks/peers/` follows its peer's documentation, and says where it does not and why.
-- zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again". It
-  takes channels last, bfloat16 if the processor computes in it, and keeps freed memory for its next tensors; the
-  others do what their documentation shows, which is float32 but where a row says otherwise. Where all learns, that is
-  most of the difference.
-- *Images* is how many were trained on in all epochs together, *learns* how many parameters did; work that is not the
-  same is said.
-- *Accuracy* is that of the best and of the last epoch on the validation images, the mean over the pairs; *ahead* is
-  by how many percentage points zoo's best is above the peer's. Who was given no pretrained weights starts from random
-  ones, whose accuracy says nothing.
-- *Memory* is the most that a process and its children held at a time, to about 5%; of what several share, each is
-  charged its part.
-- The limit is the work with nothing around it: each image decoded and sent through the network once, or, where all
-  learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32, freed
-  memory kept. It folds no batch norms into convolutions, as zoo does where nothing learns: there its ratio may be
-  above 1.
-- `--train head` computes the frozen part once and trains the head on what came out, of one view of each image, cropped
-  at its centre: that is its default, as it is no less accurate. None of the peers does; they crop and flip at every
-  epoch. That is the difference in the first two tables.
+Each figure compares complete processes, from the start of the command, including imports, to its end. zoo and
+another tool run alternately (zoo, peer, zoo, peer), and a ratio is computed for each pair. This way, changes in the
+speed of the machine favor neither tool. The tables show the median of the ratios and, in parentheses, the lowest
+and the highest. **Above 1, zoo is faster** or uses less memory.
 
-To measure it yourself, with no more than Python and a package registry (it makes an environment for the peers in the
-folder, of several gigabytes, goes on there where it was broken off, and takes hours on two cores):
+- All tools get the same images, epochs, batch size ({BATCH_SIZE}) and seeds (0 to {SEEDS - 1}, one per pair). Each script
+  in `tests/benchmarks/peers/` follows the documentation of its tool, and says where it deviates and why.
+- zoo runs as `zoo finetune` with default options. Its cache is empty at the start of each run, except in the row
+  "zoo again". By default, zoo uses the channels-last memory format, bfloat16 if the CPU computes in it natively,
+  and keeps freed memory for reuse. The other tools do what their documentation shows, which is float32 unless a row
+  says otherwise. If all parameters are trained, this causes most of the difference.
+- *Images* is the number of training images over all epochs, and *trainable* is the number of trainable parameters.
+  The notes below a table say where the work of a tool differs.
+- *Accuracy* is the validation accuracy of the best and of the last epoch, as the mean over the pairs. *Ahead* is
+  the best accuracy of zoo minus that of the other tool, in percentage points. Without pretrained weights, a tool
+  starts from random weights, and its accuracy is not meaningful.
+- *Memory* is the peak memory of a process and its children, accurate to about 5%. Memory that several processes
+  share is divided between them.
+- "The limit" is the minimum work. With a frozen network, it decodes each image and runs the network on it once. If
+  all parameters are trained, it runs only forward pass, backward pass and optimizer step, on images in memory. It
+  uses channels-last, the faster one of bfloat16 and float32, and keeps freed memory. It does not fold batch norms
+  into convolutions, which zoo does in frozen networks, so its ratio can be above 1 there.
+- With `--train head`, zoo runs the frozen part once, on one center-cropped view of each image, and trains the head
+  on its output. This is the default, because augmentation does not improve the accuracy. The other tools run the
+  network in every epoch, on randomly cropped and flipped images. This causes the difference in the first two
+  tables.
+
+## Repeat the measurement
+
+You need only Python and access to a package index. The command creates an environment for the other tools in the
+folder, which takes several gigabytes, and runs for hours on two cores. After an interruption, the same command
+continues.
 
 ```sh
 python tests/benchmarks/compare.py --folder ../benchmarks --output docs/benchmarks.md
 ```
 
-`--data FOLDER` takes other images than drawn ones, `--weights mobilenet_v2=FILE timm/mobilenetv2_100=FILE` pretrained
-weights, and `--timm-train FILE` timm's train.py, which is in none of its distributions. `--only`, `--peers`, `--pairs`
-and `--images` make it shorter.
+By default, the command draws the images and uses random weights. `--data FOLDER` uses other images.
+`--weights mobilenet_v2=FILE timm/mobilenetv2_100=FILE` uses pretrained weights. `--timm-train FILE` is the path of
+timm's train.py, which is not part of the timm package. `--only`, `--peers`, `--pairs` and `--images` reduce the
+work.
 """
 
 HEADER = """\
-| | time | memory | accuracy: best | last | ahead | images | learns |
+| | time | memory | accuracy: best | last | ahead | images | trainable |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -75,12 +83,12 @@ def write_page(results: Mapping[str, Sequence[Line]], settings: Mapping[str, Any
 def write_setting(settings: Mapping[str, Any], machine: Mapping[str, str]) -> str:
     """Write where the figures are from."""
     versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
-    images, weights = settings["images"], ", ".join(settings["weights"]) or "none, random ones everywhere"
+    images, weights = settings["images"], ", ".join(settings["weights"]) or "none"
     lines = [f"- {name}: {value}" for name, value in machine.items()]
     lines += [f"- versions: {versions}"]
-    lines += [f"- images: {images['train']:,} to train on, {images['val']:,} to validate on; {settings['source']}"]
+    lines += [f"- images: {images['train']:,} for training, {images['val']:,} for validation; {settings['source']}"]
     lines += [f"- pretrained weights: {weights}"]
-    return "\n".join(["## Where", "", *lines, ""])
+    return "\n".join(["## Machine and versions", "", *lines, ""])
 
 
 def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str, Any]) -> str:
@@ -102,7 +110,9 @@ def describe_start(workload: Workload, weights: Sequence[str]) -> str:
     given = [library for library, name in names.items() if name in weights]
     if len(given) == len(names):
         return "from pretrained weights"
-    return f"from pretrained weights with {given[0]}'s network, else random ones" if given else "from random weights"
+    if not given:
+        return "from random weights"
+    return f"from pretrained weights with {given[0]}'s network, otherwise from random weights"
 
 
 def write_ours(lines: Sequence[Line]) -> str:
@@ -177,7 +187,8 @@ def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> li
     for answer in answers:
         notes += describe_work(answer, images=images, epochs=epochs, batch_size=BATCH_SIZE)
     if name == "limit" and (steps := spread_ratios([pair for line in mine if (pair := read_steps(line))])):
-        notes.append(f"warm, its training steps take {show(steps)} of the time of zoo's, which load the images as well")
+        ratio = f"{show(steps)} times as long as zoo's"
+        notes.append(f"after warm-up, its training steps take {ratio}, which include loading images")
     for who, errors in (("", failed), ("zoo ", ours)):
         if errors:
             notes.append(f"{who}failed in {len(errors)} of {len(runs)} pairs: {errors[-1]}")

@@ -43,7 +43,7 @@ def describe_work(answer: dict[str, Any], *, images: int, epochs: int, batch_siz
     if answer["epochs"] != epochs:
         notes.append(f"UNEQUAL WORK: {answer['epochs']} epochs instead of {epochs}")
     if 0 < missing < batch_size * epochs:
-        notes.append(f"leaves out the last, smaller batch: {answer['images']:,} of {images * epochs:,} images")
+        notes.append(f"drops the last, smaller batch: {answer['images']:,} of {images * epochs:,} images")
     elif missing:
         notes.append(f"UNEQUAL WORK: {answer['images']:,} images instead of {images * epochs:,}")
     return notes

@@ -7,10 +7,10 @@ BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
 #: What the page says before anything was measured.
 NOTHING_YET = """## On a GPU
 
-No figure of zoo on a GPU exists yet. `tests/gpu/run.sh` checks and measures zoo on one CUDA device in five minutes:
-correctness first, then training steps, epochs, the frozen path and torch.compile, beside the bare step, the tutorial's
-loop and timm's train.py. CI runs it in small on a processor, so that it is known to work; what a GPU would say is not
-known.
+zoo has not been run on a GPU yet, so there are no figures. `tests/gpu/run.sh` tests and measures zoo on one CUDA
+device: first correctness, then training steps, epochs, the frozen part and torch.compile, compared with a bare
+training step, the tutorial loop and timm's train.py. It stops after five minutes, or after `--minutes`. CI runs a
+short version on a CPU; the CUDA code is untested.
 """
 
 

@@ -60,7 +60,7 @@ def test_steps_are_compared_where_both_tell_of_them() -> None:
     ]
     page = write(*lines, make_line("fastai", make_run(4, steps=2.0), make_run(4)))
     assert page.count("training steps") == 1
-    assert "- the limit: warm, its training steps take 0.85 (0.80 to 0.90) of the time of zoo's" in page
+    assert "- the limit: after warm-up, its training steps take 0.85 (0.80 to 0.90) times as long as zoo's" in page
 
 
 def test_a_peer_that_fails_is_in_the_table_with_its_reason() -> None:
@@ -103,7 +103,7 @@ def test_workloads_without_figures_have_no_table() -> None:
 
 def test_the_page_names_machine_versions_and_images() -> None:
     page = write(make_line("tutorial", make_run(2), make_run(4)))
-    for fact in ("2030-01-01", "abacus, 2 cores", "torch 9.9", "64 to train on, 32 to validate on", "mobilenet_v2"):
+    for fact in ("2030-01-01", "abacus, 2 cores", "torch 9.9", "64 for training, 32 for validation", "mobilenet_v2"):
         assert fact in page
 
 
@@ -111,7 +111,7 @@ def test_the_page_names_machine_versions_and_images() -> None:
     ("weights", "start"),
     [
         ([], "from random weights"),
-        (["mobilenet_v2"], "from pretrained weights with torchvision's network, else random ones"),
+        (["mobilenet_v2"], "from pretrained weights with torchvision's network, otherwise from random weights"),
         (["mobilenet_v2", "timm/mobilenetv2_100"], "from pretrained weights"),
     ],
 )

@@ -30,7 +30,7 @@ def test_equal_work_is_not_worth_a_word() -> None:
 
 
 def test_a_last_batch_that_is_left_out_is_said() -> None:
-    assert describe(192, 2) == ["leaves out the last, smaller batch: 192 of 200 images"]
+    assert describe(192, 2) == ["drops the last, smaller batch: 192 of 200 images"]
 
 
 @pytest.mark.parametrize("images", [136, 100, 201])

@@ -52,20 +52,20 @@ class Workload:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("warm", "zoo again, features kept", "ours.py"),
+        Peer("warm", "zoo again, cached features", "ours.py"),
         Peer("tutorial", "tutorial loop", "tutorial.py"),
         Peer("fastai", "fastai", "fastai_peer.py"),
         Peer("lightning", "Lightning", "lightning_peer.py"),
         Peer("transformers", "transformers' Trainer", "transformers_peer.py"),
-        Peer("timm", "timm train.py, defaults", "timm_peer.py", note="it cannot freeze and trains everything"),
+        Peer("timm", "timm train.py, defaults", "timm_peer.py", note="it cannot freeze and trains all parameters"),
         Peer(
             "timm-fast",
             "timm train.py, bf16 and channels-last",
             "timm_peer.py",
             ("--amp", "--amp-dtype", "bfloat16", "--channels-last"),
-            "it cannot freeze and trains everything",
+            "it cannot freeze and trains all parameters",
         ),
-        Peer("limit", "the limit", "limit.py", note="trains no head and measures nothing"),
+        Peer("limit", "the limit", "limit.py", note="does not train a head and does not evaluate"),
     )
 }
 
@@ -77,7 +77,7 @@ WORKLOADS = {
         Workload("frozen", "A new last layer on a frozen MobileNetV2", "mobilenet_v2", "mobilenetv2_100", 10, _ALL),
         Workload(
             "vgg",
-            "VGG16 with its classic classifier, drawn anew, on frozen convolutions",
+            "A new classic classifier on the frozen convolutions of VGG16",
             "vgg16",
             "vgg16",
             5,
