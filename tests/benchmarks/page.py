@@ -24,8 +24,8 @@ another tool run alternately (zoo, peer, zoo, peer), and a ratio is computed for
 speed of the machine favor neither tool. The tables show the median of the ratios and, in parentheses, the lowest
 and the highest. **Above 1, zoo is faster** or uses less memory.
 
-- All tools get the same images, epochs, batch size ({BATCH_SIZE}) and seeds (0 to {SEEDS - 1}, one per pair). Each script
-  in `tests/benchmarks/peers/` follows the documentation of its tool, and says where it deviates and why.
+- All tools get the same images, epochs, batch size ({BATCH_SIZE}) and seeds (0 to {SEEDS - 1}, one per pair). Each
+  script in `tests/benchmarks/peers/` follows the documentation of its tool, and says where it deviates and why.
 - zoo runs as `zoo finetune` with default options. Its cache is empty at the start of each run, except in the row
   "zoo again". By default, zoo uses the channels-last memory format, bfloat16 if the CPU computes in it natively,
   and keeps freed memory for reuse. The other tools do what their documentation shows, which is float32 unless a row
