@@ -87,7 +87,7 @@ EVIL: dict[str, tuple[Callable[[Path], object], str]] = {
     **{f"tar {name}": (tar_with(tar_member(name, 1)), "member") for name in NAMES},
     "zip symlink": (zip_with(external_attr=(stat.S_IFLNK | 0o777) << 16), "a link or a device"),
     "zip fifo": (zip_with(external_attr=(stat.S_IFIFO | 0o777) << 16), "a link or a device"),
-    "zip twice": (lambda path: make_zip(path, {"a.jpg": b"1", "./a.jpg": b"2"}), "there twice"),
+    "zip twice": (lambda path: make_zip(path, {"a.jpg": b"1", "./a.jpg": b"2"}), "occurs twice"),
     "zip file as folder": (lambda path: make_zip(path, {"a": b"1", "a/b.jpg": b"2"}), "cannot unpack"),
     "tar symlink": (tar_with(tar_member("l", kind=tarfile.SYMTYPE, linkname="ok.jpg")), "a link or a device"),
     "tar symlink out": (tar_with(tar_member("l", kind=tarfile.SYMTYPE, linkname="..")), "a link or a device"),
@@ -95,7 +95,7 @@ EVIL: dict[str, tuple[Callable[[Path], object], str]] = {
     "tar fifo": (tar_with(tar_member("p", kind=tarfile.FIFOTYPE)), "a link or a device"),
     "tar character device": (tar_with(tar_member("d", kind=tarfile.CHRTYPE)), "a link or a device"),
     "tar block device": (tar_with(tar_member("d", kind=tarfile.BLKTYPE)), "a link or a device"),
-    "tar twice": (tar_with(tar_member("ok.jpg", 3)), "there twice"),
+    "tar twice": (tar_with(tar_member("ok.jpg", 3)), "occurs twice"),
 }
 
 
@@ -145,7 +145,7 @@ def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.
     else:
         make_tar(path, members, f"w:{kind[4:]}")
     assert path.stat().st_size * 100 < 8 * 2**20
-    with pytest.raises(DataError, match="grows to more than"):
+    with pytest.raises(DataError, match="unpacks to more than"):
         extract_archive(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -163,7 +163,7 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(archive_module, "MAX_MEMBERS", 5)
     five = {f"{number}.jpg": b"" for number in range(5)}
     extract_archive(make_zip(tmp_path / "five.zip", five), tmp_path / "five")
-    with pytest.raises(DataError, match="one more than the 5"):
+    with pytest.raises(DataError, match="exceeds the limit of 5 members"):
         extract_archive(make_tar(tmp_path / "six.tar", {**five, "6.jpg": b""}), tmp_path / "six")
 
 
@@ -173,7 +173,7 @@ def test_a_huge_header_is_refused_before_it_is_read(tmp_path: Path) -> None:
         member = tar_member("a.jpg")
         member.pax_headers = {"comment": "x" * (2 * 2**20)}
         file.addfile(member)
-    with pytest.raises(DataError, match="header of"):
+    with pytest.raises(DataError, match=r"a header has \d+ bytes"):
         extract_archive(path, tmp_path / "out")
 
 
@@ -213,7 +213,7 @@ def test_a_flipped_bit_in_a_zip_is_damage(tmp_path: Path) -> None:
 def test_a_web_page_saved_as_an_archive_is_none(tmp_path: Path) -> None:
     path = tmp_path / "page.zip"
     path.write_text("<html>Sign in</html>" * 100)
-    with pytest.raises(DataError, match="no archive that is understood"):
+    with pytest.raises(DataError, match="not a supported archive"):
         extract_archive(path, tmp_path / "out")
 
 
@@ -223,5 +223,5 @@ def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
     data[6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match="encrypted; unpack it yourself"):
+    with pytest.raises(DataError, match="encrypted; unpack the archive yourself"):
         extract_archive(path, tmp_path / "out")

@@ -119,20 +119,20 @@ def test_the_users_files_are_not_touched(tmp_path: Path, open_: Open, plant: Pla
 def test_a_class_that_loses_all_its_images_is_an_error_with_a_reason(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 2, "bee": 0})
     (tmp_path / "bee" / "page.jpg").write_text("<html>")
-    with pytest.raises(DataError, match=r"'bee' \(.*page\.jpg.*no image of a format"):
+    with pytest.raises(DataError, match=r"'bee' \(.*page\.jpg.*not an image in a supported format"):
         open_(tmp_path)
 
 
 def test_a_val_without_readable_images_is_an_error(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 2, "train/bee": 2, "val/ant": 0})
     (tmp_path / "val" / "ant" / "page.jpg").write_text("<html>")
-    with pytest.raises(DataError, match="nothing for val"):
+    with pytest.raises(DataError, match="no readable images for val"):
         open_(tmp_path)
 
 
 def test_one_image_a_class_cannot_be_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 1, "bee": 1})
-    with pytest.raises(DataError, match="nothing for val"):
+    with pytest.raises(DataError, match="no readable images for val"):
         open_(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path, open_: Open, 
     shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/ant/torn.png")
     open_(tmp_path)
     assert "warning: 1 val image also appears in train, so val accuracy is too optimistic" in progress.lines
-    assert "warning: 1 image under more than one class" in progress.lines
+    assert "warning: 1 image in more than one class" in progress.lines
 
 
 def test_clean_data_is_described_in_one_line(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:

@@ -61,13 +61,13 @@ def test_the_budget_is_kept_and_the_rest_is_decoded_again(samples: list[Sample])
     for sample in samples[:2]:
         pixels.get(sample)
     for sample in samples[2:]:
-        with pytest.raises(DataError, match="It could be read when the run began"):
+        with pytest.raises(DataError, match="It was readable when the run began"):
             pixels.get(sample)
 
 
 def test_a_file_whose_bytes_changed_is_refused(samples: list[Sample]) -> None:
     samples[0].path.write_bytes(samples[1].path.read_bytes())
-    with pytest.raises(DataError, match=r"it has changed\. It could be read when the run began"):
+    with pytest.raises(DataError, match=r"the file has changed\. It was readable when the run began"):
         Pixels(build_eval_transform(INPUT)).get(samples[0])
 
 

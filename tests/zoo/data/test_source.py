@@ -71,7 +71,7 @@ def test_a_broken_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Find
 
 def test_a_file_that_is_no_archive_says_what_is_wanted(tmp_path: Path, find: Find) -> None:
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(DataError, match=r"none of \.zip, .*give a folder"):
+    with pytest.raises(DataError, match=r"not one of \.zip, .*give a folder"):
         find(tmp_path / "photo.jpg")
 
 
@@ -85,7 +85,7 @@ def test_a_pipe_is_refused(tmp_path: Path, find: Find) -> None:
 def test_a_missing_path_names_what_is_near(tmp_path: Path, find: Find) -> None:
     (tmp_path / "hymenoptera_data").mkdir()
     for value in (f"{tmp_path}/hymenoptera", tmp_path / "hymenoptera", f"{tmp_path}/hymenoptera.zip"):
-        with pytest.raises(DataError, match=r"there is no .*near it: '.*hymenoptera_data'"):
+        with pytest.raises(DataError, match=r"does not exist; similar names: '.*hymenoptera_data'"):
             find(value)
     with pytest.raises(DataError, match="give a folder of images"):
         find(f"{tmp_path}/nowhere/else")
@@ -99,14 +99,14 @@ def test_a_name_that_nobody_has_lists_names_and_folders(
     with pytest.raises(NameNotFound, match="known are bees"):
         find("ants")
     (tmp_path / "ants2").mkdir()
-    with pytest.raises(NameNotFound, match=r"known are bees.*in this folder: 'ants2'"):
+    with pytest.raises(NameNotFound, match=r"known are bees.*Similar names in this folder: 'ants2'"):
         find("ants")
     with pytest.raises(DataError, match=r"there is no folder or archive 'data/ants'.*known are bees"):
         find("data/ants")
 
 
 def test_an_address_is_not_taken_for_a_path(find: Find) -> None:
-    with pytest.raises(DataError, match="fetch it yourself"):
+    with pytest.raises(DataError, match="download it yourself"):
         find("https://example.org/photos.zip")
 
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_drawn_is_the_plugins_fault_and_leaves_nothing(find: Find
         raise ZeroDivisionError
 
     names.specs["shapes"] = drawn_spec(make)
-    with pytest.raises(PluginError, match="'tiny/shapes' cannot be drawn: ZeroDivisionError"):
+    with pytest.raises(PluginError, match="'tiny/shapes' cannot be generated: ZeroDivisionError"):
         find("shapes")
     assert list((cache / "data").iterdir()) == []
 

@@ -91,7 +91,7 @@ def test_a_disk_that_refuses_is_an_error_with_the_path_and_the_room(tmp_path: Pa
 
     with pytest.raises(
         RunError,
-        match=r"model cannot be written: No space left on device; 12,345 bytes are wanted, and [\d,]+ are free",
+        match=r"model cannot be written: No space left on device; 12,345 bytes are needed, and [\d,]+ bytes are free",
     ):
         fail()
     assert list(tmp_path.iterdir()) == []

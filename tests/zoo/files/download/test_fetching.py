@@ -124,7 +124,7 @@ def test_the_wrong_file_is_refused_with_both_digests(site: Site, target: Path) -
 
 def test_the_wrong_size_is_refused(site: Site, target: Path) -> None:
     message = refusal(site.put("/file", CONTENT), target, sha256=None, size=len(CONTENT) + 1)
-    assert "it is 10,240 bytes long, not 10,241" in message
+    assert "it has 10,240 bytes, not 10,241" in message
 
 
 def test_a_file_that_is_not_there(site: Site, target: Path) -> None:

@@ -104,7 +104,7 @@ def test_who_waits_goes_on_with_what_a_killed_process_left(site: Site, target: P
 
 
 def test_nobody_waits_forever(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PATIENCE", 0)
+    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as child:
@@ -112,14 +112,16 @@ def test_nobody_waits_forever(site: Site, target: Path, monkeypatch: pytest.Monk
         with pytest.raises(DownloadError, match="another process has been fetching it for 0 minutes") as caught:
             get(url, target)
         child.kill()
-    assert f"If there is none, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(caught.value)
+    assert f"If no such process exists, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(
+        caught.value
+    )
 
 
 def test_where_there_are_only_soft_locks_one_that_was_left_is_named_and_can_be_removed(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("filelock.FileLock", SoftFileLock)  # what a file system without locks makes of it
-    monkeypatch.setattr(download, "PATIENCE", 0)
+    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
     url = site.put("/file", CONTENT)
     left = cache_folder() / "locks" / "file.bin.lock"
     left.parent.mkdir(parents=True)
