@@ -149,7 +149,7 @@ def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
             counted = _count(shared, f"{split} image")
             progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
     if ambiguous := sum(len(found) > 1 for found in classes.values()):
-        progress.say(f"warning: {_count(ambiguous, 'image')} in more than one class")
+        progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
 
 
 def _describe(images: Images) -> str:

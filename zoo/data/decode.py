@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -86,7 +86,10 @@ def _decode(data: bytes) -> Tensor:
             if width * height > MAX_PIXELS:
                 raise DataError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
             if _TURBO and image.format in ("JPEG", "MPO"):  # MPO files contain several JPEGs.
-                return _decode_jpeg(data, _TURBO)
+                # torchvision is faster than Pillow, which also fills a truncated image with gray if other data follows.
+                # It decodes only JPEG here, as it crashes on some damaged PNGs and ignores the orientation of WebP.
+                encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
             image.load()
             return cast("Tensor", pil_to_tensor(_to_rgb(_rotate_upright(image))))
     except (DataError, MemoryError):
@@ -97,13 +100,6 @@ def _decode(data: bytes) -> Tensor:
         raise DataError(f"more than {MAX_PIXELS // 10**6} megapixels") from error
     except Exception as error:  # Decoders raise many kinds of exceptions on damaged files.
         raise DataError(f"damaged or truncated ({_first_line(error)})") from error
-
-
-def _decode_jpeg(data: bytes, decode: Callable[..., Tensor]) -> Tensor:
-    # This is faster than Pillow, which also fills a truncated image with gray if other data follows. Only JPEG is
-    # decoded this way: torchvision's decoder crashes on some damaged PNGs and ignores the orientation of WebP.
-    upright = True
-    return decode(torch.frombuffer(bytearray(data), dtype=torch.uint8), _RGB, upright)
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:

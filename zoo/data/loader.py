@@ -150,7 +150,7 @@ def _start_threads(count: int) -> ThreadPoolExecutor:
     """Start threads in which torch's operators run on a single thread, which is faster for many small images."""
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="load", initializer=torch.set_num_threads, initargs=(1,))
-    together = Barrier(count)  # This makes the pool start all of its threads now.
-    list(pool.map(lambda _: together.wait(), range(count)))
+    barrier = Barrier(count)  # It makes the pool start all of its threads now.
+    list(pool.map(lambda _: barrier.wait(), range(count)))
     torch.set_num_threads(threads)  # The value set in a thread also becomes the default of threads started later.
     return pool

@@ -37,8 +37,21 @@ class Sampler:
     all_share: bool = False
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
-        """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
-        batches = plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
+        """Return the batches of an epoch: every index below ``count`` once, in random order.
+
+        With ``chances``, ``count`` indices are drawn with replacement instead.
+
+        A last batch of a single sample joins the batch before it, because batch norm cannot train on one sample, and
+        dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
+        """
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
+        if self.chances is None:
+            indices = torch.randperm(count, generator=generator)
+        else:
+            indices = torch.multinomial(torch.tensor(self.chances), count, replacement=True, generator=generator)
+        batches = plan_in_order(indices.tolist(), batch_size=self.batch_size)
+        if self.batch_size > 1:
+            batches = _join_rest(batches, 2)
         return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
 
     def share_of(self, batch: Sequence[int]) -> Sequence[int]:
@@ -67,25 +80,6 @@ def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
     """Return relative probabilities of the samples that make all classes equally likely."""
     sizes = Counter(labels)
     return tuple(1 / sizes[label] for label in labels)
-
-
-def plan_epoch(
-    count: int, *, batch_size: int, seed: int, epoch: int, chances: Sequence[float] | None = None
-) -> list[list[int]]:
-    """Return the batches of an epoch: every index below ``count`` once, in random order.
-
-    With ``chances``, the relative probability of each index, ``count`` indices are drawn with replacement instead.
-
-    A last batch of a single sample joins the batch before it, because batch norm cannot train on one sample, and
-    dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
-    """
-    generator = torch.Generator().manual_seed(mix_seed(seed, epoch))
-    if chances is None:
-        indices = torch.randperm(count, generator=generator)
-    else:
-        indices = torch.multinomial(torch.tensor(chances), count, replacement=True, generator=generator)
-    batches = plan_in_order(indices.tolist(), batch_size=batch_size)
-    return _join_rest(batches, 2) if batch_size > 1 else batches
 
 
 def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:

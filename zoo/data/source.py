@@ -29,7 +29,7 @@ _WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a d
 
 
 def list_images(value: str | Path, *, registry: Registry, progress: Progress) -> Listing:
-    """List the images that ``value`` means by split and class, whatever kind of source it is.
+    """List the images that ``value`` means by split and class, regardless of the kind of source.
 
     Raises:
         DataError: If the path does not exist, or is not a folder or archive of images.
@@ -66,12 +66,12 @@ def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
         NameNotFound: If there is no data set of that name.
     """
     if not str(value):
-        raise DataError(f"`data` is empty; give {_WANTED}.")
+        raise DataError(f"`data` is empty; pass {_WANTED}.")
     path = Path(value).expanduser()
     if path.is_dir() or path.is_file():
         return path
     if os.path.lexists(path):
-        raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; give {_WANTED}.")
+        raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
     return _find_dataset(value, registry)
 
 
@@ -91,7 +91,7 @@ def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
 def _unpack(archive: Path, progress: Progress) -> Path:
     if not is_archive_name(archive.name):
         known = ", ".join(ARCHIVE_SUFFIXES)
-        raise DataError(f"cannot use {str(archive)!r}: it is a file, but not one of {known}; give {_WANTED}.")
+        raise DataError(f"cannot use {str(archive)!r}: it is a file, but not one of {known}; pass {_WANTED}.")
     folder = _cached(sha256_of(archive))
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
@@ -142,15 +142,15 @@ def _code_of(make: Callable[[Path], None]) -> str:
     try:
         file = inspect.getsourcefile(inspect.unwrap(make))
         return "".join(path.read_text("utf-8") for path in sorted(Path(file).parent.glob("*.py"))) if file else ""
-    except (OSError, TypeError, ValueError):  # The function has no file; its name must do.
+    except (OSError, TypeError, ValueError):  # Without a source file, only its name identifies the data set.
         return ""
 
 
 def _explain_missing(value: str | Path) -> str:
     if "://" in str(value):
-        return f"cannot use {str(value)!r}: download it yourself and give the archive or folder."
+        return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
     similar = _list_similar(Path(value).expanduser())
-    hint = f"similar names: {', '.join(similar)}" if similar else f"give {_WANTED}"
+    hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."
 
 

@@ -29,18 +29,18 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If the disk is full, or the parent folder is missing or not writable.
     """
-    own = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
-        yield own
-        publish(own, path)
+        yield temporary
+        publish(temporary, path)
     finally:
-        if own.is_dir():
-            shutil.rmtree(own, ignore_errors=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            own.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def publish(own: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path) -> None:
     """Rename a complete file or folder to ``path``; its bytes reach the disk before its name does.
 
     A file replaces an existing file. An existing folder is kept, because another process has just created the same one.
@@ -48,13 +48,13 @@ def publish(own: Path, path: Path) -> None:
     Raises:
         OSError: If the disk is full or the path is not writable.
     """
-    if own.is_file():
-        _open_to_all(own)
-        _synchronise(own)
+    if temporary.is_file():
+        _open_to_all(temporary)
+        _synchronise(temporary)
     try:
-        own.replace(path)
+        temporary.replace(path)
     except OSError:
-        if not (own.is_dir() and path.is_dir()):
+        if not (temporary.is_dir() and path.is_dir()):
             raise
     _synchronise(path.parent)
 
@@ -71,8 +71,8 @@ def written(path: Path, size: int | None = None) -> Iterator[Path]:
         RunError: If the disk is full, or the parent folder is missing or not writable.
     """
     try:
-        with whole(path) as own:
-            yield own
+        with whole(path) as temporary:
+            yield temporary
     except (OSError, SafetensorError) as error:  # On a full disk, safetensors raises its own error.
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{path} cannot be written: {reason}{_describe_room(path, size)}") from error

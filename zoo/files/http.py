@@ -174,7 +174,7 @@ def _explain_connection(error: Exception) -> TransferFailed:
     if isinstance(cause, ssl.SSLError):
         return TransferFailed(f"no secure connection ({reason}); check for a proxy and the system clock")
     if isinstance(cause, ConnectionRefusedError):
-        return TransferFailed("the connection was refused; the server may be down or need a proxy (HTTPS_PROXY)")
+        return TransferFailed("the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)")
     if isinstance(cause, (ConnectionError, TimeoutError)):
         return TransferFailed(f"the connection broke ({reason})", can_retry=True)
     return TransferFailed(f"the server cannot be reached ({reason}); this machine may be offline")

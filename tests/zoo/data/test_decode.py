@@ -143,7 +143,7 @@ def test_a_transparent_palette_color_becomes_white() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
-def test_of_several_frames_the_first_is_used(kind: str) -> None:
+def test_the_first_of_several_frames_is_used(kind: str) -> None:
     red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     options = {"lossless": True} if kind == "WEBP" else {}
     pixels = decode_image(encode(red, kind, save_all=True, append_images=[blue], **options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.sampler import Sampler, balance_chances, mix_seed, plan_epoch, seed_of_step
+from zoo.data.sampler import Sampler, balance_chances, mix_seed, seed_of_step
 
 counts = st.integers(0, 200)
 batch_sizes = st.integers(1, 40)
@@ -14,16 +14,16 @@ seeds = st.integers(0, 2**40)
 
 @given(counts, batch_sizes, seeds, st.integers(0, 1000))
 def test_an_epoch_contains_every_sample_once(count: int, batch_size: int, seed: int, epoch: int) -> None:
-    batches = plan_epoch(count, batch_size=batch_size, seed=seed, epoch=epoch)
+    batches = Sampler(batch_size, seed).plan(count, epoch)
     assert sorted(index for batch in batches for index in batch) == list(range(count))
-    assert batches == plan_epoch(count, batch_size=batch_size, seed=seed, epoch=epoch)
+    assert batches == Sampler(batch_size, seed).plan(count, epoch)
 
 
 @given(counts, batch_sizes, seeds)
 def test_only_a_single_last_sample_makes_a_batch_larger_than_the_batch_size(
     count: int, batch_size: int, seed: int
 ) -> None:
-    sizes = [len(batch) for batch in plan_epoch(count, batch_size=batch_size, seed=seed, epoch=0)]
+    sizes = [len(batch) for batch in Sampler(batch_size, seed).plan(count, 0)]
     assert all(size == batch_size for size in sizes[:-2])
     if batch_size > 1 and count > 1:
         assert 1 not in sizes
@@ -33,15 +33,12 @@ def test_only_a_single_last_sample_makes_a_batch_larger_than_the_batch_size(
 
 @given(st.integers(10, 200), seeds)
 def test_the_order_does_not_depend_on_the_batch_size(count: int, seed: int) -> None:
-    flat = [
-        [index for batch in plan_epoch(count, batch_size=size, seed=seed, epoch=3) for index in batch]
-        for size in (1, 4, 64)
-    ]
+    flat = [[index for batch in Sampler(size, seed).plan(count, 3) for index in batch] for size in (1, 4, 64)]
     assert flat[0] == flat[1] == flat[2]
 
 
 def test_every_epoch_and_seed_has_a_different_order() -> None:
-    orders = [plan_epoch(50, batch_size=50, seed=seed, epoch=epoch)[0] for seed in range(4) for epoch in range(4)]
+    orders = [Sampler(50, seed).plan(50, epoch)[0] for seed in range(4) for epoch in range(4)]
     assert len({tuple(order) for order in orders}) == 16
     assert list(range(50)) not in orders
 
@@ -61,9 +58,9 @@ def test_chances_make_all_classes_equally_likely(labels: list[int], seed: int) -
     chances = balance_chances(labels)
     sums = {label: sum(c for c, other in zip(chances, labels, strict=True) if other == label) for label in labels}
     assert all(abs(total - 1) < 1e-9 for total in sums.values())
-    batches = plan_epoch(len(labels), batch_size=7, seed=seed, epoch=1, chances=chances)
+    batches = Sampler(7, seed, chances=chances).plan(len(labels), 1)
     assert sum(map(len, batches)) == len(labels)
-    assert batches == plan_epoch(len(labels), batch_size=7, seed=seed, epoch=1, chances=chances)
+    assert batches == Sampler(7, seed, chances=chances).plan(len(labels), 1)
 
 
 def test_a_rare_class_is_drawn_as_often_as_a_frequent_one() -> None:

@@ -71,7 +71,7 @@ def test_a_damaged_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Fin
 
 def test_a_file_that_is_not_an_archive_is_an_error_with_advice(tmp_path: Path, find: Find) -> None:
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(DataError, match=r"not one of \.zip, .*give a folder"):
+    with pytest.raises(DataError, match=r"not one of \.zip, .*pass a folder"):
         find(tmp_path / "photo.jpg")
 
 
@@ -87,7 +87,7 @@ def test_a_missing_path_is_an_error_with_similar_names(tmp_path: Path, find: Fin
     for value in (f"{tmp_path}/hymenoptera", tmp_path / "hymenoptera", f"{tmp_path}/hymenoptera.zip"):
         with pytest.raises(DataError, match=r"does not exist; similar names: '.*hymenoptera_data'"):
             find(value)
-    with pytest.raises(DataError, match="give a folder of images"):
+    with pytest.raises(DataError, match="pass a folder of images"):
         find(f"{tmp_path}/nowhere/else")
 
 

@@ -13,7 +13,7 @@ from zoo.errors import DownloadError
 from zoo.files import http as web
 from zoo.files.http import TransferFailed, open_url, split_hub_url, web_address
 
-Site = Any  # of conftest.py, which cannot be imported
+Site = Any  # The class is in conftest.py, which cannot be imported.
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -24,7 +24,7 @@ from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, is_offline, sha256_of
 from zoo.progress import Advance
 
-Site = Any  # of conftest.py, which cannot be imported
+Site = Any  # The class is in conftest.py, which cannot be imported.
 
 #: Settings for properties whose examples share the server of the fixture.
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -250,13 +250,13 @@ def test_a_folder_that_is_not_writable_is_an_error(site: Site, tmp_path: Path) -
 @given(
     begun=st.integers(0, len(CONTENT)),
     cuts=st.lists(st.tuples(st.sampled_from(["cut", "reset"]), st.integers(0, len(CONTENT))), max_size=2),
-    knows_ranges=st.booleans(),
+    supports_ranges=st.booleans(),
     damaged=st.booleans(),
 )
 def test_the_same_bytes_arrive_wherever_the_transfer_is_interrupted(
-    site: Site, begun: int, cuts: list[tuple[str, int]], *, knows_ranges: bool, damaged: bool
+    site: Site, begun: int, cuts: list[tuple[str, int]], *, supports_ranges: bool, damaged: bool
 ) -> None:
-    site.knows_ranges = knows_ranges
+    site.supports_ranges = supports_ranges
     site.faults = [f"{kind}:{at}" for kind, at in cuts]
     site.sent = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -266,7 +266,7 @@ def test_the_same_bytes_arrive_wherever_the_transfer_is_interrupted(
         if is_valid or len(cuts) < 2:  # Two interruptions and a damaged partial file exceed the number of attempts.
             assert get(site.put("/file", CONTENT), target) == CONTENT
             assert left_in(target.parent) == {"file.bin"}
-        if is_valid and knows_ranges and begun < len(CONTENT) and not any(kind == "reset" for kind, _ in cuts):
+        if is_valid and supports_ranges and begun < len(CONTENT) and not any(kind == "reset" for kind, _ in cuts):
             assert site.sent == len(CONTENT) - begun
     site.faults = []
 

@@ -19,7 +19,7 @@ from zoo.errors import DownloadError
 from zoo.files import download
 from zoo.files.cache import cache_folder
 
-Site = Any  # of conftest.py, which cannot be imported
+Site = Any  # The class is in conftest.py, which cannot be imported.
 
 CHILD = """
 import sys
@@ -73,7 +73,7 @@ def test_one_process_fetches_and_the_others_wait(site: Site, target: Path) -> No
         for child in others:
             wait_for_lock_message(child)
         assert left_in(target.parent) == {"file.bin.part"}
-        site.go_on.set()
+        site.released.set()
         assert [child.wait(30) for child in (first, *others)] == [0, 0, 0]
     assert site.ranges == [None]
     assert target.read_bytes() == CONTENT
