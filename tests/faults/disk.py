@@ -17,7 +17,9 @@ from toy import EVERY
 from trial import Fault, Trial
 
 #: What is said: the file, and what is free.
-ERROR = re.compile(r"Error: \S+ cannot be (written|created|removed): .*(\d are free there|No space left on device)")
+ERROR = re.compile(
+    r"Error: \S+ cannot be (written|created|removed): .*(\d bytes are free there|No space left on device)"
+)
 
 
 def fill_many(folder: Path, count: int) -> Wrong:

@@ -1,4 +1,4 @@
-"""A web server on loopback that can do what bad networks do."""
+"""A web server on loopback that can simulate network errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-#: A socket option: close at once, and tell the other side that the connection is broken.
+#: Value of the socket option SO_LINGER with which closing sends a reset to the client.
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -25,22 +25,20 @@ class Request(NamedTuple):
 
 @dataclass
 class Site:
-    """What the server has, what it does wrong, and what it was asked."""
+    """The files and faults of a server, and the requests that it received."""
 
     port: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
-    #: From a path to an address and more headers.
+    #: Address and additional headers of the redirect, by path.
     redirects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
-    #: What goes wrong, one per request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``,
-    #: ``chunked``, ``shifted`` (a range nobody asked for), ``hold:N`` (waits for ``go_on`` after N bytes), ``ok``.
+    #: Faults, one for each request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``, ``chunked``,
+    #: ``shifted`` (sends a range that was not requested), ``hold:N`` (waits for ``released`` after N bytes), ``ok``.
     faults: list[str] = field(default_factory=list)
-    knows_ranges: bool = True
-    go_on: threading.Event = field(default_factory=threading.Event)
+    supports_ranges: bool = True
+    released: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
-    #: Bytes of files that were sent.
+    #: Number of bytes of files that were sent.
     sent: int = 0
-    #: Requests that are held now.
-    held: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -59,19 +57,19 @@ class Server(ThreadingHTTPServer):
     site: Site
 
     def shutdown_request(self, request: Any) -> None:
-        """Close without a farewell where a reset is wanted."""
-        lingers = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == RESET
-        (self.close_request if lingers else super().shutdown_request)(request)
+        """Close the socket without a shutdown if a reset is wanted."""
+        is_reset = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == RESET
+        (self.close_request if is_reset else super().shutdown_request)(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: that clients go away is what is tested."""
+        """Print nothing, since tests let clients disconnect."""
 
 
-class Answering(BaseHTTPRequestHandler):
+class RequestHandler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-        """Say nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         site = self.server.site
@@ -89,7 +87,7 @@ class Answering(BaseHTTPRequestHandler):
             self._send(site.files[path], kind, int(value or 0))
 
     def _send(self, content: bytes, kind: str, value: int) -> None:
-        start = self._asked_start() if self.server.site.knows_ranges else 0
+        start = self._requested_start() if self.server.site.supports_ranges else 0
         if start and start >= len(content):
             self.send_error(416)
             return
@@ -102,20 +100,19 @@ class Answering(BaseHTTPRequestHandler):
         self._start(206 if start else 200, headers)
         self._write(content[start:], kind, value)
 
-    def _asked_start(self) -> int:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        return int(asked[1]) if asked else 0
+    def _requested_start(self) -> int:
+        requested = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        return int(requested[1]) if requested else 0
 
     def _write(self, rest: bytes, kind: str, value: int) -> None:
         site = self.server.site
         first = rest[:value] if kind in {"cut", "reset", "hold"} else rest
-        site.sent += len(first)  # first, for whoever reads it may be done before this thread goes on
+        site.sent += len(first)  # This comes first, because the client may be done before this thread continues.
         self.wfile.write(first)
-        if kind == "reset":  # closing without lingering sends a reset
+        if kind == "reset":  # Closing the socket now sends a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         if kind == "hold":
-            site.held.release()
-            site.go_on.wait(30)
+            site.released.wait(30)
             site.sent += len(rest) - value
             self.wfile.write(rest[value:])
 
@@ -127,12 +124,12 @@ class Answering(BaseHTTPRequestHandler):
 
 
 def _open_site() -> Iterator[Site]:
-    with Server(("127.0.0.1", 0), Answering) as server:
+    with Server(("127.0.0.1", 0), RequestHandler) as server:
         server.site = Site(port=server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server.site
-        server.site.go_on.set()
+        server.site.released.set()
         server.shutdown()
         thread.join()
 

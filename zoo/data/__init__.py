@@ -1,1 +1,1 @@
-"""A ``--data`` value becomes examined images, these become splits, and splits become batches."""
+"""From a ``--data`` value to batches: find the images, examine them, split them and load them."""

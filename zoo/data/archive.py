@@ -1,8 +1,8 @@
-"""Unpack an archive that nobody vouches for.
+"""Unpack an untrusted archive.
 
-The standard library's own filter has been escaped through links (CVE-2025-4517), and nothing in it stops a bomb. So:
-only regular files and folders are written, every link and device is refused, names may not leave the folder, and what
-is written is counted, not believed. Whatever goes wrong, nothing of the unpacked folder stays.
+The standard library's own filter has been bypassed through links (CVE-2025-4517), and it does not stop decompression
+bombs. This module therefore writes only regular files and folders, rejects every link and device, rejects names that
+leave the folder, and counts the bytes that are actually written. If anything fails, the unpacked folder is removed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-#: Members of one archive; ImageNet has 1.4 million.
+#: Largest number of members of an archive; ImageNet has 1.4 million.
 MAX_MEMBERS = 2_000_000
-#: How many times its own size an archive may unpack to. Photos hardly shrink; only drawn images come near.
+#: Largest ratio of unpacked to packed size. Photos hardly shrink; only drawings come close to this ratio.
 MAX_RATIO = 100
-#: Bytes that any archive may unpack to, however small it is.
+#: Unpacked size in bytes that is allowed even for the smallest archive.
 ALWAYS_ALLOWED = 100 * 2**20
-#: Bytes of a tar's extended header, which tarfile reads into memory at one go.
+#: Largest size in bytes of a tar's extended header, which tarfile reads into memory at once.
 MAX_HEADER = 2**20
 
 _CHUNK = 2**20
@@ -53,15 +53,15 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMA
 
 
 def is_archive_name(name: str) -> bool:
-    """Tell whether a file's name says that it is an archive which :func:`extract_archive` reads."""
+    """Return whether a file name has a suffix of an archive that :func:`extract_archive` can read."""
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
-    """Unpack a .zip or .tar (plain, gzip, bzip2, xz) into ``folder``, which must not exist yet.
+    """Unpack a .zip or .tar archive (plain, gzip, bzip2 or xz) into ``folder``, which must not exist.
 
     Raises:
-        DataError: it is no archive, is damaged or encrypted, unpacks to too much, or a member could do harm.
+        DataError: If it is not an archive, is damaged or encrypted, unpacks to too many bytes, or has an unsafe member.
     """
     folder.mkdir(parents=True)
     try:
@@ -86,10 +86,10 @@ def _extract(archive: Path, folder: Path) -> None:
 def _extract_zip(archive: Path, sink: _Sink) -> None:
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
-            name = member.orig_filename  # not cut at a NUL, as ``filename`` is
+            name = member.orig_filename  # Unlike ``filename``, it is not cut at a NUL.
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.flag_bits & 1:
-                sink.refuse(name, "is encrypted; unpack it yourself and give the folder")
+                sink.refuse(name, "is encrypted; unpack the archive yourself and use the folder")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 sink.refuse(name, "is a link or a device")
             if name.endswith("/"):
@@ -111,7 +111,7 @@ def _extract_tar(stream: _Counted, sink: _Sink) -> None:
 
 
 class _Sink:
-    """Writes members below a folder, as long as they are harmless and not too many."""
+    """Writes members to a folder, and rejects unsafe names and too many bytes or members."""
 
     def __init__(self, archive: Path, folder: Path) -> None:
         self._archive = archive
@@ -121,17 +121,17 @@ class _Sink:
         self._members = 0
 
     def add_folder(self, name: str) -> None:
-        """Make a folder, which may be there already."""
+        """Create a folder unless it exists."""
         self._place(name).mkdir(parents=True, exist_ok=True)
 
     def add_file(self, name: str, source: IO[bytes]) -> None:
-        """Write a file, which must not be there yet."""
+        """Write a file, which must not exist."""
         path = self._place(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = path.open("xb")
         except FileExistsError:
-            self.refuse(name, "is there twice")
+            self.refuse(name, "occurs twice")
         with file:
             while chunk := source.read(_CHUNK):
                 self._written += len(chunk)
@@ -139,22 +139,22 @@ class _Sink:
                 file.write(chunk)
 
     def check_size(self, count: int) -> None:
-        """Refuse the archive if ``count`` bytes are more than it may unpack to."""
+        """Reject the archive if ``count`` bytes are more than it may unpack to."""
         if count > self._limit:
             raise DataError(
-                f"cannot unpack {str(self._archive)!r}: it grows to more than {self._limit // 2**20} MiB,"
-                f" {MAX_RATIO} times its own size, as no archive of photos does; if you trust it, unpack it yourself"
-                " and give the folder."
+                f"cannot unpack {str(self._archive)!r}: it unpacks to more than {self._limit // 2**20} MiB, over"
+                f" {MAX_RATIO} times its own size, which archives of photos do not; if you trust it, unpack it yourself"
+                " and use the folder."
             )
 
     def refuse(self, name: str, reason: str) -> NoReturn:
-        """Refuse the archive because of one member."""
+        """Reject the archive because of a member."""
         raise DataError(f"cannot unpack {str(self._archive)!r}: its member {name[:200]!r} {reason}.")
 
     def _place(self, name: str) -> Path:
         self._members += 1
         if self._members > MAX_MEMBERS:
-            self.refuse(name, f"is one more than the {MAX_MEMBERS} that an archive may have")
+            self.refuse(name, f"exceeds the limit of {MAX_MEMBERS} members")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if "\0" in name or "\\" in name:
             self.refuse(name, "has a NUL or a backslash in its name")
@@ -164,7 +164,7 @@ class _Sink:
 
 
 class _Counted(io.RawIOBase):
-    """A stream for tarfile that counts what comes out of the decompressor, headers and padding included."""
+    """A stream for tarfile that counts all decompressed bytes, including headers and padding."""
 
     def __init__(self, stream: IO[bytes], sink: _Sink) -> None:
         self._stream = stream
@@ -180,26 +180,26 @@ class _Counted(io.RawIOBase):
 
 
 class _TarMember(tarfile.TarInfo):
-    """Refuses what tarfile lets pass: a damaged header, which ends the archive for it, and a header of any length."""
+    """Rejects damaged headers, at which tarfile would silently end the archive, and headers that are too large."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the member whose header ``buf`` is."""
+        """Return the member that the header ``buf`` describes."""
         try:
             member = super().frombuf(buf, encoding, errors)
         except _BAD_HEADER as error:
             raise tarfile.ReadError(str(error)) from error
         if member.type in _EXTENDED and member.size > MAX_HEADER:
-            raise tarfile.ReadError(f"it has a header of {member.size} bytes")
+            raise tarfile.ReadError(f"a header has {member.size} bytes")
         return member
 
 
 @contextmanager
 def _explained(archive: Path) -> Iterator[None]:
-    asked = f"cannot unpack {str(archive)!r}"
+    failed = f"cannot unpack {str(archive)!r}"
     try:
         yield
     except _DAMAGE as error:
-        raise DataError(f"{asked}: it is damaged, or no archive that is understood ({error}); get it anew.") from error
+        raise DataError(f"{failed}: it is damaged or not a supported archive ({error}); download it again.") from error
     except OSError as error:
-        raise DataError(f"{asked}: {error.strerror or error}.") from error
+        raise DataError(f"{failed}: {error.strerror or error}.") from error

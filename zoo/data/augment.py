@@ -1,6 +1,6 @@
-"""Changes of colour and shape, drawn from a generator of the caller's: threads share torch's own.
+"""Random changes of color and geometry, drawn from the caller's generator because threads share torch's own.
 
-The arithmetic is torchvision's; the ranges are those of the papers' own code.
+The arithmetic is torchvision's. The ranges are those of the papers' own code.
 """
 
 from __future__ import annotations
@@ -13,86 +13,98 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
-#: What is done to uint8 pixels of shape (3, H, W) by a strength from -1 to 1, of which some need no sign.
-Change = Callable[[Tensor, float], Tensor]
+#: Operation on uint8 pixels of shape (3, H, W) with a strength from -1 to 1; some operations ignore its sign.
+Op = Callable[[Tensor, float], Tensor]
 
 
-def _shear(pixels: Tensor, across: float, down: float) -> Tensor:
-    return cast("Tensor", functional.affine(pixels, 0.0, [0, 0], 1.0, [across, down], center=[0, 0]))
+def _shear(pixels: Tensor, x: float, y: float) -> Tensor:
+    return cast("Tensor", functional.affine(pixels, 0.0, [0, 0], 1.0, [x, y], center=[0, 0]))
 
 
-def _move(pixels: Tensor, across: float, down: float) -> Tensor:
-    return cast("Tensor", functional.affine(pixels, 0.0, [round(across), round(down)], 1.0, [0.0, 0.0]))
+def _translate(pixels: Tensor, x: float, y: float) -> Tensor:
+    return cast("Tensor", functional.affine(pixels, 0.0, [round(x), round(y)], 1.0, [0.0, 0.0]))
 
 
-def _list_changes(shear: float, move: float, turn: float, colour: float, bits: int) -> Mapping[str, Change]:
-    """List the changes: shear in degrees, move in shares of a side, turn in degrees, bits that are lost at most."""
+def _build_ops(shear: float, translate: float, rotate: float, color: float, bits: int) -> Mapping[str, Op]:
+    """Build the operations by name.
+
+    Args:
+        shear: Largest shear in degrees.
+        translate: Largest translation as a fraction of a side.
+        rotate: Largest rotation in degrees.
+        color: Largest change of brightness, saturation, contrast and sharpness, as a fraction.
+        bits: Largest number of bits that posterizing removes.
+    """
     return {
         "identity": lambda pixels, _: pixels,
         "shear_x": lambda pixels, strength: _shear(pixels, strength * shear, 0.0),
         "shear_y": lambda pixels, strength: _shear(pixels, 0.0, strength * shear),
-        "move_x": lambda pixels, strength: _move(pixels, strength * move * pixels.shape[-1], 0),
-        "move_y": lambda pixels, strength: _move(pixels, 0, strength * move * pixels.shape[-2]),
-        "turn": lambda pixels, strength: cast("Tensor", functional.rotate(pixels, strength * turn)),
-        "brightness": lambda pixels, strength: functional.adjust_brightness(pixels, 1 + strength * colour),
-        "saturation": lambda pixels, strength: functional.adjust_saturation(pixels, 1 + strength * colour),
-        "contrast": lambda pixels, strength: functional.adjust_contrast(pixels, 1 + strength * colour),
-        "sharpness": lambda pixels, strength: functional.adjust_sharpness(pixels, 1 + strength * colour),
-        "posterise": lambda pixels, strength: functional.posterize(pixels, 8 - round(abs(strength) * bits)),
-        "solarise": lambda pixels, strength: functional.solarize(pixels, 255 * (1 - abs(strength))),
+        "translate_x": lambda pixels, strength: _translate(pixels, strength * translate * pixels.shape[-1], 0),
+        "translate_y": lambda pixels, strength: _translate(pixels, 0, strength * translate * pixels.shape[-2]),
+        "rotate": lambda pixels, strength: cast("Tensor", functional.rotate(pixels, strength * rotate)),
+        "brightness": lambda pixels, strength: functional.adjust_brightness(pixels, 1 + strength * color),
+        "saturation": lambda pixels, strength: functional.adjust_saturation(pixels, 1 + strength * color),
+        "contrast": lambda pixels, strength: functional.adjust_contrast(pixels, 1 + strength * color),
+        "sharpness": lambda pixels, strength: functional.adjust_sharpness(pixels, 1 + strength * color),
+        "posterize": lambda pixels, strength: functional.posterize(pixels, 8 - round(abs(strength) * bits)),
+        "solarize": lambda pixels, strength: functional.solarize(pixels, 255 * (1 - abs(strength))),
         "autocontrast": lambda pixels, _: functional.autocontrast(pixels),
-        "equalise": lambda pixels, _: functional.equalize(pixels),
+        "equalize": lambda pixels, _: functional.equalize(pixels),
     }
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Some changes drawn at random, one after the other."""
+class RandomOps:
+    """Several random operations in a row."""
 
-    kinds: Mapping[str, Change]
-    #: How many are drawn.
+    ops: Mapping[str, Op]
+    #: Number of operations that are drawn for each image.
     count: int
-    #: The strength of each; None: it is drawn as well.
+    #: Strength of each operation, or None to draw that, too.
     strength: float | None
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Change uint8 pixels of shape (3, H, W)."""
         for _ in range(self.count):
-            kind, strength, sign = torch.rand(3, generator=generator).tolist()
-            change = list(self.kinds.values())[int(kind * len(self.kinds))]
+            choice, strength, sign = torch.rand(3, generator=generator).tolist()
+            op = list(self.ops.values())[int(choice * len(self.ops))]
             strength = strength if self.strength is None else self.strength
-            pixels = change(pixels, strength if sign < 0.5 else -strength)
+            pixels = op(pixels, strength if sign < 0.5 else -strength)
         return pixels
 
 
-#: Source: Müller and Hutter 2021, arXiv:2103.10158: one change, of any strength in wide ranges.
-TRIVIAL = Changes(_list_changes(shear=44.7, move=0.14, turn=135.0, colour=0.99, bits=6), 1, None)
-#: Source: Cubuk et al. 2019, arXiv:1909.13719: two changes of strength 9 of 30.
-RAND = Changes(_list_changes(shear=16.7, move=0.45, turn=30.0, colour=0.9, bits=4), 2, 0.3)
+#: TrivialAugment: one operation, with any strength in a wide range.
+#: Source: Müller and Hutter 2021, arXiv:2103.10158.
+TRIVIAL_AUGMENT = RandomOps(_build_ops(shear=44.7, translate=0.14, rotate=135.0, color=0.99, bits=6), 1, None)
+#: RandAugment: two operations with strength 9 of 30. Source: Cubuk et al. 2019, arXiv:1909.13719.
+RAND_AUGMENT = RandomOps(_build_ops(shear=16.7, translate=0.45, rotate=30.0, color=0.9, bits=4), 2, 0.3)
 
 
 @dataclass(frozen=True)
-class Erase:
-    """Blots out a part of an image with noise, now and then.
+class RandomErasing:
+    """Replaces a random rectangle of an image with noise.
 
-    Source: Zhong et al. 2017, arXiv:1708.04896, with its shares and shapes of the part.
+    Source: Zhong et al. 2017, arXiv:1708.04896, with its ranges for the area and the aspect ratio.
     """
 
-    chance: float
-    share: tuple[float, float] = (0.02, 1 / 3)
-    shape: tuple[float, float] = (0.3, 10 / 3)
+    probability: float
+    #: Range of the rectangle's area, as a fraction of the image.
+    scale: tuple[float, float] = (0.02, 1 / 3)
+    #: Range of the rectangle's aspect ratio.
+    ratio: tuple[float, float] = (0.3, 10 / 3)
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return uint8 pixels of shape (3, H, W), the same tensor where nothing is blotted out."""
-        chance, share, shape, down, across = torch.rand(5, generator=generator).tolist()
-        if chance >= self.chance:
+        """Return uint8 pixels of shape (3, H, W): a copy, or the same tensor if nothing is erased."""
+        chance, fraction, shape, down, across = torch.rand(5, generator=generator).tolist()
+        if chance >= self.probability:
             return pixels
         height, width = pixels.shape[-2:]
-        area = height * width * (self.share[0] + share * (self.share[1] - self.share[0]))
-        ratio = self.shape[0] * (self.shape[1] / self.shape[0]) ** shape
-        high, wide = min(height, max(1, round((area / ratio) ** 0.5))), min(width, max(1, round((area * ratio) ** 0.5)))
-        top, left = int(down * (height - high + 1)), int(across * (width - wide + 1))
+        area = height * width * (self.scale[0] + fraction * (self.scale[1] - self.scale[0]))
+        ratio = self.ratio[0] * (self.ratio[1] / self.ratio[0]) ** shape
+        box_height = min(height, max(1, round((area / ratio) ** 0.5)))
+        box_width = min(width, max(1, round((area * ratio) ** 0.5)))
+        top, left = int(down * (height - box_height + 1)), int(across * (width - box_width + 1))
         pixels = pixels.clone()
-        noise = torch.randint(0, 256, (3, high, wide), generator=generator, dtype=torch.uint8)
-        pixels[:, top : top + high, left : left + wide] = noise
+        noise = torch.randint(0, 256, (3, box_height, box_width), generator=generator, dtype=torch.uint8)
+        pixels[:, top : top + box_height, left : left + box_width] = noise
         return pixels

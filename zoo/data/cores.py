@@ -1,4 +1,4 @@
-"""How many processor cores there are to compute on."""
+"""The number of CPU cores available to this process."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def count_cores() -> int:
-    """Return how many cores this process may use: a container or a scheduler may have given it fewer than there are."""
+    """Return the number of CPU cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

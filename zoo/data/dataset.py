@@ -1,17 +1,18 @@
-"""The images of a run: found, examined and split."""
+"""Find, examine and split the images of a run."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.examine import Examined, examine_files
-from zoo.data.folder import SPLITS, LeftOut, list_images
-from zoo.data.source import get_folder
+from zoo.data.listing import SPLITS, LeftOut, check_trainable, show_names
+from zoo.data.sample import Sample
+from zoo.data.source import list_images
 from zoo.data.split import split_off_val
 from zoo.errors import DataError
 
@@ -19,61 +20,64 @@ if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
     from zoo.progress import Progress
     from zoo.registry.registry import Registry
-from zoo.data.sample import Sample
 
-__all__ = ["Images", "LeftOut", "Sample", "open_images"]
-
-#: Files that are named on the screen; all of them are in ``Images.left_out``.
-_SHOWN = 3
-#: Classes that are named.
-_NAMED = 10
+#: Number of unused files that are reported; ``Images.left_out`` has all of them.
+_MAX_FILES = 3
+#: Number of classes that are reported.
+_MAX_CLASSES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """Examined images by split, sorted by class and by name below the class folder."""
+    """The examined images of each split, sorted by class and name."""
 
-    #: What was asked for.
+    #: Folder, archive or data set that was asked for.
     origin: str
-    #: Names of the classes, from train; the position is the label in every split.
+    #: Class names of train; the position of a class is its label in every split.
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
-    #: Empty where there is none.
+    #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
-    #: SHA-256 over split, class, name and content of every sample, in hex: the same data wherever it lies.
+    #: SHA-256 in hex of the split, class, name and content of every sample; does not depend on the location.
     fingerprint: str
 
 
 def open_images(
     value: str | Path, *, registry: Registry, seed: int, progress: Progress, keep: Views | None = None
 ) -> Images:
-    """Find, examine and split the images that ``value`` means: a folder, an archive, or the name of a data set.
+    """Find, examine and split the images of a data source.
 
-    ``seed`` decides what is split off for validation where no val folder is given. ``keep`` is offered what is decoded.
+    Args:
+        value: A folder, an archive, or the name of a data set.
+        registry: Where to look up the names of data sets.
+        seed: Seed of the split into train and val, for data without a val split.
+        progress: Where to report progress.
+        keep: Cache that receives the decoded images.
 
     Raises:
-        DataError: the images are not there, or cannot be used.
-        DownloadError: a named data set could not be fetched.
-        NameNotFound: there is no data set of that name.
+        DataError: If the images do not exist or cannot be used.
+        DownloadError: If a named data set cannot be fetched.
+        NameNotFound: If there is no data set of that name.
     """
-    listing = list_images(get_folder(value, registry=registry, progress=progress))
+    listing = list_images(value, registry=registry, progress=progress)
+    check_trainable(listing, value)
     good, bad = examine_files(listing.files, keep=keep, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
-    say_left_out(left_out, progress)
+    report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
     if "val" not in listing.splits:
         good = _split_off_val(good, seed)
     _check_splits(good, (*listing.splits, "val"), value)
-    _say_copies(good, progress)
+    _report_copies(good, progress)
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=str(value),
         classes=listing.classes,
-        train=_samples(good, "train", labels),
-        val=_samples(good, "val", labels),
-        test=_samples(good, "test", labels),
+        train=_select_samples(good, "train", labels),
+        val=_select_samples(good, "val", labels),
+        test=_select_samples(good, "test", labels),
         left_out=left_out,
         fingerprint=_fingerprint(good),
     )
@@ -91,7 +95,7 @@ def _split_off_val(images: Sequence[Examined], seed: int) -> list[Examined]:
     ]
 
 
-def _samples(images: Iterable[Examined], split: str, labels: dict[str, int]) -> tuple[Sample, ...]:
+def _select_samples(images: Iterable[Examined], split: str, labels: dict[str, int]) -> tuple[Sample, ...]:
     return tuple(
         Sample(image.file.path, labels[image.file.class_name], image.digest)
         for image in images
@@ -106,10 +110,9 @@ def _fingerprint(images: Iterable[Examined]) -> str:
 
 def _check_train(classes: Iterable[str], good: Iterable[Examined], bad: Sequence[LeftOut]) -> None:
     filled = {image.file.class_name for image in good if image.file.split == "train"}
-    if lost := [name for name in classes if name not in filled]:
-        reasons = "; ".join(_show(bad))
-        shown = ", ".join(map(repr, lost[:5]))
-        raise DataError(f"no image of these classes in train can be read: {shown} ({reasons}).")
+    if empty := [name for name in classes if name not in filled]:
+        reasons = _show_reasons(bad)
+        raise DataError(f"classes without readable images in train: {show_names(empty)} ({reasons}).")
 
 
 def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str | Path) -> None:
@@ -117,24 +120,24 @@ def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str 
     for split in splits:
         if split not in filled:
             raise DataError(
-                f"{str(value)!r} has nothing for {split}: give {split}/ with images that can be read, "
-                "or, where it is split off, at least two different images of a class."
+                f"{str(value)!r} has no readable images for {split}; add a {split} split, "
+                "or, to split off val, at least two different images of a class."
             )
 
 
-def say_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
-    """Tell how many files are not used, and why the first ones are not."""
+def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
+    """Report how many files are not used, with the reasons for the first few."""
     if left_out:
-        more = f"; and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
-        progress.say(f"left out {_count(len(left_out), 'file')}: {'; '.join(_show(left_out))}{more}")
+        more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
+        progress.say(f"left out {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
 
 
-def _show(left_out: Sequence[LeftOut]) -> Iterator[str]:
-    return (f"{str(item.path)!r}: {item.reason}" for item in left_out[:_SHOWN])
+def _show_reasons(left_out: Sequence[LeftOut]) -> str:
+    return "; ".join(f"{str(item.path)!r}: {item.reason}" for item in left_out[:_MAX_FILES])
 
 
-def _say_copies(images: Iterable[Examined], progress: Progress) -> None:
-    """Tell what makes figures too good or too bad: the same image in two splits, or under two classes."""
+def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
+    """Warn about images that distort the accuracy because they are in several splits or classes."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
@@ -145,15 +148,15 @@ def _say_copies(images: Iterable[Examined], progress: Progress) -> None:
             verb = "appears" if shared == 1 else "appear"
             counted = _count(shared, f"{split} image")
             progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
-    if torn := sum(len(found) > 1 for found in classes.values()):
-        progress.say(f"warning: {_count(torn, 'image')} under more than one class")
+    if ambiguous := sum(len(found) > 1 for found in classes.values()):
+        progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
 
 
 def _describe(images: Images) -> str:
     counts = ((split, len(getattr(images, split))) for split in SPLITS)
     shown = ", ".join(f"{count} {split}" for split, count in counts if count)
-    named = ", ".join(images.classes[:_NAMED])
-    more = ", ..." if len(images.classes) > _NAMED else ""
+    named = ", ".join(images.classes[:_MAX_CLASSES])
+    more = ", ..." if len(images.classes) > _MAX_CLASSES else ""
     return f"{images.origin} -> {shown} images of {len(images.classes)} classes: {named}{more}"
 
 

@@ -1,10 +1,10 @@
-"""One image file becomes pixels: upright, RGB, 8 bits, whole, or not at all."""
+"""Decode an image file to upright 8-bit RGB pixels."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -17,29 +17,31 @@ from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[i
 
 from zoo.errors import DataError
 
-#: Pixels of the largest image that is decoded; 100 megapixels hide in a PNG of 12 kB. It is the limit at which Pillow
-#: begins to warn.
+#: Largest number of pixels of an image that is decoded. A PNG of 12 kB can contain 100 megapixels. Pillow warns above
+#: the same limit.
 MAX_PIXELS = 2**28 // 3
-#: Bytes of the largest file that is read.
+#: Size in bytes of the largest file that is read.
 MAX_BYTES = 2**29
 
-#: What Pillow may open: every format more is more to attack.
+#: Formats that Pillow may open. Every additional one would be open to attack.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _WHITE = (255, 255, 255, 255)
-#: The operator that importing torchvision loads. ``torchvision.io`` around it is deprecated since 0.29 and warns, which
-#: strict test suites turn into an error for every image; when the operator is gone as well, Pillow takes over.
+#: JPEG decoder that importing torchvision loads. The public function for it in ``torchvision.io`` is deprecated since
+#: 0.29, and its warning is an error in strict test suites. If the operator is missing, Pillow decodes JPEGs.
 _TURBO = getattr(torch.ops.image, "decode_jpeg", None)
 _RGB = 3
 
 
 def decode_image(source: Path | bytes) -> Tensor:
-    """Return the image as uint8 of shape (3, height, width), turned upright as its EXIF orientation says.
+    """Decode an image to uint8 of shape (3, height, width), rotated according to its EXIF orientation.
 
-    Grey and palettes become RGB, 16 bits keep their upper 8, transparency is laid over white, and of several frames
-    the first is taken. A file that ends too early is no image; damage in the middle of a JPEG cannot be told.
+    Grayscale and palette images are converted to RGB, 16-bit images keep their upper 8 bits, and transparent images are
+    blended with white. If there are several frames, the first is used. A truncated file is an error, but damage in
+    the middle of a JPEG cannot be detected.
 
     Raises:
-        DataError: it cannot be read or decoded, or is larger than ``MAX_PIXELS``; names the path, if it is one.
+        DataError: If the image cannot be read or decoded, or has more than ``MAX_PIXELS`` pixels. The message contains
+            the path if ``source`` is one.
     """
     if isinstance(source, bytes):
         return _decode(source)
@@ -50,9 +52,9 @@ def decode_image(source: Path | bytes) -> Tensor:
 
 
 def read_image_file(path: Path) -> bytes:
-    """Return the bytes of a regular file. Raises DataError with the reason alone, without the path."""
+    """Return the bytes of a regular file. Raises DataError with only the reason, not the path."""
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
+        if not path.is_file():  # Opening a named pipe would wait forever.
             raise DataError("it is not a file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -65,9 +67,9 @@ def read_image_file(path: Path) -> bytes:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings about odd metadata and about size from the user: none of them changes a pixel.
+    """Suppress Pillow's warnings about metadata and image size, which do not affect the pixels.
 
-    The whole process is concerned: put it around threads, not in them.
+    This applies to the entire process: use it around threads, not inside them.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -83,45 +85,35 @@ def _decode(data: bytes) -> Tensor:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DataError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
-            if _TURBO and image.format in ("JPEG", "MPO"):  # MPO is several JPEGs in one file
-                return _decode_jpeg(data, _TURBO)
-            return _to_pixels(image)
-    except DataError:
+            if _TURBO and image.format in ("JPEG", "MPO"):  # MPO files contain several JPEGs.
+                # torchvision is faster than Pillow, which also fills a truncated image with gray if other data follows.
+                # It decodes only JPEG here, as it crashes on some damaged PNGs and ignores the orientation of WebP.
+                encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
+            image.load()
+            return cast("Tensor", pil_to_tensor(_to_rgb(_rotate_upright(image))))
+    except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise DataError("no image of a format that is read") from error
+        raise DataError("not an image in a supported format") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"more than {MAX_PIXELS // 10**6} megapixels") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # on damaged files decoders raise whatever comes to hand
-        raise DataError(f"damaged or cut off ({_first_line(error)})") from error
+    except Exception as error:  # Decoders raise many kinds of exceptions on damaged files.
+        raise DataError(f"damaged or truncated ({_first_line(error)})") from error
 
 
-def _decode_jpeg(data: bytes, decode: Callable[..., Tensor]) -> Tensor:
-    # It is faster, and where a picture is cut off and something else follows, Pillow fills it with grey. For JPEG
-    # alone: torchvision's decoder ends the process on some damaged PNGs, and forgets the orientation of WebP.
-    upright = True
-    return decode(torch.frombuffer(bytearray(data), dtype=torch.uint8), _RGB, upright)
-
-
-def _to_pixels(image: Image.Image) -> Tensor:
-    image.load()
-    return cast("Tensor", pil_to_tensor(_to_rgb(_turn_upright(image))))
-
-
-def _turn_upright(image: Image.Image) -> Image.Image:
+def _rotate_upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001  # damaged metadata around whole pixels; torchvision passes over it as well
+    except Exception:  # noqa: BLE001  # The metadata is damaged, not the pixels; torchvision ignores it, too.
         return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        raise DataError("32-bit pixels, of which nothing says what is white; convert them to 8 or 16 bits")
+        raise DataError("32-bit pixels without a defined white level; convert the image to 8 or 16 bits")
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips: nearly every pixel would be white.
+        # Pillow's own conversion clips, which would turn nearly every pixel white.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -130,6 +122,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _first_line(error: Exception) -> str:
-    # torchvision puts the place in its own source before the reason.
+    # torchvision's messages begin with a location in its source code.
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].rpartition(".cpp:")[2].partition(", ")[2] or lines[0]

@@ -1,4 +1,4 @@
-"""Labelled images to measure a finished run on: its classes govern, whatever classes and splits the data has."""
+"""Find labelled images on which a finished run is evaluated, with labels from the classes of the run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.data.dataset import say_left_out
+from zoo.data.dataset import report_left_out
 from zoo.data.examine import examine_files
-from zoo.data.folder import Listing, list_labelled
+from zoo.data.listing import Listing, show_names
 from zoo.data.sample import Sample
-from zoo.data.source import get_folder
+from zoo.data.source import list_images
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,38 +24,38 @@ def open_labelled(
     """Find and examine the images of one split.
 
     Args:
-        value: a folder, an archive, or the name of a data set.
-        split: ``train``, ``val``, ``test`` or ``all``; None: ``test``, else ``val``, else all there are.
-        classes: the names of the run's classes; the position is the label.
-        registry: where names of data sets are looked up.
-        progress: told what is left out.
+        value: A folder, an archive, or the name of a data set.
+        split: ``train``, ``val``, ``test`` or ``all``. None means ``test`` if it exists, else ``val``, else ``all``.
+        classes: Class names of the run; the position of a class is its label.
+        registry: Where to look up the names of data sets.
+        progress: Where to report progress and unused files.
 
     Returns:
-        The split that was chosen, and its samples.
+        The name of the split, and its samples.
 
     Raises:
-        DataError: there is no such split, no readable image in it, or it has a class that the run does not know.
+        DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
     """
-    listing = list_labelled(get_folder(value, registry=registry, progress=progress))
+    listing = list_images(value, registry=registry, progress=progress)
     chosen = _choose_split(listing, split, value)
     if chosen == "all" and split is None:
-        progress.say(f"note: {value} has no splits: all images count, also those that a run has learnt from")
+        progress.say(f"note: {value} has no splits; all images are used, even those that the run was trained on")
     files = [file for file in listing.files if chosen in ("all", file.split)]
     labels = {name: label for label, name in enumerate(classes)}
     unknown = sorted({file.class_name for file in files} - labels.keys())
     if unknown:
-        raise DataError(f"the run does not know {', '.join(map(repr, unknown[:5]))}; it knows {', '.join(classes)}.")
+        raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(classes)}.")
     good, bad = examine_files(files, progress=progress)
-    say_left_out(bad, progress)
+    report_left_out(bad, progress)
     if not good:
-        raise DataError(f"{str(value)!r} has no image in {chosen} that can be read.")
+        raise DataError(f"{str(value)!r} has no readable image in {chosen}.")
     return chosen, tuple(Sample(item.file.path, labels[item.file.class_name], item.digest) for item in good)
 
 
 def _choose_split(listing: Listing, split: str | None, value: str | Path) -> str:
     if split is None:
         return next((name for name in ("test", "val") if name in listing.splits), "all")
-    if split == "all" or (not listing.is_flat and split in listing.splits):
+    if split == "all" or (listing.has_splits and split in listing.splits):
         return split
-    there = ", ".join(listing.splits) if not listing.is_flat else "no splits"
-    raise DataError(f"{str(value)!r} has no split {split!r}; it has {there}. `split` all takes every image.")
+    available = ", ".join(listing.splits) if listing.has_splits else "no splits"
+    raise DataError(f"{str(value)!r} has no split {split!r}; it has {available}. Use `split` all for every image.")

@@ -1,7 +1,8 @@
-"""Every image is read before the first step, and decoded if it never was, so that none can stop a run in the middle.
+"""Read every image before training, so that an unreadable one cannot stop a run midway.
 
-Digests of files that these very versions have decoded lie in the cache folder, one on each line of a file that only
-grows: lines of several processes may come in any order, and a line that was cut is the digest of nothing.
+A file is decoded only once by the same package versions: the digests of decoded files are kept in the cache folder, in
+a text file with one digest per line. Several processes may append to it in any order, and a truncated line matches no
+digest.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.cores import count_cores
 from zoo.data.decode import decode_image, quiet_pillow, read_image_file
-from zoo.data.folder import ImageFile, LeftOut
+from zoo.data.listing import ImageFile, LeftOut
 from zoo.errors import DataError
 from zoo.files.cache import cache_folder
 from zoo.files.versions import read_versions
@@ -25,15 +27,15 @@ from zoo.progress import Progress
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
 
-#: Images that are in memory at the same time.
+#: Largest number of threads, and so of decoded images in memory at the same time.
 _MAX_THREADS = 8
-#: Packages whose versions decide whether a file can be decoded.
+#: Packages whose versions affect which files can be decoded.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An image that can be decoded, and the SHA-256 of its bytes in hex."""
+    """A readable image file, with the SHA-256 of its bytes in hex."""
 
     file: ImageFile
     digest: str
@@ -42,10 +44,10 @@ class Examined:
 def examine_files(
     files: Sequence[ImageFile], *, keep: Views | None = None, progress: Progress
 ) -> tuple[list[Examined], list[LeftOut]]:
-    """Return the files that can be decoded, in the order given, and those that cannot, with the reason.
+    """Return the files that can be decoded, in the given order, and those that cannot, with the reasons.
 
-    What is decoded is offered to ``keep``, so that it need not be decoded again. Files whose very bytes were decoded by
-    an earlier run are not decoded.
+    A file with the same bytes as one that an earlier run decoded is not decoded again. Decoded images are passed to
+    ``keep``, so that training need not decode them a second time.
     """
     good: list[Examined] = []
     bad: list[LeftOut] = []
@@ -63,9 +65,9 @@ def _examine_each(
 ) -> Iterator[Examined | LeftOut]:
     pool = ThreadPoolExecutor(min(_MAX_THREADS, count_cores()), thread_name_prefix="examine")
     try:
-        yield from pool.map(examine, files)  # decoding lets go of the interpreter's lock
+        yield from pool.map(examine, files)  # Decoding releases the GIL.
     finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C, too
+        pool.shutdown(cancel_futures=True)  # This also runs after Ctrl-C.
 
 
 def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Examined | LeftOut:
@@ -82,7 +84,7 @@ def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Exam
 
 
 def read_known() -> frozenset[str]:
-    """Return the digests of all files that these versions have decoded."""
+    """Return the digests of all files that the installed versions have decoded."""
     try:
         return frozenset(_path().read_text(encoding="ascii").split("\n"))
     except (OSError, UnicodeDecodeError):
@@ -90,17 +92,12 @@ def read_known() -> frozenset[str]:
 
 
 def add_known(digests: Iterable[str]) -> None:
-    """Note files that were decoded; where nothing can be written they are decoded again the next time."""
-    lines = "".join(f"{digest}\n" for digest in digests)
-    if not lines:
-        return
-    try:
-        path = _path()
+    """Record files that were decoded. If the cache is not writable, they will simply be decoded again."""
+    path = _path()
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="ascii") as file:
-            file.write(lines)
-    except OSError:  # a cache that cannot be written costs time and nothing else
-        return
+            file.write("".join(f"{digest}\n" for digest in digests))
 
 
 def _path() -> Path:

@@ -1,4 +1,4 @@
-"""Samples become batches, in this thread or by several; the numbers are the same."""
+"""Load batches of samples, in this thread or in several, with the same result."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -18,28 +19,28 @@ if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
     from zoo.data.sample import Sample
 
-#: Images, uint8 of shape (batch, 3, height, width), and their labels, int64 of shape (batch,).
+#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,).
 Batch = tuple[Tensor, Tensor]
 
-#: A sample's index, and the seed of its random numbers; None where nothing is random.
+#: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderOptions:
-    """How batches are loaded; all but ``batch_size`` changes only the speed."""
+    """How batches are loaded. All options except ``batch_size`` change only the speed."""
 
     batch_size: int
-    #: Threads that decode; 0 for this one. Decoding lets go of the interpreter's lock.
+    #: Number of threads that decode, or 0 to decode in the calling thread. Decoding releases the GIL.
     workers: int = 0
-    #: Batches that are prepared while another one is worked on.
+    #: Number of batches that are loaded ahead of the current one.
     ahead: int = 0
-    #: Worth it for a CUDA device, of no use without one.
+    #: Whether to copy batches to pinned memory, which is useful only for a CUDA device.
     pin_memory: bool = False
 
 
 class _Loader:
-    """Decodes and crops samples by threads that serve all epochs."""
+    """Loads batches in threads that live through all epochs."""
 
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions) -> None:
         self._samples = samples
@@ -48,7 +49,7 @@ class _Loader:
         self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """End the threads; they come again when they are needed."""
+        """Stop the threads; the next epoch will start new ones."""
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -59,16 +60,16 @@ class _Loader:
                 yield self._collate([self._prepare(key) for key in keys])
             return
         pool = self._pool = self._pool or _start_threads(self._loading.workers)
-        coming: deque[list[Future[tuple[Tensor, int]]]] = deque()
+        pending: deque[list[Future[tuple[Tensor, int]]]] = deque()
         try:
             for keys in plan:
-                coming.append([pool.submit(self._prepare, key) for key in keys])
-                if len(coming) > self._loading.ahead:
-                    yield self._collate([future.result() for future in coming.popleft()])
-            while coming:
-                yield self._collate([future.result() for future in coming.popleft()])
-        finally:  # also where an epoch is left in the middle
-            for future in (future for futures in coming for future in futures):
+                pending.append([pool.submit(self._prepare, key) for key in keys])
+                if len(pending) > self._loading.ahead:
+                    yield self._collate([future.result() for future in pending.popleft()])
+            while pending:
+                yield self._collate([future.result() for future in pending.popleft()])
+        finally:  # Futures remain if the caller stops before the end of the epoch.
+            for future in chain.from_iterable(pending):
                 future.cancel()
 
     def _prepare(self, key: _Key) -> tuple[Tensor, int]:
@@ -77,14 +78,14 @@ class _Loader:
         return self._pixels.get(sample, seed), sample.label
 
     def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
-        if not items:  # other processes have all of this batch
+        if not items:  # The batch is too small, and other processes have all of it.
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
         return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
 
 
 class TrainBatches(_Loader):
-    """Augmented batches in an order of their own for each epoch."""
+    """Augmented batches for training, in a different order in each epoch."""
 
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions, order: Sampler) -> None:
         super().__init__(samples, pixels, loading)
@@ -94,23 +95,25 @@ class TrainBatches(_Loader):
         return len(self._order.plan(len(self._samples), 0))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of epoch ``number``, from 0, but for so many first ones.
+        """Yield this process's part of the batches of an epoch.
+
+        Args:
+            number: Number of the epoch, from 0.
+            start: Number of batches to skip.
 
         Raises:
-            DataError: an image cannot be read any more.
+            DataError: If an image can no longer be read.
         """
-        order = self._order
-        batches = self.plan(number)[start:]
-        shares = map(order.share_of, batches)
-        return self._load([(index, order.seed_of(number, index)) for index in share] for share in shares)
+        parts = map(self._order.share_of, self.plan(number)[start:])
+        return self._load([(index, self._order.seed_of(number, index)) for index in part] for part in parts)
 
     def plan(self, number: int) -> list[list[int]]:
-        """Return the indices of the samples in each batch of epoch ``number``, from 0."""
+        """Return the indices of the samples in each batch of epoch ``number``, which counts from 0."""
         return self._order.plan(len(self._samples), number)
 
 
 class EvalBatches(_Loader):
-    """Batches of samples in their order, any number of times: plain ones, or a view of augmented ones."""
+    """Batches of samples in a fixed order, for evaluation or for one view of augmented images."""
 
     def __init__(
         self,
@@ -120,7 +123,15 @@ class EvalBatches(_Loader):
         view: int | None = None,
         plan: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """Create them; ``plan`` holds the indices of each batch, of all samples unless it is given."""
+        """Create the batches.
+
+        Args:
+            samples: Samples to load.
+            pixels: Source of the samples' pixels.
+            loading: How to load the batches.
+            view: View of augmented images, from 0; None means images without augmentation.
+            plan: Indices of the samples in each batch; None means all samples in order.
+        """
         super().__init__(samples, pixels, loading)
         self._view = view
         self._plan = plan_in_order(range(len(samples)), batch_size=loading.batch_size) if plan is None else plan
@@ -136,10 +147,10 @@ class EvalBatches(_Loader):
 
 
 def _start_threads(count: int) -> ThreadPoolExecutor:
-    """Start threads in which torch's operators start no threads of their own: images are many and small."""
+    """Start threads in which torch's operators run on a single thread, which is faster for many small images."""
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="load", initializer=torch.set_num_threads, initargs=(1,))
-    together = Barrier(count)  # else the first thread does it all, and the others start later
-    list(pool.map(lambda _: together.wait(), range(count)))
-    torch.set_num_threads(threads)  # what a thread sets for itself is taken for the default by those that come later
+    barrier = Barrier(count)  # It makes the pool start all of its threads now.
+    list(pool.map(lambda _: barrier.wait(), range(count)))
+    torch.set_num_threads(threads)  # The value set in a thread also becomes the default of threads started later.
     return pool

@@ -1,4 +1,4 @@
-"""Images that were decoded once, kept in memory as far as it was given for them."""
+"""Keep decoded images in memory, up to a budget."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from zoo.data.sample import Sample
     from zoo.plugin import InputSpec
 
-#: Bytes that one kind of pixels may take: about 1,900 photos as training sees them, or 7,000 as they are measured.
+#: Memory in bytes for the images of one transform: about 1,900 photos for training, or 7,000 for evaluation.
 BUDGET = 2**30
 
 
 class Pixels:
-    """What a transform makes of samples, from memory or decoded anew where memory has run out. Threads may share it."""
+    """The pixels of samples after a transform, from memory or decoded again if they did not fit. It is thread-safe."""
 
     def __init__(self, transform: Transform, budget: int | None = None) -> None:
         self.normalise = transform.normalise
@@ -35,17 +35,17 @@ class Pixels:
         self._lock = Lock()
 
     def offer(self, digest: str, decoded: Tensor) -> None:
-        """Keep what an image comes to, if there is room."""
+        """Keep the reduced pixels of a decoded image if they fit."""
         if self._left > 0 and digest not in self._kept:
             self._keep(digest, self._reduce(decoded))
 
     def get(self, sample: Sample, seed: int | None = None) -> Tensor:
-        """Return the pixels of a sample, uint8 of shape (3, height, width), not normalised yet; do not write to them.
+        """Return the pixels of a sample before normalization, uint8 of shape (3, height, width); do not modify them.
 
-        Without a seed nothing is random.
+        Without a seed, the random step of the transform is left out.
 
         Raises:
-            DataError: it has to be decoded, and cannot be any more.
+            DataError: If the image must be decoded again and can no longer be read.
         """
         reduced = self._kept.get(sample.digest)
         if reduced is None:
@@ -60,13 +60,13 @@ class Pixels:
             if digest in self._kept:
                 return
             if reduced.nbytes > self._left:
-                self._left = 0  # no more are worth preparing
+                self._left = 0  # Later images are not even reduced.
                 return
             self._left -= reduced.nbytes
-            self._kept[digest] = reduced.clone()  # a crop would keep the whole image alive
+            self._kept[digest] = reduced.clone()  # A crop is a view that would keep the full image in memory.
 
     def forget(self) -> None:
-        """Give the memory back; what is asked for again is decoded again."""
+        """Free the memory; from now on, every image is decoded when it is used."""
         with self._lock:
             self._kept.clear()
             self._left = 0
@@ -74,18 +74,18 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Views:
-    """How images are seen: in training, and where they are measured."""
+    """The pixels for training and for evaluation."""
 
     train: Pixels
     plain: Pixels
 
     @classmethod
     def build(cls, spec: InputSpec, augmentation: str, budget: int | None = None, erase: float = 0.0) -> Views:
-        """Build them; where training sees what is measured they are the same.
+        """Build the pixels; without augmentation, training and evaluation share them.
 
         Raises:
-            DataError: the input has another number of channels than 3.
-            OptionError: there is no such augmentation.
+            DataError: If the input does not have 3 channels.
+            OptionError: If there is no augmentation of that name.
         """
         plain = Pixels(build_eval_transform(spec), budget)
         if augmentation == "none":
@@ -93,7 +93,7 @@ class Views:
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
     def offer(self, split: str, digest: str, decoded: Tensor) -> None:
-        """Keep what an image of a split comes to as it will be seen, if there is room."""
+        """Keep a decoded image in the form that its split needs, if it fits."""
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
 
@@ -101,19 +101,19 @@ def _decode_again(sample: Sample) -> Tensor:
     try:
         data = read_image_file(sample.path)
         if hashlib.sha256(data).hexdigest() != sample.digest:
-            raise DataError("it has changed")
+            raise DataError("the file has changed")
         return decode_image(data)
     except DataError as error:
         raise DataError(
             f"cannot use the image {str(sample.path)!r}: {error}. "
-            "It could be read when the run began; restore it and run again."
+            "It was readable when the run began; restore it and run again."
         ) from None
 
 
 def choose_budget(processes: int = 1) -> int:
-    """Return the budget, or a quarter of the memory that is free where that is less and can be told.
+    """Return the budget of a process in bytes: `BUDGET`, or less if little memory is free.
 
-    Of what is free each of so many processes on this machine has its part.
+    All processes on this machine, ``processes`` in number, together get at most a quarter of the free memory.
     """
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:
         return BUDGET

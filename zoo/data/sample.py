@@ -1,4 +1,4 @@
-"""One image of a data set, with its label."""
+"""A labelled image of a data set."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its answer."""
+    """An image file with its label."""
 
     path: Path
-    #: Index in ``Images.classes``.
+    #: Index of the class in ``Images.classes``.
     label: int
-    #: SHA-256 of the file's bytes, in hex.
+    #: SHA-256 of the file's bytes in hex.
     digest: str

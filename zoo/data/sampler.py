@@ -1,7 +1,7 @@
-"""Which sample comes when, and with which random numbers: functions of the seed, the epoch and the sample alone.
+"""The order of samples and the seeds of their augmentation, which depend only on the seed, the epoch and the sample.
 
-So the number of workers, what they fetch ahead, and the epoch in which a run was taken up again cannot matter: there is
-no state that could be lost.
+The sampler has no state. The number of workers, prefetching and the epoch from which a run resumes therefore cannot
+change the results.
 """
 
 from __future__ import annotations
@@ -14,82 +14,76 @@ from itertools import pairwise
 
 import torch
 
-#: Take the place of a seed, and are none that a run can have.
+#: Used in place of a run's seed, which is never negative.
 _VIEWS, _STEPS = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """What decides the batches of every epoch, and how each sample is augmented."""
+    """The plan of the batches of every epoch and of how each sample is augmented."""
 
     batch_size: int
     seed: int
-    #: In how many ways each sample is augmented, in turn from epoch to epoch; 0: in another one at every epoch.
+    #: Number of fixed augmentations of each sample, used in turn; 0 means a new augmentation in every epoch.
     views: int = 0
-    #: Of each sample, how likely it is to be drawn; None: each comes once an epoch.
+    #: Relative probability of drawing each sample; None means that each sample comes once per epoch.
     chances: tuple[float, ...] | None = None
-    #: Which of how many processes this one is, that learn from each batch together.
+    #: Rank of this process, and the number of processes that share each batch.
     rank: int = 0
     ranks: int = 1
-    #: Images of a batch that each of them has at the least, if it has any: a batch norm compares them.
+    #: Smallest number of images that a process gets from a batch, if it gets any; batch norm needs more than one.
     least: int = 2
-    #: Whether each of them must have some of every batch: a last one that is too small goes to the one before it.
+    #: Whether every process must get a part of every batch; a last batch that is too small joins the one before it.
     all_share: bool = False
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
-        """Return the batches of an epoch of ``count`` samples, as `plan_epoch` does."""
-        batches = plan_epoch(count, batch_size=self.batch_size, seed=self.seed, epoch=epoch, chances=self.chances)
+        """Return the batches of an epoch: every index below ``count`` once, in random order.
+
+        With ``chances``, ``count`` indices are drawn with replacement instead.
+
+        A last batch of a single sample joins the batch before it, because batch norm cannot train on one sample, and
+        dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
+        """
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
+        if self.chances is None:
+            indices = torch.randperm(count, generator=generator)
+        else:
+            indices = torch.multinomial(torch.tensor(self.chances), count, replacement=True, generator=generator)
+        batches = plan_in_order(indices.tolist(), batch_size=self.batch_size)
+        if self.batch_size > 1:
+            batches = _join_rest(batches, 2)
         return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
 
     def share_of(self, batch: Sequence[int]) -> Sequence[int]:
-        """Return what of a batch is this process's: a fair share, or nothing of one that is too small for all."""
-        sharing = max(1, min(self.ranks, len(batch) // self.least))
-        if self.rank >= sharing:
+        """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""
+        parts = max(1, min(self.ranks, len(batch) // self.least))
+        if self.rank >= parts:
             return ()
-        return batch[len(batch) * self.rank // sharing : len(batch) * (self.rank + 1) // sharing]
+        return batch[len(batch) * self.rank // parts : len(batch) * (self.rank + 1) // parts]
 
     def seed_of(self, epoch: int, index: int) -> int:
-        """Return the seed of a sample's random numbers; views have the same ones with every seed."""
+        """Return the seed of a sample's augmentation; with views, it does not depend on the run's seed."""
         return mix_seed(self.seed, epoch, index) if not self.views else seed_of_view(epoch % self.views, index)
 
 
 def seed_of_view(view: int, index: int) -> int:
-    """Return the seed of a sample's random numbers in a view, from 0."""
+    """Return the seed of a sample's augmentation in a view, where views count from 0."""
     return mix_seed(_VIEWS, view, index)
 
 
 def seed_of_step(seed: int, epoch: int, step: int, rank: int = 0) -> int:
-    """Return the seed of what a process draws while it learns from its share of a batch, as by dropouts."""
+    """Return the seed of the random numbers that a process draws in a training step, for example in dropout."""
     return mix_seed(_STEPS, seed, epoch, step, *([rank] if rank else []))
 
 
 def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
-    """Return chances of samples that make all classes equally likely."""
+    """Return relative probabilities of the samples that make all classes equally likely."""
     sizes = Counter(labels)
     return tuple(1 / sizes[label] for label in labels)
 
 
-def plan_epoch(
-    count: int, *, batch_size: int, seed: int, epoch: int, chances: Sequence[float] | None = None
-) -> list[list[int]]:
-    """Return the batches of an epoch: each of the indices below ``count`` once, in random order.
-
-    With ``chances`` as many are drawn, each time any of them as likely as it says.
-
-    A last batch of a single sample goes to the one before it: batch normalisation cannot learn from one, and dropping
-    it would lose a sample. ``batch_size`` 1 is left as it is.
-    """
-    generator = torch.Generator().manual_seed(mix_seed(seed, epoch))
-    if chances is None:
-        indices = torch.randperm(count, generator=generator)
-    else:
-        indices = torch.multinomial(torch.tensor(chances), count, replacement=True, generator=generator)
-    batches = plan_in_order(indices.tolist(), batch_size=batch_size)
-    return _join_rest(batches, 2) if batch_size > 1 else batches
-
-
 def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:
-    """Add a last batch that has fewer than ``least`` to the one before it, if there is one."""
+    """Join a last batch of fewer than ``least`` samples to the batch before it, if there is one."""
     if len(batches) > 1 and len(batches[-1]) < least:
         *batches, last, rest = batches
         return [*batches, last + rest]
@@ -97,17 +91,17 @@ def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:
 
 
 def plan_in_order(indices: Sequence[int], *, batch_size: int) -> list[list[int]]:
-    """Cut ``indices`` into batches; the last one may be smaller."""
+    """Split ``indices`` into consecutive batches; the last one may be smaller."""
     return [[*indices[start : start + batch_size]] for start in range(0, len(indices), batch_size)]
 
 
 def plan_evenly(indices: Sequence[int], count: int) -> list[list[int]]:
-    """Cut ``indices`` into so many batches, about equally long."""
+    """Split ``indices`` into ``count`` consecutive batches of nearly equal size."""
     ends = [len(indices) * number // count for number in range(count + 1)]
     return [[*indices[start:end]] for start, end in pairwise(ends)]
 
 
 def mix_seed(*numbers: int) -> int:
-    """Return a seed, 63 bits, that has nothing visible in common with that of any other numbers."""
+    """Hash numbers to a seed of 63 bits, so that similar numbers give unrelated seeds."""
     text = "/".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

@@ -1,4 +1,4 @@
-"""Splits validation images off the training images: by class, by seed, and by content rather than by name."""
+"""Split validation images off the training images, stratified by class and decided by seed and content."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-VAL_SHARE = 0.2
+#: Fraction of the training images that is used for validation.
+VAL_FRACTION = 0.2
 
 
-def split_off_val(images: Iterable[tuple[str, str]], *, seed: int, share: float = VAL_SHARE) -> set[str]:
-    """Return the digests of the images that are for validation, of ``images`` as (class name, digest).
+def split_off_val(images: Iterable[tuple[str, str]], *, seed: int, fraction: float = VAL_FRACTION) -> set[str]:
+    """Choose images for validation and return their digests.
 
-    A class gives ``share`` of its distinct images, rounded; at least one, if it has two, and never all. Copies of an
-    image stay together, and an image that lies under several classes stays in training, as it can be no one's answer.
-    The choice depends on nothing but content, classes, ``seed`` and ``share``.
+    From each class, ``fraction`` of the distinct images is chosen, rounded: at least one if the class has two, and
+    never all. Copies of an image stay together. An image in several classes stays in train, because its label is
+    ambiguous. The choice depends only on content, classes, ``seed`` and ``fraction``.
+
+    Args:
+        images: Class name and digest of each image.
+        seed: Seed of the random choice.
+        fraction: Fraction of each class to choose, between 0 and 1.
     """
     classes: defaultdict[str, set[str]] = defaultdict(set)
-    for digest, class_name in {(digest, class_name) for class_name, digest in images}:
+    for class_name, digest in images:
         classes[digest].add(class_name)
-    alone: defaultdict[str, list[str]] = defaultdict(list)
+    unambiguous: defaultdict[str, list[str]] = defaultdict(list)
     for digest, names in classes.items():
         if len(names) == 1:
-            alone[next(iter(names))].append(digest)
-    return {digest for digests in alone.values() for digest in _choose(digests, seed, share)}
+            unambiguous[next(iter(names))].append(digest)
+    return {digest for digests in unambiguous.values() for digest in _choose(digests, seed, fraction)}
 
 
-def _choose(digests: list[str], seed: int, share: float) -> list[str]:
+def _choose(digests: list[str], seed: int, fraction: float) -> list[str]:
     if len(digests) < 2:
         return []
-    count = min(max(round(share * len(digests)), 1), len(digests) - 1)
+    count = min(max(round(fraction * len(digests)), 1), len(digests) - 1)
     return sorted(digests, key=lambda digest: _rank(digest, seed))[:count]
 
 

@@ -1,73 +1,83 @@
-"""What happens to an image between the disk and the backbone, at evaluation and in training."""
+"""The preprocessing of images for a backbone, at evaluation and in training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]  # torchvision has no types
+from torch import Tensor
+from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]  # torchvision has no types
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # the same
 
-from zoo.data.augment import RAND, TRIVIAL, Erase
+from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT, RandomErasing
 from zoo.errors import DataError, OptionError
 from zoo.registry.recipe import AUGMENTS
 
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
 
-#: From decoded pixels, uint8 of shape (3, H, W), to those that are wanted again and again; draws nothing.
+#: Deterministic step from decoded pixels, uint8 of shape (3, H, W), to the smaller pixels that are worth caching.
 Reduce = Callable[[Tensor], Tensor]
-#: From reduced pixels, uint8 of shape (3, H, W), to uint8 of shape (3, height, width); what is random comes from the
-#: generator.
+#: Random step from uint8 of shape (3, H, W) to uint8 of shape (3, H', W'), which draws only from the generator.
 Crop = Callable[[Tensor, torch.Generator], Tensor]
 
-
-#: The least share of the image's area that a random crop keeps: fastai's ``min_scale``. ImageNet's own 0.08 suits
-#: millions of images, not hundreds.
+#: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``; ImageNet's usual
+#: 0.08 suits millions of images, not hundreds.
 CROP_SCALE = (0.35, 1.0)
-#: Sides longer than this many times the other are cut before resizing: a line of 1 x 65000 pixels would grow to 12 GB.
+#: Largest aspect ratio that is resized as it is. Longer images are cut first: resizing the shorter side of 1 x 65000
+#: pixels would otherwise take 12 GB.
 MAX_ASPECT = 20
 
-#: The widest part that is cut out, width by height; the narrowest one is as high.
-_WIDEST = 4 / 3
+#: Largest aspect ratio of a random crop; the smallest is its inverse.
+_MAX_CROP_ASPECT = 4 / 3
 _TRIES = 10
 
 _INTERPOLATIONS = {
-    "nearest": InterpolationMode.NEAREST_EXACT,  # what Pillow calls nearest, so what published weights saw
+    "nearest": InterpolationMode.NEAREST_EXACT,  # This is Pillow's nearest, with which published weights were trained.
     "bilinear": InterpolationMode.BILINEAR,
     "bicubic": InterpolationMode.BICUBIC,
+}
+
+#: Random operations of each augmentation, after cropping and flipping.
+_RANDOM_OPS: Mapping[str, tuple[Crop, ...]] = {
+    "crop-flip": (),
+    "trivial": (TRIVIAL_AUGMENT,),
+    "rand": (RAND_AUGMENT,),
 }
 
 
 @dataclass(frozen=True)
 class Transform:
-    """What is done to each image once; then at random; then to a whole batch, where the network is."""
+    """The steps of preprocessing, separate because they run at different times."""
 
+    #: Deterministic step, whose result may be cached.
     reduce: Reduce
-    #: None where nothing is random.
+    #: Random step, or None if nothing is random.
     crop: Crop | None
+    #: Last step, which runs on a full batch on the model's device.
     normalise: Normalise
 
     def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """From one image's pixels to float32 of shape (3, height, width)."""
+        """Transform the pixels of one image, uint8 of shape (3, H, W), to float32 of shape (3, height, width)."""
         reduced = self.reduce(pixels)
         return self.normalise(self.crop(reduced, generator or torch.default_generator) if self.crop else reduced)
 
 
 class Normalise:
-    """From uint8 of shape (3, H, W) or (N, 3, H, W) to float32 around zero."""
+    """Normalizes uint8 images of shape (3, H, W) or (N, 3, H, W) to float32 by the mean and std of an InputSpec."""
 
     def __init__(self, spec: InputSpec) -> None:
         mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
-        # (x / 255 - mean) / std in one pass. By device: copying to one waits for it, and threads share this object.
+        # These compute (x / 255 - mean) / std in one pass. They are kept for each device, because a copy to a device
+        # waits for it, and because several threads use this object.
         self._constants = {torch.device("cpu"): (1 / (255 * std), -mean / std)}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalise, on whichever device the images are."""
+        """Normalize the images on the device that they are on."""
         device = images.device
         if device not in self._constants:
             scale, shift = self._constants[torch.device("cpu")]
@@ -79,167 +89,115 @@ class Normalise:
 def build_eval_transform(spec: InputSpec) -> Transform:
     """Build the deterministic transform that an InputSpec describes.
 
-    ``center`` resizes the shorter side, ``squash`` both, ``border`` the longer one and pads with the mean colour; then
-    the middle is cut out, and what is smaller is padded. Resizing is antialiased.
+    Crop mode ``center`` resizes the shorter side, ``squash`` resizes both sides, and ``border`` resizes the longer side
+    and pads with the mean color. Then the center is cropped, and smaller images are padded. Resizing is antialiased.
 
     Raises:
-        DataError: the input has another number of channels than 3.
+        DataError: If the input does not have 3 channels.
     """
     _check_channels(spec)
-    interpolation = _INTERPOLATIONS[spec.interpolation]
-    steps: list[nn.Module] = [] if spec.crop == "squash" else [_LimitAspect()]
-    if spec.crop == "squash":
-        steps += [v2.Resize((spec.resize, spec.resize), interpolation, antialias=True)]
-    elif spec.crop == "border":
-        steps += [_FitInto(spec), _PadTo(spec)]
-    else:
-        steps += [v2.Resize(spec.resize, interpolation, antialias=True)]
-    return Transform(_Steps((*steps, v2.CenterCrop(spec.size[1:]))), None, Normalise(spec))
+    return Transform(partial(_resize_and_crop, spec), None, Normalise(spec))
 
 
 def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
     """Build the transform for training.
 
-    ``crop-flip`` cuts out and resizes a random part and mirrors every second one; ``trivial`` and ``rand`` change what
-    they see of it besides; ``none`` is the eval transform. ``erase`` is how likely a part is blotted out. Large photos
-    are first made so small that the smallest part is of the size of the input: more than that no part shows.
+    Large photos are first reduced to the size at which the smallest crop has the size of the input.
+
+    Args:
+        spec: Input of the backbone.
+        augment: ``crop-flip`` for a random resized crop and a random horizontal flip; ``trivial`` or ``rand`` for
+            TrivialAugment or RandAugment on top of that; ``none`` for the eval transform.
+        erase: Probability that a random rectangle of an image is erased.
 
     Raises:
-        DataError: the input has another number of channels than 3.
-        OptionError: there is no such augmentation.
+        DataError: If the input does not have 3 channels.
+        OptionError: If there is no augmentation of that name.
     """
     if augment not in AUGMENTS:
-        raise OptionError(f"there is no augmentation {augment!r}; there are {', '.join(AUGMENTS)}.")
+        raise OptionError(f"there is no augmentation {augment!r}; choose one of {', '.join(AUGMENTS)}.")
     if augment == "none":
         return build_eval_transform(spec)
     _check_channels(spec)
-    blot = (Erase(erase),) if erase else ()
-    crop = _Changes((_CropFlip(spec), *_CHANGES[augment], *blot))
-    return Transform(_Steps((_LimitSides(spec),)), crop, Normalise(spec))
+    ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
+    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalise(spec))
 
 
 def _check_channels(spec: InputSpec) -> None:
     if spec.size[0] != 3:
-        raise DataError(f"the backbone wants images of {spec.size[0]} channels; only RGB, that is 3, can be prepared.")
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Steps that draw nothing."""
-
-    steps: tuple[nn.Module, ...]
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        for step in self.steps:
-            pixels = step(pixels)
-        return pixels
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """Changes at random, one after the other."""
-
-    changes: tuple[Crop, ...]
-
-    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        for change in self.changes:
-            pixels = change(pixels, generator)
-        return pixels
-
-
-#: What `AUGMENTS` do besides cutting out and mirroring.
-_CHANGES: Mapping[str, tuple[Crop, ...]] = {"crop-flip": (), "trivial": (TRIVIAL,), "rand": (RAND,)}
-
-
-class _CropFlip:
-    """Cuts out a part of random size, shape and place, resizes it, and mirrors every second one.
-
-    The arithmetic is torchvision's; the numbers come from a generator of the caller's, as threads share torch's own.
-    """
-
-    def __init__(self, spec: InputSpec) -> None:
-        self._size = list(spec.size[1:])
-        self._interpolation = _INTERPOLATIONS[spec.interpolation]
-
-    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        top, left, height, width = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
-        cropped = functional.resized_crop(
-            pixels, top, left, height, width, self._size, interpolation=self._interpolation, antialias=True
+        raise DataError(
+            f"the backbone expects images with {spec.size[0]} channels; only RGB (3 channels) is supported."
         )
-        is_mirrored = torch.rand((), generator=generator).item() < 0.5
-        return cast("Tensor", functional.horizontal_flip(cropped) if is_mirrored else cropped)
+
+
+def _resize_and_crop(spec: InputSpec, image: Tensor) -> Tensor:
+    if spec.crop == "squash":
+        image = _resize(spec, image, [spec.resize, spec.resize])
+    elif spec.crop == "border":
+        image = _limit_aspect(image)
+        image = _pad(spec, _rescale(spec, image, spec.resize / max(image.shape[-2:])))
+    else:
+        image = _resize(spec, _limit_aspect(image), [spec.resize])
+    return cast("Tensor", functional.center_crop(image, list(spec.size[1:])))
+
+
+def _augment(spec: InputSpec, ops: Sequence[Crop], pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Crop and flip at random, then apply ``ops``. The arithmetic is torchvision's."""
+    box = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
+    pixels = _resize(spec, functional.crop(pixels, *box), list(spec.size[1:]))
+    if torch.rand((), generator=generator).item() < 0.5:
+        pixels = functional.horizontal_flip(pixels)
+    for op in ops:
+        pixels = op(pixels, generator)
+    return pixels
 
 
 def draw_box(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:
-    """Draw the top, left, height and width of a part of an image.
+    """Draw the top, left, height and width of a random crop, in pixels.
 
-    Its area is a share of the whole between `CROP_SCALE`, its shape between 3:4 and 4:3; where no such part fits after
-    some tries, the middle is taken. Source: Szegedy et al. 2014, arXiv:1409.4842, as torchvision does it.
+    Its area is a fraction of the image within `CROP_SCALE`, and its aspect ratio is between 3:4 and 4:3. If several
+    tries find no crop that fits, the center is used. torchvision's own function would draw from the global generator,
+    which threads share. Source: Szegedy et al. 2014, arXiv:1409.4842, as torchvision implements it.
     """
     for _ in range(_TRIES):
-        share, shape, down, across = torch.rand(4, generator=generator).tolist()
-        area = height * width * (CROP_SCALE[0] + share * (CROP_SCALE[1] - CROP_SCALE[0]))
-        ratio = math.exp((2 * shape - 1) * math.log(_WIDEST))
-        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < wide <= width and 0 < high <= height:
-            return int(down * (height - high + 1)), int(across * (width - wide + 1)), high, wide
-    wide, high = min(width, round(height * _WIDEST)), min(height, round(width * _WIDEST))
-    return (height - high) // 2, (width - wide) // 2, high, wide
+        fraction, shape, down, across = torch.rand(4, generator=generator).tolist()
+        area = height * width * (CROP_SCALE[0] + fraction * (CROP_SCALE[1] - CROP_SCALE[0]))
+        ratio = math.exp((2 * shape - 1) * math.log(_MAX_CROP_ASPECT))
+        crop_width, crop_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < crop_width <= width and 0 < crop_height <= height:
+            top, left = int(down * (height - crop_height + 1)), int(across * (width - crop_width + 1))
+            return top, left, crop_height, crop_width
+    crop_width = min(width, round(height * _MAX_CROP_ASPECT))
+    crop_height = min(height, round(width * _MAX_CROP_ASPECT))
+    return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
 
 
-class _LimitSides(nn.Module):
-    """Shrinks an image until the smallest part that is cut out is of the size of the input."""
-
-    def __init__(self, spec: InputSpec) -> None:
-        super().__init__()
-        self._shorter = math.ceil(max(spec.size[1:]) / math.sqrt(CROP_SCALE[0]))
-        self._interpolation = _INTERPOLATIONS[spec.interpolation]
-
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        if min(height, width) <= self._shorter:
-            return image
-        scale = self._shorter / min(height, width)
-        size = [round(height * scale), round(width * scale)]
-        resized = functional.resize(image, size, interpolation=self._interpolation, antialias=True)
-        return cast("Tensor", resized)
+def _limit_size(spec: InputSpec, image: Tensor) -> Tensor:
+    """Shrink an image until the smallest random crop has the size of the input."""
+    shorter = min(image.shape[-2:])
+    limit = math.ceil(max(spec.size[1:]) / math.sqrt(CROP_SCALE[0]))
+    return image if shorter <= limit else _rescale(spec, image, limit / shorter)
 
 
-class _LimitAspect(nn.Module):
-    """Cuts the ends off an image that is next to a line."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        limit = MAX_ASPECT * min(height, width)
-        if max(height, width) <= limit:
-            return image
-        return cast("Tensor", functional.center_crop(image, [min(height, limit), min(width, limit)]))
+def _limit_aspect(image: Tensor) -> Tensor:
+    """Cut off both ends of an extremely long image."""
+    height, width = image.shape[-2:]
+    limit = MAX_ASPECT * min(height, width)
+    return cast("Tensor", functional.center_crop(image, [min(height, limit), min(width, limit)]))
 
 
-class _FitInto(nn.Module):
-    """Resizes the longer side; the shorter one is rounded, as timm does for the weights that want this."""
-
-    def __init__(self, spec: InputSpec) -> None:
-        super().__init__()
-        self._longer = spec.resize
-        self._interpolation = _INTERPOLATIONS[spec.interpolation]
-
-    def forward(self, image: Tensor) -> Tensor:
-        scale = self._longer / max(image.shape[-2:])
-        size = [max(round(scale * side), 1) for side in image.shape[-2:]]
-        resized = functional.resize(image, size, interpolation=self._interpolation, antialias=True)
-        return cast("Tensor", resized)
+def _rescale(spec: InputSpec, image: Tensor, factor: float) -> Tensor:
+    """Resize both sides by a factor, rounded as timm rounds them; torchvision would truncate them."""
+    return _resize(spec, image, [max(round(factor * side), 1) for side in image.shape[-2:]])
 
 
-class _PadTo(nn.Module):
-    """Pads with the mean colour up to the size of the input, the image in the middle."""
+def _resize(spec: InputSpec, image: Tensor, size: list[int]) -> Tensor:
+    interpolation = _INTERPOLATIONS[spec.interpolation]
+    return cast("Tensor", functional.resize(image, size, interpolation=interpolation, antialias=True))
 
-    def __init__(self, spec: InputSpec) -> None:
-        super().__init__()
-        self._size = spec.size[1:]
-        self._fill = [round(255 * mean) for mean in spec.mean]
 
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = (max(wanted - there, 0) for wanted, there in zip(self._size, image.shape[-2:], strict=True))
-        sides = [width // 2, height // 2, width - width // 2, height - height // 2]
-        return cast("Tensor", functional.pad(image, sides, fill=self._fill))
+def _pad(spec: InputSpec, image: Tensor) -> Tensor:
+    """Pad an image on all sides with the mean color, up to the size of the input."""
+    height, width = (max(wanted - side, 0) for wanted, side in zip(spec.size[1:], image.shape[-2:], strict=True))
+    sides = [width // 2, height // 2, width - width // 2, height - height // 2]
+    return cast("Tensor", functional.pad(image, sides, fill=[round(255 * mean) for mean in spec.mean]))

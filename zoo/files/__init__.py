@@ -1,1 +1,1 @@
-"""Getting files onto this disk whole: the cache folder, downloads, atomic writes. Never imports torch."""
+"""Files on this machine: the cache folder, downloads and atomic writes. Never imports torch."""

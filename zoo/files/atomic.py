@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent, whatever happens: a kill, a full disk, a power cut."""
+"""Write files and folders atomically: after a kill, a full disk or a power failure they are complete or absent."""
 
 from __future__ import annotations
 
@@ -14,75 +14,75 @@ from safetensors import SafetensorError
 
 from zoo.errors import RunError
 
-#: Begins the names of files on their way; what a killed process left of them anyone may remove.
+#: Prefix of the names of unfinished files. Those left behind by a killed process can be removed.
 PREFIX = ".partial-"
-#: What some file systems answer where the names in a folder should be written to the disk.
-NO_SUCH_THING = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+#: Errors of file systems on which a folder cannot be synchronized.
+UNSUPPORTED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a path for a file or a folder; what is there when the block ends well gets the name ``path``.
+    """Yield a temporary path for a file or folder, and rename it to ``path`` when the block succeeds.
 
-    Otherwise nothing is left, and what had the name before still has it.
+    If the block raises, the temporary file or folder is removed and ``path`` is not changed.
 
     Raises:
-        OSError: the disk is full, or the folder is gone or not ours.
+        OSError: If the disk is full, or the parent folder is missing or not writable.
     """
-    own = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
     try:
-        yield own
-        publish(own, path)
+        yield temporary
+        publish(temporary, path)
     finally:
-        if own.is_dir():
-            shutil.rmtree(own, ignore_errors=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            own.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def publish(own: Path, path: Path) -> None:
-    """Give a file or a folder that is complete its name; a file's bytes are on the disk before, the name afterwards.
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a complete file or folder to ``path``; its bytes reach the disk before its name does.
 
-    A file takes the place of another one. A folder does not: whoever made that one was faster, and made the same.
+    A file replaces an existing file. An existing folder is kept, because another process has just created the same one.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: If the disk is full or the path is not writable.
     """
-    if own.is_file():
-        _open_to_all(own)
-        _synchronise(own)
+    if temporary.is_file():
+        _open_to_all(temporary)
+        _synchronise(temporary)
     try:
-        own.replace(path)
+        temporary.replace(path)
     except OSError:
-        if not (own.is_dir() and path.is_dir()):
+        if not (temporary.is_dir() and path.is_dir()):
             raise
     _synchronise(path.parent)
 
 
 @contextmanager
 def written(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Do as `whole` does, with an error of one line.
+    """Write a file or folder as `whole` does, but raise RunError.
 
     Args:
-        path: the name that it gets.
-        size: how many bytes it will have, for the error of a full disk.
+        path: Final path of the file or folder.
+        size: Expected size in bytes, for the error message when the disk is full.
 
     Raises:
-        RunError: the disk is full, or the folder is gone or not ours.
+        RunError: If the disk is full, or the parent folder is missing or not writable.
     """
     try:
-        with whole(path) as own:
-            yield own
-    except (OSError, SafetensorError) as error:  # what safetensors raises where the disk is full is no OSError
+        with whole(path) as temporary:
+            yield temporary
+    except (OSError, SafetensorError) as error:  # On a full disk, safetensors raises its own error.
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{path} cannot be written: {reason}{_describe_room(path, size)}") from error
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder, unless it is there.
+    """Create a folder unless it exists.
 
     Raises:
-        RunError: the disk is full, or the folder around it is gone or not ours.
+        RunError: If the disk is full, or the parent folder is missing or not writable.
     """
     try:
         path.mkdir(exist_ok=True)
@@ -91,10 +91,10 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or an empty folder, unless it is gone.
+    """Remove a file or an empty folder; a missing file is not an error.
 
     Raises:
-        RunError: it cannot be removed.
+        RunError: If it cannot be removed.
     """
     try:
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
@@ -103,42 +103,42 @@ def remove(path: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left on the way.
+    """Remove the unfinished files that killed processes left in a folder.
 
     Raises:
-        RunError: it cannot be removed.
+        RunError: If one of them cannot be removed.
     """
     for path in folder.glob(f"{PREFIX}*"):
         remove(path)
 
 
 def _open_to_all(path: Path) -> None:
-    """Give a file the mode of a normal one: safetensors makes its files private, and runs are shared."""
+    """Apply the default file mode: safetensors creates private files, but runs are shared."""
     umask = os.umask(0)
     os.umask(umask)
-    with suppress(PermissionError):  # vfat has no modes
+    with suppress(PermissionError):  # The vfat file system has no modes.
         path.chmod(0o666 & ~umask)
 
 
 def _synchronise(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    if path.is_dir() and os.name == "nt":  # which has no such thing
+    """Wait until a file, or the list of names in a folder, is on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot synchronize folders.
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if not path.is_dir() or error.errno not in NO_SUCH_THING:
+        if not path.is_dir() or error.errno not in UNSUPPORTED:
             raise
     finally:
         os.close(descriptor)
 
 
 def _describe_room(path: Path, size: int | None) -> str:
-    """Say how much room there is, where that can be told."""
+    """Return how much space is free, or an empty string if that is unknown."""
     try:
         free = shutil.disk_usage(path.parent).free
     except OSError:
         return ""
-    wanted = "" if size is None else f"{size:,} bytes are wanted, and "
-    return f"; {wanted}{free:,} are free there"
+    needed = "" if size is None else f"{size:,} bytes are needed, and "
+    return f"; {needed}{free:,} bytes are free there"

@@ -1,6 +1,6 @@
-"""The cache folder: what was fetched, unpacked or computed once, and may be removed at any time.
+"""The cache folder: downloaded, unpacked and computed files, all of which may be removed at any time.
 
-It holds a folder for each of `KINDS`; each entry in them is a file or a folder that is whole.
+It has one folder for each of `KINDS`. Each entry in such a folder is a complete file or folder.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ KINDS = ("features", "compiled", "examined", "weights", "data")
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that is kept."""
+    """A file or folder in the cache."""
 
-    #: One of `KINDS`.
+    #: Kind of entry, one of `KINDS`.
     kind: str
     path: Path
-    #: In bytes.
+    #: Size in bytes.
     size: int
-    #: When it was last used, or made where use is not noted; in seconds since 1970.
+    #: Time of last use in seconds since 1970, or of creation for kinds that do not record use.
     used: float
 
     def describe(self) -> str:
-        """Say what it is, in a few words."""
+        """Return a short description."""
         about = read_about(self.path) if self.kind == "features" else None
         if not about:
             return self.path.name
@@ -42,23 +42,28 @@ class Entry:
 def cache_folder() -> Path:
     """Return the cache folder: ``ZOO_CACHE``, else ``XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``.
 
-    It is made when the first file is written into it.
+    It is created when the first file is written to it.
     """
     if own := os.environ.get("ZOO_CACHE"):
         return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zoo"
+    return user_cache_folder() / "zoo"
+
+
+def user_cache_folder() -> Path:
+    """Return the folder in which programs keep their caches: ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def list_entries(kind: str) -> list[Entry]:
-    """List what is kept of a kind, what was used last first."""
+    """Return the entries of a kind, most recently used first."""
     return sorted(_read_entries(kind), key=lambda entry: (-entry.used, entry.path))
 
 
 def remove(entry: Entry) -> None:
-    """Remove an entry; whoever has it open goes on.
+    """Remove an entry; a process that has it open can go on reading it.
 
     Raises:
-        OSError: it belongs to somebody else.
+        OSError: If it belongs to another user.
     """
     if entry.path.is_dir():
         shutil.rmtree(entry.path)
@@ -67,7 +72,7 @@ def remove(entry: Entry) -> None:
 
 
 def read_about(path: Path) -> Mapping[str, Any] | None:
-    """Read from the header of a file of features what they are of; None where it is none, or damaged."""
+    """Return the description in the header of a features file, or None if the file has none or is damaged."""
     try:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -80,12 +85,12 @@ def read_about(path: Path) -> Mapping[str, Any] | None:
 def _read_entries(kind: str) -> Iterator[Entry]:
     folder = cache_folder() / kind
     for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # removed by another process since it was listed
+        with suppress(FileNotFoundError):  # Another process may remove the entry meanwhile.
             status = path.stat()
             size = status.st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
             yield Entry(kind, path, size, status.st_mtime)
 
 
 def make_key(about: Mapping[str, Any]) -> str:
-    """Return the digest of what decides the rows, which JSON must be able to hold."""
+    """Return a digest of ``about``, which must be JSON-serializable."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

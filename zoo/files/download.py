@@ -1,7 +1,7 @@
-"""Fetches a file by https: checked, resumed where an earlier attempt broke off, by one process at a time.
+"""Download a file over https: verified, resumable, and by one process at a time.
 
-A file appears under its final name when it is whole and verified, or not at all: what exists is complete. Until then it
-is ``NAME.part``. A process holds the lock ``locks/NAME.lock`` of the cache folder while it fetches the file.
+A file appears under its final name once it is complete and verified, or not at all. Until then it is named
+``NAME.part``. While a process fetches the file, it holds the lock ``locks/NAME.lock`` in the cache folder.
 """
 
 from __future__ import annotations
@@ -11,29 +11,27 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import NoReturn
 
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
 from zoo.files.cache import cache_folder
-from zoo.files.http import Answer, TransferFailed, ask, file_name
+from zoo.files.http import Response, TransferFailed, file_name, open_url
 from zoo.progress import Progress
 
-#: How often a server that breaks off is asked, and the seconds between.
+#: Number of attempts when a transfer is interrupted, and the seconds between them.
 TRIES = 3
 PAUSE = 0.2
-#: Seconds to wait for another process that fetches the same file.
-PATIENCE = 3600.0
+#: Seconds to wait for another process that is fetching the same file.
+LOCK_TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What is to be fetched, and what it must be."""
+class _Download:
+    """A file to fetch, and what it must match."""
 
     url: str
     target: Path
@@ -42,7 +40,7 @@ class _Wanted:
 
     @property
     def part(self) -> Path:
-        """What has arrived of it."""
+        """Where the bytes are stored until the file is complete."""
         return self.target.with_name(f"{self.target.name}.part")
 
     def error(self, reason: str, advice: str = "Try again") -> DownloadError:
@@ -50,138 +48,141 @@ class _Wanted:
 
 
 def is_offline() -> bool:
-    """Tell whether ``ZOO_OFFLINE`` forbids to ask any server."""
+    """Return whether ``ZOO_OFFLINE`` forbids requests to servers."""
     return os.environ.get("ZOO_OFFLINE", "") not in {"", "0"}
 
 
 def sha256_of(path: Path) -> str:
-    """Return the 64 hex digits of the file's SHA-256. Raises OSError."""
+    """Return the file's SHA-256 as 64 hex digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progress: Progress) -> Path:
-    """Fetch ``url`` (https or hf) and return ``target``, at once where that exists.
+    """Fetch ``url`` unless ``target`` exists, and return ``target``.
 
-    ``sha256`` is all 64 hex digits or the first 8 or more; ``size`` is in bytes. Without ``sha256`` a file on the Hub
-    is checked against the digest that the Hub states, and any other only for its length. Raises DownloadError.
+    Args:
+        url: An https:// or hf:// address.
+        target: Where to save the file.
+        sha256: Expected SHA-256, either all 64 hex digits or at least the first 8. If it is None, a file on the Hub is
+            checked against the digest that the Hub reports, and the length of any other file is checked.
+        size: Expected size in bytes, if known.
+        progress: Where to report progress.
+
+    Raises:
+        DownloadError: If the file cannot be fetched, or is not the expected one.
     """
-    wanted = _Wanted(url, target, sha256, size)
+    download = _Download(url, target, sha256, size)
     if target.exists():
         return target
     if is_offline():
-        raise wanted.error("ZOO_OFFLINE is set, and the file is not on this machine", "Unset ZOO_OFFLINE")
+        raise download.error("ZOO_OFFLINE is set, and the file is not on this machine", "Unset ZOO_OFFLINE")
     progress.say(f"fetching {url}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(wanted, progress):
-            if not target.exists():  # another process may have fetched it meanwhile
-                _fetch_patiently(wanted, progress)
-    except OSError as error:  # of the disk: those of the network are TransferFailed
-        raise wanted.error(f"{target.parent} cannot be written to ({error.strerror or error})") from error
+        with _acquire_lock(download, progress):
+            if not target.exists():  # Another process may have fetched it while this one was waiting.
+                _fetch_with_retries(download, progress)
+    except OSError as error:  # These come from the disk; network errors are TransferFailed.
+        raise download.error(f"{target.parent} cannot be written to ({error.strerror or error})") from error
     return target
 
 
-@contextmanager
-def _locked(wanted: _Wanted, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a file, as soon as no other process does.
+def _acquire_lock(download: _Download, progress: Progress) -> AbstractContextManager[object]:
+    """Wait until no other process is fetching the file, and return a context that releases the lock.
 
     The system frees the lock of a process that dies. On a file system without locks, filelock falls back to its
-    SoftFileLock, which is held while the lock file is there. A killed process may leave it, so the wait has an end.
+    SoftFileLock, which is held for as long as the lock file exists. A killed process may leave that file behind, so
+    the wait has a time limit.
     """
-    from filelock import FileLock, Timeout  # a tenth of a second, and most files are there already
+    from filelock import FileLock, Timeout  # Importing it takes 0.1 s, and most files need no download.
 
-    path = cache_folder() / "locks" / f"{wanted.target.name}.lock"
+    path = cache_folder() / "locks" / f"{download.target.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0, mode=0o666)  # for all who may write to the folder
+    lock = FileLock(path, mode=0o666)  # Other users of the cache folder must be able to lock the file, too.
     try:
-        lock.acquire()
+        return lock.acquire(timeout=0)
     except Timeout:
         progress.say("waiting for another process that is fetching it")
-        try:
-            lock.acquire(timeout=PATIENCE)
-        except Timeout as error:
-            reason = f"another process has been fetching it for {PATIENCE / 60:.0f} minutes"
-            raise wanted.error(reason, f"If there is none, remove {path} and try again") from error
     try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire(timeout=LOCK_TIMEOUT)
+    except Timeout as error:
+        reason = f"another process has been fetching it for {LOCK_TIMEOUT / 60:.0f} minutes"
+        raise download.error(reason, f"If no such process exists, remove {path} and try again") from error
 
 
-def _fetch_patiently(wanted: _Wanted, progress: Progress) -> None:
-    for left in reversed(range(TRIES)):
+def _fetch_with_retries(download: _Download, progress: Progress) -> None:
+    for tries_left in reversed(range(TRIES)):
         try:
-            _fetch_once(wanted, progress)
+            _fetch_once(download, progress)
         except TransferFailed as failure:
-            if not (failure.again and left):
-                raise wanted.error(str(failure)) from failure
+            if not (failure.can_retry and tries_left):
+                raise download.error(str(failure)) from failure
             time.sleep(PAUSE)
         else:
             return
 
 
-def _fetch_once(wanted: _Wanted, progress: Progress) -> None:
-    part = wanted.part
+def _fetch_once(download: _Download, progress: Progress) -> None:
+    part = download.part
     try:
-        answer = _open_answer(wanted, part.stat().st_size if part.exists() else 0)
-        with answer.body, part.open("ab" if answer.start else "wb", buffering=0) as file:
-            _receive(wanted, answer, file, progress)
-        _verify(wanted, answer)
-        publish(part, wanted.target)
+        response = _open_response(download, part.stat().st_size if part.exists() else 0)
+        with response.body, part.open("ab" if response.start else "wb", buffering=0) as file:
+            _receive(download, response, file, progress)
+        _verify(download, response)
+        publish(part, download.target)
     finally:
-        # What has arrived is worth keeping, but only a digest tells whether the bytes of two attempts belong together.
-        has_digest = wanted.sha256 is not None or wanted.url.startswith("hf://")
+        # Keep a partial file only if a digest will show whether its bytes belong to the rest of the file.
+        has_digest = download.sha256 is not None or download.url.startswith("hf://")
         if part.exists() and not (has_digest and part.stat().st_size):
             part.unlink()
 
 
-def _open_answer(wanted: _Wanted, start: int) -> Answer:
-    answer = ask(wanted.url, start)
-    if answer.start and not (wanted.sha256 or answer.sha256):
-        answer.body.close()  # nothing tells whether these bytes belong to those that are there
-        return ask(wanted.url, 0)
-    return answer
+def _open_response(download: _Download, start: int) -> Response:
+    response = open_url(download.url, start)
+    if response.start and not (download.sha256 or response.sha256):
+        response.body.close()  # No digest would show whether these bytes belong to the partial file.
+        return open_url(download.url, 0)
+    return response
 
 
-def _receive(wanted: _Wanted, answer: Answer, file: FileIO, progress: Progress) -> None:
-    folder = wanted.target.parent
-    if answer.length is not None and answer.length > shutil.disk_usage(folder).free:
-        _refuse_space(folder, answer.length)
-    total = wanted.size if answer.length is None else answer.start + answer.length
-    with progress.track(f"fetching {file_name(wanted.url)}", total) as advance:
-        advance(answer.start)
-        for chunk in answer.chunks():
+def _receive(download: _Download, response: Response, file: FileIO, progress: Progress) -> None:
+    folder = download.target.parent
+    if response.length is not None and response.length > shutil.disk_usage(folder).free:
+        raise _explain_full_disk(folder, response.length)
+    total = download.size if response.length is None else response.start + response.length
+    with progress.track(f"fetching {file_name(download.url)}", total) as advance:
+        advance(response.start)
+        for chunk in response.chunks():
             try:
                 _append(file, chunk)
             except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    _refuse_space(folder, total and total - file.tell())
-                raise
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise _explain_full_disk(folder, total and total - file.tell()) from error
             advance(len(chunk))
 
 
 def _append(file: FileIO, chunk: bytes) -> None:
     rest = memoryview(chunk)
-    while rest:  # a disk that fills up takes a part
+    while rest:  # On a nearly full disk, a write may store only part of the bytes.
         rest = rest[file.write(rest) :]
 
 
-def _verify(wanted: _Wanted, answer: Answer) -> None:
-    expected = wanted.sha256 or answer.sha256
-    wrong = None
-    if wanted.size is not None and (size := wanted.part.stat().st_size) != wanted.size:
-        wrong = f"it is {size:,} bytes long, not {wanted.size:,}"
-    elif expected is not None:
-        found = sha256_of(wanted.part)
-        wrong = None if found.startswith(expected.lower()) else f"its SHA-256 is {found}, not {expected}"
-    if wrong:
-        wanted.part.unlink()
-        advice = "the file has changed since it was published, or on its way here"
-        raise TransferFailed(f"{wrong}; {advice}", again=answer.start > 0)
+def _verify(download: _Download, response: Response) -> None:
+    expected = download.sha256 or response.sha256
+    mismatch = None
+    if download.size is not None and (size := download.part.stat().st_size) != download.size:
+        mismatch = f"it has {size:,} bytes, not {download.size:,}"
+    elif expected and not (found := sha256_of(download.part)).startswith(expected.lower()):
+        mismatch = f"its SHA-256 is {found}, not {expected}"
+    if mismatch:
+        download.part.unlink()
+        reason = f"{mismatch}; the file was changed after it was published, or during the transfer"
+        raise TransferFailed(reason, can_retry=response.start > 0)
 
 
-def _refuse_space(folder: Path, needed: int | None) -> NoReturn:
+def _explain_full_disk(folder: Path, needed: int | None) -> TransferFailed:
+    needs = "more space" if needed is None else f"{needed:,} bytes more"
     free = shutil.disk_usage(folder).free
-    wants = "more" if needed is None else f"{needed:,} bytes more"
-    raise TransferFailed(f"the disk is full: {folder} needs {wants} and has {free:,} free; ZOO_CACHE moves the cache")
+    return TransferFailed(f"the disk is full: {folder} needs {needs} and has {free:,} free; ZOO_CACHE moves the cache")

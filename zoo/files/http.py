@@ -1,7 +1,7 @@
-"""Asks a web server for a file: which addresses are allowed, what is sent, which redirects are followed.
+"""Request a file from a web server: allowed addresses, headers and redirects.
 
-Only https is spoken, and plain http to this machine itself. A token goes to the server that it was made for and to no
-other. ``hf://owner/name/file`` is the newest version of a file on the Hugging Face Hub (or on ``HF_ENDPOINT``).
+Only https is allowed, and plain http to this machine itself. A token is sent only to the server it was made for.
+``hf://owner/name/file`` is the newest version of a file on the Hugging Face Hub (or on ``HF_ENDPOINT``).
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import ipaddress
 import os
 import re
 import ssl
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
-from typing import IO, NoReturn
+from typing import IO
 from urllib import request as urllib
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import DownloadError
+from zoo.files.versions import read_version
 
-#: Seconds that a server may be silent.
+#: Seconds to wait for data from a silent server.
 TIMEOUT = 30.0
 CHUNK = 1 << 18
 
@@ -29,61 +31,65 @@ _RANGE = re.compile(r"bytes (\d+)-")
 
 
 class TransferFailed(Exception):
-    """No file came, or not all of it; ``again`` says whether another try may help.
+    """A failed or incomplete transfer; ``can_retry`` says whether another attempt may succeed.
 
-    It never leaves zoo.files.download, which knows what to do about it and makes a DownloadError of it.
+    It never leaves zoo.files.download, which retries or raises a DownloadError.
     """
 
-    def __init__(self, reason: str, *, again: bool = False) -> None:
+    def __init__(self, reason: str, *, can_retry: bool = False) -> None:
         super().__init__(reason)
-        self.again = again
+        self.can_retry = can_retry
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server sends of a file."""
+class Response:
+    """A server's response to a request for a file."""
 
     body: HTTPResponse
-    #: Offset in bytes of what is sent: the one that was asked for, or 0 where the server sends everything.
+    #: Offset in bytes at which the body begins: the requested one, or 0 if the server sends the full file.
     start: int
-    #: Bytes that are sent, where the server tells.
+    #: Number of bytes in the body, or None if the server does not say.
     length: int | None
-    #: Hex SHA-256 of the whole file, where the Hub tells.
+    #: SHA-256 of the full file in hex, or None if the Hub does not say.
     sha256: str | None
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes as they arrive. Raises TransferFailed when fewer come than were announced."""
-        left = self.length
-        while chunk := self._read(CHUNK if left is None else min(CHUNK, left)):
-            left = None if left is None else left - len(chunk)
-            yield chunk
-        if left:
-            raise TransferFailed(f"the transfer was cut off {left:,} bytes before the end", again=True)
-
-    def _read(self, most: int) -> bytes:
-        try:  # read1 returns what has arrived: a slow server must not look like a stalled one
-            return self.body.read1(most) if most else b""
+        """Yield the bytes as they arrive. Raises TransferFailed if the body ends early."""
+        left = sys.maxsize if self.length is None else self.length
+        try:  # read1 returns as soon as anything has arrived, so that a slow server does not look stalled.
+            while left and (chunk := self.body.read1(min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
         except (OSError, HTTPException) as error:
-            raise TransferFailed(f"the transfer broke off ({_words(error)})", again=True) from error
+            raise TransferFailed(f"the transfer was interrupted ({_describe(error)})", can_retry=True) from error
+        if left and self.length is not None:
+            raise TransferFailed(f"the transfer was cut off {left:,} bytes before the end", can_retry=True)
 
 
-def ask(url: str, start: int) -> Answer:
-    """Ask for the file at ``url`` from byte ``start`` on; the caller closes the answer's body.
+def open_url(url: str, start: int) -> Response:
+    """Request the file at ``url`` from byte ``start`` on; the caller closes the body of the response.
 
-    A server that knows no ranges, or has no such range, is asked for everything: look at ``start`` of the answer.
-    Raises TransferFailed, and DownloadError for what is no address.
+    A server that does not support the range is asked for the full file, so check ``start`` of the response.
+    Raises TransferFailed, or DownloadError if ``url`` is not a valid address.
     """
     redirects = _Redirects()
     try:
-        body = _opener(redirects).open(_request(url, start), timeout=TIMEOUT)
+        body = urllib.build_opener(redirects).open(_build_request(url, start), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:
-            return ask(url, 0)
-        _refuse_status(error)
+            return open_url(url, 0)
+        raise _explain_status(error) from error
     except (OSError, HTTPException, ValueError) as error:
-        _refuse_connection(error)
-    return _answer(url, start, body, redirects)
+        raise _explain_connection(error) from error
+    first = _read_offset(body)
+    if first not in {0, start}:
+        body.close()
+        if start:
+            return open_url(url, 0)
+        raise TransferFailed(f"the server did not send the file (HTTP {body.status})")
+    digest = _DIGEST.fullmatch(redirects.digest or body.headers.get("X-Linked-Etag") or "")
+    return Response(body, first, body.length, digest[1] if digest and url.startswith("hf://") else None)
 
 
 def web_address(url: str) -> str:
@@ -91,11 +97,12 @@ def web_address(url: str) -> str:
     if not url.startswith("hf://"):
         return url
     owner, name, file = split_hub_url(url)
-    return f"{_hub()}/{quote(owner)}/{quote(name)}/resolve/main/{quote(file)}"
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return f"{hub.rstrip('/')}/{quote(owner)}/{quote(name)}/resolve/main/{quote(file)}"
 
 
 def file_name(url: str) -> str:
-    """Return the last part of the path of ``url``, as torch.hub names its files: not unquoted."""
+    """Return the last part of the path of ``url``, still quoted, as torch.hub names its files."""
     return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2]
 
 
@@ -103,46 +110,37 @@ def split_hub_url(url: str) -> tuple[str, str, str]:
     """Return owner, name and file (a relative path) of ``hf://owner/name/file``. Raises DownloadError."""
     parts = url.removeprefix("hf://").split("/")
     if len(parts) < 3 or any(part in ("", ".", "..") or "\\" in part for part in parts):
-        raise DownloadError(f"Cannot fetch {url}: an address on the Hub reads hf://owner/name/file")
+        raise DownloadError(f"Cannot fetch {url}: an address on the Hub has the form hf://owner/name/file")
     return parts[0], parts[1], "/".join(parts[2:])
 
 
 class _Redirects(urllib.HTTPRedirectHandler):
-    """Follows redirects, but leaves the token behind and never goes from https to http."""
+    """Follows redirects, but never sends the token to another server and never goes from https to http."""
 
     def __init__(self) -> None:
-        self.linked: str | None = None
+        self.digest: str | None = None
 
     def redirect_request(  # noqa: PLR0913, PLR0917  # urllib's signature
         self, req: urllib.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.Request | None:
-        # For a large file the Hub names the digest in the answer that sends us on to the storage, not in the last one.
-        self.linked = self.linked or headers.get("X-Linked-Etag")
+        # For a large file, the Hub sends the digest with the redirect to its storage, not with the file itself.
+        self.digest = self.digest or headers.get("X-Linked-Etag")
         try:
             _check_redirect(req.full_url, newurl)
         except TransferFailed:
             fp.close()
             raise
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and _origin(request.full_url) != _origin(req.full_url):
+        if request is not None and urlsplit(request.full_url)[:2] != urlsplit(req.full_url)[:2]:
             request.remove_header("Authorization")
         return request
 
 
-def _opener(redirects: _Redirects) -> urllib.OpenerDirector:
-    opener = urllib.OpenerDirector()  # not build_opener, which would also open file: and ftp:
-    for part in (urllib.ProxyHandler, urllib.HTTPHandler, urllib.HTTPSHandler, urllib.UnknownHandler):
-        opener.add_handler(part())
-    opener.add_handler(urllib.HTTPErrorProcessor())
-    opener.add_handler(urllib.HTTPDefaultErrorHandler())
-    opener.add_handler(redirects)
-    return opener
-
-
-def _request(url: str, start: int) -> urllib.Request:
+def _build_request(url: str, start: int) -> urllib.Request:
     address = web_address(url)
     _check_scheme(address)
-    request = urllib.Request(address, headers={"User-Agent": f"zoo/{_version()}"})  # noqa: S310  # checked above
+    user_agent = f"zoo/{read_version('zoo')}"
+    request = urllib.Request(address, headers={"User-Agent": user_agent})  # noqa: S310  # checked above
     if start:
         request.add_header("Range", f"bytes={start}-")
     if url.startswith("hf://") and (token := os.environ.get("HF_TOKEN")):
@@ -150,52 +148,36 @@ def _request(url: str, start: int) -> urllib.Request:
     return request
 
 
-def _answer(url: str, start: int, body: HTTPResponse, redirects: _Redirects) -> Answer:
-    begin = _begin(body)
-    if begin not in {0, start}:
-        body.close()
-        if start:
-            return ask(url, 0)
-        raise TransferFailed(f"the server sends something else than the file (HTTP {body.status})")
-    length = body.headers.get("Content-Length")
-    digest = _DIGEST.fullmatch(redirects.linked or body.headers.get("X-Linked-Etag") or "")
-    linked = digest[1] if digest and url.startswith("hf://") else None
-    return Answer(body, begin, int(length) if length and length.isdecimal() else None, linked)
-
-
-def _begin(body: HTTPResponse) -> int | None:
-    """Return the offset of the first byte that is sent, None where the answer is not understood."""
+def _read_offset(body: HTTPResponse) -> int | None:
+    """Return the offset of the first byte of the body, or None if the response is not understood."""
     if body.status == 200:
         return 0
     sent = _RANGE.match(body.headers.get("Content-Range") or "")
     return int(sent[1]) if body.status == 206 and sent else None
 
 
-def _refuse_status(error: HTTPError) -> NoReturn:
+def _explain_status(error: HTTPError) -> TransferFailed:
     known = {
-        401: "the server wants to know who asks; set HF_TOKEN if the file is on the Hub",
-        403: "the server does not give this file to everybody; if it is on the Hub, accept its terms and set HF_TOKEN",
+        401: "the server requires authentication; if the file is on the Hub, set HF_TOKEN",
+        403: "access is denied; if the file is on the Hub, accept its terms and set HF_TOKEN",
         404: "there is no such file; it may have moved",
         410: "the file was removed by its owners",
     }
-    reason = known.get(error.code, str(error.reason).strip().splitlines()[0] if error.reason else "")
-    again = error.code >= 500 or error.code in (408, 429)
-    raise TransferFailed(f"HTTP {error.code}: {reason}", again=again) from error
+    reason = known.get(error.code) or str(error.reason).partition("\n")[0]
+    can_retry = error.code >= 500 or error.code in (408, 429)
+    return TransferFailed(f"HTTP {error.code}: {reason}", can_retry=can_retry)
 
 
-def _refuse_connection(error: Exception) -> NoReturn:
+def _explain_connection(error: Exception) -> TransferFailed:
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-    again = False
+    reason = _describe(cause)
     if isinstance(cause, ssl.SSLError):
-        reason = f"no secure connection ({_words(cause)}); a proxy may be in between, or the clock wrong"
-    elif isinstance(cause, ConnectionRefusedError):
-        reason = "the connection was refused; the server may be down, or a proxy needed (HTTPS_PROXY)"
-    elif isinstance(cause, (ConnectionError, TimeoutError)):
-        again = True
-        reason = f"the connection broke ({_words(cause)})"
-    else:
-        reason = f"the server cannot be reached ({_words(cause)}); this machine may be offline"
-    raise TransferFailed(reason, again=again) from error
+        return TransferFailed(f"no secure connection ({reason}); check for a proxy and the system clock")
+    if isinstance(cause, ConnectionRefusedError):
+        return TransferFailed("the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)")
+    if isinstance(cause, (ConnectionError, TimeoutError)):
+        return TransferFailed(f"the connection broke ({reason})", can_retry=True)
+    return TransferFailed(f"the server cannot be reached ({reason}); this machine may be offline")
 
 
 def _check_redirect(old: str, new: str) -> None:
@@ -209,7 +191,7 @@ def _check_scheme(address: str) -> None:
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
         return
     if parts.scheme == "http":
-        raise TransferFailed(f"{address} is plain http, which anybody on the way can change; only https is fetched")
+        raise TransferFailed(f"{address} is plain http, which can be changed in transit; use https")
     raise TransferFailed(f"{address} is neither https://... nor hf://owner/name/file")
 
 
@@ -220,27 +202,7 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _origin(address: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port
-
-
-def _hub() -> str:
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def _words(error: Exception) -> str:
-    """What went wrong, without an error number and on one line."""
+def _describe(error: Exception) -> str:
+    """Return what went wrong on one line, without an error number."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError
-
-    from zoo.files.versions import read_version
-
-    try:
-        return read_version("zoo")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "0"

@@ -1,6 +1,6 @@
-"""Finds weights that other tools have already fetched: torch.hub (so torchvision) and huggingface_hub (so timm).
+"""Find weights that other tools have already downloaded: torch.hub (for torchvision) and huggingface_hub (for timm).
 
-Their caches are looked into, never written to. The folders are found as these tools themselves find them.
+Their caches are only read. The folders are located as these tools locate them.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from zoo.files.cache import user_cache_folder
 from zoo.files.http import file_name, split_hub_url
 
 
 def find_in_torch_cache(url: str) -> Iterator[Path]:
-    """Yield what torch.hub fetched under this file name, if anything: its cache forgets where files came from."""
-    home = os.environ.get("TORCH_HOME") or _xdg_cache() / "torch"
+    """Yield the file that torch.hub saved under this name, if any; its cache does not record the addresses of files."""
+    home = os.environ.get("TORCH_HOME") or user_cache_folder() / "torch"
     found = Path(home).expanduser() / "hub" / "checkpoints" / file_name(url)
     if found.is_file():
         yield found
 
 
 def find_in_hub_cache(url: str) -> Iterator[Path]:
-    """Yield what huggingface_hub fetched of ``hf://owner/name/file``: revision ``main`` first, then newest first.
+    """Yield the files that huggingface_hub saved for ``hf://owner/name/file``: revision ``main``, then newest first.
 
-    Raises DownloadError when ``url`` is not of that form.
+    Raises:
+        DownloadError: If ``url`` does not have that form.
     """
     owner, name, file = split_hub_url(url)
     repository = _hub_cache() / f"models--{owner}--{name}"
@@ -38,9 +40,5 @@ def find_in_hub_cache(url: str) -> Iterator[Path]:
 def _hub_cache() -> Path:
     if folder := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(os.path.expandvars(folder)).expanduser()
-    home = os.environ.get("HF_HOME") or str(_xdg_cache() / "huggingface")
+    home = os.environ.get("HF_HOME") or str(user_cache_folder() / "huggingface")
     return Path(os.path.expandvars(home)).expanduser() / "hub"
-
-
-def _xdg_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

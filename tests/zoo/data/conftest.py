@@ -1,4 +1,4 @@
-"""Drawn images, folders of them, and what the data room asks of its surroundings."""
+"""Generated images, folders of them, and stand-ins for the registry and the progress."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 
 
 def draw_image(number: int, size: tuple[int, int] = (24, 16)) -> Image.Image:
-    """Draw an RGB image of width and height ``size`` that is smooth and has four corners of different colours."""
+    """Draw an RGB image of width and height ``size`` that is smooth and has four corners of different colors."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 class Recorder:
-    """Remembers what was said and tracked."""
+    """A progress that records its lines and bars."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -46,7 +46,7 @@ class Recorder:
 
 
 class Names:
-    """Knows data sets by name, as the registry does."""
+    """A stand-in for the registry that finds data sets by name."""
 
     def __init__(self) -> None:
         self.specs: dict[str, DatasetSpec] = {}
@@ -64,7 +64,7 @@ def draw() -> Draw:
 
 @pytest.fixture
 def plant() -> Plant:
-    """Fills a folder: ``{"train/ant": 3}`` draws three different images there."""
+    """A function that fills a folder: ``{"train/ant": 3}`` writes three different images to train/ant."""
     number = iter(range(10**6))
 
     def plant_tree(root: Path, counts: Mapping[str, int]) -> Path:
@@ -97,7 +97,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hymenoptera() -> Path:
-    """397 real photos of ants and bees, and one stray GIF."""
+    """A folder with 397 real photos of ants and bees, and one stray GIF."""
     assets = os.environ.get("ZOO_TEST_ASSETS")
     if not assets:
         pytest.skip("ZOO_TEST_ASSETS names no folder with data/hymenoptera_data")

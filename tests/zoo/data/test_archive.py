@@ -1,4 +1,4 @@
-"""Hostile, damaged and honest archives."""
+"""Malicious, damaged and valid archives."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("suffix", archive_module.ARCHIVE_SUFFIXES)
-def test_every_kind_of_archive_is_unpacked_as_it_was_packed(tmp_path: Path, suffix: str) -> None:
+def test_every_kind_of_archive_is_unpacked(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photos{suffix}"
     if suffix == ".zip":
         make_zip(path, GOOD)
@@ -87,7 +87,7 @@ EVIL: dict[str, tuple[Callable[[Path], object], str]] = {
     **{f"tar {name}": (tar_with(tar_member(name, 1)), "member") for name in NAMES},
     "zip symlink": (zip_with(external_attr=(stat.S_IFLNK | 0o777) << 16), "a link or a device"),
     "zip fifo": (zip_with(external_attr=(stat.S_IFIFO | 0o777) << 16), "a link or a device"),
-    "zip twice": (lambda path: make_zip(path, {"a.jpg": b"1", "./a.jpg": b"2"}), "there twice"),
+    "zip twice": (lambda path: make_zip(path, {"a.jpg": b"1", "./a.jpg": b"2"}), "occurs twice"),
     "zip file as folder": (lambda path: make_zip(path, {"a": b"1", "a/b.jpg": b"2"}), "cannot unpack"),
     "tar symlink": (tar_with(tar_member("l", kind=tarfile.SYMTYPE, linkname="ok.jpg")), "a link or a device"),
     "tar symlink out": (tar_with(tar_member("l", kind=tarfile.SYMTYPE, linkname="..")), "a link or a device"),
@@ -95,12 +95,12 @@ EVIL: dict[str, tuple[Callable[[Path], object], str]] = {
     "tar fifo": (tar_with(tar_member("p", kind=tarfile.FIFOTYPE)), "a link or a device"),
     "tar character device": (tar_with(tar_member("d", kind=tarfile.CHRTYPE)), "a link or a device"),
     "tar block device": (tar_with(tar_member("d", kind=tarfile.BLKTYPE)), "a link or a device"),
-    "tar twice": (tar_with(tar_member("ok.jpg", 3)), "there twice"),
+    "tar twice": (tar_with(tar_member("ok.jpg", 3)), "occurs twice"),
 }
 
 
 @pytest.mark.parametrize("case", EVIL)
-def test_hostile_members_are_refused_and_nothing_is_left(tmp_path: Path, case: str) -> None:
+def test_unsafe_members_are_rejected_and_nothing_is_left(tmp_path: Path, case: str) -> None:
     make, reason = EVIL[case]
     path = tmp_path / "box" / ("evil.zip" if case.startswith("zip") else "evil.tar")
     path.parent.mkdir()
@@ -114,20 +114,20 @@ def test_hostile_members_are_refused_and_nothing_is_left(tmp_path: Path, case: s
     assert snapshot(tmp_path) == before
 
 
-def test_a_nul_in_a_zip_name_is_refused_not_cut(tmp_path: Path) -> None:
+def test_a_zip_name_with_a_nul_is_rejected_and_not_cut(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "nul.zip", {"good.jpgXevil": b"x"})
     path.write_bytes(path.read_bytes().replace(b"good.jpgXevil", b"good.jpg\0evil"))
     with pytest.raises(DataError, match="NUL"):
         extract_archive(path, tmp_path / "out")
 
 
-def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_a_name_are_escaped_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         extract_archive(make_zip(tmp_path / "a.zip", {"../\x1b[2J\nevil": b""}), tmp_path / "out")
     assert str(caught.value).isprintable()
 
 
-def test_modes_of_members_are_not_taken_over(tmp_path: Path) -> None:
+def test_file_modes_of_members_are_ignored(tmp_path: Path) -> None:
     member = tar_member("a.jpg", 1)
     member.mode = 0o6777
     tar_with(member)(tmp_path / "a.tar")
@@ -136,7 +136,9 @@ def test_modes_of_members_are_not_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
-def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_decompression_bomb_is_stopped_while_it_unpacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr(archive_module, "ALWAYS_ALLOWED", 2**20)
     members = {f"{number}.bmp": bytes(2**20) for number in range(8)}
     path = tmp_path / f"bomb.{kind}"
@@ -145,12 +147,12 @@ def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.
     else:
         make_tar(path, members, f"w:{kind[4:]}")
     assert path.stat().st_size * 100 < 8 * 2**20
-    with pytest.raises(DataError, match="grows to more than"):
+    with pytest.raises(DataError, match="unpacks to more than"):
         extract_archive(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_photos_that_hardly_shrink_may_be_larger_than_the_floor(
+def test_photos_may_unpack_to_more_than_the_size_that_is_always_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_module, "ALWAYS_ALLOWED", 1000)
@@ -159,38 +161,38 @@ def test_photos_that_hardly_shrink_may_be_larger_than_the_floor(
     assert (tmp_path / "out" / "a.jpg").read_bytes() == photo
 
 
-def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_members_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "MAX_MEMBERS", 5)
     five = {f"{number}.jpg": b"" for number in range(5)}
     extract_archive(make_zip(tmp_path / "five.zip", five), tmp_path / "five")
-    with pytest.raises(DataError, match="one more than the 5"):
+    with pytest.raises(DataError, match="exceeds the limit of 5 members"):
         extract_archive(make_tar(tmp_path / "six.tar", {**five, "6.jpg": b""}), tmp_path / "six")
 
 
-def test_a_huge_header_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_huge_header_is_rejected_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "header.tar.gz"
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as file:
         member = tar_member("a.jpg")
         member.pax_headers = {"comment": "x" * (2 * 2**20)}
         file.addfile(member)
-    with pytest.raises(DataError, match="header of"):
+    with pytest.raises(DataError, match=r"a header has \d+ bytes"):
         extract_archive(path, tmp_path / "out")
 
 
-def test_a_damaged_header_in_the_middle_does_not_end_the_archive_in_silence(tmp_path: Path) -> None:
+def test_a_damaged_header_does_not_silently_end_the_archive(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "a.tar", {"1.jpg": b"x" * 512, "2.jpg": b"y"})
     data = bytearray(path.read_bytes())
     assert data[1024:1029] == b"2.jpg"
     data[1024] = 0x33
     path.write_bytes(data)
     with tarfile.open(path) as file:
-        assert file.getnames() == ["1.jpg"]  # what the standard library makes of it
+        assert file.getnames() == ["1.jpg"]  # The standard library stops at the damaged header.
     with pytest.raises(DataError, match="damaged"):
         extract_archive(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
-def test_a_cut_archive_is_damaged(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_archive_is_an_error(tmp_path: Path, kind: str) -> None:
     members = {"a.jpg": random.Random(0).randbytes(30_000)}
     path = tmp_path / f"cut.{kind}"
     if kind == "zip":
@@ -203,25 +205,25 @@ def test_a_cut_archive_is_damaged(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_flipped_bit_in_a_zip_is_damage(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_zip_is_an_error(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {"a.jpg": b"x" * 100}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"xxx", b"xyx", 1))
     with pytest.raises(DataError, match="damaged"):
         extract_archive(path, tmp_path / "out")
 
 
-def test_a_web_page_saved_as_an_archive_is_none(tmp_path: Path) -> None:
+def test_a_web_page_saved_as_an_archive_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "page.zip"
     path.write_text("<html>Sign in</html>" * 100)
-    with pytest.raises(DataError, match="no archive that is understood"):
+    with pytest.raises(DataError, match="not a supported archive"):
         extract_archive(path, tmp_path / "out")
 
 
-def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_an_error_with_advice(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "secret.zip", {"a.jpg": b"x"})
     data = bytearray(path.read_bytes())
     data[6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match="encrypted; unpack it yourself"):
+    with pytest.raises(DataError, match="encrypted; unpack the archive yourself"):
         extract_archive(path, tmp_path / "out")

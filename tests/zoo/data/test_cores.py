@@ -1,3 +1,5 @@
+"""The number of available CPU cores."""
+
 from __future__ import annotations
 
 import os
@@ -7,9 +9,9 @@ import pytest
 from zoo.data.cores import count_cores
 
 
-def test_cores_that_this_process_may_not_use_do_not_count() -> None:
+def test_only_cores_that_the_process_may_use_are_counted() -> None:
     if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("this system has no affinities")
+        pytest.skip("this system has no CPU affinity")
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})

@@ -1,4 +1,4 @@
-"""One image file becomes upright RGB pixels, or a reason."""
+"""Decoding image files to upright RGB pixels, and the errors for those that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LOSSLESS = {
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
-def test_lossless_formats_give_the_pixels_that_were_saved(photo: Image.Image, kind: str) -> None:
+def test_lossless_formats_return_the_saved_pixels(photo: Image.Image, kind: str) -> None:
     pixels = decode_image(encode(photo, kind, **LOSSLESS[kind]))
     assert pixels.dtype == torch.uint8
     assert torch.equal(pixels, pixels_of(photo))
@@ -61,7 +61,7 @@ def test_lossless_formats_give_the_pixels_that_were_saved(photo: Image.Image, ki
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpegs_of_every_colour_mode_look_as_in_pillow(photo: Image.Image, mode: str, progressive: bool) -> None:  # noqa: FBT001
+def test_jpegs_of_every_color_mode_look_as_in_pillow(photo: Image.Image, mode: str, progressive: bool) -> None:  # noqa: FBT001
     data = encode(photo.convert(mode), "JPEG", progressive=progressive)
     theirs = pixels_of(Image.open(io.BytesIO(data)))
     assert (decode_image(data).int() - theirs.int()).abs().max() <= 1
@@ -79,26 +79,26 @@ def test_without_torchvisions_decoder_pillow_reads_jpegs(photo: Image.Image, mon
 
 def test_a_ycck_jpeg_looks_as_in_pillow(photo: Image.Image) -> None:
     data = bytearray(encode(photo.convert("CMYK"), "JPEG"))
-    data[data.index(b"Adobe") + 11] = 2  # the marker's colour transform
+    data[data.index(b"Adobe") + 11] = 2  # This byte is the color transform in the marker.
     theirs = pixels_of(Image.open(io.BytesIO(data)))
     assert (decode_image(bytes(data)).int() - theirs.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_grey_and_palettes_become_rgb(photo: Image.Image, mode: str, kind: str) -> None:
+def test_grayscale_and_palette_images_are_converted_to_rgb(photo: Image.Image, mode: str, kind: str) -> None:
     odd = photo.quantize(16) if mode == "P" else photo.convert(mode)
     assert torch.equal(decode_image(encode(odd, kind)), pixels_of(odd))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("value", range(1, 9))
-def test_every_orientation_gives_one_upright_image(kind: str, value: int) -> None:
-    # Flat quarters, so that JPEG cannot blur them into each other: turned wrongly, a corner has another colour.
+def test_images_are_rotated_according_to_every_orientation(kind: str, value: int) -> None:
+    # JPEG cannot blur quarters of a single color, and after a wrong rotation a corner has another color.
     upright = Image.new("RGB", (64, 32), (250, 10, 10))
     upright.paste((10, 250, 10), (32, 0, 64, 16))
     upright.paste((10, 10, 250), (0, 16, 32, 32))
-    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(value, value)  # turning by a quarter is undone the other way round
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(value, value)  # Rotations by 90 and 270 degrees undo each other.
     upright.getexif()[ORIENTATION] = undo
     stored = ImageOps.exif_transpose(upright)
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
@@ -109,7 +109,7 @@ def test_every_orientation_gives_one_upright_image(kind: str, value: int) -> Non
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bit_grey_keeps_its_levels(kind: str) -> None:
+def test_sixteen_bit_grayscale_keeps_its_upper_eight_bits(kind: str) -> None:
     levels = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
     pixels = decode_image(encode(Image.fromarray(levels), kind))
     assert torch.equal(pixels[0], torch.from_numpy((levels >> 8).astype(np.uint8)))
@@ -117,14 +117,14 @@ def test_sixteen_bit_grey_keeps_its_levels(kind: str) -> None:
     assert len(pixels.unique()) == 256
 
 
-def test_thirty_two_bits_are_refused_since_white_is_unknown() -> None:
+def test_thirty_two_bit_pixels_are_an_error() -> None:
     data = encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF")
-    with pytest.raises(DataError, match="convert them to 8 or 16 bits"):
+    with pytest.raises(DataError, match="convert the image to 8 or 16 bits"):
         decode_image(data)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_transparency_is_laid_over_white(kind: str) -> None:
+def test_transparent_images_are_blended_with_white(kind: str) -> None:
     image = Image.new("RGBA", (3, 1))
     image.putdata([(0, 0, 0, 0), (0, 0, 0, 255), (200, 0, 0, 128)])
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
@@ -134,7 +134,7 @@ def test_transparency_is_laid_over_white(kind: str) -> None:
     assert (pixels[:, 0, 2] - torch.tensor([227, 127, 127])).abs().max() <= 1
 
 
-def test_a_transparent_palette_entry_is_white() -> None:
+def test_a_transparent_palette_color_becomes_white() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.putdata([0, 1])
@@ -143,7 +143,7 @@ def test_a_transparent_palette_entry_is_white() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
-def test_of_several_frames_the_first_is_taken(kind: str) -> None:
+def test_the_first_of_several_frames_is_used(kind: str) -> None:
     red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     options = {"lossless": True} if kind == "WEBP" else {}
     pixels = decode_image(encode(red, kind, save_all=True, append_images=[blue], **options))
@@ -155,60 +155,62 @@ def jpeg(photo: Image.Image, *, progressive: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
-@pytest.mark.parametrize("tail", [b"", bytes(5000)], ids=["cut", "cut and filled up"])
-def test_a_cut_jpeg_is_unreadable(photo: Image.Image, progressive: bool, share: float, tail: bytes) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("fraction", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("tail", [b"", bytes(5000)], ids=["truncated", "truncated and padded"])
+def test_a_truncated_jpeg_is_an_error(photo: Image.Image, progressive: bool, fraction: float, tail: bytes) -> None:  # noqa: FBT001
     data = jpeg(photo, progressive=progressive)
-    with pytest.raises(DataError, match="damaged or cut off"):
-        decode_image(data[: int(share * len(data))] + tail)
+    with pytest.raises(DataError, match="damaged or truncated"):
+        decode_image(data[: int(fraction * len(data))] + tail)
 
 
-def test_a_jpeg_without_its_end_mark_is_unreadable_and_one_with_a_tail_is_not(photo: Image.Image) -> None:
+def test_a_jpeg_without_its_end_marker_is_an_error_but_extra_bytes_are_not(photo: Image.Image) -> None:
     data = jpeg(photo)
-    with pytest.raises(DataError, match="damaged or cut off"):
+    with pytest.raises(DataError, match="damaged or truncated"):
         decode_image(data[:-2])
     assert torch.equal(decode_image(data + bytes(100)), decode_image(data))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF"])
-def test_other_formats_that_are_cut_are_unreadable(photo: Image.Image, kind: str) -> None:
+def test_truncated_files_of_other_formats_are_an_error(photo: Image.Image, kind: str) -> None:
     data = encode(photo, kind)
     with pytest.raises(DataError):
         decode_image(data[: len(data) // 2])
 
 
-def decode_damaged(answer: Connection) -> None:
-    """Decode images with a few bytes changed, and send how many of them were refused."""
+def decode_damaged(connection: Connection) -> None:
+    """Decode images with a few changed bytes, and send the number of those that were rejected."""
     draw = random.Random(0)
     noise = Image.frombytes("RGB", (64, 48), draw.randbytes(64 * 48 * 3))
-    refused = 0
+    rejected = 0
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
-        whole = encode(noise, kind)
+        encoded = encode(noise, kind)
         for _ in range(150):
-            data = bytearray(whole)
+            data = bytearray(encoded)
             for _ in range(draw.randint(1, 8)):
                 data[draw.randrange(len(data))] = draw.randrange(256)
             try:
                 with quiet_pillow():
                     decode_image(bytes(data))
             except DataError:
-                refused += 1
-    answer.send(refused)
+                rejected += 1
+    connection.send(rejected)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a new process would import torch for seconds")
-def test_damaged_images_never_end_the_process() -> None:
-    # In a process of its own: torchvision's PNG decoder ends it with a signal on some of these.
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork, a new process needs seconds to import torch")
+def test_damaged_images_never_crash_the_process() -> None:
+    # This runs in a child process, because torchvision's PNG decoder would crash on some of these images.
     context = multiprocessing.get_context("fork")
-    answer, sender = context.Pipe(duplex=False)
+    receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=decode_damaged, args=(sender,), daemon=True)
     child.start()
     child.join(60)
     assert child.exitcode == 0
-    assert answer.recv() > 150
+    assert receiver.recv() > 150
 
 
-def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch, photo: Image.Image) -> None:
+def test_an_image_with_too_many_pixels_is_rejected_by_its_header(
+    monkeypatch: pytest.MonkeyPatch, photo: Image.Image
+) -> None:
     monkeypatch.setattr(image_module, "MAX_PIXELS", 48 * 32)
     assert decode_image(encode(photo, "PNG")).shape == (3, 32, 48)
     for kind in ("PNG", "JPEG"):
@@ -218,19 +220,19 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch, photo:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 30_000])
-def test_a_hundred_megapixels_in_a_small_file_are_refused(side: int) -> None:
+def test_a_hundred_megapixels_in_a_small_file_are_rejected(side: int) -> None:
     data = encode(Image.new("1", (side, side)), "PNG")
     assert len(data) < 200_000
     with pytest.raises(DataError, match="megapixels"):
         decode_image(data)
 
 
-def test_an_error_names_the_path_and_the_reason(tmp_path: Path) -> None:
+def test_errors_contain_the_path_and_the_reason(tmp_path: Path) -> None:
     cases = {
         "missing.jpg": "there is no such file",
         "folder.jpg": "not a file",
         "empty.jpg": "empty",
-        "page.jpg": "no image of a format that is read",
+        "page.jpg": "not an image in a supported format",
     }
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "empty.jpg").touch()
@@ -242,13 +244,13 @@ def test_an_error_names_the_path_and_the_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+def test_a_named_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(DataError, match="not a file"):
         decode_image(tmp_path / "pipe.jpg")
 
 
-def test_too_large_a_file_is_not_read_whole(
+def test_a_file_that_is_too_large_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Image.Image
 ) -> None:
     path = tmp_path / "large.png"

@@ -1,4 +1,4 @@
-"""A file that was decoded once by the same versions is not decoded again, whatever it is called."""
+"""A file that the same versions have decoded before is not decoded again, regardless of its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from zoo.data.examine import add_known, examine_files, read_known
-from zoo.data.folder import ImageFile, list_images
+from zoo.data.folder import list_labelled
+from zoo.data.listing import ImageFile
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.transform import build_eval_transform
 from zoo.plugin import InputSpec
@@ -18,13 +19,13 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 
 
 class Counted(Pixels):
-    """Counts what it is offered: what was decoded."""
+    """Pixels that record the decoded images they receive."""
 
     def __init__(self) -> None:
         super().__init__(build_eval_transform(InputSpec(size=(3, 12, 12), resize=14)), budget=0)
         self.offers: list[str] = []
 
-    def offer(self, digest: str, decoded: object) -> None:  # noqa: ARG002  # the base class's
+    def offer(self, digest: str, decoded: object) -> None:  # noqa: ARG002  # the signature of the base class
         self.offers.append(digest)
 
 
@@ -36,15 +37,15 @@ def examine(files: list[ImageFile]) -> tuple[int, int, int]:
 
 @pytest.fixture
 def files(tmp_path: Path, plant: Plant) -> list[ImageFile]:
-    return list(list_images(plant(tmp_path / "a", {"ant": 3, "bee": 2})).files)
+    return list(list_labelled(plant(tmp_path / "a", {"ant": 3, "bee": 2})).files)
 
 
-def test_the_second_time_nothing_is_decoded(files: list[ImageFile]) -> None:
+def test_nothing_is_decoded_the_second_time(files: list[ImageFile]) -> None:
     assert examine(files) == (5, 0, 5)
     assert examine(files) == (5, 0, 0)
 
 
-def test_a_file_whose_bytes_changed_is_decoded(files: list[ImageFile]) -> None:
+def test_a_changed_file_is_decoded_again(files: list[ImageFile]) -> None:
     examine(files)
     content = files[0].path.read_bytes()
     files[0].path.write_bytes(content + b"more")
@@ -53,14 +54,14 @@ def test_a_file_whose_bytes_changed_is_decoded(files: list[ImageFile]) -> None:
     assert examine(files) == (4, 1, 0)
 
 
-def test_what_could_not_be_decoded_is_tried_every_time(files: list[ImageFile]) -> None:
+def test_an_unreadable_file_is_tried_every_time(files: list[ImageFile]) -> None:
     files[1].path.write_bytes(b"no image")
     assert examine(files) == (4, 1, 4)
     files[1].path.write_bytes(files[2].path.read_bytes())
     assert examine(files) == (5, 0, 0)
 
 
-def test_lines_that_were_cut_are_digests_of_nothing(own_cache: Path) -> None:
+def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
     add_known(["a" * 64, "b" * 64])
     (path,) = (own_cache / "examined").iterdir()
     path.write_text(path.read_text()[:100])
@@ -70,14 +71,16 @@ def test_lines_that_were_cut_are_digests_of_nothing(own_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b""])
-def test_a_damaged_list_only_costs_time(files: list[ImageFile], own_cache: Path, damage: bytes) -> None:
+def test_with_a_damaged_list_everything_is_decoded_again(
+    files: list[ImageFile], own_cache: Path, damage: bytes
+) -> None:
     examine(files)
     (path,) = (own_cache / "examined").iterdir()
     path.write_bytes(damage)
     assert examine(files) == (5, 0, 5)
 
 
-def test_without_a_cache_everything_is_decoded(
+def test_without_a_writable_cache_everything_is_decoded_again(
     files: list[ImageFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")

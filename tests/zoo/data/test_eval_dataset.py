@@ -1,4 +1,4 @@
-"""Images to measure a finished run on: which split, and whose classes."""
+"""Images on which a finished run is evaluated: the split, the labels and the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.errors import DataError, NameNotFound
 Plant = Callable[[Path, Mapping[str, int]], Path]
 Open = Callable[..., tuple[str, tuple[Sample, ...]]]
 
-CLASSES = ("cow", "ant", "bee")  # the run's own order, which is not the alphabet's
+CLASSES = ("cow", "ant", "bee")  # The run's order differs from the alphabetical one.
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ GIVEN = {"train/ant": 3, "val/ant": 2, "test/ant": 1}
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "chosen"),
+    ("folders", "asked", "chosen"),
     [
-        # What tells most: what nobody has looked at, then what the best epoch was chosen by.
+        # By default the split is test, or else val, by which the best epoch was chosen.
         (GIVEN, None, "test"),
         ({"train/ant": 3, "val/ant": 2}, None, "val"),
         ({"train/ant": 3, "test/ant": 1}, None, "test"),
@@ -51,30 +51,30 @@ GIVEN = {"train/ant": 3, "val/ant": 2, "test/ant": 1}
         (GIVEN, "test", "test"),
         (GIVEN, "all", "all"),
         ({"train/ant": 3, "valid/ant": 2}, "val", "val"),
-        # A folder that holds nothing but a test split has no train, and needs none.
+        # A folder may contain only a test split.
         ({"test/ant": 1}, None, "test"),
         ({"test/ant": 1}, "test", "test"),
         ({"test/ant": 1}, "all", "all"),
-        # Classes without splits: a folder of new images.
+        # A folder of new images has classes but no splits.
         ({"ant": 3, "bee": 1}, None, "all"),
         ({"ant": 3, "bee": 1}, "all", "all"),
     ],
     ids=str,
 )
-def test_the_split_is_the_one_asked_for_or_the_most_telling(
-    tmp_path: Path, open_: Open, plant: Plant, *, there: dict[str, int], asked: str | None, chosen: str
+def test_the_split_is_the_given_one_or_the_best_available(
+    tmp_path: Path, open_: Open, plant: Plant, *, folders: dict[str, int], asked: str | None, chosen: str
 ) -> None:
-    plant(tmp_path, there)
+    plant(tmp_path, folders)
     split, samples = open_(tmp_path, asked)
     names = {"val": ("val", "valid")}.get(chosen, (chosen,))
     assert split == chosen
     assert count(samples, tmp_path) == {
-        folder: number for folder, number in there.items() if chosen == "all" or folder.partition("/")[0] in names
+        folder: number for folder, number in folders.items() if chosen == "all" or folder.partition("/")[0] in names
     }
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "has"),
+    ("folders", "asked", "available"),
     [
         ({"train/ant": 3, "val/ant": 2}, "test", "train, val"),
         ({"test/ant": 1}, "train", "test"),
@@ -85,15 +85,17 @@ def test_the_split_is_the_one_asked_for_or_the_most_telling(
     ],
     ids=str,
 )
-def test_a_split_that_is_not_there_is_an_error_that_lists_those_that_are(
-    tmp_path: Path, open_: Open, plant: Plant, *, there: dict[str, int], asked: str, has: str
+def test_a_missing_split_is_an_error_that_lists_the_available_ones(
+    tmp_path: Path, open_: Open, plant: Plant, *, folders: dict[str, int], asked: str, available: str
 ) -> None:
-    plant(tmp_path / "photos", there)
-    with pytest.raises(DataError, match=rf"photos' has no split '{asked}'; it has {has}\. `split` all takes every"):
+    plant(tmp_path / "photos", folders)
+    with pytest.raises(
+        DataError, match=rf"photos' has no split '{asked}'; it has {available}\. Use `split` all for every"
+    ):
         open_(tmp_path / "photos", asked)
 
 
-def test_a_folder_that_holds_nothing_but_train_has_that_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_train_may_be_the_only_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 3, "train/bee": 1})
     split, samples = open_(tmp_path, "train")
     assert (split, len(samples)) == ("train", 4)
@@ -102,45 +104,47 @@ def test_a_folder_that_holds_nothing_but_train_has_that_split(tmp_path: Path, op
 # Classes.
 
 
-def test_the_classes_of_the_run_govern_the_labels(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_the_labels_follow_the_classes_of_the_run(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 2, "bee": 1, "cow": 1})
     _, samples = open_(tmp_path)
     assert {(sample.path.parent.name, sample.label) for sample in samples} == {("ant", 1), ("bee", 2), ("cow", 0)}
 
 
-@pytest.mark.parametrize("there", [{"bee": 2}, {"test/bee": 2}, {"bee": 2, "dog": 0}, {"train/dog": 1, "test/bee": 2}])
-def test_classes_may_be_missing_and_what_is_not_measured_may_be_unknown(
-    tmp_path: Path, open_: Open, plant: Plant, there: dict[str, int]
+@pytest.mark.parametrize(
+    "folders", [{"bee": 2}, {"test/bee": 2}, {"bee": 2, "dog": 0}, {"train/dog": 1, "test/bee": 2}]
+)
+def test_classes_may_be_missing_and_unknown_classes_may_be_in_other_splits(
+    tmp_path: Path, open_: Open, plant: Plant, folders: dict[str, int]
 ) -> None:
-    _, samples = open_(plant(tmp_path / "photos", there))
+    _, samples = open_(plant(tmp_path / "photos", folders))
     assert [sample.label for sample in samples] == [2, 2]
 
 
 @pytest.mark.parametrize("prefix", ["", "test/"])
-def test_a_class_that_the_run_does_not_know_is_an_error_that_names_it_and_those_it_knows(
+def test_an_unknown_class_is_an_error_that_lists_the_classes_of_the_run(
     tmp_path: Path, open_: Open, plant: Plant, prefix: str
 ) -> None:
     plant(tmp_path, {f"{prefix}{name}": 1 for name in ("ant", "dog", "emu")})
-    with pytest.raises(DataError, match=r"the run does not know 'dog', 'emu'; it knows cow, ant, bee\."):
+    with pytest.raises(DataError, match=r"the run has no class 'dog', 'emu'; its classes are cow, ant, bee\."):
         open_(tmp_path)
 
 
-def test_of_many_unknown_classes_five_are_named(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_of_many_unknown_classes_the_error_names_five(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {f"new{number}": 1 for number in range(7)})
-    with pytest.raises(DataError, match=r"does not know 'new0', 'new1', 'new2', 'new3', 'new4'; it knows"):
+    with pytest.raises(DataError, match=r"has no class 'new0', 'new1', 'new2', 'new3', 'new4'; its classes are"):
         open_(tmp_path)
 
 
-def test_the_case_of_a_class_matters(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_class_names_are_case_sensitive(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"Ant": 1})
-    with pytest.raises(DataError, match="does not know 'Ant'"):
+    with pytest.raises(DataError, match="has no class 'Ant'"):
         open_(tmp_path)
 
 
 # Images.
 
 
-def test_samples_come_sorted_with_their_content_s_digest(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_samples_are_sorted_and_have_digests(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 3, "bee": 2})
     _, samples = open_(tmp_path)
     paths = [sample.path for sample in samples]
@@ -149,12 +153,10 @@ def test_samples_come_sorted_with_their_content_s_digest(tmp_path: Path, open_: 
     assert all(len(sample.digest) == 64 for sample in samples)
 
 
-def test_images_that_cannot_be_read_are_left_out_and_said(
-    tmp_path: Path, open_: Open, plant: Plant, progress: Any
-) -> None:
+def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:
     plant(tmp_path, {"val/ant": 2, "val/bee": 1, "train/ant": 1})
     (tmp_path / "val" / "bee" / "broken.png").write_bytes(b"no image")
-    (tmp_path / "train" / "ant" / "broken.png").write_bytes(b"not measured, so not said")
+    (tmp_path / "train" / "ant" / "broken.png").write_bytes(b"no image either, but in another split")
     split, samples = open_(tmp_path)
     assert (split, count(samples, tmp_path)) == ("val", {"val/ant": 2, "val/bee": 1})
     (line,) = progress.lines
@@ -163,40 +165,38 @@ def test_images_that_cannot_be_read_are_left_out_and_said(
     assert progress.tracked["examining images"] == (4, 4)
 
 
-def test_where_all_is_well_nothing_is_said(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:
+def test_without_problems_nothing_is_reported(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:
     open_(plant(tmp_path / "photos", {"val/ant": 2}))
     assert progress.lines == []
 
 
-def test_that_all_images_count_where_there_are_no_splits_is_said(
+def test_a_note_says_that_all_images_are_used_if_there_are_no_splits(
     tmp_path: Path, open_: Open, plant: Plant, progress: Any
 ) -> None:
     open_(plant(tmp_path / "photos", {"ant": 2}))
-    assert [line for line in progress.lines if "all images count" in line] == progress.lines != []
+    assert [line for line in progress.lines if "all images are used" in line] == progress.lines != []
 
 
-def test_without_an_image_that_can_be_read_it_is_an_error_that_names_data_and_split(
-    tmp_path: Path, open_: Open, plant: Plant
-) -> None:
+def test_a_split_without_readable_images_is_an_error_that_names_it(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path / "photos", {"val/ant": 1, "test/ant": 0})
     (tmp_path / "photos" / "test" / "ant" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"photos' has no image in test that can be read"):
+    with pytest.raises(DataError, match=r"photos' has no readable image in test"):
         open_(tmp_path / "photos")
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, open_: Open) -> None:
-    with pytest.raises(DataError, match="has no image in all that can be read"):
+    with pytest.raises(DataError, match="has no readable image in all"):
         open_(tmp_path)
 
 
-def test_what_is_neither_there_nor_a_name_is_an_error(tmp_path: Path, open_: Open) -> None:
+def test_a_value_that_is_neither_a_path_nor_a_name_is_an_error(tmp_path: Path, open_: Open) -> None:
     with pytest.raises(DataError, match="gone"):
         open_(tmp_path / "gone")
     with pytest.raises(NameNotFound, match="no data set 'pets'"):
         open_("pets")
 
 
-def test_a_class_that_cannot_be_shown_is_an_error(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_an_unprintable_class_name_is_an_error(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 1, os.fsdecode(b"caf\xe9"): 1})
-    with pytest.raises(DataError, match="has a name that cannot be shown; rename it"):
+    with pytest.raises(DataError, match="has an unprintable name; rename it"):
         open_(tmp_path)

@@ -1,4 +1,4 @@
-"""From samples to batches, in this thread and in others."""
+"""Loading batches of samples, in the calling thread and in workers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def labels_of(batches: list[Batch]) -> list[int]:
     return [label for _, labels in batches for label in labels.tolist()]
 
 
-def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> None:
+def test_batches_have_the_right_shapes_and_contain_every_sample(samples: list[Sample]) -> None:
     loaded = train(samples, LoaderOptions(batch_size=4), seed=0)
     batches = list(loaded.epoch(0))
     assert [images.shape for images, _ in batches] == [(4, 3, 12, 12), (4, 3, 12, 12), (5, 3, 12, 12)]
@@ -64,7 +64,7 @@ def test_batches_have_their_shapes_and_lose_no_sample(samples: list[Sample]) -> 
     assert sorted(labels_of(batches)) == list(range(13))
 
 
-def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> None:
+def test_evaluation_batches_are_in_order_and_can_be_repeated(samples: list[Sample]) -> None:
     batches = EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4))
     first = list(batches)
     assert labels_of(first) == list(range(13))
@@ -75,14 +75,14 @@ def test_evaluation_goes_in_order_as_often_as_wanted(samples: list[Sample]) -> N
     assert torch.equal(torch.cat([images for images, _ in first]), expected)
 
 
-def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample]) -> None:
-    here = train(samples, LoaderOptions(batch_size=4), seed=3)
-    there = train(samples, LoaderOptions(batch_size=4, workers=2), seed=3)
+def test_workers_do_not_change_the_batches_and_live_through_all_epochs(samples: list[Sample]) -> None:
+    without_workers = train(samples, LoaderOptions(batch_size=4), seed=3)
+    with_workers = train(samples, LoaderOptions(batch_size=4, workers=2), seed=3)
     workers = set()
     for epoch in (0, 1, 5):
-        assert equal(list(here.epoch(epoch)), list(there.epoch(epoch)))
+        assert equal(list(without_workers.epoch(epoch)), list(with_workers.epoch(epoch)))
         workers |= list_threads()
-    there.close()
+    with_workers.close()
     assert len(workers) == 2
     assert equal(
         list(EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4))),
@@ -91,16 +91,16 @@ def test_workers_change_nothing_and_live_through_all_epochs(samples: list[Sample
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_does_not_depend_on_those_before_it(samples: list[Sample], workers: int) -> None:
+def test_an_epoch_does_not_depend_on_earlier_ones(samples: list[Sample], workers: int) -> None:
     fresh = list(train(samples, LoaderOptions(batch_size=4), seed=3).epoch(2))
     loaded = train(samples, LoaderOptions(batch_size=4, workers=workers), seed=3)
     list(loaded.epoch(0))
-    next(loaded.epoch(1))  # broken off in the middle
+    next(loaded.epoch(1))  # This epoch is abandoned after one batch.
     assert equal(list(loaded.epoch(2)), fresh)
     assert not equal(list(loaded.epoch(0)), fresh)
 
 
-def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_batch(samples: list[Sample]) -> None:
+def test_augmentation_depends_on_seed_epoch_and_sample_but_not_on_the_batch(samples: list[Sample]) -> None:
     def by_label(batch_size: int, seed: int, epoch: int) -> dict[int, Tensor]:
         batches = train(samples, LoaderOptions(batch_size=batch_size), seed=seed).epoch(epoch)
         return {int(label): image for images, labels in batches for image, label in zip(images, labels, strict=True)}
@@ -112,14 +112,14 @@ def test_augmentation_belongs_to_seed_epoch_and_sample_not_to_the_place_in_a_bat
         assert not any(torch.equal(one[label], changed[label]) for label in one)
 
 
-def test_two_samples_of_one_image_are_augmented_differently(samples: list[Sample]) -> None:
+def test_two_samples_of_the_same_image_are_augmented_differently(samples: list[Sample]) -> None:
     twice = [samples[0], samples[0]]
     ((images, _),) = train(twice, LoaderOptions(batch_size=2), seed=0).epoch(0)
     assert not torch.equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loading_takes_no_random_number_from_the_network(samples: list[Sample], workers: int) -> None:
+def test_loading_does_not_use_the_global_generator(samples: list[Sample], workers: int) -> None:
     state = torch.get_rng_state()
     list(train(samples, LoaderOptions(batch_size=4, workers=workers), seed=0).epoch(0))
     list(EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=4, workers=workers)))
@@ -127,7 +127,7 @@ def test_loading_takes_no_random_number_from_the_network(samples: list[Sample], 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_image_that_was_spoiled_is_named_in_one_line(samples: list[Sample], workers: int) -> None:
+def test_an_image_that_changes_during_training_is_an_error_with_its_path(samples: list[Sample], workers: int) -> None:
     loaded = train(samples, LoaderOptions(batch_size=4, workers=workers), seed=0)
     list(loaded.epoch(0))
     samples[5].path.write_bytes(samples[5].path.read_bytes()[:-200])
@@ -140,7 +140,7 @@ def test_an_image_that_was_spoiled_is_named_in_one_line(samples: list[Sample], w
     assert "Traceback" not in str(caught.value)
 
 
-def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[Sample]) -> None:
+def test_closing_stops_the_workers_even_during_an_epoch(samples: list[Sample]) -> None:
     for batches in (
         train(samples, LoaderOptions(batch_size=1, workers=2), seed=0),
         EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=1, workers=2)),
@@ -153,14 +153,14 @@ def test_closing_ends_the_workers_even_in_the_middle_of_an_epoch(samples: list[S
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 9])
-def test_batches_that_are_prepared_ahead_are_the_same_ones(samples: list[Sample], ahead: int) -> None:
-    here = list(train(samples, LoaderOptions(batch_size=3), seed=1).epoch(0))
-    there = train(samples, LoaderOptions(batch_size=3, workers=2, ahead=ahead), seed=1)
-    assert equal(list(there.epoch(0)), here)
-    there.close()
+def test_loading_ahead_does_not_change_the_batches(samples: list[Sample], ahead: int) -> None:
+    expected = list(train(samples, LoaderOptions(batch_size=3), seed=1).epoch(0))
+    batches = train(samples, LoaderOptions(batch_size=3, workers=2, ahead=ahead), seed=1)
+    assert equal(list(batches.epoch(0)), expected)
+    batches.close()
 
 
-def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> None:
+def test_no_more_batches_are_loaded_ahead_than_requested(samples: list[Sample]) -> None:
     decoded: list[int] = []
 
     def reduce(pixels: Tensor) -> Tensor:
@@ -170,13 +170,13 @@ def test_no_more_is_decoded_than_was_asked_for_ahead(samples: list[Sample]) -> N
     batches = EvalBatches(
         samples, Pixels(replace(PLAIN, reduce=reduce), 0), LoaderOptions(batch_size=2, workers=1, ahead=1)
     )
-    taken = iter(batches)
-    next(taken)
-    batches.close()  # waits for what was begun
+    iterator = iter(batches)
+    next(iterator)
+    batches.close()  # This waits for images that are being decoded.
     assert len(decoded) <= 4
 
 
-def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
+def test_loader_threads_do_not_change_the_number_of_torch_threads(samples: list[Sample]) -> None:
     torch.set_num_threads(3)
     try:
         batches = EvalBatches(samples, Pixels(PLAIN, 0), LoaderOptions(batch_size=2, workers=2))
@@ -189,7 +189,7 @@ def test_threads_that_load_leave_torch_its_own(samples: list[Sample]) -> None:
         torch.set_num_threads(1)
 
 
-def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
+def test_a_single_sample_makes_a_batch(samples: list[Sample]) -> None:
     ((images, labels),) = train(samples[:1], LoaderOptions(batch_size=4), seed=0).epoch(0)
     assert images.shape == (1, 3, 12, 12)
     assert labels.tolist() == [0]
@@ -197,16 +197,14 @@ def test_a_single_sample_is_a_batch(samples: list[Sample]) -> None:
 
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 @pytest.mark.parametrize("start", [0, 1])
-def test_processes_that_share_batches_load_together_what_one_would(
-    samples: list[Sample], ranks: int, start: int
-) -> None:
+def test_several_processes_together_load_the_same_batches_as_one(samples: list[Sample], ranks: int, start: int) -> None:
     loading, pixels = LoaderOptions(batch_size=5), Pixels(AUGMENTED, 0)
     alone = list(TrainBatches(samples, pixels, loading, Sampler(5, 2)).epoch(1, start))
     orders = [Sampler(5, 2, rank=rank, ranks=ranks) for rank in range(ranks)]
-    shares = [list(TrainBatches(samples, pixels, loading, order).epoch(1, start)) for order in orders]
+    loaded = [list(TrainBatches(samples, pixels, loading, order).epoch(1, start)) for order in orders]
     together = [
         tuple(torch.cat([tensor for tensor in parts if len(tensor)]) for parts in zip(*batch, strict=True))
-        for batch in zip(*shares, strict=True)
+        for batch in zip(*loaded, strict=True)
     ]
     assert equal(together, alone)
-    assert {labels.dtype for share in shares for _, labels in share} == {torch.int64}
+    assert {labels.dtype for batches in loaded for _, labels in batches} == {torch.int64}

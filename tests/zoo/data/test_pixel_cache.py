@@ -1,4 +1,4 @@
-"""What is decoded once is not decoded again, as far as memory goes."""
+"""Decoded images are kept in memory up to the budget."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_sample_is_decoded_once(samples: list[Sample]) -> None:
     assert torch.equal(pixels.get(samples[0]), first)
 
 
-def test_what_was_offered_is_not_decoded_at_all(samples: list[Sample]) -> None:
+def test_an_offered_image_is_not_decoded_at_all(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT))
     decoded = decode_image(samples[0].path)
     pixels.offer(samples[0].digest, decoded)
@@ -45,14 +45,14 @@ def test_what_was_offered_is_not_decoded_at_all(samples: list[Sample]) -> None:
 
 
 @pytest.mark.parametrize("augmentation", ["none", "crop-flip"])
-def test_memory_changes_no_pixel(samples: list[Sample], augmentation: str) -> None:
-    with_memory, without = (Views.build(INPUT, augmentation, budget).train for budget in (2**20, 0))
+def test_the_budget_does_not_change_the_pixels(samples: list[Sample], augmentation: str) -> None:
+    kept, decoded_again = (Views.build(INPUT, augmentation, budget).train for budget in (2**20, 0))
     for _ in range(2):
         for sample in samples:
-            assert torch.equal(with_memory.get(sample, seed=5), without.get(sample, seed=5))
+            assert torch.equal(kept.get(sample, seed=5), decoded_again.get(sample, seed=5))
 
 
-def test_the_budget_is_kept_and_the_rest_is_decoded_again(samples: list[Sample]) -> None:
+def test_images_beyond_the_budget_are_decoded_again(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT), budget=2 * SIZE + 1)
     for sample in samples:
         pixels.get(sample)
@@ -61,31 +61,33 @@ def test_the_budget_is_kept_and_the_rest_is_decoded_again(samples: list[Sample])
     for sample in samples[:2]:
         pixels.get(sample)
     for sample in samples[2:]:
-        with pytest.raises(DataError, match="It could be read when the run began"):
+        with pytest.raises(DataError, match="It was readable when the run began"):
             pixels.get(sample)
 
 
-def test_a_file_whose_bytes_changed_is_refused(samples: list[Sample]) -> None:
+def test_a_changed_file_is_an_error(samples: list[Sample]) -> None:
     samples[0].path.write_bytes(samples[1].path.read_bytes())
-    with pytest.raises(DataError, match=r"it has changed\. It could be read when the run began"):
+    with pytest.raises(DataError, match=r"the file has changed\. It was readable when the run began"):
         Pixels(build_eval_transform(INPUT)).get(samples[0])
 
 
-def test_where_memory_is_full_nothing_is_prepared_for_it(samples: list[Sample]) -> None:
-    prepared: list[Tensor] = []
+def test_when_the_budget_is_used_up_images_are_not_reduced_for_it(samples: list[Sample]) -> None:
+    reduced: list[Tensor] = []
 
     def reduce(decoded: Tensor) -> Tensor:
-        prepared.append(decoded)
+        reduced.append(decoded)
         return decoded[:, :12, :12]
 
     pixels = Pixels(replace(build_eval_transform(INPUT), reduce=reduce), budget=2 * SIZE + 1)
     for sample in samples:
         pixels.offer(sample.digest, torch.zeros(3, 14, 14, dtype=torch.uint8))
-    assert len(prepared) == 3
+    assert len(reduced) == 3
 
 
 @pytest.mark.parametrize(("split", "is_train"), [("train", True), ("val", False), ("test", False)])
-def test_an_image_is_kept_as_it_will_be_seen(samples: list[Sample], split: str, *, is_train: bool) -> None:
+def test_an_image_is_kept_in_the_form_that_its_split_needs(
+    samples: list[Sample], split: str, *, is_train: bool
+) -> None:
     views = Views.build(INPUT, "crop-flip")
     views.offer(split, samples[0].digest, decode_image(samples[0].path))
     samples[0].path.unlink()
@@ -94,13 +96,13 @@ def test_an_image_is_kept_as_it_will_be_seen(samples: list[Sample], split: str, 
         (views.plain if is_train else views.train).get(samples[0], seed=1)
 
 
-def test_a_crop_does_not_keep_the_whole_image(samples: list[Sample]) -> None:
+def test_a_crop_does_not_keep_the_full_image_in_memory(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT))
     pixels.offer("x", torch.zeros(3, 14, 400, dtype=torch.uint8))
     assert pixels.get(Sample(samples[0].path, 0, "x")).untyped_storage().nbytes() == SIZE
 
 
-def test_what_is_forgotten_is_decoded_again(samples: list[Sample]) -> None:
+def test_forgotten_images_are_decoded_again(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT))
     pixels.get(samples[0])
     pixels.forget()
@@ -109,14 +111,14 @@ def test_what_is_forgotten_is_decoded_again(samples: list[Sample]) -> None:
         pixels.get(samples[0])
 
 
-def test_training_and_measuring_share_what_is_the_same() -> None:
-    same, other = Views.build(INPUT, "none"), Views.build(INPUT, "crop-flip")
-    assert same.train is same.plain
-    assert other.train is not other.plain
+def test_training_and_evaluation_share_pixels_without_augmentation() -> None:
+    shared, separate = Views.build(INPUT, "none"), Views.build(INPUT, "crop-flip")
+    assert shared.train is shared.plain
+    assert separate.train is not separate.plain
 
 
 @pytest.mark.parametrize("size", [(40, 90), (90, 40), (20, 21), (200, 200)])
-def test_large_photos_are_kept_no_larger_than_the_smallest_part_needs(size: tuple[int, int]) -> None:
+def test_large_photos_are_kept_only_as_large_as_the_smallest_crop_needs(size: tuple[int, int]) -> None:
     reduced: Tensor = build_train_transform(INPUT, "crop-flip").reduce(torch.zeros(3, *size, dtype=torch.uint8))
     height, width = reduced.shape[-2:]
     assert min(height, width) == min(21, *size)  # 12 / sqrt(0.35) is 20.3

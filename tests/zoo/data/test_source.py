@@ -1,4 +1,4 @@
-"""From a --data value to a folder."""
+"""Finding the folder that a --data value means."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Find = Callable[..., Path]
 
 
 @pytest.fixture
-def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # the cache is set
+def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # It sets the cache folder.
     return lambda value: get_folder(value, registry=names, progress=progress)
 
 
@@ -37,7 +37,7 @@ def list_tree(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_is_itself(tmp_path: Path, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_used_as_it_is(tmp_path: Path, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     assert find(str(tmp_path / "photos")) == tmp_path / "photos"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -56,42 +56,42 @@ def test_an_archive_is_unpacked_once(tmp_path: Path, find: Find, plant: Plant, c
     assert progress.lines == [f"unpacking {archive}"]
 
 
-def test_a_changed_archive_of_the_same_name_is_another(tmp_path: Path, find: Find, plant: Plant) -> None:
+def test_a_changed_archive_of_the_same_name_is_unpacked_again(tmp_path: Path, find: Find, plant: Plant) -> None:
     archive = tmp_path / "photos.zip"
     first = find(pack(plant(tmp_path / "a", {"ant": 1}), archive))
     assert find(pack(plant(tmp_path / "b", {"ant": 2}), archive)) != first
 
 
-def test_a_broken_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Find, cache: Path) -> None:
+def test_a_damaged_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Find, cache: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK broken")
     with pytest.raises(DataError, match="damaged"):
         find(tmp_path / "a.zip")
     assert list((cache / "data").iterdir()) == []
 
 
-def test_a_file_that_is_no_archive_says_what_is_wanted(tmp_path: Path, find: Find) -> None:
+def test_a_file_that_is_not_an_archive_is_an_error_with_advice(tmp_path: Path, find: Find) -> None:
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(DataError, match=r"none of \.zip, .*give a folder"):
+    with pytest.raises(DataError, match=r"not one of \.zip, .*pass a folder"):
         find(tmp_path / "photo.jpg")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused(tmp_path: Path, find: Find) -> None:
+def test_a_named_pipe_is_an_error(tmp_path: Path, find: Find) -> None:
     os.mkfifo(tmp_path / "pipe.zip")
     with pytest.raises(DataError, match="neither a file nor a folder"):
         find(tmp_path / "pipe.zip")
 
 
-def test_a_missing_path_names_what_is_near(tmp_path: Path, find: Find) -> None:
+def test_a_missing_path_is_an_error_with_similar_names(tmp_path: Path, find: Find) -> None:
     (tmp_path / "hymenoptera_data").mkdir()
     for value in (f"{tmp_path}/hymenoptera", tmp_path / "hymenoptera", f"{tmp_path}/hymenoptera.zip"):
-        with pytest.raises(DataError, match=r"there is no .*near it: '.*hymenoptera_data'"):
+        with pytest.raises(DataError, match=r"does not exist; similar names: '.*hymenoptera_data'"):
             find(value)
-    with pytest.raises(DataError, match="give a folder of images"):
+    with pytest.raises(DataError, match="pass a folder of images"):
         find(f"{tmp_path}/nowhere/else")
 
 
-def test_a_name_that_nobody_has_lists_names_and_folders(
+def test_an_unknown_name_is_an_error_with_similar_names(
     tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -99,14 +99,14 @@ def test_a_name_that_nobody_has_lists_names_and_folders(
     with pytest.raises(NameNotFound, match="known are bees"):
         find("ants")
     (tmp_path / "ants2").mkdir()
-    with pytest.raises(NameNotFound, match=r"known are bees.*in this folder: 'ants2'"):
+    with pytest.raises(NameNotFound, match=r"known are bees.*Similar names in this folder: 'ants2'"):
         find("ants")
     with pytest.raises(DataError, match=r"there is no folder or archive 'data/ants'.*known are bees"):
         find("data/ants")
 
 
-def test_an_address_is_not_taken_for_a_path(find: Find) -> None:
-    with pytest.raises(DataError, match="fetch it yourself"):
+def test_a_web_address_is_an_error_with_advice(find: Find) -> None:
+    with pytest.raises(DataError, match="download it yourself"):
         find("https://example.org/photos.zip")
 
 
@@ -128,36 +128,36 @@ def fetched_spec(archive: Path, **fields: Any) -> DatasetSpec:
 
 
 def put_fetched(archive: Path, key: str) -> None:
-    """Do as if it had been fetched before: what exists under its final name is whole."""
+    """Put the archive where a previous download would have saved it."""
     target = cache_folder() / "data" / f"{key}-bees.zip"
     target.parent.mkdir(parents=True)
     archive.rename(target)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["digest known", "digest unknown"])
-def test_a_named_set_is_fetched_and_unpacked_once(packed: Path, find: Find, names: Any, known: bool) -> None:  # noqa: FBT001
+def test_a_named_data_set_is_fetched_and_unpacked_once(packed: Path, find: Find, names: Any, known: bool) -> None:  # noqa: FBT001
     spec = fetched_spec(packed, **({} if known else {"sha256": None}))
     names.specs["bees"] = spec
     key = spec.sha256 or hashlib.sha256(str(spec.url).encode()).hexdigest()
     put_fetched(packed, key)
     folder = find("bees")
     assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
-    assert [path.name for path in (cache_folder() / "data").iterdir()] == [key]  # the archive is gone
+    assert [path.name for path in (cache_folder() / "data").iterdir()] == [key]  # The archive was removed.
     assert find("bees") == folder
 
 
-def test_a_root_that_is_not_in_the_archive_is_named(packed: Path, find: Find, names: Any) -> None:
+def test_a_root_that_is_missing_in_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:
     names.specs["bees"] = spec = fetched_spec(packed, root="PetImages")
     put_fetched(packed, str(spec.sha256))
     with pytest.raises(DataError, match="'bees' has no folder 'PetImages'"):
         find("bees")
 
 
-def drawn_spec(make: Callable[[Path], None], name: str = "tiny/shapes") -> DatasetSpec:
+def generated_spec(make: Callable[[Path], None], name: str = "tiny/shapes") -> DatasetSpec:
     return DatasetSpec(name=name, description="x", license="MIT", make=make)
 
 
-def test_a_drawn_set_is_drawn_once(find: Find, names: Any, cache: Path) -> None:
+def test_a_generated_data_set_is_generated_once(find: Find, names: Any, cache: Path) -> None:
     calls = []
 
     def make(folder: Path) -> None:
@@ -166,14 +166,14 @@ def test_a_drawn_set_is_drawn_once(find: Find, names: Any, cache: Path) -> None:
         assert not list(folder.iterdir())
         (folder / "a.txt").write_text("a")
 
-    names.specs["shapes"] = drawn_spec(make)
+    names.specs["shapes"] = generated_spec(make)
     assert find("shapes") == find("shapes")
     assert len(calls) == 1
     assert list_tree(find("shapes")) == {"a.txt"}
     assert len(list((cache / "data").iterdir())) == 1
 
 
-def test_a_new_version_of_the_code_draws_anew(tmp_path: Path, find: Find, names: Any) -> None:
+def test_a_new_version_of_the_code_generates_the_data_set_again(tmp_path: Path, find: Find, names: Any) -> None:
     folders = []
     for version in (1, 2):
         module = tmp_path / f"v{version}" / "shapes.py"
@@ -181,23 +181,25 @@ def test_a_new_version_of_the_code_draws_anew(tmp_path: Path, find: Find, names:
         module.write_text(f"def make(folder):\n    (folder / 'version').write_text('{version}')\n")
         namespace: dict[str, Any] = {}
         exec(compile(module.read_text(), module, "exec"), namespace)
-        names.specs["shapes"] = drawn_spec(namespace["make"])
+        names.specs["shapes"] = generated_spec(namespace["make"])
         folders.append(find("shapes"))
     assert [(folder / "version").read_text() for folder in folders] == ["1", "2"]
 
 
-def test_what_cannot_be_drawn_is_the_plugins_fault_and_leaves_nothing(find: Find, names: Any, cache: Path) -> None:
+def test_an_exception_while_generating_is_a_plugin_error_and_leaves_nothing(
+    find: Find, names: Any, cache: Path
+) -> None:
     def make(folder: Path) -> None:
         (folder / "half").touch()
         raise ZeroDivisionError
 
-    names.specs["shapes"] = drawn_spec(make)
-    with pytest.raises(PluginError, match="'tiny/shapes' cannot be drawn: ZeroDivisionError"):
+    names.specs["shapes"] = generated_spec(make)
+    with pytest.raises(PluginError, match="'tiny/shapes' cannot be generated: ZeroDivisionError"):
         find("shapes")
     assert list((cache / "data").iterdir()) == []
 
 
-def test_finding_files_needs_no_torch() -> None:
+def test_finding_files_does_not_import_torch() -> None:
     import subprocess
 
     code = "import sys, zoo.data.source, zoo.data.folder, zoo.data.split; sys.exit('torch' in sys.modules)"

@@ -1,4 +1,4 @@
-"""What is split off for validation."""
+"""The choice of images for validation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.split import VAL_SHARE, split_off_val
+from zoo.data.split import VAL_FRACTION, split_off_val
 
-#: Classes with a number of distinct images each, none of which is shared.
+#: Number of distinct images of each class; no image is in two classes.
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 seeds = st.integers(0, 2**32)
 
@@ -20,17 +20,17 @@ def images_of(counts: list[int]) -> list[tuple[str, str]]:
 
 
 @given(sizes, seeds)
-def test_each_class_gives_its_share_within_one_and_keeps_one(counts: list[int], seed: int) -> None:
+def test_a_fifth_of_each_class_is_chosen_and_never_all_of_it(counts: list[int], seed: int) -> None:
     chosen = split_off_val(images_of(counts), seed=seed)
     for label, count in enumerate(counts):
-        given_off = sum(digest.startswith(f"{label}-") for digest in chosen)
-        assert abs(given_off - VAL_SHARE * count) <= 1
-        assert given_off < count
-        assert given_off >= 1 or count == 1
+        num_val = sum(digest.startswith(f"{label}-") for digest in chosen)
+        assert abs(num_val - VAL_FRACTION * count) <= 1
+        assert num_val < count
+        assert num_val >= 1 or count == 1
 
 
 @given(sizes, seeds, st.randoms(use_true_random=False))
-def test_neither_the_order_nor_copies_matter(counts: list[int], seed: int, random: Random) -> None:
+def test_neither_order_nor_copies_change_the_choice(counts: list[int], seed: int, random: Random) -> None:
     images = images_of(counts)
     shuffled = images + images[::3]
     random.shuffle(shuffled)
@@ -38,7 +38,7 @@ def test_neither_the_order_nor_copies_matter(counts: list[int], seed: int, rando
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([f"{n}" for n in range(12)])), max_size=60), seeds)
-def test_an_image_under_several_classes_stays_in_training(images: list[tuple[str, str]], seed: int) -> None:
+def test_an_image_in_several_classes_stays_in_train(images: list[tuple[str, str]], seed: int) -> None:
     chosen = split_off_val(images, seed=seed)
     classes = defaultdict(set)
     for name, digest in images:
@@ -47,15 +47,15 @@ def test_an_image_under_several_classes_stays_in_training(images: list[tuple[str
     assert all(len(classes[digest]) == 1 for digest in chosen)
 
 
-def test_the_seed_decides() -> None:
+def test_each_seed_makes_a_different_choice() -> None:
     images = images_of([50, 50])
     choices = [frozenset(split_off_val(images, seed=seed)) for seed in range(20)]
     assert len(set(choices)) == 20
-    # No image is preferred: over twenty seeds nearly all of them are chosen once, as 1 - 0.8 ** 20 are.
+    # No image is preferred: with 20 seeds, 98.8% of the images (1 - 0.8 ** 20) are chosen at least once.
     assert len(frozenset().union(*choices)) > 90
 
 
-def test_an_added_class_changes_nothing_for_the_others() -> None:
+def test_a_new_class_does_not_change_the_choice_for_the_others() -> None:
     before = split_off_val(images_of([30, 30]), seed=1)
     after = split_off_val(images_of([30, 30, 30]), seed=1)
     assert before == {digest for digest in after if not digest.startswith("2-")}

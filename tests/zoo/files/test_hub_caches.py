@@ -1,4 +1,4 @@
-"""Weights that other tools have fetched are found where these tools put them."""
+"""Weights in the caches of torch.hub and huggingface_hub are found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(path: Path, content: str = "weights") -> Path:
 
 
 @pytest.mark.parametrize("variable", [None, "XDG_CACHE_HOME", "TORCH_HOME"])
-def test_torchs_cache_is_where_torch_has_it(
+def test_the_torch_cache_is_found_where_torch_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None
 ) -> None:
     if variable:
@@ -47,7 +47,7 @@ def test_torchs_cache_is_where_torch_has_it(
         ("HF_HUB_CACHE", "elsewhere"),
     ],
 )
-def test_the_hubs_cache_is_where_huggingface_hub_has_it(
+def test_the_hub_cache_is_found_where_huggingface_hub_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None, folder: str
 ) -> None:
     if variable:
@@ -58,7 +58,7 @@ def test_the_hubs_cache_is_where_huggingface_hub_has_it(
     assert list(find_in_hub_cache("hf://timm/other/a/model.safetensors")) == []
 
 
-def test_the_revision_main_comes_first_and_then_the_newest(tmp_path: Path) -> None:
+def test_main_comes_first_and_then_the_newest_revision(tmp_path: Path) -> None:
     repository = tmp_path / ".cache/huggingface/hub/models--o--n"
     found = {}
     for age, revision in enumerate(("newest", "newer", "main", "oldest")):
@@ -70,11 +70,11 @@ def test_the_revision_main_comes_first_and_then_the_newest(tmp_path: Path) -> No
     assert list(find_in_hub_cache("hf://o/n/f[1].bin")) == [
         found[name] for name in ("main", "newest", "newer", "oldest")
     ]
-    write(repository / "refs" / "main", "of which nothing was fetched")
+    write(repository / "refs" / "main", "missing")
     assert list(find_in_hub_cache("hf://o/n/f[1].bin")) == newest_first
 
 
-def test_a_snapshot_that_lost_its_blob_is_no_file(tmp_path: Path) -> None:
+def test_broken_links_and_folders_are_not_returned(tmp_path: Path) -> None:
     snapshot = tmp_path / ".cache/huggingface/hub/models--o--n/snapshots/main"
     snapshot.mkdir(parents=True)
     (snapshot / "f.bin").symlink_to("../../blobs/gone")

@@ -1,4 +1,4 @@
-"""Several processes want the same file, and some of them die."""
+"""Several processes download the same file, and some of them are killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.errors import DownloadError
 from zoo.files import download
 from zoo.files.cache import cache_folder
 
-Site = Any  # of conftest.py, which cannot be imported
+Site = Any  # The class is in conftest.py, which cannot be imported.
 
 CHILD = """
 import sys
@@ -29,7 +29,7 @@ from zoo.files.download import fetch
 from zoo.progress import Silent
 
 
-class Telling(Silent):
+class Printing(Silent):
     def say(self, text):
         print(text, flush=True)
 
@@ -38,13 +38,13 @@ class Telling(Silent):
         yield lambda steps: print(steps, flush=True)
 
 
-fetch(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, progress=Telling())
+fetch(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, progress=Printing())
 """
 
 
 @contextmanager
 def child_that_fetches(url: str, target: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that prints what it says, and how many bytes it has written, chunk by chunk."""
+    """Start a process that fetches ``url`` and prints its progress, with the number of bytes of each chunk."""
     environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
     command = [sys.executable, "-c", CHILD, url, str(target), DIGEST]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as child:
@@ -59,28 +59,28 @@ def wait_for_bytes(child: subprocess.Popen[str], size: int) -> None:
         size -= int(child.stdout.readline())
 
 
-def wait_until_it_waits(child: subprocess.Popen[str]) -> None:
+def wait_for_lock_message(child: subprocess.Popen[str]) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "waiting for another process that is fetching it\n"
 
 
-def test_of_several_processes_one_fetches_and_the_others_wait_for_it(site: Site, target: Path) -> None:
+def test_one_process_fetches_and_the_others_wait(site: Site, target: Path) -> None:
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as first, ExitStack() as stack:
         wait_for_bytes(first, 5000)
         others = [stack.enter_context(child_that_fetches(url, target)) for _ in range(2)]
         for child in others:
-            wait_until_it_waits(child)
+            wait_for_lock_message(child)
         assert left_in(target.parent) == {"file.bin.part"}
-        site.go_on.set()
+        site.released.set()
         assert [child.wait(30) for child in (first, *others)] == [0, 0, 0]
     assert site.ranges == [None]
     assert target.read_bytes() == CONTENT
     assert left_in(target.parent) == {"file.bin"}
 
 
-def test_what_a_killed_process_left_is_gone_on_with(site: Site, target: Path) -> None:
+def test_the_partial_file_of_a_killed_process_is_resumed(site: Site, target: Path) -> None:
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as child:
@@ -91,20 +91,22 @@ def test_what_a_killed_process_left_is_gone_on_with(site: Site, target: Path) ->
     assert left_in(target.parent) == {"file.bin"}
 
 
-def test_who_waits_goes_on_with_what_a_killed_process_left(site: Site, target: Path) -> None:
+def test_a_waiting_process_resumes_the_partial_file_of_a_killed_one(site: Site, target: Path) -> None:
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as first, child_that_fetches(url, target) as second:
         wait_for_bytes(first, 5000)
-        wait_until_it_waits(second)
+        wait_for_lock_message(second)
         first.kill()
         assert second.wait(30) == 0
     assert site.ranges == [None, "bytes=5000-"]
     assert target.read_bytes() == CONTENT
 
 
-def test_nobody_waits_forever(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PATIENCE", 0)
+def test_waiting_for_another_process_has_a_time_limit(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as child:
@@ -112,20 +114,22 @@ def test_nobody_waits_forever(site: Site, target: Path, monkeypatch: pytest.Monk
         with pytest.raises(DownloadError, match="another process has been fetching it for 0 minutes") as caught:
             get(url, target)
         child.kill()
-    assert f"If there is none, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(caught.value)
+    assert f"If no such process exists, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(
+        caught.value
+    )
 
 
-def test_where_there_are_only_soft_locks_one_that_was_left_is_named_and_can_be_removed(
+def test_the_error_names_a_stale_soft_lock_which_can_be_removed(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("filelock.FileLock", SoftFileLock)  # what a file system without locks makes of it
-    monkeypatch.setattr(download, "PATIENCE", 0)
+    monkeypatch.setattr("filelock.FileLock", SoftFileLock)  # filelock does this on a file system without locks.
+    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
     url = site.put("/file", CONTENT)
-    left = cache_folder() / "locks" / "file.bin.lock"
-    left.parent.mkdir(parents=True)
-    left.touch()
+    stale = cache_folder() / "locks" / "file.bin.lock"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
     with pytest.raises(DownloadError, match="another process has been fetching it"):
         get(url, target)
-    left.unlink()
+    stale.unlink()
     assert get(url, target) == CONTENT
-    assert not left.exists()
+    assert not stale.exists()

@@ -39,6 +39,6 @@ def test_a_class_name_that_cannot_be_shown_is_refused_before_the_training(
 ) -> None:
     for split in ("train", "val"):
         (photos / split / "blue").rename(photos / split / os.fsdecode(name))
-    with pytest.raises(DataError, match=r"the folder 'caf\\.* has a name that cannot be shown; rename it\."):
+    with pytest.raises(DataError, match=r"the folder 'caf\\.* has an unprintable name; rename it\."):
         finetune("net", photos, output=output, registry=registry, **QUICK)
     assert not output.exists()

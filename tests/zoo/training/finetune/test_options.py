@@ -60,7 +60,7 @@ def test_an_option_of_another_type_is_an_error_of_the_user(
 
 @pytest.mark.parametrize(
     ("data", "options", "reason"),
-    [("nope", {}, "no data set 'nope'"), ("", {}, "no data is given"), (None, {"train": "from:zzz"}, "no block 'zzz'")],
+    [("nope", {}, "no data set 'nope'"), ("", {}, "`data` is empty"), (None, {"train": "from:zzz"}, "no block 'zzz'")],
 )
 def test_what_is_misspelt_is_said_before_weights_are_looked_for(
     data: str | None, options: dict[str, Any], reason: str, photos: Path, registry: Registry

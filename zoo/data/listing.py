@@ -1,0 +1,85 @@
+"""A list of labelled image files: what every kind of data source returns, before any file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import DataError
+
+SPLITS = ("train", "val", "test")
+#: Number of classes that an error message names.
+_MAX_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file or folder that is not used, and the reason."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A labelled image file."""
+
+    path: Path
+    split: str
+    class_name: str
+    #: Name within the class, which does not depend on the machine: a relative path with ``/`` in Unicode NFC.
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The image files of a data source."""
+
+    #: Sorted class names of each split. Without splits, all classes belong to ``train``.
+    classes_of: dict[str, tuple[str, ...]]
+    #: Image files, sorted by split, class and name.
+    files: tuple[ImageFile, ...]
+    left_out: tuple[LeftOut, ...]
+    #: Whether the source itself is divided into splits.
+    has_splits: bool
+    #: Layouts that this kind of source can have, for error messages.
+    layouts: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the source, or ``train`` if it has none."""
+        return tuple(self.classes_of)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The sorted class names of train, which decide the labels."""
+        return self.classes_of.get("train", ())
+
+
+def check_trainable(listing: Listing, value: str | Path) -> None:
+    """Check that a model can be trained on the images of ``value``.
+
+    Raises:
+        DataError: If train is missing or has fewer than two classes, a class or a split has no image, or val or test
+            has a class that train lacks.
+    """
+    if "train" not in listing.splits:
+        raise DataError(f"{str(value)!r} has {', '.join(listing.splits)} but no train; {listing.layouts}.")
+    if len(listing.classes) < 2:
+        found = f"only one class, {listing.classes[0]!r}" if listing.classes else "no folder of images"
+        raise DataError(f"{str(value)!r} has {found}, but training needs at least two classes; {listing.layouts}.")
+    for split, classes in listing.classes_of.items():
+        if unknown := [name for name in classes if name not in listing.classes]:
+            others = f"train has {len(listing.classes)} other classes"
+            raise DataError(f"{split} has classes that are missing from train: {show_names(unknown)}; {others}.")
+        if not any(file.split == split for file in listing.files):
+            raise DataError(f"{str(value)!r} has no images in {split}; add some, or remove {split}.")
+    filled = {file.class_name for file in listing.files if file.split == "train"}
+    if empty := [name for name in listing.classes if name not in filled]:
+        raise DataError(f"classes without images in train: {show_names(empty)}; add images, or remove the classes.")
+
+
+def show_names(names: Iterable[str]) -> str:
+    """Return the first few names, quoted, for an error message."""
+    return ", ".join([repr(name) for name in names][:_MAX_NAMES])
