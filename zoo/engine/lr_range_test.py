@@ -5,20 +5,17 @@ Source: Smith 2015, arXiv:1506.01186.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import chain, count, islice
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.data.sampler import seed_of_step
 from zoo.engine.batches import BatchSource
 from zoo.engine.learner import Learner
 from zoo.engine.schedule import Schedule
-from zoo.engine.state import list_moving
 from zoo.engine.step import take_step
 from zoo.errors import NotFinite
 from zoo.progress import Advance
@@ -56,26 +53,20 @@ def rate_of(step: int, steps: int) -> float:
     return float(LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1)))
 
 
-def try_rates(
-    learner: Learner, model: nn.Module, feed: BatchSource, advance: Advance, steps: int = STEPS
-) -> list[Tried]:
-    """Take steps at rising rates until the loss explodes; afterwards all is as it was before.
+def try_rates(learner: Learner, feed: BatchSource, advance: Advance, steps: int = STEPS) -> list[Tried]:
+    """Train at rising learning rates until the loss explodes.
 
     Args:
-        learner: whose rates they are.
-        model: the whole network, which may be more than what the learner runs.
-        feed: what is learned from.
-        advance: told of each step.
-        steps: how many there are at most.
+        learner: Learner that has not taken a step yet. Its model is of no use afterwards.
+        feed: Batches to train on.
+        advance: Function that is called with 1 after each step.
+        steps: Maximum number of steps.
     """
-    highest = learner.optimizer.param_groups[0]["highest_lr"]
-    trying = replace(learner, schedule=Rising("rising", steps, highest=highest), average=None, steps=0)
-    before = _keep(learner, model)
-    try:
-        learner.frozen.train()
-        return list(_try(trying, islice(_go_round(feed), steps), advance))
-    finally:
-        _put_back(learner, model, before)
+    highest = learner.optimizer.param_groups[0]["initial_lr"]
+    learner = replace(learner, schedule=Rising("rising", steps, highest=highest), average=None)
+    learner.frozen.train()
+    batches = chain.from_iterable(map(feed.train, count()))
+    return list(_try(learner, islice(batches, steps), advance))
 
 
 def suggest(tried: Sequence[Tried]) -> float | None:
@@ -104,23 +95,3 @@ def _try(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Ad
         lowest = min(lowest, smooth)
         advance(1)
         yield Tried(lr, smooth)
-
-
-def _go_round(feed: BatchSource) -> Iterator[tuple[Tensor, Tensor]]:
-    for epoch in count():
-        yield from feed.train(epoch, 0)
-
-
-def _keep(learner: Learner, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, object], Tensor]:
-    tensors = {name: tensor.detach().clone() for name, tensor in list_moving(model).items()}
-    return tensors, copy.deepcopy(learner.optimizer.state_dict()), torch.get_rng_state()
-
-
-@torch.no_grad()
-def _put_back(learner: Learner, model: nn.Module, before: tuple[dict[str, Tensor], dict[str, object], Tensor]) -> None:
-    tensors, optimizer, generator = before
-    for name, tensor in list_moving(model).items():
-        tensor.copy_(tensors[name])
-    learner.optimizer.load_state_dict(optimizer)
-    learner.optimizer.zero_grad(set_to_none=True)
-    torch.set_rng_state(generator)
