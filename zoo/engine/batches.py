@@ -24,31 +24,6 @@ from zoo.registry.recipe import Recipe
 _NUMBERS, _ROWS = 2**22, 4096
 
 
-class BatchSource(Protocol):
-    """Batches for every epoch."""
-
-    #: What the batches go through.
-    model: nn.Module
-    #: What the batches are: ``images`` or ``features``.
-    kind: str
-
-    @property
-    def steps(self) -> int:
-        """Batches of a training epoch."""
-
-    def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return this process's shares of the training batches of an epoch, from 0, but for so many first ones."""
-
-    def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return which training images a batch is made of."""
-
-    def measure(self, split: str) -> Batches:
-        """Return this process's share of ``val`` or ``test``, in order."""
-
-    def close(self) -> None:
-        """End what loads the batches."""
-
-
 def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) -> Iterator[Batch]:
     """Bring batches to the device, as bytes, and there from uint8 to what the model takes."""
     for images, labels in batches:
@@ -181,3 +156,7 @@ class FeatureBatchSource:
         for batch in plan:
             indices = torch.tensor(batch, dtype=torch.int64)
             yield rows[indices].to(self._device), labels[indices].to(self._device)
+
+
+#: Batches for every epoch.
+BatchSource = ImageBatchSource | FeatureBatchSource

@@ -21,20 +21,21 @@ BELOW = "TRITON_CACHE_DIR"
 @contextmanager
 def keeping_artefacts() -> Iterator[None]:
     """Let torch keep what it compiles in the cache folder until the block is over, unless the user named another."""
-    before, is_below_given = os.environ.get(VARIABLE), BELOW in os.environ
-    if before is not None and not _is_torchs_own(Path(before)):
+    before = {name: os.environ.get(name) for name in (VARIABLE, BELOW)}
+    chosen = before[VARIABLE]
+    if chosen is not None and not _is_torchs_own(Path(chosen)):
         yield
         return
-    with ExitStack() as until_the_end:
-        os.environ[VARIABLE] = str(_make_folder(until_the_end))
+    with ExitStack() as stack:
+        os.environ[VARIABLE] = str(_make_folder(stack))
         try:
             yield
         finally:
-            os.environ.pop(VARIABLE)
-            if not is_below_given:
-                os.environ.pop(BELOW, None)
-            if before is not None:
-                os.environ[VARIABLE] = before
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 def _is_torchs_own(folder: Path) -> bool:
@@ -42,11 +43,11 @@ def _is_torchs_own(folder: Path) -> bool:
     return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("torchinductor_")
 
 
-def _make_folder(until_the_end: ExitStack) -> Path:
+def _make_folder(stack: ExitStack) -> Path:
     folder = cache_folder() / KIND / f"torch-{metadata.version('torch')}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)  # for `zoo cache list`
     except OSError:  # nothing can be kept; torch wants a folder all the same
-        return Path(until_the_end.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
     return folder

@@ -62,9 +62,14 @@ class Epoch:
     #: Which phase it belongs to, from 1.
     phase: int = 1
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Return the validation accuracy and the negative validation loss; the better of two epochs ranks higher."""
+        return self.val_accuracy, -self.val_loss
+
     def is_better_than(self, other: Epoch | None) -> bool:
-        """Compare by validation accuracy, and by validation loss where that is the same."""
-        return other is None or (self.val_accuracy, -self.val_loss) > (other.val_accuracy, -other.val_loss)
+        """Compare by validation accuracy, and by validation loss if the accuracies are equal."""
+        return other is None or self.rank > other.rank
 
     def __str__(self) -> str:
         return (
@@ -74,8 +79,5 @@ class Epoch:
 
 
 def find_best(history: Iterable[Epoch]) -> Epoch | None:
-    """Return the best epoch, the first of equal ones; None where there is none."""
-    best = None
-    for epoch in history:
-        best = epoch if epoch.is_better_than(best) else best
-    return best
+    """Return the best epoch, the first one of equals, or None if there are no epochs."""
+    return max(history, key=lambda epoch: epoch.rank, default=None)

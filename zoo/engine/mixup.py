@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
 from torchvision.transforms import v2  # type: ignore[import-untyped]  # torchvision has no types
 
 from zoo.engine.learner import Mix, mix_nothing
@@ -19,15 +18,9 @@ def build_mix(mixup: float, cutmix: float, num_classes: int) -> Mix:
         cutmix: the same, of the parts that are cut out.
         num_classes: how many classes there are.
     """
-    kinds = [
-        kind(alpha=alpha, num_classes=num_classes) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha
-    ]
-    if not kinds:
+    kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+    transforms = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
+    if not transforms:
         return mix_nothing
-    chosen = v2.RandomChoice(kinds) if len(kinds) > 1 else kinds[0]
-
-    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        mixed, shares = chosen(images, labels)
-        return mixed, shares
-
+    mix: Mix = v2.RandomChoice(transforms) if len(transforms) > 1 else transforms[0]
     return mix

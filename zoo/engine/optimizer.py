@@ -23,7 +23,7 @@ def build_optimizer(
 ) -> Optimizer:
     """Build an optimizer; biases and the scales of norms do not decay, since they do not overfit.
 
-    Each group notes its ``highest_lr``, of which a `zoo.engine.schedule.Schedule` takes a share.
+    Each group notes its ``initial_lr``, of which a `zoo.engine.schedule.Schedule` takes a share.
 
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
@@ -38,7 +38,7 @@ def build_optimizer(
             members[scale(parameter), weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
     # The first group has the highest rate, which is the one that is told.
     groups = [
-        {"params": members[key], "weight_decay": key[1], "highest_lr": lr * key[0]}
+        {"params": members[key], "weight_decay": key[1], "initial_lr": lr * key[0]}
         for key in sorted(members, reverse=True)
     ]
     # fused: one pass over memory a step, which on large heads is most of the step's time.

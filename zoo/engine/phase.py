@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -74,36 +75,34 @@ class Phase:
         state.begin_phase(phase, self._build_learner(feed, progress), feed.kind)
 
     def _is_over(self, state: TrainingState, progress: Progress) -> bool:
-        mine = [epoch for epoch in state.history if epoch.phase == state.phase + 1]
-        best = find_best(mine)
-        if len(mine) == self.recipe.epochs:
+        history, patience = state.phase_history, self.recipe.patience
+        best = find_best(history)
+        if len(history) == self.recipe.epochs:
             return True
-        if best and self.recipe.patience and mine[-1].epoch - best.epoch >= self.recipe.patience:
+        if best and patience and history[-1].epoch - best.epoch >= patience:
             progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
             return True
         return False
 
     def _run_epoch(self, feed: BatchSource, state: TrainingState, watcher: Watcher, progress: Progress) -> None:
-        number, count = len(state.history) + 1, len(self.images.train) + len(self.images.val)
-        started, learner = time.monotonic(), state.learner
+        learner, count = state.learner, len(self.images.train) + len(self.images.val)
         assert learner is not None
         learner.schedule = replace(learner.schedule, drops=self._count_drops(state))
-        current = state.current = state.current or EpochProgress(
-            number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.lr_factor()
-        )
-        before = current.seconds
+        lr = self.recipe.learning_rate * learner.schedule.factor(learner.steps)
+        current = state.current = state.current or EpochProgress(len(state.history), Sums(self.hardware.device), lr)
+        started = time.monotonic() - current.seconds
 
         def on_step() -> None:
-            current.seconds = before + time.monotonic() - started
+            current.seconds = time.monotonic() - started
             watcher.on_step()
 
-        with progress.track(f"epoch {number}", count) as advance:
+        with progress.track(f"epoch {current.epoch + 1}", count) as advance:
             advance(current.sums.count)
             learned = self._learn(feed, learner, current, advance, on_step)
-            with learner.averaged():
+            with learner.average.in_place() if learner.average else nullcontext():
                 measured, probabilities = self._measure(feed, learner, current, advance)
                 state.require_finite()
-                epoch = _sum_up(current, learned, measured, before + time.monotonic() - started, state.phase)
+                epoch = _sum_up(current, learned, measured, time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
                     watcher.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
@@ -129,7 +128,9 @@ class Phase:
     def _measure(
         self, feed: BatchSource, learner: Learner, current: EpochProgress, advance: Advance
     ) -> tuple[Score, Tensor]:
-        measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance, learner.measuring)
+        measured, probabilities = evaluate(
+            feed.model, feed.measure("val"), self.hardware, advance, learner.eval_micro_batches
+        )
         if not math.isfinite(measured.loss):
             raise TrainingError(
                 f"validation loss {measured.loss} after epoch {current.epoch + 1}; try a lower `lr`. "
@@ -140,8 +141,7 @@ class Phase:
     def _count_drops(self, state: TrainingState) -> int:
         if self.recipe.schedule != "plateau":
             return 0
-        mine = (epoch for epoch in state.history if epoch.phase == state.phase + 1)
-        return count_drops([(epoch.val_accuracy, -epoch.val_loss) for epoch in mine])
+        return count_drops([epoch.rank for epoch in state.phase_history])
 
     def _build_learner(self, feed: BatchSource, progress: Progress) -> Learner:
         recipe, model = self.recipe, self.network.model
@@ -149,13 +149,11 @@ class Phase:
         optimizer = build_optimizer(
             recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
-        norms = self._share_norms()
-        parts = MicroBatches(
-            recipe.accumulate,
-            progress.say,
-            2 if self._compares_images() and norms is None else 1,
-            is_fixed=norms is not None or is_sharded(model),
-        )
+        world, uses_batch_statistics = self.hardware.world, self._uses_batch_statistics()
+        norms = SharedNorms(world) if recipe.sync_batch_norm and world.size > 1 and uses_batch_statistics else None
+        least = 2 if uses_batch_statistics and norms is None else 1
+        is_fixed = norms is not None or is_sharded(model)
+        micro_batches = MicroBatches(recipe.accumulate, progress.say, least, is_fixed=is_fixed)
         aux_weight = 0.0 if recipe.scope.is_head_only else self.network.backbone.aux_weight
         return Learner(
             model=feed.model,
@@ -168,29 +166,23 @@ class Phase:
             seed=recipe.seed,
             mix=build_mix(recipe.mixup, recipe.cutmix, classes),
             clip_norm=recipe.clip_norm,
-            parts=parts,
-            measuring=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
+            micro_batches=micro_batches,
+            eval_micro_batches=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
             average=MovingAverage(list_moving(model), recipe.ema) if recipe.ema else None,
             norms=norms,
-            compiled=self._compile(feed, parts, progress),
+            compiled=self._compile(feed, micro_batches, progress),
         )
 
-    def _compile(self, feed: BatchSource, parts: MicroBatches, progress: Progress) -> CompiledModel | None:
+    def _compile(self, feed: BatchSource, micro_batches: MicroBatches, progress: Progress) -> CompiledModel | None:
         if not self.recipe.compile:
             return None
-        if obstacle := find_obstacle(feed.kind, parts):
+        if obstacle := find_obstacle(feed.kind, micro_batches):
             progress.say(f"note: compile is left out: {obstacle}")
             return None
         order = make_order(self.recipe, self.images, self.hardware.world)
         return CompiledModel(feed.model, len(order.share_of(feed.list_batch(0, 0))), progress.say)
 
-    def _share_norms(self) -> SharedNorms | None:
-        world = self.hardware.world
-        return (
-            SharedNorms(world) if self.recipe.sync_batch_norm and world.size > 1 and self._compares_images() else None
-        )
-
-    def _compares_images(self) -> bool:
+    def _uses_batch_statistics(self) -> bool:
         """Tell whether a batch norm learns its statistics, for which it takes more than one image."""
         self.frozen.train()
         return any(norm.training for norm in list_batch_norms(self.network.model))

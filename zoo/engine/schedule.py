@@ -35,9 +35,9 @@ class Schedule:
         return FACTORS[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
-        """Give every group of parameters its rate for a step: the factor times its own ``highest_lr``."""
+        """Give every group of parameters its rate for a step: the factor times its own ``initial_lr``."""
         for group in optimizer.param_groups:
-            group["lr"] = group["highest_lr"] * self.factor(step)
+            group["lr"] = group["initial_lr"] * self.factor(step)
 
 
 def one_cycle(step: int, steps: int) -> float:

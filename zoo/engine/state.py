@@ -64,6 +64,11 @@ class TrainingState:
         current = self.saved.facts.get("lap") if self.saved else None
         return int(self.done + (self.current.step if self.current else current["step"] if current else 0))
 
+    @property
+    def phase_history(self) -> list[Epoch]:
+        """Finished epochs of the current phase."""
+        return [epoch for epoch in self.history if epoch.phase == self.phase + 1]
+
     def end_epoch(self, epoch: Epoch) -> None:
         """Note what the epoch that is under way came to."""
         assert self.current is not None
@@ -111,7 +116,7 @@ class TrainingState:
             "done": self.done,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "steps": learner.steps,
-            "parts": learner.parts.count,
+            "parts": learner.micro_batches.count,
             "scaler": learner.scaler.state_dict(),
         }
         if self.current is not None:
@@ -140,16 +145,13 @@ class TrainingState:
                 f"the run learned from {saved.facts['feed']}, and learns from {feed} now; "
                 "resume it with as much room in the cache folder as before."
             )
-        try:
-            _restore_model(self.model, saved.tensors)
-        except ValueError as error:
-            raise RunError(f"the run cannot go on: {error}; remove its folder to start anew.") from error
+        _restore_model(self.model, saved.tensors)
         _restore_slots(learner.optimizer, self.model, saved.tensors)
         if learner.average:
             for name, tensor in learner.average.tensors.items():
                 put(tensor, saved.tensors[f"{_AVERAGE}{name}"])
         learner.steps = saved.facts["steps"]
-        learner.parts.count = saved.facts["parts"]
+        learner.micro_batches.count = saved.facts["parts"]
         learner.scaler.load_state_dict(saved.facts["scaler"])
         current = saved.facts.get("lap")
         if current is None:
@@ -165,12 +167,18 @@ class TrainingState:
 def _restore_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     moving = list_moving(model)
     given = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
-    odd = {name for name in given.keys() & moving.keys() if not _are_of_one_kind(given[name], moving[name])}
-    odd |= given.keys() ^ moving.keys()
-    if odd:
-        raise ValueError(f"it is of another network, as {', '.join(sorted(odd)[:3])} differ")
+    differing = sorted({name for name, _ in _describe(given).items() ^ _describe(moving).items()})
+    if differing:
+        raise RunError(
+            f"the run cannot go on: it is of another network, as {', '.join(differing[:3])} differ; "
+            "remove its folder to start anew."
+        )
     for name, tensor in moving.items():
         put(tensor, given[name])
+
+
+def _describe(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _list_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -198,10 +206,6 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
             else:
                 value = tensor.to(parameter.device, copy=True)
             optimizer.state[parameter][slot] = value
-
-
-def _are_of_one_kind(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def list_moving(model: nn.Module) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,6 @@ from torch._dynamo.exc import TorchDynamoException
 from zoo.engine.interrupts import is_put_off
 from zoo.engine.micro_batches import MicroBatches
 from zoo.errors import is_out_of_memory
-
-Result = TypeVar("Result")
 
 #: Letters of an error that are shown: torch adds advice of all sorts.
 LENGTH = 200
@@ -76,7 +74,7 @@ class CompiledModel:
             with nullcontext() if self._is_proven else _quiet():
                 yield
         except Exception as error:
-            if _is_short_of_memory(error):
+            if is_out_of_memory(error) and not isinstance(error, TorchDynamoException):
                 raise
             # Whatever it is, the network alone may do without; if not, it will say so itself.
             text = f"{type(error).__name__}: {shorten(str(error), LENGTH, placeholder='...')}"
@@ -100,11 +98,6 @@ def find_obstacle(kind: str, parts: MicroBatches) -> str | None:
     return None
 
 
-def _is_short_of_memory(error: Exception) -> bool:
-    """Tell whether it is the network that is short of memory, and not the compiler."""
-    return is_out_of_memory(error) and not isinstance(error, TorchDynamoException)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back what torch says of compiling without being asked: we say it in a line."""
@@ -112,8 +105,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     try:
         logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logger.setLevel(level)

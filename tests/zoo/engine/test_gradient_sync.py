@@ -47,7 +47,7 @@ class Case:
             world,
             optimizer=self.optimizer,
             criterion=Criterion(self.smoothing, 0.0, torch.tensor([0.5, 2.0, 3.0]) if self.balanced else None),
-            parts=MicroBatches(self.parts, least=2 if isinstance(model, Normed) else 1),
+            micro_batches=MicroBatches(self.parts, least=2 if isinstance(model, Normed) else 1),
             clip_norm=self.clip_norm,
             average=MovingAverage(list_moving(model), 0.9) if self.ema else None,
             mix=build_mix(self.mixup, 0.0, 3),

@@ -32,7 +32,7 @@ def test_parameters_of_one_kind_alone_are_enough(name: str, shape: tuple[int, ..
     optimizer = build_optimizer(name, [parameter], LR, 0.01)
     parameter.grad = torch.ones(shape)
     optimizer.step()
-    assert [group["highest_lr"] for group in optimizer.param_groups] == [LR]
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [LR]
     assert (parameter < 1).all()
 
 
@@ -81,6 +81,6 @@ def test_parameters_can_have_rates_of_their_own() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
     deep = set(model[0].parameters())
     groups = build_optimizer("sgd", model.parameters(), LR, 0.1, lambda p: 0.5 if p in deep else 1.0).param_groups
-    rates = {parameter: group["highest_lr"] for group in groups for parameter in group["params"]}
+    rates = {parameter: group["initial_lr"] for group in groups for parameter in group["params"]}
     assert rates == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
-    assert groups[0]["highest_lr"] == LR
+    assert groups[0]["initial_lr"] == LR

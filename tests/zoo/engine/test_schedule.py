@@ -18,7 +18,7 @@ LR = 0.5
 
 def list_rates(name: str, steps: int) -> list[float]:
     """List the rates with which each of the steps is taken."""
-    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))], "highest_lr": LR}], lr=LR)
+    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))], "initial_lr": LR}], lr=LR)
     schedule, rates = Schedule(name, steps), []
     for step in range(steps):
         schedule.prepare(optimizer, step)
@@ -52,7 +52,7 @@ def test_a_name_means_torchs_schedule(name: str, steps: int) -> None:
 
 
 def test_each_group_takes_a_share_of_its_own_highest_rate() -> None:
-    groups = [{"params": [nn.Parameter(torch.ones(1))], "highest_lr": lr} for lr in (1.0, 0.1)]
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "initial_lr": lr} for lr in (1.0, 0.1)]
     optimizer = torch.optim.SGD(groups, lr=7.0)
     Schedule("cosine", 4).prepare(optimizer, 2)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.05])

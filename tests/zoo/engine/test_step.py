@@ -68,7 +68,7 @@ def make_learner(model: nn.Module, parts: int = 1, told: Told | None = None, **c
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "parts": MicroBatches(parts, (told or Told()).say),
+        "micro_batches": MicroBatches(parts, (told or Told()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_where_memory_is_short_the_same_batch_is_learned_from_in_more_parts(erro
     learn(learner, draw(), LABELS, 0)
     found, others = weights_of(model), weights_of(wanted)
     assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
-    assert (learner.parts.count, learner.steps) == (2, 1)
+    assert (learner.micro_batches.count, learner.steps) == (2, 1)
     (line,) = told.lines
     assert line.startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
 
