@@ -1,4 +1,4 @@
-"""What learns, and how: everything that one optimizer step needs."""
+"""The model and everything that a training step needs beside it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.torch_compile import CompiledModel
 from zoo.models.freeze import Frozen
 
-#: Turns a batch and its labels into another batch, and its labels or the share of each class, (N, classes).
+#: Function that mixes the images of a batch: it takes images and labels of shape (N,), and returns images and targets,
+#: which are labels of shape (N,) or class probabilities of shape (N, classes).
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mix_nothing(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return them as they are."""
+    """Return the arguments unchanged."""
     return images, labels
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step saw."""
+    """The result of a step."""
 
-    #: The mean loss over the batch.
+    #: Mean loss over the batch.
     loss: Tensor
-    #: How many of its images were told right, and how many there were.
+    #: Number of correct predictions.
     correct: Tensor
+    #: Number of images in the batch.
     count: int
 
 
 @dataclass
 class Learner:
-    """What one step of learning needs, and how many were taken."""
+    """The model, the optimizer and the settings of training steps, and the number of steps so far."""
 
     model: nn.Module
     frozen: Frozen
@@ -49,10 +51,10 @@ class Learner:
     schedule: Schedule
     hardware: Hardware
     scaler: torch.amp.GradScaler
-    #: Of the run, which decides what dropouts drop.
+    #: Seed of the run, from which the seed of each step is derived.
     seed: int
     mix: Mix = mix_nothing
-    #: The norm that gradients are cut down to, where they have a larger one.
+    #: Maximum norm of the gradients; larger gradients are scaled down.
     clip_norm: float | None = None
     #: How batches are split into micro-batches, in training and in evaluation.
     micro_batches: MicroBatches = field(default_factory=MicroBatches)
@@ -61,7 +63,7 @@ class Learner:
     average: MovingAverage | None = None
     #: Batch norms whose statistics are computed over all processes.
     norms: SharedNorms | None = None
-    #: The compiled model, which replaces `model` in training steps.
+    #: Compiled model, which replaces ``model`` in training steps.
     compiled: CompiledModel | None = None
     #: Number of optimizer steps so far.
     steps: int = 0

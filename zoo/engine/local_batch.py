@@ -35,8 +35,8 @@ class LocalBatch:
         """Mix the images if the recipe asks for it, and yield micro-batches.
 
         Yields:
-            Images; targets, which are labels of shape (N,) or class probabilities of shape (N, classes); and the labels
-            of shape (N,) that count as correct, which for mixed images are the more probable ones.
+            Tuples of images, targets and labels. Targets are labels of shape (N,) or class probabilities of shape
+            (N, classes). Labels have shape (N,); the label of a mixed image is its most probable class.
         """
         if not len(self.labels):
             return iter(())
@@ -48,7 +48,7 @@ class LocalBatch:
 
 
 def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalBatch:
-    """Exchange the sizes of the parts between the processes.
+    """Create the local batch; the processes exchange the sizes of their parts.
 
     Raises:
         LostProcess: If another process is gone.

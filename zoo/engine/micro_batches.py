@@ -58,10 +58,10 @@ class MicroBatches:
                 reason = str(error).partition("\n")[0]
                 if self.is_fixed:
                     raise TrainingError(
-                        f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller "
-                        f"`batch_size`: processes that wait for each other cannot change it during a run. ({reason})"
+                        f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller `batch_size`; "
+                        f"processes that wait for each other cannot split batches further during a run. ({reason})"
                     ) from error
-            # This is outside the except block, whose traceback would keep the tensors of the failed attempt in memory.
+            # This is outside the except block, where the traceback would keep the failed attempt's tensors alive.
             undo()
             self._double(size, reason)
 

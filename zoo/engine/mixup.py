@@ -1,4 +1,4 @@
-"""Batches whose images are mixed with one another, and their labels with them."""
+"""Mixup and CutMix, which mix the images of a batch and their labels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from zoo.engine.learner import Mix, mix_nothing
 
 
 def build_mix(mixup: float, cutmix: float, num_classes: int) -> Mix:
-    """Build what lays images over each other, cuts parts of one into another, or either at random.
+    """Build a function that applies mixup, CutMix, or one of the two at random to each batch.
 
-    It draws from torch's own generator. Sources: Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019,
-    arXiv:1905.04899.
+    It uses torch's global random number generator. Sources: Zhang et al. 2017, arXiv:1710.09412 (mixup); Yun et al.
+    2019, arXiv:1905.04899 (CutMix).
 
     Args:
-        mixup: alpha of the Beta distribution of the shares, 0 for none.
-        cutmix: the same, of the parts that are cut out.
-        num_classes: how many classes there are.
+        mixup: Alpha of mixup's Beta distribution, or 0 for no mixup.
+        cutmix: Alpha of CutMix's Beta distribution, or 0 for no CutMix.
+        num_classes: Number of classes.
     """
     kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
     transforms = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]

@@ -1,4 +1,4 @@
-"""A copy of what a training step changes before it can fail, so that a failed step leaves the model as it was."""
+"""Copies of the tensors that a training step changes before it can fail, so that a failed step can be undone."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Snapshot:
             TrainingError: If some of the weights have changed already.
         """
         if any(not torch.equal(now, before) for now, before in self._parameters):
-            raise TrainingError("not enough memory for the state of the optimizer; use sgd, or a smaller backbone.")
+            raise TrainingError("not enough memory for the optimizer state; use sgd or a smaller backbone.")
         learner = self._learner
         if not learner.steps:
             learner.optimizer.state.clear()  # The first step may have created a part of it.
-        # Reset the scaler; otherwise it takes the next gradients for unscaled ones.
+        # Reset the scaler; otherwise it assumes that the next gradients are unscaled already.
         learner.scaler.update(learner.scaler.get_scale())
         self.restore()
 

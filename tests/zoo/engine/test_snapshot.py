@@ -67,5 +67,5 @@ def test_a_step_that_changed_weights_cannot_be_undone() -> None:
     snapshot = Snapshot(make_learner(model))
     with torch.no_grad():
         model.fc.bias.add_(1)
-    with pytest.raises(TrainingError, match="not enough memory for the state of the optimizer"):
+    with pytest.raises(TrainingError, match="not enough memory for the optimizer state"):
         snapshot.undo()

@@ -27,9 +27,8 @@ def agreeing(learner: Learner) -> Iterator[None]:
         LostProcess: another one is gone.
     """
     world, failure = learner.hardware.world, None
-    if (
-        learner.micro_batches.is_fixed
-    ):  # the processes wait for each other within the network: no step can be retried
+    # The processes wait for each other within the network, so no step can be retried.
+    if learner.micro_batches.is_fixed:
         with world.waiting():
             yield
         return
