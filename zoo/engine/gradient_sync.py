@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from zoo.engine.distributed.world import World
 from zoo.engine.learner import Learner, StepResult
-from zoo.engine.snapshot import list_statistics
 from zoo.models.sharding import is_sharded
 
 
@@ -37,7 +36,8 @@ def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
     gradients = [] if is_sharded(learner.model) else _list_gradients(parameters, world)
     loss, correct = local.loss.clone(), local.correct.clone()
     world.sum_([*gradients, loss, correct])
-    world.spread_(list_statistics(learner.model))
+    modules = (module for module in learner.model.modules() if module.training)
+    world.spread_([buffer for module in modules for buffer in module.buffers(recurse=False)])
     return StepResult(loss, correct, local.count)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.engine.learner import Learner
 from zoo.errors import TrainingError
@@ -19,7 +19,12 @@ class Snapshot:
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
-        self._buffers = [(buffer, buffer.clone()) for buffer in list_statistics(learner.model)]
+        self._buffers = [
+            (module, name, buffer, buffer.clone())
+            for module in learner.model.modules()
+            if module.training
+            for name, buffer in module.named_buffers(recurse=False)
+        ]
         # Parameter groups step one after the other, so one parameter of each shows whether the weights have changed.
         # Fused optimizers do not increment the version counter of a tensor.
         smallest = [min(group["params"], key=Tensor.numel).detach() for group in learner.optimizer.param_groups]
@@ -43,11 +48,5 @@ class Snapshot:
     def restore(self) -> None:
         """Restore the buffers and drop the gradients."""
         self._learner.optimizer.zero_grad(set_to_none=True)
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
-
-
-def list_statistics(model: nn.Module) -> list[Tensor]:
-    """List the buffers of the modules in training mode, such as batch norm statistics."""
-    modules = (module for module in model.modules() if module.training)
-    return [buffer for module in modules for buffer in module.buffers(recurse=False)]
+        for module, name, buffer, before in self._buffers:
+            setattr(module, name, buffer.copy_(before))  # The module may have replaced the buffer during the step.

@@ -1,4 +1,4 @@
-"""A failed step is undone: buffers are restored, even if a module has replaced them in an earlier step."""
+"""A failed step is undone: buffers are restored, even if a module has replaced them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Learner
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.engine.snapshot import Snapshot, list_statistics
+from zoo.engine.snapshot import Snapshot
 from zoo.errors import TrainingError
 from zoo.models.freeze import Frozen
 
@@ -30,11 +30,13 @@ class Replacing(nn.Module):
         return logits
 
 
-def make_learner(model: nn.Module) -> Learner:
+def make_learner(model: nn.Module, trainable: tuple[str, ...] = ("fc",)) -> Learner:
     hardware = choose_hardware("cpu", "fp32")
+    frozen = Frozen(model, trainable)
+    frozen.train()
     return Learner(
         model=model,
-        frozen=Frozen(model, ("fc",)),
+        frozen=frozen,
         criterion=Criterion(),
         optimizer=build_optimizer("sgd", model.parameters(), 0.1, 0.0),
         schedule=Schedule("constant", 1),
@@ -54,12 +56,23 @@ def test_a_buffer_that_an_earlier_step_replaced_is_restored() -> None:
     assert model.seen == 3
 
 
+def test_a_buffer_that_the_failed_step_replaced_is_restored() -> None:
+    model = Replacing()
+    seen, snapshot = model.seen, Snapshot(make_learner(model))
+    model(torch.ones(3, 2))
+    snapshot.restore()
+    assert model.seen is seen
+    assert model.seen == 0
+
+
 def test_buffers_of_modules_in_eval_mode_are_not_copied() -> None:
     model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
-    model[0].eval()
-    statistics = list_statistics(model)
-    assert len(statistics) == 3
-    assert all(buffer is not model[0].running_mean for buffer in statistics)
+    snapshot = Snapshot(make_learner(model, trainable=("1",)))
+    for norm in (model[0], model[1]):
+        norm.running_mean.fill_(7.0)
+    snapshot.restore()
+    assert model[0].running_mean.tolist() == [7.0, 7.0]
+    assert model[1].running_mean.tolist() == [0.0, 0.0]
 
 
 def test_a_step_that_changed_weights_cannot_be_undone() -> None:
