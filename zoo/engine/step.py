@@ -36,9 +36,8 @@ def take_step(
         try:
             result = learn(learner, images, labels, seed)
         except CannotCompile as error:
-            reason = str(
-                error
-            )  # Keeping the error would keep the tensors of the failed attempt, through its traceback.
+            # The error itself would keep the tensors of the failed attempt alive, through its traceback.
+            reason = str(error)
         else:
             record(result)
             return result
