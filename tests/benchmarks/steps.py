@@ -136,7 +136,7 @@ def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
 
 def refuse_failure(line: str) -> None:
     """Raise where the engine says that it goes on without compiling."""
-    if "compiling fails" in line:
+    if "compilation failed" in line:
         raise RuntimeError(line)
 
 

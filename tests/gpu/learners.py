@@ -53,7 +53,7 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,
-        parts=MicroBatches(1, say),
+        micro_batches=MicroBatches(1, say),
     )
 
 

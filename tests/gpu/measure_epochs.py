@@ -56,7 +56,7 @@ def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False
     options |= {"device": context.device, "precision": context.hardware.precision}
     told = Told()
     run = zoo.finetune(candidate.backbone, context.photos, output=folder / "run", progress=told, **options)
-    if failed := [line for line in told.lines if "compiling fails" in line or "compile is left out" in line]:
+    if failed := [line for line in told.lines if "compilation failed" in line or "ignoring `compile`" in line]:
         raise RuntimeError(failed[0])
     lines = (run.path / "history.jsonl").read_text(encoding="utf-8").splitlines()
     seconds = [json.loads(line)["train_seconds"] for line in lines]

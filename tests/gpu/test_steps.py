@@ -54,7 +54,7 @@ def test_a_batch_that_memory_is_too_short_for_is_learned_from_in_parts(device: t
         width = 4 if precision == "fp32" else 2
         with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * width):
             learn(learner, images, labels, 0)
-    assert learner.parts.count > 1
+    assert learner.micro_batches.count > 1
     assert told.lines[0].startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
     assert learner.steps == 1
     tolerance = 1e-4 if precision == "fp32" else 1e-2

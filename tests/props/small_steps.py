@@ -74,7 +74,7 @@ def make_learner(
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "parts": MicroBatches(1, (told or Told()).say),
+        "micro_batches": MicroBatches(1, (told or Told()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 

@@ -1,1 +1,1 @@
-"""The one training loop and what serves it. It knows nothing of names, plugins, files or the terminal."""
+"""The training loop and its parts. It does not depend on names, plugins, run folders or the terminal."""

@@ -1,4 +1,4 @@
-"""What becomes of memory that was freed, where the C library is GNU's; elsewhere nothing here does anything."""
+"""Settings of GNU malloc that keep freed memory in the process. On other systems, these functions do nothing."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import ctypes
 import os
 import sys
 
-#: Of mallopt(3): how much at the end of the heap is given back to the system, and how many blocks lie outside of it.
+#: Parameters of mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-#: Whoever sets one of these variables, or one of ``glibc.malloc`` in GLIBC_TUNABLES, has a choice of their own.
+#: Environment variables with which users tune malloc themselves; ``glibc.malloc`` in GLIBC_TUNABLES does the same.
 VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
-#: The library, once it was told to keep what is freed.
-_keeping: list[ctypes.CDLL] = []
+#: The C library, if `keep_freed` has changed its settings; empty otherwise.
+_tuned: list[ctypes.CDLL] = []
 
 
 def keep_freed() -> None:
-    """Let this process keep what it frees for what it makes next: it makes tensors of the same sizes at each step.
+    """Keep freed memory in this process, unless the user has tuned malloc.
 
-    Without this a large block is given back when it is freed, and comes again page by page, each filled with zeros.
-    That is a third of a step of VGG's classifier.
+    Each training step allocates tensors of the same sizes. By default, malloc returns a large block to the system when
+    it is freed, and the system fills every page with zeros when the block is allocated again. In VGG's classifier, this
+    takes a third of a step.
     """
     library = _find_library()
-    if library and not _keeping and not _is_chosen():
+    if library and not _tuned and not _is_tuned_by_user():
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, -1)  # never
-        _keeping.append(library)
+        _tuned.append(library)
 
 
 def give_back() -> None:
-    """Give back what was kept, where what comes next is of other sizes."""
-    for library in _keeping:
+    """Return the freed memory to the system, for example when later allocations have other sizes."""
+    for library in _tuned:
         library.malloc_trim(ctypes.c_size_t(0))
 
 
@@ -41,5 +42,5 @@ def _find_library() -> ctypes.CDLL | None:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
-def _is_chosen() -> bool:
+def _is_tuned_by_user() -> bool:
     return any(name in os.environ for name in VARIABLES) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")

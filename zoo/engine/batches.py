@@ -1,4 +1,4 @@
-"""What the epochs learn from: images through the whole network, or features through what learns of it."""
+"""Batches to train and evaluate on: images for the whole model, or cached features for its trainable part."""
 
 from __future__ import annotations
 
@@ -20,133 +20,116 @@ from zoo.engine.distributed.world import World
 from zoo.engine.loop import Batches
 from zoo.registry.recipe import Recipe
 
-#: Numbers of features that are measured at a time, and rows at most.
-_NUMBERS, _ROWS = 2**22, 4096
-
-
-class BatchSource(Protocol):
-    """Batches for every epoch."""
-
-    #: What the batches go through.
-    model: nn.Module
-    #: What the batches are: ``images`` or ``features``.
-    kind: str
-
-    @property
-    def steps(self) -> int:
-        """Batches of a training epoch."""
-
-    def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return this process's shares of the training batches of an epoch, from 0, but for so many first ones."""
-
-    def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return which training images a batch is made of."""
-
-    def measure(self, split: str) -> Batches:
-        """Return this process's share of ``val`` or ``test``, in order."""
-
-    def close(self) -> None:
-        """End what loads the batches."""
+#: Maximum size of an evaluation batch of features, in values and in rows.
+_MAX_VALUES, _MAX_ROWS = 2**22, 4096
 
 
 def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) -> Iterator[Batch]:
-    """Bring batches to the device, as bytes, and there from uint8 to what the model takes."""
+    """Move batches of uint8 images to the device and normalize them there."""
     for images, labels in batches:
-        # Laid out as `place` lays out weights, for convolutions.
+        # Convolutions are fastest if images and weights have the same memory format; see `zoo.engine.device.place`.
         placed = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
         yield normalise(placed), labels.to(hardware.device, non_blocking=True)
 
 
-def make_order(recipe: Recipe, images: Images, world: World) -> Sampler:
-    """Decide in which order training images come, and to which process."""
+def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
+    """Build the sampler, which determines the order of the training images and divides them among the processes."""
     chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
     all_share = recipe.shard and world.size > 1
     return Sampler(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
 
 
-def plan_measuring(count: int, recipe: Recipe, world: World) -> list[list[int]]:
-    """Plan the batches in which a process measures its share of so many samples."""
-    mine, size = world.slice_of(count), math.ceil(recipe.batch_size / world.size)
+def plan_evaluation(count: int, recipe: Recipe, world: World) -> list[list[int]]:
+    """Return the indices of each evaluation batch of this process, for a split of ``count`` samples."""
+    local, batch_size = world.slice_of(count), math.ceil(recipe.batch_size / world.size)
     if not recipe.shard or not count:
-        return plan_in_order(mine, batch_size=size)
-    # A network that is divided is run equally often by all processes.
-    return plan_evenly(mine, math.ceil(math.ceil(count / world.size) / size))
+        return plan_in_order(local, batch_size=batch_size)
+    # All processes must run a sharded model the same number of times.
+    return plan_evenly(local, math.ceil(math.ceil(count / world.size) / batch_size))
 
 
 class ImageBatchSource:
-    """Decodes the images at every epoch, and transforms them."""
+    """Batches of images, which are decoded and transformed in every epoch."""
 
     kind = "images"
 
     def __init__(self, model: nn.Module, images: Images, views: Views, recipe: Recipe, hardware: Hardware) -> None:
+        #: Model that takes the batches.
         self.model = model
         self._hardware = hardware
         self._normalise = views.plain.normalise
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
-        order, world = make_order(recipe, images, hardware.world), hardware.world
-        self._train = TrainBatches(images.train, views.train, loading, order)
-        self._measured = {
-            split: EvalBatches(samples, views.plain, loading, plan=plan_measuring(len(samples), recipe, world))
+        sampler, world = build_sampler(recipe, images, hardware.world), hardware.world
+        self._train = TrainBatches(images.train, views.train, loading, sampler)
+        self._evaluation = {
+            split: EvalBatches(samples, views.plain, loading, plan=plan_evaluation(len(samples), recipe, world))
             for split, samples in (("val", images.val), ("test", images.test))
         }
 
     @property
     def steps(self) -> int:
-        """Batches of a training epoch."""
+        """Number of batches in a training epoch."""
         return len(self._train)
 
     def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return the training batches of an epoch, from 0, but for so many first ones."""
+        """Return this process's part of the training batches of an epoch.
+
+        Args:
+            epoch: Index of the epoch.
+            start: Index of the first batch.
+        """
         return prepare(self._train.epoch(epoch, start), self._normalise, self._hardware)
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return which training images a batch is made of."""
+        """Return the indices of the training images in a batch, for all processes."""
         return self._train.plan(epoch)[step]
 
     def measure(self, split: str) -> Batches:
-        """Return this process's share of ``val`` or ``test``, in order."""
-        return prepare(self._measured[split], self._normalise, self._hardware)
+        """Return this process's part of ``val`` or ``test``, in order."""
+        return prepare(self._evaluation[split], self._normalise, self._hardware)
 
     def close(self) -> None:
-        """End the threads."""
-        for loaded in (self._train, *self._measured.values()):
-            loaded.close()
+        """Stop the threads that load images."""
+        for batches in (self._train, *self._evaluation.values()):
+            batches.close()
 
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Features of images, in their order: rows of a tensor that stay on disk until they are looked at."""
+    """Features of images, in the order of the images. The tensor stays on disk until a row is read."""
 
+    #: Features of shape (rows, width).
     tensor: Tensor
-    #: Which row of the tensor is each image's.
-    places: Tensor
+    #: Index of each image's row.
+    row_indices: Tensor
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        return self.tensor[self.places[indices]]
+        return self.tensor[self.row_indices[indices]]
 
 
-class Source(Protocol):
-    """Who has features of images."""
+class FeatureSource(Protocol):
+    """An object that provides the features of images."""
 
     def train(self, view: int) -> FeatureRows:
-        """Return those of the training images in a view, from 0."""
+        """Return the features of the training images in a view; views are numbered from 0."""
 
     def plain(self, split: str) -> FeatureRows:
-        """Return those of a split as it is measured."""
+        """Return the features of a split without augmentation."""
 
 
 class FeatureBatchSource:
-    """Hands out features that are computed once."""
+    """Batches of features, which are computed once."""
 
     kind = "features"
 
-    def __init__(self, model: nn.Module, source: Source, images: Images, recipe: Recipe, world: World) -> None:
+    def __init__(self, model: nn.Module, source: FeatureSource, images: Images, recipe: Recipe, world: World) -> None:
+        #: Model that takes the batches.
         self.model = model
         self._device = next(model.parameters()).device
         self._source = source
         self._world = world
-        self._order = make_order(recipe, images, world)
+        self._sampler = build_sampler(recipe, images, world)
         self._labels = {
             split: torch.tensor([sample.label for sample in getattr(images, split)])
             for split in ("train", "val", "test")
@@ -154,30 +137,39 @@ class FeatureBatchSource:
 
     @property
     def steps(self) -> int:
-        """Batches of a training epoch."""
-        return len(self._order.plan(len(self._labels["train"]), 0))
+        """Number of batches in a training epoch."""
+        return len(self._sampler.plan(len(self._labels["train"]), 0))
 
     def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return the training batches of an epoch, from 0, in the order in which images would come."""
+        """Return this process's part of the training batches of an epoch, in the same order as images.
+
+        Args:
+            epoch: Index of the epoch.
+            start: Index of the first batch.
+        """
         labels = self._labels["train"]
-        rows = self._source.train(epoch % self._order.views)
-        return self._pick(rows, labels, map(self._order.share_of, self._order.plan(len(labels), epoch)[start:]))
+        rows = self._source.train(epoch % self._sampler.views)
+        return self._select(rows, labels, map(self._sampler.share_of, self._sampler.plan(len(labels), epoch)[start:]))
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return which training images a batch is made of."""
-        return self._order.plan(len(self._labels["train"]), epoch)[step]
+        """Return the indices of the training images in a batch, for all processes."""
+        return self._sampler.plan(len(self._labels["train"]), epoch)[step]
 
     def measure(self, split: str) -> Batches:
-        """Return this process's share of ``val`` or ``test``, in order."""
+        """Return this process's part of ``val`` or ``test``, in order."""
         labels = self._labels[split]
         rows = self._source.plain(split)
-        size = max(1, min(_ROWS, _NUMBERS // rows.tensor.shape[1]))
-        return self._pick(rows, labels, plan_in_order(self._world.slice_of(len(labels)), batch_size=size))
+        batch_size = max(1, min(_MAX_ROWS, _MAX_VALUES // rows.tensor.shape[1]))
+        return self._select(rows, labels, plan_in_order(self._world.slice_of(len(labels)), batch_size=batch_size))
 
     def close(self) -> None:
-        """Nothing was begun."""
+        """Do nothing; this source has no threads."""
 
-    def _pick(self, rows: FeatureRows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
+    def _select(self, rows: FeatureRows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
         for batch in plan:
             indices = torch.tensor(batch, dtype=torch.int64)
             yield rows[indices].to(self._device), labels[indices].to(self._device)
+
+
+#: Source of the batches of a phase.
+BatchSource = ImageBatchSource | FeatureBatchSource

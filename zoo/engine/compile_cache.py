@@ -1,4 +1,4 @@
-"""Where torch keeps what it compiled: in the cache folder, and not among all that is temporary."""
+"""The cache of torch.compile, kept in zoo's cache folder instead of the folder for temporary files."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from pathlib import Path
 from zoo.files.cache import cache_folder
 
 KIND = "compiled"
-#: What torch reads, and sets itself where it is not set.
+#: Environment variable that names torch's cache folder. torch sets it if the user has not.
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
-#: Which it then sets to a folder below that one, on GPUs.
-BELOW = "TRITON_CACHE_DIR"
+#: Environment variable that torch then sets to a subfolder, on GPUs.
+TRITON_VARIABLE = "TRITON_CACHE_DIR"
 
 
 @contextmanager
 def keeping_artefacts() -> Iterator[None]:
-    """Let torch keep what it compiles in the cache folder until the block is over, unless the user named another."""
-    before, is_below_given = os.environ.get(VARIABLE), BELOW in os.environ
-    if before is not None and not _is_torchs_own(Path(before)):
+    """Return a context in which torch caches compiled code in zoo's cache folder, unless the user chose a folder."""
+    before = {name: os.environ.get(name) for name in (VARIABLE, TRITON_VARIABLE)}
+    chosen = before[VARIABLE]
+    if chosen is not None and not _is_default_of_torch(Path(chosen)):
         yield
         return
-    with ExitStack() as until_the_end:
-        os.environ[VARIABLE] = str(_make_folder(until_the_end))
+    with ExitStack() as stack:
+        os.environ[VARIABLE] = str(_make_folder(stack))
         try:
             yield
         finally:
-            os.environ.pop(VARIABLE)
-            if not is_below_given:
-                os.environ.pop(BELOW, None)
-            if before is not None:
-                os.environ[VARIABLE] = before
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
-def _is_torchs_own(folder: Path) -> bool:
-    """Tell whether it is what torch chooses, and then leaves in the environment, when it is imported."""
+def _is_default_of_torch(folder: Path) -> bool:
+    """Return whether torch chose the folder itself; it leaves its choice in the environment."""
     return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("torchinductor_")
 
 
-def _make_folder(until_the_end: ExitStack) -> Path:
+def _make_folder(stack: ExitStack) -> Path:
     folder = cache_folder() / KIND / f"torch-{metadata.version('torch')}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)  # for `zoo cache list`
-    except OSError:  # nothing can be kept; torch wants a folder all the same
-        return Path(until_the_end.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        os.utime(folder)  # `zoo cache list` shows when an entry was last used.
+    except OSError:  # The cache folder is not writable, but torch needs a folder anyway.
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
     return folder

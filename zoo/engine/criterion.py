@@ -1,4 +1,4 @@
-"""The loss of a batch: cross entropy, and that of auxiliary heads."""
+"""The loss of a batch: cross entropy, plus the cross entropy of auxiliary heads."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from torch import Tensor, nn
 
 
 class Criterion:
-    """Cross entropy, plus that of auxiliary heads where they speak."""
+    """Cross entropy, plus the weighted cross entropy of auxiliary heads."""
 
     def __init__(
         self, label_smoothing: float = 0.0, aux_weight: float = 0.0, class_weights: Tensor | None = None
     ) -> None:
-        """Create it; ``class_weights`` of shape (classes,) say how much each class counts."""
+        """Create a criterion; ``class_weights`` has shape (classes,)."""
         self._loss = nn.CrossEntropyLoss(class_weights, label_smoothing=label_smoothing)
         self._aux_weight = aux_weight
 
     def __call__(self, output: Tensor | tuple[Tensor, ...], targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss, and the logits of shape (N, classes).
+        """Return the mean loss and the logits of shape (N, classes).
 
         Args:
-            output: logits, or logits and auxiliary ones.
-            targets: labels of shape (N,), or shares of classes of shape (N, classes).
+            output: Logits, or a tuple of logits and auxiliary logits.
+            targets: Labels of shape (N,), or class probabilities of shape (N, classes).
         """
         logits, *aux = (output,) if isinstance(output, Tensor) else output
         loss = self._loss(logits, targets)
@@ -31,7 +31,7 @@ class Criterion:
         return loss, logits
 
     def weigh(self, targets: Tensor) -> Tensor:
-        """Return what the mean loss of these targets is a mean over: their number, or the sum of their weights."""
+        """Return the denominator of the mean loss: the number of targets, or the sum of their class weights."""
         if self._loss.weight is None or targets.ndim > 1:
             return torch.tensor(float(len(targets)))
         return self._loss.weight[targets].sum()

@@ -1,4 +1,4 @@
-"""Where the arithmetic is done, and how precisely."""
+"""The device and the precision of computations."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ from zoo.data.loader import LoaderOptions
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import OptionError
 
-#: Batches that wait for a GPU, and threads that decode for one, or for a processor, where there are so many cores.
-AHEAD, GPU_WORKERS, CPU_WORKERS = 3, 16, 4
+#: Number of batches that are prepared in advance for a GPU.
+AHEAD = 3
+#: Maximum number of threads that decode images, for training on a GPU and on a CPU.
+GPU_WORKERS, CPU_WORKERS = 16, 4
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """A device, the precision of the arithmetic on it, and the processes that share the work."""
+    """A device, the precision of computations on it, and the processes of the run."""
 
     device: torch.device
     precision: str
     world: World = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context in which the model runs; parameters stay in fp32 whatever the precision."""
+        """Return the context in which the model runs; parameters stay in fp32 regardless of the precision."""
         enabled = self.precision != "fp32"
         return torch.autocast(self.device.type, dtype=_DTYPES[self.precision], enabled=enabled)
 
     def build_scaler(self) -> torch.amp.GradScaler:
-        """Build what keeps small fp16 gradients from vanishing; it does nothing for other precisions."""
+        """Build a gradient scaler, which is enabled only for fp16."""
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        scaler.scale(torch.zeros((), device=self.device))  # it must have been asked once before a step can be undone
+        # The scaler creates its state at the first call; undoing the first step needs that state.
+        scaler.scale(torch.zeros((), device=self.device))
         return scaler
 
 
 def choose_hardware(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Hardware:
-    """Return the device and the precision that were asked for, or the best that is known to be safe.
+    """Return the requested device and precision; ``auto`` chooses the best available device.
 
-    ``auto`` is fp32 until a backbone is known: see `zoo.engine.precision.settle_precision`.
+    A precision of ``auto`` is fp32 until the backbone is known; see `zoo.engine.precision.settle_precision`.
 
     Raises:
-        OptionError: this machine lacks the device, or the device the precision.
+        OptionError: If the device is not available, or does not support the precision.
     """
     chosen = _choose_device(device)
     if chosen.type == "mps" and world.size > 1:
@@ -54,40 +57,42 @@ def choose_hardware(device: str = "auto", precision: str = "auto", world: World 
         chosen = torch.device("cpu")
     if chosen.type == "cuda" and world.size > 1:
         if world.local_rank >= torch.cuda.device_count():
-            raise OptionError(f"process {world.local_rank} has no GPU; torch finds {torch.cuda.device_count()} here.")
+            raise OptionError(
+                f"no GPU for process {world.local_rank}; number of GPUs on this machine: {torch.cuda.device_count()}."
+            )
         chosen = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(chosen)
     if precision == "fp16" and chosen.type == "cpu":
-        raise OptionError("fp16 needs a GPU; on a processor it is fp32 or bf16.")
+        raise OptionError("fp16 needs a GPU; use fp32 or bf16 on a CPU.")
     return Hardware(chosen, "fp32" if precision == "auto" else precision, world)
 
 
 def _choose_device(device: str) -> torch.device:
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    is_available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
-    if not present[device]:
-        here = ", ".join(kind for kind, is_here in present.items() if is_here)
-        raise OptionError(f"torch finds no {device} here; it finds {here}.")
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if is_available[kind]))
+    if not is_available[device]:
+        available = ", ".join(kind for kind in is_available if is_available[kind])
+        raise OptionError(f"{device.upper()} is not available; available: {available}.")
     return torch.device(device)
 
 
 def place(model: nn.Module, hardware: Hardware) -> None:
-    """Move a model to the device, its weights laid out for convolutions over channels-last images."""
+    """Move a model to the device, with its weights in the channels-last memory format."""
     model.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @contextmanager
 def rounding(hardware: Hardware) -> Iterator[None]:
-    """Let a GPU round to TF32 what is left in fp32 beside bf16 or fp16, and nothing where fp32 was asked for.
+    """Return a context in which a GPU uses TF32 for fp32 operations, unless the precision is fp32.
 
-    Left to itself torch rounds in convolutions, and not in matrix products.
+    By default, torch uses TF32 for convolutions but not for matrix products.
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if hardware.device.type == "cuda":
-        rounds = hardware.precision != "fp32"
-        torch.set_float32_matmul_precision("high" if rounds else "highest")
-        torch.backends.cudnn.allow_tf32 = rounds
+        allow_tf32 = hardware.precision != "fp32"
+        torch.set_float32_matmul_precision("high" if allow_tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = allow_tf32
     try:
         yield
     finally:
@@ -96,9 +101,11 @@ def rounding(hardware: Hardware) -> Iterator[None]:
 
 
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> LoaderOptions:
-    """Return how batches are loaded for that hardware; workers None: one for each core, up to a number."""
+    """Return the loader options for the hardware; ``workers`` defaults to the number of cores, up to a maximum."""
     on_gpu = hardware.device.type == "cuda"
-    most = max(1, count_cores() // hardware.world.local_size)
-    count = min(GPU_WORKERS if on_gpu else CPU_WORKERS, most) if workers is None else workers
-    # Where the cores that decode are those that compute, they take turns: threads that wait for each other are slow.
-    return LoaderOptions(batch_size=batch_size, workers=count, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)
+    cores = max(1, count_cores() // hardware.world.local_size)
+    if workers is None:
+        workers = min(GPU_WORKERS if on_gpu else CPU_WORKERS, cores)
+    # On a CPU, decoding and training take turns on the same cores. Running both at once is slower, since the threads of
+    # torch wait for each other.
+    return LoaderOptions(batch_size=batch_size, workers=workers, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is often better than the weights of the last step."""
+"""The moving average of the weights, which is often more accurate than the weights of the last step."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ from zoo.models.sharding import part
 
 
 class MovingAverage:
-    """An exponential moving average of tensors, weights and statistics alike.
+    """An exponential moving average of parameters and buffers.
 
-    Source: Polyak and Juditsky 1992; the decay is less in the first steps, as in Tarvainen and Valpola 2017,
-    arXiv:1703.01780, so that the average does not cling to where it began.
+    Sources: Polyak and Juditsky 1992. The decay is lower in the first steps, as in Tarvainen and Valpola 2017,
+    arXiv:1703.01780, so that the initial weights are soon forgotten.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], decay: float) -> None:
-        """Begin with the tensors as they are; counts are left out, and masks of infinities, which have no average."""
+        """Start from the current values; integers, and tensors that are not finite (such as masks), are left out."""
         self.decay = decay
-        self._is_in_place = False
-        self._live = {
+        self._is_swapped = False
+        self._model_tensors = {
             name: tensor
             for name, tensor in tensors.items()
             if tensor.is_floating_point() and part(tensor).isfinite().all()
         }
-        self.tensors = {name: tensor.detach().clone() for name, tensor in self._live.items()}
+        self.tensors = {name: tensor.detach().clone() for name, tensor in self._model_tensors.items()}
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Take in the tensors as they are after so many steps."""
+        """Update the average with the current values, after ``steps`` steps."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
-        # As torch's own averages do, without their copy of the whole model.
-        torch._foreach_lerp_([*map(part, self.tensors.values())], [*map(part, self._live.values())], weight)
+        averages = [part(average) for average in self.tensors.values()]
+        values = [part(tensor) for tensor in self._model_tensors.values()]
+        # torch's own AveragedModel uses the same function, but copies the whole model, frozen parameters included.
+        torch._foreach_lerp_(averages, values, weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the average into the model until the block is over."""
+        """Return a context in which the model holds the average."""
         try:
             self._swap()
             yield
         finally:
-            if self._is_in_place:  # an interrupt may have come right after the swap
+            if self._is_swapped:  # A signal may have been raised before the swap.
                 self._swap()
 
     @torch.no_grad()
     def _swap(self) -> None:
         with undisturbed():
-            for name, live in self._live.items():
-                kept = live.clone()
-                live.copy_(self.tensors[name])
-                self.tensors[name].copy_(kept)
-            self._is_in_place = not self._is_in_place
+            for name, tensor in self._model_tensors.items():
+                value = tensor.clone()
+                tensor.copy_(self.tensors[name])
+                self.tensors[name].copy_(value)
+            self._is_swapped = not self._is_swapped

@@ -1,7 +1,7 @@
-"""What several processes learned from their shares of a batch becomes what one would have learned from all of it.
+"""Gradients and results of a step, summed over the processes of a run.
 
-The gradients are summed after the backward pass and not within it, as torch's DistributedDataParallel does, so that
-memory that is short in one process can be made good in all of them before any of them waits for another.
+The gradients are summed after the backward pass, not during it as in torch's DistributedDataParallel. That way, if one
+process runs out of memory, all of them can retry before any of them waits for another.
 """
 
 from __future__ import annotations
@@ -16,34 +16,38 @@ from zoo.engine.learner import Learner, StepResult
 from zoo.models.sharding import is_sharded
 
 
-def sync_gradients(learner: Learner, mine: StepResult) -> StepResult:
-    """Give all processes the gradients of the whole batch, and the statistics of the first; return what all saw.
+def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
+    """Sum the gradients over all processes, and copy the first process's batch norm statistics to the others.
 
     Args:
-        learner: whose gradients they are.
-        mine: what this process saw.
+        learner: Learner whose gradients are summed in place.
+        local: Result of this process.
+
+    Returns:
+        The result of the whole batch.
 
     Raises:
-        LostProcess: another process is gone.
+        LostProcess: If another process is gone.
     """
     world = learner.hardware.world
     if world.size == 1:
-        return mine
+        return local
     parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
     gradients = [] if is_sharded(learner.model) else _list_gradients(parameters, world)
-    loss, correct = mine.loss.clone(), mine.correct.clone()
+    loss, correct = local.loss.clone(), local.correct.clone()
     world.sum_([*gradients, loss, correct])
-    world.spread_(learner.list_statistics())
-    return StepResult(loss, correct, mine.count)
+    modules = (module for module in learner.model.modules() if module.training)
+    world.spread_([buffer for module in modules for buffer in module.buffers(recurse=False)])
+    return StepResult(loss, correct, local.count)
 
 
 def _list_gradients(parameters: Sequence[nn.Parameter], world: World) -> list[Tensor]:
-    """List the gradients of what any process has used: what none has would decay with one of zeros."""
-    owners = world.total([float(parameter.grad is not None) for parameter in parameters])
-    return [_get_gradient(parameter) for parameter, owner in zip(parameters, owners, strict=True) if owner]
+    """List the gradients of the parameters that any process has used.
 
-
-def _get_gradient(parameter: nn.Parameter) -> Tensor:
-    if parameter.grad is None:  # this process had no image
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
+    The others keep no gradient: with a gradient of zero, the optimizer would apply weight decay to them.
+    """
+    users = world.total([float(parameter.grad is not None) for parameter in parameters])
+    for parameter, count in zip(parameters, users, strict=True):
+        if count and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]

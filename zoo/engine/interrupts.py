@@ -1,4 +1,4 @@
-"""Interrupts that wait until what must not be torn apart is whole."""
+"""Signals that are deferred until a step or a write is complete."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-#: What ends a process besides Ctrl-C: a request, and a terminal that is gone.
+#: Signals other than Ctrl-C that end a process: a request to terminate, and the loss of the terminal.
 ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-#: Seconds in which a second signal is the echo of the first: who ends a process and then its group sends two.
+#: Seconds in which a second signal counts as a duplicate. Some programs signal a process and then its process group.
 ECHO = 1.0
 
 
 @contextmanager
 def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Handle signals so until the block is over; in the main thread, where alone they arrive."""
+    """Return a context with a signal handler; outside the main thread, where no signals arrive, it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Who ignores a signal goes on to do so; handlers that are not Python's (None) could not be put back.
+    # Ignored signals stay ignored. Handlers that were not installed by Python (None) could not be restored.
     before = {number: found for number in numbers if (found := signal.getsignal(number)) not in (None, signal.SIG_IGN)}
     try:
         for number in before:
@@ -31,32 +31,35 @@ def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object],
             signal.signal(number, found)
 
 
-#: What has come so far, for each block that puts signals off now.
+#: Signals received so far, for each active `undisturbed` block: number and time.
 _blocks: list[list[tuple[int, float]]] = []
 
 
-def is_put_off() -> bool:
-    """Tell whether a signal waits for an `undisturbed` block to end."""
+def is_signal_pending() -> bool:
+    """Return whether a signal waits for an `undisturbed` block to end."""
     return any(_blocks)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put off SIGINT, SIGTERM and SIGHUP until the block has ended well; a second one ends the process at once."""
-    late: list[tuple[int, float]] = []
+    """Return a context that defers SIGINT, SIGTERM and SIGHUP until it exits; a second one ends the process at once.
 
-    def note(number: int, _frame: object) -> None:
-        if not late:
-            late.append((number, time.monotonic()))
-        elif time.monotonic() - late[0][1] > ECHO:
+    If the block raises an exception, a deferred signal is dropped.
+    """
+    received: list[tuple[int, float]] = []
+
+    def defer(number: int, _frame: object) -> None:
+        if not received:
+            received.append((number, time.monotonic()))
+        elif time.monotonic() - received[0][1] > ECHO:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    _blocks.append(late)
+    _blocks.append(received)
     try:
-        with handling((signal.SIGINT, *ENDING), note):
+        with handling((signal.SIGINT, *ENDING), defer):
             yield
     finally:
-        _blocks[:] = [block for block in _blocks if block is not late]
-    if late:
-        signal.raise_signal(late[0][0])
+        _blocks[:] = [block for block in _blocks if block is not received]
+    if received:
+        signal.raise_signal(received[0][0])

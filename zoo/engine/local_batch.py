@@ -1,9 +1,9 @@
-"""What a process has of a batch, and of which whole it is a part."""
+"""The part of a batch that one process trains on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,53 +13,50 @@ from zoo.engine.learner import Learner, mix_nothing
 
 @dataclass(frozen=True)
 class LocalBatch:
-    """A batch, or a process's share of one."""
+    """A batch, or one process's part of it."""
 
-    #: (N, C, H, W), or features (N, width); N may be 0.
+    #: Images of shape (N, C, H, W), or features of shape (N, width). N may be 0.
     images: Tensor
-    #: Labels of shape (N,), or shares of classes of shape (N, classes).
-    targets: Tensor
-    #: What the mean loss of the whole batch is a mean over.
-    whole: Tensor
-    #: Images of the whole batch, and the processes that have some.
-    count: int
-    sharing: int = 1
+    #: Labels of shape (N,).
+    labels: Tensor
+    #: Denominator of the mean loss over the global batch: the number of images, or the sum of their class weights.
+    total_weight: Tensor
+    #: Number of images in the global batch.
+    global_size: int
+    #: Number of processes that have at least one image of it.
+    num_processes: int = 1
 
     @property
-    def largest(self) -> int:
-        """Return how many images the process has that has most of them."""
-        return -(-self.count // self.sharing)
-
-    def mix(self, learner: Learner) -> LocalBatch:
-        """Mix the images with one another, if they are to be."""
-        if not len(self.targets):
-            return self
-        images, targets = learner.mix(self.images, self.targets)
-        return replace(self, images=images, targets=targets)
+    def max_local_size(self) -> int:
+        """Return the number of images in the largest part that any process has."""
+        return -(-self.global_size // self.num_processes)
 
     def split(self, learner: Learner) -> Iterator[tuple[Tensor, ...]]:
-        """Yield images, targets and answers, (N,), as they go through the network at a time.
+        """Mix the images if the recipe asks for it, and yield micro-batches.
 
-        The answers are labels; of mixed images, those that have the larger share.
+        Yields:
+            Tuples of images, targets and labels. Targets are labels of shape (N,) or class probabilities of shape
+            (N, classes). Labels have shape (N,); the label of a mixed image is its most probable class.
         """
-        if not len(self.targets):
+        if not len(self.labels):
             return iter(())
-        answers = self.targets if self.targets.ndim == 1 else self.targets.argmax(1)
-        # Where processes wait for each other in the network they run it equally often, whoever has one image more.
-        least = self.count // self.sharing if learner.parts.is_fixed else len(self.targets)
-        return learner.parts.split(self.images, self.targets, answers, size=least)
+        images, targets = learner.mix(self.images, self.labels)
+        labels = targets if targets.ndim == 1 else targets.argmax(1)
+        # Processes that wait for each other in the forward pass must all split into the same number of micro-batches.
+        size = self.global_size // self.num_processes if learner.micro_batches.is_fixed else len(labels)
+        return learner.micro_batches.split(images, targets, labels, size=size)
 
 
 def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalBatch:
-    """Find out what the other processes have of a batch.
+    """Create the local batch; the processes exchange the sizes of their parts.
 
     Raises:
-        LostProcess: another process is gone.
+        LostProcess: If another process is gone.
     """
     world = learner.hardware.world
-    # Of mixed images each counts one, whatever its classes.
+    # Mixed images all have a weight of 1, regardless of their classes.
     weight = learner.criterion.weigh(labels) if learner.mix is mix_nothing else torch.tensor(float(len(labels)))
     if world.size == 1:
         return LocalBatch(images, labels, weight, len(labels))
-    whole, count, sharing = world.total([float(weight), len(labels), bool(len(labels))])
-    return LocalBatch(images, labels, torch.tensor(whole), int(count), int(sharing))
+    total_weight, size, num_processes = world.total([float(weight), len(labels), bool(len(labels))])
+    return LocalBatch(images, labels, torch.tensor(total_weight), int(size), int(num_processes))

@@ -1,4 +1,4 @@
-"""One pass over the data: to learn from it, or to measure on it."""
+"""One pass over the data, to train or to evaluate a model."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Score:
-    """Means over all samples of a pass."""
+    """The mean loss and the accuracy over all samples."""
 
     loss: float
     accuracy: float
 
 
 class Sums:
-    """Sums over samples that stay on the device until they are asked for."""
+    """Sums over samples, which stay on the device until the score is computed."""
 
     def __init__(self, device: torch.device) -> None:
         self.loss = torch.zeros((), device=device)
@@ -39,29 +39,29 @@ class Sums:
         self.count = 0
 
     def add(self, loss: Tensor, correct: Tensor, count: int) -> None:
-        """Add a batch: its mean loss, how many were told right, and how many there were."""
+        """Add a batch: its mean loss, its number of correct predictions, and its size."""
         self.loss += loss.detach().float() * count
         self.correct += correct.to(torch.int64)
         self.count += count
 
     def score(self, world: World = ALONE) -> Score:
-        """Return the means, over what all processes have added."""
+        """Return the means over the samples of all processes."""
         loss, correct, count = world.total([self.loss.item(), self.correct.item(), self.count])
         return Score(loss / count, correct / count)
 
 
 @dataclass
 class EpochProgress:
-    """How far an epoch of learning has come."""
+    """The progress of the current training epoch."""
 
-    #: Which one it is, from 0.
+    #: Index of the epoch.
     epoch: int
     sums: Sums
-    #: The highest rate of its first step.
+    #: Learning rate of the epoch's first step, in the parameter group with the highest one.
     lr: float = 0.0
-    #: Batches that were learned from.
+    #: Number of steps so far.
     step: int = 0
-    #: Seconds that went by before it was interrupted.
+    #: Training time so far, in seconds.
     seconds: float = 0.0
 
 
@@ -72,55 +72,64 @@ def train_one_epoch(
     advance: Advance,
     on_step: Callable[[], None] = lambda: None,
 ) -> Score:
-    """Learn from every batch once; at each step dropouts draw from a seed of its own.
+    """Train for one epoch, or for the rest of an interrupted one.
 
     Args:
-        learner: the model and what changes it.
-        current: where it begins, and after each step where it is.
-        batches: this process's share of each: images (N, C, H, W), or features (N, width), and labels (N,), where the
-            model is; those that it has behind it are not among them.
-        advance: told the number of samples, of all processes, after each step.
-        on_step: called after each step, which signals do not tear apart; what it raises ends the epoch there.
+        learner: Model to train, with its optimizer.
+        current: Progress of the epoch, updated after each step.
+        batches: This process's part of the remaining batches, on the model's device: images of shape (N, C, H, W) or
+            features of shape (N, width), and labels of shape (N,).
+        advance: Function that is called after each step with the number of samples of all processes.
+        on_step: Function that is called after each step. An exception that it raises ends the epoch.
+
+    Returns:
+        The score on the training batches of all processes.
 
     Raises:
-        NotFinite: a loss or a gradient is not finite; the step that it belongs to was not taken.
-        TrainingError: memory is short even for one image at a time.
-        LostProcess: another process is gone.
+        NotFinite: If a loss or a gradient is not finite. The step was not taken.
+        TrainingError: If memory is insufficient even for one image at a time.
+        LostProcess: If another process is gone.
     """
     rank = learner.hardware.world.rank
     learner.frozen.train()
 
-    def note(learned: StepResult) -> None:
-        current.sums.add(learned.loss, learned.correct, learned.count)
+    def record(result: StepResult) -> None:
+        current.sums.add(result.loss, result.correct, result.count)
         current.step += 1
 
     for images, labels in batches:
         seed = seed_of_step(learner.seed, current.epoch, current.step, rank)
-        learned = take_step(learner, images, labels, seed, note)
-        advance(learned.count)
+        result = take_step(learner, images, labels, seed, record)
+        advance(result.count)
         on_step()
     return current.sums.score()
 
 
-@torch.no_grad()  # not inference_mode: a network may keep a tensor that it made here, and train with it later
+@torch.no_grad()  # not inference_mode: a model may cache a tensor here and use it in training later
 def evaluate(
-    model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance, parts: MicroBatches | None = None
+    model: nn.Module, batches: Batches, hardware: Hardware, advance: Advance, micro_batches: MicroBatches | None = None
 ) -> tuple[Score, Tensor]:
-    """Measure the model on every batch; each process has its share of them.
+    """Evaluate a model.
+
+    Args:
+        model: Model to evaluate. It is left in eval mode.
+        batches: This process's part of the batches, on the model's device.
+        hardware: Device and precision.
+        advance: Function that is called after each batch with the approximate number of samples of all processes.
+        micro_batches: How batches are split if memory is short.
 
     Returns:
-        The score, and the probabilities of the samples of all processes in their order, of shape (N, classes), on the
-        CPU.
+        The score, and the probabilities of the samples of all processes in order, of shape (N, classes), on the CPU.
 
     Raises:
-        TrainingError: memory is short even for one image at a time.
+        TrainingError: If memory is insufficient even for one image at a time.
     """
     model.eval()
-    criterion, parts, world = Criterion(), parts or MicroBatches(), hardware.world
+    criterion, micro_batches, world = Criterion(), micro_batches or MicroBatches(), hardware.world
     sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
-        logits = parts.attempt(len(labels), partial(_predict, model, images, hardware, parts))
+        logits = micro_batches.attempt(len(labels), partial(_predict, model, images, hardware, micro_batches))
         with hardware.autocast():
             loss, _ = criterion(logits, labels)
         sums.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
@@ -129,13 +138,13 @@ def evaluate(
     return sums.score(world), world.gather(torch.cat(probabilities).cpu() if probabilities else None)
 
 
-def _predict(model: nn.Module, images: Tensor, hardware: Hardware, parts: MicroBatches) -> Tensor:
+def _predict(model: nn.Module, images: Tensor, hardware: Hardware, micro_batches: MicroBatches) -> Tensor:
     """Return logits of shape (N, classes)."""
     with hardware.autocast():
-        logits: list[Tensor] = [model(some) for (some,) in parts.split(images)]
+        logits: list[Tensor] = [model(micro_batch) for (micro_batch,) in micro_batches.split(images)]
     return torch.cat(logits) if len(logits) > 1 else logits[0]
 
 
 def finite_or_none(number: float) -> float | None:
-    """Return what JSON can hold of a number."""
+    """Return the number, or None if JSON cannot represent it."""
     return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""What predictions are worth, class by class."""
+"""Metrics of predictions, and the history of a run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from torch import Tensor
 
 
 def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
-    """Measure predictions.
+    """Compute the accuracy, the metrics of each class, and the confusion matrix.
 
     Args:
-        probabilities: of shape (N, classes).
-        labels: the N true classes.
-        classes: their names.
+        probabilities: Probabilities of shape (N, classes).
+        labels: Indices of the N true classes.
+        classes: Names of the classes.
 
     Returns:
-        ``accuracy``; ``per_class``, by name: ``images``, ``precision`` and ``recall`` (None where nothing was
-        predicted or nothing was there); ``confusion``: rows are true classes, columns predicted ones.
+        A dictionary with ``accuracy``, ``images`` (N), ``per_class`` and ``confusion``. ``per_class`` maps the name of
+        a class to its ``images``, its ``precision`` (None if it was never predicted) and its ``recall`` (None if it has
+        no images). In ``confusion``, rows are true classes and columns are predicted classes.
     """
     truth = torch.tensor(labels, dtype=torch.int64)
     predicted = probabilities.argmax(1)
@@ -35,36 +36,42 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
 
 
 def _measure_class(confusion: Tensor, index: int) -> dict[str, float | int | None]:
-    right = int(confusion[index, index])
-    there, said = int(confusion[index].sum()), int(confusion[:, index].sum())
+    correct = int(confusion[index, index])
+    images, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
     return {
-        "images": there,
-        "precision": right / said if said else None,
-        "recall": right / there if there else None,
+        "images": images,
+        "precision": correct / predicted if predicted else None,
+        "recall": correct / images if images else None,
     }
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; a line of history.jsonl."""
+    """The results of an epoch: one line of history.jsonl."""
 
+    #: Number of the epoch, from 1.
     epoch: int
     train_loss: float
     train_accuracy: float
     val_loss: float
     val_accuracy: float
-    #: The highest rate of the epoch's first step.
+    #: Learning rate of the epoch's first step, in the parameter group with the highest one.
     lr: float
-    #: Of the training steps alone, loading of images included.
+    #: Duration of the training steps in seconds, including the loading of images.
     train_seconds: float
-    #: Of the whole epoch.
+    #: Duration of the whole epoch in seconds.
     seconds: float
-    #: Which phase it belongs to, from 1.
+    #: Number of the phase, from 1.
     phase: int = 1
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Return the validation accuracy and the negative validation loss; the better of two epochs ranks higher."""
+        return self.val_accuracy, -self.val_loss
+
     def is_better_than(self, other: Epoch | None) -> bool:
-        """Compare by validation accuracy, and by validation loss where that is the same."""
-        return other is None or (self.val_accuracy, -self.val_loss) > (other.val_accuracy, -other.val_loss)
+        """Compare by validation accuracy, and by validation loss if the accuracies are equal."""
+        return other is None or self.rank > other.rank
 
     def __str__(self) -> str:
         return (
@@ -74,8 +81,5 @@ class Epoch:
 
 
 def find_best(history: Iterable[Epoch]) -> Epoch | None:
-    """Return the best epoch, the first of equal ones; None where there is none."""
-    best = None
-    for epoch in history:
-        best = epoch if epoch.is_better_than(best) else best
-    return best
+    """Return the best epoch, the first one of equals, or None if there are no epochs."""
+    return max(history, key=lambda epoch: epoch.rank, default=None)

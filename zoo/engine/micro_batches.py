@@ -1,8 +1,9 @@
-"""Batches that go through the network in parts, one after the other, so that memory suffices."""
+"""Batches that are split into micro-batches when memory is short."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import TypeVar
 
 import torch
@@ -13,39 +14,40 @@ from zoo.errors import TrainingError, is_out_of_memory
 Result = TypeVar("Result")
 
 
+@dataclass
 class MicroBatches:
-    """In how many parts batches go through the network; more of them once memory was short."""
+    """The number of micro-batches per batch. It doubles when memory runs out."""
 
-    def __init__(
-        self,
-        count: int = 1,
-        say: Callable[[str], None] = lambda _line: None,
-        least: int = 1,
-        *,
-        is_fixed: bool = False,
-    ) -> None:
-        """Begin with so many; ``least`` images are in each, as batch norms compare them.
-
-        The number is fixed where processes wait for each other in the middle of a batch, so that none can begin anew.
-        """
-        self.count = count
-        self.is_fixed = is_fixed
-        self._say = say
-        self._least = least
+    #: Number of micro-batches per batch.
+    count: int = 1
+    #: Function that reports a message to the user.
+    say: Callable[[str], None] = lambda _line: None
+    #: Minimum number of images in a micro-batch. Batch norms in training mode need 2.
+    least: int = 1
+    _: KW_ONLY
+    #: Whether the count must stay the same, because the processes wait for each other during the forward pass.
+    is_fixed: bool = False
 
     def split(self, *tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the parts of tensors that have the same length, about equally long.
+        """Yield micro-batches of nearly equal size.
 
-        There are as many as for tensors of the length ``size``, if it is given.
+        Args:
+            *tensors: Tensors of the same length N.
+            size: Length that determines the number of micro-batches. Defaults to N.
         """
-        count = max(1, min(self.count, (len(tensors[0]) if size is None else size) // self._least))
+        count = max(1, min(self.count, (len(tensors[0]) if size is None else size) // self.least))
         return zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True)
 
     def attempt(self, size: int, work: Callable[[], Result], undo: Callable[[], None] = lambda: None) -> Result:
-        """Do work on a batch of that size; where memory is short undo it, and do it again in twice as many parts.
+        """Process a batch; each time memory runs out, undo the attempt and retry with twice as many micro-batches.
+
+        Args:
+            size: Number of images in the batch.
+            work: Function that processes the batch, with `split`.
+            undo: Function that undoes a failed attempt.
 
         Raises:
-            TrainingError: memory is short even for the fewest images at a time.
+            TrainingError: If memory is insufficient even for the smallest micro-batches.
         """
         while True:
             try:
@@ -56,22 +58,21 @@ class MicroBatches:
                 reason = str(error).partition("\n")[0]
                 if self.is_fixed:
                     raise TrainingError(
-                        f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller "
-                        f"`batch_size`: processes that wait for each other cannot change it during a run. ({reason})"
+                        f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller `batch_size`; "
+                        f"processes that wait for each other cannot split batches further during a run. ({reason})"
                     ) from error
-            # Here, where no traceback holds on to the tensors of the failed attempt.
+            # This is outside the except block, where the traceback would keep the failed attempt's tensors alive.
             undo()
             self._double(size, reason)
 
     def _double(self, size: int, reason: str) -> None:
-        most = max(1, size // self._least)
+        most = max(1, size // self.least)
         if self.count >= most:
-            few = "one image" if self._least == 1 else f"{self._least} images"
-            raise TrainingError(f"not enough memory for {few} at a time; take a smaller `head` or backbone. ({reason})")
+            few = "one image" if self.least == 1 else f"{self.least} images"
+            raise TrainingError(f"not enough memory for {few} at a time; use a smaller `head` or backbone. ({reason})")
         self.count = min(2 * self.count, most)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._say(
+        torch.cuda.empty_cache()  # It does nothing if CUDA is not initialized.
+        self.say(
             f"note: out of memory; splitting each batch into {self.count} micro-batches from now on "
             "(the update is unchanged)"
         )

@@ -1,4 +1,4 @@
-"""Optimizers by name."""
+"""The optimizer of a run."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def build_optimizer(
     weight_decay: float,
     scale: Callable[[nn.Parameter], float] = lambda _parameter: 1.0,
 ) -> Optimizer:
-    """Build an optimizer; biases and the scales of norms do not decay, since they do not overfit.
+    """Build an optimizer without weight decay for biases and norm layers, which do not overfit.
 
-    Each group notes its ``highest_lr``, of which a `zoo.engine.schedule.Schedule` takes a share.
+    Each parameter group has an ``initial_lr``, which a `zoo.engine.schedule.Schedule` multiplies by a factor.
 
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
-        parameters: of which those learn that want gradients.
-        lr: the highest rate.
-        weight_decay: of weights.
-        scale: tells by how much the rate of a parameter is lower.
+        parameters: Parameters of the model. Those that do not require gradients are ignored.
+        lr: Maximum learning rate.
+        weight_decay: Weight decay of parameters with more than one dimension.
+        scale: Function that returns the factor of a parameter's learning rate.
     """
     members: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for parameter in parameters:
         if parameter.requires_grad:
             members[scale(parameter), weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
-    # The first group has the highest rate, which is the one that is told.
+    # The first group has the highest learning rate, which is the one that zoo reports.
     groups = [
-        {"params": members[key], "weight_decay": key[1], "highest_lr": lr * key[0]}
+        {"params": members[key], "weight_decay": key[1], "initial_lr": lr * key[0]}
         for key in sorted(members, reverse=True)
     ]
-    # fused: one pass over memory a step, which on large heads is most of the step's time.
+    # A fused optimizer reads and writes the memory once per step, which takes most of a step's time for large heads.
     if name == "sgd":
-        learning = [parameter for parameters in members.values() for parameter in parameters]
-        # torch has no such kernel for divided ones. And where the first step in fp16 overflows, as on GPUs it does, the
-        # kernel leaves a momentum that was never written.
-        fused = all(parameter.device.type == "cpu" and not is_divided(parameter) for parameter in learning)
+        trainable = [parameter for parameters in members.values() for parameter in parameters]
+        # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as in fp16 on GPUs,
+        # the kernel leaves the momentum uninitialized.
+        fused = all(parameter.device.type == "cpu" and not is_divided(parameter) for parameter in trainable)
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=fused)
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(groups, lr=lr, fused=True)

@@ -1,10 +1,11 @@
-"""The epochs of a phase: train, measure, until the last or until patience runs out."""
+"""The epochs of a phase: train and evaluate, until the last epoch or until patience runs out."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import Images
 from zoo.data.pixel_cache import Views
-from zoo.engine.batches import BatchSource, make_order
+from zoo.engine.batches import BatchSource, build_sampler
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
@@ -26,7 +27,7 @@ from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule, count_drops
-from zoo.engine.state import TrainingState, list_moving
+from zoo.engine.state import TrainingState, list_trainable_state
 from zoo.engine.torch_compile import CompiledModel, find_obstacle
 from zoo.errors import NotFinite, TrainingError
 from zoo.models.blocks import list_blocks
@@ -38,165 +39,166 @@ from zoo.progress import Advance, Progress
 from zoo.registry.recipe import Recipe
 
 
-class Watcher(Protocol):
-    """Told how it goes."""
+class PhaseCallbacks(Protocol):
+    """Functions that are called during a phase."""
 
     def on_step(self) -> None:
-        """Told after each step."""
+        """Called after each step."""
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        """Told of each epoch, of the probabilities (N, classes) for the validation images, and whose they are."""
+        """Called after each epoch.
+
+        Args:
+            epoch: Results of the epoch.
+            probabilities: Probabilities of the validation images, of shape (N, classes).
+            model: Full model. If the recipe asks for a moving average of the weights, the model holds it.
+            is_best: Whether this is the best epoch so far.
+        """
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Everything that the epochs of a phase share."""
+    """The model, the images and the recipe of a phase."""
 
     network: Network
     frozen: Frozen
     images: Images
     views: Views
-    #: Of this phase.
+    #: Recipe of this phase.
     recipe: Recipe
     hardware: Hardware
 
-    def run(self, feed: BatchSource, state: TrainingState, watcher: Watcher, progress: Progress) -> None:
-        """Train epoch after epoch, from wherever the state is.
+    def run(self, source: BatchSource, state: TrainingState, callbacks: PhaseCallbacks, progress: Progress) -> None:
+        """Train the remaining epochs of the phase.
 
         Raises:
-            TrainingError: the loss, the gradients or what was learned are not finite.
+            TrainingError: If the loss, the gradients or the trained weights are not finite.
         """
-        while not self._is_over(state, progress):
-            self._run_epoch(feed, state, watcher, progress)
+        while not self._is_finished(state, progress):
+            self._run_epoch(source, state, callbacks, progress)
 
-    def begin(self, phase: int, feed: BatchSource, state: TrainingState, progress: Progress) -> None:
-        """Begin the phase, or go on with it where it was saved."""
-        state.begin_phase(phase, self._build_learner(feed, progress), feed.kind)
+    def begin(self, phase: int, source: BatchSource, state: TrainingState, progress: Progress) -> None:
+        """Begin the phase, or resume it from the checkpoint."""
+        state.begin_phase(phase, self._build_learner(source, progress), source.kind)
 
-    def _is_over(self, state: TrainingState, progress: Progress) -> bool:
-        mine = [epoch for epoch in state.history if epoch.phase == state.phase + 1]
-        best = find_best(mine)
-        if len(mine) == self.recipe.epochs:
+    def _is_finished(self, state: TrainingState, progress: Progress) -> bool:
+        history, patience = state.phase_history, self.recipe.patience
+        best = find_best(history)
+        if len(history) == self.recipe.epochs:
             return True
-        if best and self.recipe.patience and mine[-1].epoch - best.epoch >= self.recipe.patience:
-            progress.say(f"no better epoch since epoch {best.epoch}: stopped early")
+        if best and patience and history[-1].epoch - best.epoch >= patience:
+            progress.say(f"stopped early: no improvement since epoch {best.epoch}")
             return True
         return False
 
-    def _run_epoch(self, feed: BatchSource, state: TrainingState, watcher: Watcher, progress: Progress) -> None:
-        number, count = len(state.history) + 1, len(self.images.train) + len(self.images.val)
-        started, learner = time.monotonic(), state.learner
+    def _run_epoch(
+        self, source: BatchSource, state: TrainingState, callbacks: PhaseCallbacks, progress: Progress
+    ) -> None:
+        learner, count = state.learner, len(self.images.train) + len(self.images.val)
         assert learner is not None
         learner.schedule = replace(learner.schedule, drops=self._count_drops(state))
-        current = state.current = state.current or EpochProgress(
-            number - 1, Sums(self.hardware.device), self.recipe.learning_rate * learner.lr_factor()
-        )
-        before = current.seconds
+        lr = self.recipe.learning_rate * learner.schedule.factor(learner.steps)
+        current = state.current = state.current or EpochProgress(len(state.history), Sums(self.hardware.device), lr)
+        started = time.monotonic() - current.seconds
 
         def on_step() -> None:
-            current.seconds = before + time.monotonic() - started
-            watcher.on_step()
+            current.seconds = time.monotonic() - started
+            callbacks.on_step()
 
-        with progress.track(f"epoch {number}", count) as advance:
+        with progress.track(f"epoch {current.epoch + 1}", count) as advance:
             advance(current.sums.count)
-            learned = self._learn(feed, learner, current, advance, on_step)
-            with learner.averaged():
-                measured, probabilities = self._measure(feed, learner, current, advance)
+            training = self._train(source, learner, current, advance, on_step)
+            with learner.average.in_place() if learner.average else nullcontext():
+                validation, probabilities = self._evaluate(source, learner, current, advance)
                 state.require_finite()
-                epoch = _sum_up(current, learned, measured, before + time.monotonic() - started, state.phase)
+                epoch = _summarize(current, training, validation, time.monotonic() - started, state.phase)
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
-                    watcher.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
-                    state.end_epoch(epoch)  # last: what is saved before repeats the epoch's end
+                    callbacks.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
+                    # This is last, so that a run resumed from an earlier checkpoint repeats the evaluation.
+                    state.end_epoch(epoch)
 
-    def _learn(
+    def _train(
         self,
-        feed: BatchSource,
+        source: BatchSource,
         learner: Learner,
         current: EpochProgress,
         advance: Advance,
         on_step: Callable[[], None],
     ) -> Score:
         try:
-            return train_one_epoch(learner, current, feed.train(current.epoch, current.step), advance, on_step)
+            return train_one_epoch(learner, current, source.train(current.epoch, current.step), advance, on_step)
         except NotFinite as error:
-            paths = [str(self.images.train[index].path) for index in feed.list_batch(current.epoch, current.step)]
+            paths = [str(self.images.train[index].path) for index in source.list_batch(current.epoch, current.step)]
             raise NotFinite(
-                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower `lr`. No step was "
-                f"taken, and the best epoch so far is kept. The images of the batch: {', '.join(paths)}"
+                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower `lr`. The "
+                f"step was not taken, and the best epoch so far is kept. Images in the batch: {', '.join(paths)}"
             ) from error
 
-    def _measure(
-        self, feed: BatchSource, learner: Learner, current: EpochProgress, advance: Advance
+    def _evaluate(
+        self, source: BatchSource, learner: Learner, current: EpochProgress, advance: Advance
     ) -> tuple[Score, Tensor]:
-        measured, probabilities = evaluate(feed.model, feed.measure("val"), self.hardware, advance, learner.measuring)
-        if not math.isfinite(measured.loss):
+        score, probabilities = evaluate(
+            source.model, source.measure("val"), self.hardware, advance, learner.eval_micro_batches
+        )
+        if not math.isfinite(score.loss):
             raise TrainingError(
-                f"validation loss {measured.loss} after epoch {current.epoch + 1}; try a lower `lr`. "
+                f"validation loss {score.loss} after epoch {current.epoch + 1}; try a lower `lr`. "
                 "The best epoch so far is kept."
             )
-        return measured, probabilities
+        return score, probabilities
 
     def _count_drops(self, state: TrainingState) -> int:
         if self.recipe.schedule != "plateau":
             return 0
-        mine = (epoch for epoch in state.history if epoch.phase == state.phase + 1)
-        return count_drops([(epoch.val_accuracy, -epoch.val_loss) for epoch in mine])
+        return count_drops([epoch.rank for epoch in state.phase_history])
 
-    def _build_learner(self, feed: BatchSource, progress: Progress) -> Learner:
+    def _build_learner(self, source: BatchSource, progress: Progress) -> Learner:
         recipe, model = self.recipe, self.network.model
-        steps, classes = recipe.epochs * feed.steps, len(self.images.classes)
+        steps, classes = recipe.epochs * source.steps, len(self.images.classes)
         optimizer = build_optimizer(
             recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
-        norms = self._share_norms()
-        parts = MicroBatches(
-            recipe.accumulate,
-            progress.say,
-            2 if self._compares_images() and norms is None else 1,
-            is_fixed=norms is not None or is_sharded(model),
-        )
+        world, uses_batch_statistics = self.hardware.world, self._uses_batch_statistics()
+        norms = SharedNorms(world) if recipe.sync_batch_norm and world.size > 1 and uses_batch_statistics else None
+        least = 2 if uses_batch_statistics and norms is None else 1
+        is_fixed = norms is not None or is_sharded(model)
+        micro_batches = MicroBatches(recipe.accumulate, progress.say, least, is_fixed=is_fixed)
         aux_weight = 0.0 if recipe.scope.is_head_only else self.network.backbone.aux_weight
         return Learner(
-            model=feed.model,
+            model=source.model,
             frozen=self.frozen,
             criterion=Criterion(recipe.label_smoothing, aux_weight, self._weigh_classes()),
             optimizer=optimizer,
-            schedule=Schedule(recipe.schedule, steps, min(round(recipe.warmup * feed.steps), steps)),
+            schedule=Schedule(recipe.schedule, steps, min(round(recipe.warmup * source.steps), steps)),
             hardware=self.hardware,
             scaler=self.hardware.build_scaler(),
             seed=recipe.seed,
             mix=build_mix(recipe.mixup, recipe.cutmix, classes),
             clip_norm=recipe.clip_norm,
-            parts=parts,
-            measuring=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
-            average=MovingAverage(list_moving(model), recipe.ema) if recipe.ema else None,
+            micro_batches=micro_batches,
+            eval_micro_batches=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
+            average=MovingAverage(list_trainable_state(model), recipe.ema) if recipe.ema else None,
             norms=norms,
-            compiled=self._compile(feed, parts, progress),
+            compiled=self._compile(source, micro_batches, progress),
         )
 
-    def _compile(self, feed: BatchSource, parts: MicroBatches, progress: Progress) -> CompiledModel | None:
+    def _compile(self, source: BatchSource, micro_batches: MicroBatches, progress: Progress) -> CompiledModel | None:
         if not self.recipe.compile:
             return None
-        if obstacle := find_obstacle(feed.kind, parts):
-            progress.say(f"note: compile is left out: {obstacle}")
+        if obstacle := find_obstacle(source.kind, micro_batches):
+            progress.say(f"note: ignoring `compile`: {obstacle}")
             return None
-        order = make_order(self.recipe, self.images, self.hardware.world)
-        return CompiledModel(feed.model, len(order.share_of(feed.list_batch(0, 0))), progress.say)
+        sampler = build_sampler(self.recipe, self.images, self.hardware.world)
+        return CompiledModel(source.model, len(sampler.share_of(source.list_batch(0, 0))), progress.say)
 
-    def _share_norms(self) -> SharedNorms | None:
-        world = self.hardware.world
-        return (
-            SharedNorms(world) if self.recipe.sync_batch_norm and world.size > 1 and self._compares_images() else None
-        )
-
-    def _compares_images(self) -> bool:
-        """Tell whether a batch norm learns its statistics, for which it takes more than one image."""
+    def _uses_batch_statistics(self) -> bool:
+        """Return whether a batch norm uses the statistics of the batch, for which it needs more than one image."""
         self.frozen.train()
         return any(norm.training for norm in list_batch_norms(self.network.model))
 
     def _choose_scale(self) -> Callable[[nn.Parameter], float]:
-        """Return by how much the rate of each parameter is lower: the more, the further it is from the head."""
+        """Return a function that returns the factor of a parameter's learning rate, which falls toward the input."""
         decay, network = self.recipe.layer_decay, self.network
         if decay == 1:
             return lambda _parameter: 1.0
@@ -210,20 +212,20 @@ class Phase:
         return lambda parameter: scales.get(parameter, 1.0)
 
     def _weigh_classes(self) -> Tensor | None:
-        """Return what each class counts, where rare ones are to count more: on the mean over all images it is one."""
+        """Return the weight of each class, of shape (classes,), or None; the mean over the training images is 1."""
         if self.recipe.balance != "loss":
             return None
         sizes = torch.bincount(torch.tensor([sample.label for sample in self.images.train]))
         return (len(self.images.train) / (len(sizes) * sizes)).to(self.hardware.device)
 
 
-def _sum_up(current: EpochProgress, learned: Score, measured: Score, seconds: float, phase: int) -> Epoch:
+def _summarize(current: EpochProgress, training: Score, validation: Score, seconds: float, phase: int) -> Epoch:
     return Epoch(
         epoch=current.epoch + 1,
-        train_loss=learned.loss,
-        train_accuracy=learned.accuracy,
-        val_loss=measured.loss,
-        val_accuracy=measured.accuracy,
+        train_loss=training.loss,
+        train_accuracy=training.accuracy,
+        val_loss=validation.loss,
+        val_accuracy=validation.accuracy,
         lr=current.lr,
         train_seconds=round(current.seconds, 3),
         seconds=round(seconds, 3),

@@ -1,4 +1,4 @@
-"""Learning rates, as factors of the highest one: functions of the step alone, without a state that could be lost."""
+"""Learning rate schedules, as functions of the step: they have no state that a checkpoint would have to hold."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
-#: Of a one-cycle schedule: the share of its steps that rise, and the share of the highest rate that it begins at.
+#: Fraction of a one-cycle schedule in which the learning rate rises, and factor at which it starts.
 RISE, LOWEST = 0.25, 0.04
-#: By how much the rates of ``step``, twice, and of ``plateau`` drop.
+#: Factor of each drop of the schedules ``step`` and ``plateau``.
 DROP = 0.1
-#: Epochs without a better one before the rate of ``plateau`` drops.
+#: Number of epochs without improvement before ``plateau`` drops the learning rate.
 PLATEAU = 2
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rates of all optimizer steps of a run."""
+    """The learning rates of all optimizer steps of a phase, as factors of the maximum learning rate."""
 
     name: str
-    #: How many steps there are.
+    #: Number of steps, including warmup.
     steps: int
-    #: How many of them warm up, before the schedule itself begins.
+    #: Number of warmup steps.
     warmup: int = 0
-    #: How often the rate has dropped since nothing got better: of ``plateau``.
+    #: Number of drops so far, for ``plateau``.
     drops: int = 0
 
     def factor(self, step: int) -> float:
-        """Return by what a step, from 0, multiplies the highest rate."""
+        """Return the factor of the learning rate in a step; steps are numbered from 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return FACTORS[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
-        """Give every group of parameters its rate for a step: the factor times its own ``highest_lr``."""
+        """Set the learning rate of every parameter group: the factor of the step times the group's ``initial_lr``."""
         for group in optimizer.param_groups:
-            group["lr"] = group["highest_lr"] * self.factor(step)
+            group["lr"] = group["initial_lr"] * self.factor(step)
 
 
 def one_cycle(step: int, steps: int) -> float:
     """Rise for a quarter of the steps, then fall to zero.
 
-    Source: Smith 2018, arXiv:1803.09820. torch's OneCycleLR divides by zero on runs of four steps, and takes the only
-    step of a run of one at a rate of nearly nothing.
+    Source: Smith 2018, arXiv:1803.09820. torch's OneCycleLR divides by zero in runs of four steps, and its learning
+    rate is almost zero in a run of one step.
     """
     rise = max(1, round(steps * RISE))
     if step < rise:
@@ -53,17 +53,17 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def cosine(step: int, steps: int) -> float:
-    """Fall to zero along half a wave. Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts."""
+    """Fall to zero along half a cosine wave. Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts."""
     return (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def two_drops(step: int, steps: int) -> float:
-    """Drop to a tenth after each third."""
+    """Drop to a tenth after each third of the steps."""
     return DROP ** (step // max(1, math.ceil(steps / 3)))
 
 
 def constant(_step: int, _steps: int) -> float:
-    """Stay at the highest rate."""
+    """Stay at the maximum learning rate."""
     return 1.0
 
 
@@ -77,7 +77,7 @@ FACTORS: Mapping[str, Callable[[int, int], float]] = {
 
 
 def count_drops(ranks: Sequence[tuple[float, float]]) -> int:
-    """Return how often ``plateau`` has dropped the rate after epochs of these ranks, of which higher is better."""
+    """Return how often ``plateau`` has dropped the learning rate, given the rank of each epoch (higher is better)."""
     best, waited, drops = (-math.inf, -math.inf), 0, 0
     for rank in ranks:
         best, waited = (rank, 0) if rank > best else (best, waited + 1)

@@ -1,4 +1,4 @@
-"""All that decides how a run goes on: taken down after any step, and put back bit for bit."""
+"""The training state of a run, which can be captured after any step and restored bit for bit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from zoo.errors import RunError, TrainingError
 from zoo.models.sharding import contribute, part, put, whole
 from zoo.models.weights.load import is_finite
 
+#: Prefixes of tensor names in a checkpoint.
 _MODEL, _OPTIMIZER, _AVERAGE, _EPOCH = "model.", "optimizer.", "average.", "lap."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state on its way to the disk or back: tensors by name, and what JSON can hold."""
+    """The content of a checkpoint: tensors by name, and facts that JSON can represent."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
@@ -32,25 +33,26 @@ class Checkpoint:
 
 @dataclass
 class TrainingState:
-    """Where a run is."""
+    """The training state of a run."""
 
-    #: The whole network, which may be more than what the learner runs.
+    #: Full model, of which the learner may run only the trainable part.
     model: nn.Module
-    #: What it begins with, until the phase has begun that this belongs to.
+    #: Checkpoint to resume from, until its phase has begun.
     saved: Checkpoint | None = None
-    #: Index of the phase that is under way.
+    #: Index of the current phase.
     phase: int = 0
+    #: Finished epochs of all phases.
     history: list[Epoch] = field(default_factory=list)
-    #: Batches that were learned from in the epochs that are over.
+    #: Number of steps in the finished epochs.
     done: int = 0
     learner: Learner | None = None
-    #: What the learner learns from: images, or features of them.
+    #: Kind of batches that the learner trains on, ``images`` or ``features``.
     feed: str = ""
-    #: Names of all that it may move.
-    moving: tuple[str, ...] = ()
-    #: Names of buffers that are not finite from the start, as masks are.
+    #: Names of the parameters and buffers that the current phase can change.
+    trainable: tuple[str, ...] = ()
+    #: Names of the buffers that are not finite at the start of the phase, such as masks.
     masks: frozenset[str] = frozenset()
-    #: The epoch that is under way.
+    #: Progress of the current epoch.
     current: EpochProgress | None = None
 
     def __post_init__(self) -> None:
@@ -60,48 +62,53 @@ class TrainingState:
 
     @property
     def batches(self) -> int:
-        """Batches that were learned from, in all phases together."""
-        current = self.saved.facts.get("lap") if self.saved else None
-        return int(self.done + (self.current.step if self.current else current["step"] if current else 0))
+        """Number of steps so far, in all phases."""
+        saved_epoch = self.saved.facts.get("lap", {}) if self.saved else {}
+        return self.done + int(self.current.step if self.current else saved_epoch.get("step", 0))
+
+    @property
+    def phase_history(self) -> list[Epoch]:
+        """Finished epochs of the current phase."""
+        return [epoch for epoch in self.history if epoch.phase == self.phase + 1]
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """Note what the epoch that is under way came to."""
+        """Add the current epoch to the history."""
         assert self.current is not None
         self.history.append(epoch)
         self.done, self.current = self.batches, None
 
     def begin_phase(self, phase: int, learner: Learner, feed: str) -> None:
-        """Begin a phase; the one that was saved goes on where it was.
+        """Begin a phase, or resume it from the checkpoint.
 
         Raises:
-            RunError: what was saved is not of this network or this optimizer.
+            RunError: If the checkpoint is from a different model or kind of batches.
         """
-        with undisturbed():  # else what is half restored might be saved
+        with undisturbed():  # Otherwise, an interrupted run could save a partly restored state.
             current = self._restore(learner, feed, self.saved) if self.saved else None
             self.phase, self.feed, self.current, self.saved = phase, feed, current, None
-            # As they are now: a later phase may have begun to thaw more when this one is saved.
-            self.moving = tuple(list_moving(self.model))
+            # List the names now: the next phase may have unfrozen more by the time that this one is saved.
+            self.trainable = tuple(list_trainable_state(self.model))
             self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not is_finite(buffer))
             self.learner = learner
 
     def capture(self) -> Checkpoint:
-        """Return the state, without copies: it is to be written before the next step.
+        """Return a checkpoint whose tensors are not copies, so write it before the next step.
 
-        Not while a step is under way.
+        Do not call this during a step.
         """
         listed = self._list()
         return Checkpoint({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
 
     def contribute(self) -> None:
-        """Give the process that captures the state this one's part of it."""
+        """Send this process's part of the sharded tensors to the process that calls `capture`."""
         contribute(self._list().tensors.values())
 
     def _list(self) -> Checkpoint:
-        """List all that is captured, which may be divided between processes."""
+        """Return a checkpoint whose tensors may be sharded."""
         learner = self.learner
         assert learner is not None
         state = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
-        tensors = {f"{_MODEL}{name}": state[name] for name in self.moving}
+        tensors = {f"{_MODEL}{name}": state[name] for name in self.trainable}
         tensors |= _list_slots(learner.optimizer, self.model)
         if learner.average:
             tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in learner.average.tensors.items()}
@@ -111,7 +118,7 @@ class TrainingState:
             "done": self.done,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "steps": learner.steps,
-            "parts": learner.parts.count,
+            "parts": learner.micro_batches.count,
             "scaler": learner.scaler.state_dict(),
         }
         if self.current is not None:
@@ -126,7 +133,11 @@ class TrainingState:
         return Checkpoint({name: tensor.detach() for name, tensor in tensors.items()}, facts)
 
     def require_finite(self) -> None:
-        """Raise TrainingError where a weight or a statistic is not finite: a loss need not have shown it."""
+        """Check the state; a finite loss does not guarantee finite weights.
+
+        Raises:
+            TrainingError: If a parameter, a buffer or a tensor of the optimizer is not finite.
+        """
         masks = {f"{_MODEL}{name}" for name in self.masks}
         for name, tensor in self._list().tensors.items():
             if name not in masks and not is_finite(part(tensor)):
@@ -137,19 +148,16 @@ class TrainingState:
     def _restore(self, learner: Learner, feed: str, saved: Checkpoint) -> EpochProgress | None:
         if saved.facts["feed"] != feed:
             raise RunError(
-                f"the run learned from {saved.facts['feed']}, and learns from {feed} now; "
-                "resume it with as much room in the cache folder as before."
+                f"the run was trained on {saved.facts['feed']}, but would now be trained on {feed}; "
+                "resume it with as much space in the cache folder as before."
             )
-        try:
-            _restore_model(self.model, saved.tensors)
-        except ValueError as error:
-            raise RunError(f"the run cannot go on: {error}; remove its folder to start anew.") from error
+        _restore_model(self.model, saved.tensors)
         _restore_slots(learner.optimizer, self.model, saved.tensors)
         if learner.average:
             for name, tensor in learner.average.tensors.items():
                 put(tensor, saved.tensors[f"{_AVERAGE}{name}"])
         learner.steps = saved.facts["steps"]
-        learner.parts.count = saved.facts["parts"]
+        learner.micro_batches.count = saved.facts["parts"]
         learner.scaler.load_state_dict(saved.facts["scaler"])
         current = saved.facts.get("lap")
         if current is None:
@@ -163,18 +171,24 @@ class TrainingState:
 
 @torch.no_grad()
 def _restore_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    moving = list_moving(model)
-    given = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
-    odd = {name for name in given.keys() & moving.keys() if not _are_of_one_kind(given[name], moving[name])}
-    odd |= given.keys() ^ moving.keys()
-    if odd:
-        raise ValueError(f"it is of another network, as {', '.join(sorted(odd)[:3])} differ")
-    for name, tensor in moving.items():
-        put(tensor, given[name])
+    expected = list_trainable_state(model)
+    found = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
+    differing = sorted({name for name, _ in _describe(found).items() ^ _describe(expected).items()})
+    if differing:
+        raise RunError(
+            f"the run cannot be resumed: its checkpoint is from a different model ({', '.join(differing[:3])} differ); "
+            "remove the run folder to start from scratch."
+        )
+    for name, tensor in expected.items():
+        put(tensor, found[name])
+
+
+def _describe(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _list_slots(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """List what the optimizer remembers, as ``optimizer.NAME.SLOT``."""
+    """List the tensors of the optimizer's state, as ``optimizer.NAME.SLOT``."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{_OPTIMIZER}{names[parameter]}.{slot}": value
@@ -191,7 +205,7 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
         if key.startswith(_OPTIMIZER):
             name, _, slot = key.removeprefix(_OPTIMIZER).rpartition(".")
             parameter = parameters[name]
-            # In the parameter's own layout, which fused kernels rely on.
+            # Fused kernels require the memory format of the parameter.
             if tensor.shape == parameter.shape:
                 value = torch.empty_like(parameter, dtype=tensor.dtype)
                 put(value, tensor)
@@ -200,11 +214,7 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
             optimizer.state[parameter][slot] = value
 
 
-def _are_of_one_kind(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype) == (other.shape, other.dtype)
-
-
-def list_moving(model: nn.Module) -> dict[str, Tensor]:
-    """List the parameters that learn, and all buffers: statistics move without gradients."""
-    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {**learning, **dict(model.named_buffers())}
+def list_trainable_state(model: nn.Module) -> dict[str, Tensor]:
+    """List the trainable parameters and all buffers, such as batch norm statistics."""
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {**trainable, **dict(model.named_buffers())}

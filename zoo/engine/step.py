@@ -1,7 +1,7 @@
-"""One training step: forward pass, backward pass, and an optimizer step that is taken only if all of it is finite.
+"""One training step: forward pass, backward pass, and an optimizer step if the loss and the gradients are finite.
 
-A step is taken whole or not at all. What makes it so stands around it: out of memory, it is taken again in more
-micro-batches; a network that cannot be compiled takes it uncompiled; a signal waits until it is over.
+A step is either completed or undone. If memory runs out, it is retried with more micro-batches. If the model cannot be
+compiled, it is retried uncompiled. Signals wait until the step is complete.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from zoo.engine.gradient_sync import sync_gradients
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.learner import Learner, StepResult
 from zoo.engine.local_batch import LocalBatch, make_local_batch
+from zoo.engine.snapshot import Snapshot
 from zoo.engine.torch_compile import CannotCompile
 from zoo.errors import LostProcess, NotFinite
 from zoo.models.sharding import whole
@@ -28,84 +29,86 @@ def take_step(
     images: Tensor,
     labels: Tensor,
     seed: int,
-    note: Callable[[StepResult], None] = lambda _learned: None,
+    record: Callable[[StepResult], None] = lambda _result: None,
 ) -> StepResult:
-    """Learn from a batch, compiled if that can be, and note what was learned; signals wait until both is done."""
+    """Train on a batch and record the result, compiled if possible; signals wait until both are done."""
     with undisturbed():
         try:
-            learned = learn(learner, images, labels, seed)
+            result = learn(learner, images, labels, seed)
         except CannotCompile as error:
-            reason = str(error)  # not the error, whose traceback holds the tensors of the failed attempt
+            # The error itself would keep the tensors of the failed attempt alive, through its traceback.
+            reason = str(error)
         else:
-            note(learned)
-            return learned
-    # A signal that waited has been raised by now: Ctrl-C reaches compilers as well, which then are not to blame.
+            record(result)
+            return result
+    # Any signal that waited has been raised by now. Ctrl-C also interrupts compilers, which are then not at fault.
     learner.give_up_compiling(reason)
-    return take_step(learner, images, labels, seed, note)
+    return take_step(learner, images, labels, seed, record)
 
 
 def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepResult:
-    """Learn from a batch, or from this process's share of one; out of memory, again in more micro-batches.
+    """Train on a batch, or on this process's part of it; if memory runs out, retry with more micro-batches.
 
     Args:
-        learner: the model and what changes it.
-        images: (N, C, H, W), or features (N, width); N is 0 if other processes have all images of the batch.
-        labels: (N,).
-        seed: of dropouts, and of what is mixed with what.
+        learner: Model to train, with its optimizer.
+        images: Images of shape (N, C, H, W), or features of shape (N, width). N is 0 if the other processes have all
+            images of the batch.
+        labels: Labels of shape (N,).
+        seed: Seed of dropout, mixup and CutMix.
 
     Raises:
-        NotFinite: the loss or a gradient is not finite; nothing has changed.
-        TrainingError: there is not enough memory even for the smallest micro-batches.
-        LostProcess: another process is gone; nothing has changed.
-        CannotCompile: nothing has changed.
+        NotFinite: If the loss or a gradient is not finite. The model is unchanged.
+        TrainingError: If memory is insufficient even for the smallest micro-batches.
+        LostProcess: If another process is gone. The model is unchanged.
+        CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
-    share = make_local_batch(learner, images, labels)
-    snapshot = learner.take_snapshot()
-    undo = partial(snapshot.undo, is_first=not learner.steps)
+    local_batch = make_local_batch(learner, images, labels)
+    snapshot = Snapshot(learner)
+    step = partial(_step, learner, local_batch, seed)
     try:
-        return learner.parts.attempt(share.largest, partial(_step, learner, share, seed), undo)
+        return learner.micro_batches.attempt(local_batch.max_local_size, step, snapshot.undo)
     except (NotFinite, CannotCompile):
         snapshot.restore()
         raise
     except LostProcess:
-        undo()
+        snapshot.undo()
         raise
 
 
-def _step(learner: Learner, share: LocalBatch, seed: int) -> StepResult:
+def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
     torch.manual_seed(seed)
-    hardware, criterion, scaler = learner.hardware, learner.criterion, learner.scaler
-    sharing_norms = learner.norms.among(share.sharing) if learner.norms else nullcontext()
-    with agreeing(learner), sharing_norms:
+    hardware, criterion = learner.hardware, learner.criterion
+    model = learner.compiled.choose(len(local_batch.labels)) if learner.compiled else learner.model
+    with agreeing(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
         learner.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), device=hardware.device)
         correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
-        model = learner.choose_model(len(share.targets))
-        for images, targets, answers in share.mix(learner).split(learner):
+        for images, targets, labels in local_batch.split(learner):
             with hardware.autocast():
                 loss, logits = criterion(model(images), targets)
-            loss = loss * (criterion.weigh(targets) / share.whole)  # its part in the mean over the whole batch
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
+            loss = loss * (criterion.weigh(targets) / local_batch.total_weight)
+            learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
             loss_sum += loss.detach()
-            correct += (logits.detach().argmax(1) == answers).sum()
+            correct += (logits.detach().argmax(1) == labels).sum()
     with ending_together(learner):
-        learned = sync_gradients(learner, StepResult(loss_sum, correct, share.count))
-        _optimizer_step(learner, learned.loss)
-    return learned
+        result = sync_gradients(learner, StepResult(loss_sum, correct, local_batch.global_size))
+        _optimizer_step(learner, result.loss)
+    return result
 
 
 def _optimizer_step(learner: Learner, loss: Tensor) -> None:
-    """Let the optimizer step, after a look at the loss and at what it would step by."""
+    """Take an optimizer step if the loss and the gradients are finite."""
     optimizer, scaler = learner.optimizer, learner.scaler
     scaler.unscale_(optimizer)
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     norm = whole(total_norm).float().to(loss.device)
-    # With fp16 the scaler itself skips a step whose gradients overflowed, and lowers its scale.
-    watched = loss if scaler.is_enabled() else torch.stack((loss.float(), norm))
+    # With fp16, the scaler itself skips a step whose gradients overflow, and then lowers its scale. A scale below 1
+    # means that the gradients are not finite at any scale.
     scale = scaler.get_scale()
-    if scale < 1 or not watched.isfinite().all():  # below 1 it is no overflow: the gradients are not finite at all
-        lr = optimizer.param_groups[0]["highest_lr"] * learner.lr_factor()
+    is_finite = loss.isfinite() if scaler.is_enabled() else loss.isfinite() & norm.isfinite()
+    if scale < 1 or not is_finite:
+        lr = optimizer.param_groups[0]["initial_lr"] * learner.schedule.factor(learner.steps)
         raise NotFinite(f"loss {loss.item():.4g} with gradient norm {norm.item():.4g}, learning rate {lr:.2g}")
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, total_norm)
@@ -114,7 +117,7 @@ def _optimizer_step(learner: Learner, loss: Tensor) -> None:
     learner.schedule.prepare(optimizer, learner.steps)
     scaler.step(optimizer)
     scaler.update()
-    if scaler.get_scale() >= scale:  # else the scaler skipped the step
+    if scaler.get_scale() >= scale:  # Otherwise the scaler has skipped the step.
         learner.steps += 1
         if learner.average:
             learner.average.update(learner.steps)

@@ -1,4 +1,4 @@
-"""The network as torch.compile makes it: other kernels for the same numbers, but for rounding."""
+"""The model compiled by torch.compile, which computes the same results except for rounding."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
-from zoo.engine.interrupts import is_put_off
+from zoo.engine.interrupts import is_signal_pending
 from zoo.engine.micro_batches import MicroBatches
 from zoo.errors import is_out_of_memory
 
-Result = TypeVar("Result")
+#: Maximum length of an error in a message; torch adds long advice to its errors.
+MAX_ERROR_LENGTH = 200
 
-#: Letters of an error that are shown: torch adds advice of all sorts.
-LENGTH = 200
-
-#: Dropouts drop what they drop in the network as it is. And no headers are compiled beforehand: they take 150 MB of the
-#: folder for temporary files, wherever the rest is kept.
+#: Dropout uses the same random numbers as in the uncompiled model. Precompiled headers are disabled because they take
+#: 150 MB of the folder for temporary files, regardless of the cache folder.
 _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "fallback_random": True,
     "cpp_cache_precompile_headers": False,
@@ -31,35 +29,35 @@ _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
 
 
 class CannotCompile(Exception):
-    """Compiling fails; nothing has moved."""
+    """The model cannot be compiled. The failed step has not changed it."""
 
 
 class CompiledModel:
-    """A network that is compiled when the first batch of the usual size goes through it."""
+    """A model that is compiled at its first batch of the usual size."""
 
-    def __init__(self, model: nn.Module, size: int, say: Callable[[str], None]) -> None:
-        """Begin; ``size`` is how many images there usually are."""
+    def __init__(self, model: nn.Module, batch_size: int, say: Callable[[str], None]) -> None:
+        """Create it; ``batch_size`` is the usual number of images in a batch of this process."""
         self._model = model
-        self._size = size
+        self._batch_size = batch_size
         self._say = say
         self._compiled: Callable[[Tensor], Any] | None = None
-        self._is_proven = False
+        self._has_succeeded = False
 
-    def choose(self, size: int) -> Callable[[Tensor], Any]:
-        """Return what a batch of so many images goes through.
+    def choose(self, batch_size: int) -> Callable[[Tensor], Any]:
+        """Return the compiled model for a batch of the usual size, and the uncompiled model for any other batch.
 
-        The last batch of an epoch, which is of another size, goes through the network as it is: compiling it as well
-        takes nearly as long again. Nor is anything compiled for all sizes: it would depend on which of them came first,
-        and a run that goes on would round otherwise than one that was never interrupted.
+        The last batch of an epoch is often smaller. Compiling the model for that size too would take almost as long
+        again. Compiling it for dynamic sizes would make the result depend on which size came first, so a resumed run
+        would round differently from an uninterrupted one.
         """
-        if size != self._size:
+        if batch_size != self._batch_size:
             return self._model
         if self._compiled is None:
-            self._say("compiling the network: the first step takes longer")
-            torch.compiler.reset()  # what was compiled before, in other phases, counts towards a limit
+            self._say("compiling the model: the first step takes longer")
+            torch.compiler.reset()  # The number of compilations is limited, and earlier phases count.
             self._compiled = torch.compile(
                 self._model,
-                fullgraph=True,  # in pieces it would be slow without a word
+                fullgraph=True,  # With graph breaks, the model would be slow without any message.
                 dynamic=False,
                 options=_OPTIONS,
             )
@@ -67,53 +65,52 @@ class CompiledModel:
 
     @contextmanager
     def attempting(self) -> Iterator[None]:
-        """Run the network in the block; that compiling fails may be found out late, by the first backward pass.
+        """Return a context for the forward and backward pass, either of which may show that compilation fails.
 
         Raises:
-            CannotCompile: something failed before the compiled network was ever run to its end.
+            CannotCompile: If anything fails before the compiled model has completed a step.
         """
         try:
-            with nullcontext() if self._is_proven else _quiet():
+            with nullcontext() if self._has_succeeded else _quiet():
                 yield
         except Exception as error:
-            if _is_short_of_memory(error):
+            if is_out_of_memory(error) and not isinstance(error, TorchDynamoException):
                 raise
-            # Whatever it is, the network alone may do without; if not, it will say so itself.
-            text = f"{type(error).__name__}: {shorten(str(error), LENGTH, placeholder='...')}"
+            # The uncompiled model may work. If it does not, it raises the error again.
+            text = f"{type(error).__name__}: {shorten(str(error), MAX_ERROR_LENGTH, placeholder='...')}"
             raise CannotCompile(text) from error
-        if self._compiled is not None and not self._is_proven and is_put_off():
-            # Ctrl-C reaches compilers as well, even one that torch only asks what this processor can do.
+        if self._compiled is not None and not self._has_succeeded and is_signal_pending():
+            # Ctrl-C also interrupts the C++ compiler, even while torch only uses it to detect the CPU's features.
             raise CannotCompile("interrupted")
-        self._is_proven = self._compiled is not None
+        self._has_succeeded = self._compiled is not None
 
     def give_up(self, reason: str) -> None:
-        """Say that the network runs as it is from here on, and why."""
-        self._say(f"note: compiling fails, and the network runs as it is: {reason}")
+        """Report that the model runs uncompiled from now on, and why."""
+        self._say(f"note: compilation failed, so the model runs uncompiled: {reason}")
 
 
-def find_obstacle(kind: str, parts: MicroBatches) -> str | None:
-    """Return why compiling is of no use, or cannot be done, for what learns from images or features; None: it can."""
+def find_obstacle(kind: str, micro_batches: MicroBatches) -> str | None:
+    """Return why compilation is useless or impossible, or None if the model can be compiled.
+
+    Args:
+        kind: Kind of batches, ``images`` or ``features``.
+        micro_batches: How batches are split into micro-batches.
+    """
     if kind != "images":
-        return "the epochs learn from kept features, and hardly run the network"
-    if parts.is_fixed:
-        return "the processes wait for each other in the middle of the network"
+        return "the run trains on cached features, so it hardly runs the model"
+    if micro_batches.is_fixed:
+        return "the processes wait for each other within the model"
     return None
-
-
-def _is_short_of_memory(error: Exception) -> bool:
-    """Tell whether it is the network that is short of memory, and not the compiler."""
-    return is_out_of_memory(error) and not isinstance(error, TorchDynamoException)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what torch says of compiling without being asked: we say it in a line."""
+    """Return a context without torch's warnings and log messages about compilation; zoo reports it in one line."""
     logger = logging.getLogger("torch")
     level = logger.level
     try:
         logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logger.setLevel(level)

@@ -64,5 +64,5 @@ def find_lr(
             fit.begin(0, feed, state, progress)
             assert state.learner is not None
             with progress.track("trying rates", STEPS) as advance:
-                tried = try_rates(state.learner, plan.network.model, feed, advance)
+                tried = try_rates(state.learner, feed, advance)
     return FoundRate(suggest(tried), tried)

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process that computes, until it is given back."""
+"""Freed memory stays in the process until it is returned to the system."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from zoo.engine import allocator as heap
 from zoo.engine.allocator import VARIABLES
 
-gnu = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no GNU C library here")
+gnu = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library")
 
 MEBIBYTES = 256
-#: Makes and frees a block of the same size again and again, and prints how many of its pages came anew; then how many
-#: pages of it are there when it is freed, and when it was given back.
+#: A script that repeatedly allocates and frees a block of the same size. It prints the number of page faults, and the
+#: number of pages that `give_back` returns to the system.
 CODE = """
 import resource, sys
 BEGIN
@@ -51,7 +51,7 @@ PAGES = MEBIBYTES * 2**20 // os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf"
 
 
 def run(begin: str, folder: Path | None = None, **variables: str) -> tuple[int, int]:
-    """Return how many pages came anew, and how many went when they were given back."""
+    """Return the number of page faults, and the number of pages that `give_back` returned to the system."""
     clean = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, "GLIBC_TUNABLES")}
     code = CODE.replace("BEGIN", begin)
     result = subprocess.run(
@@ -67,7 +67,7 @@ def run(begin: str, folder: Path | None = None, **variables: str) -> tuple[int, 
     return faults, given_back
 
 
-#: As far as a command comes that finds no images.
+#: A script that runs a command until it fails because it finds no images.
 COMMAND = """
 from click import ClickException
 from zoo.cli import cli
@@ -82,15 +82,15 @@ KEEP = "from zoo.engine.allocator import keep_freed; keep_freed()"
 
 
 @gnu
-def test_by_itself_the_library_gives_large_blocks_back_at_once() -> None:
+def test_by_default_malloc_returns_large_blocks_at_once() -> None:
     faults, given_back = run("")
-    assert faults >= 4 * PAGES // 512  # as many as that where all pages are huge ones
+    assert faults >= 4 * PAGES // 512  # with huge pages, there is one page fault per 512 pages
     assert given_back < PAGES // 2
 
 
 @gnu
 @pytest.mark.parametrize("tunables", ["", "glibc.pthread.rseq=0"])
-def test_what_was_freed_is_kept_for_the_next_block_until_it_is_given_back(tunables: str) -> None:
+def test_freed_memory_is_kept_until_it_is_returned(tunables: str) -> None:
     faults, given_back = run(KEEP, GLIBC_TUNABLES=tunables)
     assert faults < PAGES // 512
     assert given_back > PAGES * 0.9
@@ -107,7 +107,7 @@ def test_what_was_freed_is_kept_for_the_next_block_until_it_is_given_back(tunabl
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_commands_that_compute_keep_it(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_commands_that_run_a_model_keep_freed_memory(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert run(COMMAND.format(arguments), tmp_path)[0] < PAGES // 512
 
 
@@ -121,23 +121,23 @@ def test_commands_that_compute_keep_it(tmp_path: Path, arguments: tuple[str, ...
         ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=65536"),
     ],
 )
-def test_who_has_chosen_otherwise_is_obeyed(name: str, value: str) -> None:
+def test_malloc_settings_of_the_user_are_respected(name: str, value: str) -> None:
     assert run(KEEP, **{name: value})[0] >= 4 * PAGES // 512
 
 
-def test_with_another_c_library_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "_find_library", lambda: None)
-    monkeypatch.setattr(heap, "_keeping", [])  # whatever ran in this process before
+    monkeypatch.setattr(heap, "_tuned", [])  # regardless of what ran in this process before
     heap.keep_freed()
     heap.give_back()
-    assert heap._keeping == []
+    assert heap._tuned == []
 
 
-@pytest.mark.skipif(sys.platform == "linux", reason="this is Linux")
-def test_other_systems_have_another_c_library() -> None:
+@pytest.mark.skipif(sys.platform == "linux", reason="needs a system other than Linux")
+def test_other_systems_have_no_gnu_malloc() -> None:
     assert heap._find_library() is None
 
 
 @gnu
-def test_who_keeps_nothing_gives_nothing_back() -> None:
-    assert run("from zoo.engine import allocator; allocator.keep_freed(); allocator._keeping.clear()")[1] < PAGES // 2
+def test_give_back_does_nothing_if_nothing_was_tuned() -> None:
+    assert run("from zoo.engine import allocator; allocator.keep_freed(); allocator._tuned.clear()")[1] < PAGES // 2

@@ -1,4 +1,4 @@
-"""What a process gets of the images: its share of each batch, and of each split."""
+"""Each process gets its part of each training batch and of each split."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 
-MOST = 33
+MAX_IMAGES = 33
 RECIPE = Recipe(weights="none", batch_size=8, workers=0, device="cpu")
 
 
 @pytest.fixture
 def images(registry: Registry, tmp_path: Path) -> Images:
-    """Images of two classes, of which there is an odd number to validate on."""
+    """Images of two classes, with an odd number of validation images."""
     draw_photos(tmp_path / "train", per_class=4)
     draw_photos(tmp_path / "val", per_class=17, seed=2)
     found = open_images(tmp_path, registry=registry, seed=0, progress=Silent())
     mixed = sorted(found.val, key=lambda sample: sample.digest)
-    return replace(found, val=tuple(mixed[:MOST]))
+    return replace(found, val=tuple(mixed[:MAX_IMAGES]))
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Features of the images, in another order."""
+class ReversedFeatures:
+    """Features of the images, stored in reverse order."""
 
     rows: Tensor
 
@@ -53,31 +53,31 @@ class Kept:
         return FeatureRows(self.rows[order], order)
 
 
-def measure(model: nn.Module, feed: BatchSource, world: World) -> tuple[Score, Tensor]:
-    with closing(feed):
-        return evaluate(model, feed.measure("val"), choose_hardware("cpu", "fp32", world), lambda _count: None)
+def evaluate_val(model: nn.Module, source: BatchSource, world: World) -> tuple[Score, Tensor]:
+    with closing(source):
+        return evaluate(model, source.measure("val"), choose_hardware("cpu", "fp32", world), lambda _count: None)
 
 
-def measure_all(acme: BackboneSpec, images: Images, world: World) -> Iterator[tuple[Score, Tensor]]:
-    """Measure 1, 2, 3 ... images, and features of as many."""
+def evaluate_all(acme: BackboneSpec, images: Images, world: World) -> Iterator[tuple[Score, Tensor]]:
+    """Evaluate on 1, 2, 3 ... images, and on the features of the same images."""
     torch.manual_seed(0)
     model, head = acme.build(None), nn.Linear(6, 10)
-    rows, views = torch.randn(MOST, 6), Views.build(acme.input, "none")
+    rows, views = torch.randn(MAX_IMAGES, 6), Views.build(acme.input, "none")
     hardware = choose_hardware("cpu", "fp32", world)
-    for count in range(1, MOST + 1):
+    for count in range(1, MAX_IMAGES + 1):
         some = replace(images, val=images.val[:count])
-        yield measure(model, ImageBatchSource(model, some, views, RECIPE, hardware), world)
-        yield measure(head, FeatureBatchSource(head, Kept(rows[:count]), some, RECIPE, world), world)
+        yield evaluate_val(model, ImageBatchSource(model, some, views, RECIPE, hardware), world)
+        yield evaluate_val(head, FeatureBatchSource(head, ReversedFeatures(rows[:count]), some, RECIPE, world), world)
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_a_split_is_measured_by_several_processes_as_by_one(size: int, acme: BackboneSpec, images: Images) -> None:
+def test_several_processes_evaluate_a_split_as_one_process_does(size: int, acme: BackboneSpec, images: Images) -> None:
     def work(_rank: int) -> list[tuple[Score, Tensor]]:
         with join_world() as world:
-            return list(measure_all(acme, images, world))
+            return list(evaluate_all(acme, images, world))
 
     first, *others = get_results(size, work)
-    for place, (score, probabilities) in enumerate(measure_all(acme, images, ALONE)):
+    for place, (score, probabilities) in enumerate(evaluate_all(acme, images, ALONE)):
         assert len(probabilities) == place // 2 + 1
         found, same = first[place]
         assert found.accuracy == score.accuracy
@@ -87,19 +87,19 @@ def test_a_split_is_measured_by_several_processes_as_by_one(size: int, acme: Bac
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_each_process_learns_from_its_share_of_each_batch(size: int, acme: BackboneSpec, images: Images) -> None:
+def test_each_process_trains_on_its_part_of_each_batch(size: int, acme: BackboneSpec, images: Images) -> None:
     model, rows, views = acme.build(None), torch.randn(8, 6), Views.build(acme.input, "none")
     recipe = replace(RECIPE, batch_size=6, augment="none")
     for epoch in range(2):
         orders = []
         for world in (ALONE, *(World(rank, size) for rank in range(size))):
             hardware = choose_hardware("cpu", "fp32", world)
-            feeds = (
+            sources = (
                 ImageBatchSource(model, images, views, recipe, hardware),
-                FeatureBatchSource(nn.Linear(6, 10), Kept(rows), images, recipe, world),
+                FeatureBatchSource(nn.Linear(6, 10), ReversedFeatures(rows), images, recipe, world),
             )
-            orders.append([batch for feed in feeds for batch in feed.train(epoch)])
-            assert [feed.steps for feed in feeds] == [2, 2]
-        for (inputs, labels), *shares in zip(*orders, strict=True):
-            assert torch.equal(torch.cat([mine for mine, _ in shares if len(mine)]), inputs)
-            assert torch.equal(torch.cat([mine for _, mine in shares]), labels)
+            orders.append([batch for source in sources for batch in source.train(epoch)])
+            assert [source.steps for source in sources] == [2, 2]
+        for (inputs, labels), *parts in zip(*orders, strict=True):
+            assert torch.equal(torch.cat([part for part, _ in parts if len(part)]), inputs)
+            assert torch.equal(torch.cat([part for _, part in parts]), labels)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo.engine.compile_cache import BELOW, VARIABLE, keeping_artefacts
+from zoo.engine.compile_cache import TRITON_VARIABLE, VARIABLE, keeping_artefacts
 from zoo.files.cache import list_entries
 
 
-def test_they_are_one_entry_of_the_cache_for_each_version_of_torch(
+def test_compiled_code_is_one_cache_entry_per_version_of_torch(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
@@ -26,19 +26,17 @@ def test_they_are_one_entry_of_the_cache_for_each_version_of_torch(
 
 
 @pytest.mark.parametrize("given", [None, "mine"])
-def test_nothing_that_torch_sets_for_it_is_left(
-    given: str | None, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_restored(given: str | None, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.delenv(BELOW, raising=False)
+    monkeypatch.delenv(TRITON_VARIABLE, raising=False)
     if given:
-        monkeypatch.setenv(BELOW, given)
+        monkeypatch.setenv(TRITON_VARIABLE, given)
     with keeping_artefacts():
-        os.environ.setdefault(BELOW, str(own_cache))
-    assert os.environ.get(BELOW) == given
+        os.environ.setdefault(TRITON_VARIABLE, str(own_cache))
+    assert os.environ.get(TRITON_VARIABLE) == given
 
 
-def test_a_folder_that_the_user_named_is_used(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_chosen_by_the_user_is_used(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with keeping_artefacts():
         assert os.environ[VARIABLE] == str(tmp_path)
@@ -46,7 +44,7 @@ def test_a_folder_that_the_user_named_is_used(own_cache: Path, tmp_path: Path, m
     assert not (own_cache / "compiled").exists()
 
 
-def test_a_folder_that_torch_named_is_not_used(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_chosen_by_torch_is_not_used(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     its_own = f"{tempfile.gettempdir()}/torchinductor_somebody"
     monkeypatch.setenv(VARIABLE, its_own)
     with keeping_artefacts():
@@ -54,7 +52,7 @@ def test_a_folder_that_torch_named_is_not_used(own_cache: Path, monkeypatch: pyt
     assert os.environ[VARIABLE] == its_own
 
 
-def test_where_the_cache_cannot_be_written_they_are_kept_for_a_run(
+def test_without_a_writable_cache_folder_a_temporary_folder_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)

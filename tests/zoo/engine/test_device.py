@@ -10,33 +10,33 @@ from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 
 CPU = torch.device("cpu")
-HERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-ABSENT = [kind for kind, is_here in HERE.items() if not is_here]
+AVAILABLE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+UNAVAILABLE = [kind for kind, is_available in AVAILABLE.items() if not is_available]
 
 
-def test_a_processor_computes_in_fp32_unless_asked() -> None:
+def test_a_cpu_computes_in_fp32_by_default() -> None:
     assert choose_hardware("cpu") == Hardware(CPU, "fp32")
     assert choose_hardware("cpu", "bf16") == Hardware(CPU, "bf16")
 
 
-def test_auto_takes_the_best_that_is_here() -> None:
-    best = next(kind for kind in ("cuda", "mps", "cpu") if HERE[kind])
+def test_auto_chooses_the_best_available_device() -> None:
+    best = next(kind for kind in ("cuda", "mps", "cpu") if AVAILABLE[kind])
     assert choose_hardware().device.type == best
 
 
-def test_fp16_on_a_processor_is_an_error() -> None:
+def test_fp16_on_a_cpu_is_an_error() -> None:
     with pytest.raises(OptionError, match="fp16 needs a GPU"):
         choose_hardware("cpu", "fp16")
 
 
-@pytest.mark.parametrize("kind", ABSENT)
-def test_a_device_that_is_not_here_is_an_error_that_lists_those_that_are(kind: str) -> None:
-    with pytest.raises(OptionError, match=rf"no {kind} here; it finds cpu"):
+@pytest.mark.parametrize("kind", UNAVAILABLE)
+def test_an_unavailable_device_is_an_error_that_lists_the_available_ones(kind: str) -> None:
+    with pytest.raises(OptionError, match=rf"{kind.upper()} is not available; available: cpu"):
         choose_hardware(kind)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_arithmetic_is_as_precise_as_asked_and_parameters_stay_fp32(precision: str, dtype: torch.dtype) -> None:
+def test_autocast_uses_the_precision_and_parameters_stay_fp32(precision: str, dtype: torch.dtype) -> None:
     layer = torch.nn.Linear(2, 2)
     with choose_hardware("cpu", precision).autocast():
         assert layer(torch.ones(1, 2)).dtype == dtype
@@ -53,13 +53,13 @@ def test_a_placed_model_is_channels_last_and_computes_the_same(acme: BackboneSpe
     model = acme.build(None).eval()
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
-        wanted = model(images)
+        expected = model(images)
         place(model, choose_hardware("cpu"))
-        torch.testing.assert_close(model(images.to(memory_format=torch.channels_last)), wanted)
+        torch.testing.assert_close(model(images.to(memory_format=torch.channels_last)), expected)
     assert model.get_submodule("stem.0").weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_loading_takes_what_is_asked_and_pins_memory_only_for_cuda() -> None:
+def test_loader_options_are_as_requested_and_pin_memory_only_for_cuda() -> None:
     loading = plan_loading(Hardware(CPU, "fp32"), batch_size=7, workers=0)
     assert (loading.batch_size, loading.workers, loading.pin_memory) == (7, 0, False)
     assert plan_loading(Hardware(torch.device("cuda"), "bf16"), batch_size=7, workers=3).pin_memory
@@ -67,18 +67,18 @@ def test_loading_takes_what_is_asked_and_pins_memory_only_for_cuda() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "precision", "rounded"),
+    ("kind", "precision", "matmul_precision"),
     [("cuda", "bf16", "high"), ("cuda", "fp32", "highest"), ("cpu", "bf16", "highest")],
 )
-def test_products_in_fp32_are_rounded_only_beside_less_precise_ones_on_a_gpu(
-    kind: str, precision: str, rounded: str
+def test_tf32_is_used_only_on_a_gpu_and_only_with_bf16_or_fp16(
+    kind: str, precision: str, matmul_precision: str
 ) -> None:
     with rounding(Hardware(torch.device(kind), precision)):
-        assert torch.get_float32_matmul_precision() == rounded
+        assert torch.get_float32_matmul_precision() == matmul_precision
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_rounding_ends_with_an_error() -> None:
+def test_the_matmul_precision_is_restored_after_an_error() -> None:
     with suppress(ZeroDivisionError), rounding(Hardware(torch.device("cuda"), "bf16")):
         raise ZeroDivisionError
     assert torch.get_float32_matmul_precision() == "highest"

@@ -1,4 +1,4 @@
-"""What several processes learn from their shares of batches, and that one would have learned the same."""
+"""Several processes that share batches compute the same result as one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.engine.ema import MovingAverage
 from zoo.engine.loop import EpochProgress, Score, Sums, train_one_epoch
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
-from zoo.engine.state import list_moving
+from zoo.engine.state import list_trainable_state
 from zoo.engine.step import learn
 
 SIZES = [2, 3]
@@ -27,93 +27,93 @@ SIZES = [2, 3]
 
 @dataclass(frozen=True)
 class Case:
-    """How two epochs are learned from."""
+    """The settings of a training run of two epochs."""
 
     count: int = 11
     batch_size: int = 6
     optimizer: str = "adamw"
     balanced: bool = False
     smoothing: float = 0.0
-    parts: int = 1
+    micro_batches: int = 1
     clip_norm: float | None = None
     ema: bool = False
     mixup: float = 0.0
 
-    def learn(self, model: nn.Module, world: World) -> tuple[dict[str, Tensor], list[Score]]:
-        """Return all that moved, and the score of each epoch."""
+    def train(self, model: nn.Module, world: World) -> tuple[dict[str, Tensor], list[Score]]:
+        """Return the trained tensors, and the score of each epoch."""
         images, labels = draw(self.count)
         learner = make_learner(
             model,
             world,
             optimizer=self.optimizer,
             criterion=Criterion(self.smoothing, 0.0, torch.tensor([0.5, 2.0, 3.0]) if self.balanced else None),
-            parts=MicroBatches(self.parts, least=2 if isinstance(model, Normed) else 1),
+            micro_batches=MicroBatches(self.micro_batches, least=2 if isinstance(model, Normed) else 1),
             clip_norm=self.clip_norm,
-            average=MovingAverage(list_moving(model), 0.9) if self.ema else None,
+            average=MovingAverage(list_trainable_state(model), 0.9) if self.ema else None,
             mix=build_mix(self.mixup, 0.0, 3),
         )
-        order, scores = Sampler(self.batch_size, 3, rank=world.rank, ranks=world.size), []
+        sampler, scores = Sampler(self.batch_size, 3, rank=world.rank, ranks=world.size), []
         for epoch in range(2):
-            mine = [list(order.share_of(batch)) for batch in order.plan(self.count, epoch)]
-            batches = [(images[indices], labels[indices]) for indices in mine]
+            local_batches = [list(sampler.share_of(batch)) for batch in sampler.plan(self.count, epoch)]
+            batches = [(images[indices], labels[indices]) for indices in local_batches]
             current = EpochProgress(epoch, Sums(torch.device("cpu")))
             scores.append(train_one_epoch(learner, current, batches, lambda _count: None))
         return state_of(learner), scores
 
 
-#: Each two values of options come together in one of them.
+#: Every pair of option values occurs in one of these cases.
 OPTIONS = [
     Case(optimizer="sgd"),
-    Case(optimizer="sgd", balanced=True, parts=2, ema=True),
+    Case(optimizer="sgd", balanced=True, micro_batches=2, ema=True),
     Case(optimizer="sgd", balanced=True, smoothing=0.1, clip_norm=0.1),
-    Case(optimizer="sgd", smoothing=0.1, parts=2, clip_norm=0.1, ema=True),
-    Case(balanced=True, smoothing=0.1, parts=2),
-    Case(balanced=True, parts=2, clip_norm=0.1),
+    Case(optimizer="sgd", smoothing=0.1, micro_batches=2, clip_norm=0.1, ema=True),
+    Case(balanced=True, smoothing=0.1, micro_batches=2),
+    Case(balanced=True, micro_batches=2, clip_norm=0.1),
     Case(balanced=True, clip_norm=0.1, ema=True),
     Case(smoothing=0.1, ema=True),
 ]
-#: Among them those whose last batch is too small for all processes, or even for two.
+#: In some of these cases, the last batch is too small for all processes, or even for two.
 COUNTS = [Case(count=count) for count in range(1, 18)]
 
 
-def learn_together(size: int, model: type[nn.Module], cases: list[Case]) -> list[Any]:
-    """Return what each process came to in each case, all of them in one world."""
+def train_together(size: int, model: type[nn.Module], cases: list[Case]) -> list[Any]:
+    """Return each process's result in each case; all cases run in the same processes."""
 
     def work(_rank: int) -> list[Any]:
         with join_world() as world:
-            return [case.learn(model(), world) for case in cases]
+            return [case.train(model(), world) for case in cases]
 
     return get_results(size, work)
 
 
 def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Tell whether tensors are the same to the bit."""
+    """Return whether tensors are bit-identical."""
     return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_several_processes_learn_what_one_learns(size: int) -> None:
+def test_several_processes_compute_the_result_of_one(size: int) -> None:
     cases = OPTIONS + COUNTS
-    first, *others = learn_together(size, Plain, cases)
+    first, *others = train_together(size, Plain, cases)
     for case, (found, scores), *rest in zip(cases, first, *others, strict=True):
-        wanted, alone = case.learn(Plain(), ALONE)
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5, msg=lambda text, case=case: f"{case}: {text}")
+        expected, alone = case.train(Plain(), ALONE)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, msg=lambda text, case=case: f"{case}: {text}")
         assert [score.loss for score in scores] == pytest.approx([score.loss for score in alone], abs=1e-5), case
         assert [score.accuracy for score in scores] == [score.accuracy for score in alone], case
-        assert all(are_same(found, other) and scores == told for other, told in rest), case
+        assert all(are_same(found, other) and scores == other_scores for other, other_scores in rest), case
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_all_processes_hold_the_same_bits_whatever_they_draw_and_compare(size: int) -> None:
+def test_all_processes_hold_identical_tensors_with_mixup_and_batch_norm(size: int) -> None:
     cases = [replace(case, mixup=0.4) for case in OPTIONS + COUNTS[1::3]]
-    first, *others = learn_together(size, Normed, cases)
+    first, *others = train_together(size, Normed, cases)
     for case, (found, scores), *rest in zip(cases, first, *others, strict=True):
         assert {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"} < found.keys()
-        assert all(are_same(found, other) and scores == told for other, told in rest), case
+        assert all(are_same(found, other) and scores == other_scores for other, other_scores in rest), case
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_statistics_are_those_of_the_first(size: int) -> None:
+def test_batch_norm_statistics_are_those_of_the_first_process(size: int) -> None:
     def work(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
             model = Normed()
@@ -127,11 +127,11 @@ def test_the_statistics_are_those_of_the_first(size: int) -> None:
             assert torch.equal(found[name], model.norm.state_dict()[name])
 
 
-def test_what_no_process_uses_does_not_decay_and_what_one_uses_moves_in_all() -> None:
+def test_unused_parameters_do_not_decay_and_parameters_used_by_one_process_are_updated_in_all() -> None:
     def work(rank: int) -> dict[str, bool]:
         with join_world() as world:
             model, batch = Plain(), share(draw(7), world)
-            assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright one
+            assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright image
             learn(make_learner(model, world), *batch, 0)
             return {
                 name: torch.equal(getattr(model, name).weight, getattr(Plain(), name).weight)

@@ -28,9 +28,9 @@ def make_batches(*sizes: int, seed: int = 0) -> Batches:
     ]
 
 
-def make_learner(model: nn.Module, learning: tuple[str, ...] = ALL, lr: float = 0.1, **changes: object) -> Learner:
+def make_learner(model: nn.Module, trainable: tuple[str, ...] = ALL, lr: float = 0.1, **changes: object) -> Learner:
     hardware = choose_hardware("cpu")
-    frozen = Frozen(model, learning)
+    frozen = Frozen(model, trainable)
     optimizer = build_optimizer("sgd", model.parameters(), lr, 0.0)
     learner = Learner(
         model=model,
@@ -50,7 +50,7 @@ def begin() -> EpochProgress:
 
 
 def drop(_count: int) -> None:
-    """Nobody waits."""
+    """Ignore the progress."""
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
@@ -68,10 +68,10 @@ def model(acme: BackboneSpec) -> nn.Module:
 
 def test_the_loss_is_cross_entropy() -> None:
     logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
-    loss, answer = Criterion()(logits, labels)
+    loss, returned = Criterion()(logits, labels)
     by_hand = -logits.log_softmax(1)[torch.arange(4), labels].mean()
     torch.testing.assert_close(loss, by_hand)
-    assert answer is logits
+    assert returned is logits
 
 
 def test_label_smoothing_mixes_in_all_classes() -> None:
@@ -87,26 +87,26 @@ def test_auxiliary_logits_add_their_loss_by_weight(weight: float) -> None:
     labels = torch.tensor([0, 2, 1, 1])
     plain = Criterion()
     by_hand = plain(logits, labels)[0] + weight * (plain(one, labels)[0] + plain(two, labels)[0])
-    loss, answer = Criterion(aux_weight=weight)((logits, one, two), labels)
+    loss, returned = Criterion(aux_weight=weight)((logits, one, two), labels)
     torch.testing.assert_close(loss, by_hand)
-    assert answer is logits
+    assert returned is logits
 
 
-# One epoch of learning.
+# Training for one epoch.
 
 
-@pytest.mark.parametrize("learning", [("classifier.3",), ("classifier",), ("layer2", "classifier"), ALL])
-def test_one_step_moves_all_that_learns_and_nothing_else(model: nn.Module, learning: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("trainable", [("classifier.3",), ("classifier",), ("layer2", "classifier"), ALL])
+def test_one_step_changes_the_trainable_parameters_only(model: nn.Module, trainable: tuple[str, ...]) -> None:
     before = tensors_of(model)
-    train_one_epoch(make_learner(model, learning), begin(), make_batches(8), drop)
+    train_one_epoch(make_learner(model, trainable), begin(), make_batches(8), drop)
     for name, tensor in model.state_dict().items():
-        learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
-        # A bias in front of a batch norm has no effect, and so no gradient but noise.
-        if not (learns and name in {"stem.0.bias", "layer1.0.bias", "layer2.0.bias"}):
-            assert torch.equal(tensor, before[name]) != learns, name
+        is_trainable = name.startswith(tuple(f"{prefix}." for prefix in trainable))
+        # A bias before a batch norm has no effect, so its gradient is only noise.
+        if not (is_trainable and name in {"stem.0.bias", "layer1.0.bias", "layer2.0.bias"}):
+            assert torch.equal(tensor, before[name]) != is_trainable, name
 
 
-def test_one_step_is_the_step_of_plain_torch(acme: BackboneSpec, model: nn.Module) -> None:
+def test_one_step_equals_a_step_in_plain_torch(acme: BackboneSpec, model: nn.Module) -> None:
     ((images, labels),) = batches = make_batches(6)
     twin = acme.build(None)
     twin.load_state_dict(model.state_dict())
@@ -125,7 +125,7 @@ def test_one_step_is_the_step_of_plain_torch(acme: BackboneSpec, model: nn.Modul
     torch.testing.assert_close(dict(model.state_dict()), dict(twin.state_dict()))
 
 
-def test_gradients_of_one_step_do_not_reach_the_next(model: nn.Module) -> None:
+def test_gradients_do_not_accumulate_across_steps(model: nn.Module) -> None:
     learner = make_learner(model, lr=0.0)
     one, two = make_batches(4, 4)
     for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
@@ -144,33 +144,33 @@ def test_every_step_advances_the_schedule_and_the_progress(model: nn.Module) -> 
     assert learner.steps == 3
 
 
-def test_a_score_weighs_batches_by_their_samples(model: nn.Module) -> None:
+def test_the_score_weights_batches_by_their_size(model: nn.Module) -> None:
     learner = make_learner(model, ("classifier.3",), lr=0.0)
     batches = make_batches(5, 2)
     for dropout in [module for module in model.modules() if isinstance(module, nn.Dropout)]:
         dropout.p = 0.0
     score = train_one_epoch(learner, begin(), batches, drop)
-    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    images, labels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
     with torch.inference_mode():
         logits = model.eval()(images)
     assert score.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
     assert score.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item())
 
 
-def test_a_model_in_eval_mode_trains_all_the_same(model: nn.Module) -> None:
+def test_a_model_in_eval_mode_is_put_into_training_mode(model: nn.Module) -> None:
     before = tensors_of(model)
     train_one_epoch(make_learner(model.eval()), begin(), make_batches(4), drop)
     assert int(model.state_dict()["stem.1.num_batches_tracked"]) == 1
     assert not torch.equal(model.state_dict()["stem.1.running_mean"], before["stem.1.running_mean"])
 
 
-def test_a_last_batch_of_one_image_is_no_problem(model: nn.Module) -> None:
+def test_the_last_batch_may_have_one_image(model: nn.Module) -> None:
     score = train_one_epoch(make_learner(model), begin(), make_batches(4, 1), drop)
     assert 0 < score.loss < 10
 
 
 class Narrow(nn.Module):
-    """A batch norm over one value per channel and image: in training it needs two images."""
+    """A batch norm over one value per channel and image, which needs two images in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Narrow(nn.Module):
         return logits
 
 
-def test_batch_norms_that_stand_still_learn_from_single_images() -> None:
+def test_batch_norms_with_fixed_statistics_train_on_single_images() -> None:
     torch.manual_seed(0)
     model = Narrow()
     before = tensors_of(model)
@@ -193,14 +193,14 @@ def test_batch_norms_that_stand_still_learn_from_single_images() -> None:
     assert not torch.equal(after["body.1.weight"], before["body.1.weight"])
 
 
-def test_frozen_batch_norms_learn_from_single_images() -> None:
+def test_frozen_batch_norms_allow_single_images() -> None:
     model = Narrow()
     train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(1, 1), drop)
     assert int(model.state_dict()["body.1.num_batches_tracked"]) == 0
 
 
 class WithAux(nn.Module):
-    """A tuple in training, plain logits in eval, as upstream's GoogLeNet."""
+    """A model that returns a tuple in training mode and logits in eval mode, as torchvision's GoogLeNet does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class WithAux(nn.Module):
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_auxiliary_heads_learn_by_their_weight(weight: float) -> None:
+def test_auxiliary_heads_are_trained_with_their_weight(weight: float) -> None:
     model = WithAux()
     before = tensors_of(model)
     learner = make_learner(model, ("body", "aux", "fc"), criterion=Criterion(aux_weight=weight))
@@ -227,7 +227,7 @@ def test_auxiliary_heads_learn_by_their_weight(weight: float) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
-def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, model: nn.Module, value: float) -> None:
+def test_a_loss_that_is_not_finite_raises_before_the_step(acme: BackboneSpec, model: nn.Module, value: float) -> None:
     good, bad = make_batches(4, 4)
     bad[0][0, 0, 0, 0] = value
     twin = acme.build(None)
@@ -243,7 +243,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(acme: BackboneSpec, mod
 
 
 class Cliff(nn.Module):
-    """A finite loss whose gradient is not."""
+    """A model with a finite loss whose gradient is not finite."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,27 +254,27 @@ class Cliff(nn.Module):
         return self.fc(images[:, :1, 0, 0]).abs().sqrt()
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
+def test_a_gradient_that_is_not_finite_raises_before_the_step() -> None:
     model = Cliff()
     with pytest.raises(NotFinite, match=r"loss 2\.303 with gradient norm (nan|inf)"):
         train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(4), drop)
     assert torch.equal(model.fc.weight, torch.zeros(10, 1))
 
 
-# Measuring.
+# Evaluation.
 
 
-def test_a_measured_score_equals_one_by_hand(model: nn.Module) -> None:
+def test_the_score_equals_one_computed_by_hand(model: nn.Module) -> None:
     batches = make_batches(4, 3, 1)
     done: list[int] = []
     before = tensors_of(model)
     score, probabilities = evaluate(model, batches, choose_hardware("cpu"), done.append)
-    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    images, labels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
     with torch.inference_mode():
-        wanted = model.eval()(images).softmax(1)
-    torch.testing.assert_close(probabilities, wanted)
-    assert score.loss == pytest.approx(-wanted[torch.arange(8), labels].log().mean().item(), rel=1e-5)
-    assert score.accuracy == (wanted.argmax(1) == labels).float().mean().item()
+        expected = model.eval()(images).softmax(1)
+    torch.testing.assert_close(probabilities, expected)
+    assert score.loss == pytest.approx(-expected[torch.arange(8), labels].log().mean().item(), rel=1e-5)
+    assert score.accuracy == (expected.argmax(1) == labels).float().mean().item()
     assert done == [4, 3, 1]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -285,8 +285,8 @@ def test_probabilities_are_fp32_and_add_up_to_one_in_any_precision(model: nn.Mod
     torch.testing.assert_close(probabilities.sum(1), torch.ones(4))
 
 
-class Remembers(nn.Module):
-    """Caches a tensor of its first pass, as position tables do."""
+class Caching(nn.Module):
+    """A model that caches a tensor in its first forward pass, as some position embeddings do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -301,7 +301,7 @@ class Remembers(nn.Module):
         return logits
 
 
-def test_what_a_model_caches_while_it_is_measured_can_be_trained_with() -> None:
-    model = Remembers()
+def test_a_tensor_cached_in_evaluation_can_be_used_in_training() -> None:
+    model = Caching()
     evaluate(model, make_batches(2), choose_hardware("cpu"), drop)
     assert train_one_epoch(make_learner(model, ("fc",)), begin(), make_batches(2), drop).loss > 0

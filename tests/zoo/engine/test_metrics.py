@@ -14,7 +14,7 @@ def one_hot(predicted: list[int], count: int = 3) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor(predicted), count).float()
 
 
-def test_figures_equal_those_by_hand() -> None:
+def test_metrics_equal_those_computed_by_hand() -> None:
     # true      ant ant ant bee bee      no cat
     # predicted ant ant bee bee ant
     result = measure(one_hot([0, 0, 1, 1, 0]), [0, 0, 0, 1, 1], CLASSES)
@@ -30,7 +30,7 @@ def test_figures_equal_those_by_hand() -> None:
     }
 
 
-def test_rows_are_true_classes_and_columns_predicted_ones() -> None:
+def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
     result = measure(one_hot([2, 2]), [0, 0], CLASSES)
     assert result["confusion"] == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]
     assert result["per_class"]["ant"] == {"images": 2, "precision": None, "recall": 0.0}
@@ -39,7 +39,7 @@ def test_rows_are_true_classes_and_columns_predicted_ones() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))
 @settings(max_examples=50, deadline=None)
-def test_confusion_adds_up_to_everything_else(pairs: list[tuple[int, int]]) -> None:
+def test_the_confusion_matrix_is_consistent_with_the_other_metrics(pairs: list[tuple[int, int]]) -> None:
     labels, predicted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     result = measure(one_hot(predicted), labels, CLASSES)
     confusion = result["confusion"]

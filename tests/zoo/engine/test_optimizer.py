@@ -11,7 +11,7 @@ from zoo.registry.recipe import OPTIMIZERS
 LR = 0.5
 
 
-def test_biases_and_norms_do_not_decay_and_frozen_ones_are_left_out(acme: BackboneSpec) -> None:
+def test_biases_and_norms_do_not_decay_and_frozen_parameters_are_left_out(acme: BackboneSpec) -> None:
     model = acme.build(None)
     model.get_submodule("stem").requires_grad_(False)
     groups = build_optimizer("adamw", model.parameters(), LR, 0.03).param_groups
@@ -27,12 +27,12 @@ def test_biases_and_norms_do_not_decay_and_frozen_ones_are_left_out(acme: Backbo
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("shape", [(2, 2), (2,)])
-def test_parameters_of_one_kind_alone_are_enough(name: str, shape: tuple[int, ...]) -> None:
+def test_a_single_parameter_is_enough(name: str, shape: tuple[int, ...]) -> None:
     parameter = nn.Parameter(torch.ones(shape))
     optimizer = build_optimizer(name, [parameter], LR, 0.01)
     parameter.grad = torch.ones(shape)
     optimizer.step()
-    assert [group["highest_lr"] for group in optimizer.param_groups] == [LR]
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [LR]
     assert (parameter < 1).all()
 
 
@@ -44,7 +44,7 @@ def test_parameters_of_one_kind_alone_are_enough(name: str, shape: tuple[int, ..
         ("adamw", lambda groups: torch.optim.AdamW(groups, lr=0.1)),
     ],
 )
-def test_a_name_means_torchs_optimizer_also_on_channels_last_weights(name: str, plain: object) -> None:
+def test_each_optimizer_equals_torchs_optimizer_on_channels_last_weights(name: str, plain: object) -> None:
     assert callable(plain)
     torch.manual_seed(0)
     ours = nn.Conv2d(3, 4, 3)
@@ -52,35 +52,35 @@ def test_a_name_means_torchs_optimizer_also_on_channels_last_weights(name: str, 
     theirs.load_state_dict(ours.state_dict())
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(name, ours.parameters(), 0.1, 0.2)
-    wanted = plain([
+    expected = plain([
         {"params": [theirs.weight], "weight_decay": 0.2}, {"params": [theirs.bias], "weight_decay": 0.0}
     ])  # fmt: skip
     for _ in range(3):
         images = torch.randn(2, 3, 6, 6)
-        for model, moves in ((ours, optimizer), (theirs, wanted)):
-            moves.zero_grad()
+        for model, each in ((ours, optimizer), (theirs, expected)):
+            each.zero_grad()
             model(images).square().mean().backward()
-            moves.step()
+            each.step()
     torch.testing.assert_close(ours.weight.contiguous(), theirs.weight)
     torch.testing.assert_close(ours.bias, theirs.bias)
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "SGD", ""])
-def test_a_name_that_no_recipe_lets_through_is_no_optimizer(name: str) -> None:
+def test_an_unknown_name_is_an_error(name: str) -> None:
     with pytest.raises(KeyError):
         build_optimizer(name, [nn.Parameter(torch.ones(1))], LR, 0.0)
 
 
 @pytest.mark.parametrize(("device", "fused"), [("cpu", True), ("meta", False)])
-def test_sgd_is_fused_on_processors_alone(device: str, *, fused: bool) -> None:
+def test_sgd_is_fused_only_on_cpus(device: str, *, fused: bool) -> None:
     optimizer = build_optimizer("sgd", [nn.Parameter(torch.ones(1, device=device))], LR, 0.0)
     assert optimizer.defaults["fused"] is fused
 
 
-def test_parameters_can_have_rates_of_their_own() -> None:
+def test_parameters_can_have_different_learning_rates() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
     deep = set(model[0].parameters())
     groups = build_optimizer("sgd", model.parameters(), LR, 0.1, lambda p: 0.5 if p in deep else 1.0).param_groups
-    rates = {parameter: group["highest_lr"] for group in groups for parameter in group["params"]}
-    assert rates == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
-    assert groups[0]["highest_lr"] == LR
+    initial_lrs = {parameter: group["initial_lr"] for group in groups for parameter in group["params"]}
+    assert initial_lrs == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
+    assert groups[0]["initial_lr"] == LR

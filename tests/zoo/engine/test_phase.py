@@ -32,8 +32,8 @@ def images(photos: Path, registry: Registry) -> Images:
 
 
 @dataclass
-class Told(Silent):
-    """What a run told, and the model as it was after each epoch."""
+class Recorder(Silent):
+    """Callbacks and progress that record the messages and the results of each epoch."""
 
     lines: list[str] = field(default_factory=list)
     bests: list[bool] = field(default_factory=list)
@@ -43,24 +43,24 @@ class Told(Silent):
         self.lines.append(line)
 
     def on_step(self) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
-    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002  # the engine's
+    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002  # PhaseCallbacks
         self.bests.append(is_best)
         self.probabilities.append(probabilities)
 
 
-def open_feed(fit: Phase) -> ImageBatchSource:
-    return ImageBatchSource(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
+def open_source(phase: Phase) -> ImageBatchSource:
+    return ImageBatchSource(phase.network.model, phase.images, phase.views, phase.recipe, phase.hardware)
 
 
-def run(fit: Phase, told: Told | None = None) -> tuple[list[Epoch], dict[str, Tensor], Told]:
-    told = told or Told()
-    state = TrainingState(fit.network.model)
-    with closing(open_feed(fit)) as feed:
-        fit.begin(0, feed, state, told)
-        fit.run(feed, state, told, told)
-    return state.history, {name: tensor.clone() for name, tensor in fit.network.model.state_dict().items()}, told
+def run(phase: Phase, recorder: Recorder | None = None) -> tuple[list[Epoch], dict[str, Tensor], Recorder]:
+    recorder = recorder or Recorder()
+    state = TrainingState(phase.network.model)
+    with closing(open_source(phase)) as source:
+        phase.begin(0, source, state, recorder)
+        phase.run(source, state, recorder, recorder)
+    return state.history, {name: tensor.clone() for name, tensor in phase.network.model.state_dict().items()}, recorder
 
 
 def are_equal(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
@@ -71,25 +71,25 @@ def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
     return [replace(epoch, train_seconds=0.0, seconds=0.0) for epoch in history]
 
 
-def test_history_has_a_line_for_every_epoch(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=3)))
+def test_the_history_has_an_entry_for_every_epoch(acme: BackboneSpec, images: Images) -> None:
+    history, _, recorder = run(make_phase(acme, images, replace(FAST, epochs=3)))
     assert [epoch.epoch for epoch in history] == [1, 2, 3]
     assert all(0 <= epoch.val_accuracy <= 1 and epoch.val_loss > 0 and epoch.seconds > 0 for epoch in history)
-    assert [tuple(probabilities.shape) for probabilities in told.probabilities] == [(10, 2)] * 3
+    assert [tuple(probabilities.shape) for probabilities in recorder.probabilities] == [(10, 2)] * 3
 
 
-def test_probabilities_are_those_of_the_accuracy(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_phase(acme, images, FAST))
+def test_probabilities_match_the_accuracy(acme: BackboneSpec, images: Images) -> None:
+    history, _, recorder = run(make_phase(acme, images, FAST))
     labels = torch.tensor([sample.label for sample in images.val])
-    for epoch, probabilities in zip(history, told.probabilities, strict=True):
+    for epoch, probabilities in zip(history, recorder.probabilities, strict=True):
         assert epoch.val_accuracy == pytest.approx((probabilities.argmax(1) == labels).float().mean().item())
 
 
-def test_the_best_epoch_is_announced_whenever_it_is_better(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=5)))
+def test_an_epoch_is_best_if_it_is_better_than_all_before(acme: BackboneSpec, images: Images) -> None:
+    history, _, recorder = run(make_phase(acme, images, replace(FAST, epochs=5)))
     ranks = [(epoch.val_accuracy, -epoch.val_loss) for epoch in history]
-    assert told.bests == [all(rank > earlier for earlier in ranks[:index]) for index, rank in enumerate(ranks)]
-    assert told.bests[0]
+    assert recorder.bests == [all(rank > earlier for earlier in ranks[:index]) for index, rank in enumerate(ranks)]
+    assert recorder.bests[0]
 
 
 def epoch(accuracy: float, loss: float) -> Epoch:
@@ -103,29 +103,29 @@ def epoch(accuracy: float, loss: float) -> Epoch:
         (epoch(0.9, 1.0), epoch(0.8, 0.1), True),
         (epoch(0.8, 0.1), epoch(0.9, 1.0), False),
         (epoch(0.9, 0.5), epoch(0.9, 1.0), True),
-        (epoch(0.9, 1.0), epoch(0.9, 1.0), False),  # the earlier of two equal ones stays the best
+        (epoch(0.9, 1.0), epoch(0.9, 1.0), False),  # the first of two equal epochs stays the best
     ],
 )
-def test_accuracy_decides_and_then_the_loss(one: Epoch, other: Epoch | None, *, is_better: bool) -> None:
+def test_epochs_are_compared_by_accuracy_and_then_by_loss(one: Epoch, other: Epoch | None, *, is_better: bool) -> None:
     assert one.is_better_than(other) == is_better
 
 
 @pytest.mark.parametrize("patience", [1, 2])
-def test_patience_ends_a_run_that_gets_no_better(acme: BackboneSpec, images: Images, patience: int) -> None:
-    # Nothing learns at a rate of zero, so that no epoch is better than the first.
-    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=9, lr=0.0, patience=patience), "head"))
+def test_patience_stops_a_run_that_does_not_improve(acme: BackboneSpec, images: Images, patience: int) -> None:
+    # With a learning rate of zero, no epoch is better than the first.
+    history, _, recorder = run(make_phase(acme, images, replace(FAST, epochs=9, lr=0.0, patience=patience), "head"))
     assert len(history) == 1 + patience
-    assert told.lines == ["no better epoch since epoch 1: stopped early"]
+    assert recorder.lines == ["stopped early: no improvement since epoch 1"]
 
 
-def test_without_patience_all_epochs_are_run(acme: BackboneSpec, images: Images) -> None:
-    history, _, told = run(make_phase(acme, images, replace(FAST, epochs=3, lr=0.0), "head"))
+def test_without_patience_all_epochs_run(acme: BackboneSpec, images: Images) -> None:
+    history, _, recorder = run(make_phase(acme, images, replace(FAST, epochs=3, lr=0.0), "head"))
     assert len(history) == 3
-    assert told.lines == []
+    assert recorder.lines == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_same_seed_gives_the_same_bits_whatever_loads_the_images(
+def test_the_same_seed_gives_identical_results_with_any_number_of_workers(
     acme: BackboneSpec, images: Images, workers: int
 ) -> None:
     history, weights, _ = run(make_phase(acme, images, FAST))
@@ -134,44 +134,44 @@ def test_the_same_seed_gives_the_same_bits_whatever_loads_the_images(
     assert without_seconds(history) == without_seconds(again)
 
 
-def test_another_seed_gives_other_weights(acme: BackboneSpec, images: Images) -> None:
+def test_another_seed_gives_different_weights(acme: BackboneSpec, images: Images) -> None:
     first, other = make_phase(acme, images, FAST), make_phase(acme, images, replace(FAST, seed=1))
     other.network.model.load_state_dict(first.network.model.state_dict())
     torch.manual_seed(0)
     _, weights, _ = run(first)
-    torch.manual_seed(0)  # the same dropouts, so that the order of samples alone is another
+    torch.manual_seed(0)  # the same dropout, so that only the order of samples differs
     _, others, _ = run(other)
     assert not are_equal(weights, others)
 
 
-def test_every_epoch_has_an_order_of_its_own(acme: BackboneSpec, images: Images) -> None:
-    fit = make_phase(acme, images, replace(FAST, batch_size=24, augment="none"))
+def test_every_epoch_has_a_different_order(acme: BackboneSpec, images: Images) -> None:
+    phase = make_phase(acme, images, replace(FAST, batch_size=24, augment="none"))
     seen: list[Tensor] = []
-    fit.network.model.register_forward_pre_hook(
+    phase.network.model.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0]) if module.training else None
     )
-    run(fit)
+    run(phase)
     first, second = (batch.flatten(1) for batch in seen)
     assert not torch.equal(first, second)
     assert torch.equal(*(batch[batch.sum(1).argsort()] for batch in (first, second)))  # the same images
 
 
-def test_what_is_frozen_is_the_same_after_all_epochs(acme: BackboneSpec, images: Images) -> None:
-    fit = make_phase(acme, images, FAST, "from:layer2")
-    before = fit.frozen.digest()
-    _, weights, _ = run(fit)
-    assert fit.frozen.check(before) == before
+def test_frozen_parameters_do_not_change(acme: BackboneSpec, images: Images) -> None:
+    phase = make_phase(acme, images, FAST, "from:layer2")
+    before = phase.frozen.digest()
+    _, weights, _ = run(phase)
+    assert phase.frozen.check(before) == before
     assert not torch.equal(weights["layer2.1.running_mean"], torch.zeros(16))
 
 
 @pytest.mark.parametrize("batch_size", [1, 23, 24, 25])
-def test_any_batch_size_learns(acme: BackboneSpec, images: Images, batch_size: int) -> None:
+def test_any_batch_size_trains(acme: BackboneSpec, images: Images, batch_size: int) -> None:
     recipe = replace(FAST, epochs=1, schedule="constant", batch_size=batch_size)
-    fit = make_phase(acme, images, recipe)
-    start = fit.network.model.get_submodule("stem.0").weight.detach().clone()
-    history, weights, _ = run(fit)
+    phase = make_phase(acme, images, recipe)
+    initial = phase.network.model.get_submodule("stem.0").weight.detach().clone()
+    history, weights, _ = run(phase)
     assert history[0].train_loss > 0
-    assert not torch.equal(weights["stem.0.weight"], start)
+    assert not torch.equal(weights["stem.0.weight"], initial)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
@@ -186,42 +186,44 @@ def test_every_optimizer_runs_with_every_schedule(
 
 
 @pytest.mark.parametrize(
-    ("schedule", "shares"),
+    ("schedule", "factors"),
     [
         ("step", [1, 0.1, 0.01]),
         ("constant", [1, 1, 1]),
         ("onecycle", [one_cycle(step, 9) for step in (0, 3, 6)]),
     ],
 )
-def test_the_rate_of_an_epoch_is_that_of_its_first_step(
-    acme: BackboneSpec, images: Images, schedule: str, shares: list[float]
+def test_the_learning_rate_of_an_epoch_is_that_of_its_first_step(
+    acme: BackboneSpec, images: Images, schedule: str, factors: list[float]
 ) -> None:
-    # 24 images in batches of 8 are 3 steps an epoch, 9 in all.
+    # 24 images in batches of 8 are 3 steps per epoch, 9 in total.
     history, _, _ = run(make_phase(acme, images, replace(FAST, epochs=3, batch_size=8, schedule=schedule), "head"))
-    assert [epoch.lr for epoch in history] == pytest.approx([0.05 * share for share in shares])
+    assert [epoch.lr for epoch in history] == pytest.approx([0.05 * factor for factor in factors])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
-def test_a_run_of_few_steps_learns_with_the_default_schedule(acme: BackboneSpec, images: Images, steps: int) -> None:
-    fit = make_phase(acme, images, replace(FAST, epochs=steps, batch_size=24), "head")
-    start = fit.network.model.get_submodule("classifier.3").weight.detach().clone()
-    history, weights, _ = run(fit)
-    assert fit.recipe.schedule == Recipe().schedule
+def test_a_run_of_few_steps_trains_with_the_default_schedule(acme: BackboneSpec, images: Images, steps: int) -> None:
+    phase = make_phase(acme, images, replace(FAST, epochs=steps, batch_size=24), "head")
+    initial = phase.network.model.get_submodule("classifier.3").weight.detach().clone()
+    history, weights, _ = run(phase)
+    assert phase.recipe.schedule == Recipe().schedule
     assert len(history) == steps
-    assert not torch.allclose(weights["classifier.3.weight"], start, atol=1e-3)
+    assert not torch.allclose(weights["classifier.3.weight"], initial, atol=1e-3)
 
 
 @pytest.mark.parametrize(("given", "optimizer"), [(None, "adamw"), (None, "adam"), (None, "sgd"), (0.25, "adam")])
-def test_weights_decay_as_the_recipe_says(
+def test_weight_decay_is_that_of_the_recipe(
     acme: BackboneSpec, images: Images, given: float | None, optimizer: str
 ) -> None:
-    fit = make_phase(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
-    decays = {group["weight_decay"] for group in fit._build_learner(open_feed(fit), Silent()).optimizer.param_groups}
-    assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never do
+    phase = make_phase(acme, images, replace(FAST, weight_decay=given, optimizer=optimizer))
+    decays = {
+        group["weight_decay"] for group in phase._build_learner(open_source(phase), Silent()).optimizer.param_groups
+    }
+    assert decays == {0.0, DECAY[optimizer] if given is None else given}  # biases and norms never decay
 
 
 class Exploding(nn.Module):
-    """Its loss is not finite from the given pass on."""
+    """A model whose loss is not finite after a number of training steps."""
 
     def __init__(self, model: nn.Module, after: int) -> None:
         super().__init__()
@@ -234,20 +236,20 @@ class Exploding(nn.Module):
         return logits if self.left >= 0 else logits * float("inf")
 
 
-def test_an_explosion_in_the_second_epoch_keeps_what_the_first_told(acme: BackboneSpec, images: Images) -> None:
-    fit = make_phase(acme, images, replace(FAST, batch_size=8))  # 3 steps an epoch
-    model = Exploding(fit.network.model, after=4)
-    fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
-    told = Told()
+def test_if_the_second_epoch_fails_the_first_epoch_was_reported(acme: BackboneSpec, images: Images) -> None:
+    phase = make_phase(acme, images, replace(FAST, batch_size=8))  # 3 steps per epoch
+    model = Exploding(phase.network.model, after=4)
+    phase = replace(phase, network=replace(phase.network, model=model), frozen=Frozen(model, ("model",)))
+    recorder = Recorder()
     with pytest.raises(
-        TrainingError, match=r"loss .* at step 2 of epoch 2; try a lower `lr`\. .* The images of the batch: .*\.png"
+        TrainingError, match=r"loss .* at step 2 of epoch 2; try a lower `lr`\. .* Images in the batch: .*\.png"
     ):
-        run(fit, told)
-    assert told.bests == [True]
+        run(phase, recorder)
+    assert recorder.bests == [True]
 
 
-class Blind(nn.Module):
-    """Sound while it trains; what it says in eval mode is no number."""
+class NanInEval(nn.Module):
+    """A model whose logits are NaN in eval mode."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -258,22 +260,20 @@ class Blind(nn.Module):
         return logits if self.training else logits * float("nan")
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_run_and_is_no_best_epoch(
-    acme: BackboneSpec, images: Images
-) -> None:
-    fit = make_phase(acme, images, FAST)
-    model = Blind(fit.network.model)
-    fit = replace(fit, network=replace(fit.network, model=model), frozen=Frozen(model, ("model",)))
-    told = Told()
+def test_a_validation_loss_of_nan_ends_the_run_and_is_not_the_best_epoch(acme: BackboneSpec, images: Images) -> None:
+    phase = make_phase(acme, images, FAST)
+    model = NanInEval(phase.network.model)
+    phase = replace(phase, network=replace(phase.network, model=model), frozen=Frozen(model, ("model",)))
+    recorder = Recorder()
     with pytest.raises(TrainingError, match=r"validation loss nan after epoch 1; try a lower `lr`\."):
-        run(fit, told)
-    assert told.bests == []
+        run(phase, recorder)
+    assert recorder.bests == []
 
 
-def test_auxiliary_heads_count_only_where_what_is_below_them_learns(acme: BackboneSpec, images: Images) -> None:
+def test_auxiliary_heads_count_only_if_their_input_is_trained(acme: BackboneSpec, images: Images) -> None:
     spec = replace(acme, aux_weight=0.4)
     weights = {}
     for train in ("head", "all"):
-        fit = make_phase(spec, images, FAST, train)
-        weights[train] = fit._build_learner(open_feed(fit), Silent()).criterion._aux_weight
+        phase = make_phase(spec, images, FAST, train)
+        weights[train] = phase._build_learner(open_source(phase), Silent()).criterion._aux_weight
     assert weights == {"head": 0.0, "all": 0.4}

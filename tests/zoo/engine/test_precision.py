@@ -12,15 +12,17 @@ from zoo.plugin import BackboneSpec, Capability
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("asked", ["fp32", "bf16", "fp16"])
-def test_what_was_asked_for_stays(acme: BackboneSpec, asked: str) -> None:
-    assert settle_precision(asked, replace(acme, supports=("bf16",)), Hardware(CPU, asked)).precision == asked
+@pytest.mark.parametrize("requested", ["fp32", "bf16", "fp16"])
+def test_a_requested_precision_is_kept(acme: BackboneSpec, requested: str) -> None:
+    assert (
+        settle_precision(requested, replace(acme, supports=("bf16",)), Hardware(CPU, requested)).precision == requested
+    )
 
 
 @pytest.mark.parametrize(
     ("native", "amx", "chosen"), [(True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")]
 )
-def test_auto_is_bf16_where_the_processor_computes_in_it(
+def test_auto_is_bf16_if_the_cpu_supports_it(
     acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch, *, native: bool, amx: bool, chosen: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
@@ -37,5 +39,5 @@ def test_auto_is_bf16_on_a_gpu_only_if_the_plugin_declares_it(
     assert settle_precision("auto", replace(acme, supports=supports), gpu).precision == chosen
 
 
-def test_devices_that_are_not_known_compute_in_fp32() -> None:
+def test_other_devices_compute_in_fp32() -> None:
     assert not computes_bf16(torch.device("mps"))

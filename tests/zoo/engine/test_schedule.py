@@ -17,8 +17,8 @@ LR = 0.5
 
 
 def list_rates(name: str, steps: int) -> list[float]:
-    """List the rates with which each of the steps is taken."""
-    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))], "highest_lr": LR}], lr=LR)
+    """List the learning rates of all steps."""
+    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))], "initial_lr": LR}], lr=LR)
     schedule, rates = Schedule(name, steps), []
     for step in range(steps):
         schedule.prepare(optimizer, step)
@@ -26,7 +26,7 @@ def list_rates(name: str, steps: int) -> list[float]:
     return rates
 
 
-def build_torch_s(name: str, optimizer: Optimizer, steps: int) -> LRScheduler:
+def build_torch_scheduler(name: str, optimizer: Optimizer, steps: int) -> LRScheduler:
     return {
         "constant": lambda: LambdaLR(optimizer, lambda _step: 1.0),
         "cosine": lambda: CosineAnnealingLR(optimizer, T_max=steps),
@@ -41,9 +41,9 @@ def test_every_name_has_a_schedule() -> None:
 @pytest.mark.parametrize("name", ["constant", "cosine", "step"])
 @given(steps=st.integers(1, 200))
 @settings(max_examples=25, deadline=None)
-def test_a_name_means_torchs_schedule(name: str, steps: int) -> None:
+def test_each_schedule_equals_torchs_scheduler(name: str, steps: int) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=LR)
-    theirs, rates = build_torch_s(name, optimizer, steps), []
+    theirs, rates = build_torch_scheduler(name, optimizer, steps), []
     for _ in range(steps):
         rates.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
@@ -51,8 +51,8 @@ def test_a_name_means_torchs_schedule(name: str, steps: int) -> None:
     assert list_rates(name, steps) == pytest.approx(rates, rel=1e-6, abs=1e-9)
 
 
-def test_each_group_takes_a_share_of_its_own_highest_rate() -> None:
-    groups = [{"params": [nn.Parameter(torch.ones(1))], "highest_lr": lr} for lr in (1.0, 0.1)]
+def test_each_group_uses_a_fraction_of_its_own_initial_lr() -> None:
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "initial_lr": lr} for lr in (1.0, 0.1)]
     optimizer = torch.optim.SGD(groups, lr=7.0)
     Schedule("cosine", 4).prepare(optimizer, 2)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.05])
@@ -60,42 +60,42 @@ def test_each_group_takes_a_share_of_its_own_highest_rate() -> None:
 
 @given(steps=st.integers(1, 5000))
 @settings(max_examples=50, deadline=None)
-def test_onecycle_rises_for_a_quarter_to_the_highest_rate_and_then_falls(steps: int) -> None:
-    shares = [one_cycle(step, steps) for step in range(steps)]
-    top = shares.index(max(shares))
-    assert shares[top] == pytest.approx(1)
+def test_onecycle_rises_for_a_quarter_of_the_steps_and_then_falls(steps: int) -> None:
+    factors = [one_cycle(step, steps) for step in range(steps)]
+    top = factors.index(max(factors))
+    assert factors[top] == pytest.approx(1)
     assert abs(top + 1 - max(1, steps / 4)) <= 0.5
-    assert shares == sorted(shares[:top]) + sorted(shares[top:], reverse=True)
-    assert min(shares) > 0
+    assert factors == sorted(factors[:top]) + sorted(factors[top:], reverse=True)
+    assert min(factors) > 0
 
 
 @pytest.mark.parametrize("steps", [100, 1000, 100_000])
-def test_onecycle_begins_low_and_ends_next_to_zero(steps: int) -> None:
+def test_onecycle_starts_low_and_ends_near_zero(steps: int) -> None:
     assert one_cycle(0, steps) == pytest.approx(LOWEST, abs=1e-2)
     assert 0 < one_cycle(steps - 1, steps) < 1e-3
-    assert one_cycle(steps, steps) == pytest.approx(0)  # which no step is taken at
+    assert one_cycle(steps, steps) == pytest.approx(0)  # one step after the last one
 
 
 @pytest.mark.parametrize(
-    ("steps", "shares"), [(1, [1]), (2, [1, 0.5]), (3, [1, 0.75, 0.25]), (4, [1, 0.853553, 0.5, 0.146447])]
+    ("steps", "factors"), [(1, [1]), (2, [1, 0.5]), (3, [1, 0.75, 0.25]), (4, [1, 0.853553, 0.5, 0.146447])]
 )
-def test_onecycle_over_few_steps_begins_at_the_highest_rate(steps: int, shares: list[float]) -> None:
-    assert [one_cycle(step, steps) for step in range(steps)] == pytest.approx(shares, rel=1e-5)
+def test_onecycle_with_few_steps_starts_at_the_maximum(steps: int, factors: list[float]) -> None:
+    assert [one_cycle(step, steps) for step in range(steps)] == pytest.approx(factors, rel=1e-5)
 
 
-# Warming up, and dropping where nothing gets better.
+# Warmup, and drops when the accuracy does not improve.
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("warmup", [0, 1, 4])
-def test_a_schedule_begins_when_it_is_warm(name: str, warmup: int) -> None:
-    warm, plain = Schedule(name, 10 + warmup, warmup), Schedule(name, 10)
-    rising = [warm.factor(step) for step in range(warmup)]
+def test_a_schedule_starts_after_warmup(name: str, warmup: int) -> None:
+    with_warmup, plain = Schedule(name, 10 + warmup, warmup), Schedule(name, 10)
+    rising = [with_warmup.factor(step) for step in range(warmup)]
     assert rising == [(step + 1) / (warmup + 1) for step in range(warmup)]
-    assert [warm.factor(step + warmup) for step in range(10)] == [plain.factor(step) for step in range(10)]
+    assert [with_warmup.factor(step + warmup) for step in range(10)] == [plain.factor(step) for step in range(10)]
 
 
-def test_a_run_may_be_over_before_it_is_warm() -> None:
+def test_a_run_may_end_during_warmup() -> None:
     assert [Schedule("cosine", 3, 3).factor(step) for step in range(3)] == [0.25, 0.5, 0.75]
 
 
@@ -106,6 +106,6 @@ def test_a_run_may_be_over_before_it_is_warm() -> None:
         ([0.5, 0.4, 0.6, 0.7], 0), ([0.5, 0.1, 0.1, 0.1, 0.1], 2), ([0.5, 0.1, 0.1, 0.6, 0.1, 0.1], 2),
     ],
 )  # fmt: skip
-def test_the_rate_drops_where_two_epochs_are_no_better(accuracies: list[float], drops: int) -> None:
+def test_the_learning_rate_drops_after_two_epochs_without_improvement(accuracies: list[float], drops: int) -> None:
     assert count_drops([(accuracy, 0.0) for accuracy in accuracies]) == drops
     assert Schedule("plateau", 10, drops=drops).factor(4) == pytest.approx(DROP**drops)

@@ -1,15 +1,23 @@
-"""What a step may change is put back, wherever a module holds it by then."""
+"""A failed step is undone: buffers are restored, even if a module has replaced them."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo.engine.criterion import Criterion
+from zoo.engine.device import choose_hardware
+from zoo.engine.learner import Learner
+from zoo.engine.optimizer import build_optimizer
+from zoo.engine.schedule import Schedule
 from zoo.engine.snapshot import Snapshot
+from zoo.errors import TrainingError
+from zoo.models.freeze import Frozen
 
 
 class Replacing(nn.Module):
-    """Puts another tensor in place of its buffer at every pass."""
+    """A model that replaces its buffer at every forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,37 +30,55 @@ class Replacing(nn.Module):
         return logits
 
 
-def make_snapshot(model: nn.Module) -> Snapshot:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return Snapshot(model, optimizer, torch.amp.GradScaler("cpu", enabled=False))
+def make_learner(model: nn.Module, trainable: tuple[str, ...] = ("fc",)) -> Learner:
+    hardware = choose_hardware("cpu", "fp32")
+    frozen = Frozen(model, trainable)
+    frozen.train()
+    return Learner(
+        model=model,
+        frozen=frozen,
+        criterion=Criterion(),
+        optimizer=build_optimizer("sgd", model.parameters(), 0.1, 0.0),
+        schedule=Schedule("constant", 1),
+        hardware=hardware,
+        scaler=hardware.build_scaler(),
+        seed=0,
+    )
 
 
-def test_a_buffer_that_was_replaced_in_an_earlier_step_is_followed() -> None:
+def test_a_buffer_that_an_earlier_step_replaced_is_restored() -> None:
     model = Replacing()
-    snapshot = make_snapshot(model)
+    learner = make_learner(model)
     model(torch.ones(3, 2))
-    snapshot.refresh()
-    assert snapshot.buffers[0] is model.seen
+    snapshot = Snapshot(learner)
     model.seen.fill_(float("nan"))
     snapshot.restore()
     assert model.seen == 3
 
 
-def test_buffers_of_modules_in_eval_mode_are_left_alone() -> None:
-    model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
-    model[0].eval()
-    assert len(make_snapshot(model).buffers) == 3
-    assert all(buffer is not model[0].running_mean for buffer in make_snapshot(model).buffers)
-
-
-def test_a_buffer_that_changes_its_shape_or_comes_later_is_followed() -> None:
+def test_a_buffer_that_the_failed_step_replaced_is_restored() -> None:
     model = Replacing()
-    snapshot = make_snapshot(model)
-    model.seen = torch.zeros(3)
-    model.register_buffer("late", torch.ones(2))
-    snapshot.refresh()
-    model.seen.fill_(7.0)
-    model.late.fill_(7.0)
+    seen, snapshot = model.seen, Snapshot(make_learner(model))
+    model(torch.ones(3, 2))
     snapshot.restore()
-    assert model.seen.tolist() == [0.0, 0.0, 0.0]
-    assert model.late.tolist() == [1.0, 1.0]
+    assert model.seen is seen
+    assert model.seen == 0
+
+
+def test_buffers_of_modules_in_eval_mode_are_not_copied() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
+    snapshot = Snapshot(make_learner(model, trainable=("1",)))
+    for norm in (model[0], model[1]):
+        norm.running_mean.fill_(7.0)
+    snapshot.restore()
+    assert model[0].running_mean.tolist() == [7.0, 7.0]
+    assert model[1].running_mean.tolist() == [0.0, 0.0]
+
+
+def test_a_step_that_changed_weights_cannot_be_undone() -> None:
+    model = Replacing()
+    snapshot = Snapshot(make_learner(model))
+    with torch.no_grad():
+        model.fc.bias.add_(1)
+    with pytest.raises(TrainingError, match="not enough memory for the optimizer state"):
+        snapshot.undo()

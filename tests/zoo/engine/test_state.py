@@ -15,7 +15,7 @@ from zoo.engine.learner import Learner
 from zoo.engine.loop import Batches, EpochProgress, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
-from zoo.engine.state import Checkpoint, TrainingState, list_moving
+from zoo.engine.state import Checkpoint, TrainingState, list_trainable_state
 from zoo.errors import RunError
 from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
@@ -26,11 +26,11 @@ PART = ("layer2", "classifier")
 
 
 def make_learner(
-    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], seed: int = 0, *, ema: bool = False
+    acme: BackboneSpec, optimizer: str, trainable: tuple[str, ...], seed: int = 0, *, ema: bool = False
 ) -> Learner:
     torch.manual_seed(seed)
     model, hardware = acme.build(None).to(memory_format=torch.channels_last), choose_hardware("cpu")  # type: ignore[call-overload]
-    frozen = Frozen(model, learning)
+    frozen = Frozen(model, trainable)
     return Learner(
         model=model,
         frozen=frozen,
@@ -40,7 +40,7 @@ def make_learner(
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=3,
-        average=MovingAverage(list_moving(model), 0.9) if ema else None,
+        average=MovingAverage(list_trainable_state(model), 0.9) if ema else None,
     )
 
 
@@ -52,7 +52,7 @@ def make_batches(epoch: int) -> Batches:
     ]
 
 
-def learn(learner: Learner, *epochs: int) -> dict[str, Tensor]:
+def train(learner: Learner, *epochs: int) -> dict[str, Tensor]:
     for epoch in epochs:
         train_one_epoch(
             learner, EpochProgress(epoch, Sums(torch.device("cpu"))), make_batches(epoch), lambda _count: None
@@ -66,80 +66,82 @@ def begin(learner: Learner, saved: Checkpoint | None = None) -> TrainingState:
     return state
 
 
-def keep(state: TrainingState) -> Checkpoint:
-    """Copy a state, as the disk does."""
+def save(state: TrainingState) -> Checkpoint:
+    """Capture and copy a state, as writing it to disk does."""
     saved = state.capture()
     return Checkpoint(
         {name: tensor.clone() for name, tensor in saved.tensors.items()}, json.loads(json.dumps(saved.facts))
     )
 
 
-@pytest.mark.parametrize("learning", [ALL, PART])
+@pytest.mark.parametrize("trainable", [ALL, PART])
 @pytest.mark.parametrize("ema", [False, True])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_what_goes_on_from_a_state_is_what_was_never_interrupted(
-    acme: BackboneSpec, optimizer: str, learning: tuple[str, ...], *, ema: bool
+def test_resuming_equals_training_without_interruption(
+    acme: BackboneSpec, optimizer: str, trainable: tuple[str, ...], *, ema: bool
 ) -> None:
-    wanted, state = make_learner(acme, optimizer, learning, ema=ema), None
-    weights = learn(wanted, 0, 1, 2)
-    first = make_learner(acme, optimizer, learning, ema=ema)
+    uninterrupted, state = make_learner(acme, optimizer, trainable, ema=ema), None
+    weights = train(uninterrupted, 0, 1, 2)
+    first = make_learner(acme, optimizer, trainable, ema=ema)
     state = begin(first)
-    learn(first, 0)
-    saved = keep(state)
+    train(first, 0)
+    saved = save(state)
 
-    second = make_learner(acme, optimizer, learning, ema=ema)
+    second = make_learner(acme, optimizer, trainable, ema=ema)
     with torch.no_grad():
         for parameter in second.model.parameters():
             if parameter.requires_grad:
                 parameter.zero_()
     begin(second, saved)
-    found = learn(second, 1, 2)
+    found = train(second, 1, 2)
     assert found.keys() == weights.keys()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in found.items())
-    if wanted.average and second.average:
-        assert all(torch.equal(t, wanted.average.tensors[name]) for name, t in second.average.tensors.items())
+    if uninterrupted.average and second.average:
+        assert all(torch.equal(t, uninterrupted.average.tensors[name]) for name, t in second.average.tensors.items())
 
 
-def test_what_is_frozen_is_not_kept(acme: BackboneSpec) -> None:
+def test_frozen_parameters_are_not_saved(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", PART)
     state = begin(learner)
-    learn(learner, 0)
-    names = keep(state).tensors.keys()
+    train(learner, 0)
+    names = save(state).tensors.keys()
     assert "model.layer2.0.weight" in names
     assert "optimizer.layer2.0.weight.exp_avg" in names
     assert not any(name.startswith(("model.stem.0", "optimizer.stem")) for name in names)
 
 
-def test_a_state_is_that_of_its_phase_even_if_the_next_one_has_thawed_more(acme: BackboneSpec) -> None:
+def test_a_checkpoint_is_of_its_phase_even_if_the_next_one_has_unfrozen_more(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", PART)
     state = begin(learner)
-    learn(learner, 0)
+    train(learner, 0)
     Frozen(learner.model, ALL)
-    begin(make_learner(acme, "adamw", PART), keep(state))
+    begin(make_learner(acme, "adamw", PART), save(state))
 
 
-def test_before_the_first_step_there_is_nothing_to_remember(acme: BackboneSpec) -> None:
+def test_before_the_first_step_there_is_no_optimizer_state(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", ALL)
-    saved = keep(begin(learner))
+    saved = save(begin(learner))
     assert all(name.startswith("model.") for name in saved.tensors)
     begin(learner, saved)
     assert not learner.optimizer.state
 
 
-@pytest.mark.parametrize("change", ["missing", "other shape", "other dtype", "another one"])
-def test_the_state_of_another_network_is_refused(acme: BackboneSpec, change: str) -> None:
+@pytest.mark.parametrize("change", ["missing", "other shape", "other dtype", "additional"])
+def test_a_checkpoint_of_another_model_is_an_error(acme: BackboneSpec, change: str) -> None:
     learner = make_learner(acme, "sgd", ALL)
-    saved = keep(begin(learner))
+    saved = save(begin(learner))
     tensors = dict(saved.tensors)
     weight = tensors.pop("model.classifier.3.weight")
     tensors |= {
         "missing": {},
         "other shape": {"model.classifier.3.weight": weight[1:]},
         "other dtype": {"model.classifier.3.weight": weight.double()},
-        "another one": {"model.classifier.3.weight": weight, "model.fc.weight": weight},
+        "additional": {"model.classifier.3.weight": weight, "model.fc.weight": weight},
     }[change]
     tensors["model.stem.0.weight"] += 1
     before = learner.model.state_dict()["stem.0.weight"].clone()
-    with pytest.raises(RunError, match=r"it is of another network, as .* differ; remove its folder to start anew\."):
+    with pytest.raises(
+        RunError, match=r"from a different model \(.* differ\); remove the run folder to start from scratch\."
+    ):
         begin(learner, replace(saved, tensors=tensors))
     assert torch.equal(learner.model.state_dict()["stem.0.weight"], before)

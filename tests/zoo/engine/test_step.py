@@ -1,4 +1,4 @@
-"""One step: what it learns, in however many parts, and what stops it."""
+"""One training step: its result in any number of micro-batches, and its errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OTHERS = [
 
 
 class Plain(nn.Module):
-    """A network without batch norms, that can be told to fail."""
+    """A model without batch norms whose forward pass can fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Plain(nn.Module):
         return logits
 
 
-def make_learner(model: nn.Module, parts: int = 1, told: Told | None = None, **changes: object) -> Learner:
+def make_learner(model: nn.Module, count: int = 1, told: Told | None = None, **changes: object) -> Learner:
     hardware = choose_hardware("cpu", "fp32")
     frozen = Frozen(model, ("body", "fc"))
     frozen.train()
@@ -68,7 +68,7 @@ def make_learner(model: nn.Module, parts: int = 1, told: Told | None = None, **c
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "parts": MicroBatches(parts, (told or Told()).say),
+        "micro_batches": MicroBatches(count, (told or Told()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -81,22 +81,22 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("parts", [2, 3, 7, 20])
+@pytest.mark.parametrize("count", [2, 3, 7, 20])
 @pytest.mark.parametrize("class_weights", [None, torch.tensor([0.5, 2.0, 3.0])])
-def test_in_parts_a_batch_is_learned_from_as_at_once(parts: int, class_weights: Tensor | None) -> None:
-    whole, cut = Plain(), Plain()
+def test_micro_batches_have_the_result_of_the_full_batch(count: int, class_weights: Tensor | None) -> None:
+    full, split = Plain(), Plain()
     criterion = Criterion(0.1, class_weights=class_weights)
-    wanted = learn(make_learner(whole, criterion=criterion), draw(), LABELS, 0)
-    found = learn(make_learner(cut, parts, criterion=criterion), draw(), LABELS, 0)
-    torch.testing.assert_close((found.loss, found.correct), (wanted.loss, wanted.correct))
-    torch.testing.assert_close(weights_of(cut), weights_of(whole), rtol=0, atol=1e-5)
+    expected = learn(make_learner(full, criterion=criterion), draw(), LABELS, 0)
+    found = learn(make_learner(split, count, criterion=criterion), draw(), LABELS, 0)
+    torch.testing.assert_close((found.loss, found.correct), (expected.loss, expected.correct))
+    torch.testing.assert_close(weights_of(split), weights_of(full), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:40])
 @pytest.mark.parametrize("where", ["forward", "backward", "step", "slots"])
-def test_where_memory_is_short_the_same_batch_is_learned_from_in_more_parts(error: RuntimeError, where: str) -> None:
-    wanted, model, told = Plain(), Plain(), Told()
-    learn(make_learner(wanted, 2), draw(), LABELS, 0)
+def test_out_of_memory_retries_the_batch_with_more_micro_batches(error: RuntimeError, where: str) -> None:
+    expected, model, told = Plain(), Plain(), Told()
+    learn(make_learner(expected, 2), draw(), LABELS, 0)
     learner, fail = make_learner(model, 1, told), Once(error)
     if where == "forward":
         model.fail = fail
@@ -104,20 +104,20 @@ def test_where_memory_is_short_the_same_batch_is_learned_from_in_more_parts(erro
         model.fc.weight.register_hook(fail)
     elif where == "step":
         learner.optimizer.register_step_pre_hook(fail)
-    else:  # what Adam remembers is there in part
+    else:  # the state of Adam is incomplete
         learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state[model.fc.weight].update(step=0))
         learner.optimizer.register_step_pre_hook(fail)
         learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state.clear())
     learn(learner, draw(), LABELS, 0)
-    found, others = weights_of(model), weights_of(wanted)
+    found, others = weights_of(model), weights_of(expected)
     assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
-    assert (learner.parts.count, learner.steps) == (2, 1)
+    assert (learner.micro_batches.count, learner.steps) == (2, 1)
     (line,) = told.lines
     assert line.startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
-def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+def test_other_errors_are_not_treated_as_out_of_memory(error: Exception) -> None:
     model = Plain()
     model.fail = Once(error)
     with pytest.raises(type(error)) as caught:
@@ -126,7 +126,7 @@ def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_where_memory_is_short_for_one_image_it_is_said() -> None:
+def test_out_of_memory_for_one_image_is_an_error() -> None:
     model = Plain()
 
     def fail() -> None:
@@ -138,7 +138,7 @@ def test_where_memory_is_short_for_one_image_it_is_said() -> None:
 
 
 class Counting(nn.Module):
-    """A batch norm whose second half fails once."""
+    """A model with a batch norm, which can fail after it."""
 
     def __init__(self, fail: Callable[[], None]) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("x"), None])
-def test_statistics_of_a_pass_that_failed_are_taken_back(error: Exception | None) -> None:
+def test_batch_norm_statistics_of_a_failed_step_are_restored(error: Exception | None) -> None:
     model = Counting(Once(error) if error else lambda: None)
     before = weights_of(model)
     images = draw()
@@ -166,12 +166,12 @@ def test_statistics_of_a_pass_that_failed_are_taken_back(error: Exception | None
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     else:
         learn(make_learner(model), images, LABELS, 0)
-        assert int(model.state_dict()["body.1.num_batches_tracked"]) == 2  # one for each part
+        assert int(model.state_dict()["body.1.num_batches_tracked"]) == 2  # one for each micro-batch
 
 
 @pytest.mark.parametrize("where", ["image", "loss", "weight", "gradient"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_not_finite_stops_before_anything_moves(where: str, value: float) -> None:
+def test_a_value_that_is_not_finite_raises_before_anything_changes(where: str, value: float) -> None:
     model, images = Plain(), draw()
     if where == "image":
         images[2, 0, 0, 0] = value
@@ -190,69 +190,69 @@ def test_what_is_not_finite_stops_before_anything_moves(where: str, value: float
 
 
 @pytest.mark.parametrize("norm", [1e-3, 1e6])
-def test_gradients_are_cut_down_to_a_norm(norm: float) -> None:
+def test_gradients_are_clipped_to_a_norm(norm: float) -> None:
     model = Plain()
     learner = make_learner(model, clip_norm=norm)
     learn(learner, draw(), LABELS, 0)
     found = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     twin = Plain()
     learn(make_learner(twin), draw(), LABELS, 0)
-    free = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters() if p.grad is not None])
-    assert found.item() == pytest.approx(min(norm, free.item()), rel=1e-3)
+    unclipped = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters() if p.grad is not None])
+    assert found.item() == pytest.approx(min(norm, unclipped.item()), rel=1e-3)
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
-def test_mixed_batches_are_functions_of_the_seed(mixup: float, cutmix: float) -> None:
+def test_mixing_is_determined_by_the_seed(mixup: float, cutmix: float) -> None:
     images, results = torch.rand(6, 3, 8, 8), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         results.append(build_mix(mixup, cutmix, 3)(images, LABELS[:6]))
-    (first, shares), (again, same), (other, _) = results
+    (first, targets), (again, same), (other, _) = results
     assert torch.equal(first, again)
-    assert torch.equal(shares, same)
+    assert torch.equal(targets, same)
     assert not torch.equal(first, other)
-    assert shares.shape == (6, 3)
-    torch.testing.assert_close(shares.sum(1), torch.ones(6))
+    assert targets.shape == (6, 3)
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
     assert not torch.equal(first, images)
 
 
-def test_what_is_mixed_is_learned_with_its_shares() -> None:
+def test_mixed_images_are_trained_with_mixed_targets() -> None:
     model, twin = Plain(), Plain()
     mix = build_mix(0.4, 0.0, 3)
     learn(make_learner(model, 2, mix=mix), draw(), LABELS, 3)
     torch.manual_seed(3)
-    mixed, shares = mix(draw(), LABELS)
-    learn(make_learner(twin, mix=lambda _images, _labels: (mixed, shares)), draw(), LABELS, 3)
+    mixed, targets = mix(draw(), LABELS)
+    learn(make_learner(twin, mix=lambda _images, _labels: (mixed, targets)), draw(), LABELS, 3)
     torch.testing.assert_close(weights_of(model), weights_of(twin), rtol=0, atol=1e-5)
 
 
-def test_nothing_is_mixed_unless_it_is_asked_for() -> None:
+def test_nothing_is_mixed_by_default() -> None:
     images = draw()
     assert build_mix(0.0, 0.0, 3)(images, LABELS) == (images, LABELS)
 
 
-def test_where_memory_is_short_after_some_weights_have_moved_the_run_ends() -> None:
+def test_out_of_memory_after_weights_have_changed_is_an_error() -> None:
     model = Plain()
     learner = make_learner(model)
     learner.optimizer.register_step_post_hook(Once(torch.OutOfMemoryError("CUDA out of memory")))
-    with pytest.raises(TrainingError, match="not enough memory for the state of the optimizer"):
+    with pytest.raises(TrainingError, match="not enough memory for the optimizer state"):
         learn(learner, draw(), LABELS, 0)
 
 
-def test_parts_that_are_compared_hold_two_images_at_least() -> None:
+def test_micro_batches_have_a_minimum_size() -> None:
     for count in (2, 3, 5, 8):
-        sizes = [len(part) for (part,) in MicroBatches(count, least=2).split(torch.zeros(9))]
+        sizes = [len(images) for (images,) in MicroBatches(count, least=2).split(torch.zeros(9))]
         assert sum(sizes) == 9
         assert min(sizes) >= 2
-    assert [len(part) for (part,) in MicroBatches(4, least=2).split(torch.zeros(1))] == [1]
+    assert [len(images) for (images,) in MicroBatches(4, least=2).split(torch.zeros(1))] == [1]
 
 
-def test_gradients_that_are_never_finite_end_an_fp16_run() -> None:
+def test_gradients_that_are_never_finite_are_an_error_in_fp16() -> None:
     model = Plain()
     learner = make_learner(model, scaler=torch.amp.GradScaler("cpu", init_scale=4.0))
     model.body.weight.register_hook(lambda gradient: gradient * float("nan"))
     before = weights_of(model)
-    for _ in range(3):  # each of them halves the scale, as an overflow would
+    for _ in range(3):  # each step halves the scale, as after an overflow
         learn(learner, draw(), LABELS, 0)
     with pytest.raises(NotFinite):
         learn(learner, draw(), LABELS, 0)
@@ -260,23 +260,23 @@ def test_gradients_that_are_never_finite_end_an_fp16_run() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_of_mixed_images_the_larger_share_is_the_answer() -> None:
+def test_the_label_of_a_mixed_image_is_its_most_probable_class() -> None:
     model = Plain()
-    said = model(draw(2)).argmax(1)
-    shares = torch.full((2, 3), 0.2).scatter(1, said[:, None], 0.6)
-    learned = learn(make_learner(model, mix=lambda images, _labels: (images, shares)), draw(2), 2 - said, 0)
-    assert (learned.correct, learned.count) == (2, 2)
+    predicted = model(draw(2)).argmax(1)
+    targets = torch.full((2, 3), 0.2).scatter(1, predicted[:, None], 0.6)
+    result = learn(make_learner(model, mix=lambda images, _labels: (images, targets)), draw(2), 2 - predicted, 0)
+    assert (result.correct, result.count) == (2, 2)
 
 
-class Leaving(nn.Module):
-    """Fails at its first pass, and notes at the second one whether a tensor of the first is still there."""
+class FailingOnce(nn.Module):
+    """A model that fails in its first forward pass, and checks in the second whether tensors of the first are alive."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.fc = nn.Linear(12, 3)
         self._errors = [error]
         self._first: weakref.ref[Tensor] | None = None
-        self.is_left: bool | None = None
+        self.is_alive: bool | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         activations = images.flatten(1) * 2
@@ -284,19 +284,19 @@ class Leaving(nn.Module):
             self._first = weakref.ref(activations)
             raise self._errors.pop()
         assert self._first is not None
-        if self.is_left is None:
-            self.is_left = self._first() is not None
+        if self.is_alive is None:
+            self.is_alive = self._first() is not None
         logits: Tensor = self.fc(activations)
         return logits
 
 
-def test_nothing_of_a_failed_attempt_is_in_memory_when_it_is_tried_again() -> None:
-    model = Leaving(torch.OutOfMemoryError("CUDA out of memory"))
+def test_tensors_of_a_failed_attempt_are_freed_before_the_retry() -> None:
+    model = FailingOnce(torch.OutOfMemoryError("CUDA out of memory"))
     learner = make_learner(model, frozen=Frozen(model, ("fc",)))
     gc.collect()
-    gc.disable()  # what only the collector finds is there when memory is needed
+    gc.disable()  # the retry must not depend on the garbage collector
     try:
         learn(learner, draw(), LABELS, 0)
     finally:
         gc.enable()
-    assert model.is_left is False
+    assert model.is_alive is False

@@ -1,4 +1,4 @@
-"""A network that is compiled: for which batches, and what is done where compiling fails."""
+"""Compiled models: which batches they run, and what happens if compilation fails."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ IMAGES, LABELS = torch.linspace(-1, 1, 5 * 12).reshape(5, 3, 2, 2), torch.tensor
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C raise: tests started in the background ignore it."""
+    """Make Ctrl-C raise KeyboardInterrupt; processes started in the background ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-class InPieces(nn.Module):
-    """It could be compiled in two pieces, but not as a whole."""
+class WithGraphBreak(nn.Module):
+    """A model that cannot be compiled as a full graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class InPieces(nn.Module):
         return logits
 
 
-class Whole(nn.Module):
-    """It can be compiled."""
+class Compilable(nn.Module):
+    """A model that can be compiled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ def make_learner(model: nn.Module, compiled: CompiledModel | None, world: World 
     )
 
 
-def learn_twice(size: int | None, told: Told | None = None, world: World = ALONE) -> dict[str, Tensor]:
-    """Learn twice from this process's share of five images; with a size, what has so many images is compiled."""
-    model = InPieces()
+def take_two_steps(size: int | None, told: Told | None = None, world: World = ALONE) -> dict[str, Tensor]:
+    """Take two steps on this process's part of five images, and compile batches of ``size`` images."""
+    model = WithGraphBreak()
     learner = make_learner(model, None if size is None else CompiledModel(model, size, (told or Told()).say), world)
     mine = slice(5 * world.rank // world.size, 5 * (world.rank + 1) // world.size)
     for seed in (7, 8):
@@ -95,19 +95,19 @@ def learn_twice(size: int | None, told: Told | None = None, world: World = ALONE
     return model.state_dict()
 
 
-def test_what_cannot_be_compiled_runs_as_it_is_and_that_is_said_once() -> None:
+def test_a_model_that_cannot_be_compiled_runs_uncompiled_with_one_message() -> None:
     told = Told()
-    found, wanted = learn_twice(5, told), learn_twice(None)
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    found, expected = take_two_steps(5, told), take_two_steps(None)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
     first, note = told.lines
-    assert first == "compiling the network: the first step takes longer"
-    assert note.startswith("note: compiling fails, and the network runs as it is: Unsupported: ")
+    assert first == "compiling the model: the first step takes longer"
+    assert note.startswith("note: compilation failed, so the model runs uncompiled: Unsupported: ")
     assert "\n" not in note
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("kind", [InPieces, Whole])
-def test_nothing_is_learned_from_what_an_interrupt_may_have_spoiled(
+@pytest.mark.parametrize("kind", [WithGraphBreak, Compilable])
+def test_an_interrupted_compilation_changes_nothing(
     kind: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
@@ -122,13 +122,13 @@ def test_nothing_is_learned_from_what_an_interrupt_may_have_spoiled(
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
         take_step(learner, IMAGES, LABELS, 7)
-    assert told.lines == ["compiling the network: the first step takes longer"]
+    assert told.lines == ["compiling the model: the first step takes longer"]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert learner.compiled  # as it will be when the run goes on
+    assert learner.compiled  # a resumed run compiles the model again
 
 
 def test_only_batches_of_the_usual_size_are_compiled() -> None:
-    told, model = Told(), InPieces()
+    told, model = Told(), WithGraphBreak()
     compiled = CompiledModel(model, 6, told.say)
     assert compiled.choose(5) is compiled.choose(7) is model
     assert told.lines == []
@@ -136,9 +136,9 @@ def test_only_batches_of_the_usual_size_are_compiled() -> None:
     assert len(told.lines) == 1
 
 
-def test_what_other_phases_compiled_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compilations_of_other_phases_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    for width in range(1, 11):  # torch compiles a function eight times, and not again
+    for width in range(1, 11):  # torch compiles a function at most eight times
         model = nn.Sequential(nn.Linear(width, 2))
         compiled = CompiledModel(model, 3, Told().say)
         images = torch.ones(3, width)
@@ -147,23 +147,23 @@ def test_what_other_phases_compiled_does_not_count(tmp_path: Path, monkeypatch: 
         assert torch.allclose(logits, model(images))
 
 
-def test_all_processes_give_it_up_where_one_cannot_compile() -> None:
+def test_all_processes_give_up_if_one_cannot_compile() -> None:
     def work(rank: int) -> tuple[list[str], dict[str, Tensor]]:
         told = Told()
         with join_world() as world:
-            # Rank 0 has two images, and never compiles anything; rank 1 has three.
-            return told.lines, learn_twice(3 if rank else 2 + 7, told, world)
+            # Rank 0 has two images and never compiles; rank 1 has three.
+            return told.lines, take_two_steps(3 if rank else 2 + 7, told, world)
 
     def alone(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
-            return learn_twice(None, None, world)
+            return take_two_steps(None, None, world)
 
-    ended, wanted = in_world(2, work), in_world(2, alone)
+    ended, expected = in_world(2, work), in_world(2, alone)
     lines = [get(end)[0] for end in ended]
-    (said,) = lines[0]
-    assert said.startswith("note: compiling fails, and the network runs as it is: rank 1: Unsupported: ")
-    assert lines[1][1].startswith("note: compiling fails, and the network runs as it is: Unsupported: ")
-    for end, plain in zip(ended, wanted, strict=True):
+    (message,) = lines[0]
+    assert message.startswith("note: compilation failed, so the model runs uncompiled: rank 1: Unsupported: ")
+    assert lines[1][1].startswith("note: compilation failed, so the model runs uncompiled: Unsupported: ")
+    for end, plain in zip(ended, expected, strict=True):
         assert all(torch.equal(get(end)[1][name], tensor) for name, tensor in get(plain).items())
 
 
@@ -173,7 +173,7 @@ def get(ended: Ended) -> Any:
 
 
 @pytest.mark.parametrize("error", SAYINGS, ids=str)
-def test_a_network_that_is_short_of_memory_is_not_given_up(error: Exception) -> None:
+def test_out_of_memory_is_not_a_failed_compilation(error: Exception) -> None:
     with pytest.raises(type(error)), make_compiled().attempting():
         raise error
 
@@ -187,7 +187,7 @@ def test_a_network_that_is_short_of_memory_is_not_given_up(error: Exception) -> 
     ],
     ids=repr,
 )
-def test_whatever_else_fails_may_be_the_compiler(error: Exception) -> None:
+def test_any_other_error_is_a_failed_compilation(error: Exception) -> None:
     with pytest.raises(CannotCompile) as caught, make_compiled().attempting():
         raise error
     assert str(caught.value).startswith(f"{type(error).__name__}: ")
@@ -200,50 +200,54 @@ def make_compiled() -> CompiledModel:
 
 @pytest.mark.parametrize(
     ("kind", "is_fixed", "words"),
-    [("images", False, None), ("features", False, "learn from kept features"), ("images", True, "wait for each other")],
+    [
+        ("images", False, None),
+        ("features", False, "trains on cached features"),
+        ("images", True, "wait for each other"),
+    ],
 )
-def test_it_is_left_out_where_it_is_of_no_use_or_in_the_way(kind: str, words: str | None, *, is_fixed: bool) -> None:
+def test_compilation_is_skipped_if_it_is_useless_or_impossible(kind: str, words: str | None, *, is_fixed: bool) -> None:
     obstacle = find_obstacle(kind, MicroBatches(1, is_fixed=is_fixed))
     assert obstacle == words or (words and obstacle and words in obstacle)
 
 
-def test_a_network_that_has_no_length_is_compiled() -> None:
+def test_a_model_without_a_length_is_compiled() -> None:
     told = Told()
-    model = Whole()  # torch's compiled module asks it for its length where its truth is asked for
+    model = Compilable()  # the truth value of torch's compiled module is the length of the model
     learner = make_learner(model, CompiledModel(model, len(IMAGES), told.say))
     take_step(learner, IMAGES, LABELS, 0)
-    assert told.lines == ["compiling the network: the first step takes longer"]
+    assert told.lines == ["compiling the model: the first step takes longer"]
     assert learner.compiled is not None
     assert learner.steps == 1
 
 
-class Reluctant(nn.Module):
-    """Cannot be compiled, and notes whether a tensor of the failed attempt is there when it runs as it is."""
+class FailingOnce(nn.Module):
+    """A model that fails in its first forward pass, and checks in the second whether tensors of the first are alive."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(12, 2)
         self.refs: list[weakref.ref[Tensor]] = []
-        self.is_left: bool | None = None
+        self.is_alive: bool | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         activations = images.flatten(1) * 2
         if not self.refs:
             self.refs.append(weakref.ref(activations))
             raise RuntimeError("no such kernel")
-        self.is_left = self.refs[0]() is not None
+        self.is_alive = self.refs[0]() is not None
         logits: Tensor = self.fc(activations)
         return logits
 
 
-def test_nothing_of_a_failed_compilation_is_in_memory_when_the_network_runs_as_it_is() -> None:
-    model = Reluctant()
+def test_tensors_of_a_failed_compilation_are_freed_before_the_retry() -> None:
+    model = FailingOnce()
     compiled = CompiledModel(model, len(IMAGES), Told().say)
-    compiled._compiled = model  # it fails as a compiled network may, without the compiler
+    compiled._compiled = model  # fails like a compiled model, but without a compiler
     gc.collect()
     gc.disable()
     try:
         take_step(make_learner(model, compiled), IMAGES, LABELS, 0)
     finally:
         gc.enable()
-    assert model.is_left is False
+    assert model.is_alive is False

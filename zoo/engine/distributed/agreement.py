@@ -27,7 +27,8 @@ def agreeing(learner: Learner) -> Iterator[None]:
         LostProcess: another one is gone.
     """
     world, failure = learner.hardware.world, None
-    if learner.parts.is_fixed:  # the processes wait for each other within the network: nothing can be tried again
+    # The processes wait for each other within the network, so no step can be retried.
+    if learner.micro_batches.is_fixed:
         with world.waiting():
             yield
         return
@@ -66,7 +67,7 @@ def ending_together(learner: Learner) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        is_known = learner.hardware.world.size == 1 or learner.parts.is_fixed
+        is_known = learner.hardware.world.size == 1 or learner.micro_batches.is_fixed
         if is_known or isinstance(error, OutOfMemoryEverywhere) or not is_out_of_memory(error):
             raise
         raise TrainingError(f"not enough memory for what the processes exchange: {error}") from error
@@ -81,7 +82,7 @@ def allocating_together(learner: Learner) -> None:
     world, failure = learner.hardware.world, None
     if world.size == 1:
         return
-    if learner.parts.is_fixed:
+    if learner.micro_batches.is_fixed:
         with world.waiting():
             _allocate(learner.optimizer)
         return

@@ -69,7 +69,7 @@ def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: in
 
     def work(rank: int) -> list[Any]:
         with join_world() as world:
-            whole = make_learner(Plain(), world, parts=MicroBatches(2))
+            whole = make_learner(Plain(), world, micro_batches=MicroBatches(2))
             take_steps(whole, world, count)
             found = []
             for where, error in cases:
@@ -78,7 +78,7 @@ def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: in
                 if rank == victim:
                     let_fail(learner, where, error)
                 take_steps(learner, world, count)
-                found.append((are_same(state_of(learner), state_of(whole)), learner.parts.count, told.lines))
+                found.append((are_same(state_of(learner), state_of(whole)), learner.micro_batches.count, told.lines))
             return found
 
     for told in get_results(SIZE, work):
@@ -96,12 +96,12 @@ def test_memory_may_become_short_in_any_step(victim: int) -> None:
             whole, learner = make_learner(Plain(), world), make_learner(Plain(), world)
             take_steps(whole, world, BOTH, 1)
             take_steps(learner, world, BOTH, 1)
-            whole.parts.count = 2
+            whole.micro_batches.count = 2
             if rank == victim:
                 let_fail(learner, "forward", ERRORS[0])
             take_steps(whole, world, BOTH)
             take_steps(learner, world, BOTH)
-            return are_same(state_of(learner), state_of(whole)), learner.parts.count, learner.steps
+            return are_same(state_of(learner), state_of(whole)), learner.micro_batches.count, learner.steps
 
     assert get_results(SIZE, work) == [(True, 2, 3)] * SIZE
 
@@ -111,7 +111,7 @@ def test_statistics_of_a_pass_that_failed_elsewhere_are_taken_back(victim: int) 
     def work(rank: int) -> int:
         with join_world() as world:
             model = Normed()
-            learner = make_learner(model, world, parts=MicroBatches(1, least=2))
+            learner = make_learner(model, world, micro_batches=MicroBatches(1, least=2))
             if rank == victim:
                 let_fail(learner, "backward", ERRORS[0])
             learn(learner, *share(draw(9), world), 0)

@@ -39,7 +39,7 @@ torch.set_num_threads(1)
 finetune("small", sys.argv[1], output=sys.argv[2], registry=make_registry(), **{OPTIONS})
 """
 NO_COMPILER = {"cpp.cxx": (None, "/nowhere/g++")}
-STARTS = "compiling the network: the first step takes longer"
+STARTS = "compiling the model: the first step takes longer"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
         told, output = Told(), tmp_path / name
         finetune("small", photos, output=output, registry=make_registry(), progress=told, **{**OPTIONS, **options})
-        said = [line for line in told.lines if line.startswith(("compil", "note: compil"))]
+        said = [line for line in told.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))]
         return load_file(output / "model.safetensors"), said
 
     return run
@@ -151,7 +151,9 @@ def test_without_a_compiler_the_network_runs_as_it_is(run: Runs) -> None:
     with config.patch(NO_COMPILER):
         found, (starts, note) = run("compiled", batch_size=9)
     assert starts == STARTS
-    assert note.startswith("note: compiling fails, and the network runs as it is: InductorError: InvalidCxxCompiler: ")
+    assert note.startswith(
+        "note: compilation failed, so the model runs uncompiled: InductorError: InvalidCxxCompiler: "
+    )
     assert are_equal(found, wanted)
 
 
@@ -177,6 +179,6 @@ def test_where_kept_features_are_learned_from_it_is_left_out_and_that_is_said(
     run: Runs, train: str, phases: int
 ) -> None:
     _, (note, *starts) = run("run", train=train)
-    assert note == "note: compile is left out: the epochs learn from kept features, and hardly run the network"
+    assert note == "note: ignoring `compile`: the run trains on cached features, so it hardly runs the model"
     assert starts == [STARTS] * phases
     assert count_graphs() == phases

@@ -252,7 +252,7 @@ def test_features_and_images_are_not_the_same(
     interrupt(photos, output, registry, 2, **options)
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "10")
     with pytest.raises(
-        RunError, match="learned from features, and learns from images now; resume it with as much room"
+        RunError, match="was trained on features, but would now be trained on images; resume it with as much space"
     ):
         finetune("net", photos, output=output, resume=True, registry=registry, **options)
 

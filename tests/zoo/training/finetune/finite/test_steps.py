@@ -118,7 +118,7 @@ def test_it_is_as_if_the_step_had_never_begun(
         run(output, lambda learner: spoil(learner, value), **options)
     found = re.fullmatch(
         r"loss (\S+) with gradient norm (\S+), learning rate 0\.02 at step 2 of epoch 2; try a lower `lr`\. "
-        r"No step was taken, and the best epoch so far is kept\. The images of the batch: (.+)",
+        r"The step was not taken, and the best epoch so far is kept\. Images in the batch: (.+)",
         str(caught.value),
     )
     assert found
@@ -148,7 +148,7 @@ def test_the_images_that_are_named_are_those_of_the_batch(run: Callable[..., Non
     with pytest.raises(NotFinite) as caught:
         run(output, spoil)
     see = build_eval_transform(INPUT)
-    paths = str(caught.value).partition("The images of the batch: ")[2].split(", ")
+    paths = str(caught.value).partition("Images in the batch: ")[2].split(", ")
     assert torch.equal(torch.stack([see(decode_image(Path(path))) for path in paths]), seen[0])
 
 
@@ -160,7 +160,7 @@ def test_weights_that_are_not_finite_from_the_start_are_never_kept(photos: Path,
         return model
 
     told = Told()
-    with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* The images of the batch: .*\.png"):
+    with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* Images in the batch: .*\.png"):
         finetune(
             "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=told, **OPTIONS
         )
@@ -183,7 +183,7 @@ def test_features_that_are_kept_and_not_finite_are_not_learned_from(
         about = file.metadata()
     save_file(rows, path, about)
     with pytest.raises(
-        NotFinite, match=rf"^loss \S+ .* of epoch 1; .* The images of the batch: .*{re.escape(str(files[place]))}"
+        NotFinite, match=rf"^loss \S+ .* of epoch 1; .* Images in the batch: .*{re.escape(str(files[place]))}"
     ):
         finetune("net", photos, output=tmp_path / "run", registry=registry, **options)
     state, _ = Checkpoints(tmp_path / "run" / "checkpoints").load()
