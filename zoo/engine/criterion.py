@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 
 class Criterion:
-    """Cross entropy, plus the weighted cross entropy of auxiliary heads."""
+    """Cross entropy, plus the weighted cross entropy of auxiliary heads.
+
+    With class weights, the loss of each image is multiplied by the weight of its own class, and the mean is weighted.
+    torch's own ``weight`` argument differs: combined with label smoothing, it also multiplies the share of every other
+    class, so that images of frequent classes are pulled towards the rare ones.
+    """
 
     def __init__(
         self, label_smoothing: float = 0.0, aux_weight: float = 0.0, class_weights: Tensor | None = None
     ) -> None:
         """Create a criterion; ``class_weights`` has shape (classes,)."""
-        self._loss = nn.CrossEntropyLoss(class_weights, label_smoothing=label_smoothing)
+        self._label_smoothing = label_smoothing
         self._aux_weight = aux_weight
+        self._class_weights = class_weights
 
     def __call__(self, output: Tensor | tuple[Tensor, ...], targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean loss and the logits of shape (N, classes).
@@ -24,14 +31,26 @@ class Criterion:
             targets: Labels of shape (N,), or class probabilities of shape (N, classes).
         """
         logits, *aux = (output,) if isinstance(output, Tensor) else output
-        loss = self._loss(logits, targets)
+        loss = self._compute_mean(logits, targets)
         if self._aux_weight:
             for aux_logits in aux:
-                loss = loss + self._aux_weight * self._loss(aux_logits, targets)
+                loss = loss + self._aux_weight * self._compute_mean(aux_logits, targets)
         return loss, logits
 
     def weigh(self, targets: Tensor) -> Tensor:
         """Return the denominator of the mean loss: the number of targets, or the sum of their class weights."""
-        if self._loss.weight is None or targets.ndim > 1:
-            return torch.tensor(float(len(targets)))
-        return self._loss.weight[targets].sum()
+        weights = self._list_weights(targets)
+        return torch.tensor(float(len(targets))) if weights is None else weights.sum()
+
+    def _compute_mean(self, logits: Tensor, targets: Tensor) -> Tensor:
+        weights = self._list_weights(targets)
+        if weights is None:
+            return cross_entropy(logits, targets, label_smoothing=self._label_smoothing)
+        losses = cross_entropy(logits, targets, label_smoothing=self._label_smoothing, reduction="none")
+        return (losses * weights).sum() / weights.sum()
+
+    def _list_weights(self, targets: Tensor) -> Tensor | None:
+        """Return the weight of each target, of shape (N,); for mixed images, the mean over their classes."""
+        if self._class_weights is None:
+            return None
+        return self._class_weights[targets] if targets.ndim == 1 else targets @ self._class_weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.engine.learner import Learner, mix_nothing
+from zoo.engine.learner import Learner
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalB
         LostProcess: If another process is gone.
     """
     world = learner.hardware.world
-    # Mixed images all have a weight of 1, regardless of their classes.
-    weight = learner.criterion.weigh(labels) if learner.mix is mix_nothing else torch.tensor(float(len(labels)))
+    weight = learner.criterion.weigh(labels)  # Mixing images with each other does not change the sum.
     if world.size == 1:
         return LocalBatch(images, labels, weight, len(labels))
     total_weight, size, num_processes = world.total([float(weight), len(labels), bool(len(labels))])

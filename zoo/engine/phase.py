@@ -215,8 +215,9 @@ class Phase:
         """Return the weight of each class, of shape (classes,), or None; the mean over the training images is 1."""
         if self.recipe.balance != "loss":
             return None
-        sizes = torch.bincount(torch.tensor([sample.label for sample in self.images.train]))
-        return (len(self.images.train) / (len(sizes) * sizes)).to(self.hardware.device)
+        labels = torch.tensor([sample.label for sample in self.images.train])
+        sizes = torch.bincount(labels, minlength=len(self.images.classes)).clamp(min=1)
+        return (len(labels) / (len(sizes) * sizes)).to(self.hardware.device)
 
 
 def _summarize(current: EpochProgress, training: Score, validation: Score, seconds: float, phase: int) -> Epoch:
