@@ -171,7 +171,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("return [declare_photos(name='pets')]", name="zoo_datasets"),
     ),
     "data-set-from-nowhere": PluginMutant(
-        {"plugin.datasets": "has url=None; it must be given, or make must be, and not both"},
+        {"plugin.datasets": "has url=None; it must be set if make is None, and None otherwise"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
     ),
     "data-set-with-a-license-in-prose": PluginMutant(
