@@ -74,16 +74,15 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
         PluginError: a declared path does not lead to a layer that can be replaced.
     """
     old = get_head(backbone, model)
-    for path in old.aux_paths:
-        _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+    resized = old.aux_paths if design.widths else (*old.aux_paths, *old.paths)
+    for path in resized:
+        model.set_submodule(path, _resize(_get_layer(backbone, model, path), num_classes), strict=True)
     if not design.widths:
-        for path in old.paths:
-            _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
         return old
     regions = old.paths if backbone.classifier is None else (backbone.classifier,)
     for path in regions:
         first = _get_first_layer(backbone, model, path)
-        _put(model, path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)))
+        model.set_submodule(path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)), strict=True)
     return Head(tuple(regions), old.aux_paths)
 
 
@@ -150,9 +149,3 @@ def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Co
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)
     return nn.Conv2d(layer.out_channels, num_outputs, 1, bias=bias, device=device, dtype=dtype)
-
-
-def _put(model: nn.Module, path: str, layer: nn.Module) -> None:
-    # The path is known to exist: set_submodule would add a layer under a misspelt one.
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, layer)

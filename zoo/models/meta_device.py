@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,9 +11,7 @@ from torch.nn import Parameter
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from zoo.models.build import build_model
-
-if TYPE_CHECKING:
-    from zoo.plugin import BackboneSpec
+from zoo.plugin import BackboneSpec
 
 
 def build_on_meta(backbone: BackboneSpec, tag: str | None = None) -> nn.Module:

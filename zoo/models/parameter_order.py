@@ -6,14 +6,12 @@ on the meta device, without arithmetic, and every torch function that is given a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 #: Functions that look at a tensor's outside only; asking for a shape is no use of a parameter.
 GLANCES = frozenset({"__get__", "dim", "ndimension", "numel", "size", "type", "is_floating_point"})

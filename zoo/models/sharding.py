@@ -7,12 +7,15 @@ put together when it is run, and taken apart again. Whoever looks at a whole ten
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from zoo.plugin import BlockSpec
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 def shard(model: nn.Module, blocks: Sequence[BlockSpec], device: torch.device, size: int) -> None:
@@ -51,17 +54,13 @@ def is_sharded(model: nn.Module) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """Return a tensor put together; where it is divided, all processes must ask, and it is on the CPU."""
-    divided: Any = tensor
     # The device has room for one at a time, but not for all.
-    full: Tensor = divided.full_tensor().cpu() if is_divided(tensor) else tensor
-    return full
+    return tensor.full_tensor().cpu() if is_divided(tensor) else tensor
 
 
 def part(tensor: Tensor) -> Tensor:
     """Return the part of a tensor that this process holds, not a copy; where it is not divided that is all of it."""
-    divided: Any = tensor
-    local: Tensor = divided.to_local() if is_divided(tensor) else tensor
-    return local
+    return tensor.to_local() if is_divided(tensor) else tensor
 
 
 @torch.no_grad()
@@ -72,9 +71,8 @@ def put(target: Tensor, source: Tensor) -> None:
         return
     from torch.distributed.tensor import distribute_tensor
 
-    divided: Any = target
     moved = source.to(device=target.device, dtype=target.dtype)
-    mine = distribute_tensor(moved, divided.device_mesh, divided.placements, src_data_rank=None)
+    mine = distribute_tensor(moved, target.device_mesh, target.placements, src_data_rank=None)
     part(target).copy_(part(mine))
 
 
@@ -89,6 +87,6 @@ def contribute(tensors: Iterable[Tensor]) -> None:
         whole(tensor)
 
 
-def is_divided(tensor: Tensor) -> bool:
+def is_divided(tensor: Tensor) -> TypeGuard[DTensor]:
     """Tell whether a tensor is divided."""
     return hasattr(tensor, "full_tensor")  # what torch's DTensor alone has; to import it takes half a second

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from importlib.metadata import Distribution, EntryPoint, distributions
 
@@ -17,6 +17,8 @@ from zoo.registry.load_plugin import Plugin, load_module, load_plugin
 GROUP = "zoo"
 #: Namespaces that only these distributions may claim.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
+
+SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
 
 Claim = tuple[Plugin, EntryPoint]
 
@@ -58,12 +60,10 @@ def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
         if not _may_hold_plugin(distribution):
             continue
         name, version = _read_identity(distribution)
-        entry_points: tuple[EntryPoint, ...] = ()
-        fault = ""
         try:
-            entry_points = tuple(distribution.entry_points.select(group=GROUP))
-        except Exception as error:  # noqa: BLE001  # the parser raises whatever a damaged line leads to
-            fault = describe_in_one_line(error)
+            entry_points, fault = tuple(distribution.entry_points.select(group=GROUP)), ""
+        except Exception as error:  # noqa: BLE001  # the parser raises errors of many types for a damaged line
+            entry_points, fault = (), describe_in_one_line(error)
         # The first copy on the path counts. Without a name, equal entry points lead to the same module anyway.
         known_by = name or entry_points
         if known_by in seen:
@@ -122,34 +122,32 @@ def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
             load_plugin(plugin, partial(load_module, entry_point))
 
 
-SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
-
-
 def is_allowed(plugin: Plugin) -> bool:
-    """Whether the environment lets a plugin be loaded, named by its namespace or by its distribution."""
-    names = {plugin.namespace, plugin.distribution}
-    wanted = os.environ.get("ZOO_LOAD_PLUGINS")
-    if wanted is not None and not names & _read_names(wanted):
+    """Return whether the environment variables let a plugin be loaded."""
+    if "ZOO_LOAD_PLUGINS" in os.environ and not _is_named(plugin, "ZOO_LOAD_PLUGINS"):
         return False
-    return not names & _read_names(os.environ.get("ZOO_DISABLE_PLUGINS", ""))
+    return not _is_named(plugin, "ZOO_DISABLE_PLUGINS")
 
 
-def list_unknown_names(plugins: Iterable[Plugin]) -> list[str]:
-    """List what ZOO_LOAD_PLUGINS and ZOO_DISABLE_PLUGINS name though it is not installed: misspelt, most likely."""
-    known = {name for plugin in plugins for name in (plugin.namespace, plugin.distribution)}
-    variables = ("ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS")
-    named = {name for variable in variables for name in _split_names(os.environ.get(variable, ""))}
-    return sorted(name for name in named if name not in known and canonicalize(name) not in known)
+def list_unknown_names(plugins: Collection[Plugin]) -> list[str]:
+    """List the names in ZOO_LOAD_PLUGINS and ZOO_DISABLE_PLUGINS that no installed plugin has."""
+    names = _read_names("ZOO_LOAD_PLUGINS") | _read_names("ZOO_DISABLE_PLUGINS")
+    return sorted(name for name in names if not any(_is_name_of(plugin, name) for plugin in plugins))
 
 
 def canonicalize(distribution: str) -> str:
-    """Return the name of a distribution as pip compares it."""
+    """Return the name of a distribution in the form in which pip compares names."""
     return distribution.lower().replace("_", "-").replace(".", "-")
 
 
-def _read_names(value: str) -> set[str]:
-    return {spelling for name in _split_names(value) for spelling in (name, canonicalize(name))}
+def _is_named(plugin: Plugin, variable: str) -> bool:
+    return any(_is_name_of(plugin, name) for name in _read_names(variable))
 
 
-def _split_names(value: str) -> set[str]:
-    return {name.strip() for name in value.split(",") if name.strip()}
+def _is_name_of(plugin: Plugin, name: str) -> bool:
+    return not {name, canonicalize(name)}.isdisjoint((plugin.namespace, plugin.distribution))
+
+
+def _read_names(variable: str) -> set[str]:
+    names = os.environ.get(variable, "").split(",")
+    return {name.strip() for name in names if name.strip()}

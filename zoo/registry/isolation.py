@@ -12,6 +12,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from zoo.errors import PluginError
+from zoo.progress import make_printable
 
 #: Modules that take seconds to import, and that listing must do without.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
@@ -74,16 +75,15 @@ def failing_as_plugin_error() -> Iterator[None]:
 def describe_in_one_line(error: BaseException) -> str:
     """Return what an exception says, on one line and printable, even if it cannot say anything."""
     try:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001  # its own __str__ raised
-        said = ""
-    # A terminal obeys control characters, and cannot show half a surrogate pair.
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) or "no message"
+        message = ""
+    return make_printable(message) or "no message"
 
 
-class _NoHeavyImports:
+class _NoHeavyImports(Loader):
     """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten.
 
     Asking whether such a module is there is no import, and is answered.
@@ -96,12 +96,8 @@ class _NoHeavyImports:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None:
-            spec.loader = _Refuser()
+            spec.loader = self
         return spec
-
-
-class _Refuser(Loader):
-    """Loads nothing."""
 
     def exec_module(self, module: ModuleType) -> None:
         raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")

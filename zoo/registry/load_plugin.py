@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -53,8 +55,6 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
             ask_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:
-        import traceback
-
         plugin.fail("broken", str(error), traceback.format_exc())
     plugin.output = output.read_all()
 
@@ -141,13 +141,13 @@ def refuse_wrong_hooks(module: ModuleType) -> None:
     """Raise PluginError for what pluggy passes over in silence, or refuses without saying what to write instead."""
     known = sorted(name for name in vars(Hooks) if name.startswith("zoo_"))
     for name, value in vars(module).items():
-        marked = getattr(value, "zoo_impl", None) is not None
-        if (marked or (name.startswith("zoo_") and callable(value))) and name not in known:
-            raise PluginError(f"{name} is no hook; the hooks are {', '.join(known)}.")
-        if name in known and not marked:
-            raise PluginError(f"{name} is not marked; put @hookimpl above it.")
+        is_marked = getattr(value, "zoo_impl", None) is not None
         if name in known:
+            if not is_marked:
+                raise PluginError(f"{name} is not marked; put @hookimpl above it.")
             _refuse_wrong_arguments(name, value)
+        elif is_marked or (name.startswith("zoo_") and callable(value)):
+            raise PluginError(f"{name} is no hook; the hooks are {', '.join(known)}.")
 
 
 #: Parameters that take whatever is given, if anything is.
@@ -181,10 +181,9 @@ def _list_specs(caller: pluggy.HookCaller, kind: type[T]) -> Iterator[T]:
 def _refuse_unusable_names(plugin: Plugin) -> None:
     """Raise PluginError for a name in another namespace, or one that is listed twice."""
     for specs in (plugin.backbones, plugin.datasets):
-        names = [spec.name for spec in specs]
-        for name in names:
+        counts = Counter(spec.name for spec in specs)
+        for name in counts:
             if not name.startswith(f"{plugin.namespace}/"):
                 raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
-        if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+        if twice := sorted(name for name in counts if counts[name] > 1):
             raise PluginError(f"it lists {', '.join(twice)} more than once.")

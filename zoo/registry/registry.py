@@ -6,17 +6,15 @@ import copy
 import fnmatch
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
-
-if TYPE_CHECKING:
-    from zoo.registry.registry_toml import NamedRecipe, RegistryToml
+from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
 
 
 @dataclass(frozen=True)
@@ -115,17 +113,17 @@ class Registry:
 
     def find_origin(self, backbone: BackboneSpec) -> dict[str, str] | None:
         """Return the distribution and the version of the plugin that a backbone is from, or None if it is not known."""
-        namespace = backbone.name.partition("/")[0]
-        for plugin in self.plugins:
-            if plugin.namespace == namespace and plugin.state == "ok":
-                return {"distribution": plugin.distribution, "version": plugin.version}
-        return None
+        plugin = self._find_plugin(backbone.name)
+        return None if plugin is None else {"distribution": plugin.distribution, "version": plugin.version}
+
+    def _find_plugin(self, name: str) -> Plugin | None:
+        namespace = name.partition("/")[0]
+        usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state == "ok")
+        return next(usable, None)
 
     @functools.cached_property
     def _settings(self) -> RegistryToml:
-        # Late, since listing backbones needs no registry.toml.
-        from zoo.registry.registry_toml import load_registry_toml
-
+        # Read when it is first needed, because listing backbones does not need it.
         return load_registry_toml() if self._given_settings is None else self._given_settings
 
     @functools.cached_property
@@ -141,25 +139,16 @@ class Registry:
         return names
 
     def _find_qualified(self, name: str) -> BackboneSpec | None:
+        name = _correct_case(name, self._backbones)
         if name in self._backbones:
             return self._backbones[name]
-        if match := self._ignore_case(name, {known: [known] for known in self._backbones}):
-            return self._backbones[match[0]]
-        namespace, _, rest = name.partition("/")
-        for plugin in self.plugins:
-            if plugin.namespace == namespace and plugin.state == "ok":
-                return find_unlisted(plugin, rest)
-        return None
+        plugin = self._find_plugin(name)
+        return None if plugin is None else find_unlisted(plugin, name.partition("/")[2])
 
     def _find_bare(self, name: str) -> BackboneSpec | None:
-        matches = self._by_bare_name.get(name) or self._ignore_case(name, self._by_bare_name)
-        match = self._choose(name, matches)
+        name = _correct_case(name, self._by_bare_name)
+        match = self._choose(name, self._by_bare_name.get(name, []))
         return None if match is None else self._backbones[match]
-
-    def _ignore_case(self, name: str, known: Mapping[str, list[str]]) -> list[str]:
-        """List what a name stands for if its case is ignored, and that is one name."""
-        spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
-        return known[spellings[0]] if len(spellings) == 1 else []
 
     def _choose(self, bare: str, matches: list[str]) -> str | None:
         """Choose among the qualified names that a bare one may stand for; strangers never win over our own plugins."""
@@ -172,16 +161,16 @@ class Registry:
         return matches[0] if matches else None
 
     def _explain_missing(self, asked: str, name: str) -> str:
-        namespace, slash, bare = name.partition("/") if "/" in name else ("", "", name)
+        namespace, _, bare = name.partition("/") if "/" in name else ("", "", name)
         asked = asked if name == asked.partition("@")[0] else f"{asked} (alias of {name})"
+        installed = sorted({plugin.namespace for plugin in self.plugins})
         unusable = [plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state != "ok"]
         if unusable:
             return f"no backbone {asked!r}: the plugin {namespace} is {unusable[0].state}: {unusable[0].reason}"
-        if slash and namespace not in {plugin.namespace for plugin in self.plugins}:
-            known = ", ".join(sorted({plugin.namespace for plugin in self.plugins})) or "none"
-            ours = f"its plugin is {FIRST_PARTY.get(namespace)}, " if namespace in FIRST_PARTY else ""
-            hint = f"{ours}installed are {known}"
-            return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {hint}."
+        if namespace and namespace not in installed:
+            ours = f"its plugin is {FIRST_PARTY[namespace]}, " if namespace in FIRST_PARTY else ""
+            known = ", ".join(installed) or "none"
+            return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {ours}installed are {known}."
         broken = [plugin.namespace for plugin in self.plugins if plugin.state not in ("ok", "disabled")]
         hint = f" `zoo plugins` tells why {', '.join(broken)} cannot be used." if broken else ""
         near = self._list_near(bare, namespace)
@@ -194,6 +183,12 @@ class Registry:
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)
         names = [name for match in matches for name in sorted(self._by_bare_name[match])]
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
+
+
+def _correct_case(name: str, known: Collection[str]) -> str:
+    """Return the known name that equals a name if case is ignored; the name itself if it is known or ambiguous."""
+    spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
+    return spellings[0] if len(spellings) == 1 and name not in known else name
 
 
 @functools.cache
