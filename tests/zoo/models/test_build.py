@@ -44,7 +44,7 @@ def test_build_with_classes_gives_a_new_head_on_the_loaded_rest(
 
 
 def test_build_refuses_a_wrong_head_before_it_looks_for_weights(acme: BackboneSpec) -> None:
-    with pytest.raises(OptionError, match="no head 'deep'"):
+    with pytest.raises(OptionError, match="invalid `head` 'deep'"):
         build("net", weights="nowhere.safetensors", head="deep", registry=registry_of(acme))
 
 
