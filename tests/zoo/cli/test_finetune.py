@@ -215,7 +215,7 @@ def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--train", "from:layer9"), "no block 'layer9'; from input to output the blocks are stem, layer1"),
+        (("--train", "from:layer9"), "no block 'layer9'; the blocks from input to output are stem, layer1"),
         (("--train", "backwards"), "invalid --train 'backwards'"),
         (("--head", "mlp:"), "invalid --head 'mlp:'"),
         (("--epochs", "0"), "epochs must be at least 1, got 0."),
