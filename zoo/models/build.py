@@ -50,8 +50,9 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
     except Exception as error:
         raise PluginError(f"{backbone.name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
-        kind = type(model).__name__
-        raise PluginError(f"{backbone.name} cannot be built: its build returns a {kind}, not an nn.Module.")
+        raise PluginError(
+            f"{backbone.name} cannot be built: its build returns a {type(model).__name__}, not an nn.Module."
+        )
     return model
 
 

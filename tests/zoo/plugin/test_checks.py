@@ -86,8 +86,8 @@ def test_duplicate_block_names_and_tags_are_refused_and_named() -> None:
 
 
 def test_mean_and_std_have_one_number_per_channel() -> None:
-    grey = InputSpec(size=(1, 28, 28), mean=(0.1,), std=(0.3,))
-    assert grey.size[0] == len(grey.mean) == len(grey.std)
+    gray = InputSpec(size=(1, 28, 28), mean=(0.1,), std=(0.3,))
+    assert gray.size[0] == len(gray.mean) == len(gray.std)
     with pytest.raises(PluginError, match="a tuple of 1 numbers"):
         InputSpec(size=(1, 28, 28))
 
