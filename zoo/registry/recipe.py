@@ -115,7 +115,7 @@ class Recipe:
             raise OptionError("clip_norm must be above 0; leave it out to train without gradient clipping.")
         if self.shard and self.scope.is_phased:
             raise OptionError(
-                f"`shard` works with one phase only; set `train` to head, all or from:BLOCK, not {self.train}."
+                f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
             )
         if self.shard and self.precision == "fp16":
             raise OptionError("`shard` does not work with fp16; set `precision` to bf16 or fp32.")
