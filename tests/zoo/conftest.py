@@ -1,4 +1,4 @@
-"""A web server on loopback that can do what bad networks do."""
+"""A web server on loopback that can behave like a bad network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-#: A socket option: close at once, and tell the other side that the connection is broken.
+#: Value of SO_LINGER that makes close() send a reset.
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -25,21 +25,21 @@ class Request(NamedTuple):
 
 @dataclass
 class Site:
-    """What the server has, what it does wrong, and what it was asked."""
+    """The files of the server, its faults, and the requests that it received."""
 
     port: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
-    #: From a path to an address and more headers.
+    #: Target address and additional headers, by path.
     redirects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
-    #: What goes wrong, one per request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``,
-    #: ``chunked``, ``shifted`` (a range nobody asked for), ``hold:N`` (waits for ``go_on`` after N bytes), ``ok``.
+    #: Faults, one per request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``,
+    #: ``chunked``, ``shifted`` (a wrong range), ``hold:N`` (waits for ``go_on`` after N bytes), ``ok``.
     faults: list[str] = field(default_factory=list)
     knows_ranges: bool = True
     go_on: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
-    #: Bytes of files that were sent.
+    #: Number of bytes of files that were sent.
     sent: int = 0
-    #: Requests that are held now.
+    #: Number of requests that wait for ``go_on``.
     held: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def url(self, path: str) -> str:
@@ -59,19 +59,19 @@ class Server(ThreadingHTTPServer):
     site: Site
 
     def shutdown_request(self, request: Any) -> None:
-        """Close without a farewell where a reset is wanted."""
+        """Close without shutting the connection down if a reset is wanted."""
         lingers = request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == RESET
         (self.close_request if lingers else super().shutdown_request)(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: that clients go away is what is tested."""
+        """Print nothing, because tests disconnect on purpose."""
 
 
 class Answering(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-        """Say nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         site = self.server.site
@@ -109,7 +109,7 @@ class Answering(BaseHTTPRequestHandler):
     def _write(self, rest: bytes, kind: str, value: int) -> None:
         site = self.server.site
         first = rest[:value] if kind in {"cut", "reset", "hold"} else rest
-        site.sent += len(first)  # first, for whoever reads it may be done before this thread goes on
+        site.sent += len(first)  # counted first, because the client may finish before this thread continues
         self.wfile.write(first)
         if kind == "reset":  # closing without lingering sends a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

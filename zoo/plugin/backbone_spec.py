@@ -95,7 +95,7 @@ class BackboneSpec:
     #: Kind of network, such as ``resnet`` or ``vgg``.
     family: str
     #: Function ``build(tag)`` that returns upstream's model with random parameters and ``num_classes`` outputs. It
-    #: must not access the network. ``tag`` names the weights that will be loaded, or is None; it matters if the
+    #: must not download anything. ``tag`` names the weights that will be loaded, or is None; it matters if the
     #: architecture depends on them, for example on their image size. The model takes a float batch of shape
     #: (N, C, H, W) and returns logits of shape (N, num_classes).
     build: Callable[[str | None], nn.Module]
@@ -126,8 +126,8 @@ class BackboneSpec:
     #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
     #: None if they are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    #: Distribution and version from which these facts were read, such as ``timm==1.0.31``. zoo warns if another minor
-    #: version is installed.
+    #: Distribution and version from which these facts were read, such as ``timm==1.0.31``. zoo prints a note if
+    #: another minor version is installed.
     upstream: str | None = None
     #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``.
     #: ``{num_classes}`` and ``{image_size}`` are filled in.

@@ -97,7 +97,7 @@ class Registry:
         Returns:
             A message for each plugin that failed.
         """
-        complaints = []
+        messages = []
         if event == "zoo_run_started":
             self._muted.clear()
         for plugin in self.plugins:
@@ -107,8 +107,8 @@ class Registry:
                 call_hook(plugin, event, **copy.deepcopy(arguments))
             except PluginError as error:
                 self._muted.add(plugin.namespace)
-                complaints.append(f"{error}; it gets no more events of this run")
-        return complaints
+                messages.append(f"{error}; it gets no more events of this run")
+        return messages
 
     def get_recipe(self, name: str) -> NamedRecipe:
         """Return a recipe of registry.toml.
@@ -127,6 +127,7 @@ class Registry:
         return None if plugin is None else {"distribution": plugin.distribution, "version": plugin.version}
 
     def _find_plugin(self, name: str) -> Plugin | None:
+        """Return the usable plugin of a qualified name, if there is one."""
         namespace = name.partition("/")[0]
         usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state == "ok")
         return next(usable, None)
@@ -196,9 +197,11 @@ class Registry:
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:
-    """Return the only known name that differs from a name in case alone, or the name itself."""
+    """Return the only known name that equals a name when case is ignored, or the name itself."""
+    if name in known:
+        return name
     spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
-    return spellings[0] if len(spellings) == 1 and name not in known else name
+    return spellings[0] if len(spellings) == 1 else name
 
 
 @functools.cache
