@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zoo.errors import NameNotFound
+from zoo.plugin.block_spec import BlockSpec
 from zoo.plugin.fields import (
     accepting_licence,
     are_distinct,
@@ -41,27 +42,6 @@ _CAPABILITY_NAMES, _CLAIM_NAMES = ", ".join(CAPABILITIES), ", ".join(_CLAIMS)
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSpec:
-    """A part of a backbone that is frozen or trained as a whole.
-
-    Example:
-        BlockSpec("stem", ("conv1", "bn1"))
-
-    Raises:
-        PluginError: If a field has an invalid value.
-    """
-
-    #: Name of the block, as in ``from:stem``.
-    name: str
-    #: Dotted prefixes of parameter names. ``layer1`` covers ``layer1.0.conv1.weight`` but not ``layer10.bias``. They
-    #: name parameters rather than modules, because some parameters (a ViT's ``class_token``) are not in a submodule.
-    prefixes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        check_when_made(check_block, self)
 
 
 @accepting_licence
@@ -164,20 +144,6 @@ class BackboneSpec:
         raise NameNotFound(
             f"{self.name} has no weights {tag!r}; it has: {known}. Or give a .safetensors file, or none."
         )
-
-
-def check_block(spec: BlockSpec) -> None:
-    """Check a block.
-
-    Raises:
-        PluginError: If a field has an invalid value.
-    """
-    are_prefixes = are_paths(spec.prefixes) and spec.prefixes != ()
-    require(
-        spec,
-        ("name", is_text(spec.name), "text on one line"),
-        ("prefixes", are_prefixes, "a tuple of distinct parameter-name prefixes, at least one"),
-    )
 
 
 def check_backbone(spec: BackboneSpec) -> None:

@@ -15,6 +15,7 @@ from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
+from zoo.registry.upstream_version import list_version_notes
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Registry:
             raise NameNotFound(self._explain_missing(asked, name))
         if tag:
             backbone.get_weights(tag)
-        return Resolved(asked, backbone, tag or None, tuple(_list_version_notes(backbone)))
+        return Resolved(asked, backbone, tag or None, tuple(list_version_notes(backbone)))
 
     def list_datasets(self) -> list[DatasetSpec]:
         """Return the data sets of registry.toml and of all plugins, sorted by name."""
@@ -208,29 +209,6 @@ def _correct_case(name: str, known: Collection[str]) -> str:
 def open_registry() -> Registry:
     """Return the registry of all installed plugins. They are loaded once per process."""
     return Registry(discover_plugins())
-
-
-def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
-    if backbone.upstream is None:
-        return
-    import importlib.metadata
-
-    distribution, _, read_from = backbone.upstream.partition("==")
-    try:
-        installed = importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        yield f"{backbone.name} needs {distribution}, which is not installed; pip install {distribution}."
-        return
-    # A patch release does not change architectures, and a build such as 2.15.0+cpu is the same version.
-    if _read_minor(installed) != _read_minor(read_from):
-        yield (
-            f"{backbone.name} was declared for {distribution} {read_from}, but {installed} is installed; "
-            f"run `zoo check {backbone.name}` to verify it."
-        )
-
-
-def _read_minor(version: str) -> list[str]:
-    return version.partition("+")[0].split(".")[:2]
 
 
 def list_backbones(pattern: str | None = None, registry: Registry | None = None) -> list[BackboneSpec]:
