@@ -7,7 +7,7 @@
     run = zoo.finetune("resnet18", data="photos/", epochs=5)
     classifier = zoo.load(run)
 
-Names are imported when they are first used, so that ``import zoo`` costs nothing.
+Names are imported when they are first used, so ``import zoo`` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m zoo``, and the script ``zoo``."""
+"""The entry point of ``python -m zoo`` and of the script ``zoo``."""
 
 from __future__ import annotations
 

@@ -1,36 +1,36 @@
 """Every error that a user or a plugin can cause.
 
     ZooError
-    ├── OptionError        an option's value that does not exist or does not fit
-    ├── SettingsError      a registry.toml or --config file that cannot be used
-    ├── NameNotFound       no backbone, weights tag, block or data set of that name
-    ├── PluginError        a plugin that breaks its contract
-    ├── WeightsError       a weights file that is missing, damaged or does not fit
-    │   └── DownloadError  something that could not be fetched, weights or data
-    ├── DataError          images that are not there or cannot be used
-    ├── RunError           a run folder that cannot be written or read
-    ├── CacheError         the cache folder has no room or cannot be written
-    ├── TrainingError      training that cannot go on
-    │   ├── FrozenMoved    a frozen tensor that changed all the same
-    │   └── NotFinite      a loss or a gradient that is no number
-    └── LostProcess        another process of the same run is gone
-        └── SaidElsewhere  ... and says itself what happened
+    ├── OptionError        an option has an unknown or unsuitable value
+    ├── SettingsError      a registry.toml or --config file cannot be used
+    ├── NameNotFound       no backbone, weights tag, block or data set has that name
+    ├── PluginError        a plugin breaks its contract
+    ├── WeightsError       a weights file is missing, is damaged or does not fit
+    │   └── DownloadError  weights or data could not be downloaded
+    ├── DataError          images are missing or cannot be used
+    ├── RunError           a run folder cannot be written or read
+    ├── CacheError         the cache folder is full or cannot be written
+    ├── TrainingError      training cannot continue
+    │   ├── FrozenMoved    a frozen parameter or buffer changed
+    │   └── NotFinite      a loss or a gradient is not finite
+    └── LostProcess        another process of the same run ended
+        └── SaidElsewhere  ... and that process reports why
 
-Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with 1;
-anything else that is raised is our own fault and keeps its traceback.
+Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with
+status 1. Any other exception is a bug in zoo and keeps its traceback.
 """
 
 
 class ZooError(Exception):
-    """Base of all errors above."""
+    """Base class of all errors that a user or a plugin can cause."""
 
 
 class OptionError(ZooError):
-    """An option's value does not exist or does not fit."""
+    """An option has an unknown or unsuitable value."""
 
 
 class SettingsError(ZooError):
-    """A settings file cannot be read or holds something unknown."""
+    """A settings file cannot be read or contains an unknown key."""
 
 
 class NameNotFound(ZooError):
@@ -42,15 +42,15 @@ class PluginError(ZooError):
 
 
 class WeightsError(ZooError):
-    """A weights file is missing, damaged or does not fit the backbone."""
+    """A weights file is missing, is damaged or does not fit the backbone."""
 
 
 class DownloadError(WeightsError):
-    """Something could not be fetched."""
+    """Weights or data could not be downloaded."""
 
 
 class DataError(ZooError):
-    """Images are not there or cannot be used."""
+    """Images are missing or cannot be used."""
 
 
 class RunError(ZooError):
@@ -58,11 +58,11 @@ class RunError(ZooError):
 
 
 class CacheError(ZooError):
-    """The cache folder has no room or cannot be written."""
+    """The cache folder is full or cannot be written."""
 
 
 class TrainingError(ZooError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class FrozenMoved(TrainingError):
@@ -70,23 +70,23 @@ class FrozenMoved(TrainingError):
 
 
 class NotFinite(TrainingError):
-    """A loss or a gradient is not finite; the step that it belongs to was not taken."""
+    """A loss or a gradient is not finite. The optimizer step was not taken."""
 
 
 class LostProcess(ZooError):
-    """Another process of the same run is gone, so that this one cannot go on."""
+    """Another process of the same run ended, so this one cannot continue."""
 
     def __init__(self, text: str, *, is_first_there: bool = False) -> None:
         super().__init__(text)
-        #: Whether the first process is still there, and says the same.
+        #: Whether the first process is still running and reports the same error.
         self.is_first_there = is_first_there
 
 
 class SaidElsewhere(LostProcess):
-    """Another process of the same run says what happened."""
+    """Another process of the same run ended and reports why, so this one need not."""
 
 
-#: What messages say when memory is short, besides torch's own error type: by cuBLAS, by cuDNN, and for processors.
+#: Parts of the messages of out-of-memory errors that do not have torch's own type: of cuBLAS, cuDNN and the CPU.
 _OUT_OF_MEMORY = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -100,8 +100,8 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory is short."""
-    # torch's type by its name: this module never imports torch.
+    """Return whether an error means that a GPU or this machine is out of memory."""
+    # torch's type is recognized by its name, because this module never imports torch.
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""What long work tells whoever waits for it: lines and progress bars on stderr, so that stdout holds only answers."""
+"""Progress of long work: lines and progress bars on stderr, so that stdout contains only results."""
 
 from __future__ import annotations
 
@@ -9,77 +9,92 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+#: Function that receives the number of steps that are done.
 Advance = Callable[[int], None]
 
-#: Categories of Unicode: control characters, halves of surrogate pairs, line and paragraph separators.
+#: Unicode categories that are escaped: control characters, surrogates, line separators and paragraph separators.
 _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
-#: Characters that turn the direction of what comes after them, and so can make a name look like another one.
+#: Characters that change the direction of the text after them, which can make one name look like another.
 _BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Progress(Protocol):
-    """Where long work reports to."""
+    """The interface through which long work reports its progress."""
 
     def say(self, line: str) -> None:
-        """Tell one fact that the user should know."""
+        """Report one fact that the user should know."""
 
     def track(self, title: str, total: int | None) -> AbstractContextManager[Advance]:
-        """Show that ``title`` goes on; call what is yielded with the number of steps done, of ``total`` if known."""
+        """Show the progress of some work.
+
+        Args:
+            title: What is being done.
+            total: Number of steps, or None if it is unknown.
+
+        Returns:
+            A context manager that yields a function to call with the number of steps that were just done.
+        """
 
 
 def make_printable(text: str) -> str:
-    """Escape what a terminal would obey or could not show: names of classes and files come from anywhere."""
+    """Escape the characters that a terminal would obey or could not show.
+
+    Names of classes and files come from outside, so they can contain any character.
+    """
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSAFE or c in _BIDIRECTIONAL else c for c in text)
 
 
 class Silent:
-    """Tells nothing."""
+    """Progress that is not shown."""
 
     def say(self, line: str) -> None:
-        """Drop the line."""
+        """Discard the line."""
 
     @contextmanager
-    def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
-        """Drop the steps."""
+    def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # part of the protocol
+        """Discard the steps."""
         yield lambda _steps: None
 
 
-class Lines:
-    """Plain lines: what logs and pipes want. Bars are left out; what matters is said in lines anyway."""
+class Lines(Silent):
+    """Progress as plain lines, for logs and pipes. It shows no bars, because every important fact is also a line."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it; ``word`` turns each line into what is shown."""
+        """Create it.
+
+        Args:
+            word: Function that rewords each line before it is printed.
+        """
         self._word = word
 
     def say(self, line: str) -> None:
         """Print the line on stderr."""
-        print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # this is the one place that prints
-
-    @contextmanager
-    def track(self, title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002  # the protocol's
-        """Show nothing."""
-        yield lambda _steps: None
+        print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # the only place that prints
 
 
 class Bars(Lines):
-    """Lines, and a bar below them while something goes on: what a terminal can show."""
+    """Progress as lines with a bar below them, for terminals."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it; ``word`` turns each line into what is shown."""
+        """Create it.
+
+        Args:
+            word: Function that rewords each line before it is printed.
+        """
         super().__init__(word)
         from rich.console import Console
 
         self._console = Console(stderr=True)
 
     def say(self, line: str) -> None:
-        """Print the line above any running bar."""
+        """Print the line above the bars that are shown."""
         self._console.print(
             make_printable(self._word(line)), markup=False, emoji=False, highlight=False, soft_wrap=True
         )
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:
-        """Show a bar that vanishes when the work is done."""
+        """Show a bar that disappears when the work is done."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
@@ -95,12 +110,16 @@ class Bars(Lines):
 
 
 def is_first() -> bool:
-    """Tell whether this process speaks: alone, or as the first of those that torchrun started."""
+    """Return whether this is the only process of a run, or the first one that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def open_progress(word: Callable[[str], str] = str) -> Progress:
-    """Return bars on a terminal, plain lines elsewhere; ``word`` turns each line into what is shown."""
+    """Return bars on a terminal, lines elsewhere, and nothing in all processes but the first.
+
+    Args:
+        word: Function that rewords each line before it is printed.
+    """
     if not is_first():
         return Silent()
     return Bars(word) if sys.stderr.isatty() else Lines(word)

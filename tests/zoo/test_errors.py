@@ -10,7 +10,7 @@ CLASSES = {name: value for name, value in vars(errors).items() if isinstance(val
 
 
 def read_tree() -> dict[str, str | None]:
-    """Read from the module's docstring which error is drawn below which."""
+    """Read the parent of each error from the tree in the module's docstring."""
     parents: dict[str, str | None] = {}
     open_branches: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -22,7 +22,7 @@ def read_tree() -> dict[str, str | None]:
     return parents
 
 
-def test_the_drawn_tree_is_the_tree() -> None:
+def test_the_tree_in_the_docstring_is_the_class_tree() -> None:
     drawn = read_tree()
     assert drawn.keys() == CLASSES.keys()
     for name, parent in drawn.items():
@@ -30,11 +30,11 @@ def test_the_drawn_tree_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_error_is_zoo_s_own_and_says_what_it_is(name: str) -> None:
+def test_every_error_is_a_zoo_error_with_a_docstring(name: str) -> None:
     assert issubclass(CLASSES[name], errors.ZooError)
     assert CLASSES[name].__doc__
     assert str(CLASSES[name]("what was asked")) == "what was asked"
 
 
-def test_an_error_of_zoo_s_is_none_that_click_or_python_would_take_for_its_own() -> None:
+def test_a_zoo_error_has_no_base_class_that_click_or_python_catches() -> None:
     assert errors.ZooError.__mro__ == (errors.ZooError, Exception, BaseException, object)

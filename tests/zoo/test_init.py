@@ -10,27 +10,27 @@ import pytest
 import zoo
 
 
-def test_what_is_public_is_what_has_a_home() -> None:
+def test_every_public_name_has_a_home_and_the_reverse() -> None:
     assert set(zoo.__all__) == set(zoo._HOMES)
     assert list(zoo.__all__) == sorted(zoo.__all__)
 
 
 @pytest.mark.parametrize("name", zoo.__all__)
-def test_every_public_name_is_what_its_home_has(name: str) -> None:
+def test_every_public_name_is_the_object_in_its_home(name: str) -> None:
     value = getattr(zoo, name)
     assert value is getattr(importlib.import_module(zoo._HOMES[name]), name)
     assert value.__module__ == zoo._HOMES[name]
     assert inspect.getdoc(value)
 
 
-def test_type_checkers_see_the_same_names() -> None:
+def test_the_imports_for_type_checkers_match() -> None:
     tree = ast.parse(inspect.getsource(zoo))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
     assert {alias.name: node.module for node in imports for alias in node.names} == zoo._HOMES
 
 
-def test_dir_has_the_public_names() -> None:
+def test_dir_lists_the_public_names() -> None:
     assert set(zoo.__all__) <= set(dir(zoo))
     assert dir(zoo) == sorted(dir(zoo))
 
@@ -40,19 +40,19 @@ def test_no_public_name_hides_a_module_of_zoo() -> None:
         assert importlib.util.find_spec(f"zoo.{name}") is None
 
 
-def test_a_name_is_looked_up_once() -> None:
+def test_a_name_is_imported_once() -> None:
     vars(zoo).pop("Recipe", None)
     first = zoo.Recipe
     assert vars(zoo)["Recipe"] is first
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(zoo, "finetun")
     with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'finetun'"):
         _ = zoo.finetun
 
 
-def test_the_docstring_shows_only_what_exists() -> None:
+def test_the_docstring_shows_only_public_names() -> None:
     shown = {
         node.attr
         for line in (zoo.__doc__ or "").splitlines()

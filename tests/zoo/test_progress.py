@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Make stderr a terminal; in a fixture, pytest's own capture would undo it before the test."""
+    """Make stderr a terminal. In a fixture, pytest's own capture would undo it before the test."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
@@ -36,14 +36,14 @@ def work(progress: Progress) -> None:
     progress.say("after")
 
 
-def test_lines_are_all_that_lines_print_and_they_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_prints_only_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     work(Lines())
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "before\nmeanwhile\nafter\n"
 
 
-def test_a_line_of_lines_is_there_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_flushes_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(raw), write_through=False))
     Lines().say("now")
@@ -55,7 +55,7 @@ def test_silent_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_bars_draw_a_bar_on_stderr_and_leave_the_lines(
+def test_bars_draws_a_bar_on_stderr_and_keeps_the_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = open_terminal(monkeypatch)
@@ -67,20 +67,20 @@ def test_bars_draw_a_bar_on_stderr_and_leave_the_lines(
     assert capsys.readouterr().out == ""
 
 
-def test_bars_print_a_line_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_prints_a_line_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     line = f"[bold]not markup[/bold] 'text' 12 https://example.org {'long ' * 30}"
     Bars().say(line)
     assert terminal.getvalue() == f"{line}\n"
 
 
-def test_bars_leave_colons_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_does_not_turn_colons_into_emoji(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     Bars().say("reading pets:dog:1.png")
     assert terminal.getvalue() == "reading pets:dog:1.png\n"
 
 
-def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_title_is_not_read_as_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     with Bars().track("fetching model[v1].pth", 3) as advance:
         advance(1)
@@ -97,7 +97,7 @@ def test_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(open_progress()) is Lines
 
 
-def test_stdout_has_no_say_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stdout_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert type(open_progress()) is Lines
@@ -105,7 +105,7 @@ def test_stdout_has_no_say_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("make", EVERY)
 @pytest.mark.parametrize("total", [None, 0, 3])
-def test_work_may_be_tracked_twice_and_within_other_work(
+def test_work_can_be_tracked_twice_and_inside_other_work(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], Progress], total: int | None
 ) -> None:
     terminal = open_terminal(monkeypatch)
@@ -121,7 +121,7 @@ def test_work_may_be_tracked_twice_and_within_other_work(
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_an_error_of_the_work_passes_through(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Progress]) -> None:
+def test_an_exception_from_the_work_propagates(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Progress]) -> None:
     terminal = open_terminal(monkeypatch)
     with pytest.raises(ValueError, match="mine"), make().track("reading", 3):
         raise ValueError("mine")
@@ -138,5 +138,5 @@ def test_an_error_of_the_work_passes_through(monkeypatch: pytest.MonkeyPatch, ma
         ("東\u3000京 \u0645\u06cc\u200c\u062e \u00e9\u00a0!", "東\u3000京 \u0645\u06cc\u200c\u062e \u00e9\u00a0!"),
     ],
 )
-def test_what_a_terminal_would_obey_is_escaped_and_every_script_is_left_alone(text: str, shown: str) -> None:
+def test_control_characters_are_escaped_and_every_script_is_kept(text: str, shown: str) -> None:
     assert make_printable(text) == shown

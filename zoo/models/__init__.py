@@ -1,1 +1,1 @@
-"""From a spec to a module: build it, load weights, replace the head, freeze blocks."""
+"""From a spec to an nn.Module: build it, load its weights, replace its head and freeze its blocks."""

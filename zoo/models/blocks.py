@@ -1,4 +1,4 @@
-"""The blocks of a model from input to output, and which of them are trained."""
+"""The blocks of a model from input to output, and which of them are trainable."""
 
 from __future__ import annotations
 
@@ -7,40 +7,45 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from zoo.errors import NameNotFound, PluginError
-from zoo.models.head import Head, is_below, is_below_any
+from zoo.models.head import Head, is_below_any
 from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.train_scope import ALL, HEAD, TrainScope
 
 
 def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[BlockSpec, ...]:
-    """Return the model's blocks from input to output, without what the head replaced.
+    """Return the blocks of a model from input to output, without the part that belongs to the head.
+
+    Args:
+        backbone: The backbone of the model.
+        model: The model, with its own head or a new one.
+        head: The location of the head.
 
     Raises:
-        PluginError: a parameter is in no block and no head, or in two of them.
+        PluginError: If a parameter is not in exactly one block or in the head, or if a block matches nothing.
     """
-    declared = _ask_for_blocks(backbone, model) if callable(backbone.blocks) else backbone.blocks
+    declared = _find_blocks(backbone, model) if callable(backbone.blocks) else backbone.blocks
     blocks = tuple(_without_head(declared, head))
-    names = [
-        name for named in (model.named_parameters, model.named_buffers) for name, _ in named(remove_duplicate=False)
-    ]
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     for block in blocks:
-        if not any(is_below(name, prefix) for name in names for prefix in block.prefixes):
-            raise PluginError(f"{backbone.name} declares the block {block.name}, which holds nothing of its model.")
+        if not any(is_below_any(name, block.prefixes) for name, _ in tensors):
+            raise PluginError(
+                f"{backbone.name} declares the block {block.name}, which matches no parameter or buffer of its model."
+            )
     owner_of: dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners = [block.name for block in blocks if is_below_any(name, block.prefixes)]
         owners += ["the head"] if head.covers(name) else []
         if len(owners) != 1:
             where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
-            raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
+            raise PluginError(f"{backbone.name} declares its blocks incorrectly: parameter {name} is {where}.")
         if owner_of.setdefault(id(parameter), owners[0]) != owners[0]:
             where = f"in {owner_of[id(parameter)]}, and under another name in {owners[0]}"
-            raise PluginError(f"{backbone.name} declares its blocks wrongly: parameter {name} is {where}.")
+            raise PluginError(f"{backbone.name} declares its blocks incorrectly: parameter {name} is {where}.")
     return blocks
 
 
-def _ask_for_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, ...]:
-    """Let the plugin find the blocks in the built model."""
+def _find_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, ...]:
+    """Call the plugin's function that finds the blocks in the built model."""
     assert callable(backbone.blocks)
     try:
         blocks = backbone.blocks(model)
@@ -49,37 +54,41 @@ def _ask_for_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec
     if not (isinstance(blocks, tuple) and all(isinstance(block, BlockSpec) for block in blocks)):
         raise PluginError(f"{backbone.name} finds the blocks {blocks!r:.80}; it must be a tuple of BlockSpec.")
     names = [block.name for block in blocks]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise PluginError(f"{backbone.name} finds several blocks called {', '.join(twice)}; names must differ.")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise PluginError(f"{backbone.name} finds several blocks called {', '.join(duplicates)}; names must differ.")
     return blocks
 
 
 def refuse_unknown_block(backbone: BackboneSpec, scope: TrainScope) -> None:
-    """Raise NameNotFound for a block that the backbone does not declare, as far as that is known before it is built."""
+    """Check that a backbone has the block of a scope, as far as that is known before the model is built.
+
+    Raises:
+        NameNotFound: If the backbone declares its blocks as data and does not have this one.
+    """
     if scope.block and not callable(backbone.blocks):
         _get_position(scope.block, backbone.blocks)
 
 
 def list_trainable(blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope) -> tuple[str, ...]:
-    """Return the parameter-name prefixes of what a phase trains; everything else is frozen.
+    """Return the parameter-name prefixes that are trainable in a phase. All other parameters are frozen.
 
     Args:
-        blocks: of the model, from input to output.
-        head: of the model.
-        scope: of one phase: ``head``, ``all`` or ``from:BLOCK``.
+        blocks: The blocks of the model, from input to output.
+        head: The location of the head.
+        scope: The scope of one phase: ``head``, ``all`` or ``from:BLOCK``.
 
     Raises:
-        NameNotFound: there is no such block.
+        NameNotFound: If there is no such block.
     """
     if scope.is_head_only:
-        # Auxiliary heads help deep layers to learn; if none of those is trained, they have nothing to do.
+        # Auxiliary heads help to train the layers below them. If those are frozen, they have no purpose.
         return head.paths
     first = _get_position(scope.block, blocks) if scope.block else 0
     return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
 
 
 def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainScope, ...]:
-    """Return the scopes of the phases that a phased scope stands for, at most; of any other, the scope itself."""
+    """Return the scopes of the phases of a scope; a scope without phases is its own only phase."""
     if scope.kind == "head-then-all":
         return HEAD, ALL
     if scope.kind == "gradual":
@@ -90,7 +99,7 @@ def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainSc
 def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:
     names = [block.name for block in blocks]
     if name not in names:
-        raise NameNotFound(f"no block {name!r}; from input to output the blocks are {', '.join(names)}.")
+        raise NameNotFound(f"no block {name!r}; the blocks from input to output are {', '.join(names)}.")
     return names.index(name)
 
 

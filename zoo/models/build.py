@@ -1,4 +1,4 @@
-"""From a spec to a model with its weights, and to a network for the user's classes."""
+"""Builds a model from a spec, with its weights and with a head for the user's classes."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ from zoo.registry.registry import Registry, open_registry
 
 @dataclass(frozen=True)
 class Network:
-    """A backbone with a head for the user's classes."""
+    """A model with a head for the user's classes, and how it was built."""
 
     backbone: BackboneSpec
+    #: Initial weights of the model.
     start: WeightsSource
+    #: Design of the head.
     design: HeadDesign
     model: nn.Module
+    #: Location of the head in the model.
     head: Head
 
     @property
     def input(self) -> InputSpec:
-        """How an image becomes what the model expects."""
+        """The input that the model expects."""
         return input_for(self.backbone, self.start.tag)
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
-    """Let the plugin build upstream's model.
+    """Build upstream's model by calling the plugin.
 
     Raises:
-        PluginError: it cannot.
+        PluginError: If the plugin raises or does not return an nn.Module.
     """
     try:
         model = backbone.build(tag)
@@ -47,35 +50,49 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
     except Exception as error:
         raise PluginError(f"{backbone.name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
-        raise PluginError(f"{backbone.name} cannot be built: its build returns a {type(model).__name__}, no module.")
+        raise PluginError(
+            f"{backbone.name} cannot be built: its build returns a {type(model).__name__}, not an nn.Module."
+        )
     return model
 
 
-def build_backbone(backbone: BackboneSpec, start: WeightsSource, progress: Progress) -> nn.Module:
-    """Build upstream's model and load what it starts from; its head is that of the file.
+def build_backbone(backbone: BackboneSpec, source: WeightsSource, progress: Progress) -> nn.Module:
+    """Build upstream's model and load its initial weights. Its head is that of the weights.
 
     Raises:
-        WeightsError: the file is missing, damaged or of another network.
+        PluginError: If the model cannot be built.
+        WeightsError: If the weights file is missing, is damaged or belongs to another network.
     """
-    tensors = read_start(start, progress)
-    model = build_model(backbone, start.tag)
-    for note in [] if start.is_random else load_tensors(backbone, model, start, tensors):
+    tensors = read_start(source, progress)
+    model = build_model(backbone, source.tag)
+    for note in [] if source.is_random else load_tensors(backbone, model, source, tensors):
         progress.say(f"note: {note}")
     return model
 
 
-def attach_head(backbone: BackboneSpec, start: WeightsSource, model: nn.Module, head: str, num_classes: int) -> Network:
-    """Give a built backbone a new head, ``linear`` or ``mlp:W,W``, for that many classes."""
+def attach_head(
+    backbone: BackboneSpec, source: WeightsSource, model: nn.Module, head: str, num_classes: int
+) -> Network:
+    """Replace the head of upstream's model in place with a new one.
+
+    Args:
+        backbone: The backbone of the model.
+        source: The weights that the model was initialized with.
+        model: The model.
+        head: The design of the new head: ``linear`` or ``mlp:W,W``.
+        num_classes: The number of outputs of the new head.
+    """
     design = HeadDesign.parse(head)
-    return Network(backbone, start, design, model, replace_head(backbone, model, num_classes, design))
+    return Network(backbone, source, design, model, replace_head(backbone, model, num_classes, design))
 
 
 @torch.no_grad()
 def try_network(network: Network, num_classes: int, device: torch.device) -> None:
-    """Let one grey image through, so that what does not fit together is said before the data is worked through.
+    """Run the model on one gray image, so that a mismatch is reported before the data is processed.
 
     Raises:
-        PluginError: the model cannot take its declared input, or does not give logits of shape (N, num_classes).
+        PluginError: If the model cannot process its declared input, or if its output does not have the shape
+            (1, num_classes).
     """
     name, size = network.backbone.name, network.input.size
     shown = "x".join(map(str, size))
@@ -84,10 +101,10 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise PluginError(f"{name} cannot take an image of {shown}: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{name} cannot process an image of {shown}: {type(error).__name__}: {error}") from error
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise PluginError(f"{name} gives {found} for one image and {num_classes} classes, not (1, {num_classes}).")
+        raise PluginError(f"{name} outputs {found} for one image and {num_classes} classes, not (1, {num_classes}).")
 
 
 def build(
@@ -98,29 +115,32 @@ def build(
     head: str = "linear",
     registry: Registry | None = None,
 ) -> nn.Module:
-    """Build a backbone with its weights; it is upstream's own module, in training mode.
+    """Build a backbone with its weights.
 
     Args:
-        name: as ``zoo list`` shows it, bare or qualified, with ``@TAG`` for given weights.
-        num_classes: outputs of the new head; None keeps the head of the weights.
+        name: The name of the backbone as ``zoo list`` shows it, with or without the namespace. ``@TAG`` after it
+            chooses the weights.
+        num_classes: The number of outputs of a new head; None keeps the head of the weights.
         weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the name, else ``DEFAULT``.
-        head: ``linear`` or ``mlp:W,W``.
-        registry: where the name is looked up; None: all installed plugins.
+        head: The design of the new head: ``linear`` or ``mlp:W,W``.
+        registry: The registry to find the name in; None: that of all installed plugins.
+
+    Returns:
+        Upstream's own module, in training mode.
 
     Raises:
-        OptionError: an argument cannot be meant, or no weights are published and none were given.
-        NameNotFound: there is no such backbone, or no such weights.
-        WeightsError: the weights cannot be had or do not fit.
+        OptionError: If an argument is invalid, or if the backbone has no published weights and none are given.
+        NameNotFound: If there is no such backbone, or if it has no such weights.
+        WeightsError: If the weights cannot be read or do not fit.
     """
     design = HeadDesign.parse(head)
     if num_classes is None and design.widths:
-        raise OptionError(f"the head {head!r} is new, and needs num_classes.")
+        raise OptionError(f"the new head {head!r} needs num_classes.")
     if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
-        raise OptionError(f"num_classes is {num_classes!r}; it must be a whole number of at least 1.")
+        raise OptionError(f"num_classes must be a whole number of at least 1, got {num_classes!r}.")
     resolved = (registry or open_registry()).resolve(name)
-    model = build_backbone(
-        resolved.backbone, choose_weights(resolved, None if weights is None else fspath(weights)), Silent()
-    )
+    source = choose_weights(resolved, None if weights is None else fspath(weights))
+    model = build_backbone(resolved.backbone, source, Silent())
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)
     return model

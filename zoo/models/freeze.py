@@ -1,4 +1,4 @@
-"""Freeze the first blocks of a model, keep them frozen, and prove that they did not move."""
+"""Freezes a part of a model, keeps it frozen during training, and proves that it did not change."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.models.sharding import whole
 
 
 class Frozen:
-    """All of a model but what is trained: without gradients, in eval mode, and with a digest that proves it."""
+    """The frozen part of a model. It gets no gradients and stays in eval mode, and its digest must not change."""
 
     def __init__(self, model: nn.Module, trainable: tuple[str, ...], fixed: Sequence[nn.Module] = ()) -> None:
-        """Freeze all parameters that are not below one of the prefixes.
+        """Freeze all parameters but the trainable ones.
 
         Args:
-            model: whose parameters are frozen in place.
-            trainable: dotted prefixes of parameter names.
-            fixed: modules that are trained but stay in eval mode.
+            model: The model, whose parameters are changed in place.
+            trainable: Dotted prefixes of the names of trainable parameters.
+            fixed: Modules that stay in eval mode although their parameters are trainable.
         """
         self._model = model
         self._trainable = trainable
@@ -31,33 +31,33 @@ class Frozen:
         self._modules = (*self._list_modules(), *fixed)
 
     def train(self) -> None:
-        """Put the model into training mode, all but what is frozen: its statistics and dropouts stay as they are."""
+        """Put the model into training mode, except for the frozen part, which stays in eval mode."""
         self._model.train()
         for module in self._modules:
             module.eval()
 
     def digest(self) -> str:
-        """Return a SHA-256 over all that is frozen; see `digest_frozen`."""
+        """Return the SHA-256 of the frozen part; see `digest_frozen`."""
         return digest_frozen(self._model, self._trainable)
 
     def check(self, before: str) -> str:
-        """Return the digest.
+        """Compute the digest and compare it with an earlier one.
 
         Raises:
-            FrozenMoved: it is not what it was before.
+            FrozenMoved: If the digest has changed.
         """
         after = self.digest()
         if after != before:
             raise FrozenMoved(
-                "a frozen parameter or buffer changed during training; nothing of this run can be trusted."
+                "a frozen parameter or buffer changed during training; do not trust the results of this run."
             )
         return after
 
     def _list_modules(self) -> Iterator[nn.Module]:
-        """Yield each module that holds nothing trainable and does not come after all that is frozen.
+        """Yield the modules that have no trainable parameters and do not come after the last frozen tensor.
 
-        If every parameter is trained, nothing is frozen: a buffer that never changes (the angles of a position
-        embedding) must not keep the dropouts before it from dropping.
+        If every parameter is trainable, no module is frozen. Without this exception, a constant buffer such as the
+        angles of a position embedding would keep the dropout layers before it in eval mode.
         """
         if all(parameter.requires_grad for parameter in self._model.parameters()):
             return
@@ -71,26 +71,26 @@ class Frozen:
 
 
 def digest_frozen(model: nn.Module, trainable: tuple[str, ...]) -> str:
-    """Return a SHA-256 over names, shapes, dtypes and values of all parameters and buffers but the trainable ones.
+    """Return the SHA-256 of the names, shapes, dtypes and values of all frozen parameters and buffers.
 
     Args:
-        model: need not be frozen.
-        trainable: dotted prefixes of parameter names.
+        model: The model. Its parameters need not be frozen yet.
+        trainable: Dotted prefixes of the names of trainable parameters.
     """
-    total = hashlib.sha256()
-    every = [item for named in (model.named_parameters, model.named_buffers) for item in named(remove_duplicate=False)]
-    for name, tensor in sorted(every, key=lambda item: item[0]):
+    digest = hashlib.sha256()
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
         if is_below_any(name, trainable):
             continue
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = whole(tensor.detach()).cpu().contiguous().reshape(-1)
-        total.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
-    return total.hexdigest()
+        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest.hexdigest()
 
 
 def list_batch_norms(model: nn.Module) -> list[nn.Module]:
-    """List the layers that normalise by the batch while they train, which a batch of one image does not allow."""
-    # torch has no public name for what all of its batch norms are; timm's derive from BatchNorm2d.
+    """Return the batch norm layers of a model. In training mode, they need more than one image per batch."""
+    # torch has no public base class of its batch norms. Those of timm derive from BatchNorm2d.
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm))]
 
 

@@ -1,4 +1,4 @@
-"""Find the last layers of a backbone, replace them, and nothing else."""
+"""Finds the last layers of a backbone and replaces them."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
 
-#: Probability that the classic classifier of AlexNet and VGG drops a unit.
+#: Dropout probability in an MLP head, as in the classifiers of AlexNet and VGG.
 MLP_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where a model's new layers are."""
+    """The location of the head in a model."""
 
-    #: Dotted paths of what gives the logits; all that lies below them is new.
+    #: Dotted paths of the layers that output the logits. For a new MLP head, these are the paths of the whole MLPs.
     paths: tuple[str, ...]
-    #: Dotted paths of the heads that speak in training only.
+    #: Dotted paths of the auxiliary heads, which are used in training only.
     aux_paths: tuple[str, ...] = ()
 
     def covers(self, name: str) -> bool:
-        """Tell whether a parameter or module of that name belongs to a head."""
+        """Return whether a parameter or module with a dotted name belongs to the head or to an auxiliary head."""
         return is_below_any(name, (*self.paths, *self.aux_paths))
 
 
 def is_below(name: str, prefix: str) -> bool:
-    """Tell whether a dotted name is the prefix itself or lies below it."""
+    """Return whether a dotted name equals a prefix or is below it."""
     return name == prefix or name.startswith(f"{prefix}.")
 
 
 def is_below_any(name: str, prefixes: Iterable[str]) -> bool:
-    """Tell whether a dotted name is one of the prefixes or lies below one."""
+    """Return whether a dotted name equals one of several prefixes or is below one."""
     return any(is_below(name, prefix) for prefix in prefixes)
 
 
 def get_head(backbone: BackboneSpec, model: nn.Module) -> Head:
-    """Return where upstream's own head is in the built model.
+    """Return the location of upstream's own head in the model that the plugin built.
 
     Raises:
-        PluginError: a declared path is no linear or convolutional layer.
+        PluginError: If a declared path does not name a linear or convolutional layer.
     """
-    paths = _ask_for_paths(backbone, model) if callable(backbone.head) else backbone.head
+    paths = _find_paths(backbone, model) if callable(backbone.head) else backbone.head
     for path in (*paths, *backbone.aux_heads):
         _get_layer(backbone, model, path)
     return Head(tuple(paths), backbone.aux_heads)
 
 
-def _ask_for_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
-    """Let the plugin find the heads in the built model."""
+def _find_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
+    """Call the plugin's function that finds the head in the built model."""
     assert callable(backbone.head)
     try:
         paths = backbone.head(model)
@@ -65,34 +65,42 @@ def _ask_for_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
 
 
 def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, design: HeadDesign) -> Head:
-    """Give the model new, randomly initialised heads with that many outputs, in place; the rest is not touched.
+    """Replace the head of a model in place with a new one. Auxiliary heads are replaced as well.
 
-    ``linear`` replaces the last layer by one of the same kind, so upstream's parameter names stay. ``mlp:W,W`` replaces
-    the declared classifier, or the last layer where none is declared. Device and dtype stay those of the old layers.
+    ``linear`` replaces the last layer with one of the same kind, so upstream's parameter names stay the same.
+    ``mlp:W,W`` replaces the declared classifier, or the last layer if none is declared. The rest of the model is not
+    changed.
+
+    Args:
+        backbone: The backbone of the model.
+        model: The model, with upstream's own head.
+        num_classes: Number of outputs of the new head.
+        design: Design of the new head.
+
+    Returns:
+        The location of the new head. It is randomly initialized, on the device and with the dtype of the old one.
 
     Raises:
-        PluginError: a declared path does not lead to a layer that can be replaced.
+        PluginError: If a declared path does not name a layer that can be replaced.
     """
     old = get_head(backbone, model)
-    for path in old.aux_paths:
-        _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
+    resized = old.aux_paths if design.widths else (*old.aux_paths, *old.paths)
+    for path in resized:
+        model.set_submodule(path, _resize(_get_layer(backbone, model, path), num_classes), strict=True)
     if not design.widths:
-        for path in old.paths:
-            _put(model, path, _resize(_get_layer(backbone, model, path), num_classes))
         return old
     regions = old.paths if backbone.classifier is None else (backbone.classifier,)
     for path in regions:
         first = _get_first_layer(backbone, model, path)
-        _put(model, path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)))
+        model.set_submodule(path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)), strict=True)
     return Head(tuple(regions), old.aux_paths)
 
 
 def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:
     layer = _get_module(backbone, model, path)
     if not isinstance(layer, (nn.Linear, nn.Conv2d)):
-        raise PluginError(
-            f"{backbone.name} declares the head {path!r}, which is a {type(layer).__name__}, no Linear or Conv2d."
-        )
+        kind = type(layer).__name__
+        raise PluginError(f"{backbone.name} declares the head {path!r}, which is a {kind}, not a Linear or Conv2d.")
     return layer
 
 
@@ -104,7 +112,7 @@ def _get_module(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Modul
         last = ", ".join(layers[-3:]) or "none"
         raise PluginError(
             f"{backbone.name} declares the head or classifier {path!r}, but its model has no such layer; "
-            f"its last linear ones are {last}."
+            f"its last linear or convolutional layers are {last}."
         ) from error
 
 
@@ -112,11 +120,13 @@ def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.
     for layer in _get_module(backbone, model, path).modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             return layer
-    raise PluginError(f"{backbone.name} declares the classifier {path!r}, which holds no linear layer.")
+    raise PluginError(
+        f"{backbone.name} declares the classifier {path!r}, which contains no linear or convolutional layer."
+    )
 
 
 def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classes: int) -> Iterator[nn.Module]:
-    # Convolutional heads get convolutions, so that whatever pools after them still can.
+    # The MLP of a convolutional head consists of convolutions, because a pooling layer may follow it.
     layer = _resize(first, widths[0])
     for width in (*widths[1:], num_classes):
         yield layer
@@ -127,7 +137,7 @@ def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classe
 
 
 def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
-    """Build a layer like the old one, with other outputs."""
+    """Build a layer like an old one, with another number of outputs."""
     bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, num_outputs, bias=bias, device=device, dtype=dtype)
@@ -145,14 +155,8 @@ def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv
 
 
 def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
-    """Build a layer of the same kind that takes this one's outputs; convolutions see one pixel."""
+    """Build a layer of the same kind for the outputs of a layer. A convolution has a kernel size of 1."""
     bias, device, dtype = layer.bias is not None, layer.weight.device, layer.weight.dtype
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)
     return nn.Conv2d(layer.out_channels, num_outputs, 1, bias=bias, device=device, dtype=dtype)
-
-
-def _put(model: nn.Module, path: str, layer: nn.Module) -> None:
-    # The path is known to exist: set_submodule would add a layer under a misspelt one.
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, layer)

@@ -1,30 +1,31 @@
 """The order in which a forward pass first uses each parameter.
 
-Modules alone cannot tell: a class token is no module, and a module may be defined early and run late. So the pass runs
-on the meta device, without arithmetic, and every torch function that is given a parameter is noted.
+The modules of a model do not show this order: a class token is not in a submodule, and a module can run later than it
+was defined. So a forward pass runs on the meta device, and every torch function that gets a parameter is recorded.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-#: Functions that look at a tensor's outside only; asking for a shape is no use of a parameter.
+#: Functions that read only the metadata of a tensor, such as its shape. They do not count as a use of a parameter.
 GLANCES = frozenset({"__get__", "dim", "ndimension", "numel", "size", "type", "is_floating_point"})
 
 
 def first_uses(model: nn.Module, size: tuple[int, int, int]) -> dict[int, int]:
-    """Map ``id(parameter)`` to its place in the order of use; what the pass never uses is absent.
+    """Return the position of each parameter in the order of first use.
 
     Args:
-        model: On the meta device; it is put into eval mode.
-        size: Channels, height and width in pixels of the input.
+        model: The model, on the meta device. It is put into eval mode.
+        size: Channels, height and width of the input, the last two in pixels.
+
+    Returns:
+        Positions by ``id(parameter)``. Parameters that the pass does not use are absent.
     """
     uses = FirstUses(model.parameters())
     with torch.no_grad(), uses:
@@ -33,11 +34,11 @@ def first_uses(model: nn.Module, size: tuple[int, int, int]) -> dict[int, int]:
 
 
 class FirstUses(TorchFunctionMode):
-    """Notes, while it is entered, which parameters are used, and in which order for the first time."""
+    """Records the order in which parameters are first used while it is entered."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()
-        #: ``id(parameter)`` -> its place.
+        #: Positions by ``id(parameter)``.
         self.order: dict[int, int] = {}
         self._wanted = {id(parameter) for parameter in parameters}
 
@@ -50,14 +51,12 @@ class FirstUses(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") not in GLANCES:
-            self._note(args)
-            self._note(kwargs.values())
+            self._record((*args, *kwargs.values()))
         return func(*args, **kwargs)
 
-    def _note(self, values: Iterable[Any]) -> None:
+    def _record(self, values: Iterable[Any]) -> None:
         for value in values:
-            if isinstance(value, Tensor):
-                if id(value) in self._wanted:
-                    self.order.setdefault(id(value), len(self.order))
-            elif isinstance(value, (list, tuple)):
-                self._note(value)
+            if isinstance(value, (list, tuple)):
+                self._record(value)
+            elif isinstance(value, Tensor) and id(value) in self._wanted:
+                self.order.setdefault(id(value), len(self.order))

@@ -1,42 +1,49 @@
-"""Parameters divided between processes, for networks that do not fit into the memory of one: torch's FSDP2.
+"""Sharding of parameters across processes with torch's FSDP2, for networks that do not fit into the memory of one GPU.
 
-Each process holds its part of every parameter, of its gradient and of what the optimizer remembers of it. A block is
-put together when it is run, and taken apart again. Whoever looks at a whole tensor needs all processes for it.
+Each process holds its shard of every parameter, of its gradient and of its optimizer state. The parameters of a block
+are gathered while the block runs. Gathering a full tensor is a collective operation: all processes must take part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from zoo.plugin import BlockSpec
 
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
 
 def shard(model: nn.Module, blocks: Sequence[BlockSpec], device: torch.device, size: int) -> None:
-    """Divide a model between so many processes, block by block, and move it to the device; its names stay.
+    """Shard a model block by block and move it to a device. Parameter names stay the same.
 
-    What is frozen must be so already.
+    Args:
+        model: The model, whose frozen parameters must already be frozen. It is changed in place.
+        blocks: The blocks of the model, without its head.
+        device: The device of this process.
+        size: The number of processes.
     """
-    # Here, for it takes half a second.
+    # These imports take half a second.
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
     mesh = init_device_mesh(device.type, (size,))
     for module in _list_units(model, blocks):
         fully_shard(module, mesh=mesh)
-    # What only the model itself holds would stay put together after a pass without gradients.
+    # Without resharding, the parameters outside of all blocks would stay gathered after a pass without gradients.
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            module.set_gradient_divide_factor(1.0)  # a process's loss is its part of the mean already
-            module.set_force_sum_reduction_for_comms(enable=True)  # gloo knows no other
+            module.set_gradient_divide_factor(1.0)  # the loss of each process is already divided
+            module.set_force_sum_reduction_for_comms(enable=True)  # gloo supports no other reduction
 
 
 def _list_units(model: nn.Module, blocks: Sequence[BlockSpec]) -> Iterator[nn.Module]:
-    """Yield the modules that are put together at a time; what is in none of them is so with the model itself."""
+    """Yield the modules whose parameters are gathered together. All other parameters belong to the model itself."""
     modules = dict(model.named_modules())
     for prefix in (prefix for block in blocks for prefix in block.prefixes):
         module = modules.get(prefix)
@@ -45,50 +52,45 @@ def _list_units(model: nn.Module, blocks: Sequence[BlockSpec]) -> Iterator[nn.Mo
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Tell whether a model is divided."""
+    """Return whether a model is sharded."""
     return any(is_divided(parameter) for parameter in model.parameters())
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a tensor put together; where it is divided, all processes must ask, and it is on the CPU."""
-    divided: Any = tensor
-    # The device has room for one at a time, but not for all.
-    full: Tensor = divided.full_tensor().cpu() if is_divided(tensor) else tensor
-    return full
+    """Return a full tensor. A sharded one is gathered on the CPU, and all processes must call this."""
+    # The device has memory for one full tensor at a time, but not for all of them.
+    return tensor.full_tensor().cpu() if is_divided(tensor) else tensor
 
 
 def part(tensor: Tensor) -> Tensor:
-    """Return the part of a tensor that this process holds, not a copy; where it is not divided that is all of it."""
-    divided: Any = tensor
-    local: Tensor = divided.to_local() if is_divided(tensor) else tensor
-    return local
+    """Return this process's shard of a tensor without copying it. A tensor that is not sharded is returned in full."""
+    return tensor.to_local() if is_divided(tensor) else tensor
 
 
 @torch.no_grad()
 def put(target: Tensor, source: Tensor) -> None:
-    """Copy a whole tensor, which all processes have, into one that may be divided."""
+    """Copy a full tensor, which all processes must have, into a tensor that may be sharded."""
     if not is_divided(target):
         target.copy_(source)
         return
     from torch.distributed.tensor import distribute_tensor
 
-    divided: Any = target
     moved = source.to(device=target.device, dtype=target.dtype)
-    mine = distribute_tensor(moved, divided.device_mesh, divided.placements, src_data_rank=None)
-    part(target).copy_(part(mine))
+    sharded = distribute_tensor(moved, target.device_mesh, target.placements, src_data_rank=None)
+    part(target).copy_(part(sharded))
 
 
 def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's state_dict, put together; where it is divided, all processes must ask."""
+    """Return a model's state_dict with full tensors. If the model is sharded, all processes must call this."""
     return {name: whole(tensor) for name, tensor in model.state_dict().items()}
 
 
 def contribute(tensors: Iterable[Tensor]) -> None:
-    """Give another process, which puts these tensors together, this one's part of each."""
+    """Take part in gathering tensors that another process needs in full."""
     for tensor in tensors:
         whole(tensor)
 
 
-def is_divided(tensor: Tensor) -> bool:
-    """Tell whether a tensor is divided."""
-    return hasattr(tensor, "full_tensor")  # what torch's DTensor alone has; to import it takes half a second
+def is_divided(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Return whether a tensor is sharded."""
+    return hasattr(tensor, "full_tensor")  # only DTensor has it, and importing that class takes half a second

@@ -1,9 +1,10 @@
-"""All that a plugin author imports: the specs, the hooks and their marker.
+"""The public contract: everything that a plugin author imports.
 
-A plugin is an importable module behind an entry point in the group ``zoo``; the entry point's name is its namespace.
-Nothing here imports torch, and neither may a plugin before one of its callables is called.
+A plugin is an importable module behind an entry point in the group ``zoo``. The name of the entry point is the plugin's
+namespace. Nothing here imports torch, and a plugin must not import it before one of its functions is called.
 
-    from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
+Example:
+    from zoo.plugin import BackboneSpec, BlockSpec, hookimpl
 
     ZOO_API = 1
 
@@ -14,7 +15,8 @@ Nothing here imports torch, and neither may a plugin before one of its callables
 
 from __future__ import annotations
 
-from zoo.plugin.backbone_spec import BackboneSpec, BlockSpec, Capability
+from zoo.plugin.backbone_spec import BackboneSpec, Capability
+from zoo.plugin.block_spec import BlockSpec
 from zoo.plugin.dataset_spec import DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.plugin.hooks import API_VERSION, Hooks, hookimpl
@@ -36,6 +38,6 @@ __all__ = [
     "hookimpl",
 ]
 
-# The address that users see, in messages and in pickles: where they import these from.
+# Messages and pickles show the module from which users import these classes.
 for _public in (BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec):
     _public.__module__ = __name__

@@ -1,25 +1,27 @@
-"""A pretrained image network, described without building it: its blocks, its head, its weights."""
+"""A pretrained image network, declared as data: its blocks, its head and its weights."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zoo.errors import NameNotFound
+from zoo.plugin.block_spec import BlockSpec
 from zoo.plugin.fields import (
     accepting_licence,
+    are_distinct,
     are_paths,
     are_reasons,
     are_specs,
     check_when_made,
-    differ,
     is_count,
     is_number,
     is_text,
     matches,
     refuse,
+    require,
 )
 from zoo.plugin.input_spec import InputSpec
 from zoo.plugin.weights_spec import WeightsSpec
@@ -29,75 +31,93 @@ if TYPE_CHECKING:
 
 Capability = Literal["image_sizes", "bf16", "gradient_checkpointing", "export", "compile"]
 
-#: What a backbone may claim that it can do besides.
+#: Capabilities that a backbone can declare.
 CAPABILITIES = get_args(Capability)
-#: What every backbone can do unless it says why not.
+#: Capabilities that every backbone has unless it declares why not.
 EXPECTED = ("freezing", "cached_features")
 
-_CLAIMS = frozenset((*EXPECTED, *CAPABILITIES))
+_CLAIMS = (*EXPECTED, *CAPABILITIES)
+_CAPABILITY_NAMES, _CLAIM_NAMES = ", ".join(CAPABILITIES), ", ".join(_CLAIMS)
 
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
 
 
-@dataclass(frozen=True, slots=True)
-class BlockSpec:
-    """A part of a backbone that is frozen or trained as a whole.
-
-    ``prefixes`` are dotted parameter-name prefixes: ``layer1`` covers ``layer1.0.conv1.weight``, not ``layer10.bias``.
-    They name parameters, not modules, since a ViT's ``class_token`` is no module.
-    """
-
-    name: str
-    prefixes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        check_when_made(check_block, self)
-
-
 @accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
-    """A pretrained image network, described without building it."""
+    """A pretrained image network, declared as data, so that it can be listed without building it.
 
-    #: ``namespace/name``.
+    Example:
+        def build(tag):
+            from acme.nets import Net  # imported here, so that listing does not import torch
+
+            return Net(num_classes=1000)
+
+        BackboneSpec(
+            name="acme/net",
+            family="net",
+            build=build,
+            head=("fc",),
+            blocks=(BlockSpec("stem", ("conv1", "bn1")), BlockSpec("layer1", ("layer1",))),
+            params=11_689_512,
+            license="Apache-2.0",
+            weights=(WeightsSpec(tag="in1k", url="https://example.org/net.safetensors", license="Apache-2.0"),),
+        )
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+
+    #: Name of the backbone, ``namespace/name``.
     name: str
+    #: Kind of network, such as ``resnet`` or ``vgg``.
     family: str
-    #: Builds upstream's model offline, randomly initialised, its head with ``num_classes`` outputs. Gets the tag of the
-    #: weights that will be loaded, or None: with some upstreams the architecture depends on it (image size).
+    #: Function ``build(tag)`` that returns upstream's model with random parameters and ``num_classes`` outputs. It
+    #: must not download anything. ``tag`` names the weights that will be loaded, or is None; it matters if the
+    #: architecture depends on them, for example on their image size. The model takes a float batch of shape
+    #: (N, C, H, W) and returns logits of shape (N, num_classes).
     build: Callable[[str | None], nn.Module]
-    #: Dotted paths of the last layers, which give the logits; or a function that finds them in the built model.
+    #: Dotted paths of the last layers, each an nn.Linear or nn.Conv2d, which output the logits; or a function that
+    #: receives the built model and returns these paths.
     head: tuple[str, ...] | Callable[[nn.Module], tuple[str, ...]]
-    #: From input to output. Every parameter is in exactly one block or in a head. Or a function that finds them.
+    #: Blocks from input to output, or a function that receives the built model and returns them. Every parameter is in
+    #: exactly one block or in a head.
     blocks: tuple[BlockSpec, ...] | Callable[[nn.Module], tuple[BlockSpec, ...]]
-    #: Number of parameters as built.
+    #: Number of parameters of the model that ``build`` returns.
     params: int
-    #: SPDX identifier of the code.
+    #: SPDX identifier of the code's license.
     license: str
+    #: Input that the model expects.
     input: InputSpec = InputSpec()  # noqa: RUF009  # it is frozen
-    #: The first one is ``DEFAULT``.
+    #: Published weights. The first are the default.
     weights: tuple[WeightsSpec, ...] = ()
-    #: Outputs of the head as built.
+    #: Number of outputs of the head of the model that ``build`` returns.
     num_classes: int = 1000
-    #: Dotted path of the larger region around the head that people replace whole; None where it is the head itself.
+    #: Dotted path of the larger region that contains the head and that a new MLP head replaces; None if it is the head
+    #: itself.
     classifier: str | None = None
-    #: Dotted paths of heads that speak in training only; the model then returns a tuple whose first item is the logits.
+    #: Dotted paths of auxiliary heads, each an nn.Linear or nn.Conv2d. In training mode, the model then returns a tuple
+    #: with the logits first and those of the auxiliary heads after them.
     aux_heads: tuple[str, ...] = ()
-    #: Weight of each auxiliary head's loss.
+    #: Weight of the loss of each auxiliary head.
     aux_weight: float = 0.0
-    #: From a published file's tensors (tag, tensors) to upstream's model keys; None where they are the same.
+    #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
+    #: None if they are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    #: ``timm==1.0.31``: the distribution and version that these facts were read from. Another installed one is said.
+    #: Distribution and version from which these facts were read, such as ``timm==1.0.31``. zoo prints a note if
+    #: another minor version is installed.
     upstream: str | None = None
-    #: Python expression that builds the network without zoo; ``{num_classes}``, ``{image_size}`` are filled in.
+    #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``.
+    #: ``{num_classes}`` and ``{image_size}`` are filled in.
     constructor: str | None = None
-    #: What it can do besides, each proved by ``zoo check``.
+    #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
-    #: What it cannot do, and why: a capability, ``freezing`` (of less than two blocks) or ``cached_features`` (the
-    #: head alone, run on what entered it, does not give the logits).
+    #: Capabilities that the backbone lacks, each with the reason. ``freezing`` belongs here if it has fewer than two
+    #: blocks, ``cached_features`` if its head alone, run on its own input, does not output the logits.
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
-    #: Checks of ``zoo check`` that are known to fail, and why.
+    #: Checks of ``zoo check`` that are known to fail, each with the reason.
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -105,14 +125,17 @@ class BackboneSpec:
 
     @property
     def default_weights(self) -> WeightsSpec | None:
-        """The weights that ``DEFAULT`` means, or None where none are published."""
+        """The default weights, or None if no weights are published."""
         return self.weights[0] if self.weights else None
 
     def get_weights(self, tag: str) -> WeightsSpec:
-        """Return the weights of that tag; ``DEFAULT`` is the first.
+        """Return the published weights with a tag.
+
+        Args:
+            tag: The tag; ``DEFAULT`` means the first weights.
 
         Raises:
-            NameNotFound: there are no such weights.
+            NameNotFound: If there are no such weights.
         """
         for weights in self.weights:
             if tag in (weights.tag, "DEFAULT"):
@@ -123,16 +146,12 @@ class BackboneSpec:
         )
 
 
-def check_block(spec: BlockSpec) -> None:
-    """Check a block."""
-    if not is_text(spec.name):
-        refuse(spec, "name", spec.name, "a text")
-    if not (are_paths(spec.prefixes) and spec.prefixes):
-        refuse(spec, "prefixes", spec.prefixes, "a tuple of parameter-name prefixes that differ, at least one")
-
-
 def check_backbone(spec: BackboneSpec) -> None:
-    """Check a backbone, all but the parts that its own specs have checked."""
+    """Check a backbone, but not the specs that it contains, which were checked when they were created.
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
     check_backbone_name(spec)
     check_backbone_license(spec)
     check_backbone_fields(spec)
@@ -141,83 +160,67 @@ def check_backbone(spec: BackboneSpec) -> None:
 
 def check_backbone_name(spec: BackboneSpec) -> None:
     """Check the name of a backbone."""
-    if not matches(QUALIFIED_NAME, spec.name):
-        refuse(spec, "name", spec.name, "namespace/name, of letters, digits, '_', '.' and '-'")
+    is_name = matches(QUALIFIED_NAME, spec.name)
+    require(spec, ("name", is_name, "namespace/name, of letters, digits, '_', '.' and '-'"))
 
 
 def check_backbone_license(spec: BackboneSpec) -> None:
     """Check the license of a backbone's code."""
-    if not is_text(spec.license):
-        refuse(spec, "license", spec.license, "a text")
+    require(spec, ("license", is_text(spec.license), "an SPDX identifier"))
 
 
 def check_backbone_fields(spec: BackboneSpec) -> None:
-    """Check what has no check of its own."""
-    if not is_text(spec.family):
-        refuse(spec, "family", spec.family, "a text")
-    if spec.classifier is not None and not is_text(spec.classifier):
-        refuse(spec, "classifier", spec.classifier, "a dotted path, or None")
-    if spec.constructor is not None and not matches(CONSTRUCTOR, spec.constructor):
-        wanted = "module.name(...) with no other braces than {num_classes} and {image_size}, or None"
-        refuse(spec, "constructor", spec.constructor, wanted)
-    if spec.upstream is not None and not matches(UPSTREAM, spec.upstream):
-        refuse(spec, "upstream", spec.upstream, "distribution==version, or None")
-    for name in ("params", "num_classes"):
-        if not is_count(getattr(spec, name)):
-            refuse(spec, name, getattr(spec, name), "a number above zero")
-    if not isinstance(spec.input, InputSpec):
-        refuse(spec, "input", spec.input, "an InputSpec")
-    _check_functions(spec)
-    _check_head(spec)
-    _check_blocks(spec)
-    _check_tags(spec)
+    """Check the fields that have no check of their own."""
+    are_blocks = callable(spec.blocks) or (are_specs(spec.blocks, BlockSpec) and spec.blocks != ())
+    require(
+        spec,
+        ("family", is_text(spec.family), "text on one line"),
+        ("classifier", spec.classifier is None or is_text(spec.classifier), "a dotted path, or None"),
+        (
+            "constructor",
+            spec.constructor is None or matches(CONSTRUCTOR, spec.constructor),
+            "module.name(...) with no braces other than {num_classes} and {image_size}, or None",
+        ),
+        ("upstream", spec.upstream is None or matches(UPSTREAM, spec.upstream), "distribution==version, or None"),
+        ("params", is_count(spec.params), "a positive integer"),
+        ("num_classes", is_count(spec.num_classes), "a positive integer"),
+        ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
+        ("build", callable(spec.build), "a function of (tag) that returns the model"),
+        ("convert", spec.convert is None or callable(spec.convert), "a function of (tag, tensors), or None"),
+        (
+            "head",
+            callable(spec.head) or (are_paths(spec.head) and spec.head != ()),
+            "a tuple of distinct dotted paths, at least one, or a function of (model)",
+        ),
+        ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
+        ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number, zero or above"),
+        ("blocks", are_blocks, "a tuple of BlockSpec, at least one, or a function of (model)"),
+        ("weights", are_specs(spec.weights, WeightsSpec), "a tuple of WeightsSpec"),
+    )
+    names = [] if callable(spec.blocks) else [block.name for block in spec.blocks]
+    if not are_distinct(names):
+        refuse(spec, "blocks", names, "a tuple of blocks with distinct names")
+    tags = [weights.tag for weights in spec.weights]
+    if not are_distinct(tags):
+        refuse(spec, "weights", tags, "a tuple of weights with distinct tags")
 
 
 def check_capabilities(spec: BackboneSpec) -> None:
-    """Check what a backbone claims that it can do, and what not."""
+    """Check the capabilities that a backbone declares, and its expected failures."""
     supports, unsupported = spec.supports, spec.unsupported
-    known = type(supports) is tuple and all(map(CAPABILITIES.__contains__, supports))
-    if not (known and len({*supports}) == len(supports)):
-        refuse(spec, "supports", supports, f"a tuple of some of {', '.join(CAPABILITIES)}, each once")
-    if not (are_reasons(unsupported) and unsupported.keys() <= _CLAIMS):
-        names = ", ".join((*EXPECTED, *CAPABILITIES))
-        refuse(spec, "unsupported", unsupported, f"a mapping to reasons from any of {names}")
-    if unsupported and (both := [name for name in supports if name in unsupported]):
-        refuse(spec, "supports", supports, f"without {', '.join(both)}, which unsupported has as well")
-    if not are_reasons(spec.expected_failures):
-        refuse(spec, "expected_failures", spec.expected_failures, "a mapping from checks' names to reasons")
+    require(
+        spec,
+        ("supports", _are_capabilities(supports), f"a tuple of distinct values from {_CAPABILITY_NAMES}"),
+        (
+            "unsupported",
+            are_reasons(unsupported) and unsupported.keys() <= {*_CLAIMS},
+            f"a mapping to reasons from any of {_CLAIM_NAMES}",
+        ),
+        ("expected_failures", are_reasons(spec.expected_failures), "a mapping from names of checks to reasons"),
+    )
+    if both := [name for name in supports if name in unsupported]:
+        refuse(spec, "supports", supports, f"without {', '.join(both)}, because unsupported contains it too")
 
 
-def _check_functions(spec: BackboneSpec) -> None:
-    if not callable(spec.build):
-        refuse(spec, "build", spec.build, "a function of (tag) that returns the model")
-    if spec.convert is not None and not callable(spec.convert):
-        refuse(spec, "convert", spec.convert, "a function of (tag, tensors), or None")
-
-
-def _check_head(spec: BackboneSpec) -> None:
-    if not callable(spec.head) and not (are_paths(spec.head) and spec.head):
-        refuse(spec, "head", spec.head, "a tuple of dotted paths that differ, at least one, or a function of (model)")
-    if not are_paths(spec.aux_heads):
-        refuse(spec, "aux_heads", spec.aux_heads, "a tuple of dotted paths that differ")
-    if not (is_number(spec.aux_weight) and spec.aux_weight >= 0):
-        refuse(spec, "aux_weight", spec.aux_weight, "a number, zero or above")
-
-
-def _check_blocks(spec: BackboneSpec) -> None:
-    blocks = spec.blocks
-    if callable(blocks):
-        return
-    if not (are_specs(blocks, BlockSpec) and blocks):
-        refuse(spec, "blocks", blocks, "a tuple of BlockSpec, at least one, or a function of (model)")
-    names = [block.name for block in blocks]
-    if not differ(names):
-        refuse(spec, "blocks", names, "names that differ")
-
-
-def _check_tags(spec: BackboneSpec) -> None:
-    if not are_specs(spec.weights, WeightsSpec):
-        refuse(spec, "weights", spec.weights, "a tuple of WeightsSpec")
-    tags = [weights.tag for weights in spec.weights]
-    if not differ(tags):
-        refuse(spec, "weights", tags, "tags that differ")
+def _are_capabilities(value: Any) -> bool:
+    return type(value) is tuple and all(name in CAPABILITIES for name in value) and len({*value}) == len(value)

@@ -1,4 +1,4 @@
-"""A named data set that a plugin, or a registry.toml, brings."""
+"""A named data set that a plugin or a registry.toml provides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoo.plugin.fields import URL, accepting_licence, check_when_made, is_count, is_text, matches, refuse
+from zoo.plugin.fields import URL, accepting_licence, check_when_made, is_count, is_text, matches, require
 from zoo.plugin.weights_spec import SHA256
 
 DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -16,22 +16,35 @@ DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 @accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
-    """A named data set: fetched from ``url``, or drawn by ``make`` into an empty folder."""
+    """A named data set: an archive that is downloaded from ``url``, or images that ``make`` draws.
 
-    #: ``namespace/name``, or a bare name where it comes from a registry.toml.
+    Example:
+        DatasetSpec(
+            name="acme/pets",
+            description="1,000 photos of pets",
+            license="CC-BY-4.0",
+            url="https://example.org/pets.zip",
+        )
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+
+    #: Name of the data set, ``namespace/name``; without a namespace in a registry.toml.
     name: str
+    #: Description of the data set on one line.
     description: str
-    #: SPDX identifier, or ``unknown``.
+    #: SPDX identifier of the images' license, or ``unknown``.
     license: str
-    #: ``https://...`` of a .zip or .tar archive.
+    #: Address of a .zip or .tar archive, ``https://...``. Give either this or ``make``.
     url: str | None = None
-    #: Hex SHA-256 of the archive, 64 digits.
+    #: SHA-256 of the archive, 64 hex digits in lower case.
     sha256: str | None = None
     #: Size of the archive in bytes.
     size: int | None = None
-    #: The folder in the archive that holds the splits or the classes.
+    #: Folder inside the archive that contains the folders of the splits or of the classes.
     root: str = "."
-    #: Fills the folder that it is given with images; the same ones every time.
+    #: Function that receives an empty folder and writes the images into it. It must write the same images every time.
     make: Callable[[Path], None] | None = None
 
     def __post_init__(self) -> None:
@@ -39,22 +52,28 @@ class DatasetSpec:
 
 
 def check_dataset(spec: DatasetSpec) -> None:
-    """Check a data set."""
-    if not matches(DATASET_NAME, spec.name):
-        refuse(spec, "name", spec.name, "name or namespace/name, of letters, digits, '_', '.' and '-'")
-    for field in ("description", "license", "root"):
-        if not is_text(getattr(spec, field)):
-            refuse(spec, field, getattr(spec, field), "a text")
+    """Check a data set.
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+    require(
+        spec,
+        ("name", matches(DATASET_NAME, spec.name), "name or namespace/name, of letters, digits, '_', '.' and '-'"),
+        ("description", is_text(spec.description), "text on one line"),
+        ("license", is_text(spec.license), "an SPDX identifier, or 'unknown'"),
+        ("root", is_text(spec.root), "a folder inside the archive"),
+    )
     root = PurePosixPath(spec.root.replace("\\", "/"))
-    if root.is_absolute() or ".." in root.parts or ":" in spec.root:
-        refuse(spec, "root", spec.root, "a folder inside the archive")
-    if (spec.url is None) == (spec.make is None):
-        refuse(spec, "url", spec.url, "given, or make must be, and not both")
-    if spec.url is not None and not (matches(URL, spec.url) and spec.url.startswith("http")):
-        refuse(spec, "url", spec.url, "https://... of an archive")
-    if spec.sha256 is not None and not (matches(SHA256, spec.sha256) and len(spec.sha256) == 64):
-        refuse(spec, "sha256", spec.sha256, "64 lower-case hex digits, or None")
-    if spec.size is not None and not is_count(spec.size):
-        refuse(spec, "size", spec.size, "a number of bytes, or None")
-    if spec.make is not None and not callable(spec.make):
-        refuse(spec, "make", spec.make, "a function of (folder)")
+    is_inside = not (root.is_absolute() or ".." in root.parts or ":" in spec.root)
+    is_web = spec.url is None or (matches(URL, spec.url) and spec.url.startswith("http"))
+    is_digest = spec.sha256 is None or (matches(SHA256, spec.sha256) and len(spec.sha256) == 64)
+    require(
+        spec,
+        ("root", is_inside, "a folder inside the archive"),
+        ("url", (spec.url is None) != (spec.make is None), "set if make is None, and None otherwise"),
+        ("url", is_web, "the https://... of an archive"),
+        ("sha256", is_digest, "64 lower-case hex digits, or None"),
+        ("size", spec.size is None or is_count(spec.size), "a positive number of bytes, or None"),
+        ("make", spec.make is None or callable(spec.make), "a function of (folder), or None"),
+    )

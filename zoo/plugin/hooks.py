@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement."""
+"""The hooks that a plugin can implement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pluggy
 from zoo.plugin.backbone_spec import BackboneSpec
 from zoo.plugin.dataset_spec import DatasetSpec
 
-#: The version of this contract. A plugin states the one that it was written for as ``ZOO_API``.
+#: Version of this contract. A plugin states the version that it was written for as ``ZOO_API`` in its module.
 API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker("zoo")
@@ -18,28 +18,70 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 
 class Hooks:
-    """What a plugin may implement; every hook is optional and returns its values."""
+    """The hooks that a plugin can implement. Every hook is optional.
+
+    A plugin implements a hook as a function of its module, without ``self``, and marks it with ``hookimpl``. It can
+    leave out arguments that it does not need. zoo loads and calls each plugin on its own: what one plugin raises or
+    prints does not affect the others.
+
+    Example:
+        @hookimpl
+        def zoo_epoch_ended(epoch):
+            log(epoch["epoch"], epoch["val_accuracy"])
+    """
 
     @hookspec
     def zoo_backbones(self) -> Iterable[BackboneSpec]:  # type: ignore[empty-body]  # a declaration
-        """List the plugin's backbones, without importing torch."""
+        """List the backbones of the plugin.
+
+        Importing torch, torchvision, timm or numpy here is an error.
+
+        Returns:
+            The backbones, or an iterator over them. Each name must begin with the plugin's namespace.
+        """
 
     @hookspec
     def zoo_find_backbone(self, name: str) -> BackboneSpec | None:
-        """Find a backbone that is not listed, ``name`` without the namespace; may import torch."""
+        """Find a backbone that ``zoo_backbones`` does not list. It may import torch.
+
+        Args:
+            name: The name of the backbone without the namespace.
+
+        Returns:
+            The backbone, or None if the plugin has none of that name.
+        """
 
     @hookspec
     def zoo_datasets(self) -> Iterable[DatasetSpec]:  # type: ignore[empty-body]  # a declaration
-        """List the plugin's data sets, without importing torch."""
+        """List the data sets of the plugin.
+
+        Importing torch, torchvision, timm or numpy here is an error.
+
+        Returns:
+            The data sets, or an iterator over them. Each name must begin with the plugin's namespace.
+        """
 
     @hookspec
     def zoo_run_started(self, run: Mapping[str, Any]) -> None:
-        """A run begins; ``run`` is what run.json holds so far."""
+        """Receive the start of a run.
+
+        Args:
+            run: The content of run.json so far, and the run folder as ``path``. It is the plugin's own copy.
+        """
 
     @hookspec
     def zoo_epoch_ended(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        """An epoch is over; ``epoch`` is its line of history.jsonl."""
+        """Receive the results of an epoch.
+
+        Args:
+            run: The content of run.json so far, and the run folder as ``path``. It is the plugin's own copy.
+            epoch: The epoch's line of history.jsonl. It is the plugin's own copy.
+        """
 
     @hookspec
     def zoo_run_finished(self, run: Mapping[str, Any]) -> None:
-        """A run is complete on disk; ``run`` is run.json."""
+        """Receive the end of a run, after all of its files are written.
+
+        Args:
+            run: The content of run.json, and the run folder as ``path``. It is the plugin's own copy.
+        """

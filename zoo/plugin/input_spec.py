@@ -1,11 +1,11 @@
-"""How an image becomes the tensor that a backbone expects."""
+"""The input that a backbone expects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from zoo.plugin.fields import check_when_made, is_count, is_number, refuse
+from zoo.plugin.fields import check_when_made, is_count, is_number, require
 
 Crop = Literal["center", "squash", "border"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -16,19 +16,34 @@ INTERPOLATIONS = get_args(Interpolation)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """How an image becomes the tensor that a backbone expects."""
+    """The input that a backbone expects, and how an image is turned into it.
 
-    #: Channels, height and width in pixels of what the backbone sees.
+    An image is resized, cropped to ``size``, scaled to values from 0 to 1, and normalized with ``mean`` and ``std``.
+    The model receives a float tensor of shape (N, *size). The defaults are those of the ImageNet models of
+    torchvision: 224 pixels cropped from 256.
+
+    Example:
+        InputSpec(size=(3, 299, 299), resize=342, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+
+    #: Channels, height and width of the input, the last two in pixels.
     size: tuple[int, int, int] = (3, 224, 224)
-    #: Length in pixels of the shorter side before the crop (with ``squash``: of both sides).
+    #: Length in pixels to which the shorter side is resized before the crop; with ``crop="squash"`` both sides, with
+    #: ``crop="border"`` the longer side.
     resize: int = 256
-    #: ``center`` cuts the middle out, ``squash`` ignores the aspect ratio, ``border`` pads the shorter side.
+    #: Way to reach ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border`` pads the
+    #: shorter side.
     crop: Crop = "center"
+    #: Interpolation of the resize.
     interpolation: Interpolation = "bilinear"
-    #: Per channel, of pixels scaled to 0..1.
+    #: Mean of each channel, for pixel values scaled to 0..1.
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    #: Standard deviation of each channel, for pixel values scaled to 0..1.
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    #: The smallest height and width in pixels that the backbone accepts, where it is known.
+    #: Smallest height and width that the backbone accepts, in pixels; None if unknown.
     min_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -36,21 +51,28 @@ class InputSpec:
 
 
 def check_input(spec: InputSpec) -> None:
-    """Check the input of a backbone."""
-    size = spec.size
-    if not (type(size) is tuple and len(size) == 3 and all(is_count(length) for length in size)):
-        refuse(spec, "size", size, "three positive numbers: channels, height, width")
-    for field in ("mean", "std"):
-        value = getattr(spec, field)
-        if not (type(value) is tuple and len(value) == size[0] and all(map(is_number, value))):
-            refuse(spec, field, value, f"a tuple of {size[0]} numbers, one per channel")
-    if min(spec.std) <= 0:
-        refuse(spec, "std", spec.std, "numbers above zero")
-    if not is_count(spec.resize):
-        refuse(spec, "resize", spec.resize, "a number of pixels above zero")
-    if spec.crop not in CROPS:
-        refuse(spec, "crop", spec.crop, f"one of {', '.join(CROPS)}")
-    if spec.interpolation not in INTERPOLATIONS:
-        refuse(spec, "interpolation", spec.interpolation, f"one of {', '.join(INTERPOLATIONS)}")
-    if spec.min_size is not None and not is_count(spec.min_size):
-        refuse(spec, "min_size", spec.min_size, "a number of pixels above zero, or None")
+    """Check an input.
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+    is_size = type(spec.size) is tuple and len(spec.size) == 3 and all(map(is_count, spec.size))
+    require(spec, ("size", is_size, "a tuple of three positive integers: channels, height, width"))
+    channels = spec.size[0]
+    require(
+        spec,
+        ("mean", _are_numbers(spec.mean, channels), f"a tuple of {channels} numbers, one per channel"),
+        (
+            "std",
+            _are_numbers(spec.std, channels) and min(spec.std) > 0,
+            f"a tuple of {channels} numbers above zero, one per channel",
+        ),
+        ("resize", is_count(spec.resize), "a positive number of pixels"),
+        ("crop", spec.crop in CROPS, f"one of {', '.join(CROPS)}"),
+        ("interpolation", spec.interpolation in INTERPOLATIONS, f"one of {', '.join(INTERPOLATIONS)}"),
+        ("min_size", spec.min_size is None or is_count(spec.min_size), "a positive number of pixels, or None"),
+    )
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    return type(value) is tuple and len(value) == count and all(map(is_number, value))

@@ -14,41 +14,58 @@ from zoo.plugin.fields import (
     is_number,
     is_text,
     matches,
-    refuse,
+    require,
 )
 from zoo.plugin.input_spec import InputSpec
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
 
-#: What ``--weights`` means otherwise than by a tag.
+#: Values of the option ``weights`` that are not tags.
 NO_TAGS = ("none", "DEFAULT")
+#: Suffixes of files that the option ``weights`` accepts.
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec:
-    """One published set of weights of a backbone."""
+    """One published set of weights of a backbone.
 
+    Example:
+        WeightsSpec(
+            tag="in1k",
+            url="https://example.org/net-in1k.safetensors",
+            license="Apache-2.0",
+            sha256="9b2c8d5f...",  # all 64 hex digits, or the first 8 or more
+            accuracy=71.6,
+        )
+
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+
+    #: Name of the weights among those of the backbone, as in ``acme/net@in1k``.
     tag: str
-    #: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None where it cannot be fetched.
+    #: Address of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if it cannot be
+    #: downloaded, which fails ``zoo check``.
     url: str | None
-    #: SPDX identifier, or ``unknown``.
+    #: SPDX identifier of the weights' license, or ``unknown``.
     license: str
-    #: Hex digits of the file's SHA-256, all 64 or the first few that upstream publishes.
+    #: SHA-256 of the file: all 64 hex digits in lower case, or the first 8 or more that upstream publishes. A pickle
+    #: (.pth, .pt, .bin) without it is not read.
     sha256: str | None = None
-    #: Size of the file in bytes, as upstream states it: it may be rounded, and is shown, not checked.
+    #: Size of the file in bytes, as published. It is shown but not checked, because published sizes may be rounded.
     size: int | None = None
-    #: Outputs of the head in the file; None where the file has no usable head.
+    #: Number of outputs of the head in the file; None if the file has no usable head.
     num_classes: int | None = 1000
-    #: ImageNet-1k top-1 accuracy in percent, as upstream states it.
+    #: Top-1 accuracy on ImageNet-1k in percent, as published.
     accuracy: float | None = None
-    #: Where these weights expect another input than the backbone's own.
+    #: Input that these weights expect; None if it is the backbone's.
     input: InputSpec | None = None
-    #: Parameter-name prefixes besides the head that the file lacks or holds without meaning.
+    #: Prefixes of parameter names, besides those of the head, for which the file has no usable values.
     lacks: tuple[str, ...] = ()
-    #: The first logits for the image that ``zoo check`` draws, which tell that these are the weights that were meant.
+    #: First logits for the image that ``zoo check`` draws. They show that these are the intended weights.
     logits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -56,30 +73,29 @@ class WeightsSpec:
 
 
 def check_weights(spec: WeightsSpec) -> None:
-    """Check one set of published weights."""
-    _check_tag(spec)
-    if spec.url is not None and not matches(URL, spec.url):
-        refuse(spec, "url", spec.url, "https://..., hf://owner/name/file, file:///... or None")
-    if not is_text(spec.license):
-        refuse(spec, "license", spec.license, "an SPDX identifier, or 'unknown'")
-    if spec.sha256 is not None and not matches(SHA256, spec.sha256):
-        refuse(spec, "sha256", spec.sha256, "8 to 64 lower-case hex digits, or None")
-    if spec.size is not None and not is_count(spec.size):
-        refuse(spec, "size", spec.size, "a number of bytes, or None")
-    if spec.num_classes is not None and not is_count(spec.num_classes):
-        refuse(spec, "num_classes", spec.num_classes, "a number of classes, or None for no head")
-    if spec.accuracy is not None and not (is_number(spec.accuracy) and 0 <= spec.accuracy <= 100):
-        refuse(spec, "accuracy", spec.accuracy, "a number of percent, or None")
-    if spec.input is not None and not isinstance(spec.input, InputSpec):
-        refuse(spec, "input", spec.input, "an InputSpec or None")
-    if not are_paths(spec.lacks):
-        refuse(spec, "lacks", spec.lacks, "a tuple of parameter-name prefixes that differ")
-    if not (type(spec.logits) is tuple and all(map(is_number, spec.logits))):
-        refuse(spec, "logits", spec.logits, "a tuple of numbers")
+    """Check one published set of weights.
 
-
-def _check_tag(spec: WeightsSpec) -> None:
-    if not matches(TAG, spec.tag):
-        refuse(spec, "tag", spec.tag, "letters, digits, '_', '.' and '-'")
-    if spec.tag in NO_TAGS or spec.tag.endswith(FILE_SUFFIXES):
-        refuse(spec, "tag", spec.tag, "another word: `weights` means something else by this one")
+    Raises:
+        PluginError: If a field has an invalid value.
+    """
+    require(spec, ("tag", matches(TAG, spec.tag), "made of letters, digits, '_', '.' and '-'"))
+    is_free = spec.tag not in NO_TAGS and not spec.tag.endswith(FILE_SUFFIXES)
+    are_logits = type(spec.logits) is tuple and all(map(is_number, spec.logits))
+    is_percentage = spec.accuracy is None or (is_number(spec.accuracy) and 0 <= spec.accuracy <= 100)
+    require(
+        spec,
+        ("tag", is_free, "another word, because `weights` gives this one a different meaning"),
+        ("url", spec.url is None or matches(URL, spec.url), "https://..., hf://owner/name/file, file:///... or None"),
+        ("license", is_text(spec.license), "an SPDX identifier, or 'unknown'"),
+        ("sha256", spec.sha256 is None or matches(SHA256, spec.sha256), "8 to 64 lower-case hex digits, or None"),
+        ("size", spec.size is None or is_count(spec.size), "a positive number of bytes, or None"),
+        (
+            "num_classes",
+            spec.num_classes is None or is_count(spec.num_classes),
+            "a positive number of classes, or None if the file has no head",
+        ),
+        ("accuracy", is_percentage, "a number from 0 to 100, in percent, or None"),
+        ("input", spec.input is None or isinstance(spec.input, InputSpec), "an InputSpec or None"),
+        ("lacks", are_paths(spec.lacks), "a tuple of distinct parameter-name prefixes"),
+        ("logits", are_logits, "a tuple of numbers"),
+    )

@@ -1,1 +1,1 @@
-"""What a name means: installed plugins, backbones, data sets, recipes. Never imports torch."""
+"""What names mean: installed plugins, backbones, data sets and recipes. Never imports torch."""

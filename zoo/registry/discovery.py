@@ -1,10 +1,10 @@
-"""Finds installed plugins behind their entry points, and decides which of them may have a namespace."""
+"""Finds the installed plugins by their entry points, and decides which plugin gets a namespace."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from importlib.metadata import Distribution, EntryPoint, distributions
 
@@ -13,16 +13,23 @@ from zoo.plugin.fields import NAMESPACE
 from zoo.registry.isolation import describe_in_one_line
 from zoo.registry.load_plugin import Plugin, load_module, load_plugin
 
-#: The group of the entry points that are plugins; each one's name is the plugin's namespace.
+#: Entry point group of plugins. The name of an entry point is the plugin's namespace.
 GROUP = "zoo"
-#: Namespaces that only these distributions may claim.
+#: Namespaces that are reserved for our own distributions.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
 
+SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
+
+#: A plugin that claims a namespace, and its entry point.
 Claim = tuple[Plugin, EntryPoint]
 
 
 def discover_plugins() -> list[Plugin]:
-    """Find and load all installed plugins that the environment allows, sorted by namespace."""
+    """Find all installed plugins and load those that the environment variables allow.
+
+    Returns:
+        The plugins, including those that cannot be used, sorted by namespace.
+    """
     claims, damaged = _scan()
     for namespace, claimants in claims.items():
         _load_claims(namespace, claimants)
@@ -31,15 +38,15 @@ def discover_plugins() -> list[Plugin]:
 
 
 def get_claims(namespace: str) -> list[Claim]:
-    """Find the installed plugins that claim a namespace, without loading any of them.
+    """Return the installed plugins that claim a namespace, without loading them.
 
     Raises:
-        NameNotFound: none does, or it is switched off; the message lists the namespaces that are claimed.
+        NameNotFound: If no plugin claims it, or if all that do are switched off.
     """
     claims, _ = _scan()
     if namespace not in claims:
         known = ", ".join(sorted(claims)) or "none"
-        raise NameNotFound(f"no plugin {namespace!r} is installed; installed are {known}.")
+        raise NameNotFound(f"no plugin {namespace!r} is installed; installed: {known}.")
     allowed = [claim for claim in claims[namespace] if is_allowed(claim[0])]
     if not allowed:
         raise NameNotFound(f"the plugin {namespace} is {SWITCHED_OFF}")
@@ -47,28 +54,29 @@ def get_claims(namespace: str) -> list[Claim]:
 
 
 def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
-    """Read what all installed distributions claim; returns the claims by namespace, and what is damaged.
+    """Read the entry points of all installed distributions.
 
-    Each distribution is read by itself: ``importlib.metadata.entry_points()`` fails as a whole if one is damaged.
+    Each distribution is read separately, because ``importlib.metadata.entry_points()`` fails if one of them is damaged.
+
+    Returns:
+        The claims by namespace, and a plugin for each damaged distribution.
     """
     claims: defaultdict[str, list[Claim]] = defaultdict(list)
     damaged: list[Plugin] = []
     seen: set[object] = set()
     for distribution in distributions():
-        if not _may_hold_plugin(distribution):
+        if not _may_contain_plugin(distribution):
             continue
         name, version = _read_identity(distribution)
-        entry_points: tuple[EntryPoint, ...] = ()
-        fault = ""
         try:
-            entry_points = tuple(distribution.entry_points.select(group=GROUP))
-        except Exception as error:  # noqa: BLE001  # the parser raises whatever a damaged line leads to
-            fault = describe_in_one_line(error)
-        # The first copy on the path counts. Without a name, equal entry points lead to the same module anyway.
-        known_by = name or entry_points
-        if known_by in seen:
+            entry_points, fault = tuple(distribution.entry_points.select(group=GROUP)), ""
+        except Exception as error:  # noqa: BLE001  # the parser raises errors of many types for a damaged line
+            entry_points, fault = (), describe_in_one_line(error)
+        # As in an import, the first copy on the path wins. Without a name, the entry points identify the copies.
+        identity = name or entry_points
+        if identity in seen:
             continue
-        seen.add(known_by)
+        seen.add(identity)
         if fault:
             damaged.append(_describe_damaged(name or "unknown", version, fault))
         for entry_point in entry_points:
@@ -76,23 +84,23 @@ def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
     return claims, damaged
 
 
-def _may_hold_plugin(distribution: Distribution) -> bool:
-    """Whether its entry points mention our group: most do not, and what is wrong with those is not our business."""
+def _may_contain_plugin(distribution: Distribution) -> bool:
+    """Return whether the entry points mention our group, so that damage in other distributions is ignored."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
     except UnicodeDecodeError as error:
         return f"[{GROUP}]".encode() in error.object
-    except Exception:  # noqa: BLE001  # a distribution may come from anybody's import hook
+    except Exception:  # noqa: BLE001  # a distribution may come from any import hook
         return False
     return f"[{GROUP}]" in text
 
 
 def _read_identity(distribution: Distribution) -> tuple[str, str]:
-    """Return the canonical name and the version of a distribution, each empty if its metadata does not say."""
+    """Return the canonical name and the version of a distribution, each empty if the metadata lacks it."""
     try:
         metadata = distribution.metadata
         name, version = (str(metadata.get_all(field, [""])[0]) for field in ("Name", "Version"))
-    except Exception:  # noqa: BLE001  # Python raises a TypeError if there is no metadata, and others if it is damaged
+    except Exception:  # noqa: BLE001  # TypeError if there is no metadata, other types if it is damaged
         return "", ""
     return canonicalize(name), version
 
@@ -107,49 +115,48 @@ def _describe_damaged(name: str, version: str, fault: str) -> Plugin:
 
 
 def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
-    """Load the one plugin that may have the namespace, and say why the others may not."""
+    """Load the plugin that gets the namespace, and record why the others do not."""
     contenders = [plugin.distribution for plugin, _ in claims if is_allowed(plugin)]
     for plugin, entry_point in claims:
         if not is_allowed(plugin):
             plugin.fail("disabled", SWITCHED_OFF)
         elif not NAMESPACE.fullmatch(namespace):
-            plugin.fail("broken", f"{namespace!r} is no namespace: use lower-case letters, digits, '_' and '-'.")
-        elif (rightful := FIRST_PARTY.get(namespace, plugin.distribution)) != plugin.distribution:
-            plugin.fail("conflict", f"the namespace {namespace} belongs to {rightful}; choose another one.")
+            reason = f"{namespace!r} is not a valid namespace: use lower-case letters, digits, '_' and '-'."
+            plugin.fail("broken", reason)
+        elif (owner := FIRST_PARTY.get(namespace, plugin.distribution)) != plugin.distribution:
+            plugin.fail("conflict", f"the namespace {namespace} belongs to {owner}; choose another one.")
         elif namespace not in FIRST_PARTY and len(contenders) > 1:
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
             load_plugin(plugin, partial(load_module, entry_point))
 
 
-SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
-
-
 def is_allowed(plugin: Plugin) -> bool:
-    """Whether the environment lets a plugin be loaded, named by its namespace or by its distribution."""
-    names = {plugin.namespace, plugin.distribution}
-    wanted = os.environ.get("ZOO_LOAD_PLUGINS")
-    if wanted is not None and not names & _read_names(wanted):
+    """Return whether the environment variables allow a plugin, by its namespace or by its distribution."""
+    if "ZOO_LOAD_PLUGINS" in os.environ and not _is_named(plugin, "ZOO_LOAD_PLUGINS"):
         return False
-    return not names & _read_names(os.environ.get("ZOO_DISABLE_PLUGINS", ""))
+    return not _is_named(plugin, "ZOO_DISABLE_PLUGINS")
 
 
-def list_unknown_names(plugins: Iterable[Plugin]) -> list[str]:
-    """List what ZOO_LOAD_PLUGINS and ZOO_DISABLE_PLUGINS name though it is not installed: misspelt, most likely."""
-    known = {name for plugin in plugins for name in (plugin.namespace, plugin.distribution)}
-    variables = ("ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS")
-    named = {name for variable in variables for name in _split_names(os.environ.get(variable, ""))}
-    return sorted(name for name in named if name not in known and canonicalize(name) not in known)
+def list_unknown_names(plugins: Collection[Plugin]) -> list[str]:
+    """List the names in ZOO_LOAD_PLUGINS and ZOO_DISABLE_PLUGINS that no installed plugin has."""
+    names = _read_names("ZOO_LOAD_PLUGINS") | _read_names("ZOO_DISABLE_PLUGINS")
+    return sorted(name for name in names if not any(_is_name_of(plugin, name) for plugin in plugins))
 
 
 def canonicalize(distribution: str) -> str:
-    """Return the name of a distribution as pip compares it."""
+    """Return the name of a distribution in the form in which pip compares names."""
     return distribution.lower().replace("_", "-").replace(".", "-")
 
 
-def _read_names(value: str) -> set[str]:
-    return {spelling for name in _split_names(value) for spelling in (name, canonicalize(name))}
+def _is_named(plugin: Plugin, variable: str) -> bool:
+    return any(_is_name_of(plugin, name) for name in _read_names(variable))
 
 
-def _split_names(value: str) -> set[str]:
-    return {name.strip() for name in value.split(",") if name.strip()}
+def _is_name_of(plugin: Plugin, name: str) -> bool:
+    return not {name, canonicalize(name)}.isdisjoint((plugin.namespace, plugin.distribution))
+
+
+def _read_names(variable: str) -> set[str]:
+    names = os.environ.get(variable, "").split(",")
+    return {name.strip() for name in names if name.strip()}

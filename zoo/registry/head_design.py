@@ -1,4 +1,4 @@
-"""What replaces the head: ``linear``, or ``mlp`` with hidden layers."""
+"""The design of a new head: ``linear``, or ``mlp`` with hidden layers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from zoo.errors import OptionError
 
 @dataclass(frozen=True)
 class HeadDesign:
-    """What comes in place of the head: one layer, or a perceptron with hidden layers in place of the classifier."""
+    """The design of a new head: a linear layer, or an MLP that replaces the backbone's classifier."""
 
-    #: Outputs of the hidden layers; none of them for ``linear``.
+    #: Widths of the hidden layers, from input to output; empty for ``linear``.
     widths: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> HeadDesign:
-        """Read ``linear`` or ``mlp:4096,4096``.
+        """Parse ``linear`` or ``mlp:W,W``, such as ``mlp:4096,4096``.
 
         Raises:
-            OptionError: it is neither.
+            OptionError: If the text is neither.
         """
         kind, _, widths = text.partition(":")
         if text == "linear":
@@ -28,7 +28,7 @@ class HeadDesign:
         parts = widths.split(",")
         if kind == "mlp" and all(re.fullmatch(r"[1-9][0-9]{0,6}", part) for part in parts):
             return cls(tuple(int(part) for part in parts))
-        raise OptionError(f"no head {text!r}; it is linear, or mlp:W,W with the widths of the hidden layers.")
+        raise OptionError(f"invalid `head` {text!r}; use linear, or mlp:W,W with the widths of the hidden layers.")
 
     def __str__(self) -> str:
         return f"mlp:{','.join(map(str, self.widths))}" if self.widths else "linear"

@@ -1,4 +1,4 @@
-"""Keeps what a plugin raises, prints and imports while it is loaded from everybody else."""
+"""Isolates the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from zoo.errors import PluginError
+from zoo.progress import make_printable
 
-#: Modules that take seconds to import, and that listing must do without.
+#: Modules that take seconds to import. A plugin must not import them while it is listed.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
 
 
 class _OpenBytes(io.BytesIO):
     def close(self) -> None:
-        """Stay open, whoever closes it."""
+        """Stay open, so that the output can be read."""
 
 
 class Output(io.TextIOWrapper):
-    """Stands for the terminal while a plugin is loaded; what a plugin does to it, it bears."""
+    """A replacement for stdout and stderr while a plugin is loaded. A plugin that closes it does no harm."""
 
     def __init__(self) -> None:
         self._bytes = _OpenBytes()
         super().__init__(self._bytes, encoding="utf-8", errors="replace", write_through=True)
 
     def close(self) -> None:
-        """Stay open: the next one to print is not the plugin."""
+        """Stay open, because others may still print."""
 
     def read_all(self) -> str:
-        """Return all that was printed."""
+        """Return everything that was printed."""
         return self._bytes.getvalue().decode("utf-8", errors="replace")
 
 
 @contextmanager
 def contained(output: Output) -> Iterator[None]:
-    """Run a plugin's code with its prints in ``output``, without heavy imports, and with the environment put back.
+    """Run a plugin's code in isolation.
+
+    What it prints goes to ``output``, heavy imports fail, and the environment variables are restored afterwards.
 
     Raises:
-        PluginError: it raised or tried to exit; the message says how, in one line.
+        PluginError: If the code raises any exception or tries to exit. The message is one line.
     """
     guard, environment = _NoHeavyImports(), dict(os.environ)
     sys.meta_path.insert(0, guard)
@@ -59,34 +62,33 @@ def contained(output: Output) -> Iterator[None]:
 
 @contextmanager
 def failing_as_plugin_error() -> Iterator[None]:
-    """Turn whatever a plugin raises, exits included, into a PluginError of one line."""
+    """Turn any exception of a plugin into a PluginError of one line, SystemExit included."""
     try:
         yield
     except KeyboardInterrupt:
         raise
     except PluginError as error:
-        # Our own sentence about the plugin; of other errors the kind matters.
+        # The message is zoo's own, so it needs no type before it.
         raise PluginError(describe_in_one_line(error)) from error
     except BaseException as error:
         raise PluginError(f"{type(error).__name__}: {describe_in_one_line(error)}") from error
 
 
 def describe_in_one_line(error: BaseException) -> str:
-    """Return what an exception says, on one line and printable, even if it cannot say anything."""
+    """Return the message of an exception as one printable line, even if its ``__str__`` fails."""
     try:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001  # its own __str__ raised
-        said = ""
-    # A terminal obeys control characters, and cannot show half a surrogate pair.
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said) or "no message"
+        message = ""
+    return make_printable(message) or "no message"
 
 
-class _NoHeavyImports:
-    """Refuses to import what takes seconds; the contract's promise is kept by force, for advice alone is forgotten.
+class _NoHeavyImports(Loader):
+    """Finder and loader that makes the import of a heavy module fail.
 
-    Asking whether such a module is there is no import, and is answered.
+    ``importlib.util.find_spec``, which only checks whether a module is installed, still works.
     """
 
     def find_spec(
@@ -96,12 +98,8 @@ class _NoHeavyImports:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None:
-            spec.loader = _Refuser()
+            spec.loader = self
         return spec
-
-
-class _Refuser(Loader):
-    """Loads nothing."""
 
     def exec_module(self, module: ModuleType) -> None:
         raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")

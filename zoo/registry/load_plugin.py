@@ -1,9 +1,11 @@
-"""Loads a plugin's module and asks its hooks, in isolation: whatever one does, the others and zoo go on."""
+"""Loads the module of a plugin and calls its hooks, so that a failure affects neither zoo nor other plugins."""
 
 from __future__ import annotations
 
 import inspect
 import sys
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -23,53 +25,59 @@ State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]
 
 @dataclass
 class Plugin:
-    """A plugin as found: what it offers, or why it cannot be used."""
+    """An installed plugin: what it provides, or why it cannot be used."""
 
     namespace: str
     distribution: str
     version: str
     state: State = "ok"
-    #: Why the state is not ``ok``, in one line.
+    #: Reason on one line if the state is not ``ok``.
     reason: str = ""
-    #: The traceback behind the reason, for ``--debug``.
+    #: Traceback of the failure, for ``--debug``.
     details: str = ""
-    #: What it printed while it was loaded.
+    #: Everything that the plugin printed while it was loaded.
     output: str = ""
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
     hooks: pluggy.PluginManager | None = field(default=None, repr=False)
 
     def fail(self, state: State, reason: str, details: str = "") -> None:
-        """Take the plugin out of use."""
+        """Record why the plugin cannot be used, and drop what it provides."""
         self.state, self.reason, self.details = state, reason, details
         self.backbones, self.datasets, self.hooks = (), (), None
 
 
 def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
-    """Load one plugin and ask for what it lists; any failure is written into ``plugin``."""
+    """Load a plugin and list its backbones and data sets. A failure is recorded in ``plugin``.
+
+    Args:
+        plugin: The plugin, which is changed in place.
+        load: Function that imports the plugin's module.
+    """
     output = Output()
     try:
         with contained(output):
             ask_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:
-        import traceback
-
         plugin.fail("broken", str(error), traceback.format_exc())
     plugin.output = output.read_all()
 
 
 def ask_module(plugin: Plugin, module: ModuleType) -> None:
-    """Ask a plugin's module for all that it lists, whatever the names; one for another contract is not asked.
+    """List the backbones and data sets of a plugin's module, without checking their names.
+
+    A module that is written for another version of the contract is not called.
 
     Raises:
-        PluginError: the module or a hook is not as it must be; ``hooks`` is set if the hooks are.
+        PluginError: If the module or one of its hooks breaks the contract. If the hooks do not, ``plugin.hooks`` is
+            set.
     """
     state, reason = judge_version(module)
     if state != "ok":
         plugin.fail(state, reason)
         return
-    # A manager of its own: what one plugin does to it cannot reach another.
+    # Each plugin has its own manager, so that it cannot affect others through it.
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     refuse_wrong_hooks(module)
@@ -80,15 +88,18 @@ def ask_module(plugin: Plugin, module: ModuleType) -> None:
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
-    """Call one hook of one plugin; returns its answers, none for a plugin that cannot be used.
+    """Call a hook of a plugin.
+
+    Returns:
+        What the hook returns other than None, as a list; empty if the plugin lacks the hook or cannot be used.
 
     Raises:
-        PluginError: the hook raised; the message names it in one line.
+        PluginError: If the hook raises. The message is one line and names the plugin and the hook.
     """
     if plugin.hooks is None:
         return []
     try:
-        # A tracker may print, but stdout belongs to the answer of the command.
+        # A tracker may print, but stdout is reserved for the result of the command.
         with failing_as_plugin_error(), redirect_stdout(sys.stderr):
             return getattr(plugin.hooks.hook, hook)(**arguments)  # type: ignore[no-any-return]  # pluggy has no types
     except PluginError as error:
@@ -96,27 +107,31 @@ def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
 
 
 def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
-    """Ask a plugin for a backbone that it does not list, ``name`` without the namespace.
+    """Find a backbone that a plugin does not list.
+
+    Args:
+        plugin: The plugin.
+        name: The name of the backbone without the namespace.
 
     Raises:
-        PluginError: it failed, or answered with something else.
+        PluginError: If the plugin fails or returns something that is not a backbone of its namespace.
     """
-    answers = call_hook(plugin, "zoo_find_backbone", name=name)
-    if not answers:
+    results = call_hook(plugin, "zoo_find_backbone", name=name)
+    if not results:
         return None
-    spec, failed = answers[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it finds"
+    spec, failed = results[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it finds"
     if not isinstance(spec, BackboneSpec):
-        raise PluginError(f"{failed} {spec!r:.80}, which is no BackboneSpec.")
+        raise PluginError(f"{failed} {spec!r:.80}, which is not a BackboneSpec.")
     if not str(spec.name).startswith(f"{plugin.namespace}/"):
         raise PluginError(f"{failed} {spec.name!r:.80}; its names must begin with {plugin.namespace}/.")
     return spec
 
 
 def load_module(entry_point: EntryPoint) -> ModuleType:
-    """Import the module that an entry point leads to.
+    """Import the module that an entry point names.
 
     Raises:
-        PluginError: it leads to something else; besides, whatever the module raises.
+        PluginError: If the entry point does not name a module. Exceptions of the module itself are not caught.
     """
     if not entry_point.pattern.match(entry_point.value):
         raise PluginError(f"its entry point is {entry_point.value!r:.80}; it must be MODULE, or MODULE:NAME.")
@@ -127,64 +142,66 @@ def load_module(entry_point: EntryPoint) -> ModuleType:
 
 
 def judge_version(module: object) -> tuple[State, str]:
-    """Return whether a plugin's module was written for this contract: a state, and the reason if it is not ``ok``."""
+    """Return the state of a plugin according to the version in its module, and the reason if it is not ``ok``."""
     version = getattr(module, "ZOO_API", None)
     if type(version) is not int:
-        return "broken", f"its module says ZOO_API = {version!r}; it must say ZOO_API = {API_VERSION}."
+        return "broken", f"its ZOO_API is {version!r}; it must be {API_VERSION}."
     if version != API_VERSION:
-        cure = "upgrade zoo" if version > API_VERSION else "upgrade the plugin"
-        return "incompatible", f"written for plugin API {version}, this zoo speaks {API_VERSION}; {cure}."
+        advice = "upgrade zoo" if version > API_VERSION else "upgrade the plugin"
+        return "incompatible", f"it is written for plugin API {version}, but this zoo supports {API_VERSION}; {advice}."
     return "ok", ""
 
 
 def refuse_wrong_hooks(module: ModuleType) -> None:
-    """Raise PluginError for what pluggy passes over in silence, or refuses without saying what to write instead."""
+    """Refuse mistakes that pluggy ignores, or that it reports without a remedy.
+
+    Raises:
+        PluginError: If a hook is misspelled, is not marked, or has an unknown argument.
+    """
     known = sorted(name for name in vars(Hooks) if name.startswith("zoo_"))
     for name, value in vars(module).items():
-        marked = getattr(value, "zoo_impl", None) is not None
-        if (marked or (name.startswith("zoo_") and callable(value))) and name not in known:
-            raise PluginError(f"{name} is no hook; the hooks are {', '.join(known)}.")
-        if name in known and not marked:
-            raise PluginError(f"{name} is not marked; put @hookimpl above it.")
+        is_marked = getattr(value, "zoo_impl", None) is not None
         if name in known:
+            if not is_marked:
+                raise PluginError(f"{name} is not marked; put @hookimpl above it.")
             _refuse_wrong_arguments(name, value)
+        elif is_marked or (name.startswith("zoo_") and callable(value)):
+            raise PluginError(f"{name} is not a hook; the hooks are {', '.join(known)}.")
 
 
-#: Parameters that take whatever is given, if anything is.
+#: Kinds of parameters that need no argument.
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _refuse_wrong_arguments(name: str, hook: Callable[..., object]) -> None:
-    _, *given = inspect.signature(getattr(Hooks, name)).parameters  # the first is self
+    _, *known = inspect.signature(getattr(Hooks, name)).parameters  # the first is self
     parameters = inspect.signature(hook).parameters.values()
     needed = {own.name for own in parameters if own.default is own.empty and own.kind not in _VARIADIC}
-    if wrong := sorted(needed - {*given}):
-        exist = f"its arguments are {', '.join(given)}" if given else "it has none"
-        raise PluginError(f"{name} has the argument {wrong[0]}, which it is not given; {exist}.")
+    if wrong := sorted(needed - {*known}):
+        raise PluginError(f"{name} has the unknown argument {wrong[0]}; it takes {', '.join(known) or 'no arguments'}.")
 
 
 def _list_specs(caller: pluggy.HookCaller, kind: type[T]) -> Iterator[T]:
-    """Call a hook and list the specs that it returns or yields."""
+    """Call a hook and yield the specs that it returns or yields."""
     wanted = f"it must return {kind.__name__}s, or yield them"
-    answers: list[object] = caller()
-    if caller.get_hookimpls() and not answers:
+    results: list[object] = caller()
+    if caller.get_hookimpls() and not results:
         raise PluginError(f"{caller.name} returns nothing; {wanted}.")
-    for answer in answers:
-        if not isinstance(answer, Iterable):
-            raise PluginError(f"{caller.name} returns {answer!r:.80}; {wanted}.")
-        for spec in answer:
+    for result in results:
+        if not isinstance(result, Iterable):
+            raise PluginError(f"{caller.name} returns {result!r:.80}; {wanted}.")
+        for spec in result:
             if not isinstance(spec, kind):
-                raise PluginError(f"it lists {spec!r:.80}, which is no {kind.__name__}.")
+                raise PluginError(f"it lists {spec!r:.80}, which is not a {kind.__name__}.")
             yield spec
 
 
 def _refuse_unusable_names(plugin: Plugin) -> None:
-    """Raise PluginError for a name in another namespace, or one that is listed twice."""
+    """Raise PluginError for a name outside the plugin's namespace, or one that is listed more than once."""
     for specs in (plugin.backbones, plugin.datasets):
-        names = [spec.name for spec in specs]
-        for name in names:
+        counts = Counter(spec.name for spec in specs)
+        for name in counts:
             if not name.startswith(f"{plugin.namespace}/"):
                 raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
-        if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            raise PluginError(f"it lists {', '.join(twice)} more than once.")
+        if duplicates := sorted(name for name in counts if counts[name] > 1):
+            raise PluginError(f"it lists {', '.join(duplicates)} more than once.")

@@ -1,4 +1,4 @@
-"""Fields of a dataclass of options, each with its default and with what it accepts, in one line."""
+"""Dataclass fields for options: each has a default and a check of its value."""
 
 from __future__ import annotations
 
@@ -8,39 +8,38 @@ from typing import Any
 
 from zoo.errors import OptionError
 
-#: Takes the option's name and value; raises OptionError if the value is not accepted.
+#: Function that receives the name and the value of an option, and raises OptionError if the value is invalid.
 Check = Callable[[str, Any], None]
 
-#: What torch takes as a seed or a count.
+#: Largest integer that torch accepts as a seed or a count.
 LARGEST = 2**63 - 1
 
 
 def one_of(default: str | None, choices: Sequence[str]) -> Any:
-    """Return a field that takes one of the choices; None only if it is the default."""
+    """Return a field for one of several choices. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if value not in choices:
-            raise OptionError(f"no {name} {value!r}; choose from {', '.join(choices)}.")
+            raise OptionError(f"unknown {name} {value!r}; choose from {', '.join(choices)}.")
 
     return _field(default, check, choices=choices)
 
 
 def count(default: int | None, least: int = 1) -> Any:
-    """Return a field that takes a whole number, at least the least; None only if it is the default."""
+    """Return a field for an integer that is at least ``least``. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if type(value) is not int:
             raise OptionError(f"{name} must be a whole number, got {value!r}.")
         if not least <= value <= LARGEST:
-            raise OptionError(
-                f"{name} must be at {f'least {least}' if value < least else 'most 2**63 - 1'}, got {value}."
-            )
+            limit = f"least {least}" if value < least else "most 2**63 - 1"
+            raise OptionError(f"{name} must be at {limit}, got {value}.")
 
     return _field(default, check, least=least)
 
 
 def number(default: float | None, most: float) -> Any:
-    """Return a field that takes a number between 0 and the most; None only if it is the default."""
+    """Return a field for a number between 0 and ``most``. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
@@ -50,7 +49,7 @@ def number(default: float | None, most: float) -> Any:
 
 
 def switch(*, default: bool) -> Any:
-    """Return a field that takes true or false."""
+    """Return a field for true or false."""
 
     def check(name: str, value: Any) -> None:
         if type(value) is not bool:
@@ -60,7 +59,7 @@ def switch(*, default: bool) -> Any:
 
 
 def text(default: str | None) -> Any:
-    """Return a field that takes text that is not empty; None only if it is the default."""
+    """Return a field for text that is not empty. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
@@ -75,7 +74,7 @@ def check_fields(options: Any) -> None:
     """Check all fields of a dataclass of options.
 
     Raises:
-        OptionError: a value is not accepted.
+        OptionError: If a value is invalid.
     """
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)

@@ -1,4 +1,4 @@
-"""The options of a run, each with its default, checked before anything is built."""
+"""The options of a run and their defaults. They are checked before anything is built."""
 
 from __future__ import annotations
 
@@ -21,119 +21,128 @@ BALANCES = ("none", "loss", "sampling")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: Learning rates by optimizer. Of a new last layer on frozen features.
+#: Learning rates of a new linear layer on frozen features, by optimizer.
 HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
-#: Of a perceptron with hidden layers, which a linear layer's rate throws about.
+#: Learning rates of an MLP head, by optimizer. With those of a linear layer, its training is unstable.
 MLP_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 5e-3}
-#: Of a pretrained network as a whole.
+#: Learning rates of a pretrained network, by optimizer.
 BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
-#: AdamW's decay does not depend on the gradients' size, as that of the others does.
+#: Weight decay by optimizer. In AdamW, the decay does not depend on the size of the gradients.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
-#: Steps between two states that are saved of a network that is divided.
+#: Steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
-#: Views where only the head learns from augmented images: each one costs a pass of all images through the network.
+#: Views per image if only the head is trained on augmented images. Each view costs a pass of all images through the
+#: network.
 HEAD_VIEWS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The options of a run; the fields are the flags of ``zoo finetune``."""
+    """The options of a run. The fields are the flags of ``zoo finetune``."""
 
-    #: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the backbone's name, else ``DEFAULT``.
+    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the backbone's name, or
+    #: ``DEFAULT``.
     weights: str | None = text(None)
-    #: ``linear`` or ``mlp:W,W``.
+    #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
-    #: What learns: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual`` from the head down.
+    #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual``, which unfreezes block by
+    #: block from the head down.
     train: str = text("head")
     epochs: int = count(5)
     batch_size: int = count(32)
-    #: The highest rate of the schedule; None: by optimizer and by what learns.
+    #: Peak learning rate; None: chosen by the optimizer and the trainable part.
     lr: float | None = number(None, 100.0)
     optimizer: str = one_of("adamw", OPTIMIZERS)
     schedule: str = one_of("onecycle", SCHEDULES)
-    #: Of weights, not of biases and norms; None: by optimizer.
+    #: Weight decay, which does not apply to biases and normalization layers; None: chosen by the optimizer.
     weight_decay: float | None = number(None, 1.0)
-    #: By how much the rate of each block is lower than that of what comes after it.
+    #: Factor between the learning rate of a block and that of the block after it.
     layer_decay: float = number(1.0, 1.0)
-    #: Epochs in which the rate rises, before the schedule begins.
+    #: Epochs in which the learning rate rises before the schedule begins.
     warmup: float = number(0.0, 1000.0)
-    #: The norm that gradients are cut down to; None: they are left as they are.
+    #: Maximum gradient norm; None: gradients are not clipped.
     clip_norm: float | None = number(None, 1e6)
-    #: In how many parts each batch goes through the network, to save memory; it is learned from at once all the same.
+    #: Number of micro-batches into which each batch is divided to save memory. There is still one step per batch.
     accumulate: int = count(1)
     label_smoothing: float = number(0.0, 0.999)
-    #: Against rare classes being neglected: ``loss`` lets them count more, ``sampling`` lets them come more often.
+    #: Remedy for rare classes: ``loss`` increases their weight in the loss, ``sampling`` samples them more often.
     balance: str = one_of("none", BALANCES)
-    #: None: ``none`` where only the head learns, else ``crop-flip``. ``trivial`` and ``rand`` change colours and shapes
-    #: besides, as TrivialAugment and RandAugment do.
+    #: Augmentation; None: ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
+    #: change colors and shapes, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
-    #: How likely a part of an image is blotted out.
+    #: Probability that a part of an image is erased.
     erase: float = number(0.0, 1.0)
-    #: Alpha of images laid over each other, and of parts of one cut into another; 0: none are.
+    #: Alpha of mixup, which blends images; 0: off.
     mixup: float = number(0.0, 100.0)
+    #: Alpha of CutMix, which pastes a part of one image into another; 0: off.
     cutmix: float = number(0.0, 100.0)
-    #: Whether batch norms compare the images of all processes, where several share a batch.
+    #: Whether batch norms use the statistics of all processes that share a batch.
     sync_batch_norm: bool = switch(default=False)
-    #: Whether the parameters are divided between the processes, for networks that do not fit into the memory of one.
+    #: Whether parameters are sharded across processes, for networks that do not fit into the memory of one GPU.
     shard: bool = switch(default=False)
-    #: Decay of a moving average of the weights, which is then what is measured and kept; 0: there is none.
+    #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0: off.
     ema: float = number(0.0, 0.999999)
-    #: In how many ways each image is augmented, in turn from epoch to epoch, the same ones in every run; 0: in another
-    #: way at every epoch. None: one where nothing is augmented, a few where only the head learns, else 0.
+    #: Number of augmented views of each image. The views alternate from epoch to epoch and are the same in every run;
+    #: 0: every epoch has new ones. None: 1 without augmentation, 4 if only the head is trained, else 0.
     views: int | None = count(None, 0)
-    #: Whether what is frozen is computed once, and kept in the cache folder.
+    #: Whether the outputs of the frozen part are computed once and kept in the cache folder.
     cache: bool = switch(default=True)
-    #: What the run is compared with: ``scratch`` trains the same network from random weights for as many epochs.
+    #: Run to compare with: ``scratch`` trains the same network from random weights for the same number of epochs.
     baseline: str = one_of("none", BASELINES)
     precision: str = one_of("auto", PRECISIONS)
-    #: Whether the network is compiled for training, where it runs at every epoch.
+    #: Whether the network is compiled for training, if it runs in every epoch.
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
-    #: Steps between two states that are saved, for a run to go on from; None: about five minutes.
+    #: Steps between two checkpoints, from which the run can resume; None: about every five minutes.
     save_every: int | None = count(None)
-    #: Stop after that many epochs without a better validation accuracy; None: never.
+    #: Number of epochs without a better validation accuracy after which training stops; None: it does not stop early.
     patience: int | None = count(None)
-    #: Threads that decode images; None: one for each core, at most four, or sixteen for a GPU.
+    #: Number of threads that decode images; None: one per core, at most 4, or 16 for a GPU.
     workers: int | None = count(None, 0)
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _ = self.scope, self.head_design  # raise if they cannot be read
+        _ = self.scope, self.head_design  # these raise OptionError if `train` or `head` is invalid
         if self.views is not None and self.views > 1 and self.augmentation == "none":
             raise OptionError(
-                f"{self.views} views without augmentation would all be the same; set augment to crop-flip."
+                f"without augmentation, all {self.views} views would be the same; set `augment` to crop-flip."
             )
         if self.erase and self.augmentation == "none":
-            raise OptionError("erase changes augmented images, so augment cannot be none.")
+            raise OptionError("`erase` needs augmentation; set `augment` to something other than none.")
         if self.clip_norm == 0:
-            raise OptionError("clip_norm must be above 0; leave it out to leave gradients as they are.")
+            raise OptionError("clip_norm must be above 0; leave it out to train without gradient clipping.")
         if self.shard and self.scope.is_phased:
-            raise OptionError(f"shard needs one phase: train head, all or from:BLOCK, not {self.train}.")
+            raise OptionError(
+                f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
+            )
         if self.shard and self.precision == "fp16":
-            raise OptionError("shard needs precision bf16 or fp32, not fp16.")
+            raise OptionError("`shard` does not work with fp16; set `precision` to bf16 or fp32.")
 
     @cached_property
     def scope(self) -> TrainScope:
-        """What is trained."""
+        """The trainable part, parsed from ``train``."""
         return TrainScope.parse(self.train)
 
     @cached_property
     def head_design(self) -> HeadDesign:
-        """What replaces the head."""
+        """The design of the new head, parsed from ``head``."""
         return HeadDesign.parse(self.head)
 
     @property
     def augmentation(self) -> str:
-        """What happens to training images: frozen features gain nothing from augmentation, where it was measured."""
+        """The augmentation of training images.
+
+        If only the head is trained, the default is none, because augmentation did not improve accuracy in measurements.
+        """
         if self.augment is not None:
             return self.augment
         return "none" if self.scope.is_head_only and not self.views and not self.erase else "crop-flip"
 
     @property
     def num_views(self) -> int:
-        """In how many ways each image is augmented; 0: in another one at every epoch."""
+        """The number of augmented views of each image; 0: every epoch has new ones."""
         if self.augmentation == "none":
             return 1
         if self.views is not None:
@@ -142,7 +151,7 @@ class Recipe:
 
     @property
     def learning_rate(self) -> float:
-        """The highest rate of the schedule."""
+        """The peak learning rate of the schedule."""
         if self.lr is not None:
             return self.lr
         if not (self.scope.is_head_only or self.scope.is_phased):
@@ -151,7 +160,10 @@ class Recipe:
 
     @property
     def saves_every(self) -> int | None:
-        """Steps between two states that are saved; None: it goes by the clock, which divided processes do not share."""
+        """The number of steps between two checkpoints; None: checkpoints are saved by time.
+
+        Sharded processes save a checkpoint together, and they do not share a clock.
+        """
         return SHARD_EVERY if self.shard and self.save_every is None else self.save_every
 
     @property
@@ -160,18 +172,21 @@ class Recipe:
         return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
 
     def list_decided(self) -> dict[str, Any]:
-        """List what was decided for fields that may be left to zoo."""
+        """Return the values that were chosen for the fields that can be None."""
         return {
-            "augment": self.augmentation, "views": self.num_views, "lr": self.learning_rate, "weight_decay": self.decay,
+            "augment": self.augmentation,
+            "views": self.num_views,
+            "lr": self.learning_rate,
+            "weight_decay": self.decay,
             "save_every": self.saves_every,
-        }  # fmt: skip
+        }
 
 
 def make_recipe(options: dict[str, Any]) -> Recipe:
-    """Make a recipe from options by name; those left out get their defaults.
+    """Create a recipe from options by name. Options that are missing get their defaults.
 
     Raises:
-        OptionError: an option is unknown or has a value that it cannot have.
+        OptionError: If an option is unknown or has an invalid value.
     """
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in options:

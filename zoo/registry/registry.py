@@ -1,4 +1,4 @@
-"""Finds backbones and data sets by name among the plugins. Never imports torch."""
+"""Finds backbones and data sets by name. Never imports torch."""
 
 from __future__ import annotations
 
@@ -6,54 +6,59 @@ import copy
 import fnmatch
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.registry.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
-
-if TYPE_CHECKING:
-    from zoo.registry.registry_toml import NamedRecipe, RegistryToml
+from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
+from zoo.registry.upstream_version import list_version_notes
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a name was taken for."""
+    """A backbone that was found by its name."""
 
+    #: Name that the user gave.
     asked: str
     backbone: BackboneSpec
-    #: None where no tag was named.
+    #: Tag of the weights in the name, or None.
     tag: str | None
-    #: What the user should know about it, one line each.
+    #: Remarks for the user, one line each.
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """The full name, with the tag where one was named."""
+        """The full name, with the tag if the user gave one."""
         return self.backbone.name if self.tag is None else f"{self.backbone.name}@{self.tag}"
 
 
 class Registry:
-    """The backbones and data sets of some plugins, under the names that some settings give them."""
+    """The backbones and data sets of some plugins, and the names, data sets and recipes of registry.toml."""
 
     def __init__(self, plugins: Iterable[Plugin], settings: RegistryToml | None = None) -> None:
         self.plugins = tuple(plugins)
         self._given_settings = settings
-        self._deaf: set[str] = set()
+        self._muted: set[str] = set()
         self._backbones = {spec.name: spec for plugin in self.plugins for spec in plugin.backbones}
 
     def list_backbones(self) -> list[BackboneSpec]:
-        """List all backbones, sorted by name."""
+        """Return all backbones, sorted by name."""
         return [self._backbones[name] for name in sorted(self._backbones)]
 
     def resolve(self, asked: str) -> Resolved:
-        """Return the backbone that ``namespace/name@tag``, an alias or a bare name stands for.
+        """Find a backbone by name.
+
+        Args:
+            asked: ``namespace/name``, an alias or a bare name, each with an optional ``@tag``.
 
         Raises:
-            NameNotFound: nothing, or more than one thing, has that name; the message lists what is near.
+            NameNotFound: If no backbone or several have that name, or if there are no weights with that tag. The
+                message lists similar names.
+            PluginError: If the plugin fails while it searches for the backbone.
         """
         name, _, tag = asked.partition("@")
         if name not in self._backbones and name in self._settings.aliases:
@@ -64,17 +69,17 @@ class Registry:
             raise NameNotFound(self._explain_missing(asked, name))
         if tag:
             backbone.get_weights(tag)
-        return Resolved(asked, backbone, tag or None, tuple(_list_version_notes(backbone)))
+        return Resolved(asked, backbone, tag or None, tuple(list_version_notes(backbone)))
 
     def list_datasets(self) -> list[DatasetSpec]:
-        """List all data sets, those of registry.toml and those of the plugins, sorted by name."""
+        """Return the data sets of registry.toml and of all plugins, sorted by name."""
         return [spec for _, spec in sorted(self._datasets.items())]
 
     def get_dataset(self, asked: str) -> DatasetSpec:
-        """Return a data set by its name, or by its bare name where only one has it.
+        """Find a data set by its full name, or by its bare name.
 
         Raises:
-            NameNotFound: nothing, or more than one thing, has that name.
+            NameNotFound: If no data set or several have that name.
         """
         if asked in self._datasets:
             return self._datasets[asked]
@@ -82,56 +87,61 @@ class Registry:
         if match is not None:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
-        raise NameNotFound(f"no data set {asked!r}; known are {known}, or give a folder or an archive.")
+        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or give a folder or an archive.")
 
     def announce(self, event: str, **arguments: Any) -> list[str]:
-        """Tell an event to every plugin, each with a copy of its own; returns one line for each that failed on it.
+        """Call the hook of an event in every plugin.
 
-        A plugin that fails is told no more events of the run; its backbones remain.
+        Each plugin gets its own copy of the arguments. A plugin that fails gets no more events of the run, but its
+        backbones stay available.
+
+        Returns:
+            A message for each plugin that failed.
         """
-        complaints = []
+        messages = []
         if event == "zoo_run_started":
-            self._deaf.clear()
+            self._muted.clear()
         for plugin in self.plugins:
-            if plugin.namespace in self._deaf:
+            if plugin.namespace in self._muted:
                 continue
             try:
                 call_hook(plugin, event, **copy.deepcopy(arguments))
             except PluginError as error:
-                self._deaf.add(plugin.namespace)
-                complaints.append(f"{error}; it is told nothing more of this run")
-        return complaints
+                self._muted.add(plugin.namespace)
+                messages.append(f"{error}; it gets no more events of this run")
+        return messages
 
     def get_recipe(self, name: str) -> NamedRecipe:
         """Return a recipe of registry.toml.
 
         Raises:
-            NameNotFound: there is none of that name.
+            NameNotFound: If there is no recipe of that name.
         """
         recipes = self._settings.recipes
         if name not in recipes:
-            raise NameNotFound(f"no recipe {name!r}; there are {', '.join(sorted(recipes)) or 'none'}.")
+            raise NameNotFound(f"no recipe {name!r}; available: {', '.join(sorted(recipes)) or 'none'}.")
         return recipes[name]
 
     def find_origin(self, backbone: BackboneSpec) -> dict[str, str] | None:
-        """Return the distribution and the version of the plugin that a backbone is from, or None if it is not known."""
-        namespace = backbone.name.partition("/")[0]
-        for plugin in self.plugins:
-            if plugin.namespace == namespace and plugin.state == "ok":
-                return {"distribution": plugin.distribution, "version": plugin.version}
-        return None
+        """Return the distribution and version of the plugin of a backbone, or None if no plugin has its namespace."""
+        plugin = self._find_plugin(backbone.name)
+        return None if plugin is None else {"distribution": plugin.distribution, "version": plugin.version}
+
+    def _find_plugin(self, name: str) -> Plugin | None:
+        """Return the usable plugin of a qualified name, if there is one."""
+        namespace = name.partition("/")[0]
+        usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state == "ok")
+        return next(usable, None)
 
     @functools.cached_property
     def _settings(self) -> RegistryToml:
-        # Late, since listing backbones needs no registry.toml.
-        from zoo.registry.registry_toml import load_registry_toml
-
+        # Read when it is first needed, because listing backbones does not need it.
         return load_registry_toml() if self._given_settings is None else self._given_settings
 
     @functools.cached_property
     def _datasets(self) -> Mapping[str, DatasetSpec]:
-        theirs = {spec.name: spec for plugin in self.plugins for spec in plugin.datasets}
-        return {**theirs, **self._settings.datasets}
+        of_plugins = {spec.name: spec for plugin in self.plugins for spec in plugin.datasets}
+        return {**of_plugins, **self._settings.datasets}
 
     @functools.cached_property
     def _by_bare_name(self) -> Mapping[str, list[str]]:
@@ -141,54 +151,45 @@ class Registry:
         return names
 
     def _find_qualified(self, name: str) -> BackboneSpec | None:
+        name = _correct_case(name, self._backbones)
         if name in self._backbones:
             return self._backbones[name]
-        if match := self._ignore_case(name, {known: [known] for known in self._backbones}):
-            return self._backbones[match[0]]
-        namespace, _, rest = name.partition("/")
-        for plugin in self.plugins:
-            if plugin.namespace == namespace and plugin.state == "ok":
-                return find_unlisted(plugin, rest)
-        return None
+        plugin = self._find_plugin(name)
+        return None if plugin is None else find_unlisted(plugin, name.partition("/")[2])
 
     def _find_bare(self, name: str) -> BackboneSpec | None:
-        matches = self._by_bare_name.get(name) or self._ignore_case(name, self._by_bare_name)
-        match = self._choose(name, matches)
+        name = _correct_case(name, self._by_bare_name)
+        match = self._choose(name, self._by_bare_name.get(name, []))
         return None if match is None else self._backbones[match]
 
-    def _ignore_case(self, name: str, known: Mapping[str, list[str]]) -> list[str]:
-        """List what a name stands for if its case is ignored, and that is one name."""
-        spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
-        return known[spellings[0]] if len(spellings) == 1 else []
-
     def _choose(self, bare: str, matches: list[str]) -> str | None:
-        """Choose among the qualified names that a bare one may stand for; strangers never win over our own plugins."""
+        """Choose one of the full names for a bare name. A third-party plugin never wins over a first-party one."""
         namespaces = {match.partition("/")[0]: match for match in matches}
         for namespace in (*self._settings.order, *FIRST_PARTY):
             if namespace in namespaces and (namespace in FIRST_PARTY or not namespaces.keys() & FIRST_PARTY.keys()):
                 return namespaces[namespace]
         if len(matches) > 1:
-            raise NameNotFound(f"{bare!r} is ambiguous: {', '.join(sorted(matches))}. Name one of them in full.")
+            raise NameNotFound(f"{bare!r} is ambiguous: {', '.join(sorted(matches))}. Use one of these full names.")
         return matches[0] if matches else None
 
     def _explain_missing(self, asked: str, name: str) -> str:
-        namespace, slash, bare = name.partition("/") if "/" in name else ("", "", name)
+        namespace, _, bare = name.partition("/") if "/" in name else ("", "", name)
         asked = asked if name == asked.partition("@")[0] else f"{asked} (alias of {name})"
+        installed = sorted({plugin.namespace for plugin in self.plugins})
         unusable = [plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state != "ok"]
         if unusable:
             return f"no backbone {asked!r}: the plugin {namespace} is {unusable[0].state}: {unusable[0].reason}"
-        if slash and namespace not in {plugin.namespace for plugin in self.plugins}:
-            known = ", ".join(sorted({plugin.namespace for plugin in self.plugins})) or "none"
-            ours = f"its plugin is {FIRST_PARTY.get(namespace)}, " if namespace in FIRST_PARTY else ""
-            hint = f"{ours}installed are {known}"
-            return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {hint}."
+        if namespace and namespace not in installed:
+            advice = f"install {FIRST_PARTY[namespace]}; " if namespace in FIRST_PARTY else ""
+            known = ", ".join(installed) or "none"
+            return f"no backbone {asked!r}: no plugin {namespace!r} is installed; {advice}installed: {known}."
         broken = [plugin.namespace for plugin in self.plugins if plugin.state not in ("ok", "disabled")]
-        hint = f" `zoo plugins` tells why {', '.join(broken)} cannot be used." if broken else ""
-        near = self._list_near(bare, namespace)
-        answer = f"near are {', '.join(near)}." if near else "`zoo list` shows all of them."
-        return f"no backbone {asked!r}; {answer}{hint}"
+        note = f" `zoo plugins` shows why {', '.join(broken)} cannot be used." if broken else ""
+        similar = self._list_similar(bare, namespace)
+        advice = f"did you mean {', '.join(similar)}?" if similar else "`zoo list` shows all backbones."
+        return f"no backbone {asked!r}; {advice}{note}"
 
-    def _list_near(self, bare: str, namespace: str) -> list[str]:
+    def _list_similar(self, bare: str, namespace: str) -> list[str]:
         import difflib
 
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)
@@ -196,41 +197,27 @@ class Registry:
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
 
 
+def _correct_case(name: str, known: Collection[str]) -> str:
+    """Return the only known name that equals a name when case is ignored, or the name itself."""
+    if name in known:
+        return name
+    spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
+    return spellings[0] if len(spellings) == 1 else name
+
+
 @functools.cache
 def open_registry() -> Registry:
-    """Return the registry of all installed plugins; they are loaded once in a process."""
+    """Return the registry of all installed plugins. They are loaded once per process."""
     return Registry(discover_plugins())
 
 
-def _list_version_notes(backbone: BackboneSpec) -> Iterable[str]:
-    if backbone.upstream is None:
-        return
-    import importlib.metadata
-
-    distribution, _, read_from = backbone.upstream.partition("==")
-    try:
-        installed = importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        yield f"{backbone.name} needs {distribution}, which is not installed; pip install {distribution}."
-        return
-    # A patch release changes no architecture, and a build like 2.15.0+cpu is the same version.
-    if _read_minor(installed) != _read_minor(read_from):
-        yield (
-            f"zoo describes {backbone.name} as it is in {distribution} {read_from}, and {installed} is installed; "
-            f"`zoo check {backbone.name}` tells whether that still holds."
-        )
-
-
-def _read_minor(version: str) -> list[str]:
-    return version.partition("+")[0].split(".")[:2]
-
-
 def list_backbones(pattern: str | None = None, registry: Registry | None = None) -> list[BackboneSpec]:
-    """List the backbones of all installed plugins, sorted by name.
+    """Return the backbones of all installed plugins, sorted by name.
 
     Args:
-        pattern: a part of the name, or a shell pattern for the whole of it (``timm/vit_*``); None: all.
-        registry: where to look; None: all installed plugins.
+        pattern: Part of the name, or a shell pattern for the full name or the bare one (``timm/vit_*``). Case is
+            ignored. None returns all backbones.
+        registry: Registry to search; None: that of all installed plugins.
     """
     backbones = (registry or open_registry()).list_backbones()
     if pattern is None:

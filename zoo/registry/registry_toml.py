@@ -1,4 +1,4 @@
-"""What registry.toml says: the packaged one, then the user's, then the project's own, later layers winning."""
+"""The settings in registry.toml: the packaged file, the user's file and the project's file. Later files win."""
 
 from __future__ import annotations
 
@@ -18,38 +18,42 @@ DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "license")
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """Options of a run under a name."""
+    """A named set of options of a run."""
 
-    #: What came of it where it was measured.
+    #: Result that was measured with these options.
     expected: str
     options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class RegistryToml:
-    """The merged layers of registry.toml."""
+    """The merged content of all registry.toml files."""
 
-    #: Namespaces, in the order in which a bare name is looked for.
+    #: Namespaces, in the order in which they are searched for a bare name.
     order: tuple[str, ...] = ()
-    #: From a short name to what it stands for.
+    #: Full name of a backbone, with an optional tag, by alias.
     aliases: Mapping[str, str] = field(default_factory=dict)
-    #: By bare name.
+    #: Data sets by bare name.
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
-    #: By name.
+    #: Recipes by name.
     recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
 
 
 def list_layers() -> list[Path]:
-    """List the registry.toml files that exist, from the weakest to the strongest."""
+    """Return the registry.toml files that exist. Each one overrides those before it."""
     user = Path(click.get_app_dir("zoo")) / "registry.toml"
     return [path for path in (_packaged_file(), user, Path("registry.toml")) if path.is_file()]
 
 
 def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
-    """Merge the layers.
+    """Read and merge registry.toml files.
+
+    Args:
+        layers: Files, each of which overrides those before it; None: those of `list_layers`.
 
     Raises:
-        SettingsError: a file is not TOML, or holds a table, a key or a value that means nothing here.
+        SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an
+            invalid value.
     """
     merged = RegistryToml()
     for path in list_layers() if layers is None else layers:
@@ -58,13 +62,13 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
 
 
 def _packaged_file() -> Path:
-    # In a wheel it lies in the package; in a checkout one folder above, where people look for it.
+    # A wheel contains it in the package. In a checkout it is in the root folder, where people look for it.
     inside = Path(__file__).with_name("registry.toml")
     return inside if inside.is_file() else Path(__file__).parents[2] / "registry.toml"
 
 
 def _read(path: Path) -> RegistryToml:
-    import tomllib
+    import tomllib  # listing does not need it
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -82,12 +86,12 @@ def _read(path: Path) -> RegistryToml:
     )
 
 
-def _merge(below: RegistryToml, above: RegistryToml) -> RegistryToml:
+def _merge(earlier: RegistryToml, later: RegistryToml) -> RegistryToml:
     return RegistryToml(
-        order=above.order or below.order,
-        aliases={**below.aliases, **above.aliases},
-        datasets={**below.datasets, **above.datasets},
-        recipes={**below.recipes, **above.recipes},
+        order=later.order or earlier.order,
+        aliases={**earlier.aliases, **later.aliases},
+        datasets={**earlier.datasets, **later.datasets},
+        recipes={**earlier.recipes, **later.recipes},
     )
 
 
@@ -101,14 +105,15 @@ def _order(path: Path, resolve: Mapping[str, Any]) -> tuple[str, ...]:
 def _aliases(path: Path, aliases: Mapping[str, Any]) -> Mapping[str, str]:
     for name, target in aliases.items():
         if not isinstance(target, str):
-            raise SettingsError(f"{path}: alias {name} is {target!r}; it must be the name that it stands for.")
+            raise SettingsError(f"{path}: alias {name} is {target!r}; it must be the name of a backbone.")
     return aliases
 
 
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     if {"license", "licence"} <= table.keys():
         raise SettingsError(f"{path}: [datasets.{name}] has both license and licence, its old name; keep license only.")
-    table = {"license" if key == "licence" else key: value for key, value in table.items()}  # the word of version 0.1
+    # Version 0.1 called the key licence.
+    table = {"license" if key == "licence" else key: value for key, value in table.items()}
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:
         raise SettingsError(f"{path}: [datasets.{name}] has no url; give the https://... of an archive.")
@@ -119,10 +124,10 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
 
 
 def _recipe(path: Path, name: str, table: Mapping[str, Any]) -> NamedRecipe:
-    """Read a recipe; its options are looked at where they are used, as flags are."""
+    """Read a recipe. Its options are checked when it is used, as flags are."""
     expected = table.get("expected", "")
     if not isinstance(expected, str):
-        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be a text.")
+        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be text.")
     return NamedRecipe(expected, {key.replace("-", "_"): table[key] for key in table if key != "expected"})
 
 
@@ -133,7 +138,7 @@ def _table(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, An
     return table
 
 
-def _refuse_unknown(path: Path, what: str, found: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for name in found:
+def _refuse_unknown(path: Path, kind: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in table:
         if name not in known:
-            raise SettingsError(f"{path}: unknown {what} {name!r}; known are {', '.join(known)}.")
+            raise SettingsError(f"{path}: unknown {kind} {name!r}; use one of {', '.join(known)}.")

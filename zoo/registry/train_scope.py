@@ -1,4 +1,4 @@
-"""What a run trains: the head, everything, the blocks from one on, or phases that thaw more and more."""
+"""The trainable part of a run: the head, everything, the blocks from one on, or phases that unfreeze more and more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from zoo.errors import OptionError
 
-#: Kinds that name no block. The last two are sequences of phases.
+#: Kinds that do not name a block. The last two are sequences of phases.
 KINDS = ("head", "all", "head-then-all", "gradual")
 PHASED = ("head-then-all", "gradual")
 
@@ -15,17 +15,17 @@ PHASED = ("head-then-all", "gradual")
 class TrainScope:
     """The option ``train`` of a run, parsed once."""
 
-    #: One of `KINDS`, or ``from``.
+    #: Kind of scope: one of `KINDS`, or ``from``.
     kind: str
-    #: For ``from``: the first block that is trained; all after it and the head are, too.
+    #: First trainable block of ``from``. The blocks after it and the head are trainable too.
     block: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> TrainScope:
-        """Read ``head``, ``all``, ``head-then-all``, ``gradual`` or ``from:BLOCK``.
+        """Parse ``head``, ``all``, ``head-then-all``, ``gradual`` or ``from:BLOCK``.
 
         Raises:
-            OptionError: it is none of them.
+            OptionError: If the text is none of them.
         """
         kind, _, block = text.partition(":")
         if text in KINDS:
@@ -33,7 +33,7 @@ class TrainScope:
         if kind == "from" and block and block.isprintable():
             return cls(kind, block)
         raise OptionError(
-            f"no train {text!r}; choose from {', '.join(KINDS)}, or from:BLOCK with a block of `zoo info`."
+            f"invalid `train` {text!r}; choose from {', '.join(KINDS)}, or from:BLOCK with a block of `zoo info`."
         )
 
     def __str__(self) -> str:
@@ -41,12 +41,12 @@ class TrainScope:
 
     @property
     def is_head_only(self) -> bool:
-        """Whether all but the head stays frozen."""
+        """Whether everything but the head is frozen."""
         return self.kind == "head"
 
     @property
     def is_phased(self) -> bool:
-        """Whether this is a sequence of phases, each with a scope of its own."""
+        """Whether this is a sequence of phases, each with its own scope."""
         return self.kind in PHASED
 
 

@@ -27,7 +27,7 @@ declared(
 )
 declared(
     "block-of-nothing",
-    {"blocks.partition": "declares the block neck, which holds nothing of its model"},
+    {"blocks.partition": "declares the block neck, which matches no parameter or buffer of its model"},
     lambda: {"blocks": (STEM, LAYER1, LAYER2, BlockSpec("neck", ("neck",)), HIDDEN)},
 )
 

@@ -22,12 +22,12 @@ declared(
 
 declared(
     "head-of-a-wrong-path",
-    {"head.found": "its model has no such layer; its last linear ones are"},
+    {"head.found": "its model has no such layer; its last linear or convolutional layers are"},
     lambda: {"head": ("fc",)},
 )
 declared(
     "head-that-is-no-layer",
-    {"head.found": "which is a Sequential, no Linear or Conv2d"},
+    {"head.found": "which is a Sequential, not a Linear or Conv2d"},
     lambda: {"head": ("classifier",), "blocks": BLOCKS[:3]},
 )
 declared(

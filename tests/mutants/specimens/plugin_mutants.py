@@ -116,12 +116,10 @@ PLUGIN_MUTANTS = {
         {"spec.fields": "BackboneSpec 'NAMESPACE/net' has params='2k'; it must be"},
         GOOD + "\n\nNET = declare_conv('NAMESPACE/net', params='2k')\n" + hook("return [NET]"),
     ),
-    "forgets-its-version": PluginMutant(
-        {"plugin.api": "its module says ZOO_API = None; it must say ZOO_API = 1"}, GOOD + "\ndel ZOO_API\n"
-    ),
+    "forgets-its-version": PluginMutant({"plugin.api": "its ZOO_API is None; it must be 1"}, GOOD + "\ndel ZOO_API\n"),
     "is-of-the-future": PluginMutant({"plugin.api": "written for plugin API 2"}, GOOD + "\nZOO_API = 2\n"),
     "misspells-a-hook": PluginMutant(
-        {"plugin.hooks": "zoo_backbone is no hook; the hooks are zoo_backbones,"},
+        {"plugin.hooks": "zoo_backbone is not a hook; the hooks are zoo_backbones,"},
         GOOD + hook("yield declare_conv('NAMESPACE/net')", name="zoo_backbone"),
     ),
     "forgets-the-marker": PluginMutant(
@@ -129,11 +127,11 @@ PLUGIN_MUTANTS = {
         GOOD + "\n\ndef zoo_run_finished(run):\n    pass\n",
     ),
     "wants-another-argument": PluginMutant(
-        {"plugin.hooks": "zoo_run_finished has the argument result, which it is not given; its arguments are run"},
+        {"plugin.hooks": "zoo_run_finished has the unknown argument result; it takes run"},
         GOOD + hook("pass", name="zoo_run_finished", arguments="result"),
     ),
     "lists-for-an-argument": PluginMutant(
-        {"plugin.hooks": "zoo_backbones has the argument pattern, which it is not given; it has none"},
+        {"plugin.hooks": "zoo_backbones has the unknown argument pattern; it takes no arguments"},
         GOOD + hook("return []", arguments="pattern"),
     ),
     "raises-while-it-lists": PluginMutant(
@@ -145,7 +143,8 @@ PLUGIN_MUTANTS = {
         GOOD + hook("from zoo.plugin import BackboneSpec; yield BackboneSpec(licens='MIT')"),
     ),
     "lists-names": PluginMutant(
-        {"plugin.listed": "it lists 'NAMESPACE/net', which is no BackboneSpec"}, GOOD + hook("return ['NAMESPACE/net']")
+        {"plugin.listed": "it lists 'NAMESPACE/net', which is not a BackboneSpec"},
+        GOOD + hook("return ['NAMESPACE/net']"),
     ),
     "lists-a-number": PluginMutant(
         {"plugin.listed": "zoo_backbones returns 1; it must return BackboneSpecs, or yield them"},
@@ -156,7 +155,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("[declare_conv('NAMESPACE/net')]"),
     ),
     "lists-data-sets-as-backbones": PluginMutant(
-        {"plugin.listed": "which is no BackboneSpec"}, GOOD + hook("return zoo_datasets()")
+        {"plugin.listed": "which is not a BackboneSpec"}, GOOD + hook("return zoo_datasets()")
     ),
     "names-differ-in-case-only": PluginMutant(
         {"plugin.names": "it lists NAMESPACE/Net and NAMESPACE/net; give one of them another name"},
@@ -171,7 +170,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("return [declare_photos(name='pets')]", name="zoo_datasets"),
     ),
     "data-set-from-nowhere": PluginMutant(
-        {"plugin.datasets": "has url=None; it must be given, or make must be, and not both"},
+        {"plugin.datasets": "has url=None; it must be set if make is None, and None otherwise"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
     ),
     "data-set-with-a-license-in-prose": PluginMutant(

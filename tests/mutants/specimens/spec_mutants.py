@@ -26,12 +26,12 @@ declared(
 )
 declared(
     "head-as-text",
-    {"spec.fields": "has head='classifier.3'; it must be a tuple of dotted paths"},
+    {"spec.fields": "has head='classifier.3'; it must be a tuple of distinct dotted paths"},
     lambda: {"head": "classifier.3"},
 )
 declared(
     "block-named-twice",
-    {"spec.fields": "it must be names that differ"},
+    {"spec.fields": "it must be a tuple of blocks with distinct names"},
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
 )
 declared(
@@ -41,7 +41,7 @@ declared(
 )
 declared(
     "tags-alike",
-    {"spec.fields": "it must be tags that differ"},
+    {"spec.fields": "it must be a tuple of weights with distinct tags"},
     lambda: {"weights": (declare_weights(), declare_weights())},
 )
 
@@ -110,12 +110,12 @@ declared(
 
 declared(
     "capability-unheard-of",
-    {"spec.capabilities": "has supports=('flying',); it must be a tuple of some of image_sizes"},
+    {"spec.capabilities": "has supports=('flying',); it must be a tuple of distinct values from image_sizes"},
     lambda: {"supports": ("flying",)},
 )
 declared(
     "capability-claimed-and-denied",
-    {"spec.capabilities": "without bf16, which unsupported has as well"},
+    {"spec.capabilities": "without bf16, because unsupported contains it too"},
     lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
 )
 declared(

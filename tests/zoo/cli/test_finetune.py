@@ -101,7 +101,7 @@ def test_flags_win_over_the_config_and_the_config_over_defaults(
         ),
         ("epochs = 'three'", "epochs must be a whole number, got 'three'"),
         ("epochs = true", "epochs must be a whole number, got True"),
-        ("optimizer = 'lion'", "no optimizer 'lion'; choose from adamw, adam, sgd"),
+        ("optimizer = 'lion'", "unknown optimizer 'lion'; choose from adamw, adam, sgd"),
         ("epochs =", "zoo.toml cannot be read"),
         ("\xff", "zoo.toml cannot be read"),
     ],
@@ -215,9 +215,9 @@ def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--train", "from:layer9"), "no block 'layer9'; from input to output the blocks are stem, layer1"),
-        (("--train", "backwards"), "no train 'backwards'"),
-        (("--head", "mlp:"), "no head 'mlp:'"),
+        (("--train", "from:layer9"), "no block 'layer9'; the blocks from input to output are stem, layer1"),
+        (("--train", "backwards"), "invalid --train 'backwards'"),
+        (("--head", "mlp:"), "invalid --head 'mlp:'"),
         (("--epochs", "0"), "epochs must be at least 1, got 0."),
         (("--lr", "nan"), "lr must be a number between 0 and 100, got nan."),
         (("--weights", "V9"), "acme/net has no weights 'V9'"),

@@ -112,7 +112,7 @@ def test_an_unknown_name_is_one_line_on_stderr_and_exit_code_1(run: Run) -> None
     result = run("acme/nett", "--json")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr == "Error: no backbone 'acme/nett'; near are acme/net.\n"
+    assert result.stderr == "Error: no backbone 'acme/nett'; did you mean acme/net?\n"
 
 
 def test_without_a_name_it_is_wrong_usage(run: Run) -> None:

@@ -19,7 +19,7 @@ from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.registry.head_design import HeadDesign
 
-# What --weights means.
+# Building.
 
 
 def test_build_keeps_the_head_of_the_file(acme: BackboneSpec, source: dict[str, Tensor], tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_build_keeps_the_head_of_the_file(acme: BackboneSpec, source: dict[str, 
     assert model.training
 
 
-def test_build_with_classes_gives_a_new_head_on_the_loaded_rest(
+def test_build_with_num_classes_replaces_the_head_and_loads_the_rest(
     acme: BackboneSpec, source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     save_file(source, tmp_path / "net.safetensors")
@@ -43,17 +43,17 @@ def test_build_with_classes_gives_a_new_head_on_the_loaded_rest(
     ]  # fmt: skip
 
 
-def test_build_refuses_a_wrong_head_before_it_looks_for_weights(acme: BackboneSpec) -> None:
-    with pytest.raises(OptionError, match="no head 'deep'"):
+def test_build_refuses_an_invalid_head_before_it_reads_weights(acme: BackboneSpec) -> None:
+    with pytest.raises(OptionError, match="invalid `head` 'deep'"):
         build("net", weights="nowhere.safetensors", head="deep", registry=registry_of(acme))
 
 
-def test_a_missing_file_is_an_error_that_names_it(acme: BackboneSpec) -> None:
+def test_a_missing_file_is_an_error_with_its_name(acme: BackboneSpec) -> None:
     with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
         build("net", weights="nowhere.safetensors", registry=registry_of(acme))
 
 
-def test_a_backbone_loads_what_it_starts_from_and_says_so(
+def test_a_backbone_is_built_with_its_initial_weights_and_reports_remarks(
     published: BackboneSpec, source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     rest = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.3.")}
@@ -63,13 +63,11 @@ def test_a_backbone_loads_what_it_starts_from_and_says_so(
     notes = Told()
     model = build_backbone(spec, WeightsSource("TWO", "TWO", weights=weights), notes)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
-    assert notes.lines == ["note: these weights have no head; the new one starts at random, as any new head does"]
+    assert notes.lines == ["note: these weights have no head; the head is initialized randomly, like any new head"]
 
 
 @pytest.mark.parametrize(("design", "path"), [("linear", "classifier.3"), ("mlp:6", "classifier")])
-def test_a_network_has_its_new_head_and_knows_the_input_of_its_weights(
-    published: BackboneSpec, design: str, path: str
-) -> None:
+def test_a_network_has_a_new_head_and_the_input_of_its_weights(published: BackboneSpec, design: str, path: str) -> None:
     model = published.build(None)
     network = attach_head(published, WeightsSource("TWO", "TWO", weights=TWO), model, design, 3)
     assert (network.model, network.input, str(network.design)) == (model, TWO.input, design)
@@ -77,7 +75,7 @@ def test_a_network_has_its_new_head_and_knows_the_input_of_its_weights(
     assert model.eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3)
 
 
-def test_a_network_that_asks_for_version_marks_loads_from_safetensors(tmp_path: Path) -> None:
+def test_a_model_with_version_metadata_loads_from_safetensors(tmp_path: Path) -> None:
     torchvision = pytest.importorskip("torchvision")
     from zoo_torchvision import zoo_backbones
 
@@ -92,10 +90,10 @@ def test_a_network_that_asks_for_version_marks_loads_from_safetensors(tmp_path: 
     ("build", "reason"),
     [
         (lambda _tag: 1 / 0, "cannot be built: ZeroDivisionError"),
-        (lambda _tag: None, "its build returns a NoneType, no module"),
+        (lambda _tag: None, "its build returns a NoneType, not an nn.Module"),
     ],
 )
-def test_what_a_plugin_cannot_build_is_its_fault_in_one_line(build: Any, reason: str, acme: BackboneSpec) -> None:
+def test_a_failure_to_build_is_a_plugin_error(build: Any, reason: str, acme: BackboneSpec) -> None:
     with pytest.raises(PluginError, match=reason):
         build_model(replace(acme, build=build), None)
 
@@ -103,11 +101,11 @@ def test_what_a_plugin_cannot_build_is_its_fault_in_one_line(build: Any, reason:
 @pytest.mark.parametrize(
     ("size", "layers", "reason"),
     [
-        ((3, 16, 16), lambda: nn.Sequential(nn.Conv2d(3, 2, 1)), r"gives \(1, 2, 16, 16\) for one image"),
-        ((3, 8, 8), lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 256, 2)), "cannot take an image of 3x8x8"),
+        ((3, 16, 16), lambda: nn.Sequential(nn.Conv2d(3, 2, 1)), r"outputs \(1, 2, 16, 16\) for one image"),
+        ((3, 8, 8), lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 256, 2)), "cannot process an image of 3x8x8"),
     ],
 )
-def test_a_network_that_does_not_fit_its_spec_is_found_by_one_image(
+def test_one_image_shows_that_a_model_does_not_match_its_spec(
     size: tuple[int, int, int], layers: Any, reason: str, acme: BackboneSpec
 ) -> None:
     spec = replace(acme, input=InputSpec(size=size))
@@ -120,10 +118,10 @@ def test_a_network_that_does_not_fit_its_spec_is_found_by_one_image(
     ("options", "reason"),
     [
         ({"head": "mlp:3"}, "needs num_classes"),
-        ({"num_classes": 0}, "num_classes is 0"),
-        ({"num_classes": 2.5}, "num_classes is 2.5"),
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"num_classes": 2.5}, "num_classes must be a whole number of at least 1, got 2.5"),
     ],
 )
-def test_build_refuses_what_cannot_be_meant(options: dict[str, Any], reason: str, acme: BackboneSpec) -> None:
+def test_build_refuses_invalid_arguments(options: dict[str, Any], reason: str, acme: BackboneSpec) -> None:
     with pytest.raises(OptionError, match=reason):
         build("acme/net", weights="none", registry=registry_of(acme), **options)

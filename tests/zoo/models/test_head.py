@@ -18,7 +18,7 @@ TORCHVISION = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_back
 
 
 class TwoHeads(nn.Module):
-    """Distilled transformers end so: two heads on one trunk, their logits averaged."""
+    """Two heads on one trunk, with averaged logits, as in distilled transformers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def get_weights(model: nn.Module, paths: tuple[str, ...]) -> dict[str, torch.Ten
 
 
 def assert_head_keeps_the_logits(spec: BackboneSpec, images: torch.Tensor) -> None:
-    """Replace the heads, put upstream's own values into the new ones, and compare the logits bit for bit."""
+    """Replace the heads, load upstream's own values into the new ones, and compare the logits bit for bit."""
     torch.manual_seed(0)
     model = spec.build(None).eval()
     with torch.inference_mode():
@@ -55,17 +55,17 @@ def assert_head_keeps_the_logits(spec: BackboneSpec, images: torch.Tensor) -> No
     replace_head(spec, model, spec.num_classes, LINEAR)
     after = get_weights(model, paths)
     assert paths
-    assert not any(torch.equal(before[path], after[path]) for path in paths)  # new, not kept
+    assert not any(torch.equal(before[path], after[path]) for path in paths)  # the heads are new
     model.load_state_dict(state)
     with torch.inference_mode():
         assert torch.equal(model.eval()(images), wanted)
 
 
-def test_a_linear_head_with_the_old_values_gives_the_old_logits(acme: BackboneSpec) -> None:
+def test_a_linear_head_with_the_old_values_outputs_the_old_logits(acme: BackboneSpec) -> None:
     assert_head_keeps_the_logits(acme, torch.rand(2, 3, 16, 16))
 
 
-def test_both_of_two_heads_with_the_old_values_give_the_old_logits(two_heads: BackboneSpec) -> None:
+def test_two_heads_with_the_old_values_output_the_old_logits(two_heads: BackboneSpec) -> None:
     assert_head_keeps_the_logits(two_heads, torch.rand(2, 6))
 
 
@@ -73,10 +73,10 @@ def test_both_of_two_heads_with_the_old_values_give_the_old_logits(two_heads: Ba
     ("name", "size"),
     [
         ("squeezenet1_1", 64),  # its head is a convolution
-        ("mobilenet_v3_small", 32),  # the head is the last of a classifier
+        ("mobilenet_v3_small", 32),  # the head is the last layer of a classifier
     ],
 )
-def test_heads_of_torchvision_with_the_old_values_give_the_old_logits(name: str, size: int) -> None:
+def test_heads_of_torchvision_with_the_old_values_output_the_old_logits(name: str, size: int) -> None:
     assert_head_keeps_the_logits(TORCHVISION[name], torch.rand(1, 3, size, size))
 
 
@@ -87,7 +87,7 @@ def test_heads_of_torchvision_with_the_old_values_give_the_old_logits(name: str,
         ("inception_v3", ("fc", "AuxLogits.fc")),
     ],
 )
-def test_auxiliary_heads_get_the_new_classes_too(name: str, heads: tuple[str, ...]) -> None:
+def test_auxiliary_heads_are_replaced_too(name: str, heads: tuple[str, ...]) -> None:
     with torch.device("meta"):
         model = TORCHVISION[name].build("IMAGENET1K_V1")
         head = replace_head(TORCHVISION[name], model, 7, LINEAR)
@@ -95,10 +95,10 @@ def test_auxiliary_heads_get_the_new_classes_too(name: str, heads: tuple[str, ..
     assert [model.get_submodule(path).out_features for path in heads] == [7] * len(heads)
 
 
-def test_auxiliary_logits_have_the_new_classes_in_training() -> None:
+def test_auxiliary_logits_have_the_new_number_of_classes_in_training_mode() -> None:
     torch.manual_seed(0)
     spec = TORCHVISION["googlenet"]
-    model = spec.build("IMAGENET1K_V1")  # with a tag, upstream's slow initialisation is skipped
+    model = spec.build("IMAGENET1K_V1")  # with a tag, upstream skips its slow initialization
     replace_head(spec, model, 7, LINEAR)
     with torch.inference_mode():
         outputs = model.train()(torch.rand(2, 3, 64, 64))
@@ -106,7 +106,7 @@ def test_auxiliary_logits_have_the_new_classes_in_training() -> None:
 
 
 @pytest.mark.parametrize("design", ["linear", "mlp:16"])
-def test_all_but_the_head_keeps_its_names_shapes_dtypes_types_and_values(acme: BackboneSpec, design: str) -> None:
+def test_the_rest_of_the_model_keeps_its_names_shapes_dtypes_types_and_values(acme: BackboneSpec, design: str) -> None:
     model = acme.build(None)
     tensors = {name: (tensor, tensor.clone()) for name, tensor in model.state_dict(keep_vars=True).items()}
     modules = dict(model.named_modules())
@@ -121,7 +121,7 @@ def test_all_but_the_head_keeps_its_names_shapes_dtypes_types_and_values(acme: B
         assert head.covers(name) or module is modules[name]
 
 
-def test_a_linear_head_keeps_upstreams_keys_and_changes_only_its_rows(acme: BackboneSpec) -> None:
+def test_a_linear_head_keeps_upstream_s_names_and_changes_only_its_number_of_rows(acme: BackboneSpec) -> None:
     model = acme.build(None)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert replace_head(acme, model, 3, LINEAR) == Head(("classifier.3",))
@@ -129,7 +129,7 @@ def test_a_linear_head_keeps_upstreams_keys_and_changes_only_its_rows(acme: Back
     assert {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == shapes
 
 
-def test_mlp_4096_4096_on_vgg16_is_the_classic_classifier_under_its_own_keys() -> None:
+def test_mlp_4096_4096_on_vgg16_is_the_original_classifier_with_the_same_names() -> None:
     with torch.device("meta"):
         model = TORCHVISION["vgg16"].build("IMAGENET1K_V1")
         head = replace_head(TORCHVISION["vgg16"], model, 2, HeadDesign((4096, 4096)))
@@ -148,7 +148,7 @@ def test_mlp_4096_4096_on_vgg16_is_the_classic_classifier_under_its_own_keys() -
     assert ours == [f"classifier.{n}.{kind}" for n in (0, 3, 6) for kind in ("weight", "bias")]
 
 
-def test_mlp_replaces_the_last_layer_where_no_classifier_is_declared(acme: BackboneSpec) -> None:
+def test_mlp_replaces_the_last_layer_if_no_classifier_is_declared(acme: BackboneSpec) -> None:
     spec = replace(acme, classifier=None)
     model = spec.build(None).eval()
     head = replace_head(spec, model, 3, HeadDesign((7, 5)))
@@ -159,7 +159,7 @@ def test_mlp_replaces_the_last_layer_where_no_classifier_is_declared(acme: Backb
     assert model(torch.rand(2, 3, 16, 16)).shape == (2, 3)
 
 
-def test_mlp_on_a_convolutional_head_still_gives_one_logit_per_class() -> None:
+def test_mlp_on_a_convolutional_head_outputs_one_logit_per_class() -> None:
     spec = TORCHVISION["squeezenet1_1"]
     model = spec.build("IMAGENET1K_V1").eval()
     replace_head(spec, model, 3, HeadDesign((6,)))
@@ -167,7 +167,7 @@ def test_mlp_on_a_convolutional_head_still_gives_one_logit_per_class() -> None:
         assert model(torch.rand(1, 3, 64, 64)).shape == (1, 3)
 
 
-def test_mlp_gives_each_of_two_heads_its_own_layers(two_heads: BackboneSpec) -> None:
+def test_each_of_two_heads_gets_its_own_mlp(two_heads: BackboneSpec) -> None:
     model = two_heads.build(None)
     head = replace_head(two_heads, model, 3, HeadDesign((4,)))
     assert head == Head(("head", "head_dist"))
@@ -177,7 +177,7 @@ def test_mlp_gives_each_of_two_heads_its_own_layers(two_heads: BackboneSpec) -> 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("design", ["linear", "mlp:5"])
-def test_new_heads_keep_dtype_and_device(acme: BackboneSpec, dtype: torch.dtype, design: str) -> None:
+def test_a_new_head_keeps_dtype_and_device(acme: BackboneSpec, dtype: torch.dtype, design: str) -> None:
     model = acme.build(None).to("meta", dtype)
     head = replace_head(acme, model, 3, HeadDesign.parse(design))
     new = [tensor for name, tensor in model.named_parameters() if head.covers(name)]
@@ -187,7 +187,7 @@ def test_new_heads_keep_dtype_and_device(acme: BackboneSpec, dtype: torch.dtype,
 
 @pytest.mark.parametrize("layer", [nn.Linear(4, 10, bias=False), nn.Conv2d(4, 10, 1, bias=False)])
 @pytest.mark.parametrize("design", ["linear", "mlp:5"])
-def test_heads_without_bias_get_none(acme: BackboneSpec, layer: nn.Module, design: str) -> None:
+def test_a_new_head_has_no_bias_if_the_old_one_has_none(acme: BackboneSpec, layer: nn.Module, design: str) -> None:
     spec = replace(acme, head=("fc",), classifier=None)
     model = nn.Sequential(OrderedDict(fc=layer))
     replace_head(spec, model, 3, HeadDesign.parse(design))
@@ -202,12 +202,12 @@ def test_a_convolutional_head_keeps_stride_padding_and_dilation(acme: BackboneSp
     assert model(torch.rand(1, 4, 8, 8)).shape == wanted
 
 
-def test_a_head_may_be_found_by_a_function(acme: BackboneSpec) -> None:
+def test_a_head_can_be_found_by_a_function(acme: BackboneSpec) -> None:
     spec = replace(acme, head=lambda model: (f"classifier.{len(model.classifier) - 1}",))
     assert get_head(spec, spec.build(None)) == Head(("classifier.3",))
 
 
-def test_a_head_covers_what_lies_below_it_and_nothing_beside_it() -> None:
+def test_a_head_covers_everything_below_it_and_nothing_beside_it() -> None:
     head = Head(("fc",), ("aux.fc",))
     assert all(head.covers(name) for name in ("fc", "fc.weight", "fc.0.bias", "aux.fc.weight"))
     assert not any(head.covers(name) for name in ("fc2.weight", "aux", "aux.conv.weight", "layer.fc.weight", ""))
@@ -224,9 +224,7 @@ def test_a_head_covers_what_lies_below_it_and_nothing_beside_it() -> None:
         {"head": lambda _model: ("nowhere",)},
     ],
 )
-def test_a_wrong_path_is_an_error_that_names_it_and_the_model_stays(
-    acme: BackboneSpec, wrong: dict[str, object]
-) -> None:
+def test_a_wrong_path_is_an_error_and_leaves_the_model_unchanged(acme: BackboneSpec, wrong: dict[str, object]) -> None:
     spec = replace(acme, **wrong)
     model = spec.build(None)
     before = repr(model)
@@ -238,11 +236,10 @@ def test_a_wrong_path_is_an_error_that_names_it_and_the_model_stays(
 
 
 @pytest.mark.parametrize(
-    ("path", "says"), [("pool", "which holds no linear layer"), ("clasifier", "but its model has no such layer")]
+    ("path", "says"),
+    [("pool", "which contains no linear or convolutional layer"), ("clasifier", "but its model has no such layer")],
 )
-def test_a_classifier_that_is_not_there_or_has_no_layer_is_an_error_that_names_it(
-    acme: BackboneSpec, path: str, says: str
-) -> None:
+def test_a_classifier_that_is_missing_or_has_no_layer_is_an_error(acme: BackboneSpec, path: str, says: str) -> None:
     spec = replace(acme, classifier=path)
     with pytest.raises(PluginError, match=rf"acme/net declares .*'{path}', {says}"):
         replace_head(spec, spec.build(None), 3, HeadDesign((4,)))

@@ -14,7 +14,7 @@ META = torch.device("meta")
 
 
 class Net(nn.Module):
-    """A layer, a buffer that is made from values, and a parameter that is frozen from the start."""
+    """A layer, a buffer that is computed from values, and a parameter that never gets gradients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Net(nn.Module):
 
 
 def build_by_values(tag: str | None) -> nn.Module:
-    """Build as RegNet's builder does: it computes widths with tensors, and reads them back."""
+    """Build like RegNet's builder, which computes widths with tensors and reads them back."""
     widths = [int(width) for width in torch.linspace(2, 4, 2).tolist()]
     return nn.Sequential(nn.Conv2d(3, widths[0], 1), nn.BatchNorm2d(widths[0]), nn.Linear(widths[0], len(tag or "123")))
 
@@ -33,13 +33,13 @@ def list_devices(model: nn.Module) -> set[torch.device]:
     return {tensor.device for tensor in (*model.parameters(), *model.buffers())}
 
 
-def test_a_network_is_built_without_memory(acme: BackboneSpec) -> None:
+def test_a_model_is_built_on_the_meta_device(acme: BackboneSpec) -> None:
     model = build_on_meta(acme)
     assert list_devices(model) == {META}
     assert sum(parameter.numel() for parameter in model.parameters()) == acme.params
 
 
-def test_a_builder_that_reads_values_back_is_built_the_second_way(acme: BackboneSpec) -> None:
+def test_a_builder_that_reads_values_back_succeeds_in_the_second_way(acme: BackboneSpec) -> None:
     with pytest.raises(RuntimeError), META:
         build_by_values(None)
     model = build_on_meta(dataclasses.replace(acme, build=build_by_values), "12")
@@ -54,7 +54,7 @@ def test_a_builder_that_reads_values_back_is_built_the_second_way(acme: Backbone
     }
 
 
-def test_a_builder_that_fails_both_ways_is_the_plugin_s_fault_and_leaves_the_next_one_alone(acme: BackboneSpec) -> None:
+def test_a_builder_that_fails_in_both_ways_is_a_plugin_error_and_has_no_lasting_effect(acme: BackboneSpec) -> None:
     def fail(_tag: str | None) -> nn.Module:
         raise OSError("no such file")
 
@@ -63,7 +63,7 @@ def test_a_builder_that_fails_both_ways_is_the_plugin_s_fault_and_leaves_the_nex
     assert list_devices(Net()) == {torch.device("cpu")}
 
 
-def test_parameters_go_to_meta_as_soon_as_they_are_made_and_nothing_else_does() -> None:
+def test_only_parameters_are_moved_to_meta() -> None:
     with parameters_on_meta():
         model = Net()
     assert {parameter.device for parameter in model.parameters()} == {META}
@@ -73,13 +73,13 @@ def test_parameters_go_to_meta_as_soon_as_they_are_made_and_nothing_else_does() 
     assert isinstance(model.scale, nn.Parameter)
 
 
-def test_parameters_stay_where_they_are_made_afterwards() -> None:
+def test_parameters_are_not_moved_after_the_block() -> None:
     with parameters_on_meta():
         pass
     assert list_devices(Net()) == {torch.device("cpu")}
 
 
-def test_parameters_stay_where_they_are_made_after_an_error_too() -> None:
+def test_parameters_are_not_moved_after_an_error_in_the_block() -> None:
     with pytest.raises(OSError, match="why"), parameters_on_meta():
         raise OSError("why")
     assert list_devices(Net()) == {torch.device("cpu")}

@@ -11,7 +11,7 @@ SIZE = (2, 4, 4)
 
 
 class Net(nn.Module):
-    """Uses its parameters in another order than it defines them, not all by calling a module, and one never."""
+    """A model that uses its parameters in another order than it defines them, some directly, and one never."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Net(nn.Module):
         self.mix = nn.Linear(2, 2, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        assert self.token.shape[-1] == self.unused.weight.size(0) == 2  # a glance is no use
+        assert self.token.shape[-1] == self.unused.weight.size(0) == 2  # reading a shape is not a use
         features = self.embed(images).flatten(2).transpose(1, 2)
         features = torch.cat([self.token.expand(len(images), -1, -1), features], dim=1)
         features = features + self.position
@@ -39,22 +39,22 @@ def model() -> nn.Module:
 
 
 def name_uses(model: nn.Module, order: dict[int, int]) -> list[str]:
-    """Name the parameters in the order of their use."""
+    """Return the names of the parameters in the order of their use."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [names[parameter] for parameter in sorted(order, key=order.__getitem__)]
 
 
-def test_parameters_come_in_the_order_of_their_first_use(model: nn.Module) -> None:
+def test_parameters_are_in_the_order_of_their_first_use(model: nn.Module) -> None:
     order = first_uses(model, SIZE)
     assert name_uses(model, order) == ["embed.weight", "token", "position", "mix.weight", "norm.weight", "norm.bias"]
     assert sorted(order.values()) == list(range(6))
 
 
-def test_a_parameter_that_the_pass_never_uses_has_no_place(model: nn.Module) -> None:
+def test_an_unused_parameter_has_no_position(model: nn.Module) -> None:
     assert id(model.get_parameter("unused.weight")) not in first_uses(model, SIZE)
 
 
-def test_what_is_traced_is_the_pass_in_eval_mode(model: nn.Module) -> None:
+def test_the_model_is_traced_in_eval_mode(model: nn.Module) -> None:
     first_uses(model.train(), SIZE)
     assert not model.training
 
@@ -69,7 +69,7 @@ def test_what_is_traced_is_the_pass_in_eval_mode(model: nn.Module) -> None:
         pytest.param(lambda weight: weight.expand(2), id="method"),
     ],
 )
-def test_any_function_that_is_given_a_parameter_uses_it(use: object) -> None:
+def test_passing_a_parameter_to_any_function_is_a_use(use: object) -> None:
     weight = nn.Parameter(torch.ones(1))
     with FirstUses([weight]) as uses:
         assert callable(use)
@@ -78,7 +78,7 @@ def test_any_function_that_is_given_a_parameter_uses_it(use: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "glance",
+    "read",
     [
         pytest.param(lambda weight: weight.shape, id="shape"),
         pytest.param(lambda weight: weight.dtype, id="dtype"),
@@ -87,9 +87,9 @@ def test_any_function_that_is_given_a_parameter_uses_it(use: object) -> None:
         pytest.param(lambda weight: weight.numel(), id="numel"),
     ],
 )
-def test_a_glance_at_a_parameter_is_no_use_of_it(glance: object) -> None:
+def test_reading_metadata_of_a_parameter_is_not_a_use(read: object) -> None:
     weight = nn.Parameter(torch.ones(1))
     with FirstUses([weight]) as uses:
-        assert callable(glance)
-        glance(weight)
+        assert callable(read)
+        read(weight)
     assert uses.order == {}

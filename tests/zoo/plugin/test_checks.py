@@ -28,12 +28,12 @@ def flatten(table: dict[type, dict[str, tuple[Any, ...]]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_every_field_has_wrong_values_in_the_table(kind: type) -> None:
+def test_the_table_has_wrong_values_for_every_field(kind: type) -> None:
     assert {field.name for field in dataclasses.fields(kind)} == WRONG[kind].keys()
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_the_fewest_facts_make_a_spec(kind: type) -> None:
+def test_the_required_fields_are_enough_for_a_spec(kind: type) -> None:
     spec = kind(**GOOD[kind])
     assert {field: getattr(spec, field) for field in GOOD[kind]} == GOOD[kind]
 
@@ -44,8 +44,8 @@ def test_a_good_value_is_kept(kind: type, field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "field", "value"), flatten(WRONG))
-def test_a_wrong_value_is_refused_and_the_field_named(kind: type, field: str, value: Any) -> None:
-    others = {"url": None} if field == "make" else {}  # of these two a data set has one
+def test_a_wrong_value_is_refused_and_the_field_is_named(kind: type, field: str, value: Any) -> None:
+    others = {"url": None} if field == "make" else {}  # a data set has either url or make
     with pytest.raises(PluginError) as caught:
         kind(**{**GOOD[kind], **others, field: value})
     message = str(caught.value)
@@ -65,57 +65,59 @@ def test_a_wrong_value_is_refused_and_the_field_named(kind: type, field: str, va
         (BackboneSpec, {"name": "x"}, "BackboneSpec has name='x'"),
     ],
 )
-def test_a_refusal_names_the_spec(kind: type, changes: dict[str, Any], says: str) -> None:
+def test_the_error_names_the_spec(kind: type, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(PluginError) as caught:
         kind(**{**GOOD[kind], **changes})
     assert str(caught.value).startswith(says)
 
 
-def test_a_long_value_is_shortened_in_the_refusal() -> None:
+def test_the_error_shortens_a_long_value() -> None:
     with pytest.raises(PluginError) as caught:
         BlockSpec("stem", tuple(range(1000)))  # type: ignore[arg-type]
     assert "..." in str(caught.value)
     assert len(str(caught.value)) < 250
 
 
-def test_two_blocks_or_weights_of_one_name_are_named() -> None:
-    with pytest.raises(PluginError, match=r"blocks=\['stem', 'stem'\].*differ"):
+def test_duplicate_block_names_and_tags_are_refused_and_named() -> None:
+    with pytest.raises(PluginError, match=r"blocks=\['stem', 'stem'\].*distinct names"):
         BackboneSpec(**{**GOOD[BackboneSpec], "blocks": (BLOCK, BLOCK)})
-    with pytest.raises(PluginError, match=r"weights=\['V1', 'V1'\].*differ"):
+    with pytest.raises(PluginError, match=r"weights=\['V1', 'V1'\].*distinct tags"):
         BackboneSpec(**{**GOOD[BackboneSpec], "weights": (WEIGHTS, WEIGHTS)})
 
 
-def test_means_and_deviations_are_as_many_as_channels() -> None:
-    grey = InputSpec(size=(1, 28, 28), mean=(0.1,), std=(0.3,))
-    assert grey.size[0] == len(grey.mean) == len(grey.std)
+def test_mean_and_std_have_one_number_per_channel() -> None:
+    gray = InputSpec(size=(1, 28, 28), mean=(0.1,), std=(0.3,))
+    assert gray.size[0] == len(gray.mean) == len(gray.std)
     with pytest.raises(PluginError, match="a tuple of 1 numbers"):
         InputSpec(size=(1, 28, 28))
 
 
-def test_a_data_set_is_fetched_or_drawn_but_not_both() -> None:
-    drawn = {**GOOD[DatasetSpec], "url": None, "make": print}
-    assert DatasetSpec(**drawn).make is print
+def test_a_data_set_has_either_a_url_or_make() -> None:
+    fields = {**GOOD[DatasetSpec], "url": None, "make": print}
+    assert DatasetSpec(**fields).make is print
     for url, make in ((None, None), ("https://example.org/p.zip", print)):
-        with pytest.raises(PluginError, match="it must be given, or make must be"):
-            DatasetSpec(**{**drawn, "url": url, "make": make})
+        with pytest.raises(PluginError, match="it must be set if make is None"):
+            DatasetSpec(**{**fields, "url": url, "make": make})
 
 
 @pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
-def test_a_tag_that_weights_would_take_for_something_else_is_refused_with_that_reason(value: str) -> None:
-    with pytest.raises(PluginError, match="`weights` means something else by this one"):
+def test_a_tag_that_the_weights_option_would_misread_is_refused(value: str) -> None:
+    with pytest.raises(PluginError, match="`weights` gives this one a different meaning"):
         WeightsSpec(tag=value, url=None, license="MIT")
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
-def test_no_capability_is_both_supported_and_not(name: str) -> None:
-    with pytest.raises(PluginError, match=rf"supports=\('{name}',\).*without {name}, which unsupported has as well"):
+def test_a_capability_cannot_be_both_supported_and_unsupported(name: str) -> None:
+    with pytest.raises(
+        PluginError, match=rf"supports=\('{name}',\).*without {name}, because unsupported contains it too"
+    ):
         BackboneSpec(**{**GOOD[BackboneSpec], "supports": (name,), "unsupported": {name: "slow"}})
 
 
-# Checks that wait.
+# Deferred checks.
 
 
-def test_while_checks_are_deferred_a_wrong_spec_can_be_made_and_is_refused_when_it_is_checked() -> None:
+def test_a_wrong_spec_can_be_created_while_checks_are_deferred_and_is_refused_later() -> None:
     with checks_deferred():
         spec = BackboneSpec(**{**GOOD[BackboneSpec], "params": 0})
     with pytest.raises(PluginError, match="params=0"):
@@ -123,7 +125,7 @@ def test_while_checks_are_deferred_a_wrong_spec_can_be_made_and_is_refused_when_
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_specs_of_every_kind_wait_and_none_does_afterwards(kind: type) -> None:
+def test_checks_are_deferred_for_every_kind_of_spec_and_only_inside_the_block(kind: type) -> None:
     field = next(field for field, values in WRONG[kind].items() if None in values)
     wrong = {**GOOD[kind], field: None}
     with checks_deferred():
@@ -132,21 +134,21 @@ def test_specs_of_every_kind_wait_and_none_does_afterwards(kind: type) -> None:
         kind(**wrong)
 
 
-def test_checks_no_longer_wait_after_an_error() -> None:
+def test_an_error_inside_the_block_ends_the_deferral() -> None:
     with pytest.raises(OSError, match="why"), checks_deferred():
         raise OSError("why")
     with pytest.raises(PluginError, match="prefixes"):
         BlockSpec("stem", ())
 
 
-def test_checks_wait_until_the_outer_one_ends() -> None:
+def test_checks_are_deferred_until_the_outermost_block_ends() -> None:
     with checks_deferred():
         with checks_deferred():
             BlockSpec("stem", ())
         assert BlockSpec("stem", ()).prefixes == ()
 
 
-# Any value.
+# Arbitrary values.
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
@@ -155,7 +157,7 @@ ANYTHING = st.recursive(
 
 
 def make(kind: type, field: str, value: Any) -> Any:
-    """Make a spec, or return why it is refused."""
+    """Create a spec, or return the error that refuses it."""
     try:
         return kind(**{**GOOD[kind], field: value})
     except PluginError as error:
@@ -164,12 +166,12 @@ def make(kind: type, field: str, value: Any) -> Any:
 
 @given(kind=st.sampled_from(list(GOOD)), data=st.data())
 @settings(deadline=None)
-def test_any_value_is_kept_or_refused_as_the_plugin_s_fault(kind: type, data: st.DataObject) -> None:
+def test_any_value_is_kept_or_refused_with_a_plugin_error(kind: type, data: st.DataObject) -> None:
     field = data.draw(st.sampled_from([field.name for field in dataclasses.fields(kind)]))
     value = data.draw(ANYTHING)
     made = make(kind, field, value)
     if isinstance(made, PluginError):
-        assert f"has {field}=" in str(made) or field in {"size", "make"}  # they decide what others must be
+        assert f"has {field}=" in str(made) or field in {"size", "make"}  # other fields depend on them
     else:
         assert getattr(made, field) is value
 
@@ -179,7 +181,7 @@ def test_any_value_is_kept_or_refused_as_the_plugin_s_fault(kind: type, data: st
 
 @given(name=st.from_regex(QUALIFIED_NAME, fullmatch=True))
 @settings(deadline=None)
-def test_a_qualified_name_is_a_namespace_and_a_name_without_a_tag(name: str) -> None:
+def test_a_qualified_name_consists_of_a_namespace_and_a_name_without_a_tag(name: str) -> None:
     namespace, slash, rest = BackboneSpec(**{**GOOD[BackboneSpec], "name": name}).name.partition("/")
     assert slash
     assert NAMESPACE.fullmatch(namespace)
@@ -190,7 +192,7 @@ def test_a_qualified_name_is_a_namespace_and_a_name_without_a_tag(name: str) -> 
 @pytest.mark.parametrize("pattern", [NAMESPACE, QUALIFIED_NAME, DATASET_NAME, TAG])
 @given(data=st.data())
 @settings(deadline=None)
-def test_no_name_holds_what_the_command_line_gives_a_meaning(pattern: Any, data: st.DataObject) -> None:
+def test_no_name_contains_characters_with_a_meaning_on_the_command_line(pattern: Any, data: st.DataObject) -> None:
     name = data.draw(st.from_regex(pattern, fullmatch=True))
     assert not set(name) & set("@:*?[], \t\n\\")
     assert not name.startswith(("-", ".", "/"))
@@ -199,6 +201,6 @@ def test_no_name_holds_what_the_command_line_gives_a_meaning(pattern: Any, data:
 
 @given(name=st.text(max_size=8))
 @settings(deadline=None)
-def test_of_any_text_only_a_plain_word_is_a_namespace(name: str) -> None:
+def test_only_a_plain_lower_case_word_is_a_namespace(name: str) -> None:
     plain = bool(name) and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") and name[0].isalpha()
     assert bool(NAMESPACE.fullmatch(name)) == plain

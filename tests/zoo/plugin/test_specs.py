@@ -40,7 +40,7 @@ def test_the_contract_is_version_1() -> None:
     assert API_VERSION == 1
 
 
-def test_the_hooks_and_their_arguments_are_the_promised_ones() -> None:
+def test_the_hooks_and_their_arguments_do_not_change() -> None:
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     callers = {name: getattr(manager.hook, name) for name in vars(manager.hook) if not name.startswith("_")}
@@ -48,7 +48,7 @@ def test_the_hooks_and_their_arguments_are_the_promised_ones() -> None:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_hook_may_leave_arguments_out_and_every_hook_says_what_it_is_for(name: str) -> None:
+def test_a_hook_can_leave_out_arguments_and_every_hook_has_a_docstring(name: str) -> None:
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     module = type("Module", (), {name: staticmethod(hookimpl(lambda: "answer"))})
@@ -66,12 +66,12 @@ def test_a_spec_cannot_be_changed(spec: Any) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_a_spec_says_what_it_is_for(spec: type) -> None:
+def test_every_spec_has_a_docstring(spec: type) -> None:
     assert spec.__doc__
-    assert not spec.__doc__.startswith(f"{spec.__name__}(")  # what dataclasses would write
+    assert not spec.__doc__.startswith(f"{spec.__name__}(")  # the docstring that dataclasses generates
 
 
-def test_a_spec_is_checked_again_where_it_is_replaced() -> None:
+def test_a_spec_is_checked_again_by_replace() -> None:
     with pytest.raises(PluginError, match="params=0"):
         dataclasses.replace(make_backbone(), params=0)
 
@@ -81,24 +81,24 @@ def test_the_first_weights_are_the_default() -> None:
     assert make_backbone().default_weights is None
 
 
-def test_equal_specs_are_equal_and_can_be_counted() -> None:
+def test_equal_specs_compare_equal_and_are_hashable() -> None:
     assert len({make_backbone(V1), make_backbone(V1), make_backbone(V2)}) == 2
 
 
 @pytest.mark.parametrize("field", ["unsupported", "expected_failures"])
-def test_a_spec_with_reasons_can_be_counted_too_and_is_another_one(field: str) -> None:
+def test_a_spec_with_reasons_is_hashable_and_differs_from_one_without(field: str) -> None:
     plain = make_backbone()
     named = {"unsupported": "export", "expected_failures": "can.export"}[field]
     excused = dataclasses.replace(plain, **{field: {named: "why"}})
     assert len({plain, excused, dataclasses.replace(plain, **{field: {named: "why"}})}) == 2
 
 
-def test_a_spec_claims_nothing_that_its_author_did_not_write() -> None:
+def test_a_spec_declares_no_capabilities_by_default() -> None:
     spec = make_backbone(V1)
     assert (spec.supports, spec.unsupported, spec.expected_failures, V1.logits) == ((), {}, {}, ())
 
 
-def test_the_default_input_is_imagenet_s_at_224_pixels() -> None:
+def test_the_default_input_is_imagenet_at_224_pixels() -> None:
     spec = InputSpec()
     assert (spec.size, spec.resize, spec.crop, spec.interpolation) == ((3, 224, 224), 256, "center", "bilinear")
     assert spec.mean == (0.485, 0.456, 0.406)

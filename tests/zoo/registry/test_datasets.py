@@ -13,7 +13,7 @@ def make_dataset(name: str) -> DatasetSpec:
     return DatasetSpec(name=name, description="d", license="MIT", url="https://example.org/d.zip")
 
 
-def test_data_sets_of_settings_and_plugins_are_one_sorted_list() -> None:
+def test_data_sets_of_registry_toml_and_of_plugins_are_listed_together() -> None:
     plugins = [make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")])]
     registry = Registry(
         plugins, RegistryToml(datasets={"birds": make_dataset("birds"), "zebras": make_dataset("zebras")})
@@ -23,13 +23,13 @@ def test_data_sets_of_settings_and_plugins_are_one_sorted_list() -> None:
     assert registry.get_dataset("acme/pets").name == "acme/pets"
 
 
-def test_a_data_set_of_the_settings_wins_its_bare_name() -> None:
+def test_a_data_set_of_registry_toml_wins_a_bare_name() -> None:
     plugins = [make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")])]
     registry = Registry(plugins, RegistryToml(datasets={"pets": make_dataset("pets")}))
     assert registry.get_dataset("pets").name == "pets"
 
 
-def test_a_data_set_that_two_plugins_have_is_ambiguous() -> None:
+def test_a_bare_name_of_two_data_sets_is_ambiguous() -> None:
     plugins = [
         make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")]),
         make_plugin("bolt", zoo_datasets=lambda: [make_dataset("bolt/pets")]),
@@ -38,7 +38,7 @@ def test_a_data_set_that_two_plugins_have_is_ambiguous() -> None:
         Registry(plugins, RegistryToml()).get_dataset("pets")
 
 
-def test_a_stranger_never_takes_a_bare_data_set_from_a_first_party_plugin() -> None:
+def test_a_third_party_plugin_never_wins_a_bare_data_set_name_over_a_first_party_one() -> None:
     plugins = [
         make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/shapes")]),
         make_plugin("tiny", zoo_datasets=lambda: [make_dataset("tiny/shapes")]),
@@ -55,7 +55,7 @@ def test_a_stranger_never_takes_a_bare_data_set_from_a_first_party_plugin() -> N
         (("acme", "bolt"), ("bolt", "acme"), "bolt"),
     ],
 )
-def test_a_bare_data_set_is_chosen_as_a_bare_backbone_is(
+def test_bare_names_of_data_sets_are_resolved_like_those_of_backbones(
     namespaces: tuple[str, ...], order: tuple[str, ...], winner: str
 ) -> None:
     plugins = [
@@ -69,5 +69,5 @@ def test_a_bare_data_set_is_chosen_as_a_bare_backbone_is(
 
 def test_an_unknown_data_set_is_an_error_that_lists_the_known_ones() -> None:
     registry = Registry([], RegistryToml(datasets={"pets": make_dataset("pets")}))
-    with pytest.raises(NameNotFound, match=r"no data set 'birds'; known are pets"):
+    with pytest.raises(NameNotFound, match=r"no data set 'birds'; available: pets"):
         registry.get_dataset("birds")

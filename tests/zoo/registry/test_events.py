@@ -1,4 +1,4 @@
-"""Every plugin is told of a run; one that fails on it is told no more."""
+"""Every plugin gets the events of a run, until it fails on one."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 
 
-def test_every_plugin_is_told_and_only_the_failing_one_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
+def test_every_plugin_gets_the_events_and_only_the_failing_one_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[str] = []
 
     def fail(epoch: Any) -> None:
-        told.append(f"bad {epoch['epoch']}")
+        events.append(f"bad {epoch['epoch']}")
         raise SystemExit(1)
 
     def follow(epoch: Any) -> None:
         sys.stdout.write("tracked\n")
-        told.append(f"good {epoch['epoch']}")
+        events.append(f"good {epoch['epoch']}")
 
     bad, good = make_plugin("bad", zoo_epoch_ended=fail), make_plugin("good", zoo_epoch_ended=follow)
     registry = Registry([bad, good], RegistryToml())
     assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 1}) == [
-        "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it is told nothing more of this run"
+        "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it gets no more events of this run"
     ]
     assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 2}) == []
-    assert told == ["bad 1", "good 1", "good 2"]
+    assert events == ["bad 1", "good 1", "good 2"]
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "tracked\ntracked\n"
 
 
-def test_plugins_without_the_hook_are_passed_over() -> None:
+def test_plugins_without_the_hook_are_skipped() -> None:
     registry = Registry([make_plugin("acme"), Plugin("off", "zoo-off", "1.0", state="disabled")], RegistryToml())
     assert registry.announce("zoo_run_started", run={}) == []
 
 
-def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -> None:
-    told: list[str] = []
+def test_a_plugin_that_failed_on_one_event_gets_no_others() -> None:
+    events: list[str] = []
 
     def fail() -> None:
         raise ValueError("why")
@@ -52,8 +52,8 @@ def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -
         return make_plugin(
             name,
             (),
-            zoo_epoch_ended=lambda: told.append(f"{name} epoch"),
-            zoo_run_finished=lambda: told.append(name),
+            zoo_epoch_ended=lambda: events.append(f"{name} epoch"),
+            zoo_run_finished=lambda: events.append(name),
             **hooks,
         )
 
@@ -67,43 +67,43 @@ def test_a_plugin_that_failed_on_one_event_is_told_no_other_and_the_rest_are() -
     ]
     assert registry.announce("zoo_epoch_ended", run={}, epoch={}) == []
     assert registry.announce("zoo_run_finished", run={}) == []
-    assert told == ["three epoch", "three"]
+    assert events == ["three epoch", "three"]
 
 
-def test_a_plugin_that_failed_in_one_run_is_told_of_the_next() -> None:
-    told: list[str] = []
+def test_a_plugin_that_failed_in_one_run_gets_the_events_of_the_next() -> None:
+    events: list[str] = []
 
     def fail_once() -> None:
-        told.append("started")
-        if len(told) == 1:
+        events.append("started")
+        if len(events) == 1:
             raise ValueError
 
     registry = Registry(
-        [make_plugin("acme", (), zoo_run_started=fail_once, zoo_run_finished=lambda: told.append("finished"))],
+        [make_plugin("acme", (), zoo_run_started=fail_once, zoo_run_finished=lambda: events.append("finished"))],
         RegistryToml(),
     )
     for _ in range(2):
         registry.announce("zoo_run_started", run={})
         registry.announce("zoo_run_finished", run={})
-    assert told == ["started", "started", "finished"]
+    assert events == ["started", "started", "finished"]
 
 
-def test_no_plugin_can_change_what_the_others_are_told() -> None:
+def test_a_plugin_cannot_change_the_arguments_of_the_others() -> None:
     seen: list[Any] = []
     run = {"seed": 0, "best": {"epoch": 1}}
 
-    def meddle(run: Any) -> None:
+    def mutate(run: Any) -> None:
         run["best"].update(epoch=9)
         run.clear()
 
-    meddler = make_plugin("meddler", zoo_run_started=meddle)
+    mutator = make_plugin("mutator", zoo_run_started=mutate)
     reader = make_plugin("reader", zoo_run_started=lambda run: seen.extend([run]))
-    assert Registry([meddler, reader], RegistryToml()).announce("zoo_run_started", run=run) == []
+    assert Registry([mutator, reader], RegistryToml()).announce("zoo_run_started", run=run) == []
     assert seen == [run] == [{"seed": 0, "best": {"epoch": 1}}]
     assert seen[0] is not run
 
 
-def test_a_plugin_that_is_told_nothing_more_still_lists_its_backbones() -> None:
+def test_a_plugin_that_failed_on_an_event_still_lists_its_backbones() -> None:
     def fail() -> None:
         raise ValueError
 

@@ -22,7 +22,7 @@ class Panic(BaseException):
 
 
 class Mute(Exception):
-    """Fails while it says what failed."""
+    """Its ``__str__`` raises."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ def fail(error: BaseException) -> None:
         raise error
 
 
-# Output.
+# The output.
 
 
-def test_all_that_is_printed_is_read_back_in_its_order() -> None:
+def test_everything_that_is_printed_is_read_back_in_order() -> None:
     output = Output()
     print("one", file=output)
     output.write("zwö\n")
@@ -48,7 +48,7 @@ def test_all_that_is_printed_is_read_back_in_its_order() -> None:
     assert output.read_all() == "one\nzwö\nthr\N{REPLACEMENT CHARACTER}\n"
 
 
-def test_what_is_no_text_is_printed_all_the_same() -> None:
+def test_surrogates_are_replaced() -> None:
     output = Output()
     output.write("\udcff|\ud83d")
     assert output.read_all() == "?|?"
@@ -61,9 +61,9 @@ def test_what_is_no_text_is_printed_all_the_same() -> None:
         lambda output: output.buffer.close(),
         lambda output: output.buffer.flush(),
     ],
-    ids=["itself", "below", "flush"],
+    ids=["itself", "buffer", "flush"],
 )
-def test_it_stays_open_whoever_closes_it(close: Callable[[Output], None]) -> None:
+def test_the_output_stays_open_when_it_is_closed(close: Callable[[Output], None]) -> None:
     output = Output()
     output.write("before ")
     close(output)
@@ -72,27 +72,27 @@ def test_it_stays_open_whoever_closes_it(close: Callable[[Output], None]) -> Non
     assert output.read_all() == "before after"
 
 
-def test_what_was_printed_is_kept_when_the_buffer_is_taken_away() -> None:
+def test_the_output_is_kept_when_the_buffer_is_detached() -> None:
     output = Output()
     output.write("before")
     output.detach()
     assert output.read_all() == "before"
 
 
-# Prints.
+# Printing.
 
 
-def test_prints_to_stdout_and_stderr_go_to_the_output_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stdout_and_stderr_go_only_to_the_output(capfd: pytest.CaptureFixture[str]) -> None:
     output = Output()
     with contained(output):
         sys.stdout.write("one\n")
         sys.stderr.write("two\n")
-    sys.stdout.write("mine\n")
+    sys.stdout.write("after\n")
     assert output.read_all() == "one\ntwo\n"
-    assert capfd.readouterr() == ("mine\n", "")
+    assert capfd.readouterr() == ("after\n", "")
 
 
-def test_prints_before_a_failure_are_kept() -> None:
+def test_output_before_a_failure_is_kept() -> None:
     output = Output()
 
     def load() -> None:
@@ -106,7 +106,7 @@ def test_prints_before_a_failure_are_kept() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ValueError("why"), SystemExit(1), KeyboardInterrupt(), Panic()])
-def test_the_process_is_as_it_was_whatever_happened(error: BaseException | None) -> None:
+def test_the_process_is_restored_after_any_exception(error: BaseException | None) -> None:
     before = sys.stdout, sys.stderr, [*sys.meta_path]
     if error is None:
         with contained(Output()):
@@ -118,7 +118,7 @@ def test_the_process_is_as_it_was_whatever_happened(error: BaseException | None)
     assert (sys.stdout, sys.stderr, sys.meta_path) == before
 
 
-def test_who_takes_the_guard_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_removes_the_import_guard_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     before = [*sys.meta_path]
     with contained(Output()):
@@ -141,13 +141,13 @@ def test_who_takes_the_guard_away_does_no_harm(monkeypatch: pytest.MonkeyPatch) 
         (Mute(ValueError()), "Mute: no message"),
         (Mute(SystemExit()), "Mute: no message"),
         (ValueError("first\n\tsecond"), "ValueError: first second"),
-        # Our own sentence needs no kind.
+        # A message of zoo needs no type before it.
         (PluginError("it lists nothing"), "it lists nothing"),
         (PluginError("two\nlines"), "two lines"),
     ],
 )
 @pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
-def test_a_failure_is_a_plugin_error_of_one_line_with_its_cause(
+def test_an_exception_becomes_a_plugin_error_of_one_line_with_its_cause(
     raised_in: Contain,
     error: BaseException,
     says: str,
@@ -159,18 +159,18 @@ def test_a_failure_is_a_plugin_error_of_one_line_with_its_cause(
 
 
 @pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
-def test_ctrl_c_is_no_failure_of_the_plugin(raised_in: Contain) -> None:
+def test_ctrl_c_is_not_turned_into_a_plugin_error(raised_in: Contain) -> None:
     with pytest.raises(KeyboardInterrupt), raised_in():
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_while_an_error_says_what_it_is_is_ctrl_c() -> None:
+def test_ctrl_c_inside_str_of_an_error_propagates() -> None:
     with pytest.raises(KeyboardInterrupt):
         describe_in_one_line(Mute(KeyboardInterrupt()))
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("message", "line"),
     [
         ("", "no message"),
         (" \n\t ", "no message"),
@@ -180,12 +180,12 @@ def test_ctrl_c_while_an_error_says_what_it_is_is_ctrl_c() -> None:
         ("\x1b[31mred", r"\x1b[31mred"),
         ("a\x00b", r"a\x00b"),
         ("\udcff", r"\udcff"),
-        ("\u202egnp", r"\u202egnp"),  # would turn the rest of the line around
+        ("\u202egnp", r"\u202egnp"),  # would reverse the rest of the line
         ("back\\slash 'quoted'", "back\\slash 'quoted'"),
     ],
 )
-def test_what_an_error_says_becomes_one_line_that_can_be_printed(said: str, line: str) -> None:
-    found = describe_in_one_line(ValueError(said))
+def test_the_message_of_an_error_becomes_one_printable_line(message: str, line: str) -> None:
+    found = describe_in_one_line(ValueError(message))
     assert found == line
     assert found.isprintable()
 
@@ -195,7 +195,7 @@ def test_what_an_error_says_becomes_one_line_that_can_be_printed(said: str, line
 
 @pytest.fixture
 def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a package that counts as heavy, installed beside a light one, and a module that imports it."""
+    """Install a heavy package, a light one, and a module that imports the heavy one; return the heavy one's name."""
     (tmp_path / "heavy_one").mkdir()
     (tmp_path / "heavy_one" / "__init__.py").write_text("print('imported')\nVALUE = 3\n", encoding="utf-8")
     (tmp_path / "heavy_one" / "part.py").write_text("", encoding="utf-8")
@@ -209,7 +209,7 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["heavy_one", "heavy_one.part", "brings_heavy_one"])
-def test_a_heavy_import_is_refused_before_a_line_of_it_is_run(heavy: str, name: str) -> None:
+def test_a_heavy_import_is_refused_before_any_of_its_code_runs(heavy: str, name: str) -> None:
     output = Output()
     message = r"^it imports heavy_one while it is listed; import it inside build\(\)\.$"
     with pytest.raises(PluginError, match=message), contained(output):
@@ -218,7 +218,7 @@ def test_a_heavy_import_is_refused_before_a_line_of_it_is_run(heavy: str, name: 
     assert not {heavy, name} & sys.modules.keys()
 
 
-def test_a_heavy_import_is_no_import_error_that_a_plugin_would_pass_over(heavy: str) -> None:
+def test_a_refused_import_is_not_an_import_error_that_a_plugin_could_suppress(heavy: str) -> None:
     with (
         pytest.raises(PluginError, match="it imports heavy_one"),
         contained(Output()),
@@ -227,13 +227,13 @@ def test_a_heavy_import_is_no_import_error_that_a_plugin_would_pass_over(heavy: 
         importlib.import_module(heavy)
 
 
-def test_what_was_refused_can_be_imported_afterwards(heavy: str) -> None:
+def test_a_refused_module_can_be_imported_afterwards(heavy: str) -> None:
     with pytest.raises(PluginError), contained(Output()):
         importlib.import_module(heavy)
     assert importlib.import_module(heavy).VALUE == 3
 
 
-def test_what_is_imported_already_costs_nothing_and_is_allowed(heavy: str) -> None:
+def test_a_heavy_module_that_is_already_imported_is_allowed(heavy: str) -> None:
     importlib.import_module(heavy)
     with contained(Output()):
         assert importlib.import_module(heavy).VALUE == 3
@@ -245,7 +245,7 @@ def test_a_light_import_is_allowed(heavy: str) -> None:
     assert heavy not in sys.modules
 
 
-def test_whether_a_heavy_module_is_there_may_be_asked(heavy: str) -> None:
+def test_find_spec_works_for_heavy_modules(heavy: str) -> None:
     with contained(Output()):
         assert importlib.util.find_spec(heavy) is not None
         assert importlib.util.find_spec("heavy_but_absent") is None
@@ -253,7 +253,7 @@ def test_whether_a_heavy_module_is_there_may_be_asked(heavy: str) -> None:
 
 
 @pytest.mark.usefixtures("heavy")
-def test_a_heavy_module_that_is_not_installed_is_missing_as_any_other() -> None:
+def test_a_heavy_module_that_is_not_installed_raises_module_not_found() -> None:
     with (
         pytest.raises(PluginError, match="ModuleNotFoundError: No module named 'heavy_but_absent'"),
         contained(Output()),
@@ -261,10 +261,10 @@ def test_a_heavy_module_that_is_not_installed_is_missing_as_any_other() -> None:
         importlib.import_module("heavy_but_absent")
 
 
-def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEPT", "as it was")
+def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "original")
     with contained(Output()):
         os.environ["NEW"] = "from a plugin"
         del os.environ["KEPT"]
     assert "NEW" not in os.environ
-    assert os.environ["KEPT"] == "as it was"
+    assert os.environ["KEPT"] == "original"

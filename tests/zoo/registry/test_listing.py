@@ -10,7 +10,7 @@ from zoo.registry.registry import Registry, list_backbones
 
 @given(pattern=st.text(alphabet="acmenet/*?[]!-^18\n", max_size=12))
 @settings(deadline=None)
-def test_any_text_is_a_pattern(pattern: str) -> None:
+def test_any_text_is_a_valid_pattern(pattern: str) -> None:
     registry = make_registry({"acme": ["net", "net18"]})
     found = list_backbones(pattern, registry)
     assert [backbone for backbone in registry.list_backbones() if backbone in found] == found
@@ -38,7 +38,7 @@ def listed() -> Registry:
         ("[NV]*T", ["acme/net", "acme/vit"]),
     ],
 )
-def test_a_pattern_is_a_part_of_the_name_or_matches_the_whole(
+def test_a_pattern_is_part_of_a_name_or_matches_it_in_full(
     listed: Registry, pattern: str | None, names: list[str]
 ) -> None:
     assert [backbone.name for backbone in list_backbones(pattern, listed)] == names

@@ -37,19 +37,19 @@ def refuse(**options: Any) -> str:
 
 
 def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Return the answer, or the error that says why there is none."""
+    """Return the result, or the OptionError that is raised instead."""
     try:
         return function(argument)
     except OptionError as error:
         return error
 
 
-def test_no_options_are_the_defaults() -> None:
+def test_a_recipe_without_options_has_the_defaults() -> None:
     assert make_recipe({}) == Recipe()
     assert (Recipe().train, Recipe().head, Recipe().weights) == ("head", "linear", None)
 
 
-def test_an_unknown_option_is_refused_with_all_that_there_are() -> None:
+def test_an_unknown_option_is_refused_with_a_list_of_all_options() -> None:
     message = refuse(epoch=3)
     assert "no option 'epoch'" in message
     for name in FIELDS:
@@ -57,15 +57,15 @@ def test_an_unknown_option_is_refused_with_all_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("field", CHOICES)
-def test_an_unknown_choice_is_refused_with_those_that_there_are(field: str) -> None:
+def test_an_unknown_choice_is_refused_with_a_list_of_the_choices(field: str) -> None:
     message = refuse(**{field: "wrong"})
-    assert f"no {field} 'wrong'" in message
+    assert f"unknown {field} 'wrong'" in message
     for choice in CHOICES[field]:
         assert choice in message
 
 
 @pytest.mark.parametrize(("field", "choice"), [(field, choice) for field in CHOICES for choice in CHOICES[field]])
-def test_every_choice_is_taken(field: str, choice: str) -> None:
+def test_every_choice_is_accepted(field: str, choice: str) -> None:
     assert getattr(make_recipe({field: choice}), field) == choice
 
 
@@ -76,7 +76,7 @@ def test_the_default_is_a_choice(field: str) -> None:
 
 
 @pytest.mark.parametrize(("field", "least"), [*COUNTS.items()])
-def test_a_count_is_a_whole_number_that_torch_can_take(field: str, least: int) -> None:
+def test_a_count_is_an_integer_that_torch_accepts(field: str, least: int) -> None:
     for right in (least, 2**63 - 1):
         assert getattr(make_recipe({field: right}), field) == right
     for wrong in (least - 1, 2**63, 2**64, 1.0, "2", True, [1]):
@@ -87,30 +87,30 @@ def test_a_count_is_a_whole_number_that_torch_can_take(field: str, least: int) -
 
 
 @pytest.mark.parametrize("field", ["epochs", "batch_size", "seed"])
-def test_a_count_that_is_needed_cannot_be_none(field: str) -> None:
+def test_a_required_count_cannot_be_none(field: str) -> None:
     assert refuse(**{field: None}).endswith("got None.")
 
 
 @pytest.mark.parametrize(
     "field", ["patience", "workers", "lr", "weight_decay", "weights", "views", "save_every", "clip_norm"]
 )
-def test_what_zoo_chooses_itself_may_be_none(field: str) -> None:
+def test_options_that_zoo_can_choose_can_be_none(field: str) -> None:
     assert getattr(make_recipe({field: None}), field) is None
 
 
 @pytest.mark.parametrize(("field", "most"), [*NUMBERS.items()])
-def test_a_number_lies_in_its_range(field: str, most: float) -> None:
+def test_a_number_must_be_in_its_range(field: str, most: float) -> None:
     for right in (most / 2, most) if field == "clip_norm" else (0, 0.0, most / 2, most):
         assert getattr(make_recipe({field: right}), field) == right
     for wrong in (-0.001, most + 0.001, math.nan, math.inf, "0.1", True, [0.1]):
         assert refuse(**{field: wrong}) == f"{field} must be a number between 0 and {most:g}, got {wrong!r}."
 
 
-def test_a_number_that_is_needed_cannot_be_none() -> None:
+def test_a_required_number_cannot_be_none() -> None:
     assert refuse(label_smoothing=None).endswith("got None.")
 
 
-def test_every_field_has_a_default_so_that_a_recipe_can_leave_it_out() -> None:
+def test_every_field_has_a_default() -> None:
     assert all(field.default is not dataclasses.MISSING for field in dataclasses.fields(Recipe))
 
 
@@ -123,48 +123,48 @@ def test_a_recipe_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_new_head_on_frozen_features_learns_faster_than_a_pretrained_network(optimizer: str) -> None:
+def test_a_new_head_has_a_higher_learning_rate_than_a_pretrained_network(optimizer: str) -> None:
     head = Recipe(optimizer=optimizer).learning_rate
-    whole = Recipe(optimizer=optimizer, train="all").learning_rate
-    assert (head, whole) == (HEAD_LR[optimizer], BACKBONE_LR[optimizer])
-    assert head > whole > 0
+    network = Recipe(optimizer=optimizer, train="all").learning_rate
+    assert (head, network) == (HEAD_LR[optimizer], BACKBONE_LR[optimizer])
+    assert head > network > 0
 
 
-def test_from_a_block_on_the_rate_is_that_of_the_network() -> None:
+def test_training_from_a_block_uses_the_learning_rate_of_the_network() -> None:
     assert Recipe(train="from:layer4").learning_rate == Recipe(train="all").learning_rate
 
 
-def test_a_perceptron_learns_at_a_lower_rate_than_a_last_layer() -> None:
+def test_an_mlp_head_has_a_lower_learning_rate_than_a_linear_one() -> None:
     assert Recipe(head="mlp:8").learning_rate == MLP_LR["adamw"] < Recipe().learning_rate
     assert Recipe(head="mlp:8", train="all").learning_rate == Recipe(train="all").learning_rate
 
 
-def test_weights_may_be_a_path_and_not_nothing(tmp_path: Path) -> None:
+def test_weights_can_be_a_path_but_not_empty(tmp_path: Path) -> None:
     assert make_recipe({"weights": tmp_path / "a.safetensors"}).weights == str(tmp_path / "a.safetensors")
     assert "weights is empty" in refuse(weights="")
 
 
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])
-def test_a_run_of_phases_begins_with_the_rate_of_a_head(train: str) -> None:
+def test_a_run_with_phases_begins_with_the_learning_rate_of_a_head(train: str) -> None:
     assert Recipe(train=train).learning_rate == Recipe().learning_rate
 
 
-def test_what_is_blotted_out_is_augmented() -> None:
+def test_erase_implies_augmentation() -> None:
     assert Recipe(erase=0.5).augmentation == "crop-flip"
-    assert "augment cannot be none" in refuse(erase=0.5, augment="none")
+    assert "`erase` needs augmentation" in refuse(erase=0.5, augment="none")
 
 
 @pytest.mark.parametrize("train", ["head", "all", "from:layer4"])
-def test_a_rate_that_is_given_is_used(train: str) -> None:
+def test_an_explicit_learning_rate_is_used(train: str) -> None:
     assert Recipe(train=train, lr=0.125).learning_rate == 0.125
     assert Recipe(train=train, lr=0).learning_rate == 0
 
 
-# Decays.
+# Weight decay.
 
 
 @pytest.mark.parametrize(("optimizer", "decay"), [("adamw", 0.01), ("adam", 0.0), ("sgd", 1e-4)])
-def test_the_decay_is_that_of_the_optimizer_unless_it_is_given(optimizer: str, decay: float) -> None:
+def test_the_weight_decay_depends_on_the_optimizer_unless_it_is_given(optimizer: str, decay: float) -> None:
     assert Recipe(optimizer=optimizer).decay == DECAY[optimizer] == decay
     assert Recipe(optimizer=optimizer, weight_decay=0.125).decay == 0.125
     assert Recipe(optimizer=optimizer, weight_decay=0).decay == 0
@@ -174,7 +174,7 @@ def test_the_decay_is_that_of_the_optimizer_unless_it_is_given(optimizer: str, d
 
 
 @pytest.mark.parametrize(("text", "widths"), [("linear", ()), ("mlp:64", (64,)), ("mlp:4096,4096", (4096, 4096))])
-def test_a_head_is_read(text: str, widths: tuple[int, ...]) -> None:
+def test_a_head_is_parsed(text: str, widths: tuple[int, ...]) -> None:
     assert HeadDesign.parse(text).widths == widths
 
 
@@ -183,10 +183,10 @@ def test_a_head_is_read(text: str, widths: tuple[int, ...]) -> None:
     ["", "Linear", "linear:", "linear:3", "mlp", "mlp:", "mlp:,", "mlp:64,", "mlp:0", "mlp:-1", "mlp:1.5", "mlp: 64",
      "mlp:10000000", f"mlp:{'9' * 5000}", "mlp:1_0", "mlp:+1", "mlp:٣", "mlp:²", "mlp:64:64", "conv:64"],
 )  # fmt: skip
-def test_what_is_no_head_is_refused_with_those_that_there_are(text: str) -> None:
+def test_an_invalid_head_is_refused_with_the_valid_forms(text: str) -> None:
     with pytest.raises(OptionError) as caught:
         HeadDesign.parse(text)
-    assert f"no head {text!r}" in str(caught.value)
+    assert f"invalid `head` {text!r}" in str(caught.value)
     assert "linear" in str(caught.value)
     assert "mlp:W,W" in str(caught.value)
     refuse(head=text)
@@ -194,7 +194,7 @@ def test_what_is_no_head_is_refused_with_those_that_there_are(text: str) -> None
 
 @given(st.lists(st.integers(min_value=1, max_value=9_999_999), max_size=5))
 @settings(deadline=None)
-def test_a_head_is_read_as_it_is_written(widths: list[int]) -> None:
+def test_a_printed_head_is_parsed_back(widths: list[int]) -> None:
     design = HeadDesign(tuple(widths))
     assert HeadDesign.parse(str(design)) == design
 
@@ -211,7 +211,7 @@ def test_any_text_is_a_head_or_refused(text: str) -> None:
         assert all(width > 0 for width in design.widths)
 
 
-# Any value.
+# Arbitrary values.
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -222,7 +222,7 @@ ANYTHING = st.recursive(
 
 @given(field=st.sampled_from([field for field in FIELDS if field not in ("head", "train", "weights")]), value=ANYTHING)
 @settings(deadline=None)
-def test_any_value_from_a_file_is_kept_or_refused_by_name(field: str, value: Any) -> None:
+def test_any_value_from_a_file_is_kept_or_refused_with_the_name_of_the_option(field: str, value: Any) -> None:
     recipe = attempt(make_recipe, {field: value})
     if isinstance(recipe, OptionError):
         assert field in str(recipe)
@@ -234,21 +234,21 @@ def test_any_value_from_a_file_is_kept_or_refused_by_name(field: str, value: Any
 
 @pytest.mark.parametrize("field", ["head", "train", "weights"])
 @pytest.mark.parametrize("value", [3, ["head"], True], ids=str)
-def test_a_text_that_is_none_is_refused(field: str, value: Any) -> None:
+def test_a_value_that_is_not_text_is_refused(field: str, value: Any) -> None:
     assert field in refuse(**{field: value})
 
 
 @pytest.mark.parametrize("value", ["", "everything", "from:", "from", "Head", "all ", "from:\nstem"])
-def test_what_cannot_be_trained_is_refused_before_anything_is_built(value: str) -> None:
+def test_an_invalid_train_scope_is_refused_before_anything_is_built(value: str) -> None:
     message = refuse(train=value)
     if value:
-        assert f"no train {value!r}; choose from head, all, head-then-all, gradual, or from:BLOCK" in message
+        assert f"invalid `train` {value!r}; choose from head, all, head-then-all, gradual, or from:BLOCK" in message
     else:
         assert message == "train is empty; leave it out or give it a value."
 
 
 @pytest.mark.parametrize("value", ["head", "all", "from:layer4", "from:blocks.11"])
-def test_what_can_be_trained_is_taken(value: str) -> None:
+def test_a_valid_train_scope_is_accepted(value: str) -> None:
     assert make_recipe({"train": value}).train == value
 
 
@@ -265,17 +265,17 @@ def test_what_can_be_trained_is_taken(value: str) -> None:
         ({"train": "all", "augment": "none"}, "none", 1),
     ],
 )
-def test_augmentation_depends_on_what_learns(options: dict[str, Any], augmentation: str, views: int) -> None:
+def test_augmentation_depends_on_the_trainable_part(options: dict[str, Any], augmentation: str, views: int) -> None:
     recipe = Recipe(**options)
     assert (recipe.augmentation, recipe.num_views) == (augmentation, views)
 
 
-def test_views_that_are_all_the_same_are_refused() -> None:
-    with pytest.raises(OptionError, match="3 views without augmentation would all be the same"):
+def test_identical_views_are_refused() -> None:
+    with pytest.raises(OptionError, match="without augmentation, all 3 views would be the same"):
         Recipe(views=3, augment="none")
 
 
 @pytest.mark.parametrize("options", [{"views": -1}, {"views": 1.5}, {"cache": "no"}])
-def test_views_and_cache_are_a_number_and_a_switch(options: dict[str, Any]) -> None:
+def test_views_is_a_count_and_cache_is_a_switch(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
         Recipe(**options)

@@ -1,4 +1,4 @@
-"""What listing costs, counted in calls, since times depend on the machine."""
+"""The cost of listing, counted in function calls because times depend on the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import zoo.registry.registry
 from installed_sites import PREAMBLE, Site
 from zoo.registry.registry import open_registry
 
-#: A dozen blocks each, one in six its own.
+#: Backbones of twelve blocks each; every sixth one creates its own blocks, the others share theirs.
 MANY = f"""{PREAMBLE}
 def blocks():
     return tuple(BlockSpec(f"block{{place}}", (f"blocks.{{place}}",)) for place in range(12))
@@ -32,12 +32,12 @@ def zoo_backbones():
 
 @pytest.fixture(autouse=True)
 def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a registry be opened that the other tests do not see."""
+    """Disable the cache, so that other tests do not see these plugins."""
     monkeypatch.setattr(zoo.registry.registry, "open_registry", open_registry.__wrapped__)
 
 
 def count_calls(function: Callable[[], Any]) -> int:
-    """Count the calls of functions, Python's own included, that a call leads to."""
+    """Count the function calls during a call, including those of C functions."""
     count = 0
 
     def note(_frame: object, event: str, _argument: object) -> None:
@@ -59,7 +59,7 @@ def list_all() -> int:
     return len(listed)
 
 
-def test_ten_times_as_many_backbones_cost_no_more_than_ten_times_as_much(
+def test_the_cost_of_listing_is_linear_in_the_number_of_backbones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(tmp_path)
@@ -69,16 +69,16 @@ def test_ten_times_as_many_backbones_cost_no_more_than_ten_times_as_much(
     calls = {}
     for count in (300, 3000):
         monkeypatch.setenv("ZOO_LOAD_PLUGINS", f"many{count}")
-        assert list_all() == count  # what is imported for the first time is not what is counted
+        assert list_all() == count  # so that first-time imports are not counted
         calls[count] = count_calls(list_all)
     assert calls[3000] <= 10 * calls[300]
-    # 165 when this was written, of a plugin that makes four specs for each.
+    # 195 when this was written, for four specs per backbone.
     assert calls[3000] / 3000 < 200
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("source", ["raise ValueError\n", "import gc\ngc.collect()\nraise KeyboardInterrupt\n"])
-def test_garbage_is_collected_afterwards_as_it_was_before(
+def test_opening_the_registry_keeps_the_state_of_the_garbage_collector(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, *, enabled: bool
 ) -> None:
     Site(tmp_path).add("bad", source)

@@ -1,4 +1,4 @@
-"""Backbones that no plugin lists: the one of the namespace is asked for them."""
+"""Backbones that no plugin lists, and that the plugin of their namespace finds."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def test_only_the_plugin_of_the_namespace_is_asked_for_unlisted_names() -> None:
     registry = Registry(plugins, RegistryToml())
     assert resolve(registry, "bolt/hidden") == "bolt/hidden"
     assert resolve(registry, "acme/net") == "acme/net"
-    assert "near are acme/net" in explain(registry, "acme/nett")
+    assert "did you mean acme/net" in explain(registry, "acme/nett")
     assert "no backbone 'hidden'" in explain(registry, "hidden")
     assert asked == ["bolt/hidden", "acme/nett"]
 
 
-def test_the_tag_is_not_part_of_the_name_that_a_plugin_is_asked_for() -> None:
+def test_a_plugin_is_asked_for_the_name_without_the_tag() -> None:
     plugin = make_plugin("acme", zoo_find_backbone=lambda name: make_backbone(f"acme/{name}"))
     resolved = Registry([plugin], RegistryToml()).resolve("acme/hidden@V1")
     assert (resolved.backbone.name, resolved.tag) == ("acme/hidden", "V1")
 
 
-def test_a_plugin_that_fails_to_find_is_named_with_its_reason_and_may_be_asked_again() -> None:
+def test_a_failing_lookup_names_the_plugin_and_the_reason_and_can_be_repeated() -> None:
     def find(name: str) -> BackboneSpec:
         if name == "hidden":
             raise OSError(f"no network for {name}")
@@ -56,7 +56,7 @@ def test_a_plugin_that_fails_to_find_is_named_with_its_reason_and_may_be_asked_a
     assert resolve(registry, "net") == "acme/net"
 
 
-def test_a_lookup_may_fail_after_an_event_did_and_is_asked_all_the_same() -> None:
+def test_a_plugin_that_failed_on_an_event_is_still_asked_for_backbones() -> None:
     def fail() -> None:
         raise ValueError
 

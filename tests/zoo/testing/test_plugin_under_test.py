@@ -24,16 +24,16 @@ FAULTY = {
     "raises": ("raise ValueError('why')", "plugin.listed", "ValueError: why"),
     "exits": ("raise SystemExit(3)", "plugin.listed", "SystemExit: 3"),
     "lacks-a-module": ("import nowhere_at_all", "plugin.listed", "nowhere_at_all"),
-    "forgets-zoo-api": ("", "plugin.api", "ZOO_API = None; it must say ZOO_API = 1"),
+    "forgets-zoo-api": ("", "plugin.api", "its ZOO_API is None; it must be 1"),
     "needs-a-newer-zoo": ("ZOO_API = 2", "plugin.api", "upgrade zoo"),
-    "misspells-a-hook": (hook("return []", "zoo_backbone"), "plugin.hooks", "zoo_backbone is no hook"),
+    "misspells-a-hook": (hook("return []", "zoo_backbone"), "plugin.hooks", "zoo_backbone is not a hook"),
     "forgets-the-marker": (f"{LISTS_NOTHING}def zoo_datasets(): return []", "plugin.hooks", "put @hookimpl above it"),
     "wants-another-argument": (hook("return []", arguments="everything"), "plugin.hooks", "everything"),
     "raises-in-a-hook": (hook("raise OSError('disk')"), "plugin.listed", "OSError: disk"),
     "returns-a-number": (hook("return 3"), "plugin.listed", "zoo_backbones returns 3; it must return BackboneSpecs"),
     "forgets-to-return": (hook("[]"), "plugin.listed", "zoo_backbones returns nothing"),
     "forgets-to-return-data-sets": (hook("[]", "zoo_datasets"), "plugin.listed", "zoo_datasets returns nothing"),
-    "lists-names": (hook("return ['acme/net']"), "plugin.listed", "'acme/net', which is no BackboneSpec"),
+    "lists-names": (hook("return ['acme/net']"), "plugin.listed", "'acme/net', which is not a BackboneSpec"),
     "lacks-a-field": (hook("return [BackboneSpec(name='acme/net')]"), "plugin.listed", "family"),
 }
 
@@ -147,7 +147,7 @@ def test_of_two_claimants_of_a_first_party_namespace_the_rightful_one_is_examine
 
 def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(shelf: Any) -> None:
     shelf.add("acme")
-    with pytest.raises(NameNotFound, match=r"no plugin 'acmee' is installed; installed are .*\bacme\b"):
+    with pytest.raises(NameNotFound, match=r"no plugin 'acmee' is installed; installed: .*\bacme\b"):
         examine("acmee")
 
 
@@ -186,7 +186,7 @@ def test_a_plugin_that_finds_nothing_does_not_have_it(shelf: Any) -> None:
     ("line", "says"),
     [
         ("raise OSError('disk')", "OSError: disk"),
-        ("return 'acme/net'", "it finds 'acme/net', which is no BackboneSpec"),
+        ("return 'acme/net'", "it finds 'acme/net', which is not a BackboneSpec"),
         ("return spec('other/net')", "it finds 'other/net'; its names must begin with acme/"),
         ("return spec(None)", "it finds None; its names must begin with acme/"),
     ],

@@ -142,7 +142,7 @@ def test_a_plugin_that_cannot_be_loaded_has_results_of_its_own(shelf: Any, told:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("acmee", "no plugin 'acmee' is installed; installed are"),
+        ("acmee", "no plugin 'acmee' is installed; installed:"),
         ("acmee/net", "no plugin 'acmee' is installed"),
         ("acme/nett", "acme lists no backbone 'acme/nett'"),
     ],

@@ -1,1 +1,1 @@
-"""Weights: choose them, locate them on disk or on the web, read them, load them into a model."""
+"""Weights: choose them, locate their file, read it, and load it into a model."""

@@ -1,4 +1,4 @@
-"""Which weights a model starts from: what ``--weights`` and the tag in a name mean."""
+"""Chooses the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
 
 from __future__ import annotations
 
@@ -15,81 +15,88 @@ from zoo.registry.registry import Resolved
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where training starts from: published weights, a file, or random ones."""
+    """Initial weights of a model: published weights, a file, or random values."""
 
-    #: What the user sees: a tag, ``none`` or the name of a file.
+    #: Name that the user sees: a tag, ``none`` or the name of a file.
     label: str
-    #: The tag that the architecture is built for, if any.
+    #: Tag that is passed to the backbone's ``build``, or None.
     tag: str | None = None
+    #: Published weights, or None.
     weights: WeightsSpec | None = None
+    #: File of the user, or None.
     file: Path | None = None
-    #: What a run's own file says of itself: its license, and what of upstream's network it has replaced.
+    #: License in the metadata of a run's own file, or None.
     file_license: str | None = None
+    #: Prefixes of the parameters of upstream's model that a run's own file lacks.
     file_lacks: tuple[str, ...] = ()
 
     @property
     def license(self) -> str | None:
-        """License of what is loaded, where it is known."""
+        """The license of the weights, or None if it is unknown."""
         return self.weights.license if self.weights else self.file_license
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Parameter-name prefixes besides the head that the tensors lack or hold without meaning."""
+        """Prefixes of parameter names, besides those of the head, for which there are no usable values."""
         return self.weights.lacks if self.weights else self.file_lacks
 
     @property
     def is_random(self) -> bool:
-        """Whether nothing is loaded."""
+        """Whether the model keeps its random initialization."""
         return self.weights is None and self.file is None
 
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
-    """Return the input that weights of that tag expect, or the backbone's own."""
+    """Return the input that the weights with a tag expect, which is the backbone's unless they have their own."""
     weights = backbone.get_weights(tag) if tag else None
     return backbone.input if weights is None or weights.input is None else weights.input
 
 
 def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
-    """Return what ``--weights`` means: ``DEFAULT``, a tag, ``none`` or a file; None: the name's tag, else ``DEFAULT``.
+    """Return the initial weights.
+
+    Args:
+        resolved: The backbone.
+        asked: ``DEFAULT``, a tag, ``none`` or a file; None: the tag in the name, else ``DEFAULT``.
 
     Raises:
-        NameNotFound: there are no such weights.
-        OptionError: nothing was asked for, and the backbone has no published weights.
+        NameNotFound: If there are no such weights.
+        OptionError: If ``asked`` is None and the backbone has no published weights.
     """
     backbone = resolved.backbone
     if asked == "none":
         return WeightsSource("none", resolved.tag)
     if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
-        return _start_from_file(resolved, Path(asked).expanduser())
+        return _choose_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
-            f"{backbone.name} has no published weights; give a .safetensors file, or none for random ones."
+            f"{backbone.name} has no published weights; give a .safetensors file, or none for random weights."
         )
     weights = backbone.get_weights(asked or resolved.tag or "DEFAULT")
     return WeightsSource(weights.tag, weights.tag, weights=weights)
 
 
-def _start_from_file(resolved: Resolved, path: Path) -> WeightsSource:
-    """Return a start from a file; one of a run says under which license it is, and whether its head is upstream's."""
+def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:
+    """Return the weights in a file. A run's own file states its license and the design of its head."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError):
-        metadata = {}  # what is wrong with the file is said when it is read
-    metadata.setdefault("weights_license", metadata.get("weights_licence", ""))  # as version 0.1 wrote it
+        metadata = {}  # reading the tensors reports the error
+    metadata.setdefault("weights_license", metadata.get("weights_licence", ""))  # the key in version 0.1
     license, head = (metadata.get(field, "").strip('"') for field in ("weights_license", "head"))
-    is_upstreams = head in ("", "linear")
+    has_upstream_head = head in ("", "linear")
     return WeightsSource(
         path.name,
         resolved.tag,
         file=path,
         file_license=license if license not in ("", "none") else None,
-        file_lacks=() if is_upstreams else _list_replaced(resolved.backbone),
+        file_lacks=() if has_upstream_head else _list_replaced(resolved.backbone),
     )
 
 
 def _list_replaced(backbone: BackboneSpec) -> tuple[str, ...]:
-    """List what an ``mlp`` head stands in place of, as far as that is known before the model is built."""
+    """Return the paths that an MLP head replaces, as far as they are known before the model is built."""
     if backbone.classifier is not None:
         return (backbone.classifier,)
     return () if callable(backbone.head) else backbone.head

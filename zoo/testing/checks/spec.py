@@ -12,9 +12,9 @@ from zoo.plugin.backbone_spec import (
     check_backbone_fields,
     check_backbone_license,
     check_backbone_name,
-    check_block,
     check_capabilities,
 )
+from zoo.plugin.block_spec import check_block
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import FILE_SUFFIXES, check_weights
 from zoo.testing.promises import list_checks

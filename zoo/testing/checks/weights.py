@@ -48,7 +48,7 @@ def fit(backbone: BackboneUnderTest) -> None:
         try:
             load_tensors(backbone.spec, model, _start(published), tensors)
         except WeightsError as error:
-            said = str(error).removesuffix(". Tell its plugin.")
+            said = str(error).removesuffix(". Report this to the author of its plugin.")
             unknown = [name for name in names if not any(is_below(name, own) for own in (*known, *published.lacks))]
             # What is missing is most often there, under another name.
             more = f", and has unknown {name_some(unknown)}" if unknown and "it lacks" in said else ""

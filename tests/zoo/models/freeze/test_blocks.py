@@ -1,4 +1,4 @@
-"""What is in which block, and which of them learn."""
+"""Which parameters are in which block, and which blocks are trainable."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
 
 
-def test_blocks_come_from_input_to_output_as_declared(acme: BackboneSpec) -> None:
+def test_blocks_are_in_the_declared_order(acme: BackboneSpec) -> None:
     blocks = list_blocks(acme, acme.build(None), HEAD)
     assert [block.name for block in blocks] == ["stem", "layer1", "layer2", "hidden"]
 
 
-def test_what_the_head_replaced_is_in_no_block(acme: BackboneSpec) -> None:
+def test_layers_that_a_new_head_replaces_are_in_no_block(acme: BackboneSpec) -> None:
     model = acme.build(None)
     head = replace_head(acme, model, 2, HeadDesign((5,)))
     assert [block.name for block in list_blocks(acme, model, head)] == ["stem", "layer1", "layer2"]
 
 
-def test_blocks_may_be_found_by_a_function(acme: BackboneSpec) -> None:
+def test_blocks_can_be_found_by_a_function(acme: BackboneSpec) -> None:
     blocks = tuple(acme.blocks) if not callable(acme.blocks) else ()
     spec = replace(acme, blocks=lambda _model: blocks)
     assert list_blocks(spec, acme.build(None), HEAD) == blocks
@@ -46,7 +46,10 @@ def test_blocks_may_be_found_by_a_function(acme: BackboneSpec) -> None:
             r"layer1\.0\.weight is in one and rest",
         ),
         ((("all", "stem layer1 layer2 classifier"),), r"classifier\.3\.weight is in all and the head"),
-        ((("all", "stem layer layer2 classifier.0"),), r"layer1\.0\.weight is in no block"),  # layer is no prefix of it
+        (
+            (("all", "stem layer layer2 classifier.0"),),
+            r"layer1\.0\.weight is in no block",
+        ),  # not layer1
     ],
 )
 def test_a_wrong_partition_is_an_error_that_names_the_parameter(
@@ -66,7 +69,7 @@ class ManyLayers(nn.Module):
         self.fc = nn.Linear(2, 2)
 
 
-def test_layer1_is_no_prefix_of_layer10(acme: BackboneSpec) -> None:
+def test_layer1_is_not_a_prefix_of_layer10(acme: BackboneSpec) -> None:
     model, head = ManyLayers(), Head(("fc",))
     wrong = replace(acme, head=("fc",), blocks=(BlockSpec("one", ("layer1", "token")),))
     with pytest.raises(PluginError, match=r"layer10\.weight is in no block"):
@@ -77,16 +80,16 @@ def test_layer1_is_no_prefix_of_layer10(acme: BackboneSpec) -> None:
     ]  # fmt: skip
 
 
-def test_a_bare_parameter_can_be_a_block(acme: BackboneSpec) -> None:
+def test_a_parameter_outside_of_submodules_can_be_a_block(acme: BackboneSpec) -> None:
     blocks = (BlockSpec("token", ("token",)), BlockSpec("rest", ("layer1", "layer10")))
     spec, model = replace(acme, head=("fc",), blocks=blocks), ManyLayers()
-    learning = list_trainable(list_blocks(spec, model, Head(("fc",))), Head(("fc",)), TrainScope.parse("from:rest"))
-    Frozen(model, learning)
+    trainable = list_trainable(list_blocks(spec, model, Head(("fc",))), Head(("fc",)), TrainScope.parse("from:rest"))
+    Frozen(model, trainable)
     assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["token"]
 
 
 @pytest.mark.parametrize(
-    ("train", "learning"),
+    ("train", "trainable"),
     [
         ("head", {"classifier.3"}),
         ("from:hidden", {"classifier.0", "classifier.3"}),
@@ -95,11 +98,11 @@ def test_a_bare_parameter_can_be_a_block(acme: BackboneSpec) -> None:
         ("all", {"stem", "layer1", "layer2", "classifier.0", "classifier.3"}),
     ],
 )
-def test_train_says_which_prefixes_learn(acme: BackboneSpec, train: str, learning: set[str]) -> None:
-    assert set(list_trainable(list_blocks(acme, acme.build(None), HEAD), HEAD, TrainScope.parse(train))) == learning
+def test_the_scope_determines_the_trainable_prefixes(acme: BackboneSpec, train: str, trainable: set[str]) -> None:
+    assert set(list_trainable(list_blocks(acme, acme.build(None), HEAD), HEAD, TrainScope.parse(train))) == trainable
 
 
-def test_auxiliary_heads_learn_only_with_what_is_below_them() -> None:
+def test_auxiliary_heads_are_trainable_only_with_the_layers_below_them() -> None:
     blocks, head = (BlockSpec("stem", ("stem",)),), Head(("fc",), ("aux.fc",))
     assert list_trainable(blocks, head, TrainScope.parse("head")) == ("fc",)
     assert list_trainable(blocks, head, TrainScope.parse("all")) == ("stem", "fc", "aux.fc")
@@ -112,7 +115,7 @@ def test_an_unknown_block_is_an_error_that_lists_the_blocks(acme: BackboneSpec, 
         list_trainable(blocks, HEAD, TrainScope("from", name))
 
 
-def test_a_parameter_with_two_names_needs_both_in_a_block(acme: BackboneSpec) -> None:
+def test_both_names_of_a_parameter_must_be_in_a_block(acme: BackboneSpec) -> None:
     spec = replace(acme, head=("head",), blocks=(BlockSpec("one", ("one",)),))
     with pytest.raises(PluginError, match=r"two\.weight is in no block"):
         list_blocks(spec, Shared(), get_head(spec, Shared()))
@@ -125,39 +128,39 @@ def test_a_parameter_with_two_names_needs_both_in_a_block(acme: BackboneSpec) ->
         ((("first", "two"), ("second", "one")), "two.weight is in second, and under another name in first"),
     ],
 )
-def test_a_parameter_with_two_names_has_both_in_the_same_block(
+def test_both_names_of_a_parameter_must_be_in_the_same_block(
     acme: BackboneSpec, blocks: tuple[tuple[str, str], ...], message: str
 ) -> None:
-    # Else --train could freeze it under one name and let it learn under the other.
+    # Otherwise a scope could freeze it under one name and train it under the other.
     spec = replace(acme, head=("head",), blocks=tuple(BlockSpec(name, (path,)) for name, path in blocks))
-    with pytest.raises(PluginError, match=f"acme/net declares its blocks wrongly: parameter {message}"):
+    with pytest.raises(PluginError, match=f"acme/net declares its blocks incorrectly: parameter {message}"):
         list_blocks(spec, Shared(), get_head(spec, Shared()))
 
 
-def test_a_parameter_of_the_head_is_in_no_block_under_another_name(acme: BackboneSpec) -> None:
+def test_a_parameter_of_the_head_in_a_block_under_another_name_is_an_error(acme: BackboneSpec) -> None:
     spec = replace(acme, head=("two",), blocks=(BlockSpec("body", ("one", "head")),))
     with pytest.raises(PluginError, match=r"two\.weight is in body, and under another name in the head"):
         list_blocks(spec, Shared(), Head(("two",)))
 
 
-def test_a_parameter_with_both_names_in_one_block_is_in_that_block(acme: BackboneSpec) -> None:
+def test_a_parameter_with_both_names_in_one_block_belongs_to_that_block(acme: BackboneSpec) -> None:
     spec = replace(acme, head=("head",), blocks=(BlockSpec("body", ("one", "two")),))
     model = Shared()
     blocks = list_blocks(spec, model, Head(("head",)))
     assert blocks == spec.blocks
-    for train, learns in (("head", False), ("all", True)):
+    for train, is_trainable in (("head", False), ("all", True)):
         Frozen(model, list_trainable(blocks, Head(("head",)), TrainScope.parse(train)))
-        assert model.one.weight.requires_grad == learns
+        assert model.one.weight.requires_grad == is_trainable
 
 
-def test_order_of_blocks_is_the_order_in_which_more_and_more_is_frozen(acme: BackboneSpec) -> None:
+def test_starting_from_a_later_block_trains_less(acme: BackboneSpec) -> None:
     blocks = list_blocks(acme, acme.build(None), HEAD)
     sets = [set(list_trainable(blocks, HEAD, TrainScope("from", block.name))) for block in blocks]
     assert all(later < earlier for earlier, later in pairwise(sets))
 
 
-def test_a_block_that_holds_nothing_is_the_plugins_fault(acme: BackboneSpec) -> None:
+def test_a_block_that_matches_nothing_is_a_plugin_error(acme: BackboneSpec) -> None:
     model = acme.build(None)
     blocks = (*cast("tuple[BlockSpec, ...]", acme.blocks), BlockSpec("last", ("lst",)))
-    with pytest.raises(PluginError, match="declares the block last, which holds nothing of its model"):
+    with pytest.raises(PluginError, match="declares the block last, which matches no parameter or buffer of its model"):
         list_blocks(replace(acme, blocks=blocks), model, get_head(acme, model))

@@ -1,4 +1,4 @@
-"""The digest changes with whatever is frozen, and with nothing else."""
+"""The digest of the frozen part changes with any frozen tensor, and with nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rename_stem(model: nn.Module) -> None:
     del model.stem
 
 
-def put_in_a_buffer(model: nn.Module) -> None:
+def add_a_buffer(model: nn.Module) -> None:
     model.get_submodule("layer1").register_buffer("new", torch.zeros(()))
 
 
@@ -37,7 +37,7 @@ def make_double(model: nn.Module) -> None:
 
 def make_float(model: nn.Module) -> None:
     norm = model.get_submodule("layer1.1")
-    norm.num_batches_tracked = norm.num_batches_tracked.double()  # zero: the same bytes
+    norm.num_batches_tracked = norm.num_batches_tracked.double()  # zero has the same bytes in both dtypes
 
 
 def make_flat(model: nn.Module) -> None:
@@ -54,13 +54,13 @@ def make_flat(model: nn.Module) -> None:
         change("layer1.1.num_batches_tracked", lambda tensor: tensor.add_(1)),
         change("layer1.1.weight", lambda tensor: tensor[0].fill_(float("nan"))),
         rename_stem,
-        put_in_a_buffer,
+        add_a_buffer,
         make_double,
         make_float,
         make_flat,
     ],
 )
-def test_the_digest_changes_with_whatever_is_frozen(acme: BackboneSpec, move: Callable[[nn.Module], object]) -> None:
+def test_the_digest_changes_with_any_frozen_tensor(acme: BackboneSpec, move: Callable[[nn.Module], object]) -> None:
     model, frozen = freeze(acme)
     before = frozen.digest()
     move(model)
@@ -68,7 +68,7 @@ def test_the_digest_changes_with_whatever_is_frozen(acme: BackboneSpec, move: Ca
         frozen.check(before)
 
 
-def test_the_digest_sees_a_buffer_that_no_file_holds(acme: BackboneSpec) -> None:
+def test_the_digest_includes_non_persistent_buffers(acme: BackboneSpec) -> None:
     model, _ = freeze(acme)
     model.get_submodule("stem").register_buffer("hidden", torch.zeros(2), persistent=False)
     frozen = Frozen(model, ("classifier.3",))
@@ -92,11 +92,11 @@ def test_the_digest_does_not_depend_on_memory_format_or_the_order_of_layers(acme
     assert frozen.digest() == before
     stem = model.stem
     del model.stem
-    model.stem = stem  # the last one now
+    model.stem = stem  # it is the last module now
     assert frozen.digest() == before
 
 
-def test_equal_models_have_equal_digests_and_others_have_others(acme: BackboneSpec) -> None:
+def test_equal_models_have_equal_digests_and_different_models_do_not(acme: BackboneSpec) -> None:
     model, frozen = freeze(acme)
     twin = Frozen(copy.deepcopy(model), ("classifier.3",))
     other = Frozen(acme.build(None), ("classifier.3",))
@@ -112,13 +112,13 @@ def test_any_dtype_has_a_digest(acme: BackboneSpec, dtype: torch.dtype) -> None:
     assert frozen.digest() != before
 
 
-def test_a_shared_layer_is_frozen_and_fingerprinted_under_both_names() -> None:
+def test_a_shared_layer_is_frozen_and_hashed_under_both_names() -> None:
     model = Shared()
     frozen = Frozen(model, ("head",))
     before = frozen.digest()
-    take = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     model(torch.rand(2, 3)).sum().backward()
-    take.step()
+    optimizer.step()
     assert not model.one.weight.requires_grad
     assert frozen.check(before) == before
     model.two = nn.Linear(3, 3).requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What is frozen stands still, and what learns moves."""
+"""Frozen tensors do not change in training, and trainable ones do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def take_steps(model: nn.Module, frozen: Frozen, count: int = 3) -> None:
     generator = torch.Generator().manual_seed(1)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5, weight_decay=0.1)
     for _ in range(count):
-        model.train()  # as any code may call it
+        model.train()  # any code may call this
         frozen.train()
         images = torch.randn(4, 3, 16, 16, generator=generator) * 3 + 1
         optimizer.zero_grad()
@@ -37,34 +37,34 @@ def list_training(model: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("train", ["head", "from:hidden", "from:layer2", "all"])
-def test_exactly_what_learns_wants_gradients(acme: BackboneSpec, train: str) -> None:
+def test_only_trainable_parameters_require_gradients(acme: BackboneSpec, train: str) -> None:
     model, _ = freeze(acme, train)
-    learning = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
+    trainable = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
     for name, parameter in model.named_parameters():
-        assert parameter.requires_grad == name.startswith(tuple(f"{prefix}." for prefix in learning)), name
+        assert parameter.requires_grad == name.startswith(tuple(f"{prefix}." for prefix in trainable)), name
 
 
-def test_freezing_anew_thaws_what_learns_now(acme: BackboneSpec) -> None:
+def test_freezing_again_unfreezes_the_parameters_that_are_trainable_now(acme: BackboneSpec) -> None:
     model, _ = freeze(acme, "head")
     Frozen(model, ("stem", "layer1", "layer2", "classifier"))
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("train", ["head", "from:hidden", "from:layer2", "from:layer1"])
-def test_frozen_parameters_and_statistics_stay_bit_equal_over_steps_and_the_rest_moves(
+def test_frozen_parameters_and_statistics_stay_bit_identical_and_the_rest_changes(
     acme: BackboneSpec, train: str
 ) -> None:
     model, frozen = freeze(acme, train)
     before, digest = tensors_of(model), frozen.digest()
     take_steps(model, frozen)
-    learning = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
+    trainable = list_trainable(list_blocks(acme, model, HEAD), HEAD, TrainScope.parse(train))
     for name, tensor in model.state_dict().items():
-        learns = name.startswith(tuple(f"{prefix}." for prefix in learning))
-        assert torch.equal(tensor, before[name]) != learns, name
+        is_trainable = name.startswith(tuple(f"{prefix}." for prefix in trainable))
+        assert torch.equal(tensor, before[name]) != is_trainable, name
     assert frozen.check(digest) == digest
 
 
-def test_without_the_eval_mode_the_statistics_would_move(acme: BackboneSpec) -> None:
+def test_without_eval_mode_the_statistics_would_change(acme: BackboneSpec) -> None:
     model, frozen = freeze(acme)
     digest = frozen.digest()
     model.train()
@@ -76,12 +76,12 @@ def test_without_the_eval_mode_the_statistics_would_move(acme: BackboneSpec) -> 
 @pytest.mark.parametrize(
     ("train", "training"),
     [
-        # Containers that also hold what learns train; what comes after the last frozen layer does too.
+        # Containers with trainable layers are in training mode, and so are the layers after the last frozen one.
         ("head", {"", "classifier", "classifier.1", "classifier.2", "classifier.3"}),
         ("from:hidden", {"", "pool", "flatten", "classifier", *(f"classifier.{n}" for n in range(4))}),
     ],
 )
-def test_dropouts_are_off_between_frozen_layers_and_on_after_them(
+def test_dropout_is_off_between_frozen_layers_and_on_after_them(
     acme: BackboneSpec, train: str, training: set[str]
 ) -> None:
     model, frozen = freeze(acme, train)
@@ -89,14 +89,14 @@ def test_dropouts_are_off_between_frozen_layers_and_on_after_them(
     assert list_training(model) == training
 
 
-def test_with_all_learning_everything_trains(acme: BackboneSpec) -> None:
+def test_if_everything_is_trainable_every_module_is_in_training_mode(acme: BackboneSpec) -> None:
     model, frozen = freeze(acme, "all")
     model.eval()
     frozen.train()
     assert list_training(model) == {name for name, _ in model.named_modules()}
 
 
-def test_a_buffer_that_nothing_moves_keeps_no_dropout_from_dropping_where_all_learns() -> None:
+def test_a_constant_buffer_does_not_turn_dropout_off_if_everything_is_trainable() -> None:
     angles = nn.Module()
     angles.register_buffer("angles", torch.ones(2))
     model = nn.Sequential(OrderedDict(embed=nn.Linear(2, 2), drop=nn.Dropout(0.5), rope=angles, fc=nn.Linear(2, 2)))
@@ -106,7 +106,7 @@ def test_a_buffer_that_nothing_moves_keeps_no_dropout_from_dropping_where_all_le
     assert not model.get_submodule("drop").training
 
 
-def test_still_modules_learn_in_eval_mode(acme: BackboneSpec) -> None:
+def test_fixed_modules_are_trainable_in_eval_mode(acme: BackboneSpec) -> None:
     model = acme.build(None)
     norms = list_batch_norms(model)
     frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), fixed=norms)

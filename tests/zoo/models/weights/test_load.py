@@ -30,28 +30,28 @@ FILE = WeightsSource("weights.safetensors", file=Path("weights.safetensors"))
         (None, "DEFAULT", "ONE"),
         (None, "TWO", "TWO"),
         ("TWO", None, "TWO"),
-        ("TWO", "ONE", "ONE"),  # what is asked for wins over the name
+        ("TWO", "ONE", "ONE"),  # the option wins over the name
         ("TWO", "DEFAULT", "ONE"),
     ],
 )
-def test_weights_are_found_by_tag(published: BackboneSpec, tag: str | None, asked: str | None, label: str) -> None:
-    start = choose_weights(Resolved("net", published, tag), asked)
-    assert (start.label, start.tag, start.weights) == (label, label, ONE if label == "ONE" else TWO)
-    assert not start.is_random
+def test_weights_are_chosen_by_tag(published: BackboneSpec, tag: str | None, asked: str | None, label: str) -> None:
+    chosen = choose_weights(Resolved("net", published, tag), asked)
+    assert (chosen.label, chosen.tag, chosen.weights) == (label, label, ONE if label == "ONE" else TWO)
+    assert not chosen.is_random
 
 
 @pytest.mark.parametrize("tag", [None, "TWO"])
-def test_none_starts_at_random_with_the_architecture_of_the_tag(published: BackboneSpec, tag: str | None) -> None:
-    start = choose_weights(Resolved("net", published, tag), "none")
-    assert start == WeightsSource("none", tag)
-    assert start.is_random
+def test_none_keeps_random_weights_and_the_architecture_of_the_tag(published: BackboneSpec, tag: str | None) -> None:
+    chosen = choose_weights(Resolved("net", published, tag), "none")
+    assert chosen == WeightsSource("none", tag)
+    assert chosen.is_random
 
 
 @pytest.mark.parametrize("file", ["best.safetensors", "runs/one/best.safetensors", "old.pth", "x.bin", "./noend"])
-def test_what_looks_like_a_file_is_one(acme: BackboneSpec, file: str) -> None:
-    start = choose_weights(Resolved("net", acme, None), file)
-    assert start == WeightsSource(Path(file).name, None, file=Path(file))
-    assert not start.is_random
+def test_a_value_that_looks_like_a_path_is_a_file(acme: BackboneSpec, file: str) -> None:
+    chosen = choose_weights(Resolved("net", acme, None), file)
+    assert chosen == WeightsSource(Path(file).name, None, file=Path(file))
+    assert not chosen.is_random
 
 
 def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: BackboneSpec) -> None:
@@ -59,14 +59,14 @@ def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: Backbon
         choose_weights(Resolved("net", published, None), "THREE")
 
 
-def test_without_published_weights_something_must_be_asked_for(acme: BackboneSpec) -> None:
+def test_without_published_weights_the_option_is_required(acme: BackboneSpec) -> None:
     with pytest.raises(OptionError, match=r"acme/net has no published weights; give a .safetensors file, or none"):
         choose_weights(Resolved("net", acme, None), None)
     with pytest.raises(NameNotFound, match="acme/net has no weights 'DEFAULT'"):
         choose_weights(Resolved("net", acme, None), "DEFAULT")
 
 
-def test_weights_bring_their_own_input(published: BackboneSpec) -> None:
+def test_weights_can_have_their_own_input(published: BackboneSpec) -> None:
     assert input_for(published, None) == input_for(published, "ONE") == published.input
     assert input_for(published, "TWO") == TWO.input
 
@@ -74,20 +74,20 @@ def test_weights_bring_their_own_input(published: BackboneSpec) -> None:
 # Loading.
 
 
-def test_loading_takes_over_every_tensor(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_every_tensor_is_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     model = acme.build(None)
     assert load_tensors(acme, model, FILE, source) == []
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_head_of_another_size_is_taken_over_and_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_a_head_of_another_size_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
     model = acme.build(None)
-    assert load_tensors(acme, model, FILE, source) == ["the head of these weights knows 7 classes"]
+    assert load_tensors(acme, model, FILE, source) == ["the head of these weights has 7 classes"]
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
-def test_no_head_leaves_a_random_one_and_is_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_a_head_that_the_file_lacks_stays_random_and_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     rest = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.3.")}
     model = acme.build(None)
     head = model.get_submodule("classifier.3").weight.detach().clone()
@@ -97,64 +97,64 @@ def test_no_head_leaves_a_random_one_and_is_said(acme: BackboneSpec, source: dic
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
 
 
-def test_what_published_weights_lack_stays_random_and_is_said(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
-    start = WeightsSource("ONE", "ONE", weights=replace(ONE, lacks=("classifier.0",)))
-    source["classifier.0.weight"] = torch.full((3, 3), float("nan"))  # without meaning, so not looked at
+def test_what_published_weights_lack_stays_random_and_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    chosen = WeightsSource("ONE", "ONE", weights=replace(ONE, lacks=("classifier.0",)))
+    source["classifier.0.weight"] = torch.full((3, 3), float("nan"))  # meaningless, so it must not be checked
     del source["classifier.0.bias"]
     model = acme.build(None)
     before = model.get_submodule("classifier.0").weight.detach().clone()
-    (note,) = load_tensors(acme, model, start, source)
-    assert "ONE holds nothing usable for classifier.0, which stays random" in note
+    (note,) = load_tensors(acme, model, chosen, source)
+    assert "ONE has no usable values for classifier.0, which stays random" in note
     assert torch.equal(model.get_submodule("classifier.0").weight, before)
     assert torch.equal(model.get_submodule("layer2.0").weight, source["layer2.0.weight"])
 
 
-def test_a_head_that_means_nothing_is_not_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
-    start = WeightsSource("ONE", "ONE", weights=replace(ONE, num_classes=None))
+def test_a_meaningless_head_is_not_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+    chosen = WeightsSource("ONE", "ONE", weights=replace(ONE, num_classes=None))
     source["classifier.3.weight"] = torch.full((4, 4), float("nan"))
     model = acme.build(None)
-    (note,) = load_tensors(acme, model, start, source)
+    (note,) = load_tensors(acme, model, chosen, source)
     assert "have no head" in note
     assert model.get_submodule("classifier.3").out_features == 10
 
 
-def lack(source: dict[str, Tensor]) -> None:
+def drop_one(source: dict[str, Tensor]) -> None:
     del source["layer1.0.weight"]
 
 
-def lack_many(source: dict[str, Tensor]) -> None:
+def drop_many(source: dict[str, Tensor]) -> None:
     for name in [name for name in source if name.startswith("layer1.")]:
         del source[name]
 
 
-def add(source: dict[str, Tensor]) -> None:
+def add_unknown(source: dict[str, Tensor]) -> None:
     source["layer3.0.weight"] = torch.zeros(1)
 
 
-def misshape(source: dict[str, Tensor]) -> None:
+def reshape_one(source: dict[str, Tensor]) -> None:
     source["stem.0.weight"] = torch.zeros(8, 4, 3, 3)
 
 
-def spoil(source: dict[str, Tensor]) -> None:
+def add_nan(source: dict[str, Tensor]) -> None:
     source["stem.1.running_var"][2] = float("nan")
 
 
-def overflow(source: dict[str, Tensor]) -> None:
+def add_inf(source: dict[str, Tensor]) -> None:
     source["classifier.3.bias"][0] = float("inf")
 
 
-def halve_the_head(source: dict[str, Tensor]) -> None:
+def drop_bias_of_head(source: dict[str, Tensor]) -> None:
     del source["classifier.3.bias"]
 
 
 FAULTS = [
-    (lack, r"lacks layer1\.0\.weight\. "),
-    (lack_many, r"lacks layer1\.0\.weight, layer1\.0\.bias, layer1\.1\.weight and 3 more"),
-    (add, r"has unknown layer3\.0\.weight"),
-    (misshape, r"other shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
-    (spoil, r"not finite in stem\.1\.running_var"),
-    (overflow, r"not finite in classifier\.3\.bias"),
-    (halve_the_head, r"lacks classifier\.3\.bias"),
+    (drop_one, r"lacks layer1\.0\.weight\. "),
+    (drop_many, r"lacks layer1\.0\.weight, layer1\.0\.bias, layer1\.1\.weight and 3 more"),
+    (add_unknown, r"has the unknown layer3\.0\.weight"),
+    (reshape_one, r"other shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
+    (add_nan, r"not finite in stem\.1\.running_var"),
+    (add_inf, r"not finite in classifier\.3\.bias"),
+    (drop_bias_of_head, r"lacks classifier\.3\.bias"),
 ]
 
 
@@ -172,9 +172,9 @@ def test_a_tensor_that_does_not_fit_is_an_error_and_nothing_is_loaded(
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_file_that_does_not_fit_leaves_the_models_own_head(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_a_file_that_does_not_fit_leaves_the_model_s_own_head(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
-    lack(source)
+    drop_one(source)
     model = acme.build(None)
     head = model.get_submodule("classifier.3")
     with pytest.raises(WeightsError):
@@ -197,7 +197,7 @@ def test_counters_of_batches_may_be_missing(acme: BackboneSpec, source: dict[str
     assert torch.equal(model.get_submodule("stem.1").running_mean, source["stem.1.running_mean"])
 
 
-def test_other_precisions_are_cast(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_other_dtypes_are_cast(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in source.items()}
     model = acme.build(None)
     load_tensors(acme, model, FILE, half)
@@ -214,7 +214,7 @@ class Tied(nn.Module):
 
 
 @pytest.mark.parametrize("kept", [("first", "again"), ("first",), ("again",)])
-def test_a_file_needs_one_name_of_a_tensor_that_has_two(acme: BackboneSpec, kept: tuple[str, ...]) -> None:
+def test_a_file_needs_only_one_name_of_a_tensor_with_two(acme: BackboneSpec, kept: tuple[str, ...]) -> None:
     spec = replace(acme, build=lambda _tag: Tied(), head=("fc",))
     source = {name: tensor.clone() for name, tensor in Tied().state_dict().items()}
     file = {name: tensor for name, tensor in source.items() if name.startswith((*kept, "fc"))}
@@ -224,7 +224,7 @@ def test_a_file_needs_one_name_of_a_tensor_that_has_two(acme: BackboneSpec, kept
     assert model.again.weight is model.first.weight
 
 
-def test_a_tensor_of_which_no_name_is_there_is_missing(acme: BackboneSpec) -> None:
+def test_a_tensor_without_any_of_its_names_is_missing(acme: BackboneSpec) -> None:
     spec = replace(acme, build=lambda _tag: Tied(), head=("fc",))
     file = {name: tensor for name, tensor in Tied().state_dict().items() if name.startswith("fc")}
     with pytest.raises(WeightsError, match=r"lacks first\.weight, first\.bias"):
@@ -239,17 +239,17 @@ def refuse(tag: str, _tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     raise AssertionError(tag)
 
 
-@pytest.mark.parametrize("start", [WeightsSource("ONE", "ONE", weights=ONE), FILE])
-def test_upstream_translates_keys_that_are_not_the_models(
-    published: BackboneSpec, source: dict[str, Tensor], start: WeightsSource
+@pytest.mark.parametrize("chosen", [WeightsSource("ONE", "ONE", weights=ONE), FILE])
+def test_names_that_differ_from_the_model_s_are_converted(
+    published: BackboneSpec, source: dict[str, Tensor], chosen: WeightsSource
 ) -> None:
     spec = replace(published, convert=add_prefix)
     model = spec.build(None)
-    load_tensors(spec, model, start, {f"ONE.{name}": tensor for name, tensor in source.items()})
+    load_tensors(spec, model, chosen, {f"ONE.{name}": tensor for name, tensor in source.items()})
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
-def test_keys_that_are_the_models_are_not_translated(published: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_names_that_match_the_model_s_are_not_converted(published: BackboneSpec, source: dict[str, Tensor]) -> None:
     spec = replace(published, convert=refuse)
     model = spec.build(None)
     load_tensors(spec, model, FILE, source)
@@ -259,18 +259,18 @@ def test_keys_that_are_the_models_are_not_translated(published: BackboneSpec, so
 # Building.
 
 
-def start_of(path: Path, acme: BackboneSpec) -> WeightsSource:
+def choose_file(path: Path, acme: BackboneSpec) -> WeightsSource:
     return choose_weights(Resolved("acme/net", acme, None), str(path))
 
 
-def test_the_license_of_a_runs_file_goes_on_to_what_is_trained_from_it(acme: BackboneSpec, tmp_path: Path) -> None:
+def test_the_license_in_a_run_s_file_is_read(acme: BackboneSpec, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file(acme.build(None).state_dict(), path, metadata={"weights_license": '"CC-BY-NC-4.0"', "head": '"linear"'})
-    assert start_of(path, acme).license == "CC-BY-NC-4.0"
+    assert choose_file(path, acme).license == "CC-BY-NC-4.0"
 
 
 @pytest.mark.parametrize("classifier", ["classifier", None])
-def test_a_runs_file_with_another_classifier_gives_all_but_that(
+def test_a_run_s_file_with_an_mlp_head_is_loaded_except_for_the_head(
     classifier: str | None, acme: BackboneSpec, tmp_path: Path
 ) -> None:
     acme = replace(acme, classifier=classifier)
@@ -278,8 +278,8 @@ def test_a_runs_file_with_another_classifier_gives_all_but_that(
     replace_head(acme, model, 3, HeadDesign((5, 4)))
     path = tmp_path / "model.safetensors"
     save_file(model.state_dict(), path, metadata={"head": '"mlp:5,4"'})
-    start = start_of(path, acme)
-    loaded = build_backbone(acme, start, Silent())
+    chosen = choose_file(path, acme)
+    loaded = build_backbone(acme, chosen, Silent())
     wanted, found = model.state_dict(), loaded.state_dict()
     replaced = classifier or "classifier.3"
     kept = [name for name in found if not name.startswith(replaced)]

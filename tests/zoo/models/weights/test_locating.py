@@ -1,4 +1,4 @@
-"""Where a weights file comes from."""
+"""Locating a weights file on this disk, in caches and on the web."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo.models.weights.read import read_weights
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
 
-Site = Any  # of conftest.py, which cannot be imported
+Site = Any  # the class in conftest.py, which cannot be imported
 
 
 def spec(url: str | None, sha256: str | None = None, size: int | None = None) -> WeightsSpec:
@@ -40,18 +40,18 @@ def in_torch_cache(tmp_path: Path, name: str, content: bytes) -> Path:
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a b.safetensors"
-    with pytest.raises(WeightsError, match=r"should lie at .*a b\.safetensors and do not; reinstall the plugin"):
+    with pytest.raises(WeightsError, match=r"should be at .*a b\.safetensors but are missing; reinstall their plugin"):
         locate_weights(spec(path.as_uri()), Silent())
     path.touch()
     assert locate_weights(spec(path.as_uri()), Silent()) == path
 
 
-def test_weights_that_nobody_publishes() -> None:
-    with pytest.raises(WeightsError, match=r"'tag' are not published anywhere; pass them as a \.safetensors file"):
+def test_weights_without_an_address_are_an_error() -> None:
+    with pytest.raises(WeightsError, match=r"'tag' are not published; give a \.safetensors file"):
         locate_weights(spec(None), Silent())
 
 
-def test_a_file_is_fetched_once(site: Site, tmp_path: Path, pickle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_downloaded_once(site: Site, tmp_path: Path, pickle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = spec(site.put("/net.pth", pickle.read_bytes()), sha256_of(pickle)[:8])
     found = locate_weights(weights, Silent())
     assert found.parent == tmp_path / "zoo" / "weights"
@@ -61,46 +61,46 @@ def test_a_file_is_fetched_once(site: Site, tmp_path: Path, pickle: Path, monkey
     assert len(site.requests) == 1
 
 
-def test_offline_and_not_cached(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_not_cached_is_an_error_offline(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(DownloadError, match="Unset ZOO_OFFLINE"):
         locate_weights(spec(site.url("/net.safetensors")), Silent())
 
 
-def test_what_torch_has_fetched_is_used_and_left_alone(site: Site, tmp_path: Path, pickle: Path) -> None:
+def test_a_file_in_torch_s_cache_is_used_and_not_changed(site: Site, tmp_path: Path, pickle: Path) -> None:
     cached = in_torch_cache(tmp_path, "net.pth", pickle.read_bytes())
-    told = Told()
-    assert locate_weights(spec(site.url("/net.pth"), sha256_of(pickle)[:8]), told) == cached
-    assert (site.requests, told.lines, list(cached.parent.iterdir())) == ([], [], [cached])
+    notes = Told()
+    assert locate_weights(spec(site.url("/net.pth"), sha256_of(pickle)[:8]), notes) == cached
+    assert (site.requests, notes.lines, list(cached.parent.iterdir())) == ([], [], [cached])
     assert not (tmp_path / "zoo").exists()
 
 
-def test_another_file_of_that_name_is_named_and_not_used(site: Site, tmp_path: Path, pickle: Path) -> None:
+def test_a_different_file_of_the_same_name_is_reported_and_not_used(site: Site, tmp_path: Path, pickle: Path) -> None:
     cached = in_torch_cache(tmp_path, "net.pth", b"other")
-    told = Told()
+    notes = Told()
     url = site.put("/net.pth", pickle.read_bytes())
-    found = locate_weights(spec(url, sha256_of(pickle)), told)
+    found = locate_weights(spec(url, sha256_of(pickle)), notes)
     assert found.read_bytes() == pickle.read_bytes()
     reason = f"its SHA-256 is {sha256_of(cached)}, not {sha256_of(pickle)}"
-    assert told.lines[0].startswith(f"{cached} is not used: {reason}")
+    assert notes.lines[0].startswith(f"{cached} is not used: {reason}")
     assert (cached.read_bytes(), list(cached.parent.iterdir())) == (b"other", [cached])
 
 
-def test_what_is_wrong_elsewhere_is_said_once(site: Site, tmp_path: Path, pickle: Path) -> None:
+def test_a_different_file_is_reported_only_once(site: Site, tmp_path: Path, pickle: Path) -> None:
     in_torch_cache(tmp_path, "net.pth", b"other")
     weights = spec(site.put("/net.pth", pickle.read_bytes()), sha256_of(pickle))
     found = locate_weights(weights, Silent())
-    told = Told()
-    assert locate_weights(weights, told) == found
-    assert told.lines == []
+    notes = Told()
+    assert locate_weights(weights, notes) == found
+    assert notes.lines == []
 
 
-def test_a_name_alone_is_no_proof(site: Site, tmp_path: Path) -> None:
+def test_without_a_pinned_sha256_a_file_of_the_same_name_is_not_used(site: Site, tmp_path: Path) -> None:
     cached = in_torch_cache(tmp_path, "net.safetensors", b"of another address")
     assert locate_weights(spec(site.put("/net.safetensors", save(TENSORS))), Silent()) != cached
 
 
-def test_of_what_the_hub_cache_has_the_pinned_revision_is_used(site: Site, tmp_path: Path) -> None:
+def test_the_pinned_revision_in_the_hub_cache_is_used(site: Site, tmp_path: Path) -> None:
     snapshots = tmp_path / "hub" / "models--o--n" / "snapshots"
     for age, revision in enumerate((b"new", b"pinned", b"old")):
         (snapshots / revision.decode()).mkdir(parents=True)
@@ -109,13 +109,13 @@ def test_of_what_the_hub_cache_has_the_pinned_revision_is_used(site: Site, tmp_p
         os.utime(path, (10**9 - age, 10**9 - age))
     url = "hf://o/n/model.safetensors"
     assert locate_weights(spec(url), Silent()).read_bytes() == b"new"
-    told = Told()
-    assert locate_weights(spec(url, sha256_of(snapshots / "pinned" / path.name)), told).read_bytes() == b"pinned"
-    assert [line.partition(" is not used")[0] for line in told.lines] == [str(snapshots / "new" / path.name)]
+    notes = Told()
+    assert locate_weights(spec(url, sha256_of(snapshots / "pinned" / path.name)), notes).read_bytes() == b"pinned"
+    assert [line.partition(" is not used")[0] for line in notes.lines] == [str(snapshots / "new" / path.name)]
     assert site.requests == []
 
 
-def test_a_pickle_without_a_pinned_digest_is_not_even_fetched(site: Site) -> None:
+def test_a_pickle_without_a_pinned_sha256_is_not_downloaded(site: Site) -> None:
     with pytest.raises(WeightsError, match="can run code"):
         locate_weights(spec(site.put("/net.BIN?a=b", b"abc")), Silent())
     assert site.requests == []
@@ -130,7 +130,7 @@ URLS = st.builds(
 
 @example(f"https://example.com/{'x' * 300}.pth", "https://example.com/x.pth", None, None)
 @given(URLS, URLS, st.sampled_from([None, "0" * 8]), st.sampled_from([None, "0" * 8]))
-def test_every_address_and_digest_has_a_cache_name_of_its_own(a: str, b: str, pin_a: str, pin_b: str) -> None:
+def test_every_address_and_sha256_has_a_distinct_cache_name(a: str, b: str, pin_a: str, pin_b: str) -> None:
     name, other = (weights_module._cache_name(spec(url, pin), url) for url, pin in ((a, pin_a), (b, pin_b)))
     assert (name.lower() == other.lower()) == ((a, pin_a) == (b, pin_b))
     assert Path(name).name == name
@@ -138,7 +138,7 @@ def test_every_address_and_digest_has_a_cache_name_of_its_own(a: str, b: str, pi
     assert name.endswith(a[-4:])
 
 
-def test_finding_weights_needs_no_torch() -> None:
+def test_locating_weights_does_not_import_torch() -> None:
     check = "import sys, zoo.models.weights.locate; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", check], check=True, env=environment, timeout=60)

@@ -1,4 +1,4 @@
-"""A weights file is the right one, and never runs code."""
+"""Reading a weights file verifies it and never runs code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     assert f"not {'0' * 64}" in refusal(path, "0" * 64)
 
 
-def test_a_tensor_may_have_the_name_of_a_nest(tmp_path: Path) -> None:
+def test_a_tensor_can_have_the_name_of_a_nest(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"model": TENSORS["conv.weight"]}, path)
     assert same(read_weights(path, sha256=sha256_of(path)), {"model": TENSORS["conv.weight"]})
@@ -57,7 +57,7 @@ def test_a_pinned_pickle_is_read(tmp_path: Path, suffix: str, nest: str | None, 
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_changing_a_tensor_leaves_the_file_alone(tmp_path: Path, suffix: str) -> None:
+def test_changing_a_tensor_does_not_change_the_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"net{suffix}"
     (torch.save if suffix == ".pth" else save_file)(TENSORS, path)
     before = sha256_of(path)
@@ -65,9 +65,9 @@ def test_changing_a_tensor_leaves_the_file_alone(tmp_path: Path, suffix: str) ->
     assert sha256_of(path) == before
 
 
-def test_a_pickle_needs_the_digest_of_its_bytes(pickle: Path) -> None:
-    assert "no digest of it is pinned" in refusal(pickle)
-    assert "no digest of it is pinned" in refusal(pickle, sha256_of(pickle)[:7])
+def test_a_pickle_needs_its_pinned_sha256(pickle: Path) -> None:
+    assert "its SHA-256 is not pinned" in refusal(pickle)
+    assert "its SHA-256 is not pinned" in refusal(pickle, sha256_of(pickle)[:7])
     assert f"its SHA-256 is {sha256_of(pickle)}, not {'0' * 8}" in refusal(pickle, "0" * 8)
 
 
@@ -96,7 +96,7 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, suffix: str, *, zipped: boo
     assert not canary.exists()
     with path.open("rb") as file:
         torch.load(file, weights_only=False)
-    assert canary.exists()  # it would have run
+    assert canary.exists()  # it runs when it is allowed to
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,18 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, suffix: str, *, zipped: boo
         ({1: torch.ones(1)}, "its 1 is a Tensor"),
         (
             {"args": argparse.Namespace(lr=1)},
-            "something else than tensors, or is damaged: it wants to call argparse.Names",
+            "is damaged, or contains more than tensors: it would call argparse.Names",
         ),
     ],
 )
-def test_what_else_a_pickle_holds_is_named(tmp_path: Path, content: Any, words: str) -> None:
+def test_the_error_names_other_content_of_a_pickle(tmp_path: Path, content: Any, words: str) -> None:
     path = tmp_path / "net.pth"
     torch.save(content, path)
     assert words in refusal(path, sha256_of(path))
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 600])
-def test_a_cut_pickle_is_refused(pickle: Path, keep: int) -> None:
+def test_a_truncated_pickle_is_refused(pickle: Path, keep: int) -> None:
     pickle.write_bytes(pickle.read_bytes()[:keep])
     assert "damaged" in refusal(pickle, sha256_of(pickle))
 
@@ -143,7 +143,7 @@ GOOD = save(TENSORS)
     ],
     ids=lambda value: value[:20].hex() if isinstance(value, bytes) else None,
 )
-def test_what_is_no_safetensors_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_the_error_names_the_kind_of_a_file_that_is_not_safetensors(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(content)
     assert words in refusal(path)
@@ -151,27 +151,27 @@ def test_what_is_no_safetensors_file_is_named(tmp_path: Path, content: bytes, wo
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8))
-def test_any_damage_is_a_clear_error_or_harmless(at: int, replaced: bytes) -> None:
+def test_any_damage_is_a_weights_error_or_harmless(at: int, replaced: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.safetensors"
         path.write_bytes(GOOD[:at] + replaced + GOOD[at + len(replaced) :])
         try:
             found = read_weights(path, sha256=None)
         except WeightsError as error:
-            assert str(error).startswith(str(path))  # noqa: PT017  # both ways are right
+            assert str(error).startswith(str(path))  # noqa: PT017  # both outcomes are valid
         else:
             assert all(isinstance(tensor, Tensor) for tensor in found.values())
 
 
-def test_a_path_that_is_no_weights_file(tmp_path: Path) -> None:
-    assert "does not exist; pass a .safetensors file" in refusal(tmp_path / "net.safetensors")
+def test_a_path_that_is_not_a_weights_file_is_an_error(tmp_path: Path) -> None:
+    assert "does not exist; give a .safetensors file" in refusal(tmp_path / "net.safetensors")
     (tmp_path / "folder.safetensors").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.safetensors")
     (tmp_path / "net.onnx").write_bytes(b"abc")
-    assert "no weights file that zoo can read" in refusal(tmp_path / "net.onnx")
+    assert "not a weights file that zoo can read" in refusal(tmp_path / "net.onnx")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_file_that_may_not_be_read(pickle: Path) -> None:
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user to whom file permissions apply")
+def test_a_file_without_read_permission_is_an_error(pickle: Path) -> None:
     pickle.chmod(0)
     assert "cannot be read (Permission denied)" in refusal(pickle, "0" * 8)

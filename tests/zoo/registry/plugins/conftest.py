@@ -1,4 +1,4 @@
-"""Plugins are real distributions here: a dist-info folder and a module on sys.path, as pip would leave them."""
+"""Fixtures with real distributions: a dist-info folder and a module on sys.path, as pip would install them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def load(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], dict[str, Plugin]]]:
-    """Load the plugins of the site in this process, by distribution."""
+    """Return a function that loads the plugins of the site in this process and returns them by distribution."""
     monkeypatch.syspath_prepend(str(site.folder))
     yield lambda: {plugin.distribution: plugin for plugin in discover_plugins()}
     for name in [name for name in sys.modules if name.startswith("plugin_")]:

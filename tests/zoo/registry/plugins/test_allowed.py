@@ -21,7 +21,7 @@ from zoo.registry.load_plugin import Plugin
     ],
     ids=str,
 )
-def test_what_is_switched_off_is_not_even_imported(
+def test_a_plugin_that_is_switched_off_is_not_imported(
     site: Site,
     load: Callable[[], dict[str, Plugin]],
     environment: dict[str, str],
@@ -38,7 +38,7 @@ def test_what_is_switched_off_is_not_even_imported(
     assert plugins["zoo-good"].state == "ok"
 
 
-def test_disabling_one_of_two_claimants_gives_the_namespace_to_the_other(
+def test_if_one_of_two_claimants_is_disabled_the_other_gets_the_namespace(
     site: Site, load: Callable[[], dict[str, Plugin]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.add("twins", distribution="twin-one")
@@ -49,27 +49,27 @@ def test_disabling_one_of_two_claimants_gives_the_namespace_to_the_other(
     assert [spec.name for spec in plugins["twin-two"].backbones] == ["twins/net"]
 
 
-def test_the_commands_too_obey_the_environment(site: Site) -> None:
+def test_commands_respect_the_environment_variables(site: Site) -> None:
     site.add("crash", "import os\nos._exit(7)\n")
     assert site.run("list").returncode == 7
     assert site.list_names(ZOO_LOAD_PLUGINS="good") == ["good/net"]
     assert "good/net" in site.list_names(ZOO_DISABLE_PLUGINS="crash")
 
 
-def test_misspelt_names_in_the_environment_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names_in_the_environment_variables_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_LOAD_PLUGINS", "good,godo")
     monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "zoo-acme, zoo-amce")
     plugins = [Plugin("good", "zoo-good", "1.0"), Plugin("acme", "zoo-acme", "1.0")]
     assert list_unknown_names(plugins) == ["godo", "zoo-amce"]
 
 
-def test_plugins_says_which_name_in_the_environment_is_misspelt(site: Site) -> None:
+def test_zoo_plugins_warns_about_an_unknown_name_in_an_environment_variable(site: Site) -> None:
     result = site.run("plugins", ZOO_DISABLE_PLUGINS="godo")
     assert result.returncode == 0
     assert "names godo, which is not installed" in result.stderr
 
 
-def test_list_says_which_name_in_the_environment_is_misspelt(site: Site) -> None:
+def test_zoo_list_warns_about_an_unknown_name_in_an_environment_variable(site: Site) -> None:
     result = site.run("list", ZOO_LOAD_PLUGINS="godo")
     assert result.returncode == 0
     assert "names godo, which is not installed" in result.stderr
@@ -77,7 +77,7 @@ def test_list_says_which_name_in_the_environment_is_misspelt(site: Site) -> None
 
 @pytest.mark.parametrize("variable", ["ZOO_DISABLE_PLUGINS", "ZOO_LOAD_PLUGINS"])
 @pytest.mark.parametrize("name", ["Zoo_Acme", "zoo-acme", "ZOO.ACME"])
-def test_a_distribution_may_be_named_in_the_environment_however_it_is_spelt(
+def test_an_environment_variable_can_name_a_distribution_in_any_spelling(
     site: Site, load: Callable[[], dict[str, Plugin]], monkeypatch: pytest.MonkeyPatch, variable: str, name: str
 ) -> None:
     site.add("acme", distribution="Zoo_Acme")

@@ -21,7 +21,7 @@ from zoo.registry.load_plugin import Plugin
     [("", "[zoo]\nbad = nowhere_at_all\n"), ("", "[zoo]\nbad = plugin_zoo_bad:absent\n"), ("", "[zoo]\nbad = a b!\n")],
     ids=["no-module", "no-attribute", "no-reference"],
 )
-def test_an_entry_point_that_points_nowhere_is_broken(
+def test_a_plugin_with_an_invalid_entry_point_is_broken(
     site: Site, load: Callable[[], dict[str, Plugin]], source: str, entry_points: str
 ) -> None:
     site.add("bad", source, entry_points=entry_points)
@@ -30,14 +30,12 @@ def test_an_entry_point_that_points_nowhere_is_broken(
     assert plugins["zoo-good"].state == "ok"
 
 
-def test_an_underscore_in_the_name_of_a_distribution_is_a_dash(
-    site: Site, load: Callable[[], dict[str, Plugin]]
-) -> None:
+def test_the_name_of_a_distribution_is_canonicalized(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
     site.add("acme", distribution="Acme_Zoo.Plugin")
     assert load()["acme-zoo-plugin"].state == "ok"
 
 
-def test_plugins_come_sorted_by_namespace(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+def test_plugins_are_sorted_by_namespace(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
     site.add("zebra")
     site.add("ant")
     namespaces = [plugin.namespace for plugin in load().values()]
@@ -45,10 +43,10 @@ def test_plugins_come_sorted_by_namespace(site: Site, load: Callable[[], dict[st
     assert {"ant", "good", "zebra"} <= set(namespaces)
 
 
-# Where plugins are installed.
+# Places where plugins can be installed.
 
 
-def test_a_plugin_in_an_archive_is_listed(site: Site) -> None:
+def test_a_plugin_in_a_zip_file_is_listed(site: Site) -> None:
     packed = Site(site.folder / "packed")
     packed.add("packed")
     archive = site.folder / "packed.zip"
@@ -70,7 +68,7 @@ def test_a_plugin_in_an_egg_is_found(site: Site, monkeypatch: pytest.MonkeyPatch
     assert (plugin.distribution, plugin.version) == ("zoo-old", "0.1")
 
 
-def test_a_plugin_that_an_editable_install_leads_to_is_listed(site: Site, tmp_path: Path) -> None:
+def test_a_plugin_with_an_editable_install_is_listed(site: Site, tmp_path: Path) -> None:
     source = Site(tmp_path / "elsewhere")
     source.add("acme")
     (module,) = source.folder.glob("*.py")
@@ -81,7 +79,7 @@ def test_a_plugin_that_an_editable_install_leads_to_is_listed(site: Site, tmp_pa
 
 
 class Found(Distribution):
-    """A distribution from somebody's import hook."""
+    """A distribution from an import hook."""
 
     def __init__(self, files: dict[str, str]) -> None:
         self._files = files
@@ -106,14 +104,14 @@ def find_by_hook(monkeypatch: pytest.MonkeyPatch, distribution: Distribution) ->
     monkeypatch.setattr(sys, "meta_path", [Hook, PathFinder])
 
 
-def test_a_plugin_that_an_import_hook_finds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_from_an_import_hook_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"METADATA": "Name: zoo-far\nVersion: 3\n", "entry_points.txt": "[zoo]\nfar = f\n"}
     find_by_hook(monkeypatch, Found(files))
     ((plugin, _),) = get_claims("far")
     assert (plugin.distribution, plugin.version) == ("zoo-far", "3")
 
 
-def test_what_the_distribution_of_an_import_hook_raises_stays_there(
+def test_an_exception_from_the_distribution_of_an_import_hook_is_ignored(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(site.folder))
@@ -132,7 +130,7 @@ def test_what_the_distribution_of_an_import_hook_raises_stays_there(
         pytest.param(b"Metadata-Version: 2.1\n\nName: other\nVersion: 9\n", id="only-a-description"),
     ],
 )
-def test_damaged_metadata_costs_a_plugin_its_name_and_nothing_else(
+def test_a_plugin_with_damaged_metadata_is_loaded_without_a_name(
     site: Site, load: Callable[[], dict[str, Plugin]], metadata: bytes
 ) -> None:
     site.add("half")
@@ -142,7 +140,7 @@ def test_damaged_metadata_costs_a_plugin_its_name_and_nothing_else(
     assert plugins["unknown"].state == plugins["zoo-good"].state == "ok"
 
 
-def test_files_in_the_place_of_metadata_folders_and_empty_ones_take_nothing_down(site: Site) -> None:
+def test_files_instead_of_metadata_folders_and_empty_folders_are_ignored(site: Site) -> None:
     (site.folder / "zoo_file-1.0.dist-info").write_text("[zoo]\n")
     (site.folder / "zoo_empty-1.0.dist-info").mkdir()
     (site.folder / "-.dist-info" / "entry_points.txt").mkdir(parents=True)
@@ -151,9 +149,7 @@ def test_files_in_the_place_of_metadata_folders_and_empty_ones_take_nothing_down
     assert (result.returncode, "good/net" in result.stdout, "damaged" in result.stderr) == (0, True, False)
 
 
-def test_distributions_without_metadata_are_plugins_without_a_name_for_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plugins_without_metadata_are_loaded_without_a_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("half", "torn"):
         site.add(name)
         (site.info(f"zoo-{name}") / "METADATA").unlink()
@@ -165,15 +161,15 @@ def test_distributions_without_metadata_are_plugins_without_a_name_for_it(
     }
 
 
-def test_a_distribution_without_metadata_to_which_two_entries_of_the_path_lead_is_one_plugin(site: Site) -> None:
+def test_a_distribution_without_metadata_that_is_on_the_path_twice_is_one_plugin(site: Site) -> None:
     site.add("half")
     (site.info("zoo-half") / "METADATA").unlink()
-    # The site is on the path, and it is the current folder, too.
+    # The site is on the path and is also the current folder.
     assert {"good/net", "half/net"} <= set(site.list_names())
 
 
 @pytest.mark.parametrize("entry_points", ["[zoo]\nhalf\n", "[zoo]\n = plugin_zoo_half\n[zoo]\nx\n"])
-def test_a_damaged_entry_points_file_is_broken_by_name_and_takes_nothing_down(site: Site, entry_points: str) -> None:
+def test_a_damaged_entry_points_file_is_broken_and_affects_no_other(site: Site, entry_points: str) -> None:
     site.add("half", entry_points=entry_points)
     assert "good/net" in site.list_names()
     row = site.describe()["zoo-half"]
@@ -182,7 +178,7 @@ def test_a_damaged_entry_points_file_is_broken_by_name_and_takes_nothing_down(si
     assert "plugin zoo-half is broken: its installation is damaged" in site.run("list").stderr
 
 
-def test_an_entry_points_file_that_is_no_text_is_broken_by_name_and_takes_nothing_down(site: Site) -> None:
+def test_a_binary_entry_points_file_is_broken_and_affects_no_other(site: Site) -> None:
     site.add("half")
     (site.info("zoo-half") / "entry_points.txt").write_bytes(b"[zoo]\n\xff = plugin_zoo_half\n")
     assert "good/net" in site.list_names()
@@ -190,7 +186,7 @@ def test_an_entry_points_file_that_is_no_text_is_broken_by_name_and_takes_nothin
     assert site.describe()["zoo-half"]["state"] == "broken"
 
 
-def test_a_damaged_distribution_that_is_no_plugin_is_none_of_our_business(site: Site) -> None:
+def test_a_damaged_distribution_without_a_plugin_is_ignored(site: Site) -> None:
     site.add("other")
     (site.info("zoo-other") / "entry_points.txt").write_bytes(b"[console_scripts]\n\xff = other\n")
     result = site.run("list")
@@ -203,7 +199,7 @@ def test_a_damaged_installation_can_be_switched_off(site: Site) -> None:
     assert site.describe(ZOO_DISABLE_PLUGINS="zoo-half")["zoo-half"]["state"] == "disabled"
 
 
-def test_of_two_copies_on_the_path_the_first_is_the_plugin(site: Site) -> None:
+def test_the_first_of_two_copies_on_the_path_wins(site: Site) -> None:
     older = Site(site.folder / "older")
     older.add("good", "raise ValueError\n")
     path = os.pathsep.join((str(site.folder), str(older.folder)))
@@ -222,16 +218,16 @@ def test_claims_are_found_without_importing_the_plugin(site: Site, monkeypatch: 
     assert "plugin_zoo_crash" not in sys.modules
 
 
-def test_every_distribution_that_claims_a_namespace_is_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_claim_of_a_namespace_is_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add("twins", distribution="zoo-twin-one")
     site.add("twins", distribution="zoo-twin-two")
     monkeypatch.syspath_prepend(str(site.folder))
     assert {plugin.distribution for plugin, _ in get_claims("twins")} == {"zoo-twin-one", "zoo-twin-two"}
 
 
-def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(
+def test_a_namespace_without_a_claim_is_an_error_that_lists_the_claimed_ones(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(site.folder))
-    with pytest.raises(NameNotFound, match=r"no plugin 'godo' is installed; installed are .*\bgood\b"):
+    with pytest.raises(NameNotFound, match=r"no plugin 'godo' is installed; installed: .*\bgood\b"):
         get_claims("godo")

@@ -1,4 +1,4 @@
-"""Every fault that a plugin can have, all installed at once and each alone, beside one good plugin."""
+"""Every fault that a plugin can have: all of them installed together, and each alone, beside one good plugin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.registry.load_plugin import Plugin
 class Fault(NamedTuple):
     source: str
     state: str
-    #: Parts of the reason that ``zoo plugins`` shows.
+    #: Parts of the reason that ``zoo plugins`` must show.
     says: tuple[str, ...]
 
 
@@ -28,19 +28,19 @@ FAULTS = {
         "raise ValueError('first line\\nsecond')\n", "broken", ("ValueError: first line second",)
     ),
     "lacks-a-module": Fault("import not_there_at_all\n", "broken", ("ModuleNotFoundError", "not_there_at_all")),
-    "is-no-python": Fault("def (:\n", "broken", ("SyntaxError",)),
+    "has-a-syntax-error": Fault("def (:\n", "broken", ("SyntaxError",)),
     "raises-in-hook": Fault(hook("raise KeyError('lost')"), "broken", ("KeyError", "lost")),
     "raises-midway": Fault(hook("yield spec('NAMESPACE/a')", "raise OSError('disk')"), "broken", ("OSError: disk",)),
     "exits-at-import": Fault("import sys\nsys.exit(3)\n", "broken", ("SystemExit", "3")),
     "exits-in-hook": Fault(hook("raise SystemExit"), "broken", ("SystemExit",)),
     "recurses": Fault(hook("return zoo_backbones()"), "broken", ("RecursionError",)),
     "misspells-a-hook": Fault(
-        hook("return []", name="zoo_backbone"), "broken", ("zoo_backbone is no hook", "zoo_backbones")
+        hook("return []", name="zoo_backbone"), "broken", ("zoo_backbone is not a hook", "zoo_backbones")
     ),
     "misspells-without-marker": Fault(
-        LISTS + "def zoo_find_backbones(name):\n    pass\n", "broken", ("zoo_find_backbones is no hook",)
+        LISTS + "def zoo_find_backbones(name):\n    pass\n", "broken", ("zoo_find_backbones is not a hook",)
     ),
-    "marks-what-is-no-hook": Fault(hook("return []", name="backbones"), "broken", ("backbones is no hook",)),
+    "marks-an-unknown-hook": Fault(hook("return []", name="backbones"), "broken", ("backbones is not a hook",)),
     "forgets-hookimpl": Fault(
         PREAMBLE + "def zoo_backbones():\n    return []\n", "broken", ("zoo_backbones is not marked", "@hookimpl")
     ),
@@ -51,25 +51,25 @@ FAULTS = {
         hook("return [spec('NAMESPACE/net', params='5M')]"), "broken", ("NAMESPACE/net", "params='5M'")
     ),
     "lacks-a-field": Fault(hook("return [BackboneSpec(name='NAMESPACE/net')]"), "broken", ("TypeError", "family")),
-    "lists-names": Fault(hook("return ['NAMESPACE/net']"), "broken", ("'NAMESPACE/net'", "no BackboneSpec")),
-    "lists-a-text": Fault(hook("return 'NAMESPACE/net'"), "broken", ("no BackboneSpec",)),
+    "lists-names": Fault(hook("return ['NAMESPACE/net']"), "broken", ("'NAMESPACE/net'", "not a BackboneSpec")),
+    "lists-a-text": Fault(hook("return 'NAMESPACE/net'"), "broken", ("not a BackboneSpec",)),
     "lists-data-sets-as-backbones": Fault(
         hook("return [DatasetSpec(name='NAMESPACE/d', description='d', license='MIT', make=print)]"),
         "broken",
-        ("no BackboneSpec",),
+        ("not a BackboneSpec",),
     ),
-    "returns-no-list": Fault(hook("return 3"), "broken", ("zoo_backbones returns 3", "BackboneSpecs")),
+    "returns-a-number": Fault(hook("return 3"), "broken", ("zoo_backbones returns 3", "BackboneSpecs")),
     "forgets-to-return": Fault(hook("spec('NAMESPACE/net')"), "broken", ("zoo_backbones returns nothing",)),
     "forgets-to-return-data-sets": Fault(
         hook("pass", name="zoo_datasets"), "broken", ("zoo_datasets returns nothing", "DatasetSpecs")
     ),
     "lists-several-lines": Fault(
-        hook("return [type('Row', (), {'__repr__': lambda self: 'a\\nb'})()]"), "broken", ("a b", "no BackboneSpec")
+        hook("return [type('Row', (), {'__repr__': lambda self: 'a\\nb'})()]"), "broken", ("a b", "not a BackboneSpec")
     ),
-    "forgets-zoo-api": Fault(LISTS + "del ZOO_API\n", "broken", ("ZOO_API = None", "ZOO_API = 1")),
-    "states-zoo-api-as-text": Fault(LISTS + "ZOO_API = '1'\n", "broken", ("ZOO_API = '1'", "ZOO_API = 1")),
-    "states-zoo-api-as-bool": Fault(LISTS + "ZOO_API = True\n", "broken", ("ZOO_API = True",)),
-    "needs-a-newer-api": Fault(LISTS + "ZOO_API = 2\n", "incompatible", ("API 2", "speaks 1", "upgrade zoo")),
+    "forgets-zoo-api": Fault(LISTS + "del ZOO_API\n", "broken", ("ZOO_API is None", "must be 1")),
+    "states-zoo-api-as-text": Fault(LISTS + "ZOO_API = '1'\n", "broken", ("ZOO_API is '1'", "must be 1")),
+    "states-zoo-api-as-bool": Fault(LISTS + "ZOO_API = True\n", "broken", ("ZOO_API is True",)),
+    "needs-a-newer-api": Fault(LISTS + "ZOO_API = 2\n", "incompatible", ("API 2", "supports 1", "upgrade zoo")),
     "needs-an-older-api": Fault(LISTS + "ZOO_API = 0\n", "incompatible", ("API 0", "upgrade the plugin")),
     "lists-another-namespace": Fault(
         hook("return [spec('torchvision/vgg16')]"), "broken", ("torchvision/vgg16", "begin with NAMESPACE/")
@@ -87,7 +87,7 @@ FAULTS = {
     ),
 }
 
-#: What may be done only in a process that has not yet imported these.
+#: Faults that show only in a process that has not yet imported these modules.
 HEAVY_FAULTS = {
     **{
         f"imports-{name}": Fault(f"import {name}\n{LISTS}", "broken", (f"imports {name}", "build()"))
@@ -100,7 +100,7 @@ HEAVY_FAULTS = {
 }
 
 
-class Answers(NamedTuple):
+class Results(NamedTuple):
     listed: subprocess.CompletedProcess[str]
     shown: subprocess.CompletedProcess[str]
     helped: subprocess.CompletedProcess[str]
@@ -108,8 +108,8 @@ class Answers(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """What the commands say where every fault is installed at once, beside one good plugin."""
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Run the commands with every fault installed together, beside one good plugin."""
     site = Site(tmp_path_factory.mktemp("crowd") / "site")
     for name, fault in {**FAULTS, **HEAVY_FAULTS}.items():
         site.add(name, fault.source)
@@ -119,17 +119,17 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     site.add("twins", distribution="zoo-twin-two")
     site.add("timm", distribution="rival-timm")
     site.add("Upper", distribution="zoo-upper")
-    return Answers(site.run("list", "--json"), site.run("info", "good/net"), site.run("--help"), site.describe())
+    return Results(site.run("list", "--json"), site.run("info", "good/net"), site.run("--help"), site.describe())
 
 
-def test_list_gives_the_good_rows_and_only_them_beside_every_fault(crowd: Answers) -> None:
+def test_list_shows_only_the_good_plugins_beside_every_fault(crowd: Results) -> None:
     assert crowd.listed.returncode == 0, crowd.listed.stderr
     names = {row["name"] for row in json.loads(crowd.listed.stdout)}
-    strangers = {name for name in names if name.partition("/")[0] not in FIRST_PARTY}
-    assert strangers == {"good/net", "noisy/net"}
+    third_party = {name for name in names if name.partition("/")[0] not in FIRST_PARTY}
+    assert third_party == {"good/net", "noisy/net"}
 
 
-def test_info_and_help_work_beside_every_fault(crowd: Answers) -> None:
+def test_info_and_help_work_beside_every_fault(crowd: Results) -> None:
     assert crowd.shown.returncode == 0, crowd.shown.stderr
     assert "good/net" in crowd.shown.stdout
     assert crowd.helped.returncode == 0, crowd.helped.stderr
@@ -137,7 +137,7 @@ def test_info_and_help_work_beside_every_fault(crowd: Answers) -> None:
 
 
 @pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
-def test_plugins_names_the_fault(crowd: Answers, name: str) -> None:
+def test_zoo_plugins_names_the_fault(crowd: Results, name: str) -> None:
     fault = {**FAULTS, **HEAVY_FAULTS}[name]
     row = crowd.plugins[f"zoo-{name}"]
     assert row["state"] == fault.state
@@ -148,14 +148,14 @@ def test_plugins_names_the_fault(crowd: Answers, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
-def test_list_says_on_one_line_of_stderr_which_plugin_is_out(crowd: Answers, name: str) -> None:
+def test_zoo_list_names_each_unusable_plugin_on_one_line_of_stderr(crowd: Results, name: str) -> None:
     lines = [line for line in crowd.listed.stderr.splitlines() if line.startswith(f"plugin {name} is ")]
     assert lines == [
         f"plugin {name} is {crowd.plugins[f'zoo-{name}']['state']}: {crowd.plugins[f'zoo-{name}']['reason']}"
     ]
 
 
-def test_plugins_shows_what_a_good_plugin_has(crowd: Answers) -> None:
+def test_zoo_plugins_shows_what_a_good_plugin_provides(crowd: Results) -> None:
     assert crowd.plugins["zoo-good"] == {
         "namespace": "good",
         "distribution": "zoo-good",
@@ -168,13 +168,13 @@ def test_plugins_shows_what_a_good_plugin_has(crowd: Answers) -> None:
     }
 
 
-def test_what_a_plugin_prints_is_kept_for_zoo_plugins(crowd: Answers) -> None:
+def test_zoo_plugins_shows_what_a_plugin_printed(crowd: Results) -> None:
     assert crowd.plugins["zoo-noisy"]["state"] == "ok"
     assert crowd.plugins["zoo-noisy"]["output"] == "noise\nmore noise\n"
     assert "noise" not in crowd.listed.stdout + crowd.listed.stderr
 
 
-def test_of_two_strangers_with_one_namespace_none_is_loaded(crowd: Answers) -> None:
+def test_two_third_party_plugins_with_the_same_namespace_are_both_refused(crowd: Results) -> None:
     for distribution in ("zoo-twin-one", "zoo-twin-two"):
         row = crowd.plugins[distribution]
         assert row["state"] == "conflict"
@@ -182,18 +182,18 @@ def test_of_two_strangers_with_one_namespace_none_is_loaded(crowd: Answers) -> N
         assert "zoo-twin-two" in row["reason"]
 
 
-def test_a_first_party_namespace_is_refused_to_a_stranger(crowd: Answers) -> None:
+def test_a_first_party_namespace_is_refused_to_a_third_party_plugin(crowd: Results) -> None:
     assert crowd.plugins["rival-timm"]["state"] == "conflict"
     assert "belongs to zoo-timm" in crowd.plugins["rival-timm"]["reason"]
 
 
-def test_a_namespace_in_upper_case_is_refused(crowd: Answers) -> None:
+def test_a_namespace_in_upper_case_is_refused(crowd: Results) -> None:
     assert crowd.plugins["zoo-upper"]["state"] == "broken"
-    assert "'Upper' is no namespace" in crowd.plugins["zoo-upper"]["reason"]
+    assert "'Upper' is not a valid namespace" in crowd.plugins["zoo-upper"]["reason"]
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_alone_too_a_faulty_plugin_offers_nothing_and_leaves_the_good_one_alone(
+def test_a_faulty_plugin_alone_provides_nothing_and_does_not_affect_the_good_one(
     site: Site, load: Callable[[], dict[str, Plugin]], name: str
 ) -> None:
     site.add(name, FAULTS[name].source)
@@ -204,21 +204,21 @@ def test_alone_too_a_faulty_plugin_offers_nothing_and_leaves_the_good_one_alone(
     assert [spec.name for spec in good.backbones] == ["good/net"]
 
 
-def test_loading_leaves_the_process_as_it_was(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+def test_loading_restores_the_process(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
     site.add("crash", FAULTS["raises-midway"].source)
     before = (list(sys.meta_path), sys.stdout, sys.stderr)
     load()
     assert (list(sys.meta_path), sys.stdout, sys.stderr) == before
 
 
-def test_details_hold_the_traceback_of_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
+def test_details_contain_the_traceback_of_the_plugin(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
     site.add("crash", FAULTS["raises-in-hook"].source)
     details = load()["zoo-crash"].details
     assert "Traceback" in details
     assert "plugin_zoo_crash.py" in details
 
 
-def test_what_one_plugin_was_refused_can_be_imported_after_all_are_loaded(site: Site) -> None:
+def test_a_module_that_was_refused_can_be_imported_after_loading(site: Site) -> None:
     site.add("hides", HEAVY_FAULTS["hides-its-import"].source)
     code = (
         "from zoo.registry.discovery import discover_plugins\n"

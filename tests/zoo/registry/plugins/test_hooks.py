@@ -1,4 +1,4 @@
-"""What a plugin answers when it is called, long after it was loaded."""
+"""Hooks that are called after a plugin was loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_find_unlisted_gets_the_name_without_the_namespace(site: Site, load: Cal
     assert find_unlisted(plugins["zoo-good"], "any") is None
 
 
-def test_what_a_hook_prints_goes_to_stderr(site: Site) -> None:
+def test_the_output_of_a_hook_goes_to_stderr(site: Site) -> None:
     site.add("wide", UNLISTED)
     result = site.run("info", "wide/any", "--json")
     assert json.loads(result.stdout)["name"] == "wide/any"
@@ -36,12 +36,12 @@ def test_what_a_hook_prints_goes_to_stderr(site: Site) -> None:
     [
         ("raise OSError('no network')", "OSError: no network"),
         ("raise SystemExit(2)", "SystemExit: 2"),
-        ("return 'net'", "no BackboneSpec"),
-        ("return [spec('NAMESPACE/net')]", "no BackboneSpec"),
+        ("return 'net'", "not a BackboneSpec"),
+        ("return [spec('NAMESPACE/net')]", "not a BackboneSpec"),
         ("return spec('torchvision/vgg16')", "begin with wide/"),
     ],
 )
-def test_a_lookup_that_fails_is_an_error_of_that_lookup_only(
+def test_a_failing_lookup_does_not_affect_other_lookups(
     site: Site, load: Callable[[], dict[str, Plugin]], line: str, says: str
 ) -> None:
     lines = (f"if name == 'bad': {line}", "return spec(f'NAMESPACE/{name}')")
@@ -59,7 +59,7 @@ def test_a_lookup_that_fails_is_an_error_of_that_lookup_only(
 
 
 @pytest.mark.parametrize("line", ["raise OSError('no network')", "return 'net'", "return spec('torchvision/vgg16')"])
-def test_the_error_of_a_lookup_names_the_plugin_and_the_hook(site: Site, line: str) -> None:
+def test_the_error_of_a_failing_lookup_names_the_plugin_and_the_hook(site: Site, line: str) -> None:
     site.add("wide", hook(line, name="zoo_find_backbone", arguments="name"))
     result = site.run("info", "wide/any")
     assert result.returncode == 1
@@ -70,7 +70,7 @@ def test_the_error_of_a_lookup_names_the_plugin_and_the_hook(site: Site, line: s
 
 
 @pytest.mark.parametrize("line", ["1 / 0", "raise SystemExit(3)", "raise BaseException('why')"])
-def test_a_hook_that_fails_says_so_and_may_be_called_again(
+def test_a_failing_hook_raises_and_can_be_called_again(
     site: Site, load: Callable[[], dict[str, Plugin]], line: str
 ) -> None:
     source = hook("zoo_epoch_ended.calls += 1", line, name="zoo_epoch_ended")
@@ -83,7 +83,7 @@ def test_a_hook_that_fails_says_so_and_may_be_called_again(
     assert plugin.state == "ok"
 
 
-def test_a_plugin_that_cannot_be_used_answers_nothing() -> None:
+def test_the_hooks_of_an_unusable_plugin_return_nothing() -> None:
     plugin = Plugin("off", "zoo-off", "1.0")
     plugin.fail("disabled", "switched off.")
     assert call_hook(plugin, "zoo_run_started", run={}) == []

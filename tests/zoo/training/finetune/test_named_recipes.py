@@ -36,7 +36,7 @@ def test_its_options_are_used_and_said_and_those_that_are_given_win(
 
 
 def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(registry: Registry, photos: Path) -> None:
-    with pytest.raises(NameNotFound, match=r"no recipe 'slaw'; there are odd, slow\."):
+    with pytest.raises(NameNotFound, match=r"no recipe 'slaw'; available: odd, slow\."):
         finetune("net", photos, recipe="slaw", registry=registry, **QUICK)
 
 

@@ -132,5 +132,5 @@ def test_too_few_images_for_all_processes_are_refused(tmp_path: Path, registry: 
 
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])
 def test_phases_are_refused_where_the_network_is_divided(train: str) -> None:
-    with pytest.raises(OptionError, match="shard needs one phase"):
+    with pytest.raises(OptionError, match="`shard` needs a single phase"):
         Recipe(shard=True, train=train, epochs=6)

@@ -1,4 +1,4 @@
-"""What is said of a backbone whose facts were read from another version of upstream."""
+"""Notes about a backbone that was declared for another version of upstream."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_patch_release_of_upstream_needs_no_note(tmp_path: Path, monkeypatch: 
     assert note("upstreamlib==1.2.0") == ()
 
 
-def test_another_minor_version_of_upstream_is_noted_with_what_to_do(
+def test_another_minor_version_of_upstream_is_noted_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "upstreamlib", "1.3", monkeypatch)
@@ -48,12 +48,12 @@ def test_another_minor_version_of_upstream_is_noted_with_what_to_do(
     assert "`zoo check acme/net`" in line
 
 
-def test_a_missing_upstream_is_said_with_its_remedy() -> None:
+def test_a_missing_upstream_is_noted_with_a_remedy() -> None:
     (line,) = note("not-installed-anywhere==1.2")
     assert "pip install not-installed-anywhere" in line
 
 
-def test_a_build_for_one_device_is_the_same_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_build_is_the_same_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "upstreamlib", "1.2+cpu", monkeypatch)
     assert note("upstreamlib==1.2") == ()
     assert note("upstreamlib==1.2+cpu") == ()
