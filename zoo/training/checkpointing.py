@@ -1,4 +1,4 @@
-"""When the state of a run is saved."""
+"""When checkpoints of a run are saved: at intervals, and when it is interrupted."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import CHECKPOINTS, MODEL
 from zoo.runs.record import Record
 
-#: Seconds between two states that are saved, unless the recipe counts steps. And of so many seconds, saving takes at
-#: most one.
-INTERVAL, SHARE = 300.0, 20
-#: Changes whenever states are written otherwise.
+#: Seconds between two checkpoints, unless the recipe sets a number of steps.
+INTERVAL = 300.0
+#: Seconds of training per second of saving, at least.
+SHARE = 20
+#: Version of the checkpoint format.
 FORMAT = 1
 
 
 class Checkpointer:
-    """Saves the state of a run now and then, and when it is interrupted."""
+    """Saves checkpoints of a run at intervals, and when the block is interrupted."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class Checkpointer:
         self._every: int | None = record.facts["recipe"]["save_every"]
         self._checkpoints = Checkpoints(record.folder.path / CHECKPOINTS)
         self._due = clock() + INTERVAL
-        # The same state again would be other bytes under the same name.
+        #: Steps and epochs of the newest checkpoint, which need not be written twice.
         self._last = (state.batches, len(state.history)) if state.saved else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Of these, the step before is whole; what is wrong with others may be wrong with the state.
+        # After one of these errors the last step is intact. Any other error may have damaged the state.
         if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
             return
         if is_sharded(self._state.model):
@@ -59,30 +60,30 @@ class Checkpointer:
         try:
             self.save()
         except TrainingError as reason:
-            self._progress.say(f"warning: the state is not saved: {reason}")
+            self._progress.say(f"warning: no checkpoint was saved: {reason}")
             return
         steps = f"{self._state.batches} step{'s' * (self._state.batches != 1)}"
         how = "" if isinstance(error, NotFinite) else "; run the same command with `resume` to continue"
-        self._progress.say(f"state saved in {self._record.folder.path} after {steps}{how}")
+        self._progress.say(f"checkpoint saved in {self._record.folder.path} after {steps}{how}")
 
     def on_step(self) -> None:
-        """Save the state if its time has come.
+        """Save a checkpoint if one is due.
 
         Raises:
-            RunError: the disk is full or the folder is gone.
-            TrainingError: what was learned is not finite.
+            RunError: If the disk is full or the folder is gone.
+            TrainingError: If a weight or a statistic is not finite.
         """
         is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
             self.save()
 
-    @undisturbed()  # else who is interrupted here would write it again over itself
+    @undisturbed()  # An interrupt in here would save the same checkpoint again, over itself.
     def save(self) -> None:
-        """Save the state, unless it was.
+        """Save a checkpoint, unless the newest one is up to date.
 
         Raises:
-            RunError: the disk is full or the folder is gone.
-            TrainingError: what was learned is not finite; the states that are there stay.
+            RunError: If the disk is full or the folder is gone.
+            TrainingError: If a weight or a statistic is not finite. The earlier checkpoints are kept.
         """
         state = self._state
         where = (state.batches, len(state.history))
@@ -90,14 +91,14 @@ class Checkpointer:
             return
         started = self._clock()
         state.require_finite()
-        self._best_model.settle()  # a state tells of a best epoch, whose model must not be lost then
-        taken = state.capture()
+        self._best_model.flush()  # The checkpoint records the best epoch, so its model must be on disk.
+        captured = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}
         best = self._record.folder.path / MODEL
         self._checkpoints.save(
-            # One more for the end of an epoch: nothing is learned there, but it is later.
+            # The end of an epoch counts as a step, so that its checkpoint is newer than the one before it.
             state.batches + len(state.history),
-            Checkpoint(taken.tensors, {"format": FORMAT, "run": run, "state": taken.facts}),
+            Checkpoint(captured.tensors, {"format": FORMAT, "run": run, "state": captured.facts}),
             best if best.exists() else None,
         )
         self._last = where

@@ -79,7 +79,7 @@ def test_one_that_follows_soon_is_written_at_the_end_as_it_was(best: BestModel, 
         best.keep(model)
         with torch.no_grad():
             model.weight.fill_(7)  # it goes on learning
-        best.go_on()
+        best.write_if_due()
         assert read(folder) == 0
     assert read(folder) == 1
 
@@ -98,14 +98,14 @@ def test_what_ends_the_run_does_not_keep_it_from_being_written(best: BestModel, 
 def test_when_its_time_has_come_it_is_written(best: BestModel, folder: RunFolder, clock: Clock) -> None:
     best.keep(fill(1))
     clock.now += 2 * SHARE - 1
-    best.go_on()
+    best.write_if_due()
     assert read(folder) == 0
     clock.now += 1
-    best.go_on()
+    best.write_if_due()
     assert read(folder) == 1
     before = (folder.path / MODEL).stat().st_mtime_ns
     clock.now += 100
-    best.go_on()  # nothing is held
+    best.write_if_due()  # nothing is held
     assert (folder.path / MODEL).stat().st_mtime_ns == before
 
 

@@ -98,7 +98,7 @@ def test_what_is_written_again_is_none_until_it_is_whole(
 ) -> None:
     for step in (10, 20):
         checkpoints.save(step, make(step))
-    monkeypatch.setattr("zoo.runs.checkpoints._link", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
+    monkeypatch.setattr("zoo.runs.checkpoints._copy", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
     best = tmp_path / "best"
     best.write_bytes(b"")
     with pytest.raises(RunError, match="the disk is full"):

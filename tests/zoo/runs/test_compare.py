@@ -52,7 +52,7 @@ def test_differences_that_may_be_chance_are_said(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, right) for name, right in (("best", 97), ("close", 95), ("far", 60))]
     best, close = (str(run) for run in runs[:2])
     assert find_doubts(compare_runs(runs)) == [
-        f"the intervals of {best} and {close} overlap: the difference may be chance"
+        f"the intervals of {best} and {close} overlap, so the difference may be due to chance"
     ]
     assert find_doubts(compare_runs([runs[0], runs[2]])) == []
 
@@ -60,7 +60,7 @@ def test_differences_that_may_be_chance_are_said(tmp_path: Path) -> None:
 def test_runs_on_other_images_do_not_compare(tmp_path: Path) -> None:
     one = make_run(tmp_path, "one", 99)
     two = make_run(tmp_path, "two", 50, data={"fingerprint": "cd"})
-    assert any("did not see the same images" in doubt for doubt in find_doubts(compare_runs([one, two])))
+    assert any("used different images" in doubt for doubt in find_doubts(compare_runs([one, two])))
 
 
 def test_the_gain_over_scratch_is_shown_where_it_was_measured(tmp_path: Path) -> None:
@@ -73,5 +73,5 @@ def test_the_gain_over_scratch_is_shown_where_it_was_measured(tmp_path: Path) ->
 def test_what_is_no_run_is_named(tmp_path: Path, content: str | None) -> None:
     if content:
         (tmp_path / "run.json").write_text(content)
-    with pytest.raises(RunError, match=r"is no run: it holds no model\.safetensors"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no model\.safetensors"):
         compare_runs([tmp_path])

@@ -141,7 +141,7 @@ def test_a_run_is_opened_by_its_folder_or_a_file_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "nowhere", MODEL])
 def test_what_is_no_run_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunError, match=rf"{tmp_path / name} is no run: it holds no model\.safetensors"):
+    with pytest.raises(RunError, match=rf"{tmp_path / name} is not a run folder: it has no model\.safetensors"):
         RunFolder.open(tmp_path / name)
 
 

@@ -23,12 +23,12 @@ def hold_elsewhere(folder: Path) -> int:
 
 def test_what_another_process_holds_is_refused_and_free_when_it_is_gone(tmp_path: Path) -> None:
     descriptor = hold_elsewhere(tmp_path)
-    with pytest.raises(RunError, match="another process is at work on"), RunLock() as lock:
+    with pytest.raises(RunError, match="another process is working on"), RunLock() as lock:
         lock.take(tmp_path)
     os.close(descriptor)
-    with RunLock() as lock, RunLock() as inner:
+    with RunLock() as lock:
         lock.take(tmp_path)
-        inner.take(tmp_path)  # this process has it already
+        lock.take(tmp_path)  # It is locked already.
         with pytest.raises(BlockingIOError):
             hold_elsewhere(tmp_path)
     os.close(hold_elsewhere(tmp_path))
@@ -61,7 +61,7 @@ def test_a_run_that_another_process_goes_on_with_is_left_to_it(
     partial = output / "checkpoints" / ".partial-0a-00000003.safetensors"
     partial.touch()
     descriptor = hold_elsewhere(output)
-    with pytest.raises(RunError, match="another process is at work on"):
+    with pytest.raises(RunError, match="another process is working on"):
         finetune("net", photos, output=output, resume=True, registry=registry, **QUICK)
     assert partial.exists()  # it may be writing it just now
     os.close(descriptor)

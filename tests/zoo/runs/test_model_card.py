@@ -135,10 +135,10 @@ def test_the_card_tells_what_it_is_how_good_and_from_what(
 ) -> None:
     card = get_card(tmp_path, facts, acme)
     assert card.startswith("# net for 3 classes\n")
-    assert "`acme/net` (weights: ONE), fine-tuned to tell apart: ant, bee, cat." in card
+    assert "`acme/net` (weights: ONE), fine-tuned for these classes: ant, bee, cat." in card
     assert "| validation | 10 | 0.9000 |" in card
     assert "| test" not in card
-    assert "678 of 12,345 parameters learnt in\n3 epochs from 24 images of `photos`; epoch 2" in card
+    assert "678 of 12,345 parameters were\ntrained for 3 epochs on 24 images of `photos`. Epoch\n2 was" in card
     assert f"zoo predict {tmp_path.name} photo.jpg" in card
     assert "license MIT" in card
 
@@ -160,7 +160,7 @@ def test_markdown_takes_the_name_of_a_class_for_text(
 ) -> None:
     facts["classes"] = ["ant", name]
     card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
-    assert f"fine-tuned to tell apart: ant, {shown}." in card
+    assert f"fine-tuned for these classes: ant, {shown}." in card
     assert f"in this order: ant, {shown}." in card
 
 
@@ -182,7 +182,7 @@ def test_the_code_says_how_images_become_its_input(tmp_path: Path, facts: dict[s
     card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
     assert "import acme\n" in card
     assert "model = acme.net(3)\n" in card
-    assert "resized to 20 pixels (bilinear, center crop) and cut to\n24 x 16" in card
+    assert "resized to 20 pixels (bilinear, center crop) and cropped to\n24 x 16" in card
     assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
     assert "in this order: ant, bee, cat." in card
 

@@ -127,7 +127,7 @@ def test_a_file_of_another_model_is_an_error_that_names_what_differs(
     path = tmp_path / "model.safetensors"
     tensors = dict(model.state_dict())
     save_file({name: tensor for name, tensor in tensors.items() if name != "stem.0.bias"}, path)
-    with pytest.raises(RunError, match=r"does not fit its backbone as it is installed: stem\.0\.bias differ"):
+    with pytest.raises(RunError, match=r"does not fit the installed version of its backbone: stem\.0\.bias differ"):
         load_tensors(acme.build(None), path)
     save_file({**tensors, "extra": torch.ones(1)}, path)
     with pytest.raises(RunError, match="extra differ"):
@@ -195,14 +195,14 @@ def test_an_input_is_read_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_file_that_zoo_did_not_write_is_an_error_that_says_so(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(RunError, match=r"foreign\.safetensors has zoo format none; this zoo reads format 1"):
+    with pytest.raises(RunError, match=r"foreign\.safetensors has zoo format none, but this version reads format 1"):
         load_header(tmp_path / "foreign.safetensors")
 
 
 def test_a_newer_format_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     metadata = {**HEADER.to_metadata(), "zoo_format": "2"}
     save_file({"weight": torch.ones(1)}, tmp_path / "new.safetensors", metadata=metadata)
-    with pytest.raises(RunError, match=r"zoo format 2; this zoo reads format 1\. Upgrade zoo"):
+    with pytest.raises(RunError, match=r"zoo format 2, but this version reads format 1; upgrade zoo"):
         load_header(tmp_path / "new.safetensors")
 
 

@@ -32,9 +32,10 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.folder import CHECKPOINTS, MODEL, RunFolder
-from zoo.runs.model_file import make_header
+from zoo.runs.lock import RunLock
 from zoo.runs.record import Record
 from zoo.training.callbacks import Callbacks, RunCallbacks, recording
+from zoo.training.prepare import Plan
 from zoo.training.resume import EarlierRun, find_earlier, note_begin
 
 #: Two steps an epoch, on four images.
@@ -131,7 +132,8 @@ class Life:
     def live(self) -> bool:
         """Go on in a process of its own, and tell whether the run has come to its end in it."""
         self.disk.left = math.inf
-        earlier = find_earlier(self._output, Silent())
+        with RunLock() as lock:
+            earlier = find_earlier(self._output, lock, Silent())
         fit = replace(make_phase(SPEC, self._images, RECIPE), views=VIEWS)
         fit.network.model.register_forward_hook(self.measure)
         state = TrainingState(fit.network.model, earlier.state if earlier else None)
@@ -154,15 +156,16 @@ class Life:
         if earlier and earlier.state:
             history = earlier.state.facts["history"]
             self.require_best([Epoch(**line) for line in history])
-            record.go_on(earlier.run, history)
+            record.resume(earlier.run, history)
         else:
             note_begin(record)
         return record
 
     def _run(self, fit: Phase, state: TrainingState, record: Record) -> None:
-        header = make_header(fit.network, self._images.classes)
+        plan = Plan(fit.network, (), (RECIPE,), (), self._images, VIEWS, fit.hardware, {})
         feed = ImageBatchSource(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
-        with closing(feed), recording(record, self._images, header, state, Silent()) as keeper:
+        with closing(feed), recording(plan, state, record, Silent()) as keeper:
+            assert isinstance(keeper, RunCallbacks)
             keeper._best_model._clock = self.tell
             fit.begin(0, feed, state, Silent())
             fit.run(feed, state, Fate(self, keeper), Silent())

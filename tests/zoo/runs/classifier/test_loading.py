@@ -59,7 +59,7 @@ def test_it_predicts_elsewhere_without_the_training_data(
 
 @pytest.mark.parametrize("name", ["", "nowhere", "nowhere/model.safetensors"])
 def test_what_is_no_run_is_an_error(tmp_path: Path, registry: Registry, name: str) -> None:
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run folder"):
         load(tmp_path / name, registry=registry)
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_an_error(run: Run, registry: Registry, change: Callab
 def test_a_backbone_that_has_changed_is_an_error(run: Run, acme: BackboneSpec) -> None:
     wider = replace(acme, build=lambda tag: torch.nn.Sequential(acme.build(tag)), head=("0.classifier.3",))
     registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], RegistryToml())
-    with pytest.raises(RunError, match="does not fit its backbone as it is installed"):
+    with pytest.raises(RunError, match="does not fit the installed version of its backbone"):
         load(run, registry=registry)
 
 

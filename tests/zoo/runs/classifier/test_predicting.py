@@ -54,14 +54,14 @@ def test_top_gives_that_many_classes_or_all_best_first(
 
 @pytest.mark.parametrize("top", [0, -1])
 def test_no_classes_at_all_is_an_error_of_the_call(classifier: Classifier, images: list[Path], top: int) -> None:
-    with pytest.raises(DataError, match="at least one"):
+    with pytest.raises(DataError, match="`top` must be at least 1"):
         classifier.predict(images, top=top)
 
 
 def test_a_path_that_does_not_exist_is_an_error_of_the_call_that_names_it(
     classifier: Classifier, images: list[Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"no image .*gone\.png"):
+    with pytest.raises(DataError, match=r"gone\.png does not exist"):
         classifier.predict([images[0], tmp_path / "gone.png"])
 
 
@@ -94,7 +94,7 @@ def test_a_folder_stands_for_all_images_in_it_sorted(classifier: Classifier, pho
 
 def test_a_folder_without_images_is_an_error_of_the_call_that_names_it(classifier: Classifier, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no images"):
+    with pytest.raises(DataError, match=r"no images in .*empty"):
         classifier.predict([tmp_path / "empty"])
 
 

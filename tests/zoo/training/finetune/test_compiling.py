@@ -141,7 +141,7 @@ def test_it_goes_on_compiled_or_not_as_it_began(run: Runs, monkeypatch: pytest.M
         patch.setattr(RunCallbacks, "on_step", lambda _keeper: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("torn")
-    with pytest.raises(OptionError, match="begun with compile True, not False; resume it with the same"):
+    with pytest.raises(OptionError, match="started with compile True, not False; resume it with the same"):
         run("torn", resume=True, compile=False)
 
 

@@ -20,7 +20,7 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
-from zoo.training.phases import Plan
+from zoo.training.prepare import Plan
 
 #: SGD, for Adam makes much of gradients that are nearly zero.
 OPTIONS: dict[str, Any] = {
@@ -127,7 +127,7 @@ def test_too_few_images_for_all_processes_are_refused(tmp_path: Path, registry: 
         finetune("net", few_photos, output=tmp_path / "run", registry=registry, **OPTIONS, shard=True)
 
     first, *_ = in_world(3, work)
-    assert "shard: 4 train images are too few for 3 processes" in first.raised
+    assert "`shard`: 4 train images are too few for 3 processes" in first.raised
 
 
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])

@@ -151,7 +151,7 @@ def test_it_goes_on_with_the_same_figures(
 @pytest.mark.parametrize(
     ("train", "when", "says"),
     [
-        ("all", lambda images, _learns: is_grey(images), "not enough memory; take a smaller"),
+        ("all", lambda images, _learns: is_grey(images), "not enough memory; use a smaller"),
         ("all", lambda images, learns: not (learns or is_grey(images)), "not enough memory for one image at a time"),
         (
             "head",

@@ -80,14 +80,14 @@ def test_it_says_what_was_chosen_what_learns_and_what_came_out(registry: Registr
     finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "from:layer2"})
     assert told.lines[0] == "net -> acme/net@none"
     assert any(line.endswith("-> 24 train, 10 val images of 2 classes: blue, red") for line in told.lines)
-    assert any(line.startswith("learns: layer2 to hidden and the head (linear)") for line in told.lines)
+    assert any(line.startswith("training layer2 to hidden and the head (linear): ") for line in told.lines)
     assert any(line.startswith("best: epoch 1, validation accuracy ") for line in told.lines)
 
 
 def test_random_frozen_weights_are_pointed_out(registry: Registry, photos: Path, output: Path) -> None:
     told = Told()
     finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "head"})
-    assert "note: random weights are frozen here; with train all they would be trained" in told.lines
+    assert "warning: the frozen part has random weights, so little will be learned; use `train` all" in told.lines
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "constant"])
@@ -97,7 +97,7 @@ def test_single_images_keep_the_statistics_of_batch_norms(
     told = Told()
     options = {**QUICK, "batch_size": 1, "schedule": schedule}
     finetune("net", photos, output=output, registry=registry, progress=told, **options)
-    assert any("batch norms keep the statistics" in line for line in told.lines)
+    assert any("batch norm statistics stay fixed" in line for line in told.lines)
     assert torch.equal(load_file(output / "model.safetensors")["stem.1.running_mean"], torch.zeros(8))
 
 

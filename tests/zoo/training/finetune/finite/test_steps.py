@@ -164,7 +164,9 @@ def test_weights_that_are_not_finite_from_the_start_are_never_kept(photos: Path,
         finetune(
             "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=told, **OPTIONS
         )
-    assert told.lines[-1].startswith("warning: the state is not saved: model.hidden.weight is not finite after 0 steps")
+    assert told.lines[-1].startswith(
+        "warning: no checkpoint was saved: model.hidden.weight is not finite after 0 steps"
+    )
     assert not list(output.rglob("*.safetensors"))
 
 

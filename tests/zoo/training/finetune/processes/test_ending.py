@@ -52,7 +52,7 @@ def say(size: int, work: Callable[[int], object]) -> list[str]:
         ({"train": "from:layer9"}, "NameNotFound: no block 'layer9'"),
         ({"data": "no-such-data"}, "NameNotFound: no data set 'no-such-data'"),
         ({"lr": -1.0}, "OptionError: lr must be a number between 0 and 100, got -1.0"),
-        ({"batch_size": 3}, "OptionError: batches of 3 cannot be shared by 2 processes"),
+        ({"batch_size": 3}, "OptionError: 2 processes cannot share batches of 3 images"),
         ({"epochs": 20, "optimizer": "sgd", "lr": 100.0, "schedule": "constant"}, "TrainingError: "),
     ],
 )

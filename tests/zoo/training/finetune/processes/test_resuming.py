@@ -118,7 +118,7 @@ def test_images_that_one_process_has_lost_cost_no_step(
     assert other.startswith("DataError: rank 1: ")
     shutil.copytree(photos / "train", copy / "train")
     held = get_results(SIZE, lambda rank: train(output, data=copy if rank else photos, resume=True, **options))
-    assert any(line.startswith("goes on in epoch 1, where it was interrupted") for line in held[0].lines)
+    assert any(line.startswith("resuming in epoch 1") for line in held[0].lines)
     assert describe(output) == wanted
 
 
@@ -132,7 +132,7 @@ def test_it_may_go_on_with_another_number_of_processes_which_is_said(
         Interrupts(context, 3)
         assert all(ended.code for ended in in_world(before, lambda _rank: train(output, registry, **options)))
     found = get_results(after, lambda _rank: train(output, registry, resume=True, **options))[0]
-    assert f"note: the run began with processes {before}, and now it is {after}" in found.lines
+    assert f"note: the run started with processes {before}, which is now {after}" in found.lines
     torch.testing.assert_close(found.tensors, whole.tensors, rtol=0, atol=1e-5)
 
 
