@@ -61,7 +61,7 @@ class RunFolder:
         remove_partial(folder)
         return cls(folder)
 
-    def refuse_begun(self) -> None:
+    def reset(self) -> None:
         """Empty the folder of a run that was interrupted before it had written anything.
 
         Raises:

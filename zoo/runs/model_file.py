@@ -72,15 +72,15 @@ class Header:
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
     """Return the header for a network with these classes."""
-    start = network.start
-    license = start.license or ("none" if start.is_random else "unknown")
+    weights = network.start
+    license = weights.license or ("none" if weights.is_random else "unknown")
     return Header(
         backbone=network.backbone.name,
-        tag=start.tag,
+        tag=weights.tag,
         head=str(network.design),
         classes=tuple(classes),
         input=network.input,
-        weights=start.label,
+        weights=weights.label,
         weights_license=license,
     )
 

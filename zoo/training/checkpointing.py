@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -28,22 +27,14 @@ FORMAT = 1
 class Checkpointer:
     """Saves checkpoints of a run at intervals, and when the block is interrupted."""
 
-    def __init__(
-        self,
-        state: TrainingState,
-        record: Record,
-        best_model: BestModel,
-        progress: Progress,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, state: TrainingState, record: Record, best_model: BestModel, progress: Progress) -> None:
         self._state = state
         self._record = record
         self._best_model = best_model
         self._progress = progress
-        self._clock = clock
         self._every: int | None = record.facts["recipe"]["save_every"]
         self._checkpoints = Checkpoints(record.folder.path / CHECKPOINTS)
-        self._due = clock() + INTERVAL
+        self._due = time.monotonic() + INTERVAL
         #: Steps and epochs of the newest checkpoint, which need not be written twice.
         self._last = (state.batches, len(state.history)) if state.saved else None
 
@@ -73,7 +64,7 @@ class Checkpointer:
             RunError: If the disk is full or the folder is gone.
             TrainingError: If a weight or a statistic is not finite.
         """
-        is_due = self._clock() >= self._due if self._every is None else self._state.batches % self._every == 0
+        is_due = time.monotonic() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
             self.save()
 
@@ -89,7 +80,7 @@ class Checkpointer:
         where = (state.batches, len(state.history))
         if where == self._last:
             return
-        started = self._clock()
+        started = time.monotonic()
         state.require_finite()
         self._best_model.flush()  # The checkpoint records the best epoch, so its model must be on disk.
         captured = state.capture()
@@ -102,5 +93,5 @@ class Checkpointer:
             best if best.exists() else None,
         )
         self._last = where
-        ended = self._clock()
+        ended = time.monotonic()
         self._due = ended + max(INTERVAL, SHARE * (ended - started))

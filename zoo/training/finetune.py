@@ -25,8 +25,8 @@ from zoo.runs.model_card import write_card
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.training.callbacks import recording
-from zoo.training.prepare import Job, Plan, prepare, resolve_job, surroundings
-from zoo.training.resume import EarlierRun, find_earlier, note_begin, refuse_other, remove_states, share_earlier
+from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
+from zoo.training.resume import EarlierRun, find_earlier, record_start, remove_states, require_same_run, share_earlier
 from zoo.training.summary import report_changes, report_plan
 from zoo.training.train import train
 
@@ -80,12 +80,12 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         chosen = _make_recipe(recipe, options, registry, progress)
         earlier = _find_earlier(output, lock, world, progress, resume=resume)
         job = resolve_job(backbone, data, chosen, registry, progress)
-        with surroundings(job):
+        with run_context(job):
             plan = _plan(job, earlier, output)
             if earlier and earlier.is_finished:
-                return Run(earlier.folder.path, earlier.run)
+                return Run(earlier.folder.path, earlier.facts)
             record = _begin_record(job, plan, earlier, output, lock) if world.is_first else None
-            state = TrainingState(plan.network.model, earlier.state if earlier else None)
+            state = TrainingState(plan.network.model, earlier.checkpoint if earlier else None)
             with rounding(plan.hardware), recording(plan, state, record, progress) as callbacks:
                 train(plan, state, callbacks, progress)
         baseline = _train_baseline(job, record)
@@ -117,13 +117,13 @@ def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
     """Prepare the training, and refuse to resume a run with what would be another run."""
     if earlier and job.recipe.precision == "auto":
         # Another machine might choose another precision.
-        job = replace(job, hardware=replace(job.hardware, precision=earlier.run["hardware"]["precision"]))
+        job = replace(job, hardware=replace(job.hardware, precision=earlier.facts["hardware"]["precision"]))
     plan = prepare(job)
     report_plan(plan.facts, job.progress)
     if earlier:
-        refuse_other(earlier.run, plan.facts, output)
+        require_same_run(earlier.facts, plan.facts, output)
         if not earlier.is_finished:
-            report_changes(earlier.run, plan.facts, job.progress)
+            report_changes(earlier.facts, plan.facts, job.progress)
         elif job.hardware.world.is_first:
             remove_states(earlier.folder)  # The process may have been killed just before it removed them.
             job.progress.say(f"{output} is already finished")
@@ -135,12 +135,12 @@ def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path
     folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, str(job.data))
     lock.take(folder.path)
     record = Record(folder, plan.facts, job.registry, job.progress)
-    if earlier and earlier.state:
-        history = earlier.state.facts["history"]
-        record.resume(earlier.run, history)
+    if earlier and earlier.checkpoint:
+        history = earlier.checkpoint.facts["history"]
+        record.resume(earlier.facts, history)
         job.progress.say(f"resuming in epoch {len(history) + 1}")
     else:
-        note_begin(record)
+        record_start(record)
     return record
 
 
@@ -148,7 +148,7 @@ def _train_baseline(job: Job, record: Record | None) -> Run | None:
     """Train the same network from random weights for as many epochs; None if not requested or not possible."""
     if job.recipe.baseline != "scratch":
         return None
-    job.progress.say("baseline: training all of the same network from random weights, for the same number of epochs")
+    job.progress.say("baseline: training the same network from random weights for the same number of epochs")
     recipe = replace(job.recipe, weights="none", baseline="none")
     if recipe.scope != ALL:  # Options that suit a head do not suit a full network.
         recipe = replace(recipe, train=str(ALL), lr=None, augment=None, views=None)
@@ -196,7 +196,7 @@ def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], pro
         progress.say(f"transfer gain: {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f} from scratch")
     else:
         progress.say(
-            f"negative transfer: pretrained weights cost {-100 * gain:.1f} points against training from scratch "
-            f"(on the {split} images, over {accuracy:.3f})"
+            f"negative transfer: pretrained weights cost {-100 * gain:.1f} points against training from scratch, "
+            f"which reaches {accuracy:.3f} on the {split} images"
         )
     return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}

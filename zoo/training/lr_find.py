@@ -17,7 +17,7 @@ from zoo.errors import OptionError
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.training.prepare import prepare, resolve_job, surroundings
+from zoo.training.prepare import prepare, resolve_job, run_context
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_lr(
         raise OptionError("`lr` must not be 0; leave it out, since the test searches for it.")
     registry, progress = registry or open_registry(), progress or Silent()
     job = resolve_job(backbone, data, recipe, registry, progress)
-    with surroundings(job):
+    with run_context(job):
         plan = prepare(job)
         phase, state = plan.begin(0), TrainingState(plan.network.model)
         with rounding(plan.hardware), closing(choose_feed(phase, plan.digests[0], progress)) as feed:

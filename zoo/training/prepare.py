@@ -109,7 +109,7 @@ def _report_choice(resolved: Resolved, weights: WeightsSource, progress: Progres
 
 
 @contextmanager
-def surroundings(job: Job) -> Iterator[None]:
+def run_context(job: Job) -> Iterator[None]:
     """Seed torch, silence Pillow, set up the compile cache, and turn out-of-memory errors into a single line.
 
     The caller's random generators are restored at the end.

@@ -22,7 +22,7 @@ from zoo.training.checkpointing import FORMAT
 #: File with the facts of a run before its first step.
 BEGUN = f"{CHECKPOINTS}/begun.json"
 #: Options that may change when a run resumes. Another device may round differently; the others change no result.
-FREE = ("weights", "device", "workers", "save_every", "baseline")
+CHANGEABLE = ("weights", "device", "workers", "save_every", "baseline")
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class EarlierRun:
 
     folder: RunFolder
     #: Facts of the run, as in run.json.
-    run: Mapping[str, Any]
+    facts: Mapping[str, Any]
     #: Checkpoint to resume from; None if there is none yet, or if the run is finished.
-    state: Checkpoint | None
+    checkpoint: Checkpoint | None
     is_finished: bool = False
 
 
@@ -54,7 +54,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
     if (output / RUN).is_file():
         return EarlierRun(folder, folder.read_json(RUN), None, is_finished=True)
     if not (output / BEGUN).is_file():
-        folder.refuse_begun()
+        folder.reset()
         return None
     saved, complaints = Checkpoints(output / CHECKPOINTS).load(output / MODEL)
     for complaint in complaints:
@@ -78,18 +78,18 @@ def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None
     Raises:
         LostProcess: If another process is gone.
     """
-    state = earlier.state if earlier else None
-    facts = earlier and [str(earlier.folder.path), earlier.run, state and state.facts, earlier.is_finished]
-    shared = json.loads(world.spread(json.dumps(facts)))
+    checkpoint = earlier.checkpoint if earlier else None
+    found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]
+    shared = json.loads(world.spread(json.dumps(found)))
     if shared is None:
         return None
-    path, run, state_facts, is_finished = shared
-    tensors = world.spread_tensors(state.tensors if state else {})
-    state = Checkpoint(tensors, state_facts) if state_facts else None
-    return EarlierRun(RunFolder(Path(path)), run, state, is_finished=is_finished)
+    path, facts, state, is_finished = shared
+    tensors = world.spread_tensors(checkpoint.tensors if checkpoint else {})
+    checkpoint = Checkpoint(tensors, state) if state else None
+    return EarlierRun(RunFolder(Path(path)), facts, checkpoint, is_finished=is_finished)
 
 
-def note_begin(record: Record) -> None:
+def record_start(record: Record) -> None:
     """Record how a run begins, so that it cannot be resumed with other options."""
     make_folder(record.folder.path / CHECKPOINTS)
     record.folder.write_json(BEGUN, record.facts)
@@ -101,7 +101,7 @@ def remove_states(folder: RunFolder) -> None:
     Checkpoints(folder.path / CHECKPOINTS).clear()
 
 
-def refuse_other(before: Mapping[str, Any], now: Mapping[str, Any], output: Path | None) -> None:
+def require_same_run(before: Mapping[str, Any], now: Mapping[str, Any], output: Path | None) -> None:
     """Raise OptionError for the first thing that decides the result of a run and has changed since the run began."""
     old, new = _list_identity(before), _list_identity(json.loads(json.dumps(now)))
     for field in old:
@@ -114,7 +114,7 @@ def refuse_other(before: Mapping[str, Any], now: Mapping[str, Any], output: Path
 
 def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything that decides the result of a run, by the name that the user knows."""
-    recipe = {name: value for name, value in facts["recipe"].items() if name not in FREE}
+    recipe = {name: value for name, value in facts["recipe"].items() if name not in CHANGEABLE}
     return {
         "backbone": facts["backbone"],
         "weights": facts["weights"]["label"],

@@ -13,7 +13,7 @@ def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: 
     for field in ("versions", "hardware"):
         for name, value in before[field].items():
             if now[field].get(name) != value:
-                progress.say(f"note: the run started with {name} {value}, which is now {now[field].get(name)}")
+                progress.say(f"note: {name} has changed from {value} to {now[field].get(name)} since the run started")
 
 
 def report_plan(facts: Mapping[str, Any], progress: Progress) -> None:
