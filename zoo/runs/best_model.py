@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -21,8 +19,7 @@ SHARE = 10
 class BestModel:
     """The best model so far, written to the run folder.
 
-    The first one is written at once. A better one that follows too soon is kept in memory until it is due, or until the
-    block ends, even by an exception.
+    The first one is written at once. A better one that follows too soon is kept in memory until it is due.
     """
 
     def __init__(self, folder: RunFolder, header: Header, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,12 +29,6 @@ class BestModel:
         self._held: dict[str, Tensor] | None = None
         #: Time from which the next model may be written.
         self._due = float("-inf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.flush()
 
     def flush(self) -> None:
         """Write the model in memory, if any.

@@ -11,7 +11,7 @@ from zoo.data.dataset import Images
 from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
 from zoo.engine.state import TrainingState
-from zoo.errors import FrozenMoved
+from zoo.errors import DataError, FrozenMoved, LostProcess, NotFinite
 from zoo.models.sharding import contribute, is_sharded
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
@@ -125,10 +125,16 @@ def recording(plan: Plan, state: TrainingState, record: Record | None, progress:
     best_model = BestModel(record.folder, make_header(plan.network, plan.images.classes))
     saver = Checkpointer(state, record, best_model, progress)
     try:
-        with saver, best_model:
+        try:
             yield RunCallbacks(record, plan.images, best_model, saver, progress)
+        finally:
+            best_model.flush()
     except FrozenMoved:
         # The model cannot be trusted, so nothing is left that could be used by accident.
         (record.folder.path / MODEL).unlink()
         remove_states(record.folder)
+        raise
+    except (KeyboardInterrupt, NotFinite, DataError, LostProcess) as error:
+        # The last step is intact. Any other error may have damaged the state.
+        saver.on_interrupt(error)
         raise

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Self
 
 from zoo.engine.interrupts import undisturbed
 from zoo.engine.state import Checkpoint, TrainingState
-from zoo.errors import DataError, LostProcess, NotFinite, TrainingError
+from zoo.errors import NotFinite, TrainingError
 from zoo.models.sharding import is_sharded
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
@@ -25,7 +23,7 @@ FORMAT = 1
 
 
 class Checkpointer:
-    """Saves checkpoints of a run at intervals, and when the block is interrupted."""
+    """Saves checkpoints of a run at intervals, and when it is interrupted."""
 
     def __init__(self, state: TrainingState, record: Record, best_model: BestModel, progress: Progress) -> None:
         self._state = state
@@ -38,12 +36,9 @@ class Checkpointer:
         #: Steps and epochs of the newest checkpoint, which need not be written twice.
         self._last = (state.batches, len(state.history)) if state.saved else None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # After one of these errors the last step is intact. Any other error may have damaged the state.
-        if not isinstance(error, (KeyboardInterrupt, NotFinite, DataError, LostProcess)) or self._state.learner is None:
+    def on_interrupt(self, error: BaseException) -> None:
+        """Save a checkpoint after an error that left the last step intact, and report how to resume."""
+        if self._state.learner is None:
             return
         if is_sharded(self._state.model):
             self._progress.say("run the same command with `resume` to continue from the last checkpoint")

@@ -75,23 +75,12 @@ def test_the_first_model_is_written_at_once(folder: RunFolder) -> None:
 
 def test_a_model_that_follows_too_soon_is_copied_and_written_at_the_end(best: BestModel, folder: RunFolder) -> None:
     model = fill(1)
-    with best:
-        best.keep(model)
-        with torch.no_grad():
-            model.weight.fill_(7)  # Training continues.
-        best.write_if_due()
-        assert read(folder) == 0
-    assert read(folder) == 1
-
-
-def test_the_model_in_memory_is_written_when_an_exception_ends_the_block(best: BestModel, folder: RunFolder) -> None:
-    def run() -> None:
-        with best:
-            best.keep(fill(1))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run()
+    best.keep(model)
+    with torch.no_grad():
+        model.weight.fill_(7)  # Training continues.
+    best.write_if_due()
+    assert read(folder) == 0
+    best.flush()
     assert read(folder) == 1
 
 
@@ -112,9 +101,9 @@ def test_the_model_in_memory_is_written_when_it_is_due(best: BestModel, folder: 
 def test_a_better_model_replaces_the_one_in_memory(best: BestModel, folder: RunFolder, clock: Clock) -> None:
     best.keep(fill(1))
     clock.now += 2 * SHARE
-    with best:
-        best.keep(fill(2))
-        assert read(folder) == 2
+    best.keep(fill(2))
+    assert read(folder) == 2
+    best.flush()
     assert read(folder) == 2
 
 
@@ -123,5 +112,6 @@ def test_a_missing_folder_is_an_error(best: BestModel, folder: RunFolder) -> Non
     for file in folder.path.iterdir():
         file.unlink()
     folder.path.rmdir()
-    with pytest.raises(RunError, match="cannot be written"), best:
-        best.keep(fill(1))
+    best.keep(fill(1))
+    with pytest.raises(RunError, match="cannot be written"):
+        best.flush()

@@ -52,10 +52,8 @@ def test_the_facts_suffice_to_repeat_a_run(network: Network, images: Images) -> 
     assert facts["weights"] == {"label": "none", "url": None, "license": None}
     assert facts["classes"] == ["blue", "red"]
     assert facts["recipe"]["seed"] == 3
-    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (
-        0.05,
-        1e-4,
-    )  # The defaults, not None.
+    # The recipe has the default values, not None.
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.05, 1e-4)
     assert facts["data"]["images"] == {"train": 24, "val": 10, "test": 0}
     assert facts["data"]["fingerprint"] == images.fingerprint
     assert facts["hardware"]["device"] == "cpu"

@@ -75,8 +75,8 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
         progress, output = Told(), tmp_path / name
         finetune("small", photos, output=output, registry=make_registry(), progress=progress, **{**OPTIONS, **options})
-        said = [line for line in progress.lines if line.startswith(("compil", "note: compil"))]
-        return load_file(output / "model.safetensors"), said
+        messages = [line for line in progress.lines if line.startswith(("compil", "note: compil"))]
+        return load_file(output / "model.safetensors"), messages
 
     return run
 
@@ -105,8 +105,8 @@ def test_torch_prints_nothing(first: Path) -> None:
 
 
 def test_results_agree_up_to_rounding_and_parameter_names_are_unchanged(run: Runs) -> None:
-    (found, said), (expected, silence) = run("compiled"), run("plain", compile=False)
-    assert (said, silence) == ([STARTS], [])
+    (found, messages), (expected, silence) = run("compiled"), run("plain", compile=False)
+    assert (messages, silence) == ([STARTS], [])
     assert found.keys() == expected.keys()
     # The same values are dropped, too.
     assert all(torch.allclose(found[name].float(), expected[name].float(), rtol=0, atol=1e-5) for name in expected)

@@ -41,10 +41,8 @@ def test_run_json_has_the_documented_keys(registry: Registry, photos: Path, outp
     assert [block["learns"] for block in facts["blocks"]] == [False, False, True, True]
     assert facts["data"]["asked"] == str(photos)
     assert facts["recipe"]["train"] == "from:layer2"
-    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (
-        0.02,
-        0.01,
-    )  # One option, one default.
+    # The learning rate was given, and the weight decay is the default of the optimizer.
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.02, 0.01)
 
 
 def test_the_history_has_a_line_for_every_epoch(registry: Registry, photos: Path, output: Path) -> None:
