@@ -114,7 +114,7 @@ def _find_earlier(
 
 
 def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
-    """Prepare the training, and refuse to resume a run with what would be another run."""
+    """Prepare the training; to resume a run, require the same options, data and weights."""
     if earlier and job.recipe.precision == "auto":
         # Another machine might choose another precision.
         job = replace(job, hardware=replace(job.hardware, precision=earlier.facts["hardware"]["precision"]))
@@ -145,7 +145,7 @@ def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path
 
 
 def _train_baseline(job: Job, record: Record | None) -> Run | None:
-    """Train the same network from random weights for as many epochs; None if not requested or not possible."""
+    """Train the same network from random weights; None if this was not requested or failed."""
     if job.recipe.baseline != "scratch":
         return None
     job.progress.say("baseline: training the same network from random weights for the same number of epochs")
