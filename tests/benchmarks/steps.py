@@ -33,7 +33,7 @@ from zoo.models.weights.choose import choose_weights
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import open_registry
-from zoo.training.phases import freeze
+from zoo.training.prepare import freeze
 
 BACKBONES = ("resnet18",)
 CLASSES = 2

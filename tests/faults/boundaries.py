@@ -21,9 +21,9 @@ from trial import Trial
 from zoo.engine import loop
 from zoo.engine.features.extractor import Extractor
 from zoo.runs.best_model import BestModel
-from zoo.training import phases
+from zoo.training import train
 from zoo.training.callbacks import RunCallbacks
-from zoo.training.phases import Plan
+from zoo.training.prepare import Plan
 
 #: What is interrupted, where, and at which time it is called: before a phase begins, while features are computed,
 #: before an epoch is written down, in the middle of measuring, before the best is written, and when all is learned.
@@ -34,7 +34,7 @@ ODD: dict[str, tuple[object, str, int]] = {
     "an epoch's end": (RunCallbacks, "on_epoch", 2),
     "measuring": (loop, "_predict", 4),
     "keeping the best": (BestModel, "keep", 2),
-    "the last proof": (phases, "_prove_frozen", 4),
+    "the last proof": (train, "_prove_frozen", 4),
     "the end": (RunCallbacks, "on_last", 1),
 }
 

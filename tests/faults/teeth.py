@@ -27,7 +27,7 @@ def checksum() -> None:
     """Write files in place, and believe whatever is there."""
     rename()
     checkpoints.Checkpoints._list = lambda self: sorted(self._folder.glob("*.safetensors"), reverse=True)  # type: ignore[method-assign]
-    checkpoints._find_damage = lambda _path: None  # type: ignore[assignment]
+    checkpoints._verify = lambda _path: None
 
 
 def seeds() -> None:

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: safetensors, run.json, history.jsonl and a model card. Nothing in it is a pickle."""
+"""Run folders: safetensors, run.json, history.jsonl, a report and a model card. None of the files is a pickle."""

@@ -1,26 +1,25 @@
-"""The model of the best epoch so far."""
+"""The model of the best epoch so far, in memory or on disk."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor, nn
 
 from zoo.models.sharding import whole_state
 from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header, save_tensors
+from zoo.runs.model_file import Header, write_tensors
 
-#: Writing takes at most one second of so many: a large head on kept features learns an epoch faster than it is written.
+#: Seconds of training per second of writing, at least. A head trained on cached features may finish an epoch in less
+#: time than it takes to write the model.
 SHARE = 10
 
 
 class BestModel:
-    """Keeps the best model on disk; one that follows too soon stays in memory until its time has come, or the end.
+    """The best model so far, written to the run folder.
 
-    The first one is written at once, and the last one when the block is left, whatever ends it.
+    The first one is written at once. A better one that follows too soon is kept in memory until it is due.
     """
 
     def __init__(self, folder: RunFolder, header: Header, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,32 +27,26 @@ class BestModel:
         self._header = header
         self._clock = clock
         self._held: dict[str, Tensor] | None = None
-        #: When the next one may be written.
+        #: Time from which the next model may be written.
         self._due = float("-inf")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.settle()
-
-    def settle(self) -> None:
-        """Write what is held.
+    def flush(self) -> None:
+        """Write the model in memory, if any.
 
         Raises:
-            RunError: the disk is full or the folder is gone.
+            RunError: If the disk is full or the folder is gone.
         """
         if self._held is not None:
             self._write(self._held)
 
     def keep(self, model: nn.Module) -> None:
-        """Keep this one instead of the one before.
+        """Replace the best model by this one.
 
         Raises:
-            RunError: the disk is full or the folder is gone.
+            RunError: If the disk is full or the folder is gone.
         """
-        self._held = None  # before the next one takes memory
-        if self._clock() >= self._due:
+        self._held = None  # This frees memory before the next copy is made.
+        if self._is_due():
             self._write(whole_state(model))
         else:
             frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
@@ -62,18 +55,21 @@ class BestModel:
                 for name, tensor in whole_state(model).items()
             }
 
-    def go_on(self) -> None:
-        """Write what is held, if its time has come.
+    def write_if_due(self) -> None:
+        """Write the model in memory, if any, unless the last one was written too recently.
 
         Raises:
-            RunError: the disk is full or the folder is gone.
+            RunError: If the disk is full or the folder is gone.
         """
-        if self._held is not None and self._clock() >= self._due:
-            self._write(self._held)
+        if self._is_due():
+            self.flush()
+
+    def _is_due(self) -> bool:
+        return self._clock() >= self._due
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
         started = self._clock()
-        self._folder.write(MODEL, lambda path: save_tensors(tensors, self._header, path))
+        self._folder.write(MODEL, lambda path: write_tensors(tensors, self._header.to_metadata(), path))
         ended = self._clock()
         self._held = None
         self._due = ended + SHARE * (ended - started)

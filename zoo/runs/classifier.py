@@ -1,4 +1,4 @@
-"""A finished run, ready to predict and to be measured: from its folder and the plugin, without the training data."""
+"""A finished run, loaded for prediction and evaluation: its run folder and the plugin suffice."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.data.decode import decode_image, quiet_pillow
 from zoo.data.eval_dataset import open_labelled
@@ -25,22 +24,23 @@ from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, ro
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
-from zoo.models.build import Network, attach_head, build_model
+from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import Header, load_header, load_tensors
 
+#: Images per batch.
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image, or why it cannot."""
+    """The predicted classes of an image, or the reason why it cannot be read."""
 
     path: Path
-    #: The most probable classes and their probabilities, best first; empty where the image cannot be read.
+    #: The most probable classes and their probabilities, most probable first; empty if the image cannot be read.
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
 
@@ -54,52 +54,58 @@ class Prediction:
 
 
 class Classifier:
-    """A network with the classes that it tells apart."""
+    """A trained model and the names of its classes."""
 
-    def __init__(self, network: Network, header: Header, hardware: Hardware) -> None:
-        self.model = network.model
+    def __init__(self, model: nn.Module, header: Header, hardware: Hardware) -> None:
+        self.model = model
         self.header = header
-        self._network = network
         self._hardware = hardware
         self._transform = build_eval_transform(header.input)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the logits."""
+        """Names of the classes, in the order of the logits."""
         return self.header.classes
 
     def predict(self, images: str | Path | Sequence[str | Path], top: int = 1) -> Iterator[Prediction]:
-        """Predict the ``top`` most probable classes of each image, folders standing for all images in them.
+        """Predict the most probable classes of each image.
+
+        Args:
+            images: Path of an image, or of a folder of images, or several of these.
+            top: Number of classes per image.
 
         Raises:
-            DataError: a path does not exist, or a folder holds no image.
+            DataError: If ``top`` is less than 1, a path does not exist, or a folder holds no image.
         """
         if top < 1:
-            raise DataError(f"the {top} most probable classes were asked for; ask for at least one.")
+            raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([path for image in several for path in _expand(Path(image))], top)
+        return self._predict([path for image in several for path in _list_images(Path(image))], top)
 
-    def _predict(self, images: Sequence[Path], top: int) -> Iterator[Prediction]:
-        paths = iter(images)
+    def _predict(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
         self.model.eval()
         with ThreadPoolExecutor() as pool:
-            while chunk := list(islice(paths, BATCH)):
-                yield from self._predict_chunk(chunk, list(pool.map(self._read, chunk)), top)
+            for first in range(0, len(paths), BATCH):
+                batch = paths[first : first + BATCH]
+                yield from self._predict_batch(batch, list(pool.map(self._read, batch)), top)
 
     def evaluate(
         self, data: str | Path, split: str | None = None, *, registry: Registry | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Measure accuracy, per-class figures and confusion on labelled images.
+        """Evaluate the model on labeled images.
 
         Args:
-            data: as for ``finetune``; its classes are matched by name.
-            split: ``train``, ``val``, ``test`` or ``all``; None: ``test``, else ``val``, else all there are.
-            registry: where names of data sets are looked up.
-            progress: told what goes on.
+            data: Data set, as for ``finetune``. Its classes are matched by name.
+            split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if there is one, else ``val``, else all.
+            registry: Registry in which the data set is looked up. Default: all installed plugins.
+            progress: Receives messages and progress. Default: they are dropped.
+
+        Returns:
+            ``split``, ``loss``, ``accuracy``, ``images``, ``per_class`` and ``confusion``, as in run.json.
 
         Raises:
-            DataError: a class of the data is none of the run's, or there is no such split.
+            DataError: If the data has a class that the model does not know, or no such split.
         """
         progress = progress or Silent()
         chosen, samples = open_labelled(
@@ -114,12 +120,13 @@ class Classifier:
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
 
     def _read(self, path: Path) -> Tensor | str:
+        """Return the model input, (C, H, W), or an error message."""
         try:
             return self._transform(decode_image(path))
         except DataError as error:
             return str(error)
 
-    def _predict_chunk(self, paths: list[Path], read: list[Tensor | str], top: int) -> Iterator[Prediction]:
+    def _predict_batch(self, paths: Sequence[Path], read: list[Tensor | str], top: int) -> Iterator[Prediction]:
         tensors = [item for item in read if isinstance(item, Tensor)]
         rows = iter(self._compute(tensors)) if tensors else iter(())
         for path, item in zip(paths, read, strict=True):
@@ -132,6 +139,7 @@ class Classifier:
 
     @torch.inference_mode()
     def _compute(self, tensors: list[Tensor]) -> Tensor:
+        """Return probabilities of shape (N, classes), on the CPU."""
         images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
         with self._hardware.autocast(), rounding(self._hardware):
             logits: Tensor = self.model(images)
@@ -139,32 +147,38 @@ class Classifier:
 
 
 def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry | None = None) -> Classifier:
-    """Load a run, given as its folder or its model.safetensors.
+    """Load a finished run.
+
+    Args:
+        run: Run folder, or the model.safetensors in it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        registry: Registry in which the backbone is looked up. Default: all installed plugins.
 
     Raises:
-        RunError: there is no run, or its file does not fit the backbone that is installed.
-        NameNotFound: the plugin with its backbone is not installed.
+        RunError: If there is no run, or if its model does not fit the installed backbone.
+        NameNotFound: If the plugin of its backbone is not installed.
     """
     path = RunFolder.open(Path(run).expanduser()).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
-    start = WeightsSource(header.weights, header.tag)
-    with torch.random.fork_rng([]):  # what is drawn here is overwritten; the caller's generator should not notice
+    weights = WeightsSource(header.weights, header.tag)
+    with torch.random.fork_rng([]):  # The initial weights are random, but the caller's generator stays as it is.
         model = build_model(resolved.backbone, header.tag)
-        network = attach_head(resolved.backbone, start, model, header.head, len(header.classes))
+        attach_head(resolved.backbone, weights, model, header.head, len(header.classes))
     load_tensors(model, path)
     hardware = choose_hardware(device, "fp32")
     place(model, hardware)
     model.eval()
-    return Classifier(network, header, hardware)
+    return Classifier(model, header, hardware)
 
 
-def _expand(path: Path) -> list[Path]:
+def _list_images(path: Path) -> list[Path]:
+    """Return the images in a folder, or the path itself if it is a file."""
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
-            raise DataError(f"{path} holds no images; read are {' '.join(IMAGE_SUFFIXES)}.")
+            raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
         return found
     if not path.exists():
-        raise DataError(f"no image {path}.")
+        raise DataError(f"{path} does not exist.")
     return [path]

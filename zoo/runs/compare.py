@@ -1,4 +1,4 @@
-"""Runs side by side: how good, how sure, how long, how large. Never imports torch."""
+"""Comparison of runs by accuracy, time and size. This module never imports torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from zoo.errors import RunError
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
-#: What is compared, the better evidence first: nothing was chosen by the test images.
+#: Splits to compare on, in order of preference. The best epoch was chosen on the validation images.
 SPLITS = ("test", "val")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a run came to."""
+    """The results of a run."""
 
+    #: Run folder, as it was given.
     run: str
     backbone: str
     train: str
-    #: On the images of ``split``, and where the truth lies 19 times of 20.
+    #: Accuracy on the images of ``split``, and its 95% confidence interval.
     accuracy: float
     low: float
     high: float
@@ -30,22 +31,22 @@ class Compared:
     images: int
     epochs: int
     seconds: float
+    #: Number of parameters, and how many of them were trained.
     params: int
-    #: How many of them learned.
     learning: int
-    #: Of the model's file.
+    #: Size of model.safetensors.
     bytes: int
-    #: By how much it is better than the same network from random weights, if that was measured.
+    #: Accuracy minus that of the same network trained from random weights, if that was measured.
     gain: float | None
-    #: Of the data.
+    #: SHA-256 of the data.
     fingerprint: str
 
 
 def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
-    """Return what runs came to, the most accurate first; by the test images where all of them have some.
+    """Return the results of runs, most accurate first; on the test images if all runs have them.
 
     Raises:
-        RunError: one is no finished run.
+        RunError: If one of them is not a finished run.
     """
     folders = [(str(run), RunFolder.open(Path(run))) for run in runs]
     found = [(run, folder.read_json(RUN)) for run, folder in folders]
@@ -55,26 +56,28 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
         try:
             compared.append(_compare(run, facts, split))
         except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{run} is no run of this version of zoo, or not whole: {error!r}.") from error
+            raise RunError(f"{run} is incomplete, or was written by another version of zoo: {error!r}.") from error
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
 
 
 def find_doubts(compared: Sequence[Compared]) -> list[str]:
-    """Say why figures may not be comparable, and which differences may be chance."""
+    """Return warnings about runs on different data, and about differences that may be due to chance."""
     doubts = []
     if len({one.fingerprint for one in compared}) > 1:
-        doubts.append("these runs did not see the same images: their accuracies do not compare")
+        doubts.append("these runs used different images, so their accuracies are not comparable")
     best, *others = compared
-    unsure = [one.run for one in others if one.high >= best.low]
-    if unsure:
-        doubts.append(f"the intervals of {best.run} and {', '.join(unsure)} overlap: the difference may be chance")
+    close = [one.run for one in others if one.high >= best.low]
+    if close:
+        doubts.append(
+            f"the intervals of {best.run} and {', '.join(close)} overlap, so the difference may be due to chance"
+        )
     return doubts
 
 
 def _compare(run: str, facts: dict[str, Any], split: str) -> Compared:
     measured = facts[split]
-    right = sum(row[index] for index, row in enumerate(measured["confusion"]))
-    interval = measure_interval(right, measured["images"])
+    correct = sum(row[index] for index, row in enumerate(measured["confusion"]))
+    interval = measure_interval(correct, measured["images"])
     return Compared(
         run=run,
         backbone=facts["backbone"],

@@ -1,4 +1,4 @@
-"""The run folder: its name, its files, and writing them so that each is whole or absent."""
+"""The run folder: its name, its files, and writing each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
 
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
-#: A folder, of the states that the run can be taken up from.
+#: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
-#: A folder, of the run from random weights that it is compared with.
+#: Folder of the run from random weights that this one is compared with.
 BASELINE = "baseline"
 
 
@@ -27,56 +27,58 @@ class RunFolder:
 
     @classmethod
     def claim(cls, output: Path | None, backbone: str, data: str) -> RunFolder:
-        """Create the folder ``output``, or ``runs/BACKBONE-DATA-N`` with the first N that is free.
+        """Create the folder ``output``, or ``runs/BACKBONE-DATA-N`` with the first free N.
 
         Raises:
-            RunError: ``output`` holds a run or other files, or cannot be created.
+            RunError: If ``output`` holds a run or other files, or cannot be created.
         """
         if output is None:
             name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", Path(data).name or data)
-            stem = f"{_plain(backbone.rpartition('/')[2])}-{_plain(name)}"
+            stem = f"{_make_plain(backbone.rpartition('/')[2])}-{_make_plain(name)}"
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)
         folder = _create(output, exist_ok=True)
         try:
-            # Of two runs that want the same folder at once, one gets it.
+            # If two runs claim the same folder at the same time, only one can create this file.
             (folder / HISTORY).open("x").close()
         except FileExistsError as error:
-            raise RunError(f"{output} was taken by another run just now; choose another `output`.") from error
+            raise RunError(f"{output} was just taken by another run; choose another `output`.") from error
         return cls(folder)
 
     @classmethod
     def reopen(cls, output: Path) -> RunFolder:
-        """Return a folder whose run was interrupted, or is empty; what a killed process left on its way is removed.
+        """Return a folder that is empty or holds an interrupted run; remove partial files of a killed process.
 
         Raises:
-            RunError: it holds what no run wrote, or cannot be created.
+            RunError: If it holds anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
         known = {MODEL, RUN, HISTORY, REPORT, CARD, CHECKPOINTS, BASELINE}
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
-                raise RunError(f"{output} holds {path.name!r}, which is of no run; choose another `output`.")
+                raise RunError(f"{output} holds {path.name!r}, which is not part of a run; choose another `output`.")
         remove_partial(folder)
         return cls(folder)
 
-    def refuse_begun(self) -> None:
-        """Empty the folder of a run that was ended before it had written anything.
+    def reset(self) -> None:
+        """Empty the folder of a run that was interrupted before it had written anything.
 
         Raises:
-            RunError: it holds more.
+            RunError: If it holds more.
         """
         history = self.path / HISTORY
         if (self.path / MODEL).exists() or (history.exists() and history.stat().st_size):
-            raise RunError(f"{self.path} does not say how its run was begun; choose another `output`, or remove it.")
+            raise RunError(
+                f"{self.path} has no record of the options of its run; choose another `output`, or remove it."
+            )
         remove(history)
         remove_partial(self.path / CHECKPOINTS)
         remove(self.path / CHECKPOINTS)
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
-        """Raise RunError when ``output`` holds anything already, or cannot be created."""
+        """Raise RunError if ``output`` already holds anything, or cannot be created."""
         if output is None:
             return
         above = next(folder for folder in output.absolute().parents if folder.exists())
@@ -92,51 +94,59 @@ class RunFolder:
         """Return the folder of a run, given as the folder or as a file in it.
 
         Raises:
-            RunError: there is no finished run.
+            RunError: If it holds no model.
         """
         folder = path.parent if path.name in (MODEL, RUN) else path
         if not (folder / MODEL).is_file():
-            raise RunError(f"{path} is no run: it holds no {MODEL}. Give the folder that `zoo finetune` printed last.")
+            raise RunError(
+                f"{path} is not a run folder: it has no {MODEL}. Give the folder that `zoo finetune` printed last."
+            )
         return cls(folder)
 
+    def write(self, name: str, save: Callable[[Path], object]) -> None:
+        """Call ``save`` with a temporary path in this folder, then rename the file to ``name``.
+
+        Raises:
+            RunError: If the disk is full or the folder is gone.
+        """
+        with written(self.path / name) as path:
+            save(path)
+
     def write_text(self, name: str, text: str) -> None:
-        """Write a file; it appears complete under its name or not at all."""
-        self.write(name, lambda path: _write_text(path, text))
+        """Write a text file, completely or not at all.
+
+        Raises:
+            RunError: If the disk is full or the folder is gone.
+        """
+        self.write(name, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file."""
+        """Write a JSON file, completely or not at all.
+
+        Raises:
+            RunError: If the disk is full or the folder is gone.
+        """
         self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file.
 
         Raises:
-            RunError: it is missing or no JSON.
+            RunError: If it is missing or not valid JSON.
         """
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name} cannot be read: {error}") from error
 
-    def write(self, name: str, save: Callable[[Path], None]) -> None:
-        """Let ``save`` write to a temporary path in this folder, then give the file its name.
-
-        Raises:
-            RunError: the disk is full or the folder is gone.
-        """
-        with written(self.path / name) as path:
-            save(path)
-
     @classmethod
     def _claim_numbered(cls, parent: Path, stem: str) -> RunFolder:
-        for number in range(1, 1_000_000):
-            folder = parent / f"{stem}-{number}"
-            if not folder.exists():
-                try:
-                    return cls(_create(folder, exist_ok=False))
-                except FileExistsError:
-                    continue  # another process was faster
-        raise RunError(f"{parent} holds a million runs of {stem}; choose an `output`.")
+        number = 1
+        while True:
+            try:
+                return cls(_create(parent / f"{stem}-{number}", exist_ok=False))
+            except FileExistsError:
+                number += 1
 
 
 def _create(folder: Path, *, exist_ok: bool) -> Path:
@@ -149,9 +159,6 @@ def _create(folder: Path, *, exist_ok: bool) -> Path:
     return folder
 
 
-def _plain(name: str) -> str:
+def _make_plain(name: str) -> str:
+    """Replace characters that are awkward in a file name."""
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "data"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The model card of a run: what it is, how good it is, and how to use it, with zoo and without."""
+"""The model card of a run: how accurate the model is, how it was trained, and how to use it with and without zoo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.runs.folder import CARD, MODEL, RunFolder
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
-    """Write README.md."""
+    """Write README.md to the run folder."""
     sections = [_summary(facts), _use(folder), _use_without_zoo(facts, backbone), _training(facts), _license(facts)]
     folder.write_text(CARD, "\n\n".join(section for section in sections if section) + "\n")
 
@@ -26,7 +26,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
     return "\n".join([
         f"# {facts['backbone'].rpartition('/')[2]} for {len(facts['classes'])} classes",
         "",
-        f"`{facts['backbone']}` (weights: {facts['weights']['label']}), fine-tuned to tell apart: {classes}.",
+        f"`{facts['backbone']}` (weights: {facts['weights']['label']}), fine-tuned for these classes: {classes}.",
         "",
         "| split | images | accuracy |",
         "|---|---|---|",
@@ -35,7 +35,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
 
 
 def _escape(name: str) -> str:
-    """Keep Markdown from reading a class's name as anything but text."""
+    """Escape characters that have a meaning in Markdown."""
     return re.sub(r"([\\`*_{}\[\]<>()#+|!~-])", r"\\\1", name)
 
 
@@ -49,7 +49,7 @@ $ zoo evaluate {folder.path.name} --data more_images/
 
 
 def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
-    """Show the code that loads the file into plain upstream, where upstream has such a network."""
+    """Return the code that loads the file into the upstream model, or an empty text if upstream has no such model."""
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
     build = backbone.constructor.format(num_classes=len(facts["classes"]), image_size=facts["input"]["size"][1])
@@ -66,22 +66,22 @@ model.load_state_dict(load_file("{MODEL}"))
 model.eval()
 ```
 
-It expects RGB images, resized to {see["resize"]} pixels ({see["interpolation"]}, {see["crop"]} crop) and cut to
-{see["size"][2]} x {see["size"][1]}, scaled to 0..1, minus {tuple(see["mean"])}, divided by {tuple(see["std"])}.
-Its outputs are, in this order: {", ".join(map(_escape, facts["classes"]))}."""
+The input is RGB images, resized to {see["resize"]} pixels ({see["interpolation"]}, {see["crop"]} crop) and cropped to
+{see["size"][2]} x {see["size"][1]}, scaled to [0, 1], minus {tuple(see["mean"])}, divided by {tuple(see["std"])}.
+The outputs are, in this order: {", ".join(map(_escape, facts["classes"]))}."""
 
 
 def _training(facts: Mapping[str, Any]) -> str:
     recipe, data, params = facts["recipe"], facts["data"], facts["params"]
     frozen = ""
     if params["learning"] < params["total"]:
-        frozen = f"""The rest was frozen: its SHA-256 was `{facts["frozen"]["before"][:16]}` before and
-`{facts["frozen"]["after"][:16]}` after. """
+        frozen = f"""The rest was frozen; its SHA-256 was `{facts["frozen"]["before"][:16]}` before training and
+`{facts["frozen"]["after"][:16]}` after it. """
     return f"""## How it was trained
 
-`--train {recipe["train"]} --head {recipe["head"]}`: {params["learning"]:,} of {params["total"]:,} parameters learnt in
-{facts["epochs"]} epochs from {data["images"]["train"]} images of `{data["asked"]}`; epoch {facts["best"]["epoch"]} was
-the best. {frozen}`run.json` holds everything that is needed to repeat the run."""
+`--train {recipe["train"]} --head {recipe["head"]}`: {params["learning"]:,} of {params["total"]:,} parameters were
+trained for {facts["epochs"]} epochs on {data["images"]["train"]} images of `{data["asked"]}`. Epoch
+{facts["best"]["epoch"]} was the best. {frozen}`run.json` holds everything that is needed to repeat the run."""
 
 
 def _license(facts: Mapping[str, Any]) -> str:
@@ -90,6 +90,6 @@ def _license(facts: Mapping[str, Any]) -> str:
         return ""
     owner = f"{facts['backbone']}@{weights['label']}"
     warning = describe_license(owner, weights["license"])
-    return f"## License\n\nIt was trained from {owner}, license {weights['license']}." + (
+    return f"## License\n\nThe model was trained from {owner}, license {weights['license']}." + (
         f"\n\n**{warning}.**" if warning else ""
     )

@@ -1,4 +1,4 @@
-"""A model as a safetensors file under upstream's own names, with what is needed to use it in the header."""
+"""Model files: safetensors with the upstream parameter names, and a header with everything needed to use the model."""
 
 from __future__ import annotations
 
@@ -17,39 +17,45 @@ from zoo.errors import PluginError, RunError
 from zoo.models.build import Network
 from zoo.plugin import InputSpec
 
-#: The version of the header.
+#: Version of the header.
 FORMAT = "1"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the file says of itself; safetensors carries it as text."""
+    """Metadata of a model file."""
 
     backbone: str
     tag: str | None
     head: str
     classes: tuple[str, ...]
     input: InputSpec
-    #: What the license of the starting weights says, or ``none`` for random ones.
+    #: Name of the initial weights, and their license; both ``none`` for random weights.
     weights: str
     weights_license: str
 
     def to_metadata(self) -> dict[str, str]:
-        """Turn it into safetensors' text fields."""
+        """Return the header as safetensors metadata, in which all values are text."""
         fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
         return {"format": "pt", "zoo_format": FORMAT, **fields}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], path: Path) -> Header:
-        """Read it back.
+        """Parse safetensors metadata.
+
+        Args:
+            metadata: As returned by `to_metadata`.
+            path: File that the metadata is from, for error messages.
 
         Raises:
-            RunError: the file was not written by zoo, or by a newer one.
+            RunError: If the file was not written by zoo, was written by a newer version, or is damaged.
         """
         if metadata.get("zoo_format") != FORMAT:
             found = metadata.get("zoo_format", "none")
-            raise RunError(f"{path} has zoo format {found}; this zoo reads format {FORMAT}. Upgrade zoo, or rerun.")
-        if "weights_licence" in metadata:  # as version 0.1 wrote it
+            raise RunError(
+                f"{path} has zoo format {found}, but this version reads format {FORMAT}; upgrade zoo, or train again."
+            )
+        if "weights_licence" in metadata:  # Version 0.1 used this spelling.
             metadata = {"weights_license": metadata["weights_licence"], **metadata}
         try:
             fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
@@ -60,67 +66,62 @@ class Header:
             raise RunError(f"{path} has a damaged header: {error}") from error
         texts = (header.backbone, header.head, header.weights, header.weights_license, *header.classes)
         if not all(isinstance(text, str) for text in texts) or not isinstance(header.tag, (str, type(None))):
-            raise RunError(f"{path} has a damaged header: a name in it is no text.")
+            raise RunError(f"{path} has a damaged header: a name is not text.")
         return header
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
-    """Describe a network for these classes."""
-    start = network.start
-    license = start.license or ("none" if start.is_random else "unknown")
+    """Return the header for a network with these classes."""
+    weights = network.start
+    license = weights.license or ("none" if weights.is_random else "unknown")
     return Header(
         backbone=network.backbone.name,
-        tag=start.tag,
+        tag=weights.tag,
         head=str(network.design),
         classes=tuple(classes),
         input=network.input,
-        weights=start.label,
+        weights=weights.label,
         weights_license=license,
     )
 
 
 def save_model(model: nn.Module, header: Header, path: Path) -> None:
-    """Write all parameters and buffers; a plain ``load_state_dict(load_file(path))`` of upstream's model is strict."""
-    save_tensors(model.state_dict(), header, path)
+    """Write all parameters and buffers, such that ``load_state_dict(load_file(path))`` of the upstream model is strict.
 
-
-def save_tensors(state: Mapping[str, Tensor], header: Header, path: Path) -> None:
-    """Write what a ``state_dict`` holds.
-
-    Tensors that share memory are written each on their own: strict loading wants every name.
+    Strict loading wants every name, so tensors that share memory are written separately.
     """
-    write_tensors(state, header.to_metadata(), path)
+    write_tensors(model.state_dict(), header.to_metadata(), path)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
-    """Write tensors and texts as safetensors; the same ones give the same bytes."""
+    """Write a safetensors file whose bytes depend on the arguments alone."""
     save_file(detach_all(tensors), path, metadata=dict(metadata))
     _sort_metadata(path)
 
 
 def load_tensors(model: nn.Module, path: Path) -> None:
-    """Load what `save_model` wrote back into such a model.
+    """Load a file that `save_model` wrote into a model of the same architecture.
 
     Raises:
-        RunError: the file is damaged, or of another model.
+        RunError: If the file is missing, damaged, or of another model.
     """
     tensors = read_tensors(path)
     try:
-        # Over the model's own state, which carries the version marks that safetensors cannot: MNASNet asks for them.
+        # The model's own state has version marks that safetensors cannot store, and MNASNet requires them.
         state = model.state_dict()
         if odd := sorted(tensors.keys() ^ state.keys()):
-            raise RunError(f"{path} does not fit its backbone as it is installed: {', '.join(odd[:3])} differ.")
+            raise RunError(f"{path} does not fit the installed version of its backbone: {', '.join(odd[:3])} differ.")
         state.update(tensors)
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise RunError(f"{path} does not fit its backbone as it is installed: {error}") from error
+        raise RunError(f"{path} does not fit the installed version of its backbone: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read what `save_model` wrote.
+    """Read the tensors of a model file.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: If the file is missing or damaged.
     """
     try:
         return load_file(path)
@@ -129,10 +130,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_header(path: Path) -> Header:
-    """Read the header.
+    """Read the header of a model file.
 
     Raises:
-        RunError: the file is missing, damaged, or not of a run.
+        RunError: If the file is missing or damaged, or was not written by zoo.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -142,24 +143,24 @@ def load_header(path: Path) -> Header:
 
 
 def _sort_metadata(path: Path) -> None:
-    """Put the texts of the header in order, in which safetensors leaves them to chance."""
+    """Sort the metadata of a safetensors file, which safetensors writes in random order."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
         header = {"__metadata__": dict(sorted(header.pop("__metadata__", {}).items())), **header}
         content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
-        if len(content) == length:  # else it was written in another way than is known, and stays as it is
+        if len(content) == length:  # Otherwise safetensors used another JSON format, and the file stays as it is.
             file.seek(8)
             file.write(content)
 
 
 def detach_all(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors as safetensors takes them: on the CPU, contiguous, none in the memory of another."""
+    """Return tensors as safetensors requires them: on the CPU, contiguous, and without shared memory."""
     seen: set[int] = set()
     tensors = {}
     for name, tensor in state.items():
-        plain = tensor.detach().cpu().contiguous()
-        memory = plain.untyped_storage().data_ptr()
-        tensors[name] = plain.clone() if memory in seen else plain
+        detached = tensor.detach().cpu().contiguous()
+        memory = detached.untyped_storage().data_ptr()
+        tensors[name] = detached.clone() if memory in seen else detached
         seen.add(memory)
     return tensors

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: its facts, its history, its best model; and whom it tells."""
+"""The record of a run: its facts, its history and its best epoch, on disk and for plugins."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from zoo.runs.folder import HISTORY, RUN, RunFolder
 
 
 class Record:
-    """The record of one run in its folder."""
+    """The record of a run in its folder."""
 
-    def __init__(self, folder: RunFolder, facts: dict[str, Any], registry: Registry, progress: Progress) -> None:
-        """Begin the record with what is known before the first step, and tell the plugins."""
+    def __init__(self, folder: RunFolder, facts: Mapping[str, Any], registry: Registry, progress: Progress) -> None:
+        """Begin the record with the facts before the first step, and notify plugins."""
         self.folder = folder
-        self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # as run.json will hold them: lists, no tuples
+        self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # As read from run.json, with lists for tuples.
         self.history: list[dict[str, Any]] = []
         self._registry = registry
         self._progress = progress
         self._started = time.monotonic()
         self._announce("zoo_run_started")
 
-    def go_on(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
-        """Go on with a run that was interrupted: with what it had measured, and the time that it had taken."""
+    def resume(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
+        """Continue the record of an interrupted run, including the time that it took."""
         kept = ("started", "best", "val", "epochs", "seconds")
         self.facts.update({name: facts[name] for name in kept if name in facts})
         self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
@@ -49,7 +49,7 @@ class Record:
         self._write_history()
 
     def add(self, epoch: Epoch) -> None:
-        """Write an epoch's line."""
+        """Add an epoch to the history, and notify plugins."""
         self.history.append(dataclasses.asdict(epoch))
         self.facts.update(epochs=len(self.history), seconds=self.count_seconds())
         self._progress.say(str(epoch))
@@ -57,25 +57,23 @@ class Record:
         self._announce("zoo_epoch_ended", epoch=self.history[-1])
 
     def count_seconds(self) -> float:
-        """Return the seconds of the run so far."""
+        """Return the duration of the run so far, in seconds."""
         return round(time.monotonic() - self._started, 3)
 
     def _write_history(self) -> None:
         self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
 
     def note_best(self, epoch: Epoch, val: Mapping[str, Any]) -> None:
-        """Note the best epoch so far, and what it made of the validation images."""
-        self.facts["best"] = {
-            "epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss
-        }  # fmt: skip
-        self.facts["val"] = val
+        """Record the best epoch so far and its validation figures."""
+        best = {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
+        self.facts.update(best=best, val=val)
 
     def write(self) -> None:
-        """Write run.json, which marks a run as complete."""
+        """Write run.json, which marks a run as finished."""
         self.folder.write_json(RUN, self.facts)
 
     def close(self) -> None:
-        """Tell the plugins that the run is over."""
+        """Notify plugins that the run is finished."""
         self._announce("zoo_run_finished")
 
     def _announce(self, event: str, **arguments: Any) -> None:
@@ -85,14 +83,14 @@ class Record:
 
 
 def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Images) -> dict[str, Any]:
-    """List what is known of a run before its first step."""
-    start = network.start
+    """Return the facts of a run that are known before its first step."""
+    weights = network.start
     return {
         "backbone": network.backbone.name,
         "weights": {
-            "label": start.label,
-            "url": start.weights.url if start.weights else None,
-            "license": start.license,
+            "label": weights.label,
+            "url": weights.weights.url if weights.weights else None,
+            "license": weights.license,
         },
         "classes": list(images.classes),
         "recipe": {**dataclasses.asdict(recipe), **recipe.list_decided()},
@@ -105,7 +103,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
         },
         "hardware": {
             "device": str(hardware.device),
-            "name": _name(hardware),
+            "name": _get_device_name(hardware.device),
             "precision": hardware.precision,
             "processes": hardware.world.size,
         },
@@ -115,7 +113,13 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
 
 
 def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
-    """List which blocks are trained, and how many parameters that is; ``trainable`` are prefixes of their names."""
+    """Return which blocks are trained, and the number of parameters.
+
+    Args:
+        model: Model whose parameters are counted.
+        blocks: Blocks of the model, from input to output.
+        trainable: Parameter-name prefixes of everything that is trained.
+    """
     parameters = dict(model.named_parameters())
     return {
         "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(trainable)} for block in blocks],
@@ -127,20 +131,19 @@ def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Se
 
 
 def measure_split(probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
-    """Measure the predictions for a split of the data."""
+    """Return the figures of predictions for a split; the probabilities have shape (N, classes)."""
     samples = getattr(images, split)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
 
 
-def _name(hardware: Hardware) -> str:
-    is_cuda = hardware.device.type == "cuda"
-    return torch.cuda.get_device_name(hardware.device) if is_cuda else platform.processor() or platform.machine()
+def _get_device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
 
 
 def _list_versions(network: Network) -> dict[str, str]:
-    names = ["zoo", "torch", "torchvision", "safetensors"]
-    if network.backbone.upstream:
-        names.append(network.backbone.upstream.partition("==")[0])
-    versions = read_versions(*names)
-    # torch's own word names the build as well: 2.15.0+cpu.
+    upstream = (network.backbone.upstream or "").partition("==")[0]
+    versions = read_versions("zoo", "torch", "torchvision", "safetensors", *filter(None, [upstream]))
+    # Unlike its package metadata, torch's own version names the build, such as 2.15.0+cpu.
     return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

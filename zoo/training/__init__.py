@@ -1,1 +1,1 @@
-"""From the name of a backbone to a finished run."""
+"""Training, from the name of a backbone to a finished run."""

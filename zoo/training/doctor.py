@@ -1,4 +1,4 @@
-"""What this installation and this machine can do, and what to do about what is missing or slow."""
+"""What this installation and this machine can do, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from zoo.files.cache import KINDS, cache_folder, list_entries
 from zoo.files.versions import read_version
 from zoo.registry.registry import Registry
 
-#: Packages that a run depends on.
+#: Packages that every run needs.
 PACKAGES = ("zoo", "torch", "torchvision", "safetensors", "pillow")
-#: Free bytes below which a cache folder is called short of room.
+#: Free bytes below which the cache folder is reported as nearly full.
 LITTLE_ROOM = 5 * 10**9
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact, whether it is as it should be, and what to do if it is not."""
+    """A fact about the installation, and what to do if something is wrong."""
 
     #: ``versions``, ``device``, ``cache`` or ``plugin``.
     about: str
@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine_installation(registry: Registry) -> list[Finding]:
-    """Look at versions, devices, the cache folder and the plugins; nothing is changed."""
+    """Check versions, devices, the cache folder and the plugins, without changing anything."""
     return [*_list_versions(), *_list_devices(), *_list_caches(), *_list_plugins(registry)]
 
 
@@ -62,22 +62,22 @@ def _list_devices() -> Iterator[Finding]:
     if torch.backends.mps.is_available():
         yield Finding("device", "mps: Apple GPU, precision fp32")
     if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
-        advice = "install a CUDA build of torch that fits the driver, see https://pytorch.org/get-started/locally/"
-        yield Finding("device", "there is an NVIDIA driver, but torch finds no GPU", is_ok=False, advice=advice)
+        advice = "install a CUDA build of torch that matches the driver; see https://pytorch.org/get-started/locally/"
+        yield Finding("device", "an NVIDIA driver is installed, but torch finds no GPU", is_ok=False, advice=advice)
 
 
 def _list_caches() -> Iterator[Finding]:
     folder = cache_folder()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK):
-        advice = "set ZOO_CACHE to a folder that you can write to"
-        yield Finding("cache", f"{folder} cannot be written", is_ok=False, advice=advice)
+        advice = "set ZOO_CACHE to a writable folder"
+        yield Finding("cache", f"{folder} is not writable", is_ok=False, advice=advice)
     sizes = {kind: sum(entry.size for entry in list_entries(kind)) for kind in KINDS}
     shown = ", ".join(f"{kind} {size / GIB:.1f} GiB" for kind, size in sizes.items() if size > GIB // 20)
     yield Finding("cache", f"{folder}: {shown or 'nearly empty'}")
     if (free := shutil.disk_usage(existing).free) < LITTLE_ROOM:
         advice = "run `zoo cache clear`, or set ZOO_CACHE to a folder on another disk"
-        yield Finding("cache", f"{free / GIB:.1f} GiB are free in {existing}", is_ok=False, advice=advice)
+        yield Finding("cache", f"only {free / GIB:.1f} GiB free in {existing}", is_ok=False, advice=advice)
 
 
 def _list_plugins(registry: Registry) -> Iterator[Finding]:

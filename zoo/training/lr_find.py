@@ -1,4 +1,4 @@
-"""From a name to the learning rate that suits it on some images."""
+"""The learning rate range test, from the name of a backbone to a suggested learning rate."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from zoo.errors import OptionError
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.training.prepare import prepare, resolve_job, surroundings
+from zoo.training.prepare import prepare, resolve_job, run_context
 
 
 @dataclass(frozen=True)
 class FoundRate:
-    """What was found."""
+    """The result of a learning rate range test."""
 
-    #: None where the loss never fell.
+    #: Suggested learning rate; None if the loss never fell.
     suggested: float | None
+    #: Learning rates in the order in which they were tried, with their losses.
     tried: Sequence[Tried]
 
 
@@ -37,32 +38,31 @@ def find_lr(
     progress: Progress | None = None,
     **options: Any,
 ) -> FoundRate:
-    """Try learning rates from far too low to far too high, in one run of up to a hundred steps.
+    """Try learning rates from far too low to far too high, in up to a hundred steps.
 
     Args:
-        backbone: as `zoo.finetune` takes it.
-        data: as `zoo.finetune` takes it.
-        registry: where names are looked up; None: all installed plugins.
-        progress: told what goes on; None: nobody.
-        **options: the fields of `zoo.Recipe`; of a run of phases the first one is tried.
+        backbone: Name of a backbone, as for `zoo.finetune`.
+        data: Data set, as for `zoo.finetune`.
+        registry: Registry in which names are looked up. Default: all installed plugins.
+        progress: Receives messages and progress. Default: they are dropped.
+        **options: Fields of `zoo.Recipe`. If the recipe has several phases, the first one is tried.
 
     Raises:
-        ZooError: something that was asked for does not exist or does not fit; see `zoo.errors`.
+        ZooError: If something does not exist or does not fit; see `zoo.errors`.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise OptionError("rates are tried by one process; start it without torchrun.")
+        raise OptionError("a learning rate range test runs in a single process; start it without torchrun.")
     recipe = make_recipe(options)
     if recipe.lr == 0:
-        raise OptionError("lr is 0; leave it out, as it is what is looked for.")
+        raise OptionError("`lr` must not be 0; leave it out, since the test searches for it.")
     registry, progress = registry or open_registry(), progress or Silent()
     job = resolve_job(backbone, data, recipe, registry, progress)
-    with surroundings(job):
-        plan, _ = prepare(job)
-        fit = plan.begin(0)
-        state = TrainingState(plan.network.model)
-        with rounding(plan.hardware), closing(choose_feed(fit, fit.frozen.digest(), progress)) as feed:
-            fit.begin(0, feed, state, progress)
+    with run_context(job):
+        plan = prepare(job)
+        phase, state = plan.begin(0), TrainingState(plan.network.model)
+        with rounding(plan.hardware), closing(choose_feed(phase, plan.digests[0], progress)) as feed:
+            phase.begin(0, feed, state, progress)
             assert state.learner is not None
-            with progress.track("trying rates", STEPS) as advance:
+            with progress.track("trying learning rates", STEPS) as advance:
                 tried = try_rates(state.learner, feed, advance)
     return FoundRate(suggest(tried), tried)

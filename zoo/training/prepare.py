@@ -1,8 +1,8 @@
-"""What a command trains: looked up, built, examined and described, up to the first step."""
+"""Everything before the first step: resolve names, build the network, read the images and plan the phases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +20,12 @@ from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.distributed.process_group import get_world
 from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
+from zoo.engine.phase import Phase
 from zoo.engine.precision import settle_precision
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
 from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
-from zoo.models.freeze import digest_frozen, list_batch_norms
+from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
 from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.plugin import BlockSpec
@@ -33,15 +34,15 @@ from zoo.registry.license import describe_license
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry, Resolved
 from zoo.runs.record import describe_blocks, list_facts
-from zoo.training.phases import Plan, freeze, plan_phases
+from zoo.training.phases import plan_phases
 
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for, found."""
+    """A request to train, with every name resolved and nothing built yet."""
 
     resolved: Resolved
-    start: WeightsSource
+    weights: WeightsSource
     data: str | Path
     recipe: Recipe
     hardware: Hardware
@@ -49,139 +50,155 @@ class Job:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A network that is ready to be trained, its images, and the phases of the run."""
+
+    network: Network
+    blocks: tuple[BlockSpec, ...]
+    phases: Sequence[Recipe]
+    #: SHA-256 of the frozen parameters and buffers in each phase.
+    digests: Sequence[str]
+    images: Images
+    views: Views
+    hardware: Hardware
+    #: Contents of run.json before the first step.
+    facts: Mapping[str, Any]
+
+    def begin(self, index: int) -> Phase:
+        """Freeze everything that a phase does not train, and return the phase."""
+        recipe = self.phases[index]
+        frozen = freeze(self.network, self.blocks, recipe)
+        views = self.views if recipe.augmentation != "none" else Views(self.views.plain, self.views.plain)
+        return Phase(self.network, frozen, self.images, views, recipe, self.hardware)
+
+
 def resolve_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
-    """Look up all that was asked for, before anything is built or read; and say what was chosen.
+    """Resolve all names before anything is built or read, and report what was chosen.
 
     Raises:
-        ZooError: something does not exist or does not fit.
+        ZooError: If something does not exist or does not fit.
     """
     look_up(data, registry=registry)
     world = get_world()
     hardware = choose_hardware(recipe.device, recipe.precision, world)
     if world.size > 1 and recipe.batch_size < 2 * world.size:
         raise OptionError(
-            f"batches of {recipe.batch_size} cannot be shared by {world.size} processes; "
-            f"take a `batch_size` of at least {2 * world.size}, or fewer processes."
+            f"{world.size} processes cannot share batches of {recipe.batch_size} images; "
+            f"use a `batch_size` of at least {2 * world.size}, or fewer processes."
         )
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
-        progress.say("note: with one process there is nothing to shard, and batch norms see all images as it is")
+        progress.say("note: `shard` and `sync_batch_norm` change nothing with a single process")
     resolved = registry.resolve(backbone)
     refuse_unknown_block(resolved.backbone, recipe.scope)
-    start = choose_weights(resolved, recipe.weights)
-    _say_choice(resolved, start, progress)
-    return Job(resolved, start, data, recipe, hardware, registry, progress)
+    weights = choose_weights(resolved, recipe.weights)
+    _report_choice(resolved, weights, progress)
+    hardware = settle_precision(recipe.precision, resolved.backbone, hardware)
+    hardware = replace(hardware, precision=world.spread(hardware.precision))
+    return Job(resolved, weights, data, recipe, hardware, registry, progress)
 
 
-@contextmanager
-def surroundings(job: Job) -> Iterator[None]:
-    """Enter what every job runs in: its seed, quiet libraries, and one line where memory is short."""
-    recording = keeping_artefacts() if job.recipe.compile else nullcontext()
-    with _seeded(job.recipe.seed, job.hardware.device), _enough_memory(), quiet_pillow(), recording:
-        yield
-
-
-def prepare(job: Job, precision: str | None = None) -> tuple[Plan, dict[str, Any]]:
-    """Build the network and examine the images; returns what is to be trained, and what run.json says of it.
-
-    Args:
-        job: what is asked for.
-        precision: to compute in, if it is known; else it is as the recipe says.
-
-    Raises:
-        ZooError: something does not fit.
-    """
-    recipe, backbone, start, progress = job.recipe, job.resolved.backbone, job.start, job.progress
-    model = build_backbone(backbone, start, progress)
-    budget = choose_budget(job.hardware.world.local_size)
-    views = Views.build(input_for(backbone, start.tag), recipe.augmentation, budget, recipe.erase)
-    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
-    network = attach_head(backbone, start, model, recipe.head, len(images.classes))
-    blocks = list_blocks(backbone, network.model, network.head)
-    phases = plan_phases(recipe, blocks)
-    _make_same(network.model, images, job.hardware.world)
-    if recipe.shard and job.hardware.world.size > 1:
-        _divide(network, blocks, phases[0], images, job.hardware)
-    else:
-        place(network.model, job.hardware)
-    try_network(network, len(images.classes), job.hardware.device)
-    parts = _describe_parts(network, blocks, phases, progress)
-    hardware = replace(job.hardware, precision=precision) if precision else job.hardware
-    if precision is None:
-        hardware = settle_precision(recipe.precision, backbone, hardware)
-        hardware = replace(hardware, precision=hardware.world.spread(hardware.precision))
-    facts = {**list_facts(network, recipe, hardware, images), **parts, "plugin": job.registry.find_origin(backbone)}
-    frozen = tuple(phase["frozen"] for phase in parts["phases"])
-    return Plan(network, blocks, phases, frozen, images, views, hardware), facts
-
-
-def _divide(
-    network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware
-) -> None:
-    """Divide the network between the processes, all of which must have images at all times."""
-    size = hardware.world.size
-    for split, least in (("train", 2), ("val", 1), ("test", 1)):
-        count = len(getattr(images, split))
-        if count < least * size and (count or split != "test"):
-            raise OptionError(f"shard: {count} {split} images are too few for {size} processes; take fewer of these.")
-    freeze(network, blocks, recipe)
-    shard(network.model, blocks, hardware.device, size)
-
-
-def _make_same(model: nn.Module, images: Images, world: World) -> None:
-    """See to it that all processes begin with the same images and the same weights."""
-    if world.size > 1:
-        world.require_same("images", images.fingerprint)
-        world.spread_([*model.parameters(), *model.buffers()])
-
-
-def _describe_parts(
-    network: Network, blocks: tuple[BlockSpec, ...], phases: Sequence[Recipe], progress: Progress
-) -> dict[str, Any]:
-    """Return what run.json says of the blocks, the phases and the parameters that stay frozen."""
-    first, last = phases[0], phases[-1]
-    if last.batch_size == 1 and list_batch_norms(network.model):
-        progress.say("note: with one image in a batch, batch norms keep the statistics that they have")
-    if network.start.is_random and last.scope.is_head_only:
-        progress.say("note: random weights are frozen here; with train all they would be trained")
-    trainable = list_trainable(blocks, network.head, last.scope)
-    before = digest_frozen(network.model, trainable)
-    # A resumed run must begin with the same tensors, those too that only a later phase trains.
-    begun = before if first is last else digest_frozen(network.model, list_trainable(blocks, network.head, first.scope))
-    digests = [begun, *[None] * (len(phases) - 2), before][-len(phases) :]
-    return {
-        **describe_blocks(network.model, blocks, trainable),
-        "phases": [
-            {"train": phase.train, "epochs": phase.epochs, "lr": phase.learning_rate, "frozen": digest}
-            for phase, digest in zip(phases, digests, strict=True)
-        ],
-        "frozen": {"before": before},
-    }
-
-
-@contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Turn torch's ways to say that memory is short into one line."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError("not enough memory; take a smaller `batch_size`, `head` or backbone.") from error
-
-
-def _say_choice(resolved: Resolved, start: WeightsSource, progress: Progress) -> None:
-    name = resolved.backbone.name
-    progress.say(f"{resolved.asked} -> {name}@{start.label}")
+def _report_choice(resolved: Resolved, weights: WeightsSource, progress: Progress) -> None:
+    chosen = f"{resolved.backbone.name}@{weights.label}"
+    progress.say(f"{resolved.asked} -> {chosen}")
     for note in resolved.notes:
         progress.say(f"note: {note}")
-    warning = describe_license(f"{name}@{start.label}", start.license) if start.license else None
+    warning = describe_license(chosen, weights.license) if weights.license else None
     if warning:
         progress.say(warning)
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw new heads, dropouts and random weights from the seed, and leave the caller's own generator as it was."""
-    with fork_generators(device):
-        torch.manual_seed(seed)
-        yield
+def run_context(job: Job) -> Iterator[None]:
+    """Seed torch, silence Pillow, set up the compile cache, and turn out-of-memory errors into a single line.
+
+    The caller's random generators are restored at the end.
+    """
+    compiling = keeping_artefacts() if job.recipe.compile else nullcontext()
+    with fork_generators(job.hardware.device), quiet_pillow(), compiling:
+        torch.manual_seed(job.recipe.seed)
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError("not enough memory; use a smaller `batch_size`, `head` or backbone.") from error
+
+
+def prepare(job: Job) -> Plan:
+    """Build the network, read the images and plan the phases.
+
+    Raises:
+        ZooError: If something does not fit.
+    """
+    recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
+    model = build_backbone(backbone, job.weights, progress)
+    budget = choose_budget(hardware.world.local_size)
+    views = Views.build(input_for(backbone, job.weights.tag), recipe.augmentation, budget, recipe.erase)
+    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
+    network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
+    blocks = list_blocks(backbone, model, network.head)
+    phases = plan_phases(recipe, blocks)
+    _synchronize(model, images, hardware.world)
+    if recipe.shard and hardware.world.size > 1:
+        _shard(network, blocks, phases[0], images, hardware)
+    else:
+        place(model, hardware)
+    try_network(network, len(images.classes), hardware.device)
+    _report_pitfalls(network, phases[-1], progress)
+    # A block that is frozen in a phase was frozen in all earlier ones, so all digests can be computed now.
+    scopes = [list_trainable(blocks, network.head, phase.scope) for phase in phases]
+    digests = [digest_frozen(model, trainable) for trainable in scopes]
+    facts = {
+        **list_facts(network, recipe, hardware, images),
+        **describe_blocks(model, blocks, scopes[-1]),
+        **_describe_phases(phases, digests),
+        "plugin": job.registry.find_origin(backbone),
+    }
+    return Plan(network, blocks, phases, digests, images, views, hardware, facts)
+
+
+def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> Frozen:
+    """Freeze everything that the recipe of a phase does not train."""
+    # A batch norm cannot compute statistics from a batch of one image.
+    norms = list_batch_norms(network.model) if recipe.batch_size == 1 else []
+    return Frozen(network.model, list_trainable(blocks, network.head, recipe.scope), fixed=norms)
+
+
+def _synchronize(model: nn.Module, images: Images, world: World) -> None:
+    """Require the same images in all processes, and copy the first one's weights to the others."""
+    if world.size > 1:
+        world.require_same("images", images.fingerprint)
+        world.spread_([*model.parameters(), *model.buffers()])
+
+
+def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware) -> None:
+    """Divide the parameters between the processes, each of which needs an image in every batch."""
+    size = hardware.world.size
+    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+        count = len(getattr(images, split))
+        if count < least * size and (count or split != "test"):
+            raise OptionError(
+                f"`shard`: {count} {split} images are too few for {size} processes; use fewer processes, "
+                f"or at least {least * size} images."
+            )
+    freeze(network, blocks, recipe)
+    shard(network.model, blocks, hardware.device, size)
+
+
+def _report_pitfalls(network: Network, recipe: Recipe, progress: Progress) -> None:
+    if recipe.batch_size == 1 and list_batch_norms(network.model):
+        progress.say("note: batch norm statistics stay fixed, because they cannot be computed from a single image")
+    if network.start.is_random and recipe.scope.is_head_only:
+        progress.say("warning: the frozen part has random weights, so little will be learned; use `train` all")
+
+
+def _describe_phases(phases: Sequence[Recipe], digests: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of run.json about phases and frozen tensors."""
+    return {
+        "phases": [
+            {"train": phase.train, "epochs": phase.epochs, "lr": phase.learning_rate, "frozen": digest}
+            for phase, digest in zip(phases, digests, strict=True)
+        ],
+        "frozen": {"before": digests[-1]},
+    }

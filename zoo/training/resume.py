@@ -1,4 +1,4 @@
-"""Interrupted runs: when their state is saved, where it is found again, and what must not have changed since."""
+"""Resume an interrupted run: find its checkpoint, and require that nothing that matters has changed."""
 
 from __future__ import annotations
 
@@ -15,116 +15,118 @@ from zoo.files.atomic import make_folder, remove
 from zoo.progress import Progress
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder
+from zoo.runs.lock import RunLock
 from zoo.runs.record import Record
 from zoo.training.checkpointing import FORMAT
 
-#: What a run was begun with.
+#: File with the facts of a run before its first step.
 BEGUN = f"{CHECKPOINTS}/begun.json"
-#: Fields of a recipe that may be others when a run goes on. Another device rounds otherwise, the rest changes no bit.
-FREE = ("weights", "device", "workers", "save_every", "baseline")
+#: Options that may change when a run resumes. Another device may round differently; the others change no result.
+CHANGEABLE = ("weights", "device", "workers", "save_every", "baseline")
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """What an earlier process left of a run."""
+    """What an earlier process left in the run folder."""
 
     folder: RunFolder
-    #: The facts of the run, as run.json has them.
-    run: Mapping[str, Any]
-    #: Where it goes on; None where nothing was saved yet, or nothing is left to do.
-    state: Checkpoint | None
-    is_over: bool = False
+    #: Facts of the run, as in run.json.
+    facts: Mapping[str, Any]
+    #: Checkpoint to resume from; None if there is none yet, or if the run is finished.
+    checkpoint: Checkpoint | None
+    is_finished: bool = False
 
 
-def find_earlier(output: Path | None, progress: Progress) -> EarlierRun | None:
-    """Return what there is of the run in ``output``; None where there is none.
+def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> EarlierRun | None:
+    """Lock the folder ``output`` and return the run in it; None if there is none.
 
     Raises:
-        OptionError: no folder is named.
-        RunError: the folder holds what no run wrote, or states of which none can be used.
+        OptionError: If no folder was given.
+        RunError: If the folder holds something else, if none of its checkpoints can be used, or if another process
+            has locked it.
     """
     if output is None:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
     if not output.exists():
         return None
+    lock.take(output)
     folder = RunFolder.reopen(output)
     if (output / RUN).is_file():
-        return EarlierRun(folder, folder.read_json(RUN), None, is_over=True)
+        return EarlierRun(folder, folder.read_json(RUN), None, is_finished=True)
     if not (output / BEGUN).is_file():
-        folder.refuse_begun()
+        folder.reset()
         return None
     saved, complaints = Checkpoints(output / CHECKPOINTS).load(output / MODEL)
     for complaint in complaints:
-        progress.say(f"warning: {complaint}; the state before it is taken")
+        progress.say(f"warning: {complaint}; using the checkpoint before it")
     if saved is None:
         if complaints:
-            raise RunError(f"none of the states in {output / CHECKPOINTS} can be used; remove {output} to start anew.")
+            raise RunError(
+                f"no checkpoint in {output / CHECKPOINTS} can be used; remove {output} to start from scratch."
+            )
         return EarlierRun(folder, folder.read_json(BEGUN), None)
     if saved.facts["format"] != FORMAT:
-        raise RunError(f"{output} was begun by another version of zoo, and can only be resumed by it.")
+        raise RunError(f"{output} was started by another version of zoo; resume it with that version.")
     if saved.facts["state"]["history"] and not (output / MODEL).is_file():
-        raise RunError(f"{output} has lost its {MODEL}, the best model so far; remove the folder to start anew.")
+        raise RunError(f"{output} is missing {MODEL}, the best model so far; remove the folder to start from scratch.")
     return EarlierRun(folder, saved.facts["run"], Checkpoint(saved.tensors, saved.facts["state"]))
 
 
 def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:
-    """Return what the first process has found, in all of them: they may have no disk in common.
+    """Return what the first process found in all processes, which may run on machines with different disks.
 
     Raises:
-        LostProcess: another process is gone.
+        LostProcess: If another process is gone.
     """
-    if world.size == 1:
-        return earlier
-    facts = earlier and [str(earlier.folder.path), earlier.run, earlier.state and earlier.state.facts, earlier.is_over]
-    told = json.loads(world.spread(json.dumps(facts)))
-    if told is None:
+    checkpoint = earlier.checkpoint if earlier else None
+    found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]
+    shared = json.loads(world.spread(json.dumps(found)))
+    if shared is None:
         return None
-    path, run, state, is_over = told
-    tensors = world.spread_tensors(earlier.state.tensors if earlier and earlier.state else {})
-    return EarlierRun(
-        RunFolder(Path(path)), run, None if state is None else Checkpoint(tensors, state), is_over=is_over
-    )
+    path, facts, state, is_finished = shared
+    tensors = world.spread_tensors(checkpoint.tensors if checkpoint else {})
+    checkpoint = Checkpoint(tensors, state) if state else None
+    return EarlierRun(RunFolder(Path(path)), facts, checkpoint, is_finished=is_finished)
 
 
-def note_begin(record: Record) -> None:
-    """Write down how a run begins, so that it is not resumed with other options."""
+def record_start(record: Record) -> None:
+    """Record how a run begins, so that it cannot be resumed with other options."""
     make_folder(record.folder.path / CHECKPOINTS)
     record.folder.write_json(BEGUN, record.facts)
 
 
 def remove_states(folder: RunFolder) -> None:
-    """Remove all states of a run that is over."""
-    if (folder.path / CHECKPOINTS).is_dir():
-        remove(folder.path / BEGUN)
-        Checkpoints(folder.path / CHECKPOINTS).clear()
+    """Remove all checkpoints of a finished run."""
+    remove(folder.path / BEGUN)
+    Checkpoints(folder.path / CHECKPOINTS).clear()
 
 
-def refuse_other(kept: Mapping[str, Any], facts: Mapping[str, Any], output: Path | None) -> None:
-    """Raise OptionError when something that matters is not what it was when the run began; name the first."""
-    then, now = _list_identity(kept), _list_identity(json.loads(json.dumps(facts)))
-    for field in then:
-        if then[field] != now.get(field):
+def require_same_run(before: Mapping[str, Any], now: Mapping[str, Any], output: Path | None) -> None:
+    """Raise OptionError for the first thing that decides the result of a run and has changed since the run began."""
+    old, new = _list_identity(before), _list_identity(json.loads(json.dumps(now)))
+    for field in old:
+        if old[field] != new.get(field):
             raise OptionError(
-                f"{output} was begun with {field} {_show(then[field])}, not {_show(now.get(field))}; "
+                f"{output} was started with {field} {_shorten(old[field])}, not {_shorten(new.get(field))}; "
                 "resume it with the same, or choose another `output`."
             )
 
 
 def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """List all that decides what comes out, under the names that the user knows."""
-    recipe = {name: value for name, value in facts["recipe"].items() if name not in FREE}
+    """Return everything that decides the result of a run, by the name that the user knows."""
+    recipe = {name: value for name, value in facts["recipe"].items() if name not in CHANGEABLE}
     return {
         "backbone": facts["backbone"],
         "weights": facts["weights"]["label"],
         "classes": facts["classes"],
-        "data of the fingerprint": facts["data"]["fingerprint"],
+        "data fingerprint": facts["data"]["fingerprint"],
         **recipe,
         "precision": facts["hardware"]["precision"],
-        # All that is frozen in the first phase; what learned in it is in the state.
-        "starting weights of the fingerprint": facts["phases"][0]["frozen"],
+        # The frozen tensors of the first phase. The trained ones are in the checkpoint.
+        "weights fingerprint": facts["phases"][0]["frozen"],
     }
 
 
-def _show(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,4 +1,4 @@
-"""What a run is about to do, in lines for the user."""
+"""Messages about what a run is about to do."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from typing import Any
 from zoo.progress import Progress
 
 
-def say_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
-    """Say what is not as it was when the run began, and may change its last digits."""
+def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
+    """Report versions and hardware that have changed since the run began, which may change the last digits."""
     for field in ("versions", "hardware"):
         for name, value in before[field].items():
             if now[field].get(name) != value:
-                progress.say(f"note: the run began with {name} {value}, and now it is {now[field].get(name)}")
+                progress.say(f"note: {name} has changed from {value} to {now[field].get(name)} since the run started")
 
 
-def say_plan(facts: Mapping[str, Any], progress: Progress) -> None:
-    """Say what is trained, for how long and how."""
+def report_plan(facts: Mapping[str, Any], progress: Progress) -> None:
+    """Report what is trained, for how long and how."""
     recipe, params, phases, hardware = (facts[name] for name in ("recipe", "params", "phases", "hardware"))
-    shared = f", by {hardware['processes']} processes" if hardware["processes"] > 1 else ""
-    learning = [block["name"] for block in facts["blocks"] if block["learns"]]
-    blocks = learning[0] if len(learning) == 1 else f"{learning[0]} to {learning[-1]}" if learning else ""
-    what = f"{blocks} and the head" if blocks else "the head"
+    processes = f", {hardware['processes']} processes" if hardware["processes"] > 1 else ""
+    trained = [block["name"] for block in facts["blocks"] if block["learns"]]
+    blocks = " to ".join(dict.fromkeys([trained[0], trained[-1]])) + " and " if trained else ""
     progress.say(
-        f"learns: {what} ({recipe['head']}), {params['learning']:,} of {params['total']:,} parameters, "
+        f"training {blocks}the head ({recipe['head']}): {params['learning']:,} of {params['total']:,} parameters, "
         f"{_count_epochs(recipe['epochs'])}, {recipe['optimizer']} at {recipe['lr']:g} ({recipe['schedule']}), "
-        f"{hardware['precision']} on {hardware['device']}{shared}"
+        f"{hardware['precision']} on {hardware['device']}{processes}"
     )
     if len(phases) > 1:
         each = (f"{phase['train']} for {_count_epochs(phase['epochs'])} at {phase['lr']:g}" for phase in phases)

@@ -27,7 +27,7 @@ def test_runs_stand_side_by_side(run: Main, runs: list[Path], capfd: pytest.Capt
     assert title.split()[:4] == ["RUN", "BACKBONE", "TRAIN", "ACCURACY"]
     assert {line.split()[2] for line in lines} == {"head", "all"}
     assert images == "accuracy on 10 validation images"
-    assert "the difference may be chance" in printed.err
+    assert "the difference may be due to chance" in printed.err
 
 
 def test_json_is_an_array_of_objects(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +39,7 @@ def test_json_is_an_array_of_objects(run: Main, runs: list[Path], capfd: pytest.
 
 def test_a_folder_that_is_no_run_is_one_line(run: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("compare", tmp_path) == 1
-    assert "is no run: it holds no model" in capfd.readouterr().err
+    assert "is not a run folder: it has no model" in capfd.readouterr().err
 
 
 def test_nothing_to_compare_is_wrong_usage(run: Main) -> None:

@@ -130,7 +130,7 @@ def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (128 + signal.SIGTERM, "")
-    assert "state saved in out after" in err
+    assert "checkpoint saved in out after" in err
     assert not re.search(r"^[A-Z]\d{4} ", err, re.MULTILINE)  # as torch's own lines begin
     assert not (tmp_path / "out" / "run.json").exists()
     with start("bolt/net", "--resume") as process:

@@ -56,7 +56,7 @@ def test_shares_of_nothing_are_dashes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("gone", "--data", "photos"), "gone is no run"),
+        (("gone", "--data", "photos"), "gone is not a run folder"),
         (("run", "--data", "gone"), "gone"),
         (("run", "--data", "photos", "--split", "test"), "no split 'test'"),
     ],

@@ -183,7 +183,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_does(
     monkeypatch.setattr(RunCallbacks, "on_step", interrupt)
     assert run(*arguments) == 143
     assert (
-        f"state saved in {tmp_path / 'out'} after 1 step; run the same command with --resume to continue"
+        f"checkpoint saved in {tmp_path / 'out'} after 1 step; run the same command with --resume to continue"
         in capfd.readouterr().err
     )
     monkeypatch.undo()

@@ -93,7 +93,8 @@ def test_it_is_exit_code_1_when_no_image_could_be_read(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("gone", "x.png"), "gone is no run"), (("run", "gone.png"), "no image gone.png")]
+    ("arguments", "message"),
+    [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "gone.png does not exist")],
 )
 def test_an_error_is_one_line_and_exit_code_1(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,

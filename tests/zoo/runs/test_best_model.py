@@ -25,7 +25,7 @@ HEADER = Header(
 
 
 class Clock:
-    """A clock that moves on by a step at every look."""
+    """A clock that advances by a step whenever it is read."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def best(folder: RunFolder, clock: Clock) -> BestModel:
-    """A best model whose first one, of zeros, was written, which took two seconds."""
+    """A best model after a model of zeros was written, which took two seconds."""
     best = BestModel(folder, HEADER, clock)
     clock.step = 2.0
     best.keep(fill(0))
@@ -68,60 +68,50 @@ def read(folder: RunFolder) -> float:
     return float(load_file(folder.path / MODEL)["weight"][0, 0])
 
 
-def test_the_first_one_is_written_at_once(folder: RunFolder) -> None:
+def test_the_first_model_is_written_at_once(folder: RunFolder) -> None:
     BestModel(folder, HEADER).keep(fill(3))
     assert read(folder) == 3
 
 
-def test_one_that_follows_soon_is_written_at_the_end_as_it_was(best: BestModel, folder: RunFolder) -> None:
+def test_a_model_that_follows_too_soon_is_copied_and_written_at_the_end(best: BestModel, folder: RunFolder) -> None:
     model = fill(1)
-    with best:
-        best.keep(model)
-        with torch.no_grad():
-            model.weight.fill_(7)  # it goes on learning
-        best.go_on()
-        assert read(folder) == 0
+    best.keep(model)
+    with torch.no_grad():
+        model.weight.fill_(7)  # Training continues.
+    best.write_if_due()
+    assert read(folder) == 0
+    best.flush()
     assert read(folder) == 1
 
 
-def test_what_ends_the_run_does_not_keep_it_from_being_written(best: BestModel, folder: RunFolder) -> None:
-    def run() -> None:
-        with best:
-            best.keep(fill(1))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    assert read(folder) == 1
-
-
-def test_when_its_time_has_come_it_is_written(best: BestModel, folder: RunFolder, clock: Clock) -> None:
+def test_the_model_in_memory_is_written_when_it_is_due(best: BestModel, folder: RunFolder, clock: Clock) -> None:
     best.keep(fill(1))
     clock.now += 2 * SHARE - 1
-    best.go_on()
+    best.write_if_due()
     assert read(folder) == 0
     clock.now += 1
-    best.go_on()
+    best.write_if_due()
     assert read(folder) == 1
     before = (folder.path / MODEL).stat().st_mtime_ns
     clock.now += 100
-    best.go_on()  # nothing is held
+    best.write_if_due()  # No model is in memory.
     assert (folder.path / MODEL).stat().st_mtime_ns == before
 
 
-def test_a_later_one_replaces_what_is_held(best: BestModel, folder: RunFolder, clock: Clock) -> None:
+def test_a_better_model_replaces_the_one_in_memory(best: BestModel, folder: RunFolder, clock: Clock) -> None:
     best.keep(fill(1))
     clock.now += 2 * SHARE
-    with best:
-        best.keep(fill(2))
-        assert read(folder) == 2
+    best.keep(fill(2))
+    assert read(folder) == 2
+    best.flush()
     assert read(folder) == 2
 
 
-def test_a_folder_that_is_gone_is_an_error(best: BestModel, folder: RunFolder) -> None:
+def test_a_missing_folder_is_an_error(best: BestModel, folder: RunFolder) -> None:
     (folder.path / MODEL).unlink()
     for file in folder.path.iterdir():
         file.unlink()
     folder.path.rmdir()
-    with pytest.raises(RunError, match="cannot be written"), best:
-        best.keep(fill(1))
+    best.keep(fill(1))
+    with pytest.raises(RunError, match="cannot be written"):
+        best.flush()

@@ -21,11 +21,11 @@ def make(step: int) -> Checkpoint:
 
 
 def expect(found: Checkpoint | None, step: int) -> None:
-    wanted = make(step)
+    expected = make(step)
     assert found is not None
-    assert found.facts == wanted.facts
-    assert found.tensors.keys() == wanted.tensors.keys()
-    assert all(torch.equal(tensor, wanted.tensors[name]) for name, tensor in found.tensors.items())
+    assert found.facts == expected.facts
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in found.tensors.items())
     assert found.tensors["sum"].dtype == torch.float64
 
 
@@ -36,17 +36,17 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
 
 @pytest.fixture
 def saved(checkpoints: Checkpoints, tmp_path: Path) -> Path:
-    """The folder of two states."""
+    """The folder of two checkpoints."""
     for step in (1, 2):
         checkpoints.save(step, make(step))
     return tmp_path / "checkpoints"
 
 
-def test_where_none_was_saved_there_is_none(checkpoints: Checkpoints) -> None:
+def test_without_a_checkpoint_there_is_nothing_to_load(checkpoints: Checkpoints) -> None:
     assert checkpoints.load() == (None, [])
 
 
-def test_the_newest_one_is_found_and_few_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_loaded_and_only_a_few_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (2, 10, 9_999, 100_000_000):
         checkpoints.save(step, make(step))
         found, complaints = checkpoints.load()
@@ -58,7 +58,7 @@ def test_the_newest_one_is_found_and_few_are_kept(checkpoints: Checkpoints, tmp_
 @pytest.mark.parametrize("suffix", [".safetensors", ".sha256"])
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_is_found_named_and_the_one_before_taken(saved: Path, suffix: str, seed: int) -> None:
+def test_any_damage_is_reported_and_the_previous_checkpoint_loaded(saved: Path, suffix: str, seed: int) -> None:
     path = saved / f"00000002{suffix}"
     whole = path.read_bytes()
     path.write_bytes(damage(whole, random.Random(seed)))
@@ -68,24 +68,24 @@ def test_any_damage_is_found_named_and_the_one_before_taken(saved: Path, suffix:
     assert complaint.startswith(str(path.with_suffix(".safetensors")))
 
 
-def damage(data: bytes, chance: random.Random) -> bytes:
-    """Flip a bit, cut the end off, put zeros in, or add something."""
-    place = chance.randrange(len(data))
-    kind = chance.choice(["flip", "cut", "zeros", "longer"])
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """Flip a bit, cut off the end, write zeros, or append bytes."""
+    place = rng.randrange(len(data))
+    kind = rng.choice(["flip", "cut", "zeros", "longer"])
     if kind == "cut":
         return data[:place]
     if kind == "longer":
         return data + data[: place + 1]
     changed = bytearray(data)
     if kind == "flip":
-        changed[place] ^= 1 << chance.randrange(8)
+        changed[place] ^= 1 << rng.randrange(8)
         return bytes(changed)
-    end = chance.randrange(place, len(data)) + 1
+    end = rng.randrange(place, len(data)) + 1
     changed[place:end] = bytes(end - place)
     return bytes(changed) if changed != data else data + b"\0"
 
 
-def test_a_damaged_one_of_a_later_step_makes_place_for_good_ones(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_saving_removes_damaged_checkpoints_of_later_steps(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (10, 20, 15, 18):
         checkpoints.save(step, make(step))
         if step == 20:
@@ -93,12 +93,12 @@ def test_a_damaged_one_of_a_later_step_makes_place_for_good_ones(checkpoints: Ch
     assert sorted(path.stem for path in tmp_path.rglob("*.sha256")) == ["00000015", "00000018"]
 
 
-def test_what_is_written_again_is_none_until_it_is_whole(
+def test_a_checkpoint_that_is_rewritten_does_not_count_until_it_is_complete(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in (10, 20):
         checkpoints.save(step, make(step))
-    monkeypatch.setattr("zoo.runs.checkpoints._link", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
+    monkeypatch.setattr("zoo.runs.checkpoints._copy", lambda *_: (_ for _ in ()).throw(RunError("the disk is full")))
     best = tmp_path / "best"
     best.write_bytes(b"")
     with pytest.raises(RunError, match="the disk is full"):
@@ -108,18 +108,18 @@ def test_what_is_written_again_is_none_until_it_is_whole(
     assert complaints == []
 
 
-def test_one_whose_checksum_was_never_written_is_none(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_checksum_does_not_count(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save(step, make(step))
     (tmp_path / "checkpoints" / "00000002.sha256").unlink()
     found, complaints = checkpoints.load()
     expect(found, 1)
     assert complaints == []
-    checkpoints.save(3, make(3))  # and then it is swept away
+    checkpoints.save(3, make(3))  # This removes the incomplete checkpoint.
     assert sorted(path.stem for path in (tmp_path / "checkpoints").iterdir()) == ["00000001"] * 2 + ["00000003"] * 2
 
 
-def test_a_checksum_without_its_file_is_a_loss_that_is_named(saved: Path) -> None:
+def test_a_checksum_without_its_file_is_reported(saved: Path) -> None:
     (saved / "00000002.safetensors").unlink()
     found, (complaint,) = Checkpoints(saved).load()
     expect(found, 1)
@@ -127,7 +127,7 @@ def test_a_checksum_without_its_file_is_a_loss_that_is_named(saved: Path) -> Non
                               f"{str(saved / '00000002.safetensors')!r}")  # fmt: skip
 
 
-def test_bytes_that_are_as_they_were_written_but_no_tensors_are_named(saved: Path) -> None:
+def test_a_file_with_the_right_checksum_but_no_tensors_is_reported(saved: Path) -> None:
     (saved / "00000002.safetensors").write_bytes(b"no tensors")
     digest = hashlib.sha256(b"no tensors").hexdigest()
     (saved / "00000002.sha256").write_text(f"{digest}  00000002.safetensors\n")
@@ -136,7 +136,7 @@ def test_bytes_that_are_as_they_were_written_but_no_tensors_are_named(saved: Pat
     assert "00000002.safetensors cannot be read" in complaint
 
 
-def test_where_all_are_damaged_there_is_none_and_each_is_named(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_if_all_checkpoints_are_damaged_each_is_reported(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save(step, make(step))
     for path in (tmp_path / "checkpoints").glob("*.safetensors"):
@@ -146,9 +146,9 @@ def test_where_all_are_damaged_there_is_none_and_each_is_named(checkpoints: Chec
     assert len(complaints) == 2
 
 
-def test_a_folder_that_cannot_be_written_keeps_what_is_there(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_a_failed_save_keeps_the_earlier_checkpoints(checkpoints: Checkpoints, tmp_path: Path) -> None:
     checkpoints.save(1, make(1))
-    (tmp_path / "checkpoints" / "00000002.safetensors").mkdir()  # so that nothing can get that name
+    (tmp_path / "checkpoints" / "00000002.safetensors").mkdir()  # No file can get this name now.
     with pytest.raises(RunError, match=r"00000002.safetensors cannot be written"):
         checkpoints.save(2, make(2))
     (tmp_path / "checkpoints" / "00000002.safetensors").rmdir()
@@ -156,6 +156,6 @@ def test_a_folder_that_cannot_be_written_keeps_what_is_there(checkpoints: Checkp
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
-def test_common_tools_can_prove_them_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_sha256sum_verifies_checkpoints(checkpoints: Checkpoints, tmp_path: Path) -> None:
     checkpoints.save(3, make(3))
     subprocess.run(["sha256sum", "--check", "00000003.sha256"], cwd=tmp_path / "checkpoints", check=True)

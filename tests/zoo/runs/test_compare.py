@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Comparison of runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from zoo.runs.compare import compare_runs, find_doubts
 from zoo.runs.report.numbers import measure_interval
 
 
-def make_run(folder: Path, name: str, right: int, images: int = 100, **changes: Any) -> Path:
+def make_run(folder: Path, name: str, correct: int, images: int = 100, **changes: Any) -> Path:
     run = folder / name
     run.mkdir()
     (run / "model.safetensors").write_bytes(b"x" * 1234)
-    measured = {"accuracy": right / images, "images": images, "confusion": [[right, images - right], [0, 0]]}
+    measured = {"accuracy": correct / images, "images": images, "confusion": [[correct, images - correct], [0, 0]]}
     facts = {
         "backbone": f"acme/{name}",
         "recipe": {"train": "head"},
@@ -32,7 +32,7 @@ def make_run(folder: Path, name: str, right: int, images: int = 100, **changes: 
     return run
 
 
-def test_the_most_accurate_comes_first_with_its_interval(tmp_path: Path) -> None:
+def test_the_most_accurate_run_comes_first_with_its_confidence_interval(tmp_path: Path) -> None:
     low, high = make_run(tmp_path, "low", 80), make_run(tmp_path, "high", 97)
     best, other = compare_runs([low, high])
     assert (best.run, other.run) == (str(high), str(low))
@@ -41,37 +41,37 @@ def test_the_most_accurate_comes_first_with_its_interval(tmp_path: Path) -> None
     assert (best.params, best.learning, best.bytes, best.seconds, best.epochs) == (2000, 20, 1234, 4.5, 3)
 
 
-def test_test_images_decide_where_all_have_some(tmp_path: Path) -> None:
+def test_runs_are_compared_on_test_images_if_all_have_them(tmp_path: Path) -> None:
     test = {"accuracy": 0.5, "images": 10, "confusion": [[5, 5], [0, 0]]}
     one, two = make_run(tmp_path, "one", 90, test=test), make_run(tmp_path, "two", 80)
     assert {run.split for run in compare_runs([one, two])} == {"val"}
     assert [(run.split, run.accuracy) for run in compare_runs([one])] == [("test", 0.5)]
 
 
-def test_differences_that_may_be_chance_are_said(tmp_path: Path) -> None:
-    runs = [make_run(tmp_path, name, right) for name, right in (("best", 97), ("close", 95), ("far", 60))]
+def test_overlapping_intervals_are_pointed_out(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, name, correct) for name, correct in (("best", 97), ("close", 95), ("far", 60))]
     best, close = (str(run) for run in runs[:2])
     assert find_doubts(compare_runs(runs)) == [
-        f"the intervals of {best} and {close} overlap: the difference may be chance"
+        f"the intervals of {best} and {close} overlap, so the difference may be due to chance"
     ]
     assert find_doubts(compare_runs([runs[0], runs[2]])) == []
 
 
-def test_runs_on_other_images_do_not_compare(tmp_path: Path) -> None:
+def test_runs_on_different_images_are_pointed_out(tmp_path: Path) -> None:
     one = make_run(tmp_path, "one", 99)
     two = make_run(tmp_path, "two", 50, data={"fingerprint": "cd"})
-    assert any("did not see the same images" in doubt for doubt in find_doubts(compare_runs([one, two])))
+    assert any("used different images" in doubt for doubt in find_doubts(compare_runs([one, two])))
 
 
-def test_the_gain_over_scratch_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+def test_the_gain_over_the_baseline_is_included_if_it_was_measured(tmp_path: Path) -> None:
     one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34})
     two = make_run(tmp_path, "two", 98)
     assert [run.gain for run in compare_runs([one, two])] == [0.34, None]
 
 
 @pytest.mark.parametrize("content", [None, "no json"])
-def test_what_is_no_run_is_named(tmp_path: Path, content: str | None) -> None:
+def test_the_error_for_a_folder_without_a_model_names_it(tmp_path: Path, content: str | None) -> None:
     if content:
         (tmp_path / "run.json").write_text(content)
-    with pytest.raises(RunError, match=r"is no run: it holds no model\.safetensors"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no model\.safetensors"):
         compare_runs([tmp_path])

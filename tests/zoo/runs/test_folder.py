@@ -28,7 +28,7 @@ def umask() -> Iterator[None]:
     os.umask(old)
 
 
-# Claiming.
+# Claiming a folder.
 
 
 def test_a_run_without_output_gets_the_next_free_number(here: Path) -> None:
@@ -37,19 +37,19 @@ def test_a_run_without_output_gets_the_next_free_number(here: Path) -> None:
     assert all((here / folder).is_dir() for folder in folders)
 
 
-def test_a_number_that_is_taken_by_a_file_is_passed_over(here: Path) -> None:
+def test_a_number_taken_by_a_file_is_skipped(here: Path) -> None:
     (here / "runs").mkdir()
     (here / "runs" / "net-photos-1").touch()
     assert RunFolder.claim(None, "acme/net", "photos").path == Path("runs/net-photos-2")
 
 
-def test_a_number_that_is_taken_after_it_was_found_free_is_passed_over(here: Path) -> None:
+def test_a_number_taken_by_a_dangling_link_is_skipped(here: Path) -> None:
     (here / "runs").mkdir()
-    (here / "runs" / "net-photos-1").symlink_to("nowhere")  # it does not exist, and yet cannot be made
+    (here / "runs" / "net-photos-1").symlink_to("nowhere")  # exists() is false, but mkdir fails.
     assert RunFolder.claim(None, "acme/net", "photos").path == Path("runs/net-photos-2")
 
 
-def test_runs_that_begin_at_once_get_folders_of_their_own(here: Path) -> None:
+def test_runs_that_start_at_the_same_time_get_different_folders(here: Path) -> None:
     starts = threading.Barrier(8)
 
     def claim(_number: int) -> Path:
@@ -65,7 +65,7 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(here: Path) -> None:
 @given(backbone=st.text(min_size=1), data=st.text(min_size=1))
 @settings(max_examples=100, deadline=None)
 @pytest.mark.usefixtures("here")
-def test_any_name_of_backbone_and_data_gives_one_plain_folder_in_runs(
+def test_any_backbone_and_data_give_a_folder_with_a_plain_name(
     tmp_path_factory: pytest.TempPathFactory, backbone: str, data: str
 ) -> None:
     os.chdir(tmp_path_factory.getbasetemp())
@@ -76,18 +76,18 @@ def test_any_name_of_backbone_and_data_gives_one_plain_folder_in_runs(
     path.rmdir()
 
 
-def test_output_is_the_run_folder_itself_and_is_made_with_its_parents(tmp_path: Path) -> None:
+def test_output_is_created_with_its_parents(tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path / "a" / "b", "acme/net", "photos")
     assert folder.path == tmp_path / "a" / "b"
     assert folder.path.is_dir()
 
 
-def test_an_empty_output_is_taken(tmp_path: Path) -> None:
+def test_an_empty_output_is_accepted(tmp_path: Path) -> None:
     assert RunFolder.claim(tmp_path, "acme/net", "photos").path == tmp_path
 
 
 @pytest.mark.parametrize(("name", "what"), [(MODEL, "another run"), ("notes.txt", "other files"), (".git", "other")])
-def test_an_output_that_holds_something_is_refused_and_left_alone(tmp_path: Path, name: str, what: str) -> None:
+def test_an_output_that_is_not_empty_is_refused_and_left_unchanged(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(RunError, match=rf"{tmp_path} holds {what}.*choose another `output`"):
         RunFolder.claim(tmp_path, "acme/net", "photos")
@@ -101,20 +101,20 @@ def test_an_output_that_is_a_file_or_below_one_is_refused(tmp_path: Path) -> Non
             RunFolder.claim(output, "acme/net", "photos")
 
 
-def test_an_output_that_is_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
+def test_an_output_that_is_a_dangling_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RunError, match="link"):
         RunFolder.claim(tmp_path / "link", "acme/net", "photos")
 
 
-def test_an_output_that_was_claimed_is_marked_by_an_empty_history_and_refused_to_the_next(tmp_path: Path) -> None:
+def test_a_claimed_output_holds_an_empty_history_and_cannot_be_claimed_again(tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path / "run", "acme/net", "photos")
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == {HISTORY: b""}
     with pytest.raises(RunError, match=r"run holds other files; choose another `output`, or remove it first"):
         RunFolder.claim(tmp_path / "run", "acme/net", "photos")
 
 
-def test_of_runs_that_claim_the_same_output_at_once_one_gets_it(tmp_path: Path) -> None:
+def test_only_one_of_several_concurrent_runs_gets_an_output(tmp_path: Path) -> None:
     starts = threading.Barrier(8)
 
     def claim(_number: int) -> Path | RunError:
@@ -130,25 +130,25 @@ def test_of_runs_that_claim_the_same_output_at_once_one_gets_it(tmp_path: Path) 
     assert all("choose another `output`" in str(answer) for answer in answers if isinstance(answer, RunError))
 
 
-# Opening.
+# Opening a run.
 
 
-def test_a_run_is_opened_by_its_folder_or_a_file_in_it(tmp_path: Path) -> None:
+def test_a_run_is_opened_by_its_folder_or_by_a_file_in_it(tmp_path: Path) -> None:
     (tmp_path / MODEL).touch()
     for path in (tmp_path, tmp_path / MODEL, tmp_path / RUN):
         assert RunFolder.open(path).path == tmp_path
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", MODEL])
-def test_what_is_no_run_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunError, match=rf"{tmp_path / name} is no run: it holds no model\.safetensors"):
+def test_the_error_for_a_folder_without_a_model_names_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match=rf"{tmp_path / name} is not a run folder: it has no model\.safetensors"):
         RunFolder.open(tmp_path / name)
 
 
-# Writing.
+# Reading and writing files.
 
 
-def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_written_files_are_read_back_and_nothing_else_is_left(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     content = {"classes": ["ä/b", 'c"d'], "loss": 0.5, "none": None}
     folder.write_json(RUN, content)
@@ -159,12 +159,12 @@ def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path: Path) -
 
 
 class Stop(BaseException):
-    """Not an Exception, as KeyboardInterrupt."""
+    """A BaseException that is not an Exception, like KeyboardInterrupt."""
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Stop])
 @pytest.mark.parametrize("old", ["old", None])
-def test_an_interrupted_write_leaves_the_old_file_or_none_and_nothing_temporary(
+def test_an_interrupted_write_leaves_the_old_file_and_no_temporary_one(
     tmp_path: Path, error: type[BaseException], old: str | None
 ) -> None:
     if old is not None:
@@ -180,7 +180,7 @@ def test_an_interrupted_write_leaves_the_old_file_or_none_and_nothing_temporary(
     assert left == ({MODEL: old} if old is not None else {})
 
 
-def test_a_file_is_not_under_its_name_before_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     seen = []
 
     def save(path: Path) -> None:
@@ -193,12 +193,12 @@ def test_a_file_is_not_under_its_name_before_it_is_whole(tmp_path: Path) -> None
     assert (tmp_path / MODEL).read_text(encoding="utf-8") == "whole"
 
 
-def test_a_folder_that_is_gone_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_folder_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"run\.json cannot be written"):
         RunFolder(tmp_path / "gone").write_json(RUN, {})
 
 
-def test_a_save_that_fails_on_the_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_the_error_for_a_full_disk_names_the_file(tmp_path: Path) -> None:
     def save(_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -207,13 +207,13 @@ def test_a_save_that_fails_on_the_disk_is_an_error_that_names_the_file(tmp_path:
 
 
 @pytest.mark.usefixtures("umask")
-def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
+def test_files_have_the_permissions_that_the_umask_allows(tmp_path: Path) -> None:
     RunFolder(tmp_path).write_text("README.md", "text")
     assert stat.S_IMODE((tmp_path / "README.md").stat().st_mode) == 0o644
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "\xff"])
-def test_json_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, content: str | None) -> None:
+def test_the_error_for_unreadable_json_names_the_file(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / RUN).write_bytes(content.encode("latin-1"))
     with pytest.raises(RunError, match=r"run\.json cannot be read"):
@@ -221,20 +221,20 @@ def test_json_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, cont
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_json_does_not_have_are_not_written(tmp_path: Path, number: float) -> None:
+def test_numbers_that_json_cannot_hold_are_refused(tmp_path: Path, number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         RunFolder(tmp_path).write_json(RUN, {"loss": number})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_is_no_unicode_is_written_and_read_back(tmp_path: Path) -> None:
+def test_a_path_that_is_not_unicode_is_written_and_read_back(tmp_path: Path) -> None:
     content = {"path": os.fsdecode(b"caf\xe9.png")}
     RunFolder(tmp_path).write_json(RUN, content)
     assert RunFolder(tmp_path).read_json(RUN) == content
     assert (tmp_path / RUN).read_bytes().isascii()
 
 
-def test_an_output_below_a_file_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+def test_an_output_below_a_file_is_refused_early(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(RunError, match=r"run cannot be created: .*notes is a file; choose another `output`\."):
         RunFolder.refuse_used(tmp_path / "notes" / "deep" / "run")

@@ -14,44 +14,44 @@ from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 
-def hold_elsewhere(folder: Path) -> int:
-    """Lock a folder as another process does: by a descriptor of its own."""
+def lock_elsewhere(folder: Path) -> int:
+    """Lock a folder through a new descriptor, which has the same effect as a lock of another process."""
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
 
 
-def test_what_another_process_holds_is_refused_and_free_when_it_is_gone(tmp_path: Path) -> None:
-    descriptor = hold_elsewhere(tmp_path)
-    with pytest.raises(RunError, match="another process is at work on"), RunLock() as lock:
+def test_a_locked_folder_is_refused_until_it_is_released(tmp_path: Path) -> None:
+    descriptor = lock_elsewhere(tmp_path)
+    with pytest.raises(RunError, match="another process is working on"), RunLock() as lock:
         lock.take(tmp_path)
     os.close(descriptor)
-    with RunLock() as lock, RunLock() as inner:
+    with RunLock() as lock:
         lock.take(tmp_path)
-        inner.take(tmp_path)  # this process has it already
+        lock.take(tmp_path)  # It is locked already.
         with pytest.raises(BlockingIOError):
-            hold_elsewhere(tmp_path)
-    os.close(hold_elsewhere(tmp_path))
+            lock_elsewhere(tmp_path)
+    os.close(lock_elsewhere(tmp_path))
 
 
-def test_a_run_is_held_while_it_is_under_way(
+def test_a_run_locks_its_folder_until_it_is_finished(
     registry: Registry, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_step, refused = RunCallbacks.on_step, []
 
-    def try_to_hold(watch: RunCallbacks) -> None:
-        on_step(watch)
+    def try_to_lock(callbacks: RunCallbacks) -> None:
+        on_step(callbacks)
         with pytest.raises(BlockingIOError):
-            hold_elsewhere(tmp_path / "run")
+            lock_elsewhere(tmp_path / "run")
         refused.append(True)
 
-    monkeypatch.setattr(RunCallbacks, "on_step", try_to_hold)
+    monkeypatch.setattr(RunCallbacks, "on_step", try_to_lock)
     finetune("net", photos, output=tmp_path / "run", registry=registry, **QUICK)
     assert len(refused) == 3
-    os.close(hold_elsewhere(tmp_path / "run"))
+    os.close(lock_elsewhere(tmp_path / "run"))
 
 
-def test_a_run_that_another_process_goes_on_with_is_left_to_it(
+def test_a_run_that_another_process_is_resuming_is_left_unchanged(
     registry: Registry, photos: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
@@ -60,8 +60,8 @@ def test_a_run_that_another_process_goes_on_with_is_left_to_it(
     (output / "checkpoints").mkdir()
     partial = output / "checkpoints" / ".partial-0a-00000003.safetensors"
     partial.touch()
-    descriptor = hold_elsewhere(output)
-    with pytest.raises(RunError, match="another process is at work on"):
+    descriptor = lock_elsewhere(output)
+    with pytest.raises(RunError, match="another process is working on"):
         finetune("net", photos, output=output, resume=True, registry=registry, **QUICK)
-    assert partial.exists()  # it may be writing it just now
+    assert partial.exists()  # The other process may be writing it.
     os.close(descriptor)

@@ -59,16 +59,16 @@ def get_code(card: str) -> str:
 
 
 def run_code(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
-    """Run the card's code as a reader would: in the folder, with nothing but what it imports."""
+    """Run the code of a card in the run folder, and return its model."""
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
-    exec(code, names)  # the point of the test
+    exec(code, names)  # Running the code is the point of the test.
     model: nn.Module = names["model"]
     return model
 
 
 def save_run(folder: Path, spec: BackboneSpec) -> nn.Module:
-    """Save what a run with three classes would."""
+    """Save a model with three classes, as a run does."""
     torch.manual_seed(0)
     model = spec.build(spec.default_weights.tag if spec.default_weights else None)
     head = replace_head(spec, model, 3, HeadDesign())
@@ -86,7 +86,7 @@ def save_run(folder: Path, spec: BackboneSpec) -> nn.Module:
         ("shufflenet_v2_x0_5", 32),
     ],
 )
-def test_the_code_of_the_card_loads_strictly_without_zoo_and_gives_the_same_logits(
+def test_the_code_in_the_card_loads_the_file_without_zoo_and_gives_the_same_logits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], name: str, size: int
 ) -> None:
     spec = TORCHVISION[name]
@@ -101,9 +101,7 @@ def test_the_code_of_the_card_loads_strictly_without_zoo_and_gives_the_same_logi
         assert torch.equal(loaded(images), model(images))
 
 
-def test_every_torchvision_network_with_a_constructor_gets_a_card_with_code_that_compiles(
-    tmp_path: Path, facts: dict[str, Any]
-) -> None:
+def test_the_code_for_every_torchvision_network_compiles(tmp_path: Path, facts: dict[str, Any]) -> None:
     for spec in TORCHVISION.values():
         if spec.constructor is None:
             continue
@@ -113,9 +111,7 @@ def test_every_torchvision_network_with_a_constructor_gets_a_card_with_code_that
         assert f"torchvision.models.{spec.name.rpartition('/')[2]}(num_classes=3" in code
 
 
-def test_only_mnasnet_which_asks_for_a_version_mark_that_safetensors_cannot_carry_gets_no_code(
-    tmp_path: Path, facts: dict[str, Any]
-) -> None:
+def test_only_mnasnet_gets_no_code_because_it_requires_a_version_mark(tmp_path: Path, facts: dict[str, Any]) -> None:
     without = [spec for spec in TORCHVISION.values() if spec.constructor is None]
     assert {spec.family for spec in without} == {"mnasnet"}
     for spec in without:
@@ -125,20 +121,20 @@ def test_only_mnasnet_which_asks_for_a_version_mark_that_safetensors_cannot_carr
         assert "## Use it\n" in card
 
 
-def test_an_image_size_that_is_not_upstreams_own_is_in_the_code(tmp_path: Path, facts: dict[str, Any]) -> None:
+def test_the_code_sets_the_image_size_of_a_vit(tmp_path: Path, facts: dict[str, Any]) -> None:
     facts["input"]["size"] = [3, 384, 384]
     assert "vit_b_16(num_classes=3, image_size=384)" in get_code(get_card(tmp_path, facts, TORCHVISION["vit_b_16"]))
 
 
-def test_the_card_tells_what_it_is_how_good_and_from_what(
+def test_the_card_describes_the_model_its_accuracy_and_its_training(
     tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec
 ) -> None:
     card = get_card(tmp_path, facts, acme)
     assert card.startswith("# net for 3 classes\n")
-    assert "`acme/net` (weights: ONE), fine-tuned to tell apart: ant, bee, cat." in card
+    assert "`acme/net` (weights: ONE), fine-tuned for these classes: ant, bee, cat." in card
     assert "| validation | 10 | 0.9000 |" in card
     assert "| test" not in card
-    assert "678 of 12,345 parameters learnt in\n3 epochs from 24 images of `photos`; epoch 2" in card
+    assert "678 of 12,345 parameters were\ntrained for 3 epochs on 24 images of `photos`. Epoch\n2 was" in card
     assert f"zoo predict {tmp_path.name} photo.jpg" in card
     assert "license MIT" in card
 
@@ -155,22 +151,22 @@ def test_the_card_tells_what_it_is_how_good_and_from_what(
         ("back\\slash", r"back\\slash"),
     ],
 )
-def test_markdown_takes_the_name_of_a_class_for_text(
+def test_class_names_are_escaped_for_markdown(
     tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec, name: str, shown: str
 ) -> None:
     facts["classes"] = ["ant", name]
     card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
-    assert f"fine-tuned to tell apart: ant, {shown}." in card
+    assert f"fine-tuned for these classes: ant, {shown}." in card
     assert f"in this order: ant, {shown}." in card
 
 
-def test_test_figures_are_shown_where_there_are_any(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+def test_test_figures_are_shown_if_there_are_any(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
     facts["test"] = {"images": 7, "accuracy": 0.75}
     assert "| test | 7 | 0.7500 |" in get_card(tmp_path, facts, acme)
 
 
 @pytest.mark.parametrize("change", [{"constructor": None}, {"recipe": {"head": "mlp:4", "train": "head"}}])
-def test_there_is_no_code_where_plain_upstream_has_no_such_network(
+def test_there_is_no_code_if_upstream_has_no_such_model(
     tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec, change: dict[str, Any]
 ) -> None:
     spec = acme if "constructor" in change else replace(acme, constructor="acme.net({num_classes})")
@@ -178,17 +174,17 @@ def test_there_is_no_code_where_plain_upstream_has_no_such_network(
     assert "```python" not in get_card(tmp_path, facts, spec)
 
 
-def test_the_code_says_how_images_become_its_input(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+def test_the_card_describes_the_preprocessing(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
     card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
     assert "import acme\n" in card
     assert "model = acme.net(3)\n" in card
-    assert "resized to 20 pixels (bilinear, center crop) and cut to\n24 x 16" in card
+    assert "resized to 20 pixels (bilinear, center crop) and cropped to\n24 x 16" in card
     assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
     assert "in this order: ant, bee, cat." in card
 
 
 @pytest.mark.parametrize(("license", "warns"), [("MIT", False), ("CC-BY-NC-4.0", True), ("unknown", True)])
-def test_the_license_of_the_weights_is_said_and_its_limits_loudly(
+def test_the_card_names_the_license_and_warns_of_restrictions(
     tmp_path: Path,
     facts: dict[str, Any],
     acme: BackboneSpec,

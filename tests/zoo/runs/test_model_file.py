@@ -36,7 +36,7 @@ HEADER = Header(
 def model(acme: BackboneSpec) -> nn.Module:
     torch.manual_seed(0)
     model = acme.build(None)
-    model.train()(torch.randn(4, 3, 16, 16))  # other statistics than the initial ones
+    model.train()(torch.randn(4, 3, 16, 16))  # This changes the batch norm statistics.
     return model
 
 
@@ -50,7 +50,7 @@ def umask() -> Iterator[None]:
 # Tensors.
 
 
-def test_a_saved_model_is_loaded_bit_for_bit(acme: BackboneSpec, model: nn.Module, tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_back_bit_for_bit(acme: BackboneSpec, model: nn.Module, tmp_path: Path) -> None:
     save_model(model, HEADER, tmp_path / "model.safetensors")
     other = acme.build(None)
     load_tensors(other, tmp_path / "model.safetensors")
@@ -58,9 +58,7 @@ def test_a_saved_model_is_loaded_bit_for_bit(acme: BackboneSpec, model: nn.Modul
     assert all(torch.equal(tensor, saved[name]) for name, tensor in other.state_dict().items())
 
 
-def test_the_file_has_upstreams_keys_and_loads_strictly_into_plain_upstream(
-    acme: BackboneSpec, model: nn.Module, tmp_path: Path
-) -> None:
+def test_the_file_loads_strictly_into_the_upstream_model(acme: BackboneSpec, model: nn.Module, tmp_path: Path) -> None:
     save_model(model, HEADER, tmp_path / "model.safetensors")
     other = acme.build(None)
     other.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
@@ -69,7 +67,7 @@ def test_the_file_has_upstreams_keys_and_loads_strictly_into_plain_upstream(
         assert torch.equal(other.eval()(images), model.eval()(images))
 
 
-def test_channels_last_and_other_views_are_saved_with_their_values(model: nn.Module, tmp_path: Path) -> None:
+def test_tensors_that_are_not_contiguous_are_saved_with_their_values(model: nn.Module, tmp_path: Path) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.register_buffer("turned", torch.arange(6.0).reshape(2, 3).T)
     model.register_buffer("spread", torch.ones(1, 3).expand(2, 3))
@@ -80,11 +78,11 @@ def test_channels_last_and_other_views_are_saved_with_their_values(model: nn.Mod
     saved = model.state_dict()
     assert found.keys() == saved.keys()
     assert all(torch.equal(tensor, saved[name]) for name, tensor in found.items())
-    assert not saved["stem.0.weight"].is_contiguous()  # saving did not touch the model
+    assert not saved["stem.0.weight"].is_contiguous()  # Saving does not change the model.
 
 
 class Shared(nn.Module):
-    """One layer under two names, and a buffer that is a part of another's memory."""
+    """A layer with two names, and two buffers that share memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +106,7 @@ def test_tensors_that_share_memory_are_saved_under_every_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_dtypes_are_kept(model: nn.Module, dtype: torch.dtype, tmp_path: Path) -> None:
+def test_dtypes_are_preserved(model: nn.Module, dtype: torch.dtype, tmp_path: Path) -> None:
     save_model(model.to(dtype), HEADER, tmp_path / "model.safetensors")
     assert load_file(tmp_path / "model.safetensors")["stem.0.weight"].dtype == dtype
 
@@ -121,13 +119,13 @@ def test_the_same_model_gives_the_same_bytes(model: nn.Module, tmp_path: Path) -
     assert len(files) == 1
 
 
-def test_a_file_of_another_model_is_an_error_that_names_what_differs(
+def test_the_error_for_a_file_of_another_model_names_the_differences(
     acme: BackboneSpec, model: nn.Module, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.safetensors"
     tensors = dict(model.state_dict())
     save_file({name: tensor for name, tensor in tensors.items() if name != "stem.0.bias"}, path)
-    with pytest.raises(RunError, match=r"does not fit its backbone as it is installed: stem\.0\.bias differ"):
+    with pytest.raises(RunError, match=r"does not fit the installed version of its backbone: stem\.0\.bias differ"):
         load_tensors(acme.build(None), path)
     save_file({**tensors, "extra": torch.ones(1)}, path)
     with pytest.raises(RunError, match="extra differ"):
@@ -138,7 +136,7 @@ def test_a_file_of_another_model_is_an_error_that_names_what_differs(
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>", b"\x00" * 64, b"\xff" * 64])
-def test_a_damaged_file_is_an_error_that_names_it(acme: BackboneSpec, tmp_path: Path, content: bytes) -> None:
+def test_the_error_for_a_damaged_file_names_it(acme: BackboneSpec, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(RunError, match=str(path)):
@@ -147,7 +145,7 @@ def test_a_damaged_file_is_an_error_that_names_it(acme: BackboneSpec, tmp_path: 
         load_header(path)
 
 
-def test_a_truncated_file_is_an_error_that_names_it(acme: BackboneSpec, model: nn.Module, tmp_path: Path) -> None:
+def test_the_error_for_a_truncated_file_names_it(acme: BackboneSpec, model: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_model(model, HEADER, path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -156,7 +154,7 @@ def test_a_truncated_file_is_an_error_that_names_it(acme: BackboneSpec, model: n
             read(path)
 
 
-def test_a_missing_file_is_an_error_that_names_it(acme: BackboneSpec, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(acme: BackboneSpec, tmp_path: Path) -> None:
     for read in (load_header, lambda path: load_tensors(acme.build(None), path)):
         with pytest.raises(RunError, match=str(tmp_path / "gone")):
             read(tmp_path / "gone")
@@ -170,7 +168,7 @@ def test_a_missing_file_is_an_error_that_names_it(acme: BackboneSpec, tmp_path: 
     tag=st.none() | st.text(st.characters(codec="utf-8")),
 )
 @settings(max_examples=50, deadline=None)
-def test_a_header_is_read_back_as_it_was_whatever_classes_are_called(
+def test_a_header_is_read_back_with_any_class_names(
     tmp_path_factory: pytest.TempPathFactory, classes: list[str], tag: str | None
 ) -> None:
     header = replace(HEADER, classes=tuple(classes), tag=tag)
@@ -182,32 +180,32 @@ def test_a_header_is_read_back_as_it_was_whatever_classes_are_called(
 @pytest.mark.parametrize(
     "classes", [("ä", "ß"), ('"', "'"), ("a/b", "a\\b"), ("a\nb", "\t"), ("猫", "🐕"), ("{}", "[]"), ("\udcff", "x")]
 )
-def test_odd_class_names_are_read_back(tmp_path: Path, classes: tuple[str, ...]) -> None:
+def test_unusual_class_names_are_read_back(tmp_path: Path, classes: tuple[str, ...]) -> None:
     save_model(nn.Linear(1, 1), replace(HEADER, classes=classes), tmp_path / "odd.safetensors")
     assert load_header(tmp_path / "odd.safetensors").classes == classes
 
 
-def test_an_input_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_an_input_is_read_back(tmp_path: Path) -> None:
     size = InputSpec(size=(3, 32, 48), resize=50, crop="border", interpolation="bicubic", mean=(0, 0, 0), std=(1, 2, 3))
     save_model(nn.Linear(1, 1), replace(HEADER, input=size), tmp_path / "input.safetensors")
     assert load_header(tmp_path / "input.safetensors").input == size
 
 
-def test_a_file_that_zoo_did_not_write_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_file_that_zoo_did_not_write_is_an_error(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(RunError, match=r"foreign\.safetensors has zoo format none; this zoo reads format 1"):
+    with pytest.raises(RunError, match=r"foreign\.safetensors has zoo format none, but this version reads format 1"):
         load_header(tmp_path / "foreign.safetensors")
 
 
-def test_a_newer_format_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_newer_format_is_an_error_with_advice(tmp_path: Path) -> None:
     metadata = {**HEADER.to_metadata(), "zoo_format": "2"}
     save_file({"weight": torch.ones(1)}, tmp_path / "new.safetensors", metadata=metadata)
-    with pytest.raises(RunError, match=r"zoo format 2; this zoo reads format 1\. Upgrade zoo"):
+    with pytest.raises(RunError, match=r"zoo format 2, but this version reads format 1; upgrade zoo"):
         load_header(tmp_path / "new.safetensors")
 
 
 @pytest.mark.parametrize("field", ["backbone", "tag", "head", "classes", "input", "weights", "weights_license"])
-def test_a_header_without_a_field_is_an_error(tmp_path: Path, field: str) -> None:
+def test_a_header_with_a_missing_field_is_an_error(tmp_path: Path, field: str) -> None:
     metadata = {name: value for name, value in HEADER.to_metadata().items() if name != field}
     with pytest.raises(RunError, match=f"damaged header: '{field}'"):
         Header.from_metadata(metadata, tmp_path)
@@ -236,32 +234,32 @@ def test_a_header_with_a_damaged_field_is_an_error(tmp_path: Path, field: str, v
         Header.from_metadata({**HEADER.to_metadata(), field: value}, tmp_path)
 
 
-def test_a_header_is_text_that_others_can_read() -> None:
+def test_a_header_is_text_that_other_tools_can_read() -> None:
     metadata = HEADER.to_metadata()
-    assert metadata["format"] == "pt"  # what transformers asks for
+    assert metadata["format"] == "pt"  # Transformers requires this field.
     assert json.loads(metadata["classes"]) == ["blue", "red"]
     assert all(isinstance(value, str) for value in metadata.values())
 
 
 @pytest.mark.parametrize(
-    ("start", "license"),
+    ("weights", "license"),
     [
         (WeightsSource("none"), "none"),
         (WeightsSource("my.safetensors", file=Path("my.safetensors")), "unknown"),
         (WeightsSource("ONE", "ONE", weights=WeightsSpec(tag="ONE", url=None, license="CC-BY-NC-4.0")), "CC-BY-NC-4.0"),
     ],
 )
-def test_a_header_says_under_which_license_training_started(
-    acme: BackboneSpec, start: WeightsSource, license: str
+def test_a_header_has_the_license_of_the_initial_weights(
+    acme: BackboneSpec, weights: WeightsSource, license: str
 ) -> None:
-    spec = replace(acme, weights=(start.weights,) if start.weights else ())
-    network = Network(spec, start, HeadDesign((4, 2)), acme.build(None), Head(("classifier",)))
+    spec = replace(acme, weights=(weights.weights,) if weights.weights else ())
+    network = Network(spec, weights, HeadDesign((4, 2)), acme.build(None), Head(("classifier",)))
     header = make_header(network, ["a", "b"])
-    assert (header.weights, header.weights_license, header.tag) == (start.label, license, start.tag)
+    assert (header.weights, header.weights_license, header.tag) == (weights.label, license, weights.tag)
     assert (header.backbone, header.head, header.classes) == ("acme/net", "mlp:4,2", ("a", "b"))
 
 
-def test_a_file_of_the_first_version_still_tells_its_license(model: nn.Module, tmp_path: Path) -> None:
+def test_the_license_in_a_file_of_version_0_1_is_read(model: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     old = {name.replace("license", "licence"): text for name, text in HEADER.to_metadata().items()}
     old["weights_licence"] = json.dumps("CC-BY-NC-4.0")

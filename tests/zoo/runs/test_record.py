@@ -45,23 +45,24 @@ def network(acme: BackboneSpec) -> Network:
     return Network(acme, WeightsSource("none"), HeadDesign(), model, head)
 
 
-def test_facts_tell_what_is_needed_to_repeat_a_run(network: Network, images: Images) -> None:
+def test_the_facts_suffice_to_repeat_a_run(network: Network, images: Images) -> None:
     recipe = Recipe(weights="none", optimizer="sgd", seed=3)
     facts = list_facts(network, recipe, choose_hardware("cpu"), images)
     assert facts["backbone"] == "acme/net"
     assert facts["weights"] == {"label": "none", "url": None, "license": None}
     assert facts["classes"] == ["blue", "red"]
     assert facts["recipe"]["seed"] == 3
-    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.05, 1e-4)  # those that are meant, not None
+    # The recipe has the default values, not None.
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.05, 1e-4)
     assert facts["data"]["images"] == {"train": 24, "val": 10, "test": 0}
     assert facts["data"]["fingerprint"] == images.fingerprint
     assert facts["hardware"]["device"] == "cpu"
     assert facts["hardware"]["precision"] == "fp32"
     assert facts["versions"]["torch"] == torch.__version__
-    assert json.loads(json.dumps(facts)) == json.loads(json.dumps(facts, default=str))  # plain JSON, no objects
+    assert json.loads(json.dumps(facts)) == json.loads(json.dumps(facts, default=str))
 
 
-def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -> None:
+def test_the_facts_hold_a_recipe_for_the_same_run(network: Network, images: Images) -> None:
     recipe = Recipe(weights="none", head="mlp:3", train="all", patience=2)
     facts = json.loads(json.dumps(list_facts(network, recipe, choose_hardware("cpu"), images)))
     assert Recipe(**facts["recipe"]) == replace(recipe, **recipe.list_decided())
@@ -74,7 +75,7 @@ def test_facts_are_a_recipe_for_the_same_run(network: Network, images: Images) -
     }
 
 
-def test_facts_name_the_source_and_the_license_of_published_weights(acme: BackboneSpec, images: Images) -> None:
+def test_the_facts_name_the_url_and_the_license_of_published_weights(acme: BackboneSpec, images: Images) -> None:
     weights = WeightsSpec(tag="ONE", url="https://acme.example/one.safetensors", license="CC-BY-NC-4.0")
     spec = replace(acme, weights=(weights,), upstream="torch==1.0")
     network = Network(spec, WeightsSource("ONE", "ONE", weights=weights), HeadDesign(), acme.build(None), Head(("x",)))
@@ -86,7 +87,7 @@ def test_facts_name_the_source_and_the_license_of_published_weights(acme: Backbo
     ("train", "learning", "params"),
     [("head", set(), 26), ("from:hidden", {"hidden"}, 230), ("all", {"stem", "layer1", "layer2", "hidden"}, 2270)],
 )
-def test_parts_tell_which_blocks_learn_and_how_much_that_is(
+def test_trained_blocks_and_their_parameters_are_listed(
     network: Network, train: str, learning: set[str], params: int
 ) -> None:
     blocks = list_blocks(network.backbone, network.model, network.head)
@@ -104,7 +105,7 @@ def test_a_shared_parameter_is_counted_once() -> None:
     assert describe_blocks(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
 
 
-def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -> None:
+def test_facts_are_converted_to_what_json_can_hold(tmp_path: Path, registry: Registry) -> None:
     given = {"classes": ("a", "b"), "input": {"size": (3, 16, 16)}, 1: None}
     record = Record(RunFolder(tmp_path), given, registry, Silent())
     assert record.facts == {"classes": ["a", "b"], "input": {"size": [3, 16, 16]}, "1": None}
@@ -113,7 +114,7 @@ def test_facts_are_what_json_makes_of_them(tmp_path: Path, registry: Registry) -
     assert json.loads((tmp_path / RUN).read_text(encoding="utf-8")) == record.facts
 
 
-def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry) -> None:
+def test_the_history_has_a_line_for_every_epoch(tmp_path: Path, registry: Registry) -> None:
     progress = Told()
     record = Record(RunFolder(tmp_path), {}, registry, progress)
     for number in (1, 2):
@@ -127,7 +128,7 @@ def test_every_epoch_is_a_line_of_the_history(tmp_path: Path, registry: Registry
     assert progress.lines[0] == "epoch 1: train loss 0.7000 accuracy 0.500, val loss 0.6000 accuracy 0.800 (1.5 s)"
 
 
-def test_run_json_is_written_last_and_holds_the_best(tmp_path: Path, registry: Registry) -> None:
+def test_run_json_is_written_last_and_holds_the_best_epoch(tmp_path: Path, registry: Registry) -> None:
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry, Silent())
     record.add(EPOCH)
     record.note_best(EPOCH, {"accuracy": 0.8})
@@ -141,7 +142,7 @@ def test_run_json_is_written_last_and_holds_the_best(tmp_path: Path, registry: R
     assert facts["seconds"] >= 0
 
 
-def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, acme: BackboneSpec) -> None:
+def test_plugins_are_notified_of_the_start_each_epoch_and_the_end(tmp_path: Path, acme: BackboneSpec) -> None:
     events: list[tuple[str, Any]] = []
 
     def zoo_run_started(run: Mapping[str, Any]) -> None:
@@ -166,10 +167,10 @@ def test_plugins_are_told_of_the_start_each_epoch_and_the_end(tmp_path: Path, ac
         (str(tmp_path), 2),
         ("finished", True),
     ]
-    assert "path" not in record.facts  # a run folder may be moved
+    assert "path" not in record.facts  # A run folder may be moved.
 
 
-def test_a_plugin_that_fails_is_named_once_and_the_record_goes_on(tmp_path: Path, acme: BackboneSpec) -> None:
+def test_a_failing_plugin_is_reported_once_and_the_record_continues(tmp_path: Path, acme: BackboneSpec) -> None:
     def zoo_epoch_ended(epoch: Mapping[str, Any]) -> None:
         raise ConnectionError(f"no server at epoch {epoch['epoch']}")
 
@@ -186,7 +187,7 @@ def test_a_plugin_that_fails_is_named_once_and_the_record_goes_on(tmp_path: Path
     assert (tmp_path / RUN).is_file()
 
 
-def test_a_plugin_cannot_change_what_is_recorded(tmp_path: Path, acme: BackboneSpec) -> None:
+def test_a_plugin_cannot_change_the_record(tmp_path: Path, acme: BackboneSpec) -> None:
     def zoo_run_started(run: dict[str, Any]) -> None:
         run["classes"].clear()
         run["api_key"] = "secret"
@@ -196,7 +197,7 @@ def test_a_plugin_cannot_change_what_is_recorded(tmp_path: Path, acme: BackboneS
     assert record.facts == {"classes": ["a", "b"]}
 
 
-def test_a_split_is_measured_by_its_own_labels(images: Images) -> None:
+def test_a_split_is_evaluated_with_its_own_labels(images: Images) -> None:
     always_red = torch.tensor([[0.0, 1.0]]).repeat(10, 1)
     measured = measure_split(always_red, images, "val")
     assert measured["accuracy"] == 0.5

@@ -1,4 +1,4 @@
-"""Whatever becomes of a run, the best model of its history is there, and can be read."""
+"""The best model of the history is on disk and readable, whatever happens to a run."""
 
 from __future__ import annotations
 
@@ -32,22 +32,26 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.folder import CHECKPOINTS, MODEL, RunFolder
-from zoo.runs.model_file import make_header
+from zoo.runs.lock import RunLock
 from zoo.runs.record import Record
 from zoo.training.callbacks import Callbacks, RunCallbacks, recording
-from zoo.training.resume import EarlierRun, find_earlier, note_begin
+from zoo.training.prepare import Plan
+from zoo.training.resume import EarlierRun, find_earlier, record_start
 
-#: Two steps an epoch, on four images.
+#: Two steps per epoch, on four images.
 RECIPE = Recipe(
     weights="none", batch_size=2, epochs=4, workers=0, device="cpu", lr=0.01, schedule="constant", augment="none"
 )
-#: What happens after a step: nothing; time goes by; the state is saved; the newest state is lost; Ctrl-C; an error of
-#: ours; a kill, when so many more files and folders have been brought to the disk.
+#: Event after a step: nothing; time passes; a checkpoint is saved; the newest checkpoint is lost; Ctrl-C; an error that
+#: is a bug; or a kill, after this number of further writes to the disk.
 Event = str | int
-EVENTS: list[Event] = [*["nothing", "save"] * 4, *["time", "fail"] * 2, "prune", "interrupt", 0, 1, 3, 4, 5]
-#: What an epoch is measured as: how many of two images are told right, and how much is made of it.
+EVENTS: list[Event] = [*["nothing", "save"] * 4, *["time", "fail"] * 2, "lose checkpoint", "interrupt", 0, 1, 3, 4, 5]
+#: Validation figures of an epoch: the number of correct predictions for two images, and the scale of the logits.
 Figure = tuple[int, float]
-FIGURES: list[Figure] = [(right, scale) for right in range(3) for scale in (1.0, 2.0)] + [(1, math.nan), (2, math.inf)]
+FIGURES: list[Figure] = [(correct, scale) for correct in range(3) for scale in (1.0, 2.0)] + [
+    (1, math.nan),
+    (2, math.inf),
+]
 
 
 def build(_tag: str | None) -> nn.Module:
@@ -60,15 +64,15 @@ VIEWS = Views.build(SPEC.input, "none")
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
-class Failed(Exception):
-    """An error of ours."""
+class Bug(Exception):
+    """An error that is not a ZooError."""
 
 
 class Disk:
-    """Where files are brought to until the process is killed."""
+    """A disk that kills the process after a number of writes."""
 
     def __init__(self) -> None:
         self.left = math.inf
@@ -79,37 +83,37 @@ class Disk:
             raise Killed
 
 
-class Fate(Callbacks):
-    """Keeps a run as it should be kept, and lets happen to it what is to happen."""
+class EventfulCallbacks(Callbacks):
+    """Callbacks that forward each call to those of the run, and let an event happen after each step."""
 
-    def __init__(self, life: Life, keeper: RunCallbacks) -> None:
-        self._life = life
-        self._keeper = keeper
+    def __init__(self, run: RestartedRun, callbacks: RunCallbacks) -> None:
+        self._run = run
+        self._callbacks = callbacks
 
     def on_step(self) -> None:
-        self._keeper.on_step()
-        event = next(self._life.events, "nothing")
+        self._callbacks.on_step()
+        event = next(self._run.events, "nothing")
         if event == "time":
-            self._life.now += 1000
+            self._run.now += 1000
         elif event == "save":
-            self._keeper._saver.save()
-        elif event == "prune":
-            self._life.prune()
+            self._callbacks._saver.save()
+        elif event == "lose checkpoint":
+            self._run.lose_newest_checkpoint()
         elif event == "interrupt":
             raise KeyboardInterrupt
         elif event == "fail":
-            raise Failed
+            raise Bug
         elif isinstance(event, int):
-            self._life.disk.left = event
+            self._run.disk.left = event
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        self._life.models[epoch.epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        self._keeper.on_epoch(epoch, probabilities, model, is_best=is_best)
-        self._life.require_readable()
+        self._run.models[epoch.epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        self._callbacks.on_epoch(epoch, probabilities, model, is_best=is_best)
+        self._run.require_readable()
 
 
-class Life:
-    """A run of the tiny network through all its processes."""
+class RestartedRun:
+    """A run of the tiny network, in as many processes as it takes."""
 
     def __init__(self, images: Images, output: Path, events: Sequence[Event], figures: Sequence[Figure]) -> None:
         self._images = images
@@ -117,30 +121,31 @@ class Life:
         self.events, self._figures = iter(events), iter(figures)
         self.disk = Disk()
         self.now = 0.0
-        #: As they were at the end of each epoch.
+        #: Models at the end of each epoch.
         self.models: dict[int, dict[str, Tensor]] = {}
 
     def measure(self, model: nn.Module, _given: object, _logits: Tensor) -> Tensor | None:
-        """Say of two images, one of each class, what comes to the next figure."""
+        """Return logits for two images, one of each class, that give the next figure."""
         if model.training:
             return None
-        right, scale = next(self._figures, (1, 1.0))
-        said = torch.eye(2)[[0 if right else 1, 1 if right == 2 else 0]]
-        return said * scale
+        correct, scale = next(self._figures, (1, 1.0))
+        predicted = torch.eye(2)[[0 if correct else 1, 1 if correct == 2 else 0]]
+        return predicted * scale
 
-    def live(self) -> bool:
-        """Go on in a process of its own, and tell whether the run has come to its end in it."""
+    def run_process(self) -> bool:
+        """Start or resume the run in a new process, and return whether it finished."""
         self.disk.left = math.inf
-        earlier = find_earlier(self._output, Silent())
-        fit = replace(make_phase(SPEC, self._images, RECIPE), views=VIEWS)
-        fit.network.model.register_forward_hook(self.measure)
-        state = TrainingState(fit.network.model, earlier.state if earlier else None)
+        with RunLock() as lock:
+            earlier = find_earlier(self._output, lock, Silent())
+        phase = replace(make_phase(SPEC, self._images, RECIPE), views=VIEWS)
+        phase.network.model.register_forward_hook(self.measure)
+        state = TrainingState(phase.network.model, earlier.checkpoint if earlier else None)
         try:
-            self._run(fit, state, self._open_record(earlier))
+            self._run(phase, state, self._open_record(earlier))
         except Killed:
             self.require_readable()
             return False
-        except (KeyboardInterrupt, Failed, TrainingError):
+        except (KeyboardInterrupt, Bug, TrainingError):
             self.require_best(state.history)
             return False
         self.require_best(state.history)
@@ -151,42 +156,43 @@ class Life:
         folder = earlier.folder if earlier else RunFolder.claim(self._output, "net", "photos")
         facts = {"recipe": {"save_every": None, "baseline": "none", "shard": False}, "frozen": {}}
         record = Record(folder, facts, Registry([], RegistryToml()), Silent())
-        if earlier and earlier.state:
-            history = earlier.state.facts["history"]
+        if earlier and earlier.checkpoint:
+            history = earlier.checkpoint.facts["history"]
             self.require_best([Epoch(**line) for line in history])
-            record.go_on(earlier.run, history)
+            record.resume(earlier.facts, history)
         else:
-            note_begin(record)
+            record_start(record)
         return record
 
-    def _run(self, fit: Phase, state: TrainingState, record: Record) -> None:
-        header = make_header(fit.network, self._images.classes)
-        feed = ImageBatchSource(fit.network.model, fit.images, fit.views, fit.recipe, fit.hardware)
-        with closing(feed), recording(record, self._images, header, state, Silent()) as keeper:
-            keeper._best_model._clock = self.tell
-            fit.begin(0, feed, state, Silent())
-            fit.run(feed, state, Fate(self, keeper), Silent())
+    def _run(self, phase: Phase, state: TrainingState, record: Record) -> None:
+        plan = Plan(phase.network, (), (RECIPE,), (), self._images, VIEWS, phase.hardware, {})
+        feed = ImageBatchSource(phase.network.model, phase.images, phase.views, phase.recipe, phase.hardware)
+        with closing(feed), recording(plan, state, record, Silent()) as callbacks:
+            assert isinstance(callbacks, RunCallbacks)
+            callbacks._best_model._clock = self.read_clock
+            phase.begin(0, feed, state, Silent())
+            phase.run(feed, state, EventfulCallbacks(self, callbacks), Silent())
 
-    def tell(self) -> float:
-        """Tell the time, in seconds: a model takes one to be written."""
+    def read_clock(self) -> float:
+        """Return the time in seconds, which advances so that writing a model takes a second."""
         self.now += 1
         return self.now
 
-    def prune(self) -> None:
-        """Lose the newest state, unless it is the only one."""
+    def lose_newest_checkpoint(self) -> None:
+        """Lose the newest checkpoint, unless it is the only one."""
         states = sorted((self._output / CHECKPOINTS).glob("*.sha256"))
         for path in states[1:][-1:]:
             path.unlink()
 
     def require_readable(self) -> None:
-        """Demand that the file, if there is one, holds the model of an epoch."""
+        """Require that the model file, if it exists, holds the model of an epoch."""
         path = self._output / MODEL
         if path.exists():
             found = load_file(path)
             assert any(are_equal(found, model) for model in self.models.values())
 
     def require_best(self, history: Sequence[Epoch]) -> None:
-        """Demand that it holds that of the best one."""
+        """Require that the model file holds the model of the best epoch."""
         assert all(math.isfinite(epoch.val_loss) for epoch in history)
         if history:
             best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
@@ -198,18 +204,16 @@ def images(few_photos: Path, registry: Registry) -> Images:
     return open_images(few_photos, registry=registry, seed=0, progress=Silent())
 
 
-# Killed while a state is written, and when a state was that tells of a best model which was not written yet.
+# Killed while a checkpoint is written, and right after one whose best model was not written yet.
 @example(events=["nothing", "nothing", 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @example(events=[*["nothing"] * 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @given(events=st.lists(st.sampled_from(EVENTS), max_size=25), figures=st.lists(st.sampled_from(FIGURES), max_size=10))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_happens_the_best_model_of_the_history_is_there(
-    images: Images, events: list[Event], figures: list[Figure]
-) -> None:
+def test_the_best_model_is_on_disk_after_any_events(images: Images, events: list[Event], figures: list[Figure]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-        life = Life(images, Path(folder) / "run", events, figures)
-        monkeypatch.setattr("zoo.files.atomic._synchronise", life.disk)
-        while not life.live():
+        run = RestartedRun(images, Path(folder) / "run", events, figures)
+        monkeypatch.setattr("zoo.files.atomic._synchronise", run.disk)
+        while not run.run_process():
             pass
 
 

@@ -1,4 +1,4 @@
-"""A run that has learnt, and the way back from it to a network that predicts."""
+"""A trained run and its classifier."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.training.finetune import Run
 
 @pytest.fixture
 def run(train_once: Callable[..., Path]) -> Run:
-    """A run of its own for each test, that has learnt."""
+    """A trained run, as a separate copy for each test."""
     folder = train_once(**LEARNS)
     return Run(folder, read_facts(folder))
 

@@ -19,7 +19,7 @@ from zoo.runs.classifier import load
 from zoo.training.finetune import Run
 
 
-def spoil(run: Run, change: Callable[[bytes], bytes]) -> None:
+def corrupt(run: Run, change: Callable[[bytes], bytes]) -> None:
     path = run.path / "model.safetensors"
     path.write_bytes(change(path.read_bytes()))
 
@@ -27,7 +27,7 @@ def spoil(run: Run, change: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize(
     "form", [lambda run: run, lambda run: run.path, lambda run: str(run.path / "model.safetensors")]
 )
-def test_a_run_is_loaded_by_itself_its_folder_or_its_file(
+def test_load_takes_a_run_its_folder_or_its_model_file(
     run: Run, registry: Registry, form: Callable[[Run], Any]
 ) -> None:
     classifier = load(form(run), device="cpu", registry=registry)
@@ -35,15 +35,15 @@ def test_a_run_is_loaded_by_itself_its_folder_or_its_file(
     assert not classifier.model.training
 
 
-def test_the_model_file_alone_is_enough(run: Run, registry: Registry, images: list[Path], tmp_path: Path) -> None:
+def test_the_model_file_alone_suffices(run: Run, registry: Registry, images: list[Path], tmp_path: Path) -> None:
     (tmp_path / "alone").mkdir()
     shutil.copy(run.path / "model.safetensors", tmp_path / "alone")
-    wanted = [prediction.top for prediction in load(run, device="cpu", registry=registry).predict(images)]
+    expected = [prediction.top for prediction in load(run, device="cpu", registry=registry).predict(images)]
     found = [p.top for p in load(tmp_path / "alone", device="cpu", registry=registry).predict(images)]
-    assert found == wanted
+    assert found == expected
 
 
-def test_it_predicts_elsewhere_without_the_training_data(
+def test_a_moved_run_predicts_without_the_training_data(
     run: Run, registry: Registry, photos: Path, images: list[Path], *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = tmp_path / "new.png"
@@ -58,12 +58,12 @@ def test_it_predicts_elsewhere_without_the_training_data(
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "nowhere/model.safetensors"])
-def test_what_is_no_run_is_an_error(tmp_path: Path, registry: Registry, name: str) -> None:
-    with pytest.raises(RunError, match="is no run"):
+def test_loading_something_other_than_a_run_is_an_error(tmp_path: Path, registry: Registry, name: str) -> None:
+    with pytest.raises(RunError, match="is not a run folder"):
         load(tmp_path / name, registry=registry)
 
 
-def test_a_run_of_a_plugin_that_is_not_installed_is_an_error_that_names_it(run: Run) -> None:
+def test_the_error_for_a_missing_plugin_names_the_plugin(run: Run) -> None:
     with pytest.raises(NameNotFound, match=r"'acme/net': no plugin 'acme' is installed"):
         load(run, registry=Registry([], RegistryToml()))
 
@@ -71,16 +71,16 @@ def test_a_run_of_a_plugin_that_is_not_installed_is_an_error_that_names_it(run: 
 @pytest.mark.parametrize(
     "change", [lambda _data: b"", lambda data: data[:-8], lambda data: b"\xff" * 16 + data, lambda data: data[:20]]
 )
-def test_a_damaged_file_is_an_error(run: Run, registry: Registry, change: Callable[[bytes], bytes]) -> None:
-    spoil(run, change)
+def test_loading_a_damaged_file_is_an_error(run: Run, registry: Registry, change: Callable[[bytes], bytes]) -> None:
+    corrupt(run, change)
     with pytest.raises(RunError, match=r"model\.safetensors"):
         load(run, registry=registry)
 
 
-def test_a_backbone_that_has_changed_is_an_error(run: Run, acme: BackboneSpec) -> None:
+def test_a_changed_backbone_is_an_error(run: Run, acme: BackboneSpec) -> None:
     wider = replace(acme, build=lambda tag: torch.nn.Sequential(acme.build(tag)), head=("0.classifier.3",))
     registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], RegistryToml())
-    with pytest.raises(RunError, match="does not fit its backbone as it is installed"):
+    with pytest.raises(RunError, match="does not fit the installed version of its backbone"):
         load(run, registry=registry)
 
 
@@ -99,9 +99,7 @@ def test_a_backbone_that_has_changed_is_an_error(run: Run, acme: BackboneSpec) -
     ],
 )
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
-def test_a_header_that_makes_no_sense_is_an_error_and_no_crash(
-    run: Run, registry: Registry, field: str, value: str
-) -> None:
+def test_an_invalid_header_field_is_a_zoo_error(run: Run, registry: Registry, field: str, value: str) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -113,7 +111,7 @@ def test_a_header_that_makes_no_sense_is_an_error_and_no_crash(
         load(run, registry=registry)
 
 
-def test_loading_leaves_the_random_numbers_of_the_caller_alone(run: Run, registry: Registry) -> None:
+def test_loading_does_not_change_the_callers_random_state(run: Run, registry: Registry) -> None:
     torch.manual_seed(11)
     before = torch.get_rng_state()
     load(run, device="cpu", registry=registry)

@@ -17,7 +17,7 @@ from zoo.runs.classifier import BATCH, Classifier
 from zoo.training.finetune import Run
 
 
-def test_predictions_are_the_softmax_of_the_plain_model(
+def test_probabilities_are_the_softmax_of_the_upstream_models_logits(
     run: Run, acme: BackboneSpec, classifier: Classifier, images: list[Path]
 ) -> None:
     model = acme.build(None).eval()
@@ -26,16 +26,16 @@ def test_predictions_are_the_softmax_of_the_plain_model(
     prepare = build_eval_transform(acme.input)
     batch = torch.stack([prepare(decode_image(path)) for path in images])
     with torch.inference_mode():
-        wanted = model(batch).softmax(1)
+        expected = model(batch).softmax(1)
     predictions = list(classifier.predict(images, top=2))
     assert [prediction.path for prediction in predictions] == images
-    for prediction, row in zip(predictions, wanted, strict=True):
+    for prediction, row in zip(predictions, expected, strict=True):
         assert dict(prediction.top) == pytest.approx({"blue": row[0].item(), "red": row[1].item()}, abs=1e-6)
         assert prediction.top[0][1] >= prediction.top[1][1]
 
 
-def test_predictions_do_not_depend_on_their_neighbours(classifier: Classifier, images: list[Path]) -> None:
-    many = images * 4  # more than one batch
+def test_predictions_do_not_depend_on_the_batch(classifier: Classifier, images: list[Path]) -> None:
+    many = images * 4  # These are more than one batch.
     assert len(many) > BATCH
     alone = {path: next(iter(classifier.predict([path]))).top[0][1] for path in images}
     for prediction in classifier.predict(many):
@@ -43,7 +43,7 @@ def test_predictions_do_not_depend_on_their_neighbours(classifier: Classifier, i
 
 
 @pytest.mark.parametrize(("top", "count"), [(1, 1), (2, 2), (9, 2)])
-def test_top_gives_that_many_classes_or_all_best_first(
+def test_top_is_the_number_of_classes_most_probable_first(
     classifier: Classifier, images: list[Path], top: int, count: int
 ) -> None:
     for prediction in classifier.predict(images, top=top):
@@ -53,19 +53,17 @@ def test_top_gives_that_many_classes_or_all_best_first(
 
 
 @pytest.mark.parametrize("top", [0, -1])
-def test_no_classes_at_all_is_an_error_of_the_call(classifier: Classifier, images: list[Path], top: int) -> None:
-    with pytest.raises(DataError, match="at least one"):
+def test_top_below_1_raises_at_the_call(classifier: Classifier, images: list[Path], top: int) -> None:
+    with pytest.raises(DataError, match="`top` must be at least 1"):
         classifier.predict(images, top=top)
 
 
-def test_a_path_that_does_not_exist_is_an_error_of_the_call_that_names_it(
-    classifier: Classifier, images: list[Path], tmp_path: Path
-) -> None:
-    with pytest.raises(DataError, match=r"no image .*gone\.png"):
+def test_a_missing_path_raises_at_the_call(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png does not exist"):
         classifier.predict([images[0], tmp_path / "gone.png"])
 
 
-def test_images_that_cannot_be_read_are_told_and_the_others_predicted(
+def test_unreadable_images_are_reported_and_the_others_predicted(
     classifier: Classifier, images: list[Path], tmp_path: Path
 ) -> None:
     broken, empty, cut = tmp_path / "broken.png", tmp_path / "empty.jpg", tmp_path / "cut.png"
@@ -79,7 +77,7 @@ def test_images_that_cannot_be_read_are_told_and_the_others_predicted(
     assert str(broken) in str(predictions[0].error)
 
 
-def test_images_of_other_sizes_and_modes_go_into_one_batch(classifier: Classifier, tmp_path: Path) -> None:
+def test_images_of_different_sizes_and_modes_share_a_batch(classifier: Classifier, tmp_path: Path) -> None:
     sizes = {"L": (9, 70), "RGBA": (64, 64), "P": (1, 1), "RGB": (300, 20)}
     for mode, size in sizes.items():
         Image.new(mode, size).save(tmp_path / f"{mode}.png")
@@ -87,22 +85,22 @@ def test_images_of_other_sizes_and_modes_go_into_one_batch(classifier: Classifie
     assert [prediction.error for prediction in predictions] == [None] * 4
 
 
-def test_a_folder_stands_for_all_images_in_it_sorted(classifier: Classifier, photos: Path, images: list[Path]) -> None:
+def test_a_folder_means_all_its_images_sorted(classifier: Classifier, photos: Path, images: list[Path]) -> None:
     (photos / "val" / "notes.txt").touch()
     assert [prediction.path for prediction in classifier.predict([photos / "val"])] == images
 
 
-def test_a_folder_without_images_is_an_error_of_the_call_that_names_it(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_folder_without_images_raises_at_the_call(classifier: Classifier, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no images"):
+    with pytest.raises(DataError, match=r"no images in .*empty"):
         classifier.predict([tmp_path / "empty"])
 
 
-def test_nothing_to_predict_gives_nothing(classifier: Classifier) -> None:
+def test_no_images_give_no_predictions(classifier: Classifier) -> None:
     assert list(classifier.predict([])) == []
 
 
-def test_json_has_what_is_promised(classifier: Classifier, images: list[Path]) -> None:
+def test_the_json_form_has_the_documented_keys(classifier: Classifier, images: list[Path]) -> None:
     (prediction,) = classifier.predict([images[0]], top=2)
     found = prediction.to_json()
     assert found == {

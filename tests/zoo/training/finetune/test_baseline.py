@@ -1,4 +1,4 @@
-"""What the start was worth: the run beside the same network from random weights."""
+"""The baseline: the same network, trained from random weights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def weights(source: dict[str, Tensor], tmp_path: Path) -> str:
     return str(tmp_path / "start.safetensors")
 
 
-def test_the_gain_is_the_difference_to_the_run_from_random_weights(
+def test_the_gain_is_the_difference_from_a_run_with_random_weights(
     registry: Registry, photos: Path, output: Path, weights: str
 ) -> None:
-    told, options = Told(), {**QUICK, "weights": weights, "train": "head", "lr": 0.5, "baseline": "scratch"}
-    run = finetune("net", photos, output=output, registry=registry, progress=told, **options)
+    progress, options = Told(), {**QUICK, "weights": weights, "train": "head", "lr": 0.5, "baseline": "scratch"}
+    run = finetune("net", photos, output=output, registry=registry, progress=progress, **options)
     other = read_facts(output / "baseline")
     assert (other["weights"]["label"], other["recipe"]["train"], other["epochs"]) == ("none", "all", 1)
-    assert other["recipe"]["lr"] == 3e-4  # of a whole network, not the head's
+    assert other["recipe"]["lr"] == 3e-4  # The default for a full network, not for a head.
     assert other["recipe"]["batch_size"] == QUICK["batch_size"]
     assert run.facts["baseline"] == {
         "path": "baseline",
@@ -38,14 +38,14 @@ def test_the_gain_is_the_difference_to_the_run_from_random_weights(
         "gain": run.facts["val"]["accuracy"] - other["val"]["accuracy"],
     }
     assert read_facts(output)["baseline"] == run.facts["baseline"]
-    assert any("points on the val images" in line for line in told.lines)
+    assert any("points on the val images" in line for line in progress.lines)
 
 
 @pytest.mark.parametrize(("lr", "word"), [(0.02, "Transfer gain"), (0.0, "Negative transfer")])
-def test_the_report_calls_it_by_its_name(
+def test_the_report_names_the_transfer(
     registry: Registry, photos: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *, lr: float, word: str
 ) -> None:
-    # The baseline learns at the default rate, which is made one that it learns well with.
+    # The baseline uses the default learning rate, which is set to one that works well here.
     monkeypatch.setitem(BACKBONE_LR, "adamw", 0.02 - lr)
     options = {**LEARNS, "epochs": 6, "train": "from:stem", "lr": lr, "baseline": "scratch"}
     run = finetune("net", photos, output=output, registry=registry, **options)
@@ -53,15 +53,15 @@ def test_the_report_calls_it_by_its_name(
     assert word in (output / "report.html").read_text(encoding="utf-8")
 
 
-def test_an_interrupted_baseline_goes_on(registry: Registry, photos: Path, output: Path) -> None:
+def test_an_interrupted_baseline_is_resumed(registry: Registry, photos: Path, output: Path) -> None:
     options, steps = {**LEARNS, "baseline": "scratch"}, []
     on_step = RunCallbacks.on_step
     with pytest.MonkeyPatch.context() as monkeypatch:
 
-        def interrupt(watch: RunCallbacks) -> None:
-            on_step(watch)
+        def interrupt(callbacks: RunCallbacks) -> None:
+            on_step(callbacks)
             steps.append(1)
-            if len(steps) == 22:  # of the baseline, whose run has 16 steps before it
+            if len(steps) == 22:  # The run itself has 16 steps.
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(RunCallbacks, "on_step", interrupt)

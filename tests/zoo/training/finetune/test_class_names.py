@@ -22,7 +22,7 @@ from zoo.training.finetune import finetune
         ("back\\slash", "`code`"),
     ],
 )
-def test_any_class_name_that_can_be_shown_comes_back_as_it_was(
+def test_printable_class_names_are_written_and_read_back(
     registry: Registry, photos: Path, output: Path, names: tuple[str, str]
 ) -> None:
     for split in ("train", "val"):
@@ -34,7 +34,7 @@ def test_any_class_name_that_can_be_shown_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"caf\n", b"caf\x1b[31m", b"caf\x7f"])
-def test_a_class_name_that_cannot_be_shown_is_refused_before_the_training(
+def test_an_unprintable_class_name_is_refused_before_training(
     registry: Registry, photos: Path, output: Path, name: bytes
 ) -> None:
     for split in ("train", "val"):

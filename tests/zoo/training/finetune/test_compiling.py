@@ -1,4 +1,4 @@
-"""A run whose network is compiled is the same run, but for rounding; and where that fails it is the same run."""
+"""Compiled runs have the same results up to rounding, and exactly the same if compilation fails."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 ROOT = Path(__file__).parents[4]
-#: Batches of 10, 10 and 4 images. With sgd, as Adam takes whole steps along what is nothing but rounding.
+#: Batches of 10, 10 and 4 images. With SGD, because Adam amplifies rounding errors of tiny gradients.
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "batch_size": 10, "optimizer": "sgd", "compile": True}
-#: A run in a process that has compiled nothing before.
+#: Script of a run in a new process.
 FIRST = f"""
 import sys, torch
 from small import make_registry
@@ -44,7 +44,7 @@ STARTS = "compiling the model: the first step takes longer"
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first run leaves: its cache, temporary files, home, working folder, and what is said on stderr."""
+    """The folder of a run in a new process: its cache, temporary files, home, working folder and stderr."""
     folder = tmp_path_factory.mktemp("first")
     draw_photos(folder / "photos" / "train", per_class=12, seed=1)
     draw_photos(folder / "photos" / "val", per_class=5, seed=2)
@@ -61,7 +61,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def compiled(first: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the first run compiled, which is compiled for all."""
+    """The compile cache of the first run, which all tests use."""
     (folder,) = (first / "cache" / "compiled").iterdir()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
     counters.clear()
@@ -70,13 +70,13 @@ def compiled(first: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], list[str]]]:
-    """Run with these options; return the weights, and what was said of compiling."""
+    """Return a function that trains with some options and returns the weights and the messages about compilation."""
 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
-        told, output = Told(), tmp_path / name
-        finetune("small", photos, output=output, registry=make_registry(), progress=told, **{**OPTIONS, **options})
-        said = [line for line in told.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))]
-        return load_file(output / "model.safetensors"), said
+        progress, output = Told(), tmp_path / name
+        finetune("small", photos, output=output, registry=make_registry(), progress=progress, **{**OPTIONS, **options})
+        messages = [line for line in progress.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))]
+        return load_file(output / "model.safetensors"), messages
 
     return run
 
@@ -92,38 +92,38 @@ def count_graphs() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
-def test_what_is_compiled_lies_in_the_cache_and_nothing_anywhere_else(first: Path, compiled: Path) -> None:
+def test_compiled_code_is_stored_in_the_cache_folder_only(first: Path, compiled: Path) -> None:
     assert compiled.name.startswith("torch-")
     assert list(compiled.rglob("*.so"))
-    # Torch makes an empty folder there whenever torchvision is imported.
+    # Importing torchvision creates an empty folder there.
     assert [path for path in (first / "temporary").rglob("*") if path.is_file()] == []
     assert [*(first / "home").iterdir(), *(first / "work").iterdir()] == []
 
 
-def test_torch_says_nothing_of_its_own(first: Path) -> None:
+def test_torch_prints_nothing(first: Path) -> None:
     assert (first / "stderr").read_text(encoding="utf-8") == ""
 
 
-def test_results_are_the_same_but_for_rounding_and_names_are_upstreams(run: Runs) -> None:
-    (found, said), (wanted, silence) = run("compiled"), run("plain", compile=False)
-    assert (said, silence) == ([STARTS], [])
-    assert found.keys() == wanted.keys()
-    # Dropouts, too, drop the same.
-    assert all(torch.allclose(found[name].float(), wanted[name].float(), rtol=0, atol=1e-5) for name in wanted)
+def test_results_agree_up_to_rounding_and_parameter_names_are_unchanged(run: Runs) -> None:
+    (found, messages), (expected, silence) = run("compiled"), run("plain", compile=False)
+    assert (messages, silence) == ([STARTS], [])
+    assert found.keys() == expected.keys()
+    # The same values are dropped, too.
+    assert all(torch.allclose(found[name].float(), expected[name].float(), rtol=0, atol=1e-5) for name in expected)
 
 
-def test_one_graph_is_compiled_for_all_epochs_and_measuring_needs_none(run: Runs) -> None:
+def test_one_graph_is_compiled_for_all_epochs_and_none_for_evaluation(run: Runs) -> None:
     run("compiled")
     assert count_graphs() == 1
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5])
-def test_it_goes_on_after_any_step(run: Runs, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, _ = run("whole", optimizer="adamw")
+def test_a_compiled_run_resumes_after_any_step(run: Runs, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, _ = run("whole", optimizer="adamw")
     steps, on_step = [], RunCallbacks.on_step
 
-    def interrupt(watch: RunCallbacks) -> None:
-        on_step(watch)
+    def interrupt(callbacks: RunCallbacks) -> None:
+        on_step(callbacks)
         steps.append(1)
         if len(steps) == step:
             raise KeyboardInterrupt
@@ -133,34 +133,34 @@ def test_it_goes_on_after_any_step(run: Runs, step: int, monkeypatch: pytest.Mon
         run("torn", optimizer="adamw")
     found, _ = run("torn", optimizer="adamw", resume=True)
     assert len(steps) == 6
-    assert are_equal(found, wanted)
+    assert are_equal(found, expected)
 
 
-def test_it_goes_on_compiled_or_not_as_it_began(run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_cannot_be_resumed_with_another_compile_option(run: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(RunCallbacks, "on_step", lambda _keeper: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(RunCallbacks, "on_step", lambda _callbacks: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("torn")
-    with pytest.raises(OptionError, match="begun with compile True, not False; resume it with the same"):
+    with pytest.raises(OptionError, match="started with compile True, not False; resume it with the same"):
         run("torn", resume=True, compile=False)
 
 
-def test_without_a_compiler_the_network_runs_as_it_is(run: Runs) -> None:
-    # Batches of another size than any for which something lies in the cache.
-    wanted, _ = run("plain", compile=False, batch_size=9)
+def test_without_a_compiler_the_network_is_not_compiled(run: Runs) -> None:
+    # The cache has nothing for this batch size.
+    expected, _ = run("plain", compile=False, batch_size=9)
     with config.patch(NO_COMPILER):
         found, (starts, note) = run("compiled", batch_size=9)
     assert starts == STARTS
     assert note.startswith(
         "note: compilation failed, so the model runs uncompiled: InductorError: InvalidCxxCompiler: "
     )
-    assert are_equal(found, wanted)
+    assert are_equal(found, expected)
 
 
-def test_a_compiler_that_fails_at_the_backward_pass_has_moved_nothing(
+def test_a_compiler_that_fails_in_the_backward_pass_changes_no_result(
     run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted, _ = run("plain", compile=False, batch_size=8)
+    expected, _ = run("plain", compile=False, batch_size=8)
     call = Criterion.__call__
 
     def lose_compiler(criterion: Criterion, output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,13 +171,11 @@ def test_a_compiler_that_fails_at_the_backward_pass_has_moved_nothing(
     with ExitStack() as lost:
         found, (_, note) = run("compiled", batch_size=8)
     assert "InvalidCxxCompiler" in note
-    assert are_equal(found, wanted)
+    assert are_equal(found, expected)
 
 
 @pytest.mark.parametrize(("train", "phases"), [("head", 0), ("head-then-all", 1)])
-def test_where_kept_features_are_learned_from_it_is_left_out_and_that_is_said(
-    run: Runs, train: str, phases: int
-) -> None:
+def test_training_on_cached_features_is_not_compiled(run: Runs, train: str, phases: int) -> None:
     _, (note, *starts) = run("run", train=train)
     assert note == "note: ignoring `compile`: the run trains on cached features, so it hardly runs the model"
     assert starts == [STARTS] * phases

@@ -1,4 +1,4 @@
-"""Options under a name of registry.toml."""
+"""Recipes of registry.toml."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def registry() -> Registry:
     return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml(recipes=recipes))
 
 
-def test_its_options_are_used_and_said_and_those_that_are_given_win(
+def test_options_of_a_recipe_are_used_and_reported_unless_overridden(
     registry: Registry, photos: Path, output: Path
 ) -> None:
-    told, options = Told(), {**QUICK, "seed": 3}
-    run = finetune("net", photos, output=output, recipe="slow", registry=registry, progress=told, **options)
+    progress, options = Told(), {**QUICK, "seed": 3}
+    run = finetune("net", photos, output=output, recipe="slow", registry=registry, progress=progress, **options)
     recipe = run.facts["recipe"]
     assert (recipe["lr"], recipe["seed"], recipe["optimizer"]) == (QUICK["lr"], 3, "sgd")
-    assert told.lines[:2] == ["recipe slow: lr 0.001, seed 7, optimizer sgd", "expected: 50 % at best"]
+    assert progress.lines[:2] == ["recipe slow: lr 0.001, seed 7, optimizer sgd", "expected: 50 % at best"]
 
 
-def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(registry: Registry, photos: Path) -> None:
+def test_the_error_for_an_unknown_recipe_lists_the_recipes(registry: Registry, photos: Path) -> None:
     with pytest.raises(NameNotFound, match=r"no recipe 'slaw'; available: odd, slow\."):
         finetune("net", photos, recipe="slaw", registry=registry, **QUICK)
 
 
-def test_an_option_that_there_is_not_is_refused(registry: Registry, photos: Path) -> None:
+def test_an_unknown_option_in_a_recipe_is_refused(registry: Registry, photos: Path) -> None:
     with pytest.raises(OptionError, match="no option 'colour'"):
         finetune("net", photos, recipe="odd", registry=registry, **QUICK)

@@ -19,7 +19,7 @@ def test_without_output_runs_are_numbered(
     assert [run.path for run in runs] == [Path("runs/net-photos-1"), Path("runs/net-photos-2")]
 
 
-def test_a_used_output_is_refused_before_anything_else(registry: Registry, output: Path) -> None:
+def test_a_used_output_is_refused_first(registry: Registry, output: Path) -> None:
     output.mkdir()
     (output / "model.safetensors").touch()
     with pytest.raises(RunError, match="holds another run"):
@@ -51,7 +51,7 @@ def test_a_wrong_option_is_an_error_and_leaves_no_folder(
 
 
 @pytest.mark.parametrize("option", ["weights", "head", "train"])
-def test_an_option_of_another_type_is_an_error_of_the_user(
+def test_an_option_of_the_wrong_type_is_an_option_error(
     registry: Registry, photos: Path, output: Path, option: str
 ) -> None:
     with pytest.raises(OptionError, match=option):
@@ -62,7 +62,7 @@ def test_an_option_of_another_type_is_an_error_of_the_user(
     ("data", "options", "reason"),
     [("nope", {}, "no data set 'nope'"), ("", {}, "`data` is empty"), (None, {"train": "from:zzz"}, "no block 'zzz'")],
 )
-def test_what_is_misspelt_is_said_before_weights_are_looked_for(
+def test_misspelled_names_are_reported_before_weights_are_read(
     data: str | None, options: dict[str, Any], reason: str, photos: Path, registry: Registry
 ) -> None:
     with pytest.raises((DataError, NameNotFound), match=reason):

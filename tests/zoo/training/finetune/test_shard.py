@@ -1,4 +1,4 @@
-"""Networks that are divided between processes: the same run, and no process holds all of it."""
+"""Sharded networks: the result is the same, and no process holds all parameters."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
-from zoo.training.phases import Plan
+from zoo.training.prepare import Plan
 
-#: SGD, for Adam makes much of gradients that are nearly zero.
+#: With SGD, because Adam amplifies gradients that are nearly zero.
 OPTIONS: dict[str, Any] = {
     **LEARNS, "precision": "fp32", "optimizer": "sgd", "epochs": 3, "ema": 0.9, "clip_norm": 0.5, "save_every": 2
 }  # fmt: skip
@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(name="tested_photos")
 def _tested_photos(tmp_path: Path) -> Path:
-    """Photos of which the last batch and val cannot be shared evenly."""
+    """Photos of which the last batch and the validation split cannot be shared evenly."""
     for seed, (split, count) in enumerate({"train": 8, "val": 3, "test": 2}.items()):
         draw_photos(tmp_path / "photos" / split, per_class=count, seed=seed)
     (tmp_path / "photos" / "val" / "red" / "0.png").unlink()
@@ -38,7 +38,7 @@ def _tested_photos(tmp_path: Path) -> Path:
 
 
 def run_shared(photos: Path, output: Path, registry: Registry, **options: Any) -> list[Ended]:
-    """Run in two processes."""
+    """Train in two processes."""
 
     def work(_rank: int) -> dict[str, Any]:
         return dict(finetune("net", photos, output=output, registry=registry, **{**OPTIONS, **options}).facts)
@@ -51,20 +51,20 @@ def weights_of(run: Path) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("train", ["all", "from:layer2"])
-def test_a_divided_network_learns_what_an_undivided_one_does(
+def test_a_sharded_run_has_the_same_result_as_an_unsharded_one(
     tested_photos: Path, tmp_path: Path, registry: Registry, train: str
 ) -> None:
-    for ended in run_shared(tested_photos, tmp_path / "divided", registry, shard=True, train=train):
+    for ended in run_shared(tested_photos, tmp_path / "sharded", registry, shard=True, train=train):
         assert ended.code == 0, ended.raised
-    run_shared(tested_photos, tmp_path / "undivided", registry, train=train, cache=False)
-    divided, undivided = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("divided", "undivided"))
-    torch.testing.assert_close(weights_of(tmp_path / "divided"), weights_of(tmp_path / "undivided"), rtol=0, atol=1e-5)
-    assert divided["test"]["confusion"] == undivided["test"]["confusion"]
-    assert divided["frozen"] == undivided["frozen"]
+    run_shared(tested_photos, tmp_path / "unsharded", registry, train=train, cache=False)
+    sharded, unsharded = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("sharded", "unsharded"))
+    torch.testing.assert_close(weights_of(tmp_path / "sharded"), weights_of(tmp_path / "unsharded"), rtol=0, atol=1e-5)
+    assert sharded["test"]["confusion"] == unsharded["test"]["confusion"]
+    assert sharded["frozen"] == unsharded["frozen"]
 
 
 @pytest.mark.parametrize("batch_size", [5, 7])
-def test_processes_that_have_unequal_shares_run_a_divided_network_equally_often(
+def test_processes_with_unequal_shares_of_a_batch_do_the_same_number_of_passes(
     tested_photos: Path, tmp_path: Path, registry: Registry, batch_size: int
 ) -> None:
     options = {"shard": True, "accumulate": 4, "batch_size": batch_size, "epochs": 1}
@@ -72,17 +72,17 @@ def test_processes_that_have_unequal_shares_run_a_divided_network_equally_often(
         assert ended.code == 0, ended.raised
 
 
-def test_no_process_holds_more_than_its_part(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
+def test_no_process_holds_more_than_its_shards(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
     def work(_rank: int) -> tuple[int, int]:
         sizes: list[tuple[int, int]] = []
         begin = Plan.begin
 
-        def look(plan: Plan, phase: int) -> Any:
+        def measure(plan: Plan, phase: int) -> Any:
             parameters = list(plan.network.model.parameters())
             sizes.append((sum(part(p).numel() for p in parameters), sum(p.numel() for p in parameters)))
             return begin(plan, phase)
 
-        Plan.begin = look  # type: ignore[method-assign]
+        Plan.begin = measure  # type: ignore[method-assign]
         finetune("net", tested_photos, output=tmp_path / "run", registry=registry, **OPTIONS, shard=True)
         return sizes[0]
 
@@ -91,14 +91,14 @@ def test_no_process_holds_more_than_its_part(tested_photos: Path, tmp_path: Path
     assert max(first, second) < 0.52 * whole
 
 
-def test_an_interrupted_run_of_a_divided_network_comes_to_the_same_end(
+def test_a_sharded_run_that_is_resumed_has_the_same_result(
     tested_photos: Path, tmp_path: Path, registry: Registry
 ) -> None:
     def interrupt(_rank: int) -> None:
         on_step, steps = RunCallbacks.on_step, []
 
-        def stop(keeper: RunCallbacks) -> None:
-            on_step(keeper)
+        def stop(callbacks: RunCallbacks) -> None:
+            on_step(callbacks)
             steps.append(1)
             if len(steps) == 5:
                 raise KeyboardInterrupt
@@ -122,15 +122,17 @@ def test_an_interrupted_run_of_a_divided_network_comes_to_the_same_end(
     assert losses[0] == losses[1]
 
 
-def test_too_few_images_for_all_processes_are_refused(tmp_path: Path, registry: Registry, few_photos: Path) -> None:
+def test_too_few_images_for_the_number_of_processes_are_refused(
+    tmp_path: Path, registry: Registry, few_photos: Path
+) -> None:
     def work(_rank: int) -> None:
         finetune("net", few_photos, output=tmp_path / "run", registry=registry, **OPTIONS, shard=True)
 
     first, *_ = in_world(3, work)
-    assert "shard: 4 train images are too few for 3 processes" in first.raised
+    assert "`shard`: 4 train images are too few for 3 processes" in first.raised
 
 
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])
-def test_phases_are_refused_where_the_network_is_divided(train: str) -> None:
+def test_several_phases_cannot_be_sharded(train: str) -> None:
     with pytest.raises(OptionError, match="`shard` needs a single phase"):
         Recipe(shard=True, train=train, epochs=6)

@@ -19,13 +19,13 @@ from zoo.training.finetune import finetune
 
 @pytest.fixture
 def tested(photos: Path) -> Path:
-    """The photos with a test split, whose labels are all wrong, so that it cannot be mixed up with val."""
+    """The photos with a test split in which all labels are wrong, so that its figures differ from those of val."""
     for name, other in (("blue", "red"), ("red", "blue")):
         shutil.copytree(photos / "val" / name, photos / "test" / other)
     return photos
 
 
-def test_the_test_split_is_measured_with_the_best_weights(registry: Registry, tested: Path, output: Path) -> None:
+def test_the_test_split_is_evaluated_with_the_best_weights(registry: Registry, tested: Path, output: Path) -> None:
     run = finetune("net", tested, output=output, registry=registry, **LEARNS)
     assert run.facts["best"]["val_accuracy"] == 1.0
     assert run.facts["test"]["accuracy"] == 0.0
@@ -33,7 +33,7 @@ def test_the_test_split_is_measured_with_the_best_weights(registry: Registry, te
     assert run.facts["test"]["confusion"] == [[0, 5], [5, 0]]
 
 
-def test_the_test_split_is_not_measured_with_the_last_weights(tested: Path, output: Path, acme: BackboneSpec) -> None:
+def test_the_test_split_is_not_evaluated_with_the_last_weights(tested: Path, output: Path, acme: BackboneSpec) -> None:
     options = {**QUICK, "epochs": 2, "lr": 0.5, "schedule": "constant"}
     run = finetune("fades", tested, output=output, registry=registry_of(make_fades(acme)), **options)
     best = run.facts["best"]
@@ -42,11 +42,9 @@ def test_the_test_split_is_not_measured_with_the_last_weights(tested: Path, outp
     assert run.facts["test"]["accuracy"] == 0.0
 
 
-def test_a_test_loss_that_is_no_number_does_not_lose_a_finished_run(
-    photos: Path, output: Path, acme: BackboneSpec
-) -> None:
+def test_a_test_loss_of_nan_does_not_fail_the_run(photos: Path, output: Path, acme: BackboneSpec) -> None:
     class Bright(nn.Module):
-        """Divides by the brightness: of a black image it says nothing."""
+        """A network that divides by the brightness, so that its logits for a black image are NaN."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -54,7 +52,7 @@ def test_a_test_loss_that_is_no_number_does_not_lose_a_finished_run(
             self.fc = nn.Linear(3, 2)
 
         def forward(self, images: Tensor) -> Tensor:
-            means = images.mean((2, 3)) + 1  # black is -1
+            means = images.mean((2, 3)) + 1  # Black is -1.
             logits: Tensor = self.fc(self.body(means / means.sum(1, keepdim=True)))
             return logits
 

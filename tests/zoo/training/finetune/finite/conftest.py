@@ -1,4 +1,4 @@
-"""Runs that go wrong after their fifth step, and those that are stopped there."""
+"""Runs in which something goes wrong after the fifth step, and runs that are interrupted there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.training.finetune import finetune
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images a class to learn from, and five to measure on, for all tests here."""
+    """Photos with 12 training and 5 validation images per class, for all tests in this folder."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "train", per_class=12, seed=1)
     draw_photos(folder / "val", per_class=5, seed=2)
@@ -28,15 +28,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(photos: Path) -> Callable[..., None]:
-    """Run into a folder, and do something after the fifth step."""
+    """Return a function that trains, and calls another function after the fifth step."""
 
     def run(output: Path, then: Callable[[Learner], object], **options: Any) -> None:
         on_step, taken = RunCallbacks.on_step, []
 
-        def count(watch: RunCallbacks) -> None:
-            on_step(watch)
-            taken.append(watch)
-            learner = watch._saver._state.learner
+        def count(callbacks: RunCallbacks) -> None:
+            on_step(callbacks)
+            taken.append(callbacks)
+            learner = callbacks._saver._state.learner
             if len(taken) == TAKEN and learner is not None:
                 then(learner)
 
@@ -48,15 +48,15 @@ def run(photos: Path) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def stopped(run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Left]:
-    """What is left of a run that is stopped there; once for all tests that ask for these options."""
+def interrupted(run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Left]:
+    """Return a function that interrupts a run after the fifth step, once for each set of options."""
 
     def stop(_learner: Learner) -> None:
         raise KeyboardInterrupt
 
     @cache
     def left(options: tuple[tuple[str, Any], ...]) -> Left:
-        output = tmp_path_factory.mktemp("stopped") / "run"
+        output = tmp_path_factory.mktemp("interrupted") / "run"
         with pytest.raises(KeyboardInterrupt):
             run(output, stop, **dict(options))
         return Left.of(output)

@@ -1,4 +1,4 @@
-"""Wherever NaN or Inf comes in, the run stops before anything is learned from it."""
+"""A run stops before NaN or Inf can change its weights, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from zoo.training.finetune import finetune
 LARGE = 3e38
 
 
-def images(learner: Learner, value: float) -> None:
+def spoil_images(learner: Learner, value: float) -> None:
     learner.model.register_forward_pre_hook(lambda _module, given: times(given[0], value))
 
 
-def output_of(path: str) -> Spoil:
+def spoil_output_of(path: str) -> Spoil:
     def spoil(learner: Learner, value: float) -> None:
         module = learner.model.get_submodule(path)
         module.register_forward_hook(lambda _module, _given, output: times(output, value))
@@ -43,11 +43,11 @@ def output_of(path: str) -> Spoil:
     return spoil
 
 
-def gradient_of(path: str) -> Spoil:
+def spoil_gradient_of(path: str) -> Spoil:
     return lambda learner, value: learner.model.get_parameter(path).register_hook(lambda found: times(found, value))
 
 
-def large_gradients_of(*paths: str) -> Spoil:
+def set_gradients_of(*paths: str) -> Spoil:
     def spoil(learner: Learner, value: float) -> None:
         for path in paths:
             learner.model.get_parameter(path).register_hook(lambda found: torch.full_like(found, value))
@@ -55,63 +55,63 @@ def large_gradients_of(*paths: str) -> Spoil:
     return spoil
 
 
-def other_logits(learner: Learner, value: float) -> None:
-    """Those of the classes that the images are not of, which count where labels are smoothed, and only there."""
+def spoil_other_logits(learner: Learner, value: float) -> None:
+    """Spoil the logits of the wrong classes, which matter only with label smoothing."""
     learner.criterion._loss.register_forward_pre_hook(
         lambda _module, given: (given[0].scatter(1, 1 - given[1][:, None], value), given[1])
     )
 
 
-def loss(learner: Learner, value: float) -> None:
+def spoil_loss(learner: Learner, value: float) -> None:
     learner.criterion._loss.register_forward_hook(lambda _module, _given, found: times(found, value))
 
 
-def class_weight(learner: Learner, value: float) -> None:
+def spoil_class_weight(learner: Learner, value: float) -> None:
     weight = learner.criterion._loss.weight
     assert weight is not None
     weight[-1] = value
 
 
-def shares(learner: Learner, value: float) -> None:
+def spoil_shares(learner: Learner, value: float) -> None:
     mix = learner.mix
 
-    def spoilt(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def spoiled_mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         mixed, found = mix(images, labels)
         return mixed, times(found, value)
 
-    learner.mix = spoilt
+    learner.mix = spoiled_mix
 
 
-#: By their names: what is done, with which value, in a run of which options.
+#: By name: a function that spoils something, its value, and the options of the run.
 PLACES: dict[str, tuple[Spoil, float, dict[str, Any]]] = {
     **{
         f"{name} {value}": (spoil, value, options)
         for value in (NAN, INF)
         for name, (spoil, options) in {
-            "pixel": (images, {}),
-            "activation": (output_of("stem.0"), {}),
-            "logit": (output_of("fc"), {}),
-            "auxiliary logit": (output_of("aux"), {}),
-            "loss": (loss, {}),
-            "class weight": (class_weight, {"balance": "loss"}),
-            "mixed share": (shares, {"mixup": 0.4}),
+            "pixel": (spoil_images, {}),
+            "activation": (spoil_output_of("stem.0"), {}),
+            "logit": (spoil_output_of("fc"), {}),
+            "auxiliary logit": (spoil_output_of("aux"), {}),
+            "loss": (spoil_loss, {}),
+            "class weight": (spoil_class_weight, {"balance": "loss"}),
+            "mixed share": (spoil_shares, {"mixup": 0.4}),
             **{
-                f"gradient of {path}": (gradient_of(path), {})
+                f"gradient of {path}": (spoil_gradient_of(path), {})
                 for path in (
                     "stem.0.weight", "stem.1.weight", "stem.1.bias", "hidden.weight", "fc.weight", "fc.bias", "aux.bias"
                 )
             },
         }.items()
     },
-    "smoothed label": (other_logits, -INF, {"label_smoothing": 0.1}),
-    "sum of the gradients of parts": (large_gradients_of("fc.bias"), LARGE, {"accumulate": 3}),
-    "norm of finite gradients": (large_gradients_of("fc.bias", "aux.bias"), LARGE, {}),
+    "smoothed label": (spoil_other_logits, -INF, {"label_smoothing": 0.1}),
+    "sum of the gradients of parts": (set_gradients_of("fc.bias"), LARGE, {"accumulate": 3}),
+    "norm of finite gradients": (set_gradients_of("fc.bias", "aux.bias"), LARGE, {}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_it_is_as_if_the_step_had_never_begun(
-    run: Callable[..., None], stopped: Callable[..., Left], output: Path, place: str
+def test_a_step_that_is_not_finite_changes_nothing(
+    run: Callable[..., None], interrupted: Callable[..., Left], output: Path, place: str
 ) -> None:
     spoil, value, options = PLACES[place]
     with pytest.raises(NotFinite) as caught:
@@ -124,26 +124,26 @@ def test_it_is_as_if_the_step_had_never_begun(
     assert found
     assert {found[1], found[2]} & {"nan", "inf"}
     assert sum(Path(path).is_file() for path in found[3].split(", ")) == OPTIONS["batch_size"]
-    left, wanted = Left.of(output), stopped(**options)
-    assert left.model == wanted.model
+    left, expected = Left.of(output), interrupted(**options)
+    assert left.model == expected.model
     assert left.state is not None
-    assert wanted.state is not None
+    assert expected.state is not None
     assert left.state.facts["state"]["steps"] == TAKEN
-    assert left.state.tensors.keys() == wanted.state.tensors.keys()
-    assert all(torch.equal(tensor, wanted.state.tensors[name]) for name, tensor in left.state.tensors.items())
+    assert left.state.tensors.keys() == expected.state.tensors.keys()
+    assert all(torch.equal(tensor, expected.state.tensors[name]) for name, tensor in left.state.tensors.items())
 
 
-def test_what_only_smoothing_looks_at_harms_nobody_else(run: Callable[..., None], output: Path) -> None:
-    run(output, lambda learner: other_logits(learner, -INF))
+def test_logits_of_other_classes_do_not_matter_without_label_smoothing(run: Callable[..., None], output: Path) -> None:
+    run(output, lambda learner: spoil_other_logits(learner, -INF))
     assert Left.of(output).model
 
 
-def test_the_images_that_are_named_are_those_of_the_batch(run: Callable[..., None], output: Path) -> None:
+def test_the_message_names_the_images_of_the_batch(run: Callable[..., None], output: Path) -> None:
     seen: list[Tensor] = []
 
     def spoil(learner: Learner) -> None:
         learner.model.register_forward_pre_hook(lambda _module, given: seen.append(given[0].clone()))
-        images(learner, NAN)
+        spoil_images(learner, NAN)
 
     with pytest.raises(NotFinite) as caught:
         run(output, spoil)
@@ -153,23 +153,25 @@ def test_the_images_that_are_named_are_those_of_the_batch(run: Callable[..., Non
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
-def test_weights_that_are_not_finite_from_the_start_are_never_kept(photos: Path, output: Path, value: float) -> None:
+def test_initial_weights_that_are_not_finite_are_never_saved(photos: Path, output: Path, value: float) -> None:
     def build(_tag: str | None) -> Speaking:
         model = Speaking()
         model.hidden.weight.data[0, 0] = value
         return model
 
-    told = Told()
+    progress = Told()
     with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* Images in the batch: .*\.png"):
         finetune(
-            "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=told, **OPTIONS
+            "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=progress, **OPTIONS
         )
-    assert told.lines[-1].startswith("warning: the state is not saved: model.hidden.weight is not finite after 0 steps")
+    assert progress.lines[-1].startswith(
+        "warning: no checkpoint was saved: model.hidden.weight is not finite after 0 steps"
+    )
     assert not list(output.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
-def test_features_that_are_kept_and_not_finite_are_not_learned_from(
+def test_cached_features_that_are_not_finite_are_not_trained_on(
     photos: Path, registry: Registry, tmp_path: Path, own_cache: Path, value: float
 ) -> None:
     options = {**OPTIONS, "train": "head"}

@@ -1,4 +1,4 @@
-"""Runs of several processes, and what each of them holds at the end."""
+"""Runs of several processes, and the state of each process at the end."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from zoo.training.finetune import finetune
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a process came to."""
+class Result:
+    """The result of a process."""
 
     path: Path
     facts: Mapping[str, Any]
-    #: Weights, statistics, averages, and what the optimizer remembers, after the last epoch.
+    #: Weights, statistics, moving averages and optimizer state after the last epoch.
     tensors: Mapping[str, Tensor]
     lines: list[str]
 
 
-Train = Callable[..., Held]
+Train = Callable[..., Result]
 
 
 @pytest.fixture
 def train(registry: Registry, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    """Train the tiny network, in a process of several or alone."""
-    held: dict[str, Tensor] = {}
+    """Return a function that trains the tiny network, in one process or in each of several."""
+    captured: dict[str, Tensor] = {}
     run = Phase.run
 
-    def run_and_hold(fit: Phase, feed: BatchSource, state: TrainingState, *others: Any) -> None:
-        run(fit, feed, state, *others)
-        held.clear()
-        held.update({name: tensor.clone() for name, tensor in state.capture().tensors.items()})
+    def run_and_capture(phase: Phase, feed: BatchSource, state: TrainingState, *others: Any) -> None:
+        run(phase, feed, state, *others)
+        captured.clear()
+        captured.update({name: tensor.clone() for name, tensor in state.capture().tensors.items()})
 
-    monkeypatch.setattr(Phase, "run", run_and_hold)
+    monkeypatch.setattr(Phase, "run", run_and_capture)
 
-    def train(output: Path, registry: Registry = registry, data: Path = photos, **options: Any) -> Held:
-        told = Told()
+    def train(output: Path, registry: Registry = registry, data: Path = photos, **options: Any) -> Result:
+        progress = Told()
         options = {**LEARNS, "precision": "fp32", **options}
-        run = finetune("net", data, output=output, registry=registry, progress=told, **options)
-        return Held(run.path, run.facts, dict(held), told.lines)
+        run = finetune("net", data, output=output, registry=registry, progress=progress, **options)
+        return Result(run.path, run.facts, dict(captured), progress.lines)
 
     return train
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Callable[[int], Path]:
-    """Let a process work in a folder of its own, as if it were on another machine; returns the folder."""
+    """Return a function that gives a process its own folder, as if it ran on another machine."""
 
     def go(rank: int) -> Path:
         folder = tmp_path / f"rank-{rank}"

@@ -1,4 +1,4 @@
-"""Several processes come to what one comes to, and all of them to the same."""
+"""Several processes have the same result as one, and all of them the same."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from zoo.training.finetune import finetune
 SIZES = [2, 3]
 Train = Callable[..., Any]
 
-#: What changes what is learned, each with what learns.
+#: Options that change the result, for all trained parts.
 OPTIONS: list[dict[str, Any]] = [
     {"train": "all", "optimizer": "sgd", "ema": 0.9},
     {"train": "all", "balance": "loss", "label_smoothing": 0.1, "accumulate": 2, "clip_norm": 0.1},
     {"train": "all", "optimizer": "sgd", "balance": "sampling", "schedule": "cosine", "warmup": 0.5},
     {"train": "from:layer2", "layer_decay": 0.8, "ema": 0.9},
-    {"train": "from:layer2", "augment": "none", "balance": "loss"},  # from features of the last frozen block
-    {"train": "head", "optimizer": "sgd", "lr": 0.5, "clip_norm": 0.1, "balance": "loss"},  # from features
+    {"train": "from:layer2", "augment": "none", "balance": "loss"},  # on features of the last frozen block
+    {"train": "head", "optimizer": "sgd", "lr": 0.5, "clip_norm": 0.1, "balance": "loss"},  # on features
     {"train": "head", "augment": "crop-flip", "views": 2, "accumulate": 2},
     {"train": "head", "cache": False, "ema": 0.9, "label_smoothing": 0.1},
     {"train": "head-then-all"},
 ]
 
 
-#: What a batch norm or a dropout sees is another thing in each process.
+#: Options with which batch norm and dropout differ between processes.
 DRAWN: list[dict[str, Any]] = [
     {"train": "gradual", "epochs": 3, "ema": 0.9},
     {"train": "all", "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
@@ -49,7 +49,7 @@ DRAWN: list[dict[str, Any]] = [
 
 
 def draw(folder: Path, **counts: tuple[int, int]) -> Path:
-    """Draw so many blue and red images for each split."""
+    """Draw blue and red images for each split."""
     for place, (split, both) in enumerate(counts.items()):
         for name, count in zip(("blue", "red"), both, strict=True):
             draw_photos(folder / split, per_class=count, classes=(name,), seed=10 * place + len(name))
@@ -62,8 +62,8 @@ def photos(tmp_path: Path) -> Path:
     return draw(tmp_path / "photos", train=(13, 10), val=(5, 4), test=(3, 4))
 
 
-def are_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Tell whether tensors are the same to the bit."""
+def are_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return whether tensors are the same, bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
@@ -72,52 +72,54 @@ def list_figures(run: Path) -> list[float]:
     return [line[name] for line in lines for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")]
 
 
-def require_equal(found: Any, wanted: Any, case: object) -> None:
-    """Fail unless two runs learned and measured the same."""
-    torch.testing.assert_close(found.tensors, wanted.tensors, rtol=0, atol=1e-5, msg=lambda text: f"{case}: {text}")
-    assert list_figures(found.path) == pytest.approx(list_figures(wanted.path), abs=1e-5), case
+def require_equal(found: Any, expected: Any, case: object) -> None:
+    """Require the same weights and figures of two runs."""
+    torch.testing.assert_close(found.tensors, expected.tensors, rtol=0, atol=1e-5, msg=lambda text: f"{case}: {text}")
+    assert list_figures(found.path) == pytest.approx(list_figures(expected.path), abs=1e-5), case
     for split in ("val", "test"):
-        assert found.facts.get(split, {}).get("confusion") == wanted.facts.get(split, {}).get("confusion"), case
+        assert found.facts.get(split, {}).get("confusion") == expected.facts.get(split, {}).get("confusion"), case
 
 
-def test_they_learn_what_one_process_learns(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_have_the_same_result_as_one(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = registry_of(make_plain())
 
-    def learn(folder: str) -> list[Any]:
+    def train_all(folder: str) -> list[Any]:
         monkeypatch.setenv("ZOO_CACHE", str(tmp_path / f"{folder}-cache"))
         return [
             train(tmp_path / f"{folder}-{number}", registry, **{"epochs": 2, "lr": 0.005, **options})
             for number, options in enumerate(OPTIONS)
         ]
 
-    alone = learn("alone")
+    alone = train_all("alone")
     for size in SIZES:
-        first = get_results(size, lambda _rank, size=size: learn(f"{size}"))[0]
-        for options, found, wanted in zip(OPTIONS, first, alone, strict=True):
-            require_equal(found, wanted, (size, options))
+        first = get_results(size, lambda _rank, size=size: train_all(f"{size}"))[0]
+        for options, found, expected in zip(OPTIONS, first, alone, strict=True):
+            require_equal(found, expected, (size, options))
 
 
-def test_they_learn_it_from_any_number_of_images(train: Train, tmp_path: Path) -> None:
+def test_results_agree_for_any_number_of_images(train: Train, tmp_path: Path) -> None:
     registry, counts = registry_of(make_plain()), [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (5, 8)]
     folders = [draw(tmp_path / f"drawn-{place}", train=both, val=(1, place)) for place, both in enumerate(counts, 1)]
 
-    def learn(name: str) -> list[Any]:
+    def train_all(name: str) -> list[Any]:
         options = {"epochs": 2, "optimizer": "sgd", "train": "from:layer1"}
         return [train(folder.with_name(f"{name}-{folder.name}"), registry, folder, **options) for folder in folders]
 
-    alone = learn("alone")
+    alone = train_all("alone")
     for size in SIZES:
-        first = get_results(size, lambda _rank, size=size: learn(f"{size}"))[0]
-        for folder, found, wanted in zip(folders, first, alone, strict=True):
-            require_equal(found, wanted, (size, folder.name))
+        first = get_results(size, lambda _rank, size=size: train_all(f"{size}"))[0]
+        for folder, found, expected in zip(folders, first, alone, strict=True):
+            require_equal(found, expected, (size, folder.name))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_all_of_them_hold_the_same_bits_and_return_the_same_run(size: int, train: Train, tmp_path: Path) -> None:
-    def learn() -> list[Any]:
+def test_all_processes_have_the_same_weights_and_return_the_same_run(size: int, train: Train, tmp_path: Path) -> None:
+    def train_all() -> list[Any]:
         return [train(tmp_path / str(number), **{"epochs": 2, **options}) for number, options in enumerate(DRAWN)]
 
-    first, *others = get_results(size, lambda _rank: learn())
+    first, *others = get_results(size, lambda _rank: train_all())
     for number, options in enumerate(DRAWN):
         found = first[number]
         kinds = {name.partition(".")[0] for name in found.tensors}
@@ -126,33 +128,31 @@ def test_all_of_them_hold_the_same_bits_and_return_the_same_run(size: int, train
         assert found.facts == read_facts(found.path)
         assert found.facts["hardware"]["processes"] == size
         for same in (other[number] for other in others):
-            assert are_same(found.tensors, same.tensors), options
+            assert are_equal(found.tensors, same.tensors), options
             assert (found.path, found.facts) == (same.path, same.facts)
-            assert same.lines == []  # what is the same is said once
+            assert same.lines == []  # Only the first process prints.
 
 
-def test_they_begin_with_the_weights_of_the_first_whatever_they_draw(
-    train: Train, tmp_path: Path, acme: BackboneSpec
-) -> None:
-    def learn(rank: int, output: Path) -> Any:
+def test_all_processes_start_from_the_weights_of_the_first(train: Train, tmp_path: Path, acme: BackboneSpec) -> None:
+    def train_all(rank: int, output: Path) -> Any:
         def build(tag: str | None) -> nn.Module:
-            torch.manual_seed(rank)  # as from a source of chance that no seed reaches
+            torch.manual_seed(rank)  # This acts like a random source without a seed.
             model = acme.build(tag)
             model.stem[1].running_mean.fill_(rank)
             return model
 
         return train(output, registry_of(replace(acme, build=build)), train="from:layer2", epochs=1)
 
-    first, other = get_results(2, lambda rank: learn(rank, tmp_path / "together"))
-    assert are_same(first.tensors, other.tensors)
-    assert first.facts["frozen"] == learn(0, tmp_path / "alone").facts["frozen"]
+    first, other = get_results(2, lambda rank: train_all(rank, tmp_path / "together"))
+    assert are_equal(first.tensors, other.tensors)
+    assert first.facts["frozen"] == train_all(0, tmp_path / "alone").facts["frozen"]
 
 
-def test_all_of_them_measure_the_test_images_with_the_best_weights(
+def test_all_processes_evaluate_the_test_images_with_the_best_weights(
     tmp_path: Path, acme: BackboneSpec, output: Path
 ) -> None:
     data, registry = draw(tmp_path / "twice", train=(12, 12), val=(5, 5)), registry_of(make_fades(acme))
-    shutil.copytree(data / "val", data / "test")  # of which all is known
+    shutil.copytree(data / "val", data / "test")  # The figures of val are known.
     options = {**QUICK, "epochs": 2, "lr": 0.5, "schedule": "constant"}
 
     def work(_rank: int) -> Any:

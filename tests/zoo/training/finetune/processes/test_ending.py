@@ -1,4 +1,4 @@
-"""What goes wrong in one of several processes, what each of them says of it, and what is left of the run."""
+"""Errors in one of several processes: the error of each process, and the files of the run."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from zoo.plugin import BackboneSpec, BlockSpec
 Train = Callable[..., Any]
 
 
-#: How every LostProcess ends.
+#: End of every LostProcess message.
 LEFT = "The others cannot go on without it."
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait but a moment for the words of who is killed, and for the same error of the first, which never come."""
+    """Shorten the waits for messages that never come."""
     monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for the same error of the first until it comes."""
+    """Lengthen the wait for the error of the first process, which does come."""
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)
 
 
-def say(size: int, work: Callable[[int], object]) -> list[str]:
-    """Return what each process raised, in a line."""
+def list_errors(size: int, work: Callable[[int], object]) -> list[str]:
+    """Return the error of each process, in one line."""
     return [ended.raised.partition("\n")[0] for ended in in_world(size, work)]
 
 
@@ -52,49 +52,47 @@ def say(size: int, work: Callable[[int], object]) -> list[str]:
         ({"train": "from:layer9"}, "NameNotFound: no block 'layer9'"),
         ({"data": "no-such-data"}, "NameNotFound: no data set 'no-such-data'"),
         ({"lr": -1.0}, "OptionError: lr must be a number between 0 and 100, got -1.0"),
-        ({"batch_size": 3}, "OptionError: batches of 3 cannot be shared by 2 processes"),
+        ({"batch_size": 3}, "OptionError: 2 processes cannot share batches of 3 images"),
         ({"epochs": 20, "optimizer": "sgd", "lr": 100.0, "schedule": "constant"}, "TrainingError: "),
     ],
 )
-def test_an_error_that_all_have_is_said_by_the_first(
+def test_an_error_in_all_processes_is_reported_by_the_first(
     train: Train, output: Path, options: dict[str, Any], text: str
 ) -> None:
-    first, other = say(2, lambda _rank: train(output, **options))
+    first, other = list_errors(2, lambda _rank: train(output, **options))
     assert first.startswith(text)
     assert other == f"SaidElsewhere: {first.partition(': ')[2]}"
 
 
-def test_an_output_that_is_used_is_an_error_of_the_first(train: Train, output: Path) -> None:
+def test_a_used_output_is_an_error_in_the_first_process(train: Train, output: Path) -> None:
     output.mkdir()
     (output / "model.safetensors").touch()
-    first, other = say(2, lambda _rank: train(output))
+    first, other = list_errors(2, lambda _rank: train(output))
     assert first.startswith("RunError: ")
     assert other.startswith("SaidElsewhere: rank 0 ended: ")
     assert [path.name for path in output.iterdir()] == ["model.safetensors"]
 
 
 @pytest.mark.usefixtures("patient")
-def test_other_images_in_one_process_are_named_with_its_rank(train: Train, output: Path, photos: Path) -> None:
+def test_the_error_for_different_images_names_the_rank(train: Train, output: Path, photos: Path) -> None:
     copy = shutil.copytree(photos, photos.with_name("copy"))
     (copy / "train" / "red" / "3.png").unlink()
-    first, _, other = say(3, lambda rank: train(output, data=copy if rank == 1 else photos))
+    first, _, other = list_errors(3, lambda rank: train(output, data=copy if rank == 1 else photos))
     assert first == "OptionError: rank 1 has other images than rank 0; give all processes the same."
     assert other == first.replace("OptionError", "SaidElsewhere")
     assert not output.exists()
 
 
 @pytest.mark.usefixtures("hasty")
-def test_an_error_in_one_process_is_said_by_it_with_its_rank_and_by_the_first(
-    train: Train, output: Path, photos: Path
-) -> None:
-    first, own = say(2, lambda rank: train(output, data=photos / "nowhere" if rank else photos))
+def test_an_error_in_one_process_is_reported_by_it_and_the_first(train: Train, output: Path, photos: Path) -> None:
+    first, own = list_errors(2, lambda rank: train(output, data=photos / "nowhere" if rank else photos))
     assert own.startswith("DataError: rank 1: ")
     assert first == f"LostProcess: rank 1 ended: {own.removeprefix('DataError: rank 1: ')}. {LEFT}"
     assert not output.exists()
 
 
-class Fails(nn.Module):
-    """A network that is told at every pass of training how many there were."""
+class Failing(nn.Module):
+    """A network that calls a function with the number of training passes so far."""
 
     def __init__(self, fail: Callable[[int], None]) -> None:
         super().__init__()
@@ -110,7 +108,7 @@ class Fails(nn.Module):
         return logits
 
 
-def fails(acme: BackboneSpec, build: Callable[[], nn.Module]) -> Any:
+def registry_with(acme: BackboneSpec, build: Callable[[], nn.Module]) -> Any:
     return registry_of(
         replace(
             acme,
@@ -126,7 +124,7 @@ def fails(acme: BackboneSpec, build: Callable[[], nn.Module]) -> Any:
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("how", ["error", "kill"])
-def test_a_process_that_ends_in_the_middle_is_named(
+def test_the_error_for_a_process_that_ends_names_its_rank(
     train: Train, acme: BackboneSpec, output: Path, victim: int, how: str
 ) -> None:
     def work(rank: int) -> None:
@@ -136,34 +134,34 @@ def test_a_process_that_ends_in_the_middle_is_named(
                     os.kill(os.getpid(), signal.SIGKILL)
                 raise ValueError("no more")
 
-        train(output, fails(acme, lambda: Fails(fail)))
+        train(output, registry_with(acme, lambda: Failing(fail)))
 
-    said = say(2, work)
+    errors = list_errors(2, work)
     if how == "error":
         reason = "ended: ValueError no more"
-        assert said[victim] == "ValueError: no more"
-        assert said[1 - victim] == f"{'LostProcess' if victim else 'SaidElsewhere'}: rank {victim} {reason}. {LEFT}"
+        assert errors[victim] == "ValueError: no more"
+        assert errors[1 - victim] == f"{'LostProcess' if victim else 'SaidElsewhere'}: rank {victim} {reason}. {LEFT}"
     else:
-        assert said[victim] == ""
-        assert said[1 - victim].startswith(f"LostProcess: rank {victim} is gone: it was killed")
+        assert errors[victim] == ""
+        assert errors[1 - victim].startswith(f"LostProcess: rank {victim} is gone: it was killed")
     names = {path.name for path in output.iterdir()}
     assert "run.json" not in names
     assert ("checkpoints" in names and any((output / "checkpoints").glob("*.safetensors"))) == (victim == 1)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_frozen_tensor_that_moves_in_one_process_ends_all_and_leaves_no_model(
+def test_a_frozen_tensor_that_changes_in_one_process_ends_all_and_leaves_no_model(
     train: Train, acme: BackboneSpec, output: Path
 ) -> None:
     def work(rank: int) -> None:
-        class Sneaky(Fails):
+        class Changing(Failing):
             def forward(self, images: Tensor) -> Tensor:
                 self.body.seen += rank
                 return super().forward(images)
 
-        train(output, fails(acme, lambda: Sneaky(lambda _passes: None)), train="head", cache=False)
+        train(output, registry_with(acme, lambda: Changing(lambda _passes: None)), train="head", cache=False)
 
-    first, other = say(2, work)
+    first, other = list_errors(2, work)
     assert first.startswith("FrozenMoved: rank 1: a frozen parameter or buffer changed")
     assert other == first
     assert [path.name for path in output.iterdir()] == ["history.jsonl"]

@@ -1,4 +1,4 @@
-"""Features of images that several processes compute: each image's once, and for later runs as well."""
+"""Features that several processes compute together, once per image, and that later runs use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.errors import CacheError
 from zoo.files.cache import list_entries
 
 Train = Callable[..., Any]
-#: Of the photos, in train and val together.
+#: Number of photos in train and val together.
 IMAGES = 34
 KEPT = f"features of {IMAGES} images: kept by an earlier run"
 FEATURES: dict[str, Any] = {"train": "head", "epochs": 2}
@@ -27,7 +27,7 @@ FEATURES: dict[str, Any] = {"train": "head", "epochs": 2}
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images at a time a process computes features of."""
+    """The numbers of images in the batches of which this process computes features."""
     counts: list[int] = []
     take = Extractor._take
 
@@ -40,8 +40,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def move(tmp_path: Path) -> Callable[[int], None]:
-    """Let a process be on a machine of its own, whose cache no other one has."""
+def use_own_machine(tmp_path: Path) -> Callable[[int], None]:
+    """Return a function that gives a process its own cache, as if it ran on another machine."""
 
     def go(rank: int) -> None:
         os.environ |= {"ZOO_CACHE": str(tmp_path / f"cache-{rank}"), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
@@ -55,7 +55,7 @@ def find_features(cache: Path) -> Path:
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_they_share_the_images_and_write_what_one_process_does(
+def test_processes_share_the_images_and_write_the_same_features_as_one(
     train: Train, tmp_path: Path, own_cache: Path, computed: list[int], *, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(_rank: int) -> tuple[list[int], Any]:
@@ -68,15 +68,15 @@ def test_they_share_the_images_and_write_what_one_process_does(
     assert max(sizes) - min(sizes) <= 1
     later = train(tmp_path / "later", **FEATURES)
     assert KEPT in later.lines
-    assert sum(computed) == PROOF  # to believe them
+    assert sum(computed) == PROOF  # Cached features are compared with some that are computed again.
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "other"))
     train(tmp_path / "alone", **FEATURES)
-    found, wanted = find_features(own_cache), find_features(tmp_path / "other")
-    assert found.name == wanted.name
-    torch.testing.assert_close(load_file(found), load_file(wanted), rtol=0, atol=1e-6)
+    found, expected = find_features(own_cache), find_features(tmp_path / "other")
+    assert found.name == expected.name
+    torch.testing.assert_close(load_file(found), load_file(expected), rtol=0, atol=1e-6)
 
 
-def test_what_one_process_has_kept_several_use(train: Train, tmp_path: Path, computed: list[int]) -> None:
+def test_features_of_one_process_are_used_by_several(train: Train, tmp_path: Path, computed: list[int]) -> None:
     train(tmp_path / "alone", **FEATURES)
     computed.clear()
 
@@ -90,8 +90,8 @@ def test_what_one_process_has_kept_several_use(train: Train, tmp_path: Path, com
 
 
 @pytest.mark.parametrize("has_it", [(), (0,), (1,)])
-def test_each_machine_keeps_all_of_them(
-    train: Train, move: Callable[[int], None], tmp_path: Path, computed: list[int], has_it: tuple[int, ...]
+def test_each_machine_caches_all_features(
+    train: Train, use_own_machine: Callable[[int], None], tmp_path: Path, computed: list[int], has_it: tuple[int, ...]
 ) -> None:
     for rank in has_it:
         with pytest.MonkeyPatch.context() as monkeypatch:
@@ -99,7 +99,7 @@ def test_each_machine_keeps_all_of_them(
             train(tmp_path / "before", **FEATURES)
 
     def work(rank: int) -> tuple[int, bool]:
-        move(rank)
+        use_own_machine(rank)
         computed.clear()
         lines = train(tmp_path / "together", **FEATURES).lines
         return sum(computed) - PROOF * (rank in has_it), KEPT in lines
@@ -111,11 +111,11 @@ def test_each_machine_keeps_all_of_them(
 
 
 @pytest.mark.parametrize("full", [0, 1])
-def test_where_one_machine_has_no_room_all_compute_what_is_frozen_at_every_epoch(
-    train: Train, move: Callable[[int], None], tmp_path: Path, full: int
+def test_if_one_cache_is_full_no_process_uses_features(
+    train: Train, use_own_machine: Callable[[int], None], tmp_path: Path, full: int
 ) -> None:
     def work(rank: int) -> tuple[list[str], int]:
-        move(rank)
+        use_own_machine(rank)
         if rank == full:
             os.environ["ZOO_CACHE_LIMIT"] = "100"
         return train(tmp_path / "run", **FEATURES).lines, len(list_entries("features"))
@@ -129,8 +129,8 @@ def test_where_one_machine_has_no_room_all_compute_what_is_frozen_at_every_epoch
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_where_one_machine_cannot_write_them_all_end_with_an_error(
-    train: Train, move: Callable[[int], None], output: Path, victim: int, monkeypatch: pytest.MonkeyPatch
+def test_if_one_machine_cannot_write_features_all_processes_fail(
+    train: Train, use_own_machine: Callable[[int], None], output: Path, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
 
@@ -138,13 +138,13 @@ def test_where_one_machine_cannot_write_them_all_end_with_an_error(
         raise CacheError("the disk is full")
 
     def work(rank: int) -> None:
-        move(rank)
+        use_own_machine(rank)
         if rank == victim:
             monkeypatch.setattr(zoo.engine.features.features, "keep_rows", fail)
         train(output, **FEATURES)
 
-    said = [ended.raised.partition("\n")[0] for ended in in_world(2, work)]
-    assert said == (
+    errors = [ended.raised.partition("\n")[0] for ended in in_world(2, work)]
+    assert errors == (
         ["CacheError: the disk is full", "CacheError: rank 1: rank 0: the disk is full"]
         if victim == 0
         else ["CacheError: rank 1: the disk is full", "CacheError: rank 1: the disk is full"]

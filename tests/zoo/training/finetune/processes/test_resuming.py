@@ -1,4 +1,4 @@
-"""A run of several processes that was interrupted goes on as if it had not been."""
+"""Runs of several processes that are interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRADUAL: dict[str, Any] = {"train": "gradual", "epochs": 3, "augment": "crop-fli
 
 
 def describe_whole(train: Train, tmp_path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run of both processes comes to that nobody disturbs."""
+    """Return the result of an uninterrupted run of two processes."""
     get_results(SIZE, lambda _rank: train(tmp_path / "whole", **options).path)
     return describe(tmp_path / "whole")
 
@@ -40,7 +40,7 @@ def describe_whole(train: Train, tmp_path: Path, options: dict[str, Any]) -> dic
     [GRADUAL, {"train": "head", "augment": "crop-flip", "views": 2}, {"train": "all", "optimizer": "sgd"}],
     ids=["gradual", "features", "all"],
 )
-def test_it_goes_on_where_only_the_first_has_the_folder(
+def test_a_run_resumes_if_only_the_first_process_has_the_folder(
     train: Train,
     elsewhere: Callable[[int], Path],
     tmp_path: Path,
@@ -48,11 +48,11 @@ def test_it_goes_on_where_only_the_first_has_the_folder(
     *,
     options: dict[str, Any],
 ) -> None:
-    wanted = describe_whole(train, tmp_path, options)
+    expected = describe_whole(train, tmp_path, options)
     Interrupts(monkeypatch, 2, 7)
 
     def work(rank: int) -> tuple[bool, bool]:
-        """Go on until it is over."""
+        """Resume until the run is finished."""
         folder, interruptions = elsewhere(rank), 0
         while True:
             try:
@@ -67,24 +67,24 @@ def test_it_goes_on_where_only_the_first_has_the_folder(
 
     assert get_results(SIZE, work) == [(2, True), (2, False)]
     run = tmp_path / "rank-0" / "run"
-    assert describe(run) == wanted
+    assert describe(run) == expected
     assert sorted(path.name for path in run.iterdir()) == FILES
     assert len(read_facts(run)["resumed"]) == 2
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_it_goes_on_after_a_process_was_killed(
+def test_a_run_resumes_after_a_process_was_killed(
     train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
     options = {**GRADUAL, "save_every": 3}
-    wanted = describe_whole(train, tmp_path, options)
+    expected = describe_whole(train, tmp_path, options)
 
     def work(rank: int) -> None:
         steps = count(1)
 
-        def on_step(watch: Callbacks, original: Callable[[Callbacks], None]) -> None:
-            original(watch)
+        def on_step(callbacks: Callbacks, original: Callable[[Callbacks], None]) -> None:
+            original(callbacks)
             if rank == victim and next(steps) == 8:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -96,34 +96,36 @@ def test_it_goes_on_after_a_process_was_killed(
     assert ended[victim].code == -signal.SIGKILL
     assert ended[1 - victim].raised.startswith(f"LostProcess: rank {victim} is gone")
     get_results(SIZE, lambda _rank: train(output, resume=True, **options).path)
-    assert describe(output) == wanted
+    assert describe(output) == expected
 
 
-def test_images_that_one_process_has_lost_cost_no_step(
+def test_no_step_is_lost_if_images_disappear_in_one_process(
     train: Train, tmp_path: Path, output: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
-    monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # nothing is kept in memory
+    monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # No image is kept in memory.
     options: dict[str, Any] = {"train": "all"}
-    wanted = describe_whole(train, tmp_path, options)
+    expected = describe_whole(train, tmp_path, options)
     copy = shutil.copytree(photos, tmp_path / "copy")
 
     def work(rank: int) -> None:
         if rank == 1:
-            monkeypatch.setattr(Callbacks, "on_step", lambda _watch: shutil.rmtree(copy / "train", ignore_errors=True))
+            monkeypatch.setattr(
+                Callbacks, "on_step", lambda _callbacks: shutil.rmtree(copy / "train", ignore_errors=True)
+            )
         train(output, data=copy if rank else photos, **options)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
     assert first.startswith("LostProcess: rank 1 ended: ")
     assert other.startswith("DataError: rank 1: ")
     shutil.copytree(photos / "train", copy / "train")
-    held = get_results(SIZE, lambda rank: train(output, data=copy if rank else photos, resume=True, **options))
-    assert any(line.startswith("goes on in epoch 1, where it was interrupted") for line in held[0].lines)
-    assert describe(output) == wanted
+    results = get_results(SIZE, lambda rank: train(output, data=copy if rank else photos, resume=True, **options))
+    assert any(line.startswith("resuming in epoch 1") for line in results[0].lines)
+    assert describe(output) == expected
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_it_may_go_on_with_another_number_of_processes_which_is_said(
+def test_the_number_of_processes_may_change(
     train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *, before: int, after: int
 ) -> None:
     registry, options = registry_of(make_plain()), {"train": "all", "optimizer": "sgd", "epochs": 2}
@@ -132,11 +134,11 @@ def test_it_may_go_on_with_another_number_of_processes_which_is_said(
         Interrupts(context, 3)
         assert all(ended.code for ended in in_world(before, lambda _rank: train(output, registry, **options)))
     found = get_results(after, lambda _rank: train(output, registry, resume=True, **options))[0]
-    assert f"note: the run began with processes {before}, and now it is {after}" in found.lines
+    assert f"note: processes has changed from {before} to {after} since the run started" in found.lines
     torch.testing.assert_close(found.tensors, whole.tensors, rtol=0, atol=1e-5)
 
 
-def test_a_run_that_is_over_is_returned_by_all(train: Train, output: Path) -> None:
+def test_a_finished_run_is_returned_in_all_processes(train: Train, output: Path) -> None:
     first = get_results(SIZE, lambda _rank: train(output, train="head"))[0]
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
 

@@ -1,4 +1,4 @@
-"""What several processes leave on disk."""
+"""Files that several processes write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worlds import get_results
 
 @pytest.mark.parametrize("output", [None, "run"])
 @pytest.mark.parametrize("options", [{"train": "head", "baseline": "scratch", "save_every": 1}, {"train": "all"}])
-def test_only_the_first_writes_a_run(
+def test_only_the_first_process_writes_the_run_folder(
     train: Callable[..., Any],
     elsewhere: Callable[[int], Path],
     photos: Path,

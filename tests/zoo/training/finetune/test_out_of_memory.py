@@ -1,4 +1,4 @@
-"""Memory that is short where nothing is learned: it goes on in parts, or another way, or with one clear error."""
+"""Out of memory outside of training steps: the run continues another way, or ends with a clear error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo.errors import TrainingError
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
 
-#: Tells, of the images that enter the network and of whether it learns, that memory is short for them.
+#: Whether memory runs out for images of shape (N, C, H, W), in training mode or not.
 When = Callable[[Tensor, bool], bool]
 
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "augment": "none", "precision": "fp32"}
@@ -32,39 +32,40 @@ OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "augment": "none", "precision"
 
 @dataclass(frozen=True)
 class Place:
-    """Where it is short, in a run of which options; what is said, and with which options it comes to the same."""
+    """A forward pass that runs out of memory once."""
 
     when: When
     options: Mapping[str, Any] = field(default_factory=dict)
-    says: str = "note: out of memory; splitting each batch into 2 micro-batches from now on"
+    message: str = "note: out of memory; splitting each batch into 2 micro-batches from now on"
+    #: Options with which a run that does not run out of memory has the same result.
     instead: Mapping[str, Any] = field(default_factory=dict)
 
 
-def seen(count: int) -> When:
-    """Tell of so many images that are looked at and not learned from."""
-    return lambda images, learns: len(images) == count and not learns
+def evaluation_batch_of(count: int) -> When:
+    """Match evaluation batches of this size."""
+    return lambda images, is_training: len(images) == count and not is_training
 
 
-def entering(count: int) -> When:
-    """Tell of so many images, learned from or not."""
-    return lambda images, _learns: len(images) == count
+def any_batch_of(count: int) -> When:
+    """Match all batches of this size."""
+    return lambda images, _is_training: len(images) == count
 
 
 def is_grey(images: Tensor) -> bool:
     return not images.any()
 
 
-#: There are 22 images to learn from, 10 to measure on and 2 to test with. Batches hold 6, and 32 where features are
-#: computed; 4 images are the proof that once is enough.
+#: There are 22 training, 10 validation and 2 test images. Batches hold 6 images, or 32 if features are computed. With
+#: 4 images zoo proves that the features need to be computed only once.
 PLACES = {
-    "evaluation": Place(seen(6)),
-    "test": Place(seen(2)),
-    "features": Place(seen(32), {"train": "head"}),
-    "features of a view": Place(seen(22), {"train": "head", "augment": "crop-flip", "views": 2}),
-    "features at a cut": Place(seen(32), {"train": "from:layer2"}),
+    "evaluation": Place(evaluation_batch_of(6)),
+    "test": Place(evaluation_batch_of(2)),
+    "features": Place(evaluation_batch_of(32), {"train": "head"}),
+    "features of a view": Place(evaluation_batch_of(22), {"train": "head", "augment": "crop-flip", "views": 2}),
+    "features at a cut": Place(evaluation_batch_of(32), {"train": "from:layer2"}),
     **{
         f"proof of {name}": Place(
-            entering(count),
+            any_batch_of(count),
             {"train": train},
             "note: what is frozen is computed at every epoch: memory is too short for the proof that once is enough",
             {"cache": False},
@@ -80,7 +81,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to, and what it said."""
+    """The figures, the weights and the messages of a run."""
 
     figures: list[float]
     model: dict[str, Tensor]
@@ -96,7 +97,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_with(fail: Callable[[nn.Module, Tensor], None]) -> BackboneSpec:
-    """Make a spec of the tiny network that looks at what enters it."""
+    """Return a spec of the tiny network that calls ``fail`` with each batch."""
     spec = make_acme()
 
     def build(tag: str | None) -> nn.Module:
@@ -108,17 +109,17 @@ def build_with(fail: Callable[[nn.Module, Tensor], None]) -> BackboneSpec:
 
 
 def run(photos: Path, output: Path, fail: Callable[[nn.Module, Tensor], None], **options: Any) -> Outcome:
-    told, registry = Told(), registry_of(build_with(fail))
-    finished = finetune("net", photos, output=output, registry=registry, progress=told, **{**OPTIONS, **options})
+    progress, registry = Told(), registry_of(build_with(fail))
+    finished = finetune("net", photos, output=output, registry=registry, progress=progress, **{**OPTIONS, **options})
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     figures = [line[name] for line in lines for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")]
     tested = [finished.facts["test"][name] for name in ("loss", "accuracy")]
-    return Outcome([*figures, *tested], load_file(output / "model.safetensors"), told.lines)
+    return Outcome([*figures, *tested], load_file(output / "model.safetensors"), progress.lines)
 
 
 @pytest.fixture(scope="module")
-def enough(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
-    """What a run comes to where memory suffices; once for all tests of a place."""
+def with_enough_memory(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
+    """Return a function that trains with enough memory, once for each place."""
 
     @cache
     def outcome(name: str) -> Outcome:
@@ -130,45 +131,49 @@ def enough(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:70])
 @pytest.mark.parametrize("name", PLACES)
-def test_it_goes_on_with_the_same_figures(
-    photos: Path, output: Path, enough: Callable[[str], Outcome], *, name: str, error: Exception
+def test_a_run_continues_with_the_same_figures(
+    photos: Path, output: Path, with_enough_memory: Callable[[str], Outcome], *, name: str, error: Exception
 ) -> None:
-    place, short = PLACES[name], Once(error)
+    place, raise_once = PLACES[name], Once(error)
 
     def fail(model: nn.Module, images: Tensor) -> None:
         if place.when(images, model.training):
-            short()
+            raise_once()
 
-    found, wanted = run(photos, output, fail, **place.options), enough(name)
-    assert not short.errors
-    assert len([line for line in found.lines if line.startswith(place.says)]) == 1
-    assert not [line for line in wanted.lines if "memory" in line]
-    assert found.figures == pytest.approx(wanted.figures, abs=1e-6)
-    torch.testing.assert_close(found.model, wanted.model, rtol=0, atol=1e-6)
+    found, expected = run(photos, output, fail, **place.options), with_enough_memory(name)
+    assert not raise_once.errors
+    assert len([line for line in found.lines if line.startswith(place.message)]) == 1
+    assert not [line for line in expected.lines if "memory" in line]
+    assert found.figures == pytest.approx(expected.figures, abs=1e-6)
+    torch.testing.assert_close(found.model, expected.model, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:70])
 @pytest.mark.parametrize(
-    ("train", "when", "says"),
+    ("train", "when", "message"),
     [
-        ("all", lambda images, _learns: is_grey(images), "not enough memory; take a smaller"),
-        ("all", lambda images, learns: not (learns or is_grey(images)), "not enough memory for one image at a time"),
+        ("all", lambda images, _is_training: is_grey(images), "not enough memory; use a smaller"),
+        (
+            "all",
+            lambda images, is_training: not (is_training or is_grey(images)),
+            "not enough memory for one image at a time",
+        ),
         (
             "head",
-            lambda images, _learns: len(images) < 3 and not is_grey(images),
+            lambda images, _is_training: len(images) < 3 and not is_grey(images),
             "not enough memory for one image at a time",
         ),
     ],
     ids=["first grey image", "evaluation", "features"],
 )
-def test_where_it_cannot_be_helped_it_is_one_clear_error(
-    photos: Path, output: Path, *, error: Exception, train: str, when: When, says: str
+def test_if_nothing_helps_there_is_a_clear_error(
+    photos: Path, output: Path, *, error: Exception, train: str, when: When, message: str
 ) -> None:
     def fail(model: nn.Module, images: Tensor) -> None:
         if when(images, model.training):
             raise error
 
-    with pytest.raises(TrainingError, match=says) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         run(photos, output, fail, train=train)
     assert "\n" not in str(caught.value)
     assert not (output / "run.json").exists()

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, and what is left of the run."""
+"""Runs that fail or are interrupted, and the files they leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.training.finetune import finetune
 
 
 class Sneaky(nn.Module):
-    """Counts its passes in a buffer, frozen or not."""
+    """A network that counts its forward passes in a buffer, even if it is frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Sneaky(nn.Module):
         return logits
 
 
-def test_a_network_that_moves_its_own_frozen_buffer_is_caught_and_leaves_no_model(
+def test_a_network_that_changes_its_frozen_buffer_is_an_error_and_leaves_no_model(
     acme: BackboneSpec, photos: Path, output: Path
 ) -> None:
     spec = replace(
@@ -45,9 +45,7 @@ def test_a_network_that_moves_its_own_frozen_buffer_is_caught_and_leaves_no_mode
     assert [path.name for path in output.iterdir()] == ["history.jsonl"]
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_without_run_json(
-    registry: Registry, photos: Path, output: Path
-) -> None:
+def test_a_non_finite_loss_ends_the_run_without_run_json(registry: Registry, photos: Path, output: Path) -> None:
     options = {**LEARNS, "lr": 100.0, "optimizer": "sgd", "schedule": "constant", "epochs": 60}
     with pytest.raises(TrainingError, match="try a lower `lr`"):
         finetune("net", photos, output=output, registry=registry, **options)
@@ -55,7 +53,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_without_run_json(
 
 
 @pytest.mark.parametrize("after", [1, 2])
-def test_ctrl_c_leaves_the_best_epoch_so_far_and_a_state_and_no_run_json(
+def test_ctrl_c_leaves_the_best_model_and_a_checkpoint_but_no_run_json(
     acme: BackboneSpec, photos: Path, output: Path, after: int
 ) -> None:
     def zoo_epoch_ended(epoch: Mapping[str, Any]) -> None:
@@ -69,7 +67,7 @@ def test_ctrl_c_leaves_the_best_epoch_so_far_and_a_state_and_no_run_json(
     assert left == {"history.jsonl", "model.safetensors", "checkpoints"}
 
 
-def test_a_run_that_ended_before_its_first_epoch_leaves_an_output_that_is_refused(
+def test_the_output_of_a_run_interrupted_before_its_first_epoch_is_refused(
     acme: BackboneSpec, registry: Registry, photos: Path, output: Path
 ) -> None:
     def zoo_run_started() -> None:
@@ -82,7 +80,7 @@ def test_a_run_that_ended_before_its_first_epoch_leaves_an_output_that_is_refuse
         finetune("net", photos, output=output, registry=registry, **QUICK)
 
 
-def test_memory_that_is_too_short_is_one_line(photos: Path, registry: Registry, tmp_path: Path) -> None:
+def test_out_of_memory_is_a_training_error(photos: Path, registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not enough memory"):
         finetune(
             "acme/net", photos, weights="none", head="mlp:9999999,9999999", registry=registry, output=tmp_path / "run"

@@ -11,19 +11,19 @@ from zoo.runs.classifier import Classifier
 from zoo.training.finetune import Run
 
 
-def test_figures_equal_those_counted_from_predictions(classifier: Classifier, photos: Path, registry: Registry) -> None:
-    # Two blue images among the red ones, and one image of no use.
+def test_figures_match_counts_of_single_predictions(classifier: Classifier, photos: Path, registry: Registry) -> None:
+    # Two blue images are labeled red, and one image cannot be read.
     for number in (0, 1):
         (photos / "val" / "blue" / f"{number}.png").rename(photos / "val" / "red" / f"moved{number}.png")
     (photos / "val" / "red" / "broken.png").write_bytes(b"no image")
     result = classifier.evaluate(photos, "val", registry=registry)
-    counts = {(true, said): 0 for true in classifier.classes for said in classifier.classes}
+    counts = {(true, predicted): 0 for true in classifier.classes for predicted in classifier.classes}
     for path in sorted((photos / "val").rglob("*.png")):
         (prediction,) = classifier.predict([path])
         if prediction.error is None:
             counts[path.parent.name, prediction.top[0][0]] += 1
     b, r = "blue", "red"
-    assert counts == {(b, b): 3, (b, r): 0, (r, b): 2, (r, r): 5}  # what the test is about
+    assert counts == {(b, b): 3, (b, r): 0, (r, b): 2, (r, r): 5}  # The test needs some mistakes.
     assert result["confusion"] == [[3, 0], [2, 5]]
     assert result["accuracy"] == pytest.approx(8 / 10)
     assert result["per_class"] == {
@@ -33,7 +33,7 @@ def test_figures_equal_those_counted_from_predictions(classifier: Classifier, ph
     assert (result["split"], result["images"]) == ("val", 10)
 
 
-def test_validation_gives_the_figures_of_the_run(
+def test_evaluating_the_validation_images_reproduces_the_figures_of_the_run(
     run: Run, classifier: Classifier, photos: Path, registry: Registry
 ) -> None:
     result = classifier.evaluate(photos, "val", registry=registry)
@@ -54,7 +54,7 @@ def test_validation_gives_the_figures_of_the_run(
         ("test", True, "test", 4),
     ],
 )
-def test_the_split_is_the_one_asked_for_or_the_most_telling(
+def test_the_default_split_is_test_then_val(
     classifier: Classifier,
     photos: Path,
     registry: Registry,
@@ -73,12 +73,12 @@ def test_the_split_is_the_one_asked_for_or_the_most_telling(
     assert (result["split"], result["images"]) == (chosen, images)
 
 
-def test_a_split_that_is_not_there_is_an_error(classifier: Classifier, photos: Path, registry: Registry) -> None:
+def test_a_missing_split_is_an_error(classifier: Classifier, photos: Path, registry: Registry) -> None:
     with pytest.raises(DataError, match="test"):
         classifier.evaluate(photos, "test", registry=registry)
 
 
-def test_classes_are_matched_by_name_and_may_be_fewer(
+def test_classes_are_matched_by_name_and_some_may_be_missing(
     classifier: Classifier, photos: Path, registry: Registry, tmp_path: Path
 ) -> None:
     shutil.copytree(photos / "val" / "red", tmp_path / "only" / "red")
@@ -87,9 +87,7 @@ def test_classes_are_matched_by_name_and_may_be_fewer(
     assert result["per_class"]["blue"] == {"images": 0, "precision": None, "recall": None}
 
 
-def test_a_class_that_the_run_does_not_know_is_an_error_that_names_it(
-    classifier: Classifier, photos: Path, registry: Registry
-) -> None:
+def test_the_error_for_an_unknown_class_names_it(classifier: Classifier, photos: Path, registry: Registry) -> None:
     shutil.copytree(photos / "val" / "red", photos / "val" / "green")
     with pytest.raises(DataError, match=r"'green'"):
         classifier.evaluate(photos, "val", registry=registry)

@@ -1,4 +1,4 @@
-"""What a run comes to, says and leaves."""
+"""Complete runs: their results, messages and files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.runs.model_file import load_header
 from zoo.training.finetune import Run, finetune
 
 
-def test_it_learns_and_the_run_folder_is_complete(registry: Registry, photos: Path, output: Path) -> None:
+def test_a_run_is_accurate_and_its_folder_is_complete(registry: Registry, photos: Path, output: Path) -> None:
     run = finetune("net", photos, output=output, registry=registry, **LEARNS)
     assert run.path == output == Path(os.fspath(run))
     assert sorted(path.name for path in output.iterdir()) == FILES
@@ -28,7 +28,7 @@ def test_it_learns_and_the_run_folder_is_complete(registry: Registry, photos: Pa
     assert read_facts(output) == run.facts
 
 
-def test_run_json_has_what_is_promised(registry: Registry, photos: Path, output: Path) -> None:
+def test_run_json_has_the_documented_keys(registry: Registry, photos: Path, output: Path) -> None:
     finetune("net", photos, output=output, registry=registry, **{**QUICK, "train": "from:layer2"})
     facts = read_facts(output)
     assert facts["backbone"] == "acme/net"
@@ -41,12 +41,11 @@ def test_run_json_has_what_is_promised(registry: Registry, photos: Path, output:
     assert [block["learns"] for block in facts["blocks"]] == [False, False, True, True]
     assert facts["data"]["asked"] == str(photos)
     assert facts["recipe"]["train"] == "from:layer2"
-    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.02, 0.01)  # given, and by optimizer
+    # The learning rate was given, and the weight decay is the default of the optimizer.
+    assert (facts["recipe"]["lr"], facts["recipe"]["weight_decay"]) == (0.02, 0.01)
 
 
-def test_history_has_a_line_for_every_epoch_and_the_best_is_one_of_them(
-    registry: Registry, photos: Path, output: Path
-) -> None:
+def test_the_history_has_a_line_for_every_epoch(registry: Registry, photos: Path, output: Path) -> None:
     run = finetune("net", photos, output=output, registry=registry, **LEARNS)
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     best = run.facts["best"]
@@ -55,14 +54,14 @@ def test_history_has_a_line_for_every_epoch_and_the_best_is_one_of_them(
     assert lines[best["epoch"] - 1]["val_loss"] == best["val_loss"]
 
 
-def test_the_model_file_tells_its_backbone_head_and_classes(registry: Registry, photos: Path, output: Path) -> None:
+def test_the_model_file_names_its_backbone_head_and_classes(registry: Registry, photos: Path, output: Path) -> None:
     finetune("net", photos, output=output, registry=registry, **{**QUICK, "head": "mlp:6"})
     header = load_header(output / "model.safetensors")
     assert (header.backbone, header.head, header.classes) == ("acme/net", "mlp:6", ("blue", "red"))
     assert (header.weights, header.weights_license) == ("none", "none")
 
 
-def test_what_is_frozen_is_in_the_file_as_it_was_in_the_weights(
+def test_frozen_tensors_in_the_model_file_equal_the_initial_weights(
     acme: BackboneSpec, registry: Registry, photos: Path, tmp_path: Path, output: Path
 ) -> None:
     torch.manual_seed(5)
@@ -71,37 +70,37 @@ def test_what_is_frozen_is_in_the_file_as_it_was_in_the_weights(
     weights = str(tmp_path / "start.safetensors")
     finetune("net", photos, output=output, registry=registry, **{**QUICK, "weights": weights, "train": "from:hidden"})
     found = load_file(output / "model.safetensors")
-    learnt = {name for name in found if not (name in source and torch.equal(found[name], source[name]))}
-    assert learnt == {f"classifier.{n}.{kind}" for n in (0, 3) for kind in ("weight", "bias")}
+    trained = {name for name in found if not (name in source and torch.equal(found[name], source[name]))}
+    assert trained == {f"classifier.{n}.{kind}" for n in (0, 3) for kind in ("weight", "bias")}
 
 
-def test_it_says_what_was_chosen_what_learns_and_what_came_out(registry: Registry, photos: Path, output: Path) -> None:
-    told = Told()
-    finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "from:layer2"})
-    assert told.lines[0] == "net -> acme/net@none"
-    assert any(line.endswith("-> 24 train, 10 val images of 2 classes: blue, red") for line in told.lines)
-    assert any(line.startswith("learns: layer2 to hidden and the head (linear)") for line in told.lines)
-    assert any(line.startswith("best: epoch 1, validation accuracy ") for line in told.lines)
+def test_messages_report_the_choice_and_the_result(registry: Registry, photos: Path, output: Path) -> None:
+    progress = Told()
+    finetune("net", photos, output=output, registry=registry, progress=progress, **{**QUICK, "train": "from:layer2"})
+    assert progress.lines[0] == "net -> acme/net@none"
+    assert any(line.endswith("-> 24 train, 10 val images of 2 classes: blue, red") for line in progress.lines)
+    assert any(line.startswith("training layer2 to hidden and the head (linear): ") for line in progress.lines)
+    assert any(line.startswith("best: epoch 1, validation accuracy ") for line in progress.lines)
 
 
-def test_random_frozen_weights_are_pointed_out(registry: Registry, photos: Path, output: Path) -> None:
-    told = Told()
-    finetune("net", photos, output=output, registry=registry, progress=told, **{**QUICK, "train": "head"})
-    assert "note: random weights are frozen here; with train all they would be trained" in told.lines
+def test_zoo_warns_of_frozen_random_weights(registry: Registry, photos: Path, output: Path) -> None:
+    progress = Told()
+    finetune("net", photos, output=output, registry=registry, progress=progress, **{**QUICK, "train": "head"})
+    assert "warning: the frozen part has random weights, so little will be learned; use `train` all" in progress.lines
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "constant"])
-def test_single_images_keep_the_statistics_of_batch_norms(
+def test_batch_norm_statistics_stay_fixed_with_a_batch_size_of_1(
     registry: Registry, photos: Path, output: Path, schedule: str
 ) -> None:
-    told = Told()
+    progress = Told()
     options = {**QUICK, "batch_size": 1, "schedule": schedule}
-    finetune("net", photos, output=output, registry=registry, progress=told, **options)
-    assert any("batch norms keep the statistics" in line for line in told.lines)
+    finetune("net", photos, output=output, registry=registry, progress=progress, **options)
+    assert any("batch norm statistics stay fixed" in line for line in progress.lines)
     assert torch.equal(load_file(output / "model.safetensors")["stem.1.running_mean"], torch.zeros(8))
 
 
-def test_what_was_left_out_is_in_run_json(registry: Registry, photos: Path, output: Path) -> None:
+def test_unreadable_images_are_listed_in_run_json(registry: Registry, photos: Path, output: Path) -> None:
     (photos / "train" / "red" / "broken.png").write_bytes(b"no image")
     run = finetune("net", photos, output=output, registry=registry, **QUICK)
     (item,) = run.facts["data"]["left_out"]
@@ -109,7 +108,7 @@ def test_what_was_left_out_is_in_run_json(registry: Registry, photos: Path, outp
     assert run.facts["data"]["images"]["train"] == 24
 
 
-def test_the_data_of_the_run_is_fingerprinted(registry: Registry, photos: Path, output: Path) -> None:
+def test_run_json_has_the_fingerprint_of_the_data(registry: Registry, photos: Path, output: Path) -> None:
     run = finetune("net", photos, output=output, registry=registry, **QUICK)
     images = open_images(photos, registry=registry, seed=0, progress=Silent())
     assert run.facts["data"]["fingerprint"] == images.fingerprint
