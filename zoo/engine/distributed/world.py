@@ -144,13 +144,10 @@ class World:
         """
         if self.size == 1:
             return text
-        data = text.encode()
-        (length,) = self.total([float(len(data)) if self.rank == source else 0.0])
-        sent = torch.zeros(int(length), dtype=torch.uint8)
-        if self.rank == source and data:
-            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        self.spread_([sent], source)
-        return bytes(sent.tolist()).decode()
+        texts = [text]
+        with self._talking():
+            dist.broadcast_object_list(texts, source)
+        return texts[0]
 
     def spread_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the tensors of the first process, on the CPU.
