@@ -24,7 +24,7 @@ Train = Callable[..., Any]
 
 
 #: How every LostProcess ends.
-LEFT = "The others cannot go on without it."
+LEFT = "The other processes cannot continue without it."
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_other_images_in_one_process_are_named_with_its_rank(train: Train, outpu
     copy = shutil.copytree(photos, photos.with_name("copy"))
     (copy / "train" / "red" / "3.png").unlink()
     first, _, other = say(3, lambda rank: train(output, data=copy if rank == 1 else photos))
-    assert first == "OptionError: rank 1 has other images than rank 0; give all processes the same."
+    assert first == "OptionError: rank 1 does not have the same images as rank 0; give all processes the same."
     assert other == first.replace("OptionError", "SaidElsewhere")
     assert not output.exists()
 
