@@ -1,4 +1,4 @@
-"""The exit notices of processes: each leaves its reason in the store, where the others find it when it is gone."""
+"""The exit notices of processes: each leaves its reason in the store, so that the others can report it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Join the other processes of a run, and leave them with the reason."""
+"""Join the other processes of a run, and tell them why this one leaves."""
 
 from __future__ import annotations
 

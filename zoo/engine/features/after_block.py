@@ -3,7 +3,7 @@
 With ``--train from:BLOCK`` the first blocks return the same for the same image in every epoch. The network's own
 ``forward`` still runs, but its frozen modules return at once. The last one that runs before anything trainable returns
 the cached features. The others return zeros of the right shape, which need no memory, because their output is not used.
-If it is used after all, as a decoder uses skip connections, a proof fails and the network is not split.
+If it is used after all, for example by a skip connection, a proof fails and the network is not split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.features.forward_pass import StopForward, replaced_forwards, run_with_hooks
-from zoo.engine.features.tail import CannotSplit, Tail, buffers_kept, fork_generators, prove_gradients, prove_logits
+from zoo.engine.features.tail import (
+    CannotSplit,
+    Tail,
+    fork_generators,
+    preserved_buffers,
+    prove_gradients,
+    prove_logits,
+)
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.parameter_order import FirstUses
@@ -92,11 +99,11 @@ def split_after_block(network: Network, frozen: Frozen, images: Tensor) -> After
         CannotSplit: If nothing frozen comes first, or what follows uses more than that module's output.
     """
     model = network.model
-    with torch.no_grad(), fork_generators(images.device), buffers_kept(model):
+    with torch.no_grad(), fork_generators(images.device), preserved_buffers(model):
         frozen.train()
         frozen_modules = {path: module for path, module in model.named_modules() if path and not _is_trainable(module)}
         fixed = {path: module for path, module in frozen_modules.items() if not module.training}
-        # Modules without a state, such as pooling, are included if possible. The proof fails for a dropout.
+        # Modules without a state, such as pooling, are included unless the proof fails, as it does for a dropout.
         stateless = {path: module for path, module in frozen_modules.items() if not module.state_dict()}
         try:
             return _split(network, frozen, {**fixed, **stateless}, images)
@@ -125,7 +132,7 @@ def _split(network: Network, frozen: Frozen, modules: Mapping[str, nn.Module], i
 
 
 def _record_outputs(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) -> dict[str, _TensorKind]:
-    """Return the kind of output of each module that ends before a trainable parameter is used, by path, in that order.
+    """Return the kind of output of each module that finishes before a trainable parameter is used, in order.
 
     Modules within another one are left out. So are those that are called twice or do not return a tensor with a row
     per image: they have to run.

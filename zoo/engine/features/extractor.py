@@ -1,4 +1,4 @@
-"""Compute the features of images: with which part of the network, in which batches, in which process."""
+"""Compute the features of images: which part of the network runs, in which batches, and in which process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from zoo.engine.phase import Phase
 from zoo.files.versions import read_versions
 from zoo.progress import Advance, Progress
 
-#: Version of the features; it changes when zoo computes or writes them in another way.
+#: Version of the features; it changes when zoo computes or writes them differently.
 FORMAT = 3
-#: Images per batch; with another batch size kernels may round differently.
+#: Images per batch. Kernels may round differently for a different batch size.
 BATCH = 32
-#: Number of images on which the proofs compare the tail with the full network. The features of the same number are
-#: computed again before those of an earlier run are used.
+#: Number of images on which the tail is compared with the full network. Before features of an earlier run are used,
+#: those of the same number of images are computed again and compared.
 PROOF = 4
-#: Largest difference between features that should be the same, as a fraction of the largest one, by precision.
+#: By precision, the largest difference between features that should be equal, as a fraction of the largest feature.
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}
 
 

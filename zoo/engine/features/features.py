@@ -33,7 +33,7 @@ class Features:
         Args:
             extractor: Computes the features.
             progress: Receives notes and the progress of computing.
-            is_last: Whether no other phase follows, so that decoded images are not needed any more.
+            is_last: Whether this is the last phase, so that decoded images are no longer needed.
         """
         self._extractor = extractor
         self._images = extractor.phase.images
@@ -73,30 +73,30 @@ class Features:
         return FeatureRows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
     def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
-        """Return cached features if they are still right in every process; otherwise compute and cache them."""
+        """Return cached features if they are still valid in every process; otherwise compute and cache them."""
         about, world = self._extractor.describe(samples, view), self._extractor.phase.hardware.world
         rows = find_rows(about)
-        is_right = rows is not None and self._is_right(rows, samples, view)
-        (num_right,) = world.total([is_right])  # each machine has its own cache
-        if rows is not None and num_right == world.size:
+        is_valid = rows is not None and self._is_valid(rows, samples, view)
+        (num_valid,) = world.total([is_valid])  # each machine has its own cache
+        if rows is not None and num_valid == world.size:
             self._progress.say(f"features of {len(samples)} images: cached by an earlier run")
             return rows
-        if rows is not None and not is_right:
+        if rows is not None and not is_valid:
             self._progress.say("note: cached features differ from what the network returns now; computing them again")
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
-            rows = _keep_together(world, about, len(samples), computed)
+            rows = _cache_together(world, about, len(samples), computed)
         give_back()  # the trainable part needs much less memory than the full network did
         return rows
 
-    def _is_right(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
+    def _is_valid(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Compute the first rows again: no digest shows that the code of the network has changed."""
         first = samples[:PROOF]
         found = torch.cat(list(self._extractor.compute(first, view)))
         return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.phase.hardware.precision])
 
 
-def _keep_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:
+def _cache_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:
     """Cache features that all processes compute, once per machine.
 
     Raises:
@@ -105,20 +105,20 @@ def _keep_together(world: World, about: Mapping[str, Any], count: int, batches: 
     if world.size == 1:
         return keep_rows(about, count, batches)
 
-    def keep() -> None:
+    def cache() -> None:
         try:
             if world.is_first_here:
                 keep_rows(about, count, batches)
         finally:
-            for _ in batches:  # even after an error here, the other processes need the slices of this one
+            for _ in batches:  # the other processes need the slices of this one, even after an error here
                 pass
 
-    _agree(world, keep)
+    _agree(world, cache)
     return _agree(world, partial(load_rows, about))
 
 
 def _agree(world: World, work: Callable[[], Result]) -> Result:
-    """Do work on features; if it fails in one process, raise in all of them."""
+    """Do work that has to do with features; if it fails in one process, raise in all of them."""
 
     def is_shared(error: Exception) -> bool:
         return isinstance(error, (CannotSplit, CacheError))
@@ -133,7 +133,7 @@ def choose_feed(fit: Phase, frozen: str, progress: Progress, *, is_last: bool = 
         fit: The phase to be trained.
         frozen: SHA-256 of everything that is frozen.
         progress: Receives a note that says why features are not cached.
-        is_last: Whether no other phase follows.
+        is_last: Whether this is the last phase.
     """
     recipe, world = fit.recipe, fit.hardware.world
     is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())

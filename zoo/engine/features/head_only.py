@@ -1,7 +1,9 @@
 """Run only the heads of a network, on the features that enter them.
 
 With ``--train head`` everything before the head returns the same features for the same image in every epoch. They are
-computed once, and then only the head runs.
+computed once, and then only the head runs. Splitting after the last frozen module would work as well, but pooling is
+often not a module: vit_b_16 would need 151,296 instead of 768 features per image, and mobilenet_v2 62,720 instead of
+1,280.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.features.forward_pass import StopForward, run_with_hooks
-from zoo.engine.features.tail import CannotSplit, Tail, buffers_kept, fork_generators, prove_logits
+from zoo.engine.features.tail import CannotSplit, Tail, fork_generators, preserved_buffers, prove_logits
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 
@@ -90,11 +92,11 @@ def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnl
     Call it under the autocast of the training. The state of the random number generators does not change.
 
     Raises:
-        CannotSplit: If the heads cannot run alone or return other logits.
+        CannotSplit: If the heads cannot run alone or return different logits.
     """
     if reason := network.backbone.unsupported.get("cached_features"):
         raise CannotSplit(reason)
-    with torch.no_grad(), fork_generators(images.device), buffers_kept(network.model):
+    with torch.no_grad(), fork_generators(images.device), preserved_buffers(network.model):
         tail = HeadOnly(_find_branches(network, frozen, images), network.head.paths)
         prove_logits(tail, network.model, frozen, images)
     return tail
@@ -105,7 +107,7 @@ def _find_branches(network: Network, frozen: Frozen, images: Tensor) -> list[_Br
     model, calls = network.model, list[_Call]()
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-        if inputs:  # a call with keywords is not understood
+        if inputs:  # calls with keyword arguments only are ignored
             calls.append(_Call(module, inputs[0], output))
 
     frozen.train()

@@ -1,4 +1,4 @@
-"""The trainable part of a network, run alone on cached features, and the proof that nothing changes by that."""
+"""The trainable part of a network, run alone on cached features, and the proof that this changes nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from zoo.errors import is_out_of_memory
 from zoo.models.freeze import Frozen
 
 #: Largest difference between the logits of the tail and of the full network, as a fraction of the largest logit. The
-#: same layers compute the same numbers, but a kernel for another memory layout may round differently.
+#: same layers compute the same numbers, but a kernel for a different memory layout may round differently.
 TOLERANCE = 1e-4
-#: The same for autocast on a GPU, which may choose another kernel for a smaller batch.
+#: The same for autocast on a GPU, which may choose a different kernel for a smaller batch.
 AUTOCAST_TOLERANCE = 2e-2
 #: The same for each gradient, as a fraction of its largest element.
 GRADIENT_TOLERANCE = 1e-2
@@ -61,7 +61,7 @@ class Tail(nn.Module, ABC):
 def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the logits of the tail and of the model in eval mode and, with the same dropout masks, in train mode.
 
-    The model sees the images in another order in between, so that nothing it remembers of them can help the tail.
+    In between, the model sees the images in a different order, so that the tail cannot use what the model remembers.
 
     Raises:
         CannotSplit: If the logits differ, or the tail cannot run.
@@ -69,7 +69,7 @@ def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -
     model.eval()
     features = tail.extract(model, images)
     is_gpu_autocast = images.is_cuda and torch.is_autocast_enabled("cuda")
-    # One image less in eval mode: a tensor that happens to have the same number of rows must not be taken for features.
+    # In eval mode the tail gets one image less, so that it cannot use another tensor with the same number of rows.
     for set_mode, count, tolerance in (
         (model.eval, max(1, len(images) - 1), AUTOCAST_TOLERANCE if is_gpu_autocast else TOLERANCE),
         (frozen.train, len(images), TOLERANCE),
@@ -80,13 +80,13 @@ def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -
         model(images.flip(0))
         torch.manual_seed(0)
         found = list_logits(_run(tail, features[:count]))
-        # Heads that are trained alone return no auxiliary logits, so these are compared only if both return them.
+        # A head that runs alone returns no auxiliary logits, so they are compared only if both return them.
         if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
-            raise CannotSplit("the trainable part alone returns other logits than the full network")
+            raise CannotSplit("the trainable part alone returns different logits than the full network")
 
 
 def prove_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare the gradients of all parameters: one may matter for the training that does not change the logits yet.
+    """Compare the gradients of all parameters, because a parameter may not affect the logits yet.
 
     Raises:
         CannotSplit: If the gradients differ.
@@ -102,7 +102,7 @@ def prove_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor
     odd = wanted.keys() ^ found.keys()
     odd |= {name for name in common if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)}
     if odd:
-        raise CannotSplit(f"in the trainable part alone {min(odd)} has another gradient than in the full network")
+        raise CannotSplit(f"{min(odd)} has a different gradient in the trainable part alone than in the full network")
 
 
 def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any]) -> dict[str, Tensor]:
@@ -146,7 +146,7 @@ def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
 
 
 @contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
+def preserved_buffers(model: nn.Module) -> Iterator[None]:
     """Restore all buffers when the block ends: a forward pass in train mode updates batch norm statistics."""
     before = [
         (module, name, buffer, buffer if buffer is None else buffer.clone())

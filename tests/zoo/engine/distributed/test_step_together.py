@@ -69,20 +69,20 @@ def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int,
 
     def work(rank: int) -> list[Any]:
         with join_world() as world:
-            whole = make_learner(Plain(), world, parts=MicroBatches(2))
-            take_steps(whole, world, count)
+            reference = make_learner(Plain(), world, parts=MicroBatches(2))
+            take_steps(reference, world, count)
             found = []
             for where, error in cases:
-                told = Told()
-                learner = make_learner(Plain(), world, told)
+                progress = Told()
+                learner = make_learner(Plain(), world, progress)
                 if rank == victim:
                     fail_once(learner, where, error)
                 take_steps(learner, world, count)
-                found.append((are_same(state_of(learner), state_of(whole)), learner.parts.count, told.lines))
+                found.append((are_same(state_of(learner), state_of(reference)), learner.parts.count, progress.lines))
             return found
 
-    for told in get_results(SIZE, work):
-        for case, (is_same, parts, lines) in zip(cases, told, strict=True):
+    for results in get_results(SIZE, work):
+        for case, (is_same, parts, lines) in zip(cases, results, strict=True):
             assert is_same, case
             assert parts == 2, case
             (line,) = lines
@@ -93,15 +93,15 @@ def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int,
 def test_a_process_may_run_out_of_memory_in_a_later_step(victim: int) -> None:
     def work(rank: int) -> tuple[bool, int, int]:
         with join_world() as world:
-            whole, learner = make_learner(Plain(), world), make_learner(Plain(), world)
-            take_steps(whole, world, BOTH, 1)
+            reference, learner = make_learner(Plain(), world), make_learner(Plain(), world)
+            take_steps(reference, world, BOTH, 1)
             take_steps(learner, world, BOTH, 1)
-            whole.parts.count = 2
+            reference.parts.count = 2
             if rank == victim:
                 fail_once(learner, "forward", ERRORS[0])
-            take_steps(whole, world, BOTH)
+            take_steps(reference, world, BOTH)
             take_steps(learner, world, BOTH)
-            return are_same(state_of(learner), state_of(whole)), learner.parts.count, learner.steps
+            return are_same(state_of(learner), state_of(reference)), learner.parts.count, learner.steps
 
     assert get_results(SIZE, work) == [(True, 2, 3)] * SIZE
 
@@ -186,9 +186,9 @@ def test_a_non_finite_number_in_one_process_stops_all_before_anything_changes(vi
             return found
 
     first, other = get_results(SIZE, work)
-    for case, told, same in zip(cases, first, other, strict=True):
-        assert told == same, case  # the message as well, so that it is reported once
-        assert told[:3] == (True, 0, 0), case
+    for case, result, other_result in zip(cases, first, other, strict=True):
+        assert result == other_result, case  # the message as well, so that it is reported once
+        assert result[:3] == (True, 0, 0), case
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
@@ -229,9 +229,9 @@ def test_the_others_keep_the_last_complete_step_if_a_process_is_lost(
 
     def work(rank: int) -> tuple[str, int, bool]:
         with join_world() as world:
-            model, whole = Normed(), make_learner(Normed(), world)
+            model, reference = Normed(), make_learner(Normed(), world)
             learner, steps = make_learner(model, world), int(where == "next forward")
-            for each in (whole, learner):
+            for each in (reference, learner):
                 take_steps(each, world, BOTH, steps)
             if rank == 1:
                 model.fail = end if steps else do_nothing
@@ -241,10 +241,10 @@ def test_the_others_keep_the_last_complete_step_if_a_process_is_lost(
                     learner.optimizer.register_step_pre_hook(end)
             with pytest.raises(LostProcess) as caught:
                 take_steps(learner, world, BOTH)
-            return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(whole))
+            return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(reference))
 
     survivor, killed = in_world(SIZE, work)
     assert killed.code == -signal.SIGKILL
-    text, steps, is_whole = survivor.result
+    text, steps, is_unchanged = survivor.result
     assert text.startswith("rank 1 is gone")
-    assert (steps, is_whole) == (0, True)
+    assert (steps, is_unchanged) == (0, True)

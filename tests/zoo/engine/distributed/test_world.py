@@ -148,7 +148,10 @@ def test_the_other_processes_receive_the_tensors_of_the_first(size: int) -> None
 
 def test_the_other_processes_receive_the_text_of_the_first() -> None:
     texts = ["", "one line", "猫\n" * 1000]
-    assert join(3, lambda world: [world.spread(text if world.is_first else "mine") for text in texts]) == [texts] * 3
+    assert (
+        join(3, lambda world: [world.spread(text if world.is_first else "another text") for text in texts])
+        == [texts] * 3
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -157,9 +160,9 @@ def test_rows_are_gathered_in_the_order_of_the_ranks(size: int) -> None:
         found = []
         for counts, dtype in product(product(range(3), repeat=size), (torch.float32, torch.bfloat16, torch.float64)):
             rows = torch.arange(4.0 * sum(counts)).reshape(-1, 4).to(dtype)
-            mine = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
+            own_rows = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
             if len(rows):
-                gathered = world.gather(mine if len(mine) else None)
+                gathered = world.gather(own_rows if len(own_rows) else None)
                 found.append(gathered.dtype == dtype and torch.equal(gathered, rows))
         return found
 
@@ -174,7 +177,7 @@ def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
     def work(world: World) -> str:
         def open_file() -> str:
             if world.rank == victim:
-                raise DataError("mine")
+                raise DataError("no file")
             return "opened"
 
         assert world.together(lambda: "done", lambda _error: True, OptionError) == "done"
@@ -183,24 +186,24 @@ def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
         world.total([1.0])  # communication still works
         return f"{type(caught.value).__name__} {caught.value}"
 
-    wanted = [f"OptionError rank {victim}: mine"] * 3
-    wanted[victim] = "DataError mine"
+    wanted = [f"OptionError rank {victim}: no file"] * 3
+    wanted[victim] = "DataError no file"
     assert join(3, work) == wanted
 
 
 def test_a_failure_keeps_no_tensors_alive() -> None:
     def work(world: World) -> bool:
-        kept: list[weakref.ref[Tensor]] = []
+        references: list[weakref.ref[Tensor]] = []
 
         def fail() -> None:
             large = torch.ones(1000)
-            kept.append(weakref.ref(large))
+            references.append(weakref.ref(large))
             raise MemoryError("short")
 
         gc.disable()  # there must be no reference cycles
         with suppress(MemoryError, OptionError):
             world.together(fail, lambda _error: True, OptionError)
-        return kept[0]() is None
+        return references[0]() is None
 
     assert join(2, work) == [True, True]
 

@@ -70,9 +70,12 @@ RUNS: dict[str, Callable[[Net, Tensor], Tensor]] = {
 REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
     "a skip connection": (
         lambda net, x: finish(net, net.two(y := net.one(x)) + y.mean(1, keepdim=True)),
-        "other logits",
+        "different logits",
     ),
-    "images used again": (lambda net, x: finish(net, net.two(net.one(x)) + x.mean(1, keepdim=True)), "other logits"),
+    "images used again": (
+        lambda net, x: finish(net, net.two(net.one(x)) + x.mean(1, keepdim=True)),
+        "different logits",
+    ),
     "a trainable block runs first": (
         lambda net, x: net.fc(net.two(net.one(net.three(x.repeat(1, 3, 1, 1)[:, :8])[:, :3])).mean((2, 3))),
         "no frozen module",
@@ -83,15 +86,15 @@ REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
     ),
     "something stored of the images": (
         lambda net, x: finish(net, net.two(net.one(x)) + net.one.stored[0]),
-        "other logits",
+        "different logits",
     ),
     "a scale that is still zero": (
         lambda net, x: finish(net, net.two(y := net.one(x)) + net.scale * y.mean(1, keepdim=True)),
-        "scale has another gradient",
+        "scale has a different gradient",
     ),
     "a parameter that is used transposed": (
         lambda net, x: finish(net, net.two((net.one(x).transpose(1, 3) @ net.rotation.T).transpose(1, 3))),
-        "rotation has another gradient",
+        "rotation has a different gradient",
     ),
     "most frozen parameters come later": (
         lambda net, x: net.fc(net.drop(net.two(net.one(x) * net.scale.exp()).mean((2, 3)))),

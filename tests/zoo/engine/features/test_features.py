@@ -201,7 +201,7 @@ def test_a_network_that_cannot_be_split_is_computed_in_every_epoch_and_a_note_sa
     assert recorder.computed == []
     assert any(
         line == "note: the frozen part is computed in every epoch: "
-        "the trainable part alone returns other logits than the full network"
+        "the trainable part alone returns different logits than the full network"
         for line in recorder.lines
     )
 

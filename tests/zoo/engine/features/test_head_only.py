@@ -115,17 +115,17 @@ def test_splitting_changes_no_random_state_and_no_hooks() -> None:
 
 
 REFUSED = {
-    "something after the head": (lambda net, x: net.fc(x.flatten(1)).relu() + 1, "returns other logits"),
+    "something after the head": (lambda net, x: net.fc(x.flatten(1)).relu() + 1, "returns different logits"),
     "pooling after the head": (lambda net, x: net.fc(x.flatten(2).mean(1, keepdim=True).repeat(1, 8, 8)).mean(1), None),
     "called twice": (lambda net, x: net.fc(x.flatten(1)) + net.fc(x.flatten(1)), "called 2 times per forward pass"),
     "never called": (lambda net, x: functional.linear(x.flatten(1), net.fc.weight, net.fc.bias), "called 0 times"),
     "functional dropout": (
         lambda net, x: net.fc(functional.dropout(x.flatten(1), 0.5, net.training)),
-        "returns other logits",
+        "returns different logits",
     ),
     "random noise": (
         lambda net, x: net.fc(x.flatten(1) + net.training * torch.randn(len(x), 32)),
-        "returns other logits",
+        "returns different logits",
     ),
 }
 
