@@ -88,7 +88,7 @@ def test_cached_features_give_the_logits_of_the_whole_network(
     }
     told = Told()
     cached, plain = train("cached", progress=told, **options), train("plain", cache=False, **options)
-    assert not [line for line in told.lines if "computed at every epoch" in line]  # else both were plain
+    assert not [line for line in told.lines if "computed in every epoch" in line]  # else both were plain
     assert read_val_losses(cached) == pytest.approx(read_val_losses(plain), abs=TOLERANCES[precision] / 2)
 
 

@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..
         os.kill(ids["rank1"], signal.SIGKILL)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == "Error: the process of rank 1 was ended by SIGKILL; --resume continues the run."
+    assert err.splitlines()[-1] == "Error: rank 1 was killed by SIGKILL; continue the run with --resume."
     assert "Traceback" not in err
     assert any((tmp_path / "out" / "checkpoints").glob("*.safetensors"))
     with pytest.raises(ProcessLookupError):
@@ -188,4 +188,4 @@ def test_what_the_user_can_mend_is_one_line_of_all_processes(start: Callable[...
 
 def test_no_devices_are_refused_in_a_line(run: Main, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("finetune", "acme/net", "--data", photos, "--devices", "0") == 1
-    assert capsys.readouterr().err == "Error: 0 devices; it takes at least one.\n"
+    assert capsys.readouterr().err == "Error: --devices must be at least 1, got 0.\n"

@@ -1,4 +1,4 @@
-"""What all processes of a run do or none of them: going on with a step, trying it again, or ending."""
+"""Actions that all processes of a run take together: continue with a step, try it again, or stop."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class OutOfMemoryEverywhere(torch.OutOfMemoryError):
 
 @contextmanager
 def agreeing(learner: Learner) -> Iterator[None]:
-    """Go through the network in all processes, or raise the same in all of them if one cannot.
+    """Run the forward and backward pass in all processes; if it fails in one of them, raise in all.
 
     Raises:
-        OutOfMemoryEverywhere: one of them is out of memory.
-        CannotCompile: one of them cannot compile the network.
-        LostProcess: another one is gone.
+        OutOfMemoryEverywhere: If a process is out of memory.
+        CannotCompile: If a process cannot compile the network.
+        LostProcess: If another process is gone.
     """
     world, failure = learner.hardware.world, None
-    # The processes wait for each other within the network, so no step can be retried.
+    # The processes wait for each other inside the network, so no step can be retried.
     if learner.micro_batches.is_fixed:
-        with world.waiting():
+        with world.reporting_lost_processes():
             yield
         return
     try:
@@ -40,29 +40,29 @@ def agreeing(learner: Learner) -> Iterator[None]:
             raise
         failure = error
     try:
-        _share_memory(learner, failure)
+        _raise_if_any_out_of_memory(learner, failure)
         if learner.compiled:
-            world.raise_together(failure if isinstance(failure, CannotCompile) else None, CannotCompile)
+            world.raise_in_all(failure if isinstance(failure, CannotCompile) else None, CannotCompile)
     finally:
-        del failure  # else it holds on to this frame, and to all the memory of what failed
+        del failure  # it refers to this frame, and to all the memory of the failed attempt
 
 
-def _share_memory(learner: Learner, failure: BaseException | None) -> None:
+def _raise_if_any_out_of_memory(learner: Learner, failure: BaseException | None) -> None:
     text = str(failure) if failure is not None and is_out_of_memory(failure) else None
-    del failure  # which holds on to the memory of what failed, and this frame to it
-    short = None if text is None else OutOfMemoryEverywhere(text)
+    del failure  # it refers to the memory of the failed attempt, and the error below would refer to this frame
+    error = None if text is None else OutOfMemoryEverywhere(text)
     try:
-        learner.hardware.world.raise_together(short, OutOfMemoryEverywhere)
+        learner.hardware.world.raise_in_all(error, OutOfMemoryEverywhere)
     finally:
-        del short
+        del error
 
 
 @contextmanager
 def ending_together(learner: Learner) -> Iterator[None]:
-    """End the run if memory is short where the others do not know, and so cannot try again.
+    """End the run if this process is out of memory when the others cannot know, and so cannot try again.
 
     Raises:
-        TrainingError: memory is short for what the processes exchange.
+        TrainingError: If there is not enough memory for the communication between processes.
     """
     try:
         yield
@@ -70,20 +70,20 @@ def ending_together(learner: Learner) -> Iterator[None]:
         is_known = learner.hardware.world.size == 1 or learner.micro_batches.is_fixed
         if is_known or isinstance(error, OutOfMemoryEverywhere) or not is_out_of_memory(error):
             raise
-        raise TrainingError(f"not enough memory for what the processes exchange: {error}") from error
+        raise TrainingError(f"not enough memory for the communication between processes: {error}") from error
 
 
 def allocating_together(learner: Learner) -> None:
-    """Let the optimizers of all processes take their memory, or of none: those that have stepped could not try again.
+    """Allocate the state of the optimizer in all processes; a process that has taken a step could not try it again.
 
     Raises:
-        OutOfMemoryEverywhere: one of them is out of memory.
+        OutOfMemoryEverywhere: If a process is out of memory.
     """
     world, failure = learner.hardware.world, None
     if world.size == 1:
         return
     if learner.micro_batches.is_fixed:
-        with world.waiting():
+        with world.reporting_lost_processes():
             _allocate(learner.optimizer)
         return
     try:
@@ -93,16 +93,16 @@ def allocating_together(learner: Learner) -> None:
             raise
         failure = error
     try:
-        _share_memory(learner, failure)
+        _raise_if_any_out_of_memory(learner, failure)
     finally:
         del failure
 
 
 def _allocate(optimizer: Optimizer) -> None:
-    """Let the optimizer take the memory that it takes at its first step, and change nothing."""
+    """Take a step with a learning rate of 0, which allocates the optimizer's state, and set that state to zero."""
     for group in optimizer.param_groups:
         group["lr"] = 0.0
     optimizer.step()
-    for slots in optimizer.state.values():
-        for slot in slots.values():
-            slot.zero_()
+    for state in optimizer.state.values():
+        for tensor in state.values():
+            tensor.zero_()

@@ -1,4 +1,4 @@
-"""Several processes on this machine for one run, started and watched by torchrun's own agent."""
+"""Start several processes on this machine for one run, with torchrun's own agent."""
 
 from __future__ import annotations
 
@@ -17,36 +17,42 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from zoo.data.cores import count_cores
 from zoo.errors import LostProcess, OptionError
 
-#: Where the processes of this machine find each other, and nobody else them.
-_HERE = "127.0.0.1"
+#: Address at which the processes find each other; it cannot be reached from other machines.
+_LOCALHOST = "127.0.0.1"
 
 
 def needs_launch(count: int, device: str) -> bool:
-    """Tell whether so many processes have to be started, which torchrun may have done already.
+    """Return whether processes have to be started, which torchrun may have done already.
+
+    Args:
+        count: Number of processes on this machine.
+        device: Value of the option `device`.
 
     Raises:
-        OptionError: there cannot be so many here.
+        OptionError: If this machine cannot run that number of processes.
     """
     if count < 1:
-        raise OptionError(f"{count} devices; it takes at least one.")
+        raise OptionError(f"`devices` must be at least 1, got {count}.")
     if "WORLD_SIZE" in os.environ:
-        there = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if there != count:
-            raise OptionError(f"{count} devices, but torchrun started {there} processes here; leave `devices` out.")
+        started = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if started != count:
+            raise OptionError(
+                f"`devices` is {count}, but torchrun started {started} processes on this machine; leave `devices` out."
+            )
         return False
     gpus = torch.cuda.device_count()
     if gpus < count and (device == "cuda" or (device == "auto" and gpus)):
-        raise OptionError(f"{count} devices, but torch finds {gpus} GPU{'s' * (gpus != 1)} here.")
+        raise OptionError(f"`devices` is {count}, but the number of available GPUs is {gpus}.")
     return count > 1
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
-    """Run ``zoo`` with these arguments in so many processes, and wait for them; returns the exit code.
+    """Run ``zoo`` with these arguments in several processes, wait for them, and return the exit code.
 
     Raises:
-        LostProcess: one of them was killed, and the others are ended.
+        LostProcess: If a process was killed, after the others were stopped.
     """
-    _quiet(logging.getLogger("torch.distributed.elastic"))  # we say it in a line
+    _silence(logging.getLogger("torch.distributed.elastic"))  # zoo prints one line instead
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
     config = LaunchConfig(
         min_nodes=1,
@@ -54,9 +60,9 @@ def launch(arguments: Sequence[str], count: int) -> int:
         nproc_per_node=count,
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
-        rdzv_endpoint=f"{_HERE}:0",
-        local_addr=_HERE,
-        max_restarts=0,  # the state is saved, and --resume goes on with it
+        rdzv_endpoint=f"{_LOCALHOST}:0",
+        local_addr=_LOCALHOST,
+        max_restarts=0,  # a checkpoint was saved, and --resume continues from it
     )
     try:
         elastic_launch(config, sys.executable)("-m", "zoo", *arguments)
@@ -64,14 +70,14 @@ def launch(arguments: Sequence[str], count: int) -> int:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
-            raise LostProcess(f"the process of rank {rank} was ended by {name}; `resume` continues the run.") from error
+            raise LostProcess(f"rank {rank} was killed by {name}; continue the run with `resume`.") from error
         return failure.exitcode
     except SignalException as error:
         return 128 + error.sigval
     return 0
 
 
-def _quiet(logger: logging.Logger) -> None:
-    """Keep what a logger and those below it say, each with a level of its own, from whoever is above."""
+def _silence(logger: logging.Logger) -> None:
+    """Drop the records of a logger and its children; their own levels would override one that is set here."""
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""What a process leaves in the store for the others when it ends, and what it finds there when another one is gone."""
+"""The exit notices of processes: each leaves its reason in the store, so that the others can report it."""
 
 from __future__ import annotations
 
@@ -13,84 +13,84 @@ from torch.distributed.distributed_c10d import Store
 
 from zoo.errors import LostProcess, is_out_of_memory
 
-#: Seconds in which the others of a run that breaks off tell why they leave; who does not is taken for lost.
+#: Seconds to wait for the notices of the other processes; a process without one is assumed to be lost.
 PATIENCE = 5.0
-#: What a process says that leaves because of another one.
-_BECAUSE_OF_OTHERS = "\0"
+#: The notice of a process that exits because another one is gone.
+_ANOTHER_IS_GONE = "\0"
 
 
-def _is_reason(word: str) -> bool:
-    return word != _BECAUSE_OF_OTHERS
+def _is_reason(notice: str) -> bool:
+    return notice != _ANOTHER_IS_GONE
 
 
 @dataclass(frozen=True)
 class Notices:
-    """The notices of the processes of a run, each under its rank."""
+    """The exit notices of the processes of a run, by rank."""
 
     rank: int
     size: int
     store: Store | None
 
     def leave(self, text: str) -> None:
-        """Leave word of why this process ends."""
+        """Leave the reason why this process exits."""
         if self.store is not None:
-            with suppress(RuntimeError):  # nobody is left who could read it
+            with suppress(RuntimeError):  # the process that holds the store is gone
                 self.store.set(f"left/{self.rank}", text)
 
     def read(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
-        """Return the words that other processes leave within so many seconds, or until one of them tells a reason."""
+        """Wait until a process gives a reason, all have left notices, or the time is over; return the notices."""
         assert self.store is not None
-        words: dict[int, str] = {}
+        notices: dict[int, str] = {}
         deadline, missing = time.monotonic() + seconds, set(ranks)
         try:
-            # Those without a word may wait for this one, which they hear of when it ends.
-            while missing and not any(map(_is_reason, words.values())) and time.monotonic() < deadline:
+            # Once there is a reason, a process without a notice may still be waiting for this one to exit.
+            while missing and not any(map(_is_reason, notices.values())) and time.monotonic() < deadline:
                 for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
-                    words[rank] = bytes(self.store.get(f"left/{rank}")).decode()
+                    notices[rank] = bytes(self.store.get(f"left/{rank}")).decode()
                     missing.remove(rank)
                 time.sleep(0.02)
         except RuntimeError:
-            pass  # who kept the words is gone as well
-        return words
+            pass  # the process that holds the store is gone
+        return notices
 
     def explain(self, error: BaseException) -> LostProcess:
-        """Find out which processes are gone, and why; the others are told that this one leaves.
+        """Find out which processes are gone, and why. The others learn that this process exits as well.
 
         Args:
-            error: what torch raised. Its traceback loses its variables.
+            error: The error that torch raised. The variables in its traceback are cleared.
         """
-        self.leave(_BECAUSE_OF_OTHERS)
-        _let_go(error)
+        self.leave(_ANOTHER_IS_GONE)
+        _close_connections(error)
         others = [rank for rank in range(self.size) if rank != self.rank]
-        words = self.read(others, PATIENCE)
-        reasons = [f"rank {rank} ended: {word}" for rank, word in words.items() if _is_reason(word)]
-        lost = [str(rank) for rank in others if rank not in words and not reasons]
+        notices = self.read(others, PATIENCE)
+        reasons = [f"rank {rank} ended: {notice}" for rank, notice in notices.items() if _is_reason(notice)]
+        lost = [str(rank) for rank in others if rank not in notices and not reasons]
         if lost:
             who = f"rank {lost[0]}" if len(lost) == 1 else f"at least one of ranks {', '.join(lost)}"
-            reasons.append(f"{who} is gone: it was killed, or its machine is lost")
-        text = f"{'; '.join(reasons)}. The others cannot go on without it."
+            reasons.append(f"{who} is gone: it was killed, or its machine was lost")
+        text = f"{'; '.join(reasons)}. The other processes cannot continue without it."
         if not reasons:
-            text = "the processes have lost each other: " + str(error).partition("\n")[0]
-        return LostProcess(text, is_first_there=0 in words or not lost)
+            text = "the processes lost contact: " + str(error).partition("\n")[0]
+        return LostProcess(text, is_first_there=0 in notices or not lost)
 
 
-def _let_go(error: BaseException) -> None:
-    """Close the connections to the others, each of which is connected to few: else they would wait for this one.
+def _close_connections(error: BaseException) -> None:
+    """Close the connections to the neighbors, which would wait for this process otherwise.
 
-    Only those of gloo: whether NCCL could wait for a kernel that never ends was not tried.
+    Only gloo's: it was not tested whether NCCL would wait for a kernel that never ends.
     """
     if dist.is_initialized() and dist.get_backend() == "gloo":
-        traceback.clear_frames(error.__traceback__)  # they hold the connections
+        traceback.clear_frames(error.__traceback__)  # the frames refer to the connections
         dist.destroy_process_group()
 
 
-def is_of_others(error: BaseException) -> bool:
-    """Tell whether an error is what torch raises where another process is gone."""
+def is_peer_error(error: BaseException) -> bool:
+    """Return whether an error is one that torch raises when another process is gone."""
     if not isinstance(error, RuntimeError) or is_out_of_memory(error):
         return False
     return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
 
 
-def is_own_device(error: BaseException) -> bool:
-    """Tell whether an error is that of this process's own GPU."""
+def is_gpu_error(error: BaseException) -> bool:
+    """Return whether an error is one of this process's own GPU."""
     return "CUDA error" in str(error)

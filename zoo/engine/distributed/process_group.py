@@ -1,4 +1,4 @@
-"""How a process joins the others of its run, and leaves them with a word."""
+"""Join the other processes of a run, and tell them why this one leaves."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from zoo.engine.distributed.notices import is_of_others
+from zoo.engine.distributed.notices import is_peer_error
 from zoo.engine.distributed.rendezvous import meet
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
 
-#: How long one process waits for another that is busy, as the first may be with fetching weights.
+#: Longest time that a process waits for another one, such as the first one while it downloads weights.
 TIMEOUT = timedelta(hours=1)
-#: Seconds in which the first process comes to the same error, if it does: then it alone says it.
+#: Seconds to wait for the first process to raise the same error; if it does, only that process reports it.
 ECHO = 2.0
 
-_joined: World | None = None
+_current: World | None = None
 
 
 def get_world() -> World:
-    """Return the processes that this one has joined, or that it is alone."""
-    return _joined or ALONE
+    """Return the processes of this run; `ALONE` if this process has not joined any."""
+    return _current or ALONE
 
 
 @contextmanager
 def join_world() -> Iterator[World]:
-    """Join the processes that torchrun started together with this one, if it did, until the block is over."""
-    global _joined  # noqa: PLW0603  # torch has one such group for a process as well
+    """Join the processes that torchrun started, if it did, until the block ends."""
+    global _current  # noqa: PLW0603  # torch has one default group per process as well
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or _joined is not None:
+    if size == 1 or _current is not None:
         yield get_world()
         return
-    _joined = world = _join(size)
+    _current = world = _join(size)
     try:
         yield world
-        if dist.is_initialized():  # else another one was lost, and that was caught
+        if dist.is_initialized():  # it was destroyed if another process is gone
             dist.destroy_process_group()
     except BaseException as error:
-        told = _leave(world, error)
-        if told is error:
+        replacement = _leave(world, error)
+        if replacement is error:
             raise
-        raise told from error
+        raise replacement from error
     finally:
-        _joined = None
+        _current = None
 
 
 def _join(size: int) -> World:
@@ -57,7 +57,7 @@ def _join(size: int) -> World:
         int(os.environ.get(name, default))
         for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
     )
-    if dist.is_initialized():  # by a run that ended with an error
+    if dist.is_initialized():  # left over from a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
@@ -66,13 +66,13 @@ def _join(size: int) -> World:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except RuntimeError as error:
         reason, _, _ = str(error).partition("\n")
-        raise LostProcess(f"rank {rank} cannot meet the others: {reason}") from error
+        raise LostProcess(f"rank {rank} cannot join the other processes: {reason}") from error
     return World(rank, size, local_rank, local_size, store)
 
 
 def _leave(world: World, error: BaseException) -> BaseException:
-    """Tell the others why this process ends, and return what it ends with: what another one says is said once."""
-    if is_of_others(error):  # in the middle of a network that is divided
+    """Leave the reason for the other processes, and return the error to raise here: only one process reports it."""
+    if is_peer_error(error):  # inside a sharded network
         error = world.notices.explain(error)
     text = _describe(error)
     if isinstance(error, LostProcess):
@@ -80,10 +80,10 @@ def _leave(world: World, error: BaseException) -> BaseException:
     world.notices.leave(text)
     if world.is_first or not isinstance(error, ZooError):
         return error
-    # What is not finite is so in all of them, and the first one saves its state before it says so.
+    # A loss that is not finite is so in all processes, and the first one saves a checkpoint before it reports it.
     patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
-    is_said = world.notices.read([0], patience).get(0) == text
-    return SaidElsewhere(text) if is_said else type(error)(f"rank {world.rank}: {text}")
+    is_reported = world.notices.read([0], patience).get(0) == text
+    return SaidElsewhere(text) if is_reported else type(error)(f"rank {world.rank}: {text}")
 
 
 def _describe(error: BaseException) -> str:

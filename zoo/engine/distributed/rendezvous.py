@@ -1,8 +1,8 @@
-"""How processes that were started together find each other in a store where others may have met before them.
+"""Let processes that were started together find each other in a store that earlier processes may have used.
 
-torchrun starts its processes again with the store of those that were lost, in which all that these wrote is left: their
-addresses, and the words with which they ended. How often it has done so is counted by each machine for itself, and not
-alike. So the first process answers what each of the others has only just made up.
+When torchrun restarts its processes, they get the same store, which still contains the addresses and exit notices of
+the earlier ones. Each machine counts restarts for itself, so the counts may differ. Therefore each process writes a
+random token, and the first process answers the tokens with the name of a fresh part of the store.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from zoo.errors import LostProcess
 
-#: Seconds between two looks into the store.
+#: Seconds between two checks of the store.
 PERIOD = 0.01
 
 
 def meet(store: Store, rank: int, size: int, timeout: timedelta) -> Store:
-    """Wait for all processes, and return a part of the store that is theirs alone.
+    """Wait for all processes, and return a part of the store that only they use.
 
     Args:
-        store: which all of them, and nobody but earlier ones like them, write to.
-        rank: which of them this is.
-        size: how many they are.
-        timeout: how long this one waits.
+        store: A store that only these processes and earlier ones write to.
+        rank: The rank of this process.
+        size: The number of processes.
+        timeout: How long to wait for the others.
 
     Raises:
-        LostProcess: another one does not come.
+        LostProcess: If another process does not join in time.
     """
     deadline = time.monotonic() + timeout.total_seconds()
 
-    def wait(other: int, has_come: Callable[[], bool]) -> None:
-        while not has_come():
+    def wait(other: int, has_joined: Callable[[], bool]) -> None:
+        while not has_joined():
             if time.monotonic() > deadline:
-                raise LostProcess(f"rank {other} has not come within {timeout}; all have to be started together.")
+                raise LostProcess(f"rank {other} did not join within {timeout}; start all processes together.")
             time.sleep(PERIOD)
 
-    mine = uuid.uuid4().hex
+    token = uuid.uuid4().hex
     if rank:
-        store.set(f"come/{rank}", mine)
-        wait(0, lambda: store.check([f"answer/{mine}"]))
-        name = store.get(f"answer/{mine}").decode()
-        store.set(f"met/{name}/{rank}", mine)
+        store.set(f"join/{rank}", token)
+        wait(0, lambda: store.check([f"answer/{token}"]))
+        name = store.get(f"answer/{token}").decode()
+        store.set(f"met/{name}/{rank}", token)
     else:
-        name = mine
+        name = token
         for other in range(1, size):
             wait(other, partial(_answer, store, name, other))
     return PrefixStore(f"in/{name}", store)
 
 
 def _answer(store: Store, name: str, other: int) -> bool:
-    """Tell the name to whoever came last on a rank; return whether it is one that is there and heard it."""
+    """Send the name to the latest process of a rank; return whether a process of that rank has confirmed it."""
     if store.check([f"met/{name}/{other}"]):
         return True
-    if store.check([f"come/{other}"]):
-        store.set(f"answer/{store.get(f'come/{other}').decode()}", name)
+    if store.check([f"join/{other}"]):
+        store.set(f"answer/{store.get(f'join/{other}').decode()}", name)
     return False

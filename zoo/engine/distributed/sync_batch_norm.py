@@ -1,6 +1,6 @@
-"""Batch norms that compare the images of all processes, and not only those of their own.
+"""Batch norms whose statistics are those of the images of all processes.
 
-The layers stay upstream's own, whatever their class: it is the function that all of them call which is answered.
+The layers are not replaced, regardless of their class. Instead their calls of ``batch_norm`` are intercepted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from zoo.engine.distributed.world import World
 
 
 class SharedNorms:
-    """Lets batch norms that learn take their statistics over a batch as a whole.
+    """Synchronizes the statistics of batch norms in train mode over the full batch.
 
-    Source: Peng et al. 2017, arXiv:1711.07240, as torch's SyncBatchNorm does it, which is for GPUs alone and would take
-    the place of the layers.
+    Source: Peng et al. 2017, arXiv:1711.07240. It is what torch's SyncBatchNorm does, but that works on GPUs only and
+    would replace the layers.
     """
 
     def __init__(self, world: World) -> None:
@@ -33,28 +33,31 @@ class SharedNorms:
 
     @contextmanager
     def among(self, sharing: int) -> Iterator[None]:
-        """Share statistics between the first so many processes, which have images, until the block is over.
+        """Synchronize the statistics of the first processes until the block ends.
 
-        All processes call it, those without images as well.
+        All processes have to call this.
+
+        Args:
+            sharing: The number of processes that have images.
         """
         if sharing == 1:
             yield
             return
         if sharing not in self._groups:
-            # All of them are the group that torch takes where none is named.
+            # None is torch's default group, of all processes.
             new = partial(dist.new_group, range(sharing), timeout=TIMEOUT)
             self._groups[sharing] = new() if sharing < self._world.size else None
-        with _Answering(self._groups[sharing]):
+        with _SyncedBatchNorm(self._groups[sharing]):
             yield
 
 
-class _Total(torch.autograd.Function):
-    """The sum over the processes of a group; what comes back of it is summed as well, for each has a part in all."""
+class _AllReduceSum(torch.autograd.Function):
+    """The sum over the processes of a group. Its gradient is summed too, since each input is part of every output."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, group: Any) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor, group: Any) -> Tensor:
         ctx.group = group
-        total = mine.clone()
+        total = tensor.clone()
         dist.all_reduce(total, group=group)
         return total
 
@@ -65,8 +68,8 @@ class _Total(torch.autograd.Function):
         return total, None
 
 
-class _Answering(TorchFunctionMode):
-    """Answers calls of ``batch_norm`` that take the statistics of the batch."""
+class _SyncedBatchNorm(TorchFunctionMode):
+    """Replaces calls of ``batch_norm`` that use the statistics of the batch."""
 
     def __init__(self, group: Any) -> None:
         super().__init__()
@@ -79,38 +82,38 @@ class _Answering(TorchFunctionMode):
             names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
             call = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
             if call.get("training"):
-                return self._normalise(**call)
+                return self._normalize(**call)
         return func(*args, **(kwargs or {}))
 
-    def _normalise(  # noqa: PLR0913, PLR0917  # torch's own signature
+    def _normalize(  # noqa: PLR0913, PLR0917  # torch's signature
         self,
         input: Tensor,  # noqa: A002  # torch's name
         running_mean: Tensor | None,
         running_var: Tensor | None,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
-        training: bool = True,  # noqa: FBT001, FBT002, ARG002  # torch's own
+        training: bool = True,  # noqa: FBT001, FBT002, ARG002  # torch's signature
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """Normalise (N, C, ...) by the mean and variance of each channel over the images of all processes."""
-        around = [1, -1, *[1] * (input.ndim - 2)]
-        over = [0, *range(2, input.ndim)]
-        # Around the mean so far, lest a small variance is lost beside the square of a large mean.
-        wide = input.to(torch.promote_types(input.dtype, torch.float32))  # sums of many squares need it
-        centre = wide.new_zeros(input.shape[1]) if running_mean is None else running_mean.clone()
-        centred = wide - centre.view(around)
+        """Normalize (N, C, ...) by the mean and variance of each channel over the images of all processes."""
+        channel_shape = [1, -1, *[1] * (input.ndim - 2)]
+        other_dims = [0, *range(2, input.ndim)]
+        wide = input.to(torch.promote_types(input.dtype, torch.float32))  # half precision cannot sum many squares
+        # Subtracting the running mean first keeps a small variance from being rounded away next to a large mean.
+        center = wide.new_zeros(input.shape[1]) if running_mean is None else running_mean.clone()
+        centered = wide - center.view(channel_shape)
         count = wide.new_full((1,), input.numel() / input.shape[1])
-        mine = torch.cat([centred.sum(over), centred.square().sum(over), count])
-        sums: Tensor = _Total.apply(mine, self._group)
-        first, second, total = torch.tensor_split(sums, [len(centre), 2 * len(centre)])
+        sums = torch.cat([centered.sum(other_dims), centered.square().sum(other_dims), count])
+        totals: Tensor = _AllReduceSum.apply(sums, self._group)
+        first, second, total = torch.tensor_split(totals, [len(center), 2 * len(center)])
         mean = first / total
-        variance = (second / total - mean.square()).clamp_min(0)  # rounding may take it below
+        variance = (second / total - mean.square()).clamp_min(0)  # rounding may make it negative
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
-                running_mean.lerp_(centre + mean, momentum)
+                running_mean.lerp_(center + mean, momentum)
                 running_var.lerp_(variance * total / (total - 1), momentum)
         scale = torch.rsqrt(variance + eps) * (1 if weight is None else weight)
-        normalised = (centred - mean.view(around)) * scale.view(around)
-        shifted: Tensor = normalised if bias is None else normalised + bias.view(around)
+        normalized = (centered - mean.view(channel_shape)) * scale.view(channel_shape)
+        shifted: Tensor = normalized if bias is None else normalized + bias.view(channel_shape)
         return shifted.to(input.dtype)

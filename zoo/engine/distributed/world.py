@@ -1,6 +1,6 @@
-"""The processes of a run: one alone, or several that torchrun started, each of which learns from a part of each batch.
+"""The processes of a run: one, or several that torchrun started, each of which trains on a part of each batch.
 
-After every step all of them have the same weights, statistics and optimizer; only the first writes anything down.
+After every step all of them have the same weights, statistics and optimizer state. Only the first one writes files.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 
 from zoo.engine.distributed.all_reduce import exchange, send_from
-from zoo.engine.distributed.notices import Notices, is_of_others, is_own_device
+from zoo.engine.distributed.notices import Notices, is_gpu_error, is_peer_error
 from zoo.errors import OptionError, is_out_of_memory
 
 Result = TypeVar("Result")
 
-#: Of rows that are gathered.
+#: Dtypes of rows that can be gathered; processes send their index.
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 )  # fmt: skip
@@ -31,57 +31,58 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class World:
-    """This process among those of its run; its methods are called by all of them, in the same order."""
+    """This process among the processes of its run. All of them call its methods in the same order."""
 
     rank: int = 0
     size: int = 1
-    #: Of those on this machine.
+    #: Rank among the processes on this machine.
     local_rank: int = 0
+    #: Number of processes on this machine.
     local_size: int = 1
-    #: Where they leave messages for each other.
+    #: Key-value store that all processes share; None for a single process.
     store: Store | None = None
 
     @cached_property
     def notices(self) -> Notices:
-        """What this process and the others leave in the store when they end."""
+        """The exit notices of all processes."""
         return Notices(self.rank, self.size, self.store)
 
     @property
     def is_first(self) -> bool:
-        """Tell whether this is the one that keeps the record."""
+        """Whether this process writes the run folder."""
         return self.rank == 0
 
     @property
     def is_first_here(self) -> bool:
-        """Tell whether this is the one that writes to what this machine shares."""
+        """Whether this process writes files that all processes on this machine share, such as the cache."""
         return self.local_rank == 0
 
     def slice_of(self, count: int) -> range:
-        """Return which of ``count`` things are this process's: the shares follow each other and cover all."""
+        """Return this process's slice of ``count`` indices; the slices are consecutive and cover all of them."""
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def total(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums over all processes.
+        """Return the sum of each number over all processes.
 
         Raises:
-            LostProcess: another one is gone.
+            LostProcess: If another process is gone.
         """
         if self.size == 1:
             return list(numbers)
         summed = torch.tensor(numbers, dtype=torch.float64)
-        with self._talking():
+        with self._communicating():
             dist.all_reduce(summed)
         return summed.tolist()
 
     def together(
         self, work: Callable[[], Result], fails: Callable[[Exception], bool], instead: Callable[[str], Exception]
     ) -> Result:
-        """Do work that succeeds in all processes or in none.
+        """Do work in all processes; if it fails in one of them, raise in all.
 
         Args:
-            work: what is done; it talks to no other process.
-            fails: tells which errors are shared.
-            instead: makes, of who had it and its words, the error that is raised in the others.
+            work: Does the work, without communication between processes.
+            fails: Returns whether an error is to be raised in all processes.
+            instead: Makes the error for the other processes from a text with the rank and the message.
         """
         failure: Exception | None = None
         try:
@@ -91,17 +92,17 @@ class World:
                 raise
             failure = error
         try:
-            self.raise_together(failure, instead)
+            self.raise_in_all(failure, instead)
         finally:
-            del failure  # else it holds on to this frame, and to all the memory of what failed
+            del failure  # it refers to this frame, and to all the memory of the failed work
         return result
 
-    def raise_together(self, failure: Exception | None, instead: Callable[[str], Exception]) -> None:
+    def raise_in_all(self, failure: Exception | None, instead: Callable[[str], Exception]) -> None:
         """Raise in all processes if one of them has failed.
 
         Args:
-            failure: of this process, which then raises it.
-            instead: makes, of who failed and its message, the error that is raised in the others.
+            failure: The error of this process, which raises it; None if it has not failed.
+            instead: Makes the error for the other processes from a text with the rank and the message.
         """
         try:
             if self.size == 1:
@@ -114,64 +115,64 @@ class World:
                 reason = self.spread("" if failure is None else str(failure), source=rank)
                 raise instead(f"rank {rank}: {reason}") if failure is None else failure
         finally:
-            del failure  # else it holds on to this frame, and to all the memory of what failed
+            del failure  # it refers to this frame, and to all the memory of the failed work
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their sums over all processes, which are the same to the bit in all of them.
+        """Replace tensors by their sums over all processes; the results are bit-identical in all of them.
 
         Raises:
-            LostProcess: another one is gone.
+            LostProcess: If another process is gone.
         """
         if self.size > 1:
-            with self._talking():
+            with self._communicating():
                 exchange(tensors, dist.all_reduce)
 
     def spread_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
-        """Replace tensors by those of the first process, or of another one.
+        """Replace tensors by those of the process ``source``.
 
         Raises:
-            LostProcess: another one is gone.
+            LostProcess: If another process is gone.
         """
         if self.size > 1:
-            with self._talking():
+            with self._communicating():
                 exchange(tensors, partial(send_from, source))
 
     def spread(self, text: str, source: int = 0) -> str:
-        """Return the text of the first process, or of another one.
+        """Return the text of the process ``source``.
 
         Raises:
-            LostProcess: another one is gone.
+            LostProcess: If another process is gone.
         """
         if self.size == 1:
             return text
-        data = text.encode()
-        (length,) = self.total([float(len(data)) if self.rank == source else 0.0])
-        sent = torch.zeros(int(length), dtype=torch.uint8)
-        if self.rank == source and data:
-            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        self.spread_([sent], source)
-        return bytes(sent.tolist()).decode()
+        texts = [text]
+        with self._communicating():
+            dist.broadcast_object_list(texts, source)
+        return texts[0]
 
     def spread_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the tensors of the first process, on the CPU.
 
         Raises:
-            LostProcess: another process is gone.
+            LostProcess: If another process is gone.
         """
-        kinds = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
-        told = json.loads(self.spread(json.dumps(kinds)))
-        found = dict(tensors)
+        own_specs = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
+        specs = json.loads(self.spread(json.dumps(own_specs)))
+        received = dict(tensors)
         if not self.is_first:
-            dtypes = {name: getattr(torch, dtype.removeprefix("torch.")) for name, (_, dtype) in told.items()}
-            found = {name: torch.empty(shape, dtype=dtypes[name]) for name, (shape, _) in told.items()}
-        self.spread_([*found.values()])
-        return found
+            dtypes = {name: getattr(torch, dtype.removeprefix("torch.")) for name, (_, dtype) in specs.items()}
+            received = {name: torch.empty(shape, dtype=dtypes[name]) for name, (shape, _) in specs.items()}
+        self.spread_([*received.values()])
+        return received
 
     def gather(self, rows: Tensor | None) -> Tensor:
-        """Return the rows (N, width) of all processes, on the CPU, one process after the other; None: it has none.
+        """Return the rows of all processes in the order of their ranks, on the CPU.
+
+        Args:
+            rows: Tensor of shape (N, width) on the CPU; None if this process has no rows.
 
         Raises:
-            LostProcess: another one is gone.
+            LostProcess: If another process is gone.
         """
         if self.size == 1:
             assert rows is not None
@@ -181,13 +182,13 @@ class World:
         if rows is not None:
             mine[: len(rows)] = rows
         every = [torch.empty_like(mine) for _ in counts]
-        with self._talking():
-            # As bytes: gloo does not know all dtypes.
+        with self._communicating():
+            # They are sent as bytes because gloo does not support all dtypes.
             dist.all_gather([each.view(torch.uint8) for each in every], mine.view(torch.uint8))
         return torch.cat([each[:count] for each, count in zip(every, counts, strict=True)])
 
     def _describe_rows(self, rows: Tensor | None) -> tuple[list[int], int, torch.dtype]:
-        """Return how many rows each process has, and what they are: who has none cannot know."""
+        """Return the number of rows of each process, their width and their dtype, which are unknown without rows."""
         count, width, dtype = (0, 0, 0) if rows is None else (len(rows), rows.shape[1], _DTYPES.index(rows.dtype))
         numbers = [0.0] * (3 * self.size)
         numbers[3 * self.rank : 3 * self.rank + 3] = [float(count), float(width), float(dtype)]
@@ -197,36 +198,38 @@ class World:
         return counts, found[3 * owner + 1], _DTYPES[found[3 * owner + 2]]
 
     def require_same(self, what: str, text: str) -> None:
-        """Raise OptionError when a text is not the same in all processes."""
+        """Raise `OptionError` if a text is not the same in all processes; ``what`` names it in the message."""
         of_first = self.spread(text)
         differs = self.total([float(text != of_first and rank == self.rank) for rank in range(self.size)])
         if any(differs):
-            raise OptionError(f"rank {differs.index(1)} has other {what} than rank 0; give all processes the same.")
+            raise OptionError(
+                f"rank {differs.index(1)} does not have the same {what} as rank 0; give all processes the same."
+            )
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
-        """Turn what torch raises where another process is gone into who that is."""
+    def _communicating(self) -> Iterator[None]:
+        """Turn torch's error for a lost process into one that says which process is gone."""
         try:
             yield
         except RuntimeError as error:
-            if is_out_of_memory(error) or is_own_device(error):
+            if is_out_of_memory(error) or is_gpu_error(error):
                 raise
             raise self.notices.explain(error) from error
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Work in the middle of which the processes wait for each other.
+    def reporting_lost_processes(self) -> Iterator[None]:
+        """Turn torch's error for a lost process into one that says which, in work that includes communication.
 
         Raises:
-            LostProcess: another process is gone.
+            LostProcess: If another process is gone.
         """
         try:
             yield
         except RuntimeError as error:
-            if not is_of_others(error):
+            if not is_peer_error(error):
                 raise
             raise self.notices.explain(error) from error
 
 
-#: Of a run with one process.
+#: The world of a run with one process.
 ALONE = World()

@@ -1,1 +1,1 @@
-"""The frozen part of a network computed once: split the model, cache its features, train the rest."""
+"""Compute the frozen part of a network once: split the network, cache its features, train the remaining part."""

@@ -1,175 +1,161 @@
-"""Run a network from the last frozen module on, on what that module gave for the images before.
+"""Run a network from its last frozen module on, using the cached output of that module.
 
-With ``--train from:BLOCK`` the first blocks give the same for the same image at every epoch. The network's own
-``forward`` runs all the same: it is only that its frozen modules answer at once. The last of them, before anything that
-learns, gives what was kept; what the others give nobody looks at, so it is a tensor of the right shape without memory.
-Where somebody does look at it, as a decoder looks at what skips it, a proof fails and nothing is cut.
+With ``--train from:BLOCK`` the first blocks return the same for the same image in every epoch. The network's own
+``forward`` still runs, but its frozen modules return at once. The last one that runs before anything trainable returns
+the cached features. The others return zeros of the right shape, which need no memory, because their output is not used.
+If it is used after all, for example by a skip connection, a proof fails and the network is not split.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.engine.features.head_only import Enough
-from zoo.engine.features.tail import CannotSplit, Tail, buffers_kept, fork_generators, prove_gradients, prove_logits
+from zoo.engine.features.forward_pass import StopForward, replaced_forwards, run_with_hooks
+from zoo.engine.features.tail import (
+    CannotSplit,
+    Tail,
+    fork_generators,
+    preserved_buffers,
+    prove_gradients,
+    prove_logits,
+)
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 from zoo.models.parameter_order import FirstUses
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a module gives for an image."""
+class _TensorKind:
+    """The properties of a batch of images or of a module's output; the shape is that for one image."""
 
     shape: torch.Size
     dtype: torch.dtype
-    is_channels_last: bool
+    memory_format: torch.memory_format
 
     @classmethod
-    def of(cls, output: Tensor) -> _Kind:
-        is_channels_last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
-        return cls(output.shape[1:], output.dtype, is_channels_last)
+    def of(cls, batch: Tensor) -> _TensorKind:
+        is_channels_last = batch.ndim == 4 and batch.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if is_channels_last else torch.preserve_format
+        return cls(batch.shape[1:], batch.dtype, memory_format)
 
-    def empty(self, like: Tensor) -> Tensor:
-        """Return zeros for as many images as ``like`` has rows, of which memory holds one."""
-        return torch.zeros((), dtype=self.dtype, device=like.device).expand(len(like), *self.shape)
+    def make_zeros(self, features: Tensor) -> Tensor:
+        """Return zeros for the same number of images as in the features; they need no memory."""
+        return torch.zeros((), dtype=self.dtype, device=features.device).expand(len(features), *self.shape)
 
-    def shape_rows(self, rows: Tensor) -> Tensor:
-        """Return rows (N, width) as the module gave them."""
-        shaped = rows.reshape(-1, *self.shape).to(self.dtype)
-        return shaped.contiguous(memory_format=torch.channels_last) if self.is_channels_last else shaped
+    def restore(self, features: Tensor) -> Tensor:
+        """Return a copy of features (N, width) in the shape, dtype and memory format of this kind."""
+        return features.reshape(-1, *self.shape).to(self.dtype, copy=True, memory_format=self.memory_format)
 
 
 class AfterBlock(Tail):
-    """A network that begins after its last frozen module before anything that learns."""
+    """A network that starts after the last frozen module that runs before anything trainable."""
 
-    def __init__(self, model: nn.Module, answers: Mapping[str, _Kind], images: Tensor) -> None:
+    def __init__(self, model: nn.Module, outputs: Mapping[str, _TensorKind], images: Tensor) -> None:
         super().__init__()
         self._model = model
-        self._answers = dict(answers)
-        self.where = [*answers][-1]
-        self._image = _Kind.of(images)
+        self._outputs = dict(outputs)
+        self.where = [*outputs][-1]
+        self._image = _TensorKind.of(images)
 
     @property
     def width(self) -> int:
-        """Numbers that the module gives there."""
-        return prod(self._answers[self.where].shape)
+        """The number of features that the module returns per image."""
+        return self._outputs[self.where].shape.numel()
 
     def forward(self, features: Tensor) -> Any:
-        """From features of shape (N, width) to what the network gives: logits, or logits and auxiliary ones."""
-        with ExitStack() as stack:
-            for path, kind in self._answers.items():
-                answer = kind.shape_rows(features) if path == self.where else kind.empty(features)
-                stack.enter_context(_answering(self._model.get_submodule(path), answer))
-            return self._model(self._image.empty(features))
+        """Map features of shape (N, width) to the network's output: logits, or logits and auxiliary logits."""
+        forwards = {}
+        for path, kind in self._outputs.items():
+            output = kind.restore(features) if path == self.where else kind.make_zeros(features)
+            forwards[self._model.get_submodule(path)] = _make_constant(output)
+        with replaced_forwards(forwards):
+            return self._model(self._image.make_zeros(features))
 
     @torch.no_grad()
-    def take(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the network, in eval mode, as far as the cut, and return what is given there: of shape (N, width)."""
-        taken: list[Tensor] = []
+    def extract(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Run the model, which is in eval mode, up to the split; return features of shape (N, width)."""
+        outputs: list[Tensor] = []
 
-        def end(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            taken.append(output)
-            raise Enough
+        def record(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            outputs.append(output)
+            raise StopForward
 
-        hook = model.get_submodule(self.where).register_forward_hook(end)
-        try:
-            model(images)
-        except Enough:
-            pass
-        finally:
-            hook.remove()
-        return taken[0].flatten(1)
+        run_with_hooks(model, images, [model.get_submodule(self.where).register_forward_hook(record)])
+        return outputs[0].flatten(1)
 
 
 def split_after_block(network: Network, frozen: Frozen, images: Tensor) -> AfterBlock:
-    """Find the last frozen module before anything that learns, and prove that from there on nothing changes.
+    """Split after the last frozen module before anything trainable; prove on some images that nothing changes.
 
-    Call it within the precision in which the network is going to learn. Random numbers and statistics stay as they
-    are.
+    Call it under the autocast of the training. Buffers and the state of the random number generators do not change.
 
     Raises:
-        CannotReplay: nothing frozen comes first, or what comes after it looks at more than what it gives.
+        CannotSplit: If nothing frozen comes first, or what follows uses more than that module's output.
     """
     model = network.model
-    with torch.no_grad(), fork_generators(images.device), buffers_kept(model):
+    with torch.no_grad(), fork_generators(images.device), preserved_buffers(model):
         frozen.train()
-        still = {path: module for path, module in model.named_modules() if path and not _learns(module)}
-        fixed = {path: module for path, module in still.items() if not module.training}
-        # What holds nothing, as pooling, comes along where it can: not a dropout, which is found out.
-        empty = {path: module for path, module in still.items() if not module.state_dict()}
+        frozen_modules = {path: module for path, module in model.named_modules() if path and not _is_trainable(module)}
+        fixed = {path: module for path, module in frozen_modules.items() if not module.training}
+        # Modules without a state, such as pooling, are included unless the proof fails, as it does for a dropout.
+        stateless = {path: module for path, module in frozen_modules.items() if not module.state_dict()}
         try:
-            return _cut(network, frozen, {**fixed, **empty}, images)
+            return _split(network, frozen, {**fixed, **stateless}, images)
         except CannotSplit:
-            return _cut(network, frozen, fixed, images)
+            return _split(network, frozen, fixed, images)
 
 
-def _learns(module: nn.Module) -> bool:
+def _is_trainable(module: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in module.parameters())
 
 
-def _cut(network: Network, frozen: Frozen, still: Mapping[str, nn.Module], images: Tensor) -> AfterBlock:
-    """Cut after the last of these modules that are called before anything that learns is used."""
+def _split(network: Network, frozen: Frozen, modules: Mapping[str, nn.Module], images: Tensor) -> AfterBlock:
+    """Split after the last of these modules that runs before the first trainable parameter is used."""
     model = network.model
-    answers = _follow(model.eval(), still, images)  # as features are computed: auxiliary heads are silent
-    if not answers:
-        raise CannotSplit("nothing that is frozen comes before all that learns")
-    cut = AfterBlock(model, answers, images)
-    spared = sum(parameter.numel() for path in answers for parameter in still[path].parameters())
-    standing = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
-    if 2 * spared < standing:
-        raise CannotSplit(f"most of what is frozen comes after {cut.where}, the last frozen module that can be kept")
-    prove_logits(cut, model, frozen, images)
-    prove_gradients(cut, model, frozen, images)
-    return cut
+    outputs = _record_outputs(model.eval(), modules, images)  # features are computed in eval mode as well
+    if not outputs:
+        raise CannotSplit("no frozen module runs before the first trainable one")
+    tail = AfterBlock(model, outputs, images)
+    num_skipped = sum(parameter.numel() for path in outputs for parameter in modules[path].parameters())
+    num_frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
+    if 2 * num_skipped < num_frozen:
+        raise CannotSplit(f"most frozen parameters come after {tail.where}, the last module whose output can be cached")
+    prove_logits(tail, model, frozen, images)
+    prove_gradients(tail, model, frozen, images)
+    return tail
 
 
-def _follow(model: nn.Module, still: Mapping[str, nn.Module], images: Tensor) -> dict[str, _Kind]:
-    """Return what each of the modules gives that ends before anything that learns is used, by path, in that order.
+def _record_outputs(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) -> dict[str, _TensorKind]:
+    """Return the kind of output of each module that finishes before a trainable parameter is used, in order.
 
-    Of one within another only the outer one is there. One that gives something else than a tensor, or is called twice,
-    is not there: it will have to run, on what nobody looks at.
+    Modules within another one are left out. So are those that are called twice or do not return a tensor with a row
+    per image: they have to run.
     """
-    answers: dict[str, _Kind] = {}
+    outputs: dict[str, _TensorKind] = {}
     calls = Counter[str]()
-    learning = FirstUses(parameter for parameter in model.parameters() if parameter.requires_grad)
+    uses = FirstUses(parameter for parameter in model.parameters() if parameter.requires_grad)
 
-    def note(path: str, output: object) -> None:
+    def record(path: str, output: object) -> None:
         calls[path] += 1
-        if isinstance(output, Tensor) and output.shape[:1] == images.shape[:1] and not learning.order:
-            answers[path] = _Kind.of(output)
+        if isinstance(output, Tensor) and output.shape[:1] == images.shape[:1] and not uses.order:
+            outputs[path] = _TensorKind.of(output)
 
     hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, path=path: note(path, output))
-        for path, module in still.items()
+        module.register_forward_hook(lambda _module, _inputs, output, path=path: record(path, output))
+        for path, module in modules.items()
     ]
-    try:
-        with learning:
-            model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    once = {path: kind for path, kind in answers.items() if calls[path] == 1}
+    with uses:
+        run_with_hooks(model, images, hooks)
+    once = {path: kind for path, kind in outputs.items() if calls[path] == 1}
     return {path: kind for path, kind in once.items() if not any(path.startswith(f"{outer}.") for outer in once)}
 
 
-@contextmanager
-def _answering(module: nn.Module, answer: Tensor) -> Iterator[None]:
-    """Let a module give this at once, whatever it is given."""
-    before = vars(module).get("forward")
-    module.forward = lambda *_args, **_options: answer
-    try:
-        yield
-    finally:
-        if before is None:
-            del module.forward
-        else:
-            module.forward = before
+def _make_constant(output: Tensor) -> Callable[..., Tensor]:
+    """Return a function that returns this tensor for any arguments."""
+    return lambda *_args, **_kwargs: output

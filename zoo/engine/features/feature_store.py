@@ -1,7 +1,7 @@
-"""Rows of numbers that were dear to compute, kept in the cache folder under the digest of all that decides them.
+"""Features in the cache folder, under the digest of everything that decides them.
 
-One safetensors file each: ``features/KEY.safetensors``, whole or absent, memory-mapped when read. What decides the rows
-is in its header, for people to read. The files used least recently make room for new ones.
+Each file is ``features/KEY.safetensors``: complete or absent, and memory-mapped when it is read. Its header lists what
+decides the features, for people to read. Files that were not used for the longest time make room for new ones.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,18 +25,20 @@ from zoo.errors import CacheError, OptionError
 from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
 
-#: Bytes that all rows together may take on disk, unless ``ZOO_CACHE_LIMIT`` says otherwise.
+#: Largest total size of all features on disk, in bytes, without ``ZOO_CACHE_LIMIT``.
 LIMIT = 20 * 2**30
-#: Bytes of the disk that are left free whatever the limit.
+#: Bytes of the disk that stay free regardless of the limit.
 SPARE = 2**30
+#: Seconds since the last write to a partial file after which its writer is assumed to be dead.
+ABANDONED = 3600.0
 
 KIND = "features"
 _ROWS = "rows"
-_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
+_DTYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 
 def find_rows(about: Mapping[str, Any]) -> Tensor | None:
-    """Return the rows that were kept for exactly this, memory-mapped, or None. A damaged file is removed."""
+    """Return the cached rows with exactly this description, memory-mapped, or None. A damaged file is removed."""
     path = _path_of(about)
     try:
         with safe_open(path, framework="pt") as file:
@@ -44,68 +46,74 @@ def find_rows(about: Mapping[str, Any]) -> Tensor | None:
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError):
-        with suppress(OSError):  # it is another user's, who may write there
+        with suppress(OSError):  # the file may belong to another user
             path.unlink(missing_ok=True)
         return None
-    with suppress(OSError):  # as well
+    with suppress(OSError):  # the same
         os.utime(path)
     return rows
 
 
 def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -> Tensor:
-    """Write ``count`` rows batch by batch, so that memory holds one batch at a time, and return them memory-mapped.
+    """Write rows batch by batch, so that only one batch is in memory, and return them memory-mapped.
+
+    Rows with the same description are replaced.
+
+    Args:
+        about: What decides the rows, as values that JSON can hold.
+        count: Total number of rows.
+        batches: Tensors of shape (N, width).
 
     Raises:
-        CacheError: the limit or the disk is too small, or the folder cannot be written.
+        CacheError: If the limit or the disk is too small, or the folder cannot be written.
     """
     path = _path_of(about)
     iterator = iter(batches)
     first = next(iterator)
-    wanted = count * first[0].nbytes
-    check_room(wanted)
-    try:
-        _make_room(wanted)
-        with whole(path) as own, own.open("wb") as file:
+    num_bytes = count * first[0].nbytes
+    check_room(num_bytes)
+    with _writing(path.parent):
+        _make_room(num_bytes)
+        with whole(path) as partial, partial.open("wb") as file:
             _write(file, about, (count, *first.shape[1:]), first.dtype, chain([first], iterator))
-    except OSError as error:
-        raise CacheError(f"{path.parent} cannot be written: {error.strerror or error}") from error
+    return load_rows(about)
+
+
+def load_rows(about: Mapping[str, Any]) -> Tensor:
+    """Return rows that were just cached, memory-mapped.
+
+    Raises:
+        CacheError: If another process has removed them.
+    """
     rows = find_rows(about)
     if rows is None:
-        raise CacheError(f"{path} was removed by another process")
+        raise CacheError(f"{_path_of(about)} was removed by another process")
     return rows
 
 
-def drop_rows(about: Mapping[str, Any]) -> None:
-    """Remove what was kept for exactly this: what exists is never written again.
-
-    Raises:
-        CacheError: it cannot be removed.
-    """
-    path = _path_of(about)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise CacheError(f"{path} cannot be removed: {error.strerror or error}") from error
-
-
-def check_room(wanted: int) -> None:
-    """Raise CacheError when ``wanted`` bytes are more than the limit or the disk allows."""
-    folder = _folder()
-    if wanted > _limit():
-        raise CacheError(f"its {wanted:,} bytes are more than ZOO_CACHE_LIMIT allows, {_limit():,}")
-    try:
+def check_room(num_bytes: int) -> None:
+    """Raise `CacheError` if the limit or the disk is too small for this many bytes."""
+    folder, limit = _folder(), _read_limit()
+    if num_bytes > limit:
+        raise CacheError(f"the features need {num_bytes:,} bytes, and ZOO_CACHE_LIMIT allows {limit:,}")
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if num_bytes + SPARE > free + sum(entry.size for entry in _list_complete()):
+        raise CacheError(
+            f"the features need {num_bytes:,} bytes, and {folder} has {free:,} bytes free; move it with ZOO_CACHE"
+        )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `CacheError`."""
+    try:
+        yield
     except OSError as error:
         raise CacheError(f"{folder} cannot be written: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK):
-        raise CacheError(f"{folder} cannot be written: {os.strerror(errno.EACCES)}")
-    if wanted + SPARE > free + sum(entry.size for entry in _list_kept()):
-        raise CacheError(f"{folder} has {free:,} bytes free, and {wanted:,} are wanted; ZOO_CACHE moves it")
-
-
-#: Seconds after the last write to a file without its final name when its writer is taken for dead.
-ABANDONED = 3600.0
 
 
 def _folder() -> Path:
@@ -119,38 +127,39 @@ def _path_of(about: Mapping[str, Any]) -> Path:
 def _write(
     file: BinaryIO, about: Mapping[str, Any], shape: tuple[int, ...], dtype: torch.dtype, batches: Iterable[Tensor]
 ) -> None:
+    """Write a safetensors file batch by batch; safetensors itself can only write rows that are all there."""
     size = torch.Size(shape).numel() * dtype.itemsize
     header = {
         "__metadata__": {"about": json.dumps(about)},
-        _ROWS: {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [0, size]},
+        _ROWS: {"dtype": _DTYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [0, size]},
     }
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the format wants its numbers aligned
+    text += b" " * (-len(text) % 8)  # the format aligns its data to 8 bytes
     file.write(len(text).to_bytes(8, "little") + text)
     file.writelines(batch.contiguous().view(torch.uint8).numpy().tobytes() for batch in batches)
 
 
-def _make_room(wanted: int) -> None:
-    """Remove what was abandoned, then what was used least recently, until there is room for ``wanted`` bytes."""
+def _make_room(num_bytes: int) -> None:
+    """Remove abandoned partial files, and then the least recently used features, until there is enough room."""
     for path in _folder().glob(f"{PREFIX}*"):
-        with suppress(FileNotFoundError):  # its writer has finished, or another process was faster
+        with suppress(FileNotFoundError):  # its writer has just finished, or another process has removed it
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink()
-    entries = _list_kept()
-    kept, free = sum(entry.size for entry in entries), shutil.disk_usage(_folder()).free
-    while entries and (kept + wanted > _limit() or wanted + SPARE > free):
+    entries = _list_complete()
+    used, free = sum(entry.size for entry in entries), shutil.disk_usage(_folder()).free
+    while entries and (used + num_bytes > _read_limit() or num_bytes + SPARE > free):
         oldest = entries.pop()
         remove(oldest)
-        kept, free = kept - oldest.size, free + oldest.size
+        used, free = used - oldest.size, free + oldest.size
 
 
-def _list_kept() -> list[Entry]:
-    """List what is whole, what was used last first; the beginnings of others are not ours to remove."""
+def _list_complete() -> list[Entry]:
+    """List complete files, the most recently used first; other processes are still writing the partial ones."""
     return [entry for entry in list_entries(KIND) if not entry.path.name.startswith(PREFIX)]
 
 
-def _limit() -> int:
+def _read_limit() -> int:
     text = os.environ.get("ZOO_CACHE_LIMIT", "")
     if text and not text.isdecimal():
-        raise OptionError(f"ZOO_CACHE_LIMIT is {text!r}; it must be a whole number of bytes.")
+        raise OptionError(f"ZOO_CACHE_LIMIT must be a whole number of bytes, got {text!r}.")
     return int(text) if text else LIMIT

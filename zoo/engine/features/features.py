@@ -1,4 +1,4 @@
-"""The features of a run's images: computed when they are first asked for, kept on disk, found there by later runs."""
+"""The features of a run's images: computed when they are first needed, and cached on disk for later runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Images
 from zoo.data.sample import Sample
 from zoo.engine.allocator import give_back
 from zoo.engine.batches import BatchSource, FeatureBatchSource, FeatureRows, ImageBatchSource
 from zoo.engine.distributed.world import World
 from zoo.engine.features.extractor import PROOF, TOLERANCES, Extractor, build_extractor
-from zoo.engine.features.feature_store import check_room, drop_rows, find_rows, keep_rows
-from zoo.engine.features.tail import CannotSplit, Tail, are_close
+from zoo.engine.features.feature_store import check_room, find_rows, keep_rows, load_rows
+from zoo.engine.features.tail import CannotSplit, are_close
 from zoo.engine.phase import Phase
 from zoo.errors import CacheError, is_out_of_memory
 from zoo.models.sharding import is_sharded
@@ -26,27 +25,31 @@ Result = TypeVar("Result")
 
 
 class Features:
-    """The features of a run's images, view by view."""
+    """The features of the images of a phase, by view."""
 
-    def __init__(self, extractor: Extractor, images: Images, progress: Progress) -> None:
+    def __init__(self, extractor: Extractor, progress: Progress, *, is_last: bool) -> None:
+        """Compute nothing yet.
+
+        Args:
+            extractor: Computes the features.
+            progress: Receives notes and the progress of computing.
+            is_last: Whether this is the last phase, so that decoded images are no longer needed.
+        """
         self._extractor = extractor
-        self._images = images
+        self._images = extractor.phase.images
+        self._is_augmented = extractor.phase.recipe.augmentation != "none"
         self._progress = progress
+        self._is_last = is_last
         self._plain: tuple[dict[str, int], Tensor] | None = None
         self._views: dict[int, FeatureRows] = {}
 
-    @property
-    def rest(self) -> Tail:
-        """What learns from them."""
-        return self._extractor.rest
-
     def train(self, view: int) -> FeatureRows:
-        """Return those of the training images in a view, from 0.
+        """Return the features of the training images in a view, counted from 0.
 
         Raises:
-            CacheError: they cannot be kept.
+            CacheError: If the features cannot be cached.
         """
-        if self._extractor.augmentation == "none":
+        if not self._is_augmented:
             return self.plain("train")
         if view not in self._views:
             rows = self._get(self._images.train, view)
@@ -54,117 +57,115 @@ class Features:
         return self._views[view]
 
     def plain(self, split: str) -> FeatureRows:
-        """Return those of a split as it is measured.
+        """Return the features of a split without augmentation.
 
         Raises:
-            CacheError: they cannot be kept.
+            CacheError: If the features cannot be cached.
         """
         if self._plain is None:
-            names = ("train", "val", "test") if self._extractor.augmentation == "none" else ("val", "test")
+            names = ("val", "test") if self._is_augmented else ("train", "val", "test")
             samples = {sample.digest: sample for name in names for sample in getattr(self._images, name)}
-            ordered = [samples[digest] for digest in sorted(samples)]  # however they are split
+            ordered = [samples[digest] for digest in sorted(samples)]  # the same for every split of the same images
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
-            if self._extractor.is_last:
-                self._extractor.views.plain.forget()
+            if self._is_last:
+                self._extractor.phase.views.plain.forget()
         places, rows = self._plain
         return FeatureRows(rows, torch.tensor([places[sample.digest] for sample in getattr(self._images, split)]))
 
-    def check_room(self, views: int) -> None:
-        """Raise CacheError when so many views cannot be kept."""
-        images = [sample for split in ("train", "val", "test") for sample in getattr(self._images, split)]
-        check_room(len(images) * views * self._extractor.rest.width * torch.float32.itemsize)
-
     def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
-        about, world = self._extractor.describe(samples, view), self._extractor.hardware.world
+        """Return cached features if they are still valid in every process; otherwise compute and cache them."""
+        about, world = self._extractor.describe(samples, view), self._extractor.phase.hardware.world
         rows = find_rows(about)
-        is_true = rows is not None and self._is_true(rows, samples, view)
-        (machines,) = world.total([is_true])  # each has a cache of its own
-        if rows is not None and machines == world.size:
-            self._progress.say(f"features of {len(samples)} images: kept by an earlier run")
+        is_valid = rows is not None and self._is_valid(rows, samples, view)
+        (num_valid,) = world.total([is_valid])  # each machine has its own cache
+        if rows is not None and num_valid == world.size:
+            self._progress.say(f"features of {len(samples)} images: cached by an earlier run")
             return rows
-        if rows is not None and not is_true:
-            self._progress.say("note: features kept by an earlier run are not what the network gives now; again")
-            drop_rows(about)
+        if rows is not None and not is_valid:
+            self._progress.say("note: cached features differ from what the network returns now; computing them again")
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
-            rows = _keep_together(world, about, len(samples), computed)
-        give_back()  # all that the whole network took: what learns is small
+            rows = _cache_together(world, about, len(samples), computed)
+        give_back()  # the trainable part needs much less memory than the full network did
         return rows
 
-    def _is_true(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
-        """Compute the first ones again: code that changed shows in no digest."""
+    def _is_valid(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
+        """Compute the first rows again: no digest shows that the code of the network has changed."""
         first = samples[:PROOF]
-        found = torch.cat(list(self._extractor.compute(first, view, lambda _count: None)))
-        return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.hardware.precision])
+        found = torch.cat(list(self._extractor.compute(first, view)))
+        return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.phase.hardware.precision])
 
 
-def _keep_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:
-    """Keep features that all processes compute, once on each machine.
+def _cache_together(world: World, about: Mapping[str, Any], count: int, batches: Iterator[Tensor]) -> Tensor:
+    """Cache features that all processes compute, once per machine.
 
     Raises:
-        CacheError: a machine cannot keep them.
+        CacheError: If a machine cannot cache them.
     """
     if world.size == 1:
         return keep_rows(about, count, batches)
 
-    def keep() -> None:
+    def cache() -> None:
         try:
             if world.is_first_here:
                 keep_rows(about, count, batches)
         finally:
-            for _ in batches:  # whatever became of it here, the others count on what this process computes
+            for _ in batches:  # the other processes need the slices of this one, even after an error here
                 pass
 
-    def find() -> Tensor:
-        rows = find_rows(about)
-        if rows is None:
-            raise CacheError("the features were removed by another process")
-        return rows
-
-    _agree(world, keep)
-    return _agree(world, find)
+    _agree(world, cache)
+    return _agree(world, partial(load_rows, about))
 
 
 def _agree(world: World, work: Callable[[], Result]) -> Result:
-    """Do work on features that succeeds in all processes, or is given up in all of them."""
+    """Do work that has to do with features; if it fails in one process, raise in all of them."""
 
-    def gives_up(error: Exception) -> bool:
+    def is_shared(error: Exception) -> bool:
         return isinstance(error, (CannotSplit, CacheError))
 
-    return world.together(work, gives_up, CacheError)
+    return world.together(work, is_shared, CacheError)
 
 
 def choose_feed(fit: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
-    """Return features where what learns gives the same logits alone, and images else; and say why.
+    """Return batches of cached features if the trainable part returns the same logits from them, or else of images.
 
     Args:
-        fit: what is to learn.
-        frozen: the digest of all that does not.
-        progress: told why the frozen part is computed at every epoch, where it is.
-        is_last: whether no other phase comes after this one.
+        fit: The phase to be trained.
+        frozen: SHA-256 of everything that is frozen.
+        progress: Receives a note that says why features are not cached.
+        is_last: Whether this is the last phase.
     """
     recipe, world = fit.recipe, fit.hardware.world
     is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())
     if is_any_frozen and recipe.cache and recipe.num_views:
         try:
-            features = _agree(world, partial(_build_features, fit, frozen, progress, is_last=is_last))
-            return FeatureBatchSource(features.rest, features, fit.images, recipe, world)
+            extractor = _agree(world, partial(_build_extractor, fit, frozen, progress))
         except (CannotSplit, CacheError) as error:
-            progress.say(f"note: what is frozen is computed at every epoch: {error}")
+            progress.say(f"note: the frozen part is computed in every epoch: {error}")
+        else:
+            features = Features(extractor, progress, is_last=is_last)
+            return FeatureBatchSource(extractor.tail, features, fit.images, recipe, world)
     return ImageBatchSource(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
 
 
-def _build_features(fit: Phase, frozen: str, progress: Progress, *, is_last: bool) -> Features:
-    """Build what computes and keeps features; raises CannotReplay or CacheError where that cannot be done."""
-    if fit.recipe.mixup or fit.recipe.cutmix:
-        raise CannotSplit("it is images that are mixed")
-    if is_sharded(fit.network.model):
-        raise CannotSplit("the network is divided between the processes")
+def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
+    """Build an extractor whose features can be cached.
+
+    Raises:
+        CannotSplit: If the trainable part cannot be run alone.
+        CacheError: If there is no room for the features of all views.
+    """
+    recipe, images = phase.recipe, phase.images
+    if recipe.mixup or recipe.cutmix:
+        raise CannotSplit("mixup and cutmix mix images, not features")
+    if is_sharded(phase.network.model):
+        raise CannotSplit("the network is sharded")
     try:
-        features = Features(build_extractor(fit, frozen, progress, is_last=is_last), fit.images, progress)
+        extractor = build_extractor(phase, frozen, progress)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CannotSplit("memory is too short for the proof that once is enough") from error
-    features.check_room(fit.recipe.num_views)
-    return features
+        raise CannotSplit("not enough memory to prove that cached features give the same logits") from error
+    num_images = sum(len(samples) for samples in (images.train, images.val, images.test))
+    check_room(num_images * recipe.num_views * extractor.tail.width * torch.float32.itemsize)
+    return extractor

@@ -1,4 +1,4 @@
-"""What of a network learns, run alone on what the frozen part gives; and the proof that it gives the same."""
+"""The trainable part of a network, run alone on cached features, and the proof that this changes nothing."""
 
 from __future__ import annotations
 
@@ -13,130 +13,132 @@ from torch import Tensor, nn
 from zoo.errors import is_out_of_memory
 from zoo.models.freeze import Frozen
 
-#: How far logits may be from those of the whole network, as a share of the largest one. They come from the same layers
-#: and the same numbers; only kernels for another layout may round otherwise.
+#: Largest difference between the logits of the tail and of the full network, as a fraction of the largest logit. The
+#: same layers compute the same numbers, but a kernel for a different memory layout may round differently.
 TOLERANCE = 1e-4
-#: The same where a GPU computes in less than fp32: for fewer images than before it may take another kernel.
-HALF_TOLERANCE = 2e-2
-#: The same of gradients, each by its own largest number.
+#: The same for autocast on a GPU, which may choose a different kernel for a smaller batch.
+AUTOCAST_TOLERANCE = 2e-2
+#: The same for each gradient, as a fraction of its largest element.
 GRADIENT_TOLERANCE = 1e-2
 
 
 def fork_generators(device: torch.device) -> AbstractContextManager[None]:
-    """Leave torch's generators, of the processor and of the device, as they are until the block is over."""
-    # Of all GPUs, if none is named; and torch warns where there are several.
+    """Restore the state of torch's random number generators, on the CPU and on the device, when the block ends."""
+    # Without a list torch would fork the generators of all GPUs, and warn if there are several.
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 class CannotSplit(Exception):
-    """What learns cannot be run on its own; the message says why."""
+    """The trainable part cannot be run alone; the message says why."""
 
 
 class Tail(nn.Module, ABC):
-    """What of a network learns, run on features: rows of numbers, one for each image.
+    """The trainable part of a network, run on features of shape (N, width).
 
-    It is made of the network's own modules: what learns here has learned there.
+    It consists of the network's own modules, so training it trains the network.
     """
 
-    #: Where in the network they are taken, by the paths of its modules.
+    #: Dotted paths of the modules whose input or output the features are.
     where: str
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Numbers that an image comes to."""
+        """The number of features per image."""
 
     @abstractmethod
-    def take(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the network, in eval mode, as far as the features, and return them: of shape (N, width)."""
+    def extract(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Run the model, which is in eval mode, up to the features; return them in shape (N, width)."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
-        """From features of shape (N, width) to logits of shape (N, classes), or logits and auxiliary ones."""
+        """Map features of shape (N, width) to logits of shape (N, classes), or logits and auxiliary logits.
+
+        The features are not modified.
+        """
 
 
-def prove_logits(rest: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare the logits in eval mode, and those while it learns: then the dropouts must draw alike as well.
+def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+    """Compare the logits of the tail and of the model in eval mode and, with the same dropout masks, in train mode.
 
-    In between, the network sees the images in another order: what it keeps of those before must not matter.
+    In between, the model sees the images in a different order, so that the tail cannot use what the model remembers.
 
     Raises:
-        CannotReplay: they differ, or it cannot run alone.
+        CannotSplit: If the logits differ, or the tail cannot run.
     """
     model.eval()
-    features = rest.take(model, images)
-    # Of the measured ones fewer, for what is there in another number than images must not pass for them.
-    of_fewer = HALF_TOLERANCE if images.is_cuda and torch.is_autocast_enabled("cuda") else TOLERANCE
-    for prepare, count, tolerance in (
-        (model.eval, max(1, len(images) - 1), of_fewer),
+    features = tail.extract(model, images)
+    is_gpu_autocast = images.is_cuda and torch.is_autocast_enabled("cuda")
+    # In eval mode the tail gets one image less, so that it cannot use another tensor with the same number of rows.
+    for set_mode, count, tolerance in (
+        (model.eval, max(1, len(images) - 1), AUTOCAST_TOLERANCE if is_gpu_autocast else TOLERANCE),
         (frozen.train, len(images), TOLERANCE),
     ):
-        prepare()
+        set_mode()
         torch.manual_seed(0)
         wanted = list_logits(model(images))
         model(images.flip(0))
         torch.manual_seed(0)
-        found = list_logits(_run(rest, features[:count].clone()))
-        # Auxiliary logits only count where they are given: heads alone learn without them.
+        found = list_logits(_run(tail, features[:count]))
+        # A head that runs alone returns no auxiliary logits, so they are compared only if both return them.
         if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
-            raise CannotSplit("alone, what learns gives other logits than the network")
+            raise CannotSplit("the trainable part alone returns different logits than the full network")
 
 
-def prove_gradients(rest: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare what every parameter that learns would learn: one may be used where the logits do not show it yet.
+def prove_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+    """Compare the gradients of all parameters, because a parameter may not affect the logits yet.
 
     Raises:
-        CannotReplay: they differ.
+        CannotSplit: If the gradients differ.
     """
     model.eval()
-    features = rest.take(model, images)
+    features = tail.extract(model, images)
     try:
         wanted = _compute_gradients(model, frozen, lambda: model(images))
-        found = _compute_gradients(model, frozen, lambda: _run(rest, features))
+        found = _compute_gradients(model, frozen, lambda: _run(tail, features))
     finally:
         model.zero_grad(set_to_none=True)
+    common = wanted.keys() & found.keys()
     odd = wanted.keys() ^ found.keys()
-    odd |= {
-        name for name in wanted.keys() & found.keys() if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)
-    }
+    odd |= {name for name in common if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)}
     if odd:
-        raise CannotSplit(f"alone, {min(odd)} would learn something else than in the network")
+        raise CannotSplit(f"{min(odd)} has a different gradient in the trainable part alone than in the full network")
 
 
 def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any]) -> dict[str, Tensor]:
     model.zero_grad(set_to_none=True)
     frozen.train()
     torch.manual_seed(0)
-    torch.clear_autocast_cache()  # whose copies of the weights were made while no gradient was asked for
+    torch.clear_autocast_cache()  # it has copies of the weights that were made under no_grad
     with torch.enable_grad():
         total = torch.stack([_weigh(logits) for logits in list_logits(run())]).sum()
-        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        total.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
     torch.clear_autocast_cache()
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 def _weigh(logits: Tensor) -> Tensor:
-    """Return a sum in which every logit counts for something else."""
+    """Return a weighted sum of the logits, in which no two have the same weight."""
     flat = logits.float().flatten()
     return (flat * torch.linspace(0.5, 1.5, len(flat), device=flat.device)).sum()
 
 
-def _run(rest: Tail, features: Tensor) -> Any:
+def _run(tail: Tail, features: Tensor) -> Any:
     try:
-        return rest(features)
-    except Exception as error:  # whatever a network makes of less than the whole
+        return tail(features)
+    except Exception as error:  # a network may raise anything when only a part of it runs
         if is_out_of_memory(error):
             raise
-        raise CannotSplit(f"after {rest.where} it cannot run alone: {error}") from error
+        raise CannotSplit(f"what follows {tail.where} cannot run alone: {error}") from error
 
 
 def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    """List the logits and the auxiliary ones of what a network gives."""
+    """Return the logits in a network's output, and then its auxiliary logits if it has any."""
     return [output] if isinstance(output, Tensor) else output
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Tell whether tensors are the same but for rounding; the tolerance is a share of the largest number."""
+    """Return whether all differences are at most ``tolerance`` times the largest wanted number."""
     if found.shape != wanted.shape:
         return False
     scale = wanted.float().abs().max().item()
@@ -144,12 +146,12 @@ def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
 
 
 @contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Put all buffers back as they were: a pass in training mode moves the statistics of what learns."""
+def preserved_buffers(model: nn.Module) -> Iterator[None]:
+    """Restore all buffers when the block ends: a forward pass in train mode updates batch norm statistics."""
     before = [
         (module, name, buffer, buffer if buffer is None else buffer.clone())
         for module in model.modules()
-        for name, buffer in module._buffers.items()  # noqa: SLF001  # the only way to those that are None
+        for name, buffer in module._buffers.items()  # noqa: SLF001  # named_buffers() leaves out those that are None
     ]
     try:
         yield
@@ -157,4 +159,4 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
         for module, name, buffer, values in before:
             if buffer is not None and values is not None:
                 buffer.copy_(values)
-            setattr(module, name, buffer)  # it may have been replaced, or filled for the first time
+            setattr(module, name, buffer)  # the module may have replaced it

@@ -1,4 +1,4 @@
-"""Several processes: what each says when another one is gone."""
+"""The errors of several processes when one of them ends early."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import DataError, OptionError
 
-#: Seconds for which a word is waited for that never comes.
+#: Seconds to wait for a notice that is never left.
 SHORT = 0.3
 
 
-def let_end(size: int, end: Callable[[World], None]) -> list[Ended]:
-    """Join, let some end, and let the others go on to count on them."""
+def run_world(size: int, end: Callable[[World], None]) -> list[Ended]:
+    """Join several processes, call ``end`` in each, and then communicate."""
 
     def work(_rank: int) -> None:
         with join_world() as world:
@@ -34,26 +34,26 @@ def let_end(size: int, end: Callable[[World], None]) -> list[Ended]:
     return in_world(size, work)
 
 
-def say(ended: Ended) -> str:
-    """Return what a process raised, in a line."""
+def first_line(ended: Ended) -> str:
+    """Return the first line of the error of a process."""
     return ended.raised.partition("\n")[0]
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)  # it comes
+def test_an_error_of_all_processes_is_reported_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)  # the same error does come
 
     def end(_world: World) -> None:
         raise OptionError("no such thing")
 
-    first, *others = map(say, let_end(size, end))
+    first, *others = map(first_line, run_world(size, end))
     assert first == "OptionError: no such thing"
     assert others == ["SaidElsewhere: no such thing"] * (size - 1)
 
 
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize(
-    ("error", "own", "word"),
+    ("error", "own", "reason"),
     [
         (DataError("no photos"), "DataError: rank 1: no photos", "no photos"),
         (ValueError("a bug"), "ValueError: a bug", "ValueError a bug"),
@@ -61,35 +61,37 @@ def test_an_error_that_all_have_is_said_once(size: int, monkeypatch: pytest.Monk
     ],
     ids=["user", "bug", "interrupt"],
 )
-def test_who_ends_early_is_named_by_the_first_with_its_reason(
-    size: int, error: BaseException, own: str, word: str, monkeypatch: pytest.MonkeyPatch
+def test_the_first_process_reports_which_process_ended_and_why(
+    size: int, error: BaseException, own: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", SHORT)  # the first never comes to the same error
-    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 1000.0)  # who waits for others has no word to leave
+    monkeypatch.setattr(
+        zoo.engine.distributed.process_group, "ECHO", SHORT
+    )  # the first process never raises the same error
+    monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 1000.0)  # a waiting process leaves no notice
 
     def end(world: World) -> None:
         if world.rank == 1:
             raise error
 
-    said = [*map(say, let_end(size, end))]
-    reason = f"rank 1 ended: {word}. The others cannot go on without it."
-    assert said[:2] == [f"LostProcess: {reason}", own]
-    assert said[2:] == [f"SaidElsewhere: {reason}"] * (size - 2)
+    lines = [*map(first_line, run_world(size, end))]
+    text = f"rank 1 ended: {reason}. The other processes cannot continue without it."
+    assert lines[:2] == [f"LostProcess: {text}", own]
+    assert lines[2:] == [f"SaidElsewhere: {text}"] * (size - 2)
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_what_the_first_says_the_others_do_not_repeat(size: int) -> None:
+def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) -> None:
     def end(world: World) -> None:
         if world.is_first:
             raise KeyboardInterrupt
 
-    first, *others = map(say, let_end(size, end))
+    first, *others = map(first_line, run_world(size, end))
     assert first == "KeyboardInterrupt: "
     assert all(other.startswith("SaidElsewhere: rank 0 ended: it was interrupted.") for other in others)
 
 
 @pytest.mark.parametrize(("size", "victim"), [(2, 0), (2, 1), (3, 1), (6, 0), (6, 3)])
-def test_who_is_killed_is_named_by_all_at_the_same_time(
+def test_all_processes_name_a_killed_one_at_about_the_same_time(
     size: int, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patience = 2.0
@@ -99,26 +101,27 @@ def test_who_is_killed_is_named_by_all_at_the_same_time(
         if world.rank == victim:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ended = let_end(size, end)
+    ended = run_world(size, end)
     assert ended.pop(victim).code == -signal.SIGKILL
-    text = f"rank {victim} is gone: it was killed, or its machine is lost. The others cannot go on without it."
-    # Who is first there says it; where that is the lost one, each of them does.
+    gone = f"rank {victim} is gone: it was killed, or its machine was lost"
+    text = f"{gone}. The other processes cannot continue without it."
+    # The first process reports it; if the first one is lost, all others do.
     kinds = ["LostProcess" if victim == 0 or not place else "SaidElsewhere" for place in range(size - 1)]
-    assert [*map(say, ended)] == [f"{kind}: {text}" for kind in kinds]
-    # Nobody waits for one that waits itself: each is connected to its neighbours alone.
+    assert [*map(first_line, ended)] == [f"{kind}: {text}" for kind in kinds]
+    # No process waits for one that waits itself, although each is connected to its neighbors only.
     seconds = [each.seconds for each in ended]
     assert max(seconds) - min(seconds) < patience
 
 
-def test_an_error_of_ones_own_gpu_is_no_loss_of_another() -> None:
+def test_an_error_of_the_own_gpu_is_not_reported_as_a_lost_process() -> None:
     world = replace(ALONE, size=2)
-    with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world._talking():
+    with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world._communicating():
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-def test_where_nobody_is_missing_torchs_own_words_are_told() -> None:
+def test_torchs_message_is_reported_if_no_process_is_missing() -> None:
     def end(world: World) -> None:
         raise world.notices.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
 
-    text = "the processes have lost each other: NCCL error: unhandled system error"
-    assert [*map(say, let_end(2, end))] == [f"LostProcess: {text}", f"SaidElsewhere: {text}"]
+    text = "the processes lost contact: NCCL error: unhandled system error"
+    assert [*map(first_line, run_world(2, end))] == [f"LostProcess: {text}", f"SaidElsewhere: {text}"]

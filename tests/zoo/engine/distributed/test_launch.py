@@ -1,4 +1,4 @@
-"""Whether ``zoo`` has to start processes, and how many there can be."""
+"""When ``zoo`` starts processes, and how many it can start."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from zoo.errors import OptionError
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be started by nobody."""
+    """Remove the environment variables of torchrun."""
     for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_one_process_needs_no_launch_and_several_do() -> None:
+def test_only_several_processes_are_launched() -> None:
     assert [needs_launch(count, "cpu") for count in (1, 2, 7)] == [False, True, True]
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_fewer_than_one_is_refused(count: int) -> None:
-    with pytest.raises(OptionError, match=rf"{count} devices; it takes at least one\."):
+def test_fewer_than_one_process_is_an_error(count: int) -> None:
+    with pytest.raises(OptionError, match=rf"`devices` must be at least 1, got {count}\."):
         needs_launch(count, "cpu")
 
 
-def test_what_torchrun_started_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_torchrun_started_are_not_launched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert not needs_launch(2, "cpu")
-    with pytest.raises(OptionError, match=r"4 devices, but torchrun started 2 processes here; leave `devices` out\."):
+    with pytest.raises(OptionError, match=r"`devices` is 4, but torchrun started 2 processes on this machine; leave"):
         needs_launch(4, "cpu")
 
 
-def test_more_than_there_are_gpus_is_refused_where_gpus_are_wanted() -> None:
+def test_more_processes_than_gpus_are_an_error_with_device_cuda() -> None:
     count = torch.cuda.device_count() + 2
-    with pytest.raises(OptionError, match=rf"{count} devices, but torch finds {count - 2} GPUs? here\."):
+    with pytest.raises(OptionError, match=rf"`devices` is {count}, but the number of available GPUs is {count - 2}\."):
         needs_launch(count, "cuda")

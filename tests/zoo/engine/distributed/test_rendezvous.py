@@ -1,4 +1,4 @@
-"""Processes meet where others have met before them."""
+"""Processes meet in a store that earlier processes have used."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ LONG, SHORT = timedelta(seconds=60), timedelta(seconds=0.1)
 
 
 def meet_all(store: Store, ranks: tuple[int, ...]) -> dict[int, Store]:
-    """Let processes come, as threads; returns what each of them found."""
+    """Let threads meet as processes of these ranks, started in this order; return the store of each."""
     with ThreadPoolExecutor(len(ranks)) as pool:
-        coming = {rank: pool.submit(meet, store, rank, len(ranks), LONG) for rank in ranks}
-    return {rank: each.result() for rank, each in coming.items()}
+        futures = {rank: pool.submit(meet, store, rank, len(ranks), LONG) for rank in ranks}
+    return {rank: each.result() for rank, each in futures.items()}
 
 
 @pytest.mark.parametrize("ranks", [(0, 1), (1, 0), (2, 0, 1), (0, 3, 2, 1)], ids=str)
-def test_all_find_the_same_part_of_the_store(ranks: tuple[int, ...]) -> None:
+def test_all_processes_find_the_same_part_of_the_store(ranks: tuple[int, ...]) -> None:
     found = meet_all(HashStore(), ranks)
     for rank in ranks:
         found[rank].set(f"by/{rank}", "here")
     assert all(store.check([f"by/{rank}" for rank in ranks]) for store in found.values())
 
 
-def test_nothing_is_left_there_by_those_who_met_before() -> None:
+def test_the_notices_of_earlier_processes_are_not_found() -> None:
     store = HashStore()
     for _ in range(3):
         found = meet_all(store, (0, 1))
@@ -38,13 +38,13 @@ def test_nothing_is_left_there_by_those_who_met_before() -> None:
         found[0].set("left/0", "it was killed")
 
 
-def test_who_came_before_and_is_gone_is_not_met() -> None:
+def test_an_earlier_process_that_is_gone_is_not_met() -> None:
     store = HashStore()
-    with pytest.raises(LostProcess, match="rank 0 has not come within"):
+    with pytest.raises(LostProcess, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)
-    with pytest.raises(LostProcess, match="rank 1 has not come within"):
+    with pytest.raises(LostProcess, match="rank 1 did not join within"):
         meet(store, 0, 2, SHORT)
-    with pytest.raises(LostProcess, match="rank 0 has not come within"):
+    with pytest.raises(LostProcess, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)
     found = meet_all(store, (0, 1))
     found[0].set("here", "")

@@ -1,4 +1,4 @@
-"""One step of several processes: what is short, wrong or lost in one of them concerns all."""
+"""A step of several processes when one of them runs out of memory, has non-finite numbers, or is lost."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from zoo.engine.step import NotFinite, learn
 from zoo.errors import LostProcess
 
 SIZE = 2
-#: Images of which both processes have some, and images that are too few for both.
+#: A number of images for both processes, and one for the first process only.
 BOTH, ONE = 7, 3
 ERRORS = [*SAYINGS, MemoryError()]
-#: What fails where, and whether a process without images comes there as well.
+#: Where a step fails, and whether a process without images gets there as well.
 PLACES = {"forward": False, "backward": False, "step": True, "slots": True}
 
 
@@ -37,16 +37,16 @@ def take_steps(learner: Learner, world: World, count: int, steps: int = 2) -> No
         learn(learner, *share(draw(count), world), step)
 
 
-def let_fail(learner: Learner, where: str, error: Exception) -> None:
-    """Let memory be short once, in the next step."""
+def fail_once(learner: Learner, where: str, error: Exception) -> None:
+    """Raise an out-of-memory error once, in the next step."""
     model, fail, optimizer = learner.model, Once(error), learner.optimizer
     assert isinstance(model, Plain)
 
-    def fail_in_part(*_: object) -> None:
+    def fail_midway(*_: object) -> None:
         try:
             fail()
         except Exception:
-            optimizer.state[model.fc.weight]["step"] = torch.zeros(())  # all that there is of what Adam remembers
+            optimizer.state[model.fc.weight]["step"] = torch.zeros(())  # the only part of Adam's state so far
             raise
 
     if where == "forward":
@@ -54,7 +54,7 @@ def let_fail(learner: Learner, where: str, error: Exception) -> None:
     elif where == "backward":
         model.fc.weight.register_hook(fail)
     else:
-        optimizer.register_step_pre_hook(fail if where == "step" else fail_in_part)
+        optimizer.register_step_pre_hook(fail if where == "step" else fail_midway)
 
 
 def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -63,26 +63,26 @@ def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("victim", range(SIZE))
 @pytest.mark.parametrize("count", [BOTH, ONE])
-def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: int, count: int) -> None:
+def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int, count: int) -> None:
     places = [where for where, is_anywhere in PLACES.items() if is_anywhere or count == BOTH or victim == 0]
     cases = [(where, error) for where in places for error in ERRORS]
 
     def work(rank: int) -> list[Any]:
         with join_world() as world:
-            whole = make_learner(Plain(), world, micro_batches=MicroBatches(2))
-            take_steps(whole, world, count)
+            reference = make_learner(Plain(), world, micro_batches=MicroBatches(2))
+            take_steps(reference, world, count)
             found = []
             for where, error in cases:
-                told = Told()
-                learner = make_learner(Plain(), world, told)
+                progress = Told()
+                learner = make_learner(Plain(), world, progress)
                 if rank == victim:
-                    let_fail(learner, where, error)
+                    fail_once(learner, where, error)
                 take_steps(learner, world, count)
-                found.append((are_same(state_of(learner), state_of(whole)), learner.micro_batches.count, told.lines))
+                found.append((are_same(state_of(learner), state_of(reference)), learner.micro_batches.count, progress.lines))
             return found
 
-    for told in get_results(SIZE, work):
-        for case, (is_same, parts, lines) in zip(cases, told, strict=True):
+    for results in get_results(SIZE, work):
+        for case, (is_same, parts, lines) in zip(cases, results, strict=True):
             assert is_same, case
             assert parts == 2, case
             (line,) = lines
@@ -90,37 +90,37 @@ def test_where_memory_is_short_in_one_process_all_learn_in_more_parts(victim: in
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
-def test_memory_may_become_short_in_any_step(victim: int) -> None:
+def test_a_process_may_run_out_of_memory_in_a_later_step(victim: int) -> None:
     def work(rank: int) -> tuple[bool, int, int]:
         with join_world() as world:
-            whole, learner = make_learner(Plain(), world), make_learner(Plain(), world)
-            take_steps(whole, world, BOTH, 1)
+            reference, learner = make_learner(Plain(), world), make_learner(Plain(), world)
+            take_steps(reference, world, BOTH, 1)
             take_steps(learner, world, BOTH, 1)
-            whole.micro_batches.count = 2
+            reference.micro_batches.count = 2
             if rank == victim:
-                let_fail(learner, "forward", ERRORS[0])
-            take_steps(whole, world, BOTH)
+                fail_once(learner, "forward", ERRORS[0])
+            take_steps(reference, world, BOTH)
             take_steps(learner, world, BOTH)
-            return are_same(state_of(learner), state_of(whole)), learner.micro_batches.count, learner.steps
+            return are_same(state_of(learner), state_of(reference)), learner.micro_batches.count, learner.steps
 
     assert get_results(SIZE, work) == [(True, 2, 3)] * SIZE
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
-def test_statistics_of_a_pass_that_failed_elsewhere_are_taken_back(victim: int) -> None:
+def test_batch_norm_statistics_are_restored_if_another_process_failed(victim: int) -> None:
     def work(rank: int) -> int:
         with join_world() as world:
             model = Normed()
             learner = make_learner(model, world, micro_batches=MicroBatches(1, least=2))
             if rank == victim:
-                let_fail(learner, "backward", ERRORS[0])
+                fail_once(learner, "backward", ERRORS[0])
             learn(learner, *share(draw(9), world), 0)
             return int(model.norm.num_batches_tracked)
 
-    assert get_results(SIZE, work) == [2] * SIZE  # one for each part
+    assert get_results(SIZE, work) == [2] * SIZE  # one per micro-batch
 
 
-def test_where_memory_is_short_for_one_image_in_one_process_all_end() -> None:
+def test_if_one_process_has_no_memory_for_one_image_all_end() -> None:
     def work(rank: int) -> None:
         with join_world() as world:
             model = Plain()
@@ -134,7 +134,9 @@ def test_where_memory_is_short_for_one_image_in_one_process_all_end() -> None:
 
 
 @pytest.mark.parametrize("where", ["exchange", "later step"])
-def test_where_the_others_cannot_know_that_memory_is_short_all_end(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_that_the_others_cannot_know_ends_all_processes(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
 
     def work(rank: int) -> None:
@@ -148,7 +150,7 @@ def test_where_the_others_cannot_know_that_memory_is_short_all_end(where: str, m
             take_steps(learner, world, BOTH)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
-    assert first.startswith("LostProcess: rank 1 ended: not enough memory for what the processes exchange")
+    assert first.startswith("LostProcess: rank 1 ended: not enough memory for the communication between processes")
     assert other.startswith("TrainingError: rank 1: not enough memory")
 
 
@@ -165,7 +167,7 @@ def spoil_gradient(model: Plain, _batch: tuple[Tensor, Tensor], value: float) ->
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
-def test_what_is_not_finite_in_one_process_stops_all_before_anything_moves(victim: int) -> None:
+def test_a_non_finite_number_in_one_process_stops_all_before_anything_changes(victim: int) -> None:
     spoils: list[Callable[[Plain, tuple[Tensor, Tensor], float], None]] = [spoil_image, spoil_loss, spoil_gradient]
     cases = [(spoil, value) for spoil in spoils for value in (float("nan"), float("inf"), -float("inf"))]
 
@@ -184,13 +186,13 @@ def test_what_is_not_finite_in_one_process_stops_all_before_anything_moves(victi
             return found
 
     first, other = get_results(SIZE, work)
-    for case, told, same in zip(cases, first, other, strict=True):
-        assert told == same, case  # what is said as well, so that it is said once
-        assert told[:3] == (True, 0, 0), case
+    for case, result, other_result in zip(cases, first, other, strict=True):
+        assert result == other_result, case  # the message as well, so that it is reported once
+        assert result[:3] == (True, 0, 0), case
 
 
 @pytest.mark.parametrize("victim", range(SIZE))
-def test_an_fp16_step_that_overflows_in_one_process_is_passed_over_by_all(victim: int) -> None:
+def test_an_fp16_step_that_overflows_in_one_process_is_skipped_by_all(victim: int) -> None:
     def work(rank: int) -> Any:
         with join_world() as world:
             model = Plain()
@@ -207,17 +209,17 @@ def test_an_fp16_step_that_overflows_in_one_process_is_passed_over_by_all(victim
             if rank == victim:
                 model.body.weight.register_hook(spoil)
             learn(learner, *share(draw(BOTH), world), 0)
-            unmoved, scale = are_same(model.state_dict(), Plain().state_dict()), learner.scaler.get_scale()
+            is_same, scale = are_same(model.state_dict(), Plain().state_dict()), learner.scaler.get_scale()
             learn(learner, *share(draw(BOTH), world), 1)
-            return unmoved, scale, learner.steps, state_of(learner)
+            return is_same, scale, learner.steps, state_of(learner)
 
-    (*first, moved), (*other, same) = get_results(SIZE, work)
+    (*first, state), (*other, other_state) = get_results(SIZE, work)
     assert first == other == [True, 2.0, 1]
-    assert are_same(moved, same)
+    assert are_same(state, other_state)
 
 
 @pytest.mark.parametrize("where", ["backward", "step", "next forward"])
-def test_where_a_process_is_lost_the_others_keep_the_last_whole_step(
+def test_the_others_keep_the_last_complete_step_if_a_process_is_lost(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
@@ -227,9 +229,9 @@ def test_where_a_process_is_lost_the_others_keep_the_last_whole_step(
 
     def work(rank: int) -> tuple[str, int, bool]:
         with join_world() as world:
-            model, whole = Normed(), make_learner(Normed(), world)
+            model, reference = Normed(), make_learner(Normed(), world)
             learner, steps = make_learner(model, world), int(where == "next forward")
-            for each in (whole, learner):
+            for each in (reference, learner):
                 take_steps(each, world, BOTH, steps)
             if rank == 1:
                 model.fail = end if steps else do_nothing
@@ -239,10 +241,10 @@ def test_where_a_process_is_lost_the_others_keep_the_last_whole_step(
                     learner.optimizer.register_step_pre_hook(end)
             with pytest.raises(LostProcess) as caught:
                 take_steps(learner, world, BOTH)
-            return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(whole))
+            return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(reference))
 
     survivor, killed = in_world(SIZE, work)
     assert killed.code == -signal.SIGKILL
-    text, steps, is_whole = survivor.result
+    text, steps, is_unchanged = survivor.result
     assert text.startswith("rank 1 is gone")
-    assert (steps, is_whole) == (0, True)
+    assert (steps, is_unchanged) == (0, True)

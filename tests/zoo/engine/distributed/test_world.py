@@ -1,4 +1,4 @@
-"""Several processes tell each other what they have."""
+"""The communication between the processes of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DTYPES = [
 
 
 def join(size: int, work: Callable[[World], Any]) -> list[Any]:
-    """Let so many processes join and do work; returns what it returned in each of them."""
+    """Join several processes and do work in each; return the results."""
 
     def join_and_work(_rank: int) -> Any:
         with join_world() as world:
@@ -38,15 +38,15 @@ def join(size: int, work: Callable[[World], Any]) -> list[Any]:
     return get_results(size, join_and_work)
 
 
-# Who is there.
+# Joining and leaving.
 
 
-def test_alone_a_process_has_nobody_to_wait_for() -> None:
+def test_a_single_process_does_not_communicate() -> None:
     tensor = torch.ones(3)
     with join_world() as world:
         assert (world.rank, world.size, world.is_first, world.is_first_here) == (0, 1, True, True)
         assert world.total([1.0, 2.0]) == [1.0, 2.0]
-        assert world.spread("told") == "told"
+        assert world.spread("text") == "text"
         assert world.gather(tensor) is tensor
         world.sum_([tensor])
         world.spread_([tensor])
@@ -56,28 +56,29 @@ def test_alone_a_process_has_nobody_to_wait_for() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_each_process_knows_who_it_is_until_it_leaves(size: int) -> None:
+def test_each_process_knows_its_rank_until_it_leaves(size: int) -> None:
     def work(_rank: int) -> Any:
         with join_world() as world:
             assert get_world() is world
             with join_world() as inner:
                 assert inner is world
             assert get_world() is world
-            told = (world.rank, world.size, world.is_first, world.local_rank, world.local_size, world.is_first_here)
+            world.total([1.0])  # no process leaves before all of them are connected
+            facts = (world.rank, world.size, world.is_first, world.local_rank, world.local_size, world.is_first_here)
         assert get_world() is ALONE
-        return told
+        return facts
 
     assert get_results(size, work) == [(rank, size, rank == 0, rank, size, rank == 0) for rank in range(size)]
 
 
 @given(st.integers(0, 300), st.integers(1, 9))
-def test_shares_follow_each_other_and_cover_all(count: int, size: int) -> None:
-    shares = [World(rank, size).slice_of(count) for rank in range(size)]
-    assert [index for share in shares for index in share] == list(range(count))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+def test_slices_are_consecutive_and_cover_all(count: int, size: int) -> None:
+    slices = [World(rank, size).slice_of(count) for rank in range(size)]
+    assert [index for indices in slices for index in indices] == list(range(count))
+    assert max(map(len, slices)) - min(map(len, slices)) <= 1
 
 
-def test_they_can_share_one_run_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_can_join_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)
 
     def work(rank: int) -> Any:
@@ -97,11 +98,11 @@ def test_they_can_share_one_run_after_the_other(monkeypatch: pytest.MonkeyPatch)
     assert get_results(2, work) == [([1.0], [1.0], [1.0])] * 2
 
 
-# What they tell each other.
+# Collective operations.
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_sums_are_those_of_all_processes_and_the_same_bits_in_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_over_all_processes_are_bit_identical_in_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(rank: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(rank)
         laid_out = torch.randn(4, 3, 5, 5, generator=generator).to(memory_format=torch.channels_last)
@@ -127,7 +128,7 @@ def test_sums_are_those_of_all_processes_and_the_same_bits_in_all(size: int, mon
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_others_get_the_tensors_of_the_first(size: int) -> None:
+def test_the_other_processes_receive_the_tensors_of_the_first(size: int) -> None:
     def draw(rank: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(rank)
         drawn = {str(dtype): (10 * torch.rand(2, 5, generator=generator)).to(dtype) for dtype in DTYPES}
@@ -145,27 +146,30 @@ def test_the_others_get_the_tensors_of_the_first(size: int) -> None:
             torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
 
 
-def test_the_others_get_the_text_of_the_first() -> None:
+def test_the_other_processes_receive_the_text_of_the_first() -> None:
     texts = ["", "one line", "猫\n" * 1000]
-    assert join(3, lambda world: [world.spread(text if world.is_first else "mine") for text in texts]) == [texts] * 3
+    assert (
+        join(3, lambda world: [world.spread(text if world.is_first else "another text") for text in texts])
+        == [texts] * 3
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_rows_are_gathered_in_the_order_of_the_processes(size: int) -> None:
+def test_rows_are_gathered_in_the_order_of_the_ranks(size: int) -> None:
     def work(world: World) -> list[Tensor]:
         found = []
         for counts, dtype in product(product(range(3), repeat=size), (torch.float32, torch.bfloat16, torch.float64)):
             rows = torch.arange(4.0 * sum(counts)).reshape(-1, 4).to(dtype)
-            mine = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
+            own_rows = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
             if len(rows):
-                gathered = world.gather(mine if len(mine) else None)
+                gathered = world.gather(own_rows if len(own_rows) else None)
                 found.append(gathered.dtype == dtype and torch.equal(gathered, rows))
         return found
 
     assert join(size, work) == [[True] * 3 * (3**size - 1)] * size
 
 
-# Work that all of them do, or none.
+# Work that fails in all processes or in none.
 
 
 @pytest.mark.parametrize("victim", [0, 1, 2])
@@ -173,42 +177,42 @@ def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
     def work(world: World) -> str:
         def open_file() -> str:
             if world.rank == victim:
-                raise DataError("mine")
+                raise DataError("no file")
             return "opened"
 
-        assert world.together(lambda: "well", lambda _error: True, OptionError) == "well"
+        assert world.together(lambda: "done", lambda _error: True, OptionError) == "done"
         with pytest.raises((DataError, OptionError)) as caught:
             world.together(open_file, lambda error: isinstance(error, DataError), OptionError)
-        world.total([1.0])  # they are still together
+        world.total([1.0])  # communication still works
         return f"{type(caught.value).__name__} {caught.value}"
 
-    wanted = [f"OptionError rank {victim}: mine"] * 3
-    wanted[victim] = "DataError mine"
+    wanted = [f"OptionError rank {victim}: no file"] * 3
+    wanted[victim] = "DataError no file"
     assert join(3, work) == wanted
 
 
-def test_what_failed_holds_on_to_no_memory() -> None:
+def test_a_failure_keeps_no_tensors_alive() -> None:
     def work(world: World) -> bool:
-        kept: list[weakref.ref[Tensor]] = []
+        references: list[weakref.ref[Tensor]] = []
 
         def fail() -> None:
             large = torch.ones(1000)
-            kept.append(weakref.ref(large))
+            references.append(weakref.ref(large))
             raise MemoryError("short")
 
-        gc.disable()  # nothing may be left for it to find
+        gc.disable()  # there must be no reference cycles
         with suppress(MemoryError, OptionError):
             world.together(fail, lambda _error: True, OptionError)
-        return kept[0]() is None
+        return references[0]() is None
 
     assert join(2, work) == [True, True]
 
 
-def test_what_is_not_the_same_names_who_has_it() -> None:
+def test_the_error_names_the_rank_that_differs() -> None:
     def work(world: World) -> str:
         world.require_same("images", "these")
         with pytest.raises(OptionError) as caught:
             world.require_same("images", "others" if world.rank == 1 else "these")
         return str(caught.value)
 
-    assert join(3, work) == ["rank 1 has other images than rank 0; give all processes the same."] * 3
+    assert join(3, work) == ["rank 1 does not have the same images as rank 0; give all processes the same."] * 3

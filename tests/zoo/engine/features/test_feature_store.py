@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from zoo.engine.features.feature_store import ABANDONED, SPARE, check_room, drop_rows, find_rows, keep_rows
+from zoo.engine.features.feature_store import ABANDONED, SPARE, check_room, find_rows, keep_rows
 from zoo.errors import CacheError, OptionError
 from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import list_entries, make_key, read_about
@@ -33,7 +33,7 @@ def in_batches(rows: Tensor, size: int = 3) -> Iterator[Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_rows_come_back_as_they_were_kept(dtype: torch.dtype) -> None:
+def test_rows_are_read_as_they_were_written(dtype: torch.dtype) -> None:
     rows = ROWS.to(dtype)
     assert find_rows(ABOUT) is None
     kept = keep_rows(ABOUT, len(rows), in_batches(rows))
@@ -44,7 +44,7 @@ def test_rows_come_back_as_they_were_kept(dtype: torch.dtype) -> None:
     assert torch.equal(found, rows)
 
 
-def test_any_safetensors_reader_can_read_them(own_cache: Path) -> None:
+def test_safetensors_can_read_the_file(own_cache: Path) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     (path,) = own_cache.rglob("*.safetensors")
     with safe_open(path, framework="pt") as file:
@@ -52,18 +52,18 @@ def test_any_safetensors_reader_can_read_them(own_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"view": 0}, {"images": ["b", "a"]}, {"backbone": "acme/nets"}, {"more": 1}])
-def test_whatever_decides_them_decides_the_key(change: dict[str, Any]) -> None:
+def test_rows_with_another_description_are_not_found(change: dict[str, Any]) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     assert find_rows({**ABOUT, **change}) is None
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
-def test_the_key_does_not_depend_on_the_order_of_facts(about: dict[str, Any]) -> None:
+def test_the_key_does_not_depend_on_the_order_of_the_description(about: dict[str, Any]) -> None:
     assert make_key(about) == make_key(dict(reversed(about.items())))
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 9])
-def test_a_damaged_file_is_no_answer_and_is_replaced(own_cache: Path, damage: bytes) -> None:
+def test_a_damaged_file_is_ignored_and_replaced(own_cache: Path, damage: bytes) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     (path,) = own_cache.rglob("*.safetensors")
     path.write_bytes(damage)
@@ -71,72 +71,72 @@ def test_a_damaged_file_is_no_answer_and_is_replaced(own_cache: Path, damage: by
     assert torch.equal(keep_rows(ABOUT, 4, in_batches(ROWS)), ROWS)
 
 
-def test_a_file_that_was_cut_off_is_no_answer(own_cache: Path) -> None:
+def test_a_truncated_file_is_ignored(own_cache: Path) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     (path,) = own_cache.rglob("*.safetensors")
     os.truncate(path, path.stat().st_size - 4)
     assert find_rows(ABOUT) is None
 
 
-def test_rows_that_were_not_finished_are_no_answer(own_cache: Path) -> None:
-    def break_off() -> Iterator[Tensor]:
+def test_interrupted_writing_leaves_no_file(own_cache: Path) -> None:
+    def interrupt() -> Iterator[Tensor]:
         yield ROWS[:3]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        keep_rows(ABOUT, 4, break_off())
+        keep_rows(ABOUT, 4, interrupt())
     assert find_rows(ABOUT) is None
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
 
 
-def test_what_was_used_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_rows_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     big = torch.zeros(4, 1000)
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "40000")
     for number in (1, 2):
         keep_rows({"number": number}, 4, in_batches(big))
     for age, entry in enumerate(list_entries("features"), 1):
         os.utime(entry.path, (1000 - age, 1000 - age))
-    assert find_rows({"number": 1}) is not None  # used again, so the other one is older now
+    assert find_rows({"number": 1}) is not None  # used now, so the other one is older
     keep_rows({"number": 3}, 4, in_batches(big))
     assert sorted(about["number"] for entry in list_entries("features") if (about := read_about(entry.path))) == [1, 3]
 
 
-def test_what_another_process_is_writing_is_not_removed_for_room(
+def test_files_that_another_process_is_writing_are_not_removed(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "2000")
-    with whole(own_cache / "features" / "other.safetensors") as begun:
-        begun.parent.mkdir(parents=True)
-        begun.write_bytes(bytes(1990))
+    with whole(own_cache / "features" / "other.safetensors") as partial:
+        partial.parent.mkdir(parents=True)
+        partial.write_bytes(bytes(1990))
         keep_rows(ABOUT, 4, in_batches(ROWS))
-        assert begun.exists()
+        assert partial.exists()
 
 
-def test_what_a_killed_process_left_long_ago_is_removed(own_cache: Path) -> None:
+def test_old_partial_files_are_removed(own_cache: Path) -> None:
     folder = own_cache / "features"
     folder.mkdir(parents=True)
-    abandoned, begun = (folder / f"{PREFIX}{name}.safetensors" for name in ("abandoned", "begun"))
-    for path in (abandoned, begun):
+    abandoned, recent = (folder / f"{PREFIX}{name}.safetensors" for name in ("abandoned", "recent"))
+    for path in (abandoned, recent):
         path.write_bytes(bytes(10))
     os.utime(abandoned, (0, time.time() - ABANDONED - 60))
     keep_rows(ABOUT, 4, in_batches(ROWS))
     assert not abandoned.exists()
-    assert begun.exists()
+    assert recent.exists()
 
 
-def test_a_disk_that_is_nearly_full_is_made_room_on_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_rows_are_removed_before_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         keep_rows({"number": number}, 4, in_batches(ROWS))
         os.utime(next(entry.path for entry in list_entries("features")), (number, number))
     size = list_entries("features")[0].size
-    usage = shutil.disk_usage("/")._replace(free=SPARE + ROWS.nbytes - size - 1)  # two of them are in the way
+    usage = shutil.disk_usage("/")._replace(free=SPARE + ROWS.nbytes - size - 1)  # two of them have to go
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
     keep_rows({"number": 3}, 4, in_batches(ROWS))
     assert [find_rows({"number": number}) is None for number in range(4)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("owned", ["utime", "unlink"])
-def test_what_belongs_to_another_user_is_read_and_left(
+def test_a_file_of_another_user_is_read_but_not_touched(
     owned: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
@@ -146,46 +146,50 @@ def test_what_belongs_to_another_user_is_read_and_left(
     monkeypatch.setattr(*((os, "utime", refuse) if owned == "utime" else (Path, "unlink", refuse)))
     found = find_rows(ABOUT)
     assert path.exists()
-    assert found is None if owned == "unlink" else torch.equal(found, ROWS)  # type: ignore[arg-type]  # it is there
+    assert found is None if owned == "unlink" else torch.equal(found, ROWS)  # type: ignore[arg-type]  # it is not None
 
 
-def test_rows_that_cannot_be_removed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_with_the_same_description_are_replaced() -> None:
+    before = keep_rows(ABOUT, 4, in_batches(ROWS))
+    assert torch.equal(keep_rows(ABOUT, 4, in_batches(ROWS + 1)), ROWS + 1)
+    assert torch.equal(before, ROWS)  # still mapped
+
+
+def test_old_rows_that_cannot_be_removed_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(CacheError, match=r"safetensors cannot be removed: Permission denied"):
-        drop_rows(ABOUT)
     monkeypatch.setenv("ZOO_CACHE_LIMIT", str(ROWS.nbytes + 1))
     with pytest.raises(CacheError, match=r"features cannot be written: Permission denied"):
         keep_rows({"other": 1}, 4, in_batches(ROWS))
 
 
-def test_a_folder_without_permission_is_told_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_permission_is_an_error_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     check_room(1)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(CacheError, match=r"features cannot be written: Permission denied"):
         check_room(1)
 
 
-def test_rows_above_the_limit_are_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_above_the_limit_are_an_error_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "47")
-    with pytest.raises(CacheError, match="its 48 bytes are more than ZOO_CACHE_LIMIT allows, 47"):
+    with pytest.raises(CacheError, match="the features need 48 bytes, and ZOO_CACHE_LIMIT allows 47"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 
-def test_a_limit_that_is_no_number_is_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_not_a_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "20G")
-    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT is '20G'; it must be a whole number of bytes"):
+    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT must be a whole number of bytes, got '20G'"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
     with pytest.raises(CacheError, match="cannot be written: Not a directory"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 
-def test_entries_tell_what_they_are_of() -> None:
+def test_the_header_contains_the_description() -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     (entry,) = list_entries("features")
     assert read_about(entry.path) == ABOUT

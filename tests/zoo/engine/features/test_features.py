@@ -21,12 +21,12 @@ from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.training.finetune import Run, finetune
 
-KEPT = "kept by an earlier run"
+CACHED = "cached by an earlier run"
 
 
 @dataclass
-class Told(Silent):
-    """What a run said, and how many images it computed features of."""
+class Recorder(Silent):
+    """Records the lines of a run, and the number of images each time that it computes features."""
 
     lines: list[str] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
@@ -49,14 +49,14 @@ def weights(source: dict[str, Tensor], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train(photos: Path, weights: Path, registry: Registry, tmp_path: Path) -> Any:
-    """Train the head for two epochs; returns the run and what it told."""
+    """Train the head for two epochs; returns the run and its recorder."""
 
-    def run(spec: BackboneSpec | None = None, data: Path = photos, **options: Any) -> tuple[Run, Told]:
-        told = Told()
+    def run(spec: BackboneSpec | None = None, data: Path = photos, **options: Any) -> tuple[Run, Recorder]:
+        recorder = Recorder()
         output = tmp_path / "runs" / str(len(list((tmp_path / "runs").glob("*"))))
         known = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml()) if spec else registry
         options = {"weights": str(weights), "epochs": 2, "workers": 0, "batch_size": 5, "device": "cpu", **options}
-        return finetune("net", data, output=output, registry=known, progress=told, **options), told
+        return finetune("net", data, output=output, registry=known, progress=recorder, **options), recorder
 
     return run
 
@@ -72,11 +72,11 @@ def list_losses(run: Run) -> list[float]:
     "options",
     [{}, {"head": "mlp:8,6"}, {"augment": "crop-flip", "views": 2, "epochs": 5}, {"optimizer": "sgd", "seed": 3}],
 )
-def test_a_run_is_the_same_with_the_cache_and_without(train: Any, options: dict[str, Any]) -> None:
-    plain, told = train(cache=False, **options)
-    assert told.computed == []
-    cached, told = train(**options)
-    assert told.computed
+def test_a_run_with_the_cache_equals_one_without(train: Any, options: dict[str, Any]) -> None:
+    plain, recorder = train(cache=False, **options)
+    assert recorder.computed == []
+    cached, recorder = train(**options)
+    assert recorder.computed
     assert list_losses(cached) == pytest.approx(list_losses(plain), abs=1e-3)
     one, two = load_file(plain.path / "model.safetensors"), load_file(cached.path / "model.safetensors")
     for name, tensor in one.items():
@@ -87,109 +87,109 @@ def test_a_run_is_the_same_with_the_cache_and_without(train: Any, options: dict[
     "options",
     [{"seed": 1}, {"head": "linear", "lr": 0.1}, {"schedule": "step", "epochs": 3}, {"batch_size": 7}],
 )
-def test_a_run_with_another_seed_rate_schedule_or_batch_computes_no_features(
+def test_a_run_with_another_seed_learning_rate_schedule_or_batch_size_computes_no_features(
     train: Any, options: dict[str, Any]
 ) -> None:
     train()
-    _, told = train(**options)
-    assert told.computed == []
-    assert f"features of 34 images: {KEPT}" in told.lines
+    _, recorder = train(**options)
+    assert recorder.computed == []
+    assert f"features of 34 images: {CACHED}" in recorder.lines
 
 
-def test_the_same_images_in_another_folder_are_known(train: Any, photos: Path, tmp_path: Path) -> None:
+def test_the_same_images_in_another_folder_use_the_cache(train: Any, photos: Path, tmp_path: Path) -> None:
     train()
-    _, told = train(data=shutil.copytree(photos, tmp_path / "copy"))
-    assert told.computed == []
+    _, recorder = train(data=shutil.copytree(photos, tmp_path / "copy"))
+    assert recorder.computed == []
 
 
-def test_a_changed_image_is_never_answered_from_the_cache(train: Any, photos: Path) -> None:
+def test_a_changed_image_does_not_use_the_cache(train: Any, photos: Path) -> None:
     train()
     with Image.open(photos / "val" / "red" / "0.png") as image:
         turned = image.rotate(180)
     turned.save(photos / "val" / "red" / "0.png")
-    run, told = train()
+    run, recorder = train()
     plain, _ = train(cache=False)
-    assert told.computed == [34]
+    assert recorder.computed == [34]
     assert list_losses(run) == pytest.approx(list_losses(plain), abs=1e-3)
 
 
-def test_changed_weights_are_never_answered_from_the_cache(train: Any, weights: Path) -> None:
+def test_changed_weights_do_not_use_the_cache(train: Any, weights: Path) -> None:
     train()
     tensors = load_file(weights)
-    tensors["stem.1.running_mean"] += 0.25  # a buffer decides as well
+    tensors["stem.1.running_mean"] += 0.25  # a buffer counts as well
     save_file(tensors, weights)
-    run, told = train()
+    run, recorder = train()
     plain, _ = train(cache=False)
-    assert told.computed == [34]
+    assert recorder.computed == [34]
     assert list_losses(run) == pytest.approx(list_losses(plain), abs=1e-3)
 
 
 @pytest.mark.parametrize("change", [{"mean": (0.4, 0.5, 0.5)}, {"resize": 18}, {"crop": "squash"}])
-def test_a_changed_transform_is_never_answered_from_the_cache(
-    train: Any, acme: BackboneSpec, change: dict[str, Any]
-) -> None:
+def test_a_changed_transform_does_not_use_the_cache(train: Any, acme: BackboneSpec, change: dict[str, Any]) -> None:
     train()
-    _, told = train(replace(acme, input=replace(acme.input, **change)))
-    assert told.computed == [34]
+    _, recorder = train(replace(acme, input=replace(acme.input, **change)))
+    assert recorder.computed == [34]
 
 
-def test_changed_code_of_a_network_is_found_out(train: Any, acme: BackboneSpec) -> None:
+def test_changed_code_of_a_network_does_not_use_the_cache(train: Any, acme: BackboneSpec) -> None:
     def build(tag: str | None) -> Any:
         model: Any = acme.build(tag)
         model.pool.register_forward_hook(lambda _module, _inputs, output: output * 2)
         return model
 
     train()
-    run, told = train(replace(acme, build=build))
+    run, recorder = train(replace(acme, build=build))
     plain, _ = train(replace(acme, build=build), cache=False)
     assert list_losses(run) == pytest.approx(list_losses(plain), abs=1e-3)
-    assert told.computed == [34]
-    assert any("are not what the network gives now" in line for line in told.lines)
+    assert recorder.computed == [34]
+    assert any("differ from what the network returns now" in line for line in recorder.lines)
 
 
-def test_a_view_is_computed_when_an_epoch_asks_for_it(train: Any) -> None:
-    _, told = train(augment="crop-flip", views=3, epochs=2)
-    assert told.computed == [24, 10, 24]  # train, val, train
-    _, told = train(augment="crop-flip", views=3, epochs=4, seed=9)
-    assert told.computed == [24]
+def test_a_view_is_computed_in_the_first_epoch_that_needs_it(train: Any) -> None:
+    _, recorder = train(augment="crop-flip", views=3, epochs=2)
+    assert recorder.computed == [24, 10, 24]  # train, val, train
+    _, recorder = train(augment="crop-flip", views=3, epochs=4, seed=9)
+    assert recorder.computed == [24]
     assert len(list_entries("features")) == 4
 
 
-def test_memory_is_given_back_whenever_features_were_computed(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_back: list[int] = []
-    monkeypatch.setattr("zoo.engine.features.features.give_back", lambda: given_back.append(1))
-    _, told = train(augment="crop-flip", views=2, epochs=3)
-    assert len(given_back) == len(told.computed) == 3  # of two views, and of the images as they are measured
+def test_memory_is_released_after_features_were_computed(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[int] = []
+    monkeypatch.setattr("zoo.engine.features.features.give_back", lambda: released.append(1))
+    _, recorder = train(augment="crop-flip", views=2, epochs=3)
+    assert len(released) == len(recorder.computed) == 3  # two views, and the validation images
     train(augment="crop-flip", views=2, epochs=3)
-    assert len(given_back) == 3
+    assert len(released) == 3
 
 
-FLAT = {"augment": "none"}
+NO_AUGMENTATION = {"augment": "none"}
 
 
 @pytest.mark.parametrize("options", [{}, {"augment": "crop-flip", "views": 2, "epochs": 3}])
-@pytest.mark.parametrize("train_what", ["from:layer2", "head"])
-def test_a_run_from_the_last_frozen_block_is_the_same_as_one_without_the_cache(
-    train: Any, acme: BackboneSpec, train_what: str, options: dict[str, Any]
+@pytest.mark.parametrize("train_value", ["from:layer2", "head"])
+def test_a_run_on_features_of_the_last_frozen_block_equals_one_without_the_cache(
+    train: Any, acme: BackboneSpec, train_value: str, options: dict[str, Any]
 ) -> None:
     spec = replace(acme, unsupported={"cached_features": "it is pooled afterwards"})
-    options = {**FLAT, "train": train_what, **options}
-    plain, told = train(spec, cache=False, **options)
-    assert told.computed == []
-    cached, told = train(spec, **options)
-    assert sum(told.computed) == 34 + 24 * (options["augment"] != "none")
+    options = {**NO_AUGMENTATION, "train": train_value, **options}
+    plain, recorder = train(spec, cache=False, **options)
+    assert recorder.computed == []
+    cached, recorder = train(spec, **options)
+    assert sum(recorder.computed) == 34 + 24 * (options["augment"] != "none")
     assert list_losses(cached) == pytest.approx(list_losses(plain), abs=1e-3)
 
 
-def test_features_of_another_place_in_the_network_are_others(train: Any) -> None:
-    train(train="from:layer2", **FLAT)
-    _, told = train(train="from:layer2", **FLAT)
-    assert told.computed == []
-    _, told = train(train="from:hidden", **FLAT)
-    assert told.computed == [34]
+def test_features_of_another_block_do_not_use_the_cache(train: Any) -> None:
+    train(train="from:layer2", **NO_AUGMENTATION)
+    _, recorder = train(train="from:layer2", **NO_AUGMENTATION)
+    assert recorder.computed == []
+    _, recorder = train(train="from:hidden", **NO_AUGMENTATION)
+    assert recorder.computed == [34]
 
 
-def test_a_network_that_cannot_be_cut_is_computed_at_every_epoch_and_says_why(train: Any, acme: BackboneSpec) -> None:
+def test_a_network_that_cannot_be_split_is_computed_in_every_epoch_and_a_note_says_why(
+    train: Any, acme: BackboneSpec
+) -> None:
     def build(tag: str | None) -> Any:
         model: Any = acme.build(tag)
         skipped: list[Tensor] = []
@@ -197,19 +197,21 @@ def test_a_network_that_cannot_be_cut_is_computed_at_every_epoch_and_says_why(tr
         model.register_forward_hook(lambda _module, _inputs, output: output + skipped.pop())
         return model
 
-    _, told = train(replace(acme, build=build))
-    assert told.computed == []
+    _, recorder = train(replace(acme, build=build))
+    assert recorder.computed == []
     assert any(
-        line
-        == "note: what is frozen is computed at every epoch: alone, what learns gives other logits than the network"
-        for line in told.lines
+        line == "note: the frozen part is computed in every epoch: "
+        "the trainable part alone returns different logits than the full network"
+        for line in recorder.lines
     )
 
 
-def test_a_cache_without_room_is_said_and_the_run_goes_on(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_room_in_the_cache_prints_a_note_and_continues(
+    train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "100")
-    run, told = train()
-    assert any("more than ZOO_CACHE_LIMIT allows, 100" in line for line in told.lines)
+    run, recorder = train()
+    assert any("ZOO_CACHE_LIMIT allows 100" in line for line in recorder.lines)
     assert run.facts["best"]["epoch"] in (1, 2)
 
 
@@ -222,13 +224,13 @@ def test_a_cache_without_room_is_said_and_the_run_goes_on(train: Any, monkeypatc
         {"augment": "crop-flip", "views": 0},
     ],
 )
-def test_what_differs_at_every_epoch_is_not_kept(train: Any, options: dict[str, Any]) -> None:
-    _, told = train(**options)
-    assert told.computed == []
+def test_features_that_differ_in_every_epoch_are_not_cached(train: Any, options: dict[str, Any]) -> None:
+    _, recorder = train(**options)
+    assert recorder.computed == []
     assert list_entries("features") == []
 
 
-def test_the_run_tells_what_was_decided(train: Any) -> None:
+def test_the_run_records_the_augmentation_and_views(train: Any) -> None:
     run, _ = train()
     assert (run.facts["recipe"]["augment"], run.facts["recipe"]["views"]) == ("none", 1)
     run, _ = train(train="all")

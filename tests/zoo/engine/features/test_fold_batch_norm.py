@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.features.fold_batch_norm import fold_norms
+from zoo.engine.features.forward_pass import replaced_forwards
 
 IMAGES = torch.randn(3, 4, 9, 9, generator=torch.Generator().manual_seed(0))
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Give batch norms numbers that are not the initial ones."""
+    """Give batch norms random statistics and parameters."""
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -23,7 +24,7 @@ def with_statistics(model: nn.Module) -> nn.Module:
 
 
 class Net(nn.Module):
-    """Two convolutions with a norm, and whatever a test does with them."""
+    """Two convolutions, two batch norms and a forward pass that each test defines."""
 
     def __init__(self, run: Callable[[Net, Tensor], Tensor]) -> None:
         super().__init__()
@@ -36,33 +37,33 @@ class Net(nn.Module):
 
 
 NETS: dict[str, tuple[Callable[[Net, Tensor], Tensor], int]] = {
-    "one after the other": (lambda net, x: net.last(net.other(net.norm(net.conv(x)).relu_())), 2),
-    "a norm of something else": (lambda net, x: net.norm(x) + net.last(net.other(x)).mean(), 1),
+    "two pairs": (lambda net, x: net.last(net.other(net.norm(net.conv(x)).relu_())), 2),
+    "a norm without convolution": (lambda net, x: net.norm(x) + net.last(net.other(x)).mean(), 1),
     "a convolution without norm": (lambda net, x: net.other(net.norm(net.conv(x))), 1),
-    "something in between": (lambda net, x: net.norm(net.conv(x).relu()), 0),
+    "something between the two": (lambda net, x: net.norm(net.conv(x).relu()), 0),
 }
 
 
 @pytest.mark.parametrize("name", NETS)
 @torch.no_grad()
-def test_what_is_folded_gives_the_same(name: str) -> None:
+def test_folding_does_not_change_the_output(name: str) -> None:
     run, pairs = NETS[name]
     model = with_statistics(Net(run))
     wanted = model(IMAGES)
     folded = fold_norms(model, IMAGES)
-    assert len(folded) == pairs
-    with folded:
+    assert len(folded) == 2 * pairs
+    with replaced_forwards(folded):
         found = model(IMAGES)
     torch.testing.assert_close(found, wanted)
 
 
 @torch.no_grad()
-def test_norms_that_are_folded_do_nothing_themselves_and_no_tensor_changes() -> None:
-    model = with_statistics(Net(NETS["one after the other"][0]))
+def test_folded_norms_are_not_run_and_the_model_does_not_change() -> None:
+    model = with_statistics(Net(NETS["two pairs"][0]))
     folded = fold_norms(model, IMAGES)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     wanted = model(IMAGES)
-    with folded, torch.profiler.profile() as profile:
+    with replaced_forwards(folded), torch.profiler.profile() as profile:
         model(IMAGES)
     assert not [event for event in profile.key_averages() if "batch_norm" in event.key]
     assert torch.equal(model(IMAGES), wanted)
@@ -70,7 +71,7 @@ def test_norms_that_are_folded_do_nothing_themselves_and_no_tensor_changes() -> 
 
 
 @torch.no_grad()
-def test_a_weight_that_is_computed_at_every_pass_is_left_alone() -> None:
+def test_a_weight_that_is_computed_in_every_forward_pass_is_not_folded() -> None:
     def run(net: Net, images: Tensor) -> Tensor:
         weight = net.conv.weight - net.conv.weight.mean()
         return net.norm(nn.functional.conv2d(images, weight, net.conv.bias, groups=2))
@@ -79,20 +80,48 @@ def test_a_weight_that_is_computed_at_every_pass_is_left_alone() -> None:
 
 
 @torch.no_grad()
-def test_norms_that_normalise_by_the_batch_are_left_alone() -> None:
+def test_a_parametrized_weight_is_not_folded() -> None:
+    model = with_statistics(Net(NETS["two pairs"][0]))
+    nn.utils.parametrizations.weight_norm(model.get_submodule("conv"))
+    assert len(fold_norms(model, IMAGES)) == 2
+
+
+@torch.no_grad()
+def test_modules_inside_a_norm_still_run() -> None:
+    class NormAct(nn.BatchNorm2d):
+        """A batch norm that contains the activation, as timm's do."""
+
+        def __init__(self) -> None:
+            super().__init__(4)
+            self.act = nn.ReLU(inplace=True)
+
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+            output: Tensor = self.act(super().forward(input))
+            return output
+
+    model = Net(lambda net, x: net.norm(net.conv(x)))
+    model.norm = NormAct()
+    wanted = with_statistics(model)(IMAGES)
+    with replaced_forwards(fold_norms(model, IMAGES)):
+        found = model(IMAGES)
+    assert (wanted == 0).any()
+    torch.testing.assert_close(found, wanted)
+
+
+@torch.no_grad()
+def test_a_norm_without_running_statistics_is_not_folded() -> None:
     model = with_statistics(Net(lambda net, x: net.norm(net.conv(x))))
     model.norm = nn.BatchNorm2d(4, track_running_stats=False)
     assert len(fold_norms(model, IMAGES)) == 0
 
 
 @torch.no_grad()
-def test_where_folding_gives_something_else_it_shows() -> None:
-    # What the convolution gives is used twice: the caller compares, and does without.
+def test_an_output_that_is_used_twice_shows_in_the_comparison() -> None:
     def run(net: Net, images: Tensor) -> Tensor:
         between = net.conv(images)
         return net.norm(between) + between
 
     model = with_statistics(Net(run))
-    with fold_norms(model, IMAGES):
+    with replaced_forwards(fold_norms(model, IMAGES)):
         found = model(IMAGES)
     assert not torch.allclose(found, model(IMAGES))

@@ -67,7 +67,8 @@ PLACES = {
         f"proof of {name}": Place(
             any_batch_of(count),
             {"train": train},
-            "note: what is frozen is computed at every epoch: memory is too short for the proof that once is enough",
+            "note: the frozen part is computed in every epoch: "
+            "not enough memory to prove that cached features give the same logits",
             {"cache": False},
         )
         for name, train, count in (

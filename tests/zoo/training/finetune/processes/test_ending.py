@@ -23,8 +23,8 @@ from zoo.plugin import BackboneSpec, BlockSpec
 Train = Callable[..., Any]
 
 
-#: End of every LostProcess message.
-LEFT = "The others cannot go on without it."
+#: How every LostProcess ends.
+LEFT = "The other processes cannot continue without it."
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_error_for_different_images_names_the_rank(train: Train, output: Pat
     copy = shutil.copytree(photos, photos.with_name("copy"))
     (copy / "train" / "red" / "3.png").unlink()
     first, _, other = list_errors(3, lambda rank: train(output, data=copy if rank == 1 else photos))
-    assert first == "OptionError: rank 1 has other images than rank 0; give all processes the same."
+    assert first == "OptionError: rank 1 does not have the same images as rank 0; give all processes the same."
     assert other == first.replace("OptionError", "SaidElsewhere")
     assert not output.exists()
 

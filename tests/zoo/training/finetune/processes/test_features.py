@@ -21,7 +21,7 @@ from zoo.files.cache import list_entries
 Train = Callable[..., Any]
 #: Number of photos in train and val together.
 IMAGES = 34
-KEPT = f"features of {IMAGES} images: kept by an earlier run"
+KEPT = f"features of {IMAGES} images: cached by an earlier run"
 FEATURES: dict[str, Any] = {"train": "head", "epochs": 2}
 
 
@@ -121,8 +121,8 @@ def test_if_one_cache_is_full_no_process_uses_features(
         return train(tmp_path / "run", **FEATURES).lines, len(list_entries("features"))
 
     (lines, kept), (_, others) = get_results(2, work)
-    (note,) = [line for line in lines if line.startswith("note: what is frozen is computed at every epoch: ")]
-    assert note.endswith("are more than ZOO_CACHE_LIMIT allows, 100")
+    (note,) = [line for line in lines if line.startswith("note: the frozen part is computed in every epoch: ")]
+    assert note.endswith("and ZOO_CACHE_LIMIT allows 100")
     assert (": rank 1: " in note) == (full == 1)
     assert kept == others == 0
     assert any(line.startswith("best: epoch") for line in lines)
