@@ -78,7 +78,9 @@ def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int,
                 if rank == victim:
                     fail_once(learner, where, error)
                 take_steps(learner, world, count)
-                found.append((are_same(state_of(learner), state_of(reference)), learner.micro_batches.count, progress.lines))
+                found.append(
+                    (are_same(state_of(learner), state_of(reference)), learner.micro_batches.count, progress.lines)
+                )
             return found
 
     for results in get_results(SIZE, work):

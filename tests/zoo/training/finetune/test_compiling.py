@@ -75,7 +75,9 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
         progress, output = Told(), tmp_path / name
         finetune("small", photos, output=output, registry=make_registry(), progress=progress, **{**OPTIONS, **options})
-        messages = [line for line in progress.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))]
+        messages = [
+            line for line in progress.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))
+        ]
         return load_file(output / "model.safetensors"), messages
 
     return run
