@@ -125,7 +125,6 @@ def test_help_imports_no_command_and_nothing_of_zoo_but_the_way_to_it(tmp_path: 
         "zoo",
         "zoo.cli",
         "zoo.cli.flags",
-        "zoo.cli.groups",
         "zoo.cli.process",
         "zoo.cli.signals",
         "zoo.engine",

@@ -26,7 +26,7 @@ def filled(own_cache: Path) -> Path:
 def test_what_is_kept_is_listed_with_its_size(run: Main, filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("cache", "list") == 0
     answer = capsys.readouterr()
-    assert answer.out.splitlines()[0].split() == ["KIND", "WHAT", "BYTES", "USED"]
+    assert answer.out.splitlines()[0].split() == ["KIND", "ENTRY", "BYTES", "LAST", "USED"]
     assert "acme/net, 4 images, view 1, fp32" in answer.out
     assert answer.err.startswith("3 entries, ")
     run("cache", "list", "--json")

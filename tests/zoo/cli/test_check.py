@@ -177,7 +177,7 @@ def test_a_namespace_a_full_name_and_a_bare_one_can_be_given(static: Run) -> Non
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("acmee", r"no backbone 'acmee'.* Or name a plugin: installed are acme, .*\bodd\b"),
+        ("acmee", r"no backbone 'acmee'.* Or name a plugin; installed are acme, .*\bodd\b"),
         ("acme/nett", r"acme lists no backbone 'acme/nett'; `zoo list acme/\*` shows all"),
         ("acmee/net", r"no plugin 'acmee' is installed; installed are acme, "),
         ("net", r"'net'.*acme/net"),

@@ -62,8 +62,8 @@ def read(pipe: int) -> bytes:
 @pytest.mark.parametrize(
     ("send", "number", "code", "said"),
     [
-        (os.killpg, signal.SIGINT, 130, "interrupted; nothing was kept; with --save FILE the same command goes on "),
-        (os.kill, signal.SIGTERM, 143, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.killpg, signal.SIGINT, 130, "interrupted; no results were saved; with --save FILE, the same command "),
+        (os.kill, signal.SIGTERM, 143, "interrupted; no results were saved; with --save FILE, the same command "),
         (os.kill, signal.SIGKILL, -9, ""),
     ],
     ids=["ctrl-c", "sigterm", "sigkill"],
@@ -86,4 +86,4 @@ def test_who_interrupts_it_is_told_what_is_kept(tmp_path: Path) -> None:
     with started(tmp_path, "--save", str(kept)) as (process, _):
         process.terminate()
         _, stderr = process.communicate(timeout=60)
-    assert stderr == f"interrupted; {kept} holds what was seen whole; the same command goes on from there\n"
+    assert stderr == f"interrupted; {kept} holds the finished results; run the same command again to continue\n"

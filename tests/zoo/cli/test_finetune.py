@@ -151,9 +151,9 @@ def test_any_option_can_be_set_and_flags_win(
 @pytest.mark.parametrize(
     ("setting", "code", "message"),
     [
-        ("mixup", 2, "--set wants NAME=VALUE, not 'mixup'."),
-        ("=3", 2, "--set wants NAME=VALUE"),
-        ("a b=3", 2, "--set wants NAME=VALUE"),
+        ("mixup", 2, "--set needs NAME=VALUE, got 'mixup'."),
+        ("=3", 2, "--set needs NAME=VALUE"),
+        ("a b=3", 2, "--set needs NAME=VALUE"),
         ("mixup=much", 1, "mixup must be a number between 0 and 100, got 'much'."),
         ("mixup=-1", 1, "mixup must be a number between 0 and 100, got -1."),
         ("mixup=1\nx = 2", 1, "mixup must be a number between 0 and 100, got '1\\nx = 2'."),

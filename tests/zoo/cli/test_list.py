@@ -114,7 +114,7 @@ def test_filters_and_patterns_are_all_applied(run: Run, arguments: list[str], ex
 def test_a_size_that_is_no_number_is_wrong_usage(run: Run, value: str) -> None:
     result = run("--max-params", value)
     assert result.exit_code == 2
-    assert f"{value!r} is not a number; write 30M or 500k." in result.stderr
+    assert f"{value!r} is not a number; write it as 30M or 500k." in result.stderr
     assert result.stdout == ""
 
 

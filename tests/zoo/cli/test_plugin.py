@@ -24,9 +24,9 @@ def test_new_prints_the_folder_alone_and_tells_what_was_written_and_what_to_do_n
     result = run("new", "my-net")
     assert (result.exit_code, result.stdout) == (0, "zoo-my-net\n")
     assert result.stderr.splitlines() == [
-        "wrote",
+        "wrote:",
         *(f"  {path.replace('acme', 'my_net')}" for path in FILES),
-        "next",
+        "next steps:",
         "  pip install -e 'zoo-my-net[test]'",
         "  pytest zoo-my-net",
         "  zoo check my-net",
@@ -49,15 +49,14 @@ def test_a_second_time_it_is_refused_in_one_line() -> None:
     result = run("new", "acme")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "Error: zoo-acme is there and not empty, and nothing is overwritten; "
-        "remove it, or give another one to --output.\n"
+        "Error: zoo-acme exists and is not empty, and nothing is overwritten; remove it or choose another --output.\n"
     )
 
 
 def test_a_name_of_ours_is_refused_and_nothing_written(here: Path) -> None:
     result = run("new", "timm")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: 'timm' belongs to zoo-timm; choose another name")
+    assert result.stderr.startswith("Error: 'timm' belongs to zoo-timm; choose a name other than")
     assert list(here.iterdir()) == []
 
 

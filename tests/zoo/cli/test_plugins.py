@@ -70,5 +70,7 @@ def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytes
 
 def test_no_plugins_are_an_empty_array_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: Registry([], RegistryToml()))
-    assert CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; the README tells how\n"
+    assert (
+        CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; the README shows how to install one\n"
+    )
     assert json.loads(CliRunner().invoke(cli, ["plugins", "--json"]).stdout) == []

@@ -96,14 +96,14 @@ def test_whatever_the_name_it_is_written_or_refused_in_one_line(name: str) -> No
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        *((name, f"belongs to zoo-{name}; choose another name than timm, tiny, torchvision") for name in FIRST_PARTY),
-        ("class", "is a word of Python's own; choose another name, such as class-nets"),
-        ("zoo-acme", "ask for 'acme'"),
-        ("zoo_acme", "ask for 'acme'"),
-        ("Acme", "use lower-case letters and digits"),
-        ("2acme", "a letter first"),
-        ("acme-", "single '-' or '_' between them"),
-        ("a--b", "single '-' or '_' between them"),
+        *((name, f"belongs to zoo-{name}; choose a name other than timm, tiny, torchvision") for name in FIRST_PARTY),
+        ("class", "is a Python keyword; choose another name, such as class-nets"),
+        ("zoo-acme", "use 'acme'"),
+        ("zoo_acme", "use 'acme'"),
+        ("Acme", "use lowercase letters and digits"),
+        ("2acme", "beginning with a letter"),
+        ("acme-", "separated by single '-' or '_'"),
+        ("a--b", "separated by single '-' or '_'"),
         ("../acme", "cannot be a plugin's name"),
         ("acme\n", "cannot be a plugin's name"),
         ("", "cannot be a plugin's name"),
@@ -132,7 +132,7 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("mine")
-    with pytest.raises(OptionError, match=r"cannot be written to .*new: .*; give another folder"):
+    with pytest.raises(OptionError, match=r"cannot be written to .*new: .*; choose another --output"):
         write_plugin("acme", tmp_path / "new")
     assert (tmp_path / "new").read_text() == "mine"
 
@@ -161,7 +161,9 @@ def test_a_full_disk_leaves_nothing_behind_and_is_one_line(tmp_path: Path) -> No
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("Error: the plugin acme cannot be written to zoo-acme: File too large; give another folder")
+    assert line.startswith(
+        "Error: the plugin acme cannot be written to zoo-acme: File too large; choose another --output"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

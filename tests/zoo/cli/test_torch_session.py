@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoo.cli.process import computing, uncollected
+from zoo.cli.process import torch_session, uncollected
 from zoo.engine import allocator
 
 
@@ -46,7 +46,7 @@ def test_what_was_imported_is_never_looked_at_again() -> None:
 def test_torch_is_imported_after_the_plugins_were_asked_and_stdout_is_for_the_answer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with computing() as registry:
+    with torch_session() as (registry, _):
         sys.stdout.write("what upstream prints\n")
     assert {plugin.state for plugin in registry.plugins} == {"ok"}
     assert capsys.readouterr() == ("", "what upstream prints\n")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.cli.table import format_count, format_table
+from zoo.cli.output import format_count, format_table
 
 CELLS = st.text("abc0189-_/.", min_size=1, max_size=9)
 
