@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zoo_timm.prefixes import covers
-from zoo_timm.reading import read_lacks
+from zoo_timm.reading import find_lacking
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -84,7 +84,7 @@ def test_says_what_a_headless_model_lacks_besides_its_head(catalogue: Catalogue)
     spec = catalogue.backbones["caformer_s18"]
     with torch.device("meta"):
         headless = timm.create_model("caformer_s18", num_classes=0)
-    assert read_lacks(on_meta(spec), headless, spec.head) == ("head.fc.fc1", "head.fc.norm")
+    assert find_lacking(on_meta(spec), headless, spec.head) == ("head.fc.fc1", "head.fc.norm")
 
 
 def test_a_headless_model_mostly_lacks_its_head_only(catalogue: Catalogue) -> None:

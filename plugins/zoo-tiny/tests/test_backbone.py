@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 import zoo_tiny
 from zoo.plugin import BackboneSpec
 from zoo_tiny.figures import FIGURES
-from zoo_tiny.pretrain import digest_of
+from zoo_tiny.pretrain import hash_file
 
 
 def test_params_are_those_of_the_network(spec: BackboneSpec) -> None:
@@ -17,7 +17,7 @@ def test_params_are_those_of_the_network(spec: BackboneSpec) -> None:
 
 def test_the_file_is_the_pinned_one(spec: BackboneSpec) -> None:
     [weights] = spec.weights
-    assert digest_of(zoo_tiny.WEIGHTS) == weights.sha256
+    assert hash_file(zoo_tiny.WEIGHTS) == weights.sha256
     assert zoo_tiny.WEIGHTS.stat().st_size == weights.size < 1_500_000
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo_tiny.pretrain import Plan, digest_of, pretrain
+from zoo_tiny.pretrain import Plan, hash_file, pretrain
 
 SHORT = Plan(train=2, val=1, epochs=1)
 
@@ -20,7 +20,7 @@ def test_pretraining_writes_weights_that_fit_and_the_same_ones_again(tmp_path: P
     first, again = tmp_path / "first.safetensors", tmp_path / "again.safetensors"
     for target in (first, again):
         assert 0 <= pretrain(target, SHORT, Silent()) <= 1
-    assert digest_of(first) == digest_of(again)
+    assert hash_file(first) == hash_file(again)
     spec.build(None).load_state_dict(load_file(first), strict=True)
 
 

@@ -1,7 +1,7 @@
-"""The catalogue: what timm's backbones are, read without importing timm.
+"""The catalogue of timm's backbones, read without importing timm.
 
-``catalogue.json`` is made by `zoo_timm.make_catalogue` and holds one architecture, one input or one list of blocks a
-line. Many architectures share inputs and blocks; these stand once, under the first architecture that has them.
+``catalogue.json`` is written by `zoo_timm.make_catalogue`. Each line holds one architecture, one input or one list of
+blocks. Inputs and blocks that several architectures share are stored once, under the first of these architectures.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 Row = dict[str, Any]
 
-#: Values that the file leaves out. A `url` of None is the usual place on the Hugging Face Hub.
+#: Values that are left out of the file. A `url` of None means the usual place on the Hugging Face Hub.
 BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
 WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES, "input": None, "lacks": ()}
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The backbones of one timm version."""
+    """The backbones of one version of timm."""
 
-    #: ``timm==1.0.31``.
+    #: Version of timm, such as ``timm==1.0.31``.
     upstream: str
-    #: By timm's own name, in timm's order.
+    #: Specs by timm's name, in timm's order.
     backbones: Mapping[str, BackboneSpec]
 
 
 @cache
 def packaged_catalogue() -> Catalogue:
-    """Read the catalogue in this package, once."""
-    # It was checked when it was written, and is in the tests; at every start that would take as long as reading does.
+    """Return the catalogue of this package, which is read only once."""
+    # The tests check the specs. To check them at every start would take as long as to read them.
     with checks_deferred():
         return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
 
 
 def load_catalogue(text: str) -> Catalogue:
-    """Make the specs that `dump_catalogue` wrote."""
+    """Build the specs from the text that `dump_catalogue` returned."""
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
@@ -77,7 +77,7 @@ def load_catalogue(text: str) -> Catalogue:
 
 
 def dump_catalogue(upstream: str, specs: Sequence[BackboneSpec]) -> str:
-    """Return specs as JSON that `load_catalogue` reads. The same specs always give the same text."""
+    """Return specs as JSON for `load_catalogue`. The same specs always give the same text."""
     inputs: dict[InputSpec, str] = {}
     blocks: dict[Any, str] = {}
     rows = {}
@@ -129,7 +129,7 @@ def _dump_input(spec: InputSpec) -> Row:
 
 
 def _load_block(row: str | list[str]) -> BlockSpec:
-    """Make a block from its name and prefixes, or from a name that is also its only prefix."""
+    """Build a block from its name and prefixes, or from a name that is also its only prefix."""
     name, *prefixes = [row, row] if isinstance(row, str) else row
     return BlockSpec(name, tuple(prefixes))
 

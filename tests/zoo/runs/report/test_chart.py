@@ -13,8 +13,8 @@ from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Chart
 from zoo.runs.report.template import render_template
 
 
-def make_chart(train: Sequence[float], val: Sequence[float], *, best: int = 1, most: float = math.inf) -> Chart:
-    return Chart("Loss", range(1, len(train) + 1), train, val, best, most=most)
+def make_chart(train: Sequence[float], val: Sequence[float], *, best: int = 1, upper_bound: float = math.inf) -> Chart:
+    return Chart("Loss", range(1, len(train) + 1), train, val, best, upper_bound=upper_bound)
 
 
 def draw(chart: Chart) -> ET.Element:
@@ -93,7 +93,7 @@ def test_epochs_are_labelled_and_not_too_densely(epochs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "most"),
+    ("values", "upper_bound"),
     [
         ([0.0, 0.0], 100.0),
         ([100.0, 100.0], 100.0),
@@ -102,9 +102,11 @@ def test_epochs_are_labelled_and_not_too_densely(epochs: int) -> None:
         ([1e5, 2e5], math.inf),
     ],
 )
-def test_ticks_are_even_enclose_the_values_and_stay_in_what_is_possible(values: list[float], most: float) -> None:
-    ticks = make_chart(values, values, most=most).ticks
-    assert 0 <= ticks[0] <= min(values) <= max(values) <= ticks[-1] <= most
+def test_ticks_are_even_enclose_the_values_and_stay_in_what_is_possible(
+    values: list[float], upper_bound: float
+) -> None:
+    ticks = make_chart(values, values, upper_bound=upper_bound).ticks
+    assert 0 <= ticks[0] <= min(values) <= max(values) <= ticks[-1] <= upper_bound
     assert 2 <= len(ticks) <= 7
     steps = [after - before for before, after in itertools.pairwise(ticks)]
     assert steps == pytest.approx([steps[0]] * len(steps))

@@ -77,7 +77,7 @@ def test_the_first_lines_say_what_was_made_and_how_good_it_is(make_run: MakeRun)
     run = make_run()
     page = Page(build_page(*run))
     assert "vgg16 on cats_dogs" in page.text
-    assert "torchvision/vgg16@IMAGENET1K_V1 fine-tuned to tell apart 2 classes: cat, dog" in page.text
+    assert "torchvision/vgg16@IMAGENET1K_V1 fine-tuned on 2 classes: cat, dog" in page.text
     for split, name in (("val", "Validation"), ("test", "Test")):
         right = sum(run.facts[split]["confusion"][index][index] for index in range(2))
         assert f"{name} accuracy {run.facts[split]['accuracy'] * 100:.1f}% " in page.text
@@ -113,7 +113,7 @@ def test_the_digests_of_what_was_frozen_are_shown(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("frozen", "verdict"),
     [
-        ({"before": "a" * 64, "after": "b" * 64}, "✗ The frozen parameters CHANGED."),
+        ({"before": "a" * 64, "after": "b" * 64}, "✗ The frozen parameters changed."),
         ({"before": "a" * 64}, "✗ The frozen parameters were not checked after training."),
     ],
 )
