@@ -14,7 +14,7 @@ from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
 
 #: Shown for a part that is known only after the model is built.
-COMPUTED = "found in the built model"
+COMPUTED = "known after building"
 
 
 @click.command(name="info")
@@ -69,10 +69,10 @@ def _format(resolved: Resolved) -> Iterator[str]:
         ("code license", backbone.license),
         ("head", head),
         *([("auxiliary", ", ".join(backbone.aux_heads))] if backbone.aux_heads else []),
-        ("classifier", backbone.classifier or "the head itself"),
+        ("classifier", backbone.classifier or "same as head"),
         ("blocks", blocks),
         ("input", _format_input(backbone.input)),
-        ("read from", backbone.upstream or "the plugin itself"),
+        ("source", backbone.upstream or "the plugin"),
         *([("supports", ", ".join(backbone.supports))] if backbone.supports else []),
     ]
     yield format_table(facts)
@@ -82,7 +82,7 @@ def _format(resolved: Resolved) -> Iterator[str]:
 
 def _format_input(spec: InputSpec) -> str:
     _, height, width = spec.size
-    return f"{width} x {height}, from {spec.resize} pixels ({spec.interpolation}, {spec.crop})"
+    return f"{width} x {height}, resized to {spec.resize} ({spec.interpolation}, {spec.crop} crop)"
 
 
 def _format_weights(backbone: BackboneSpec) -> str:

@@ -86,7 +86,7 @@ _PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
 def _warn_unusable(registry: Registry) -> None:
     for plugin in registry.plugins:
         if plugin.state not in ("ok", "disabled"):
-            click.echo(f"plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+            click.echo(f"warning: plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
     warn_unknown_names(registry.plugins)
 
 
@@ -99,7 +99,7 @@ def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted
     if flag == "plugin":
         known = [plugin.namespace for plugin in registry.plugins if plugin.state == "ok"]
     if wanted.lower() not in map(str.lower, known):
-        raise OptionError(f"no {flag} {wanted!r}; there are {', '.join(known) or 'none'}.")
+        raise OptionError(f"no {flag} {wanted!r}; available: {', '.join(known) or 'none'}.")
     return [backbone for backbone in backbones if find(backbone).lower() == wanted.lower()]
 
 

@@ -32,7 +32,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 def warn_unknown_names(plugins: tuple[Plugin, ...]) -> None:
     """Warn about each plugin that an environment variable names and that is not installed."""
     for name in list_unknown_names(plugins):
-        click.echo(f"ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
+        click.echo(f"warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
 
 
 def _describe(plugin: Plugin) -> dict[str, object]:
