@@ -1,4 +1,4 @@
-"""Writes the page: what is compared and how stands here, figures come from runs alone."""
+"""Writes docs/benchmarks.md. The prose is here; all numbers come from measurements."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from pairs import SEEDS, is_whole
 from ratios import Spread, describe_accuracy, describe_work, spread, spread_ratios
 from workloads import BATCH_SIZE, OURS, PEERS, WORKLOADS, Workload
 
-#: A pair, as it is kept.
+#: Results of a pair.
 Line = dict[str, Any]
 
 PROSE = f"""# Benchmarks
 
-How long zoo takes, against what people would use instead. Written by `tests/benchmarks/compare.py`; do not edit.
+This page compares zoo with other tools for the same work. It is written by `tests/benchmarks/compare.py`; do not edit
+it.
 
-Each figure compares whole processes: from the start of the command, imports included, to its end. zoo and a peer run
-in turn, zoo, peer, zoo, peer, and a ratio is taken within each pair, so that a machine whose speed drifts favours
-neither. Shown is the median of these ratios, and in brackets the lowest and the highest. **Above 1, zoo is faster**, or
-takes less memory.
+Each number compares whole processes, from the start of the command to its end, including imports. zoo and a peer run
+alternately (zoo, peer, zoo, peer), and a ratio is computed for each pair, so that a machine whose speed drifts favors
+neither. The tables show the median of these ratios, and the minimum and maximum in parentheses. **Above 1, zoo is
+faster** or uses less memory.
 
-- All are given the same images, batches of {BATCH_SIZE}, epochs and seeds, pair after pair those from 0 to {SEEDS - 1}.
-  Each script in `tests/benchmarks/peers/` follows its peer's documentation, and says where it does not and why.
-- zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again". It
-  takes channels last, bfloat16 if the processor computes in it, and keeps freed memory for its next tensors; the
-  others do what their documentation shows, which is float32 but where a row says otherwise. Where all learns, that is
-  most of the difference.
-- *Images* is how many were trained on in all epochs together, *learns* how many parameters did; work that is not the
-  same is said.
-- *Accuracy* is that of the best and of the last epoch on the validation images, the mean over the pairs; *ahead* is
-  by how many percentage points zoo's best is above the peer's. Who was given no pretrained weights starts from random
-  ones, whose accuracy says nothing.
-- *Memory* is the most that a process and its children held at a time, to about 5%; of what several share, each is
-  charged its part.
-- The limit is the work with nothing around it: each image decoded and sent through the network once, or, where all
-  learns, the steps alone on images that are in memory; channels last, in the faster of bfloat16 and float32, freed
-  memory kept. It folds no batch norms into convolutions, as zoo does where nothing learns: there its ratio may be
-  above 1.
-- `--train head` computes the frozen part once and trains the head on what came out, of one view of each image, cropped
-  at its centre: that is its default, as it is no less accurate. None of the peers does; they crop and flip at every
+- All tools get the same images, batches of {BATCH_SIZE}, the same epochs, and the seeds 0 to {SEEDS - 1}, one per pair.
+  Each script in `tests/benchmarks/peers/` follows the documentation of its peer, and says where and why it does not.
+- zoo is `zoo finetune` with its defaults. Its cache is empty at the start of each run, except in "zoo again". It uses
+  channels_last, uses bfloat16 if the CPU supports it, and keeps freed memory for later tensors. The others do what
+  their documentation shows, which is float32 unless a row says otherwise. If everything is trained, that is most of
+  the difference.
+- *Images* is the number of training images in all epochs together, and *trained* is the number of trained parameters.
+  A note below the table says if the work is not the same.
+- *Accuracy* is measured on the validation images, after the best and the last epoch, as a mean over the pairs.
+  *Difference* is how many percentage points zoo's best accuracy is above the peer's. Without pretrained weights,
+  training starts from random weights, and the accuracy is not meaningful.
+- *Memory* is the peak of a process and its children, to about 5%. If n processes share memory, each is charged 1/n.
+- The limit is the work that cannot be avoided: each image is decoded and sent through the network once, or, if
+  everything is trained, only the steps are taken, on images in memory. It uses channels_last and the faster of bfloat16
+  and float32, and keeps freed memory. It does not fold batch norms into convolutions, as zoo does for a frozen network,
+  so zoo can be faster there.
+- `--train head` computes the frozen part once, for one view of each image (a center crop), and trains the head on the
+  result. This is the default because it is not less accurate. The peers do not do this; they crop and flip in every
   epoch. That is the difference in the first two tables.
 
-To measure it yourself, with no more than Python and a package registry (it makes an environment for the peers in the
-folder, of several gigabytes, goes on there where it was broken off, and takes hours on two cores):
+To run the comparison, you need only Python and a package registry. It creates an environment for the peers in the
+folder (several gigabytes), continues there if it was interrupted, and takes hours on two cores:
 
 ```sh
 python tests/benchmarks/compare.py --folder ../benchmarks --output docs/benchmarks.md
 ```
 
-`--data FOLDER` takes other images than drawn ones, `--weights mobilenet_v2=FILE timm/mobilenetv2_100=FILE` pretrained
-weights, and `--timm-train FILE` timm's train.py, which is in none of its distributions. `--only`, `--peers`, `--pairs`
-and `--images` make it shorter.
+`--data FOLDER` uses your own images instead of drawn ones. `--weights mobilenet_v2=FILE timm/mobilenetv2_100=FILE` uses
+pretrained weights. `--timm-train FILE` is timm's train.py, which its distributions do not contain. `--only`, `--peers`,
+`--pairs` and `--images` shorten the comparison.
 """
 
 HEADER = """\
-| | time | memory | accuracy: best | last | ahead | images | learns |
+| | time | memory | accuracy: best | last | difference | images | trained |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -64,27 +64,27 @@ def write_page(results: Mapping[str, Sequence[Line]], settings: Mapping[str, Any
     """Return the page.
 
     Args:
-        results: by workload, a line for each pair.
-        settings: what the figures have in common.
-        machine: where and when they were measured.
+        results: Results of all pairs by workload.
+        settings: Settings that all results have in common.
+        machine: Where and when they were measured.
     """
     tables = [write_table(WORKLOADS[name], lines, settings) for name, lines in results.items() if lines]
     return "\n".join([PROSE, write_setting(settings, machine), *tables])
 
 
 def write_setting(settings: Mapping[str, Any], machine: Mapping[str, str]) -> str:
-    """Write where the figures are from."""
+    """Return the section about the machine and the settings."""
     versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
-    images, weights = settings["images"], ", ".join(settings["weights"]) or "none, random ones everywhere"
+    images, weights = settings["images"], ", ".join(settings["weights"]) or "none"
     lines = [f"- {name}: {value}" for name, value in machine.items()]
     lines += [f"- versions: {versions}"]
-    lines += [f"- images: {images['train']:,} to train on, {images['val']:,} to validate on; {settings['source']}"]
+    lines += [f"- images: {images['train']:,} for training, {images['val']:,} for validation; {settings['source']}"]
     lines += [f"- pretrained weights: {weights}"]
-    return "\n".join(["## Where", "", *lines, ""])
+    return "\n".join(["## Machine and settings", "", *lines, ""])
 
 
 def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str, Any]) -> str:
-    """Write the table of a workload."""
+    """Return the table of a workload."""
     epochs = settings["epochs"] or workload.epochs
     rows = [write_ours(lines)]
     for name in PEERS:
@@ -97,16 +97,20 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
 
 
 def describe_start(workload: Workload, weights: Sequence[str]) -> str:
-    """Say who starts from pretrained weights; peers take torchvision's network or timm's."""
+    """Return who starts from pretrained weights. Peers use torchvision's network or timm's."""
     names = {"torchvision": workload.model, "timm": f"timm/{workload.timm_model}"}
     given = [library for library, name in names.items() if name in weights]
     if len(given) == len(names):
         return "from pretrained weights"
-    return f"from pretrained weights with {given[0]}'s network, else random ones" if given else "from random weights"
+    return (
+        f"from pretrained weights for {given[0]}'s network, otherwise from random weights"
+        if given
+        else "from random weights"
+    )
 
 
 def write_ours(lines: Sequence[Line]) -> str:
-    """Write zoo's own row, with absolute figures of that machine on that day."""
+    """Return zoo's row, with absolute numbers."""
     runs = [line[OURS] for line in lines if "answer" in line[OURS]]
     seconds, memory = spread([run["seconds"] for run in runs]), spread([run["memory"] or 0 for run in runs])
     shown = [
@@ -119,7 +123,7 @@ def write_ours(lines: Sequence[Line]) -> str:
 
 
 def write_row(title: str, lines: Sequence[Line]) -> str:
-    """Write a peer's row; dashes where it never ran to its end."""
+    """Return a peer's row, with empty cells if it never finished."""
     whole = [line for line in lines if is_whole(line)]
     if not whole:
         return f"| {title} | failed | | | | | | |"
@@ -134,12 +138,12 @@ def write_row(title: str, lines: Sequence[Line]) -> str:
 
 
 def count_seconds(run: Mapping[str, Any]) -> float:
-    """Return how long a run took, without what it said was no part of the work."""
+    """Return the duration of a run without the time that is not part of the work."""
     return float(run["seconds"] - run["answer"]["aside"])
 
 
 def read_steps(line: Line) -> tuple[float, float] | None:
-    """Return the seconds of the training steps alone, zoo's and the peer's, where both told them of the same work."""
+    """Return zoo's and the peer's seconds for the training steps alone, if both did the same work and reported them."""
     if not is_whole(line):
         return None
     ours, theirs = line[OURS]["answer"], line["theirs"]["answer"]
@@ -148,14 +152,14 @@ def read_steps(line: Line) -> tuple[float, float] | None:
 
 
 def show(figure: Spread | None, digits: int = 2) -> str:
-    """Show a median with what lies around it."""
+    """Format a median with its range."""
     if figure is None:
         return ""
     return f"{figure.median:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
 
 
 def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, str]:
-    """Show what was answered: accuracy of the best and the last epoch, images, and parameters that learnt."""
+    """Format the accuracy of the best and the last epoch, the images, and the trained parameters."""
     if not answers:
         return "", "", "", ""
     accuracies = [answer["accuracy"] for answer in answers if answer["accuracy"]]
@@ -167,7 +171,7 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, s
 
 
 def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> list[str]:
-    """List what is to be said of a peer below the table."""
+    """Return the notes about a peer below the table."""
     mine = [line for line in lines if line["peer"] == name]
     runs = [line["theirs"] for line in mine]
     failed = [run["error"] for run in runs if "error" in run]
@@ -177,7 +181,9 @@ def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> li
     for answer in answers:
         notes += describe_work(answer, images=images, epochs=epochs, batch_size=BATCH_SIZE)
     if name == "limit" and (steps := spread_ratios([pair for line in mine if (pair := read_steps(line))])):
-        notes.append(f"warm, its training steps take {show(steps)} of the time of zoo's, which load the images as well")
+        notes.append(
+            f"warmed up, its training steps take {show(steps)} times as long as zoo's, which include loading images"
+        )
     for who, errors in (("", failed), ("zoo ", ours)):
         if errors:
             notes.append(f"{who}failed in {len(errors)} of {len(runs)} pairs: {errors[-1]}")
