@@ -113,5 +113,5 @@ def assets() -> Path:
     """The folder with real photos and weights."""
     folder = os.environ.get("ZOO_TEST_ASSETS")
     if not folder:
-        pytest.skip("ZOO_TEST_ASSETS names no folder with real photos and weights")
+        pytest.skip("ZOO_TEST_ASSETS is not set, so there are no real photos and weights")
     return Path(folder)

@@ -118,8 +118,8 @@ def write_ours(lines: Sequence[Line]) -> str:
         f"{memory.median / 2**20:,.0f} MiB" if memory and memory.median else "unknown",
         *show_answers([run["answer"] for run in runs]),
     ]
-    best, last, images, learns = shown[2:]
-    return f"| **zoo** | {shown[0]} | {shown[1]} | {best} | {last} | | {images} | {learns} |"
+    best, last, images, trained = shown[2:]
+    return f"| **zoo** | {shown[0]} | {shown[1]} | {best} | {last} | | {images} | {trained} |"
 
 
 def write_row(title: str, lines: Sequence[Line]) -> str:
@@ -131,10 +131,10 @@ def write_row(title: str, lines: Sequence[Line]) -> str:
     title += f", {len(whole)} pair{'s' * (len(whole) != 1)}"
     known = [line for line in whole if line[OURS]["memory"] and line["theirs"]["memory"]]
     memory = spread_ratios([(line[OURS]["memory"], line["theirs"]["memory"]) for line in known])
-    best, last, images, learns = show_answers([line["theirs"]["answer"] for line in whole])
+    best, last, images, trained = show_answers([line["theirs"]["answer"] for line in whole])
     pairs = [[line[side]["answer"]["accuracy"] for side in (OURS, "theirs")] for line in whole]
     ahead = describe_accuracy([(ours["best"], theirs["best"]) for ours, theirs in pairs if ours and theirs])
-    return f"| {title} | {show(time)} | {show(memory)} | {best} | {last} | {ahead} | {images} | {learns} |"
+    return f"| {title} | {show(time)} | {show(memory)} | {best} | {last} | {ahead} | {images} | {trained} |"
 
 
 def count_seconds(run: Mapping[str, Any]) -> float:

@@ -12,7 +12,9 @@ import pytest
 
 from measure import PROC, list_session, measure, read_memory
 
-needs_proc = pytest.mark.skipif(not (PROC / "self" / "smaps_rollup").is_file(), reason="the system tells no memory")
+needs_proc = pytest.mark.skipif(
+    not (PROC / "self" / "smaps_rollup").is_file(), reason="the system does not report memory"
+)
 
 
 def run(tmp_path: Path, code: str, timeout: float = 60) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_peer_that_fails_stops_no_other_and_is_run_again(bench: Bench, tmp_pat
     fastai, limit = read_lines(bench.folder / "frozen.jsonl")
     assert "not today" in fastai["theirs"]["error"]
     assert "answer" in limit["theirs"]
-    write_scripts(tmp_path, fails="nobody")
+    write_scripts(tmp_path, fails="none")
     run_pairs(bench, WORKLOADS["frozen"], ["fastai", "limit"], 1)
     assert read_log(tmp_path)[4:] == ["ours.py 0", "fastai_peer.py 0"]
     assert all("answer" in line["theirs"] for line in read_lines(bench.folder / "frozen.jsonl"))

@@ -57,21 +57,21 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore Ctrl-C otherwise
-    told, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
+    original, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
 
-    def tell(watch: RunCallbacks) -> None:
+    def report(watch: RunCallbacks) -> None:
         on_step(watch._saver._state.batches)  # no public name, as only this harness needs it
-        told(watch)
+        original(watch)
 
     def digest(folder: RunFolder) -> None:
         last = output.with_name(f"{output.name}-{LAST}")
         if not last.exists():  # it exists if a process was killed while it removed the checkpoints, newest first
             saved, _ = Checkpoints(folder.path / "checkpoints").load()
-            digest_of = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
-            last.write_text(digest_of, encoding="ascii")
+            sha256 = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
+            last.write_text(sha256, encoding="ascii")
         remove_states(folder)
 
-    RunCallbacks.on_step = tell  # type: ignore[method-assign]
+    RunCallbacks.on_step = report  # type: ignore[method-assign]
     zoo.training.finetune.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
     zoo.registry.registry.open_registry = lambda: registry

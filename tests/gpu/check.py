@@ -77,7 +77,7 @@ class Check:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._file = self._output / "results.jsonl"
         self._file.unlink(missing_ok=True)
-        self._told = 0
+        self._num_reported = 0
         self._machine = describe_machine(options.device)
         self._deadline = time.monotonic() + options.minutes * 60
 
@@ -166,10 +166,10 @@ class Check:
     def _tell(self) -> None:
         """Print new results and save all results."""
         results = self.results
-        for result in results[self._told :]:
+        for result in results[self._num_reported :]:
             say(result.format())
-        if len(results) > self._told:
-            self._told = len(results)
+        if len(results) > self._num_reported:
+            self._num_reported = len(results)
             write_summary(self._output, self._machine, results, quick=self._options.quick)
 
 

@@ -23,7 +23,7 @@ def device() -> torch.device:
     """The device under test."""
     asked = os.environ.get("ZOO_TEST_DEVICE") or ("cuda" if torch.cuda.is_available() else "")
     if not asked:
-        pytest.skip("there is no GPU, and ZOO_TEST_DEVICE names no other device")
+        pytest.skip("no GPU is available, and ZOO_TEST_DEVICE does not name another device")
     if asked == "cuda":
         assert torch.cuda.is_available(), "torch finds no GPU"
         return torch.device("cuda", 0)
@@ -66,8 +66,8 @@ def own_environment(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Record the outcome of each test if `run.sh` asks for it. Only the main process of xdist records."""
-    is_told = report.when == "call" or report.outcome != "passed"
-    if not is_told or VARIABLE not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    is_final = report.when == "call" or report.outcome != "passed"
+    if not is_final or VARIABLE not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
         return
     reason = ""
     if report.skipped and isinstance(report.longrepr, tuple):

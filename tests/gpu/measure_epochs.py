@@ -68,9 +68,9 @@ def train_tutorial(context: Context, candidate: Candidate) -> Result:
     """Train with the tutorial's loop in this process, on fewer photos because it is slow."""
     job = context.make_job(candidate, "tutorial", data=context.link_few_photos(), epochs=2)
     peak = Peak(context.hardware.device)
-    told = tutorial.train(job)
-    images = told["images"] // told["epochs"]
-    return describe(STAGE, f"{candidate.name}, tutorial", told["epoch_seconds"], images, "fp32", peak=peak.read())
+    answer = tutorial.train(job)
+    images = answer["images"] // answer["epochs"]
+    return describe(STAGE, f"{candidate.name}, tutorial", answer["epoch_seconds"], images, "fp32", peak=peak.read())
 
 
 def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str = STAGE) -> Result:
@@ -79,7 +79,7 @@ def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str =
     if candidate.timm_name is None:
         return Result(stage, name, SKIPPED, "train.py cannot freeze")
     if context.timm_train is None:
-        return Result(stage, name, SKIPPED, "there is no copy of train.py; see tests/gpu/pack.sh")
+        return Result(stage, name, SKIPPED, "train.py is missing; see tests/gpu/pack.sh")
     job = dataclasses.asdict(context.make_job(candidate, "timm"))
     script = Path(tutorial.__file__).with_name("timm_peer.py")
     command: list[str | Path] = [sys.executable, script, json.dumps(job, default=str), *TIMM_FLAGS, *flags]

@@ -94,6 +94,6 @@ def test_cached_features_give_the_same_logits_as_the_full_network(
 
 def test_auto_precision_is_bf16_on_a_gpu_that_supports_it(train: Any, device: torch.device) -> None:
     if device.type != "cuda":
-        pytest.skip("on a processor the precision is measured")
+        pytest.skip("on a CPU, auto precision depends on a measurement")
     wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     assert train("run", device="auto").facts["hardware"]["precision"] == wanted

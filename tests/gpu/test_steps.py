@@ -64,7 +64,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, pr
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_step_that_is_not_finite_changes_nothing(device: torch.device, precision: str, value: float) -> None:
     if precision == "fp16":
-        pytest.skip("with fp16 the scaler passes over such a step and lowers its scale")
+        pytest.skip("with fp16, the scaler skips such a step and lowers its scale")
     hardware = Hardware(device, precision)
     model = build_wide(device)
     learner = make_learner(model, hardware)

@@ -72,7 +72,7 @@ def in_world(
                 for rank in set(range(size)) - set(ended):
                     os.kill(children[rank], 9)
                     os.waitpid(children[rank], 0)
-                raise TimeoutError(f"of {size} processes these ended: {ended}")
+                raise TimeoutError(f"only these of {size} processes ended: {ended}")
             time.sleep(0.01)  # gives the processes time; no result depends on it
         return [ended[rank] for rank in range(size)]
 
@@ -91,7 +91,7 @@ def _read(path: Path, status: int, seconds: float) -> Ended:
 
 def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder: Path) -> None:
     """Work in the child process, which ends with this function."""
-    told, code = pickle.dumps((None, "")), 0
+    outcome, code = pickle.dumps((None, "")), 0
     try:
         port = int.from_bytes(os.read(reader, _PORT), "big")
         os.environ |= {
@@ -104,12 +104,12 @@ def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder:
             "TORCHELASTIC_USE_AGENT_STORE": "True",
         }
         torch.set_num_threads(1)
-        told = pickle.dumps((work(rank), ""))
+        outcome = pickle.dumps((work(rank), ""))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException as error:  # noqa: BLE001  # reported to the waiting process
-        told, code = pickle.dumps((None, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")), RAISED
+        outcome, code = pickle.dumps((None, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")), RAISED
     finally:
-        (folder / f"{rank}.partial").write_bytes(told)
+        (folder / f"{rank}.partial").write_bytes(outcome)
         (folder / f"{rank}.partial").rename(folder / str(rank))
         os._exit(code)

@@ -16,4 +16,4 @@ def catalogue() -> Catalogue:
 def catalogued_timm() -> None:
     """Skip a test that holds only for the version of timm that the catalogue was made from."""
     if packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}":
-        pytest.skip("another timm is installed than the catalogued one")
+        pytest.skip("the installed timm is not the version in the catalogue")

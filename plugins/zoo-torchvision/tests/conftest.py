@@ -53,5 +53,5 @@ def assets() -> Path:
     """Return the folder with real weights, or skip the test."""
     folder = os.environ.get("ZOO_TEST_ASSETS")
     if folder is None or not Path(folder, "weights").is_dir():
-        pytest.skip("ZOO_TEST_ASSETS names no folder with real weights")
+        pytest.skip("ZOO_TEST_ASSETS is not set, so there are no real weights")
     return Path(folder)

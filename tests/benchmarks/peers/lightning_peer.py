@@ -29,7 +29,7 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         self.backbone, head = split_network(job)
         self.head = nn.Sequential(nn.Flatten(), head)
-        self.all_learns = job.workload == "full"
+        self.train_all = job.workload == "full"
         self.accuracy = MulticlassAccuracy(len(job.classes), average="micro")
         self.accuracies: list[float] = []
 
@@ -54,7 +54,7 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = filter(lambda parameter: parameter.requires_grad, self.parameters())
-        return torch.optim.Adam(learning, lr=1e-4 if self.all_learns else 1e-3)
+        return torch.optim.Adam(learning, lr=1e-4 if self.train_all else 1e-3)
 
 
 def build_loader(job: Job, split: str) -> DataLoader[Any]:

@@ -19,7 +19,7 @@ from checked_plugins import SOURCE, install
 BUSY = """def build(tag=None):
     import os
 
-    file = open(os.environ["TOLD"], "w")
+    file = open(os.environ["STARTED"], "w")
     print(os.getpid(), file=file, flush=True)
     while True:
         sum(range(1000))
@@ -33,9 +33,9 @@ def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
     """Start ``zoo check`` on a busy network. Yield the process, and a pipe that closes when the busy worker ends."""
     own = SOURCE[SOURCE.index("def build") : SOURCE.index("def spec")]
     install("acme", SOURCE.replace(own, BUSY).replace("LISTED", "spec('acme/net')"), folder)
-    os.mkfifo(folder / "told")
-    pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
-    environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
+    os.mkfifo(folder / "started")
+    pipe = os.open(folder / "started", os.O_RDONLY | os.O_NONBLOCK)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "STARTED": str(folder / "started")}
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background would ignore SIGINT
     process = subprocess.Popen(
         [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],

@@ -106,7 +106,7 @@ def wait_for(process: Popen, begin: str) -> None:
     """Wait for a line that begins with a text."""
     assert process.stderr is not None
     if not any(line.startswith(begin) for line in process.stderr):
-        raise AssertionError(f"it ended with {process.wait()} before it said {begin!r}")
+        raise AssertionError(f"it ended with {process.wait()} before it printed {begin!r}")
 
 
 def read_ids(folder: Path) -> dict[str, int]:

@@ -40,7 +40,7 @@ def zoo_backbones():
 
 @hookimpl
 def zoo_run_started(run):
-    print("a tracker talks too")
+    print("a tracker prints")
 """
 
 
@@ -71,7 +71,7 @@ def test_stdout_is_only_the_run_folder_even_if_a_tracker_prints(
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out == "runs/net-photos-1\n"
-    assert "a tracker talks too" in err
+    assert "a tracker prints" in err
 
 
 def test_sigterm_keeps_the_best_epoch_and_writes_no_run_json(

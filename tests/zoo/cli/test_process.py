@@ -15,11 +15,11 @@ import atexit, os, sys, threading
 import zoo.cli
 import zoo.cli.process as process
 
-class Told:
-    def __del__(self, tell=os.mkdir):
-        tell("taken-apart")
+class Witness:
+    def __del__(self, report=os.mkdir):
+        report("taken-apart")
 
-sys.told = Told()
+sys.message = Witness()
 
 def others():
     atexit.register(lambda: print("at exit"))
@@ -56,15 +56,15 @@ def test_the_process_exits_without_teardown_after_threads_and_exit_functions(
 
 
 def test_an_internal_error_ends_the_process_normally(tmp_path: Path) -> None:
-    result = run(tmp_path, "raise ZeroDivisionError('told')")
+    result = run(tmp_path, "raise ZeroDivisionError('message')")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == "ZeroDivisionError: told"
+    assert result.stderr.splitlines()[-1] == "ZeroDivisionError: message"
     assert (tmp_path / "taken-apart").exists()
 
 
 def test_an_exit_message_ends_the_process_normally(tmp_path: Path) -> None:
-    result = run(tmp_path, "sys.exit('told')")
-    assert (result.returncode, result.stderr) == (1, "told\n")
+    result = run(tmp_path, "sys.exit('message')")
+    assert (result.returncode, result.stderr) == (1, "message\n")
 
 
 def test_a_missing_stdout_is_no_error(tmp_path: Path) -> None:
