@@ -24,7 +24,7 @@ def command(runs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _format(compared: list[Compared]) -> str:
-    rows = [("RUN", "BACKBONE", "TRAIN", "ACCURACY", "95%", "GAIN", "EPOCHS", "SECONDS", "LEARNED", "PARAMS", "SIZE")]
+    rows = [("RUN", "BACKBONE", "TRAIN", "ACCURACY", "95%", "GAIN", "EPOCHS", "SECONDS", "TRAINED", "PARAMS", "SIZE")]
     for one in compared:
         gain = "-" if one.gain is None else f"{100 * one.gain:+.1f}"
         rows.append(

@@ -117,7 +117,7 @@ def command(
 ) -> int:  # fmt: skip
     """Fine-tune a backbone on your images.
 
-    The last line printed is the run folder.
+    Prints the run folder on the last line.
     """
     settings = gather_options(config, assignments, flags)
     with torch_session() as (registry, progress):

@@ -23,9 +23,7 @@ def command() -> None:
 def new(name: str, output: Path | None) -> None:
     """Create the package of a plugin whose backbones are called NAME/...
 
-    The package can be installed as it is, and passes every check of zoo check.
-
-    The last line printed is the folder of the package.
+    The package can be installed as it is and passes all checks. Prints its folder on the last line.
     """
     folder = output or Path(f"zoo-{name}")
     written = write_plugin(name, folder)

@@ -164,7 +164,7 @@ def test_confusions_are_sorted_by_frequency() -> None:
         "per_class": {"a": {}, "b": {}, "c": {}},
         "confusion": [[5, 1, 0], [3, 2, 1], [0, 0, 9]],
     }
-    found = [(item.truth, item.predicted, item.times, item.images) for item in list_confusions(measured)]
+    found = [(item.truth, item.predicted, item.mistakes, item.images) for item in list_confusions(measured)]
     assert found == [("b", "a", 3, 6), ("a", "b", 1, 6), ("b", "c", 1, 6)]
 
 
