@@ -10,10 +10,8 @@ from typing import Any
 
 import click
 
-from zoo.errors import OptionError, SettingsError
+from zoo.errors import OptionError, SettingsError, ZooError
 from zoo.registry.recipe import Recipe
-
-_KNOWN = [field.name for field in dataclasses.fields(Recipe)]
 
 
 def gather_options(config: str | None, assignments: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,9 +37,7 @@ def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not name.replace("-", "_").isidentifier():
             raise click.UsageError(f"--set needs NAME=VALUE, got {assignment!r}.")
         options[name.replace("-", "_")] = _read_value(value)
-    for name in options:
-        if name not in _KNOWN:
-            raise OptionError(f"--set: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    _refuse_unknown(options, "--set", OptionError)
     return options
 
 
@@ -60,7 +56,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     options = {name.replace("-", "_"): value for name, value in options.items()}
-    for name in options:
-        if name not in _KNOWN:
-            raise SettingsError(f"{path}: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    _refuse_unknown(options, str(path), SettingsError)
     return options
+
+
+def _refuse_unknown(options: Iterable[str], source: str, error: type[ZooError]) -> None:
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in options:
+        if name not in known:
+            raise error(f"{source}: no option {name!r}; the options are {', '.join(known)}.")

@@ -157,7 +157,7 @@ def test_set_accepts_any_option_and_flags_take_precedence(
         ("mixup=much", 1, "mixup must be a number between 0 and 100, got 'much'."),
         ("mixup=-1", 1, "mixup must be a number between 0 and 100, got -1."),
         ("mixup=1\nx = 2", 1, "mixup must be a number between 0 and 100, got '1\\nx = 2'."),
-        ("colour=red", 1, "no option 'colour'; the options are"),
+        ("color=red", 1, "no option 'color'; the options are"),
         ("output=here", 1, "no option 'output'; the options are"),
     ],
 )

@@ -86,8 +86,8 @@ def draw_confusion(count: int, images: int, *, seed: int) -> list[list[int]]:
     confusion = [[0] * count for _ in range(count)]
     for truth in range(count):
         for _ in range(images + draw.randint(-images // 5, images // 5)):
-            neighbour = (truth + draw.choice([1, 1, 1, 2, -1])) % count
-            confusion[truth][truth if draw.random() < 0.92 - 0.2 * (truth % 7 == 3) else neighbour] += 1
+            neighbor = (truth + draw.choice([1, 1, 1, 2, -1])) % count
+            confusion[truth][truth if draw.random() < 0.92 - 0.2 * (truth % 7 == 3) else neighbor] += 1
     return confusion
 
 
