@@ -21,7 +21,6 @@ Examples:
   zoo finetune resnet50 --data photos --train all --epochs 10 --lr 1e-4
 """
 
-
 #: The sections of the help, and the options in each. --help comes last, in a section of its own.
 SECTIONS = {
     "Model": ("weights", "head", "train"),
