@@ -1,4 +1,4 @@
-"""A plugin with a tiny real network, and photos that it can learn to tell apart in a second."""
+"""Fixtures with a plugin whose real network is tiny, and with photos that it learns to classify in a second."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def acme() -> BackboneSpec:
-    """The spec of the tiny network; its weights must be given as a file, or be none."""
+    """The spec of the tiny network, without published weights."""
     return make_acme()
 
 
 @pytest.fixture
 def published(acme: BackboneSpec) -> BackboneSpec:
-    """The spec of the tiny network, as if weights of it were published."""
+    """The spec of the tiny network, with published weights."""
     return replace(acme, weights=(ONE, TWO))
 
 
 @pytest.fixture
 def source(acme: BackboneSpec) -> dict[str, Tensor]:
-    """The tensors of another copy of the network, with statistics that are not the initial ones."""
+    """The tensors of another instance of the network, whose batch norm statistics are not the initial ones."""
     import torch
 
     torch.manual_seed(7)
@@ -47,14 +47,14 @@ def source(acme: BackboneSpec) -> dict[str, Tensor]:
 
 @pytest.fixture
 def registry(acme: BackboneSpec) -> Registry:
-    """A registry that knows the plugin acme and nothing else."""
+    """A registry with only the plugin acme."""
     plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,))
     return Registry([plugin], RegistryToml())
 
 
 @pytest.fixture(scope="session")
 def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train (2 a class) and val (1 a class): the least that can be trained on."""
+    """A folder with the smallest splits that can be trained on: 2 images per class in train, and 1 in val."""
     folder = tmp_path_factory.mktemp("few")
     draw_photos(folder / "train", per_class=2)
     draw_photos(folder / "val", per_class=1, seed=3)
@@ -63,7 +63,7 @@ def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with train (12 a class) and val (5 a class) of blue and red images."""
+    """A folder of blue and red images, with 12 images per class in train and 5 in val."""
     folder = tmp_path / "photos"
     draw_photos(folder / "train", per_class=12, seed=1)
     draw_photos(folder / "val", per_class=5, seed=2)
@@ -74,7 +74,7 @@ def photos(tmp_path: Path) -> Path:
 def train_once(
     registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """Give a test a run folder of its own beside its photos, trained once for all tests that ask for these options."""
+    """Return a copy of a run folder beside the photos. Each set of options is trained only once for all tests."""
 
     def train(**options: Any) -> Path:
         from zoo.training.finetune import finetune
@@ -89,17 +89,17 @@ def train_once(
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Let torch compute in one thread: on tiny networks more of them only wait for each other."""
+    """Use one thread in torch. With tiny networks, more threads only wait for each other."""
     import torch
 
     torch.set_num_threads(1)
-    # Before anything is compiled: else this first pass would start threads, and no fork of this process could do one.
+    # Before anything is compiled. Otherwise this first backward pass would start threads, and later forks would hang.
     torch.zeros((), requires_grad=True).backward()
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the user's cache, settings and plugin choice out of the tests."""
+    """Keep the user's cache, settings and choice of plugins out of the tests."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ZOO_CACHE", str(cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
@@ -110,8 +110,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def assets() -> Path:
-    """The folder with real photos and weights, where there is one."""
+    """The folder with real photos and weights."""
     folder = os.environ.get("ZOO_TEST_ASSETS")
     if not folder:
-        pytest.skip("ZOO_TEST_ASSETS names no folder with real photos and weights")
+        pytest.skip("ZOO_TEST_ASSETS is not set, so there are no real photos and weights")
     return Path(folder)

@@ -1,4 +1,4 @@
-"""What docs/explanation/architecture.md says of rooms and walks is there."""
+"""The rooms and walks in docs/explanation/architecture.md exist."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-#: Entries into a room that was left before, in each walk: at most half of what they were before there were rooms. There
-#: were 16 in the walk of what is trained.
+#: How often each walk may return to a room: at most half as often as before there were rooms.
 MOST_RETURNS = {"The name": 4, "The data": 4, "The weights": 4, "What is trained": 8, "A batch": 6}
 
 
 def read_walks() -> dict[str, list[str]]:
-    """Return the lines of each walk by its title."""
+    """Return the lines of each walk by title."""
     section = PAGE.partition("## Five walks")[2].partition("\n## ")[0]
     walks = {}
     for part in section.split("\n### ")[1:]:
@@ -30,7 +29,7 @@ WALKS = read_walks()
 
 
 @pytest.mark.parametrize("title", WALKS)
-def test_every_file_and_function_of_a_walk_is_there(title: str) -> None:
+def test_each_file_and_function_of_a_walk_exists(title: str) -> None:
     for line in filter(None, WALKS[title]):
         room = line.split()[0]
         for step in re.findall(r"([\w/]+\.py)(?: \(([\w, ]+)\))?", line):
@@ -43,7 +42,7 @@ def test_every_file_and_function_of_a_walk_is_there(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", WALKS)
-def test_a_walk_returns_to_few_rooms(title: str) -> None:
+def test_a_walk_rarely_returns_to_a_room(title: str) -> None:
     seen: set[str] = set()
     returns = 0
     for line in WALKS[title]:
@@ -59,7 +58,7 @@ def test_there_are_five_walks() -> None:
     assert set(WALKS) == set(MOST_RETURNS)
 
 
-def test_the_rooms_are_those_that_exist_and_the_contract_is_the_one_that_is_checked() -> None:
+def test_the_page_shows_the_existing_rooms_and_the_checked_layers() -> None:
     drawn = re.findall(r"^  (\w+)(?:/|\.py) ", PAGE, flags=re.MULTILINE)
     there = {path.stem for path in (ROOT / "zoo").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert set(drawn) == there - {"__init__", "__main__"}

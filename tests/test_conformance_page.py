@@ -1,4 +1,4 @@
-"""docs/conformance.md speaks of what is installed: every backbone, every check, these versions."""
+"""docs/conformance.md covers every installed backbone and every check, for the installed versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_section(namespace: str) -> str:
 
 
 def read_families(namespace: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield each row of the first table: a family, and its figures."""
+    """Yield each row of the first table as a family and its numbers."""
     for line in read_section(namespace).splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 9 and cells[1].replace(",", "").isdigit():
@@ -27,7 +27,7 @@ def read_families(namespace: str) -> Iterator[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize("namespace", ["torchvision", "timm", "tiny"])
-def test_every_family_of_every_plugin_is_there_with_all_its_backbones_and_checks(namespace: str) -> None:
+def test_every_family_is_listed_with_all_backbones_and_checks(namespace: str) -> None:
     specs = list_backbones(f"{namespace}/*")
     wanted: dict[str, int] = {"all": len(specs)}
     for spec in specs:
@@ -39,7 +39,7 @@ def test_every_family_of_every_plugin_is_there_with_all_its_backbones_and_checks
 
 
 @pytest.mark.parametrize("namespace", ["torchvision", "timm", "tiny"])
-def test_the_figures_of_a_family_add_up_and_nothing_is_broken(namespace: str) -> None:
+def test_the_numbers_of_a_family_add_up_and_nothing_is_broken(namespace: str) -> None:
     rows = dict(read_families(namespace))
     for backbones, on_cpu, *statuses, total in rows.values():
         assert sum(statuses) == total
@@ -48,7 +48,7 @@ def test_the_figures_of_a_family_add_up_and_nothing_is_broken(namespace: str) ->
 
 
 @pytest.mark.parametrize("namespace", ["torchvision", "timm"])
-def test_all_but_the_large_ones_were_looked_at_on_the_cpu_and_these_are_named(namespace: str) -> None:
+def test_only_listed_large_backbones_were_not_checked_on_the_cpu(namespace: str) -> None:
     (sentence,) = re.findall(r"^(\d+) up to level meta: (.*)\.$", read_section(namespace), flags=re.MULTILINE)
     backbones, on_cpu, *_ = dict(read_families(namespace))["all"]
     assert int(sentence[0]) == len(sentence[1].split(", ")) == backbones - on_cpu
@@ -56,7 +56,7 @@ def test_all_but_the_large_ones_were_looked_at_on_the_cpu_and_these_are_named(na
     assert large == set(sentence[1].split(", "))
 
 
-def test_it_was_made_with_the_versions_of_the_catalogues() -> None:
+def test_the_page_was_made_with_the_versions_of_the_catalogues() -> None:
     upstreams = {spec.upstream.replace("==", " ") for spec in list_backbones() if spec.upstream}
     (line,) = re.findall(r"^Looked at with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(upstreams) == 2

@@ -1,4 +1,4 @@
-"""What the documentation says is so: every command shown is run, every help text, hook, field and error is there."""
+"""The documentation is complete and true: help texts, hooks, fields and errors are in it, and its commands run."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def read(page: str) -> str:
 
 
 def list_names() -> Iterator[str]:
-    """List the commands; of a group, those that are in it."""
+    """List the commands, including those in groups."""
     for name in sorted(COMMANDS):
         command = cli.get_command(click.Context(cli), name)
         yield from (f"{name} {sub}" for sub in command.commands) if isinstance(command, click.Group) else (name,)
 
 
 @pytest.mark.parametrize("name", [*list_names()])
-def test_help_of_each_command_stands_in_the_reference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_has_the_help_of_each_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     result = CliRunner().invoke(cli, [*name.split(), "--help"], prog_name="zoo")
     shown = re.search(rf"<!-- help: {name} -->\n```text\n(.*?)```", read("reference/commands.md"), flags=re.DOTALL)
@@ -53,7 +53,7 @@ def test_help_of_each_command_stands_in_the_reference(name: str, monkeypatch: py
     assert shown[1] == result.output
 
 
-def test_every_hook_stands_in_the_reference_with_its_arguments() -> None:
+def test_the_reference_has_every_hook_with_its_arguments() -> None:
     page = read("reference/plugins.md")
     for name, hook in vars(plugin.Hooks).items():
         if name.startswith("zoo_"):
@@ -62,7 +62,7 @@ def test_every_hook_stands_in_the_reference_with_its_arguments() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.__name__)
-def test_every_field_of_a_spec_stands_in_the_reference(spec: type) -> None:
+def test_the_reference_has_every_field_of_a_spec(spec: type) -> None:
     section = re.search(
         rf"^## {spec.__name__}\n(.*?)(^## |\Z)", read("reference/plugins.md"), flags=re.MULTILINE | re.DOTALL
     )
@@ -71,18 +71,18 @@ def test_every_field_of_a_spec_stands_in_the_reference(spec: type) -> None:
     assert documented == [field.name for field in dataclasses.fields(spec)]
 
 
-def test_every_error_is_in_the_drawn_tree() -> None:
+def test_the_docstring_has_every_error() -> None:
     names = [name for name, value in vars(errors).items() if inspect.isclass(value)]
     assert names
     assert [name for name in names if name not in (errors.__doc__ or "")] == []
 
 
-def test_every_key_of_registry_toml_stands_in_the_reference() -> None:
+def test_the_reference_has_every_key_of_registry_toml() -> None:
     page = read("reference/settings.md")
     assert [key for key in DATASET_FIELDS if f"`{key}`" not in page] == []
 
 
-def test_every_environment_variable_stands_in_the_reference() -> None:
+def test_the_reference_has_every_environment_variable() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "zoo").rglob("*.py"))
     used = set(re.findall(r"\b(?:ZOO|HF|TORCH)_[A-Z_]+\b", code)) - {"ZOO_API"}
     page = read("reference/settings.md")
@@ -91,13 +91,13 @@ def test_every_environment_variable_stands_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_python_blocks_are_python(page: Path) -> None:
+def test_python_blocks_are_valid(page: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert all(ast.parse(f"f({block})" if "\nweights=(" in block else block) for block in blocks)
 
@@ -109,7 +109,7 @@ STEP = re.compile(
 
 
 class Reader:
-    """Does what a page says, in its order: writes its files, changes them, runs its commands."""
+    """Follows the steps of a page in order: writes and changes its files, and runs its commands."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -132,7 +132,7 @@ class Reader:
                     self.run(command, shown, code=int(kind == "fails"))
 
     def run(self, command: str, shown: str, code: int) -> None:
-        """Run a command; it must print what is shown, where ``...`` stands for anything."""
+        """Run a command and compare its output with the page, on which ``...`` matches any text."""
         self.commands.append(command)
         if command.startswith("pip install"):
             self.install(shlex.split(command)[2:])
@@ -145,18 +145,18 @@ class Reader:
         assert not shown or re.fullmatch(pattern, done.stdout, flags=re.DOTALL), f"{command}\n{done.stdout}"
 
     def install(self, arguments: list[str]) -> None:
-        """Install into a folder of its own, not into the environment that runs the tests."""
+        """Install into a separate folder instead of the environment that runs the tests."""
         site, source = self.folder / "site", self.folder / arguments[-1].partition("[")[0]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
         command += ["--no-build-isolation", "--target", str(site), str(source)]
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
-        # pip cannot do both -e and --target: what is editable is found in its own folder first.
+        # pip cannot combine -e with --target, so the folder of an editable package comes first in the path.
         paths = [source / "src", site] if "-e" in arguments else [site]
         self.environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
 
 
 def change(path: Path, diff: str) -> None:
-    """Change a file by a diff, with an empty line between one change and the next."""
+    """Change a file by a diff, with an empty line between changes."""
     content = path.read_text(encoding="utf-8")
     for hunk in diff.rstrip("\n").split("\n\n"):
         lines = hunk.splitlines()
@@ -171,7 +171,7 @@ def unindent(text: str) -> str:
 
 
 @pytest.mark.breadth
-def test_commands_of_the_tutorial_run_in_order(tmp_path: Path) -> None:
+def test_the_tutorial_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorial.md")
     assert len(reader.commands) >= 8
@@ -179,13 +179,13 @@ def test_commands_of_the_tutorial_run_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
-def test_a_run_is_shared_as_the_how_to_says(tmp_path: Path) -> None:
+def test_the_how_to_on_many_processes_runs(tmp_path: Path) -> None:
     Reader(tmp_path).follow("docs/how-to/many-processes.md")
     assert json.loads((tmp_path / "runs/shared/run.json").read_text())["hardware"]["processes"] == 2
 
 
 @pytest.mark.breadth
-def test_the_plugin_of_the_how_to_installs_and_is_proved_and_finetuned(tmp_path: Path) -> None:
+def test_the_how_to_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/how-to/write-a-plugin.md")
     assert {"zoo check acme", "pytest zoo-acme"} <= {*reader.commands}
@@ -193,14 +193,14 @@ def test_the_plugin_of_the_how_to_installs_and_is_proved_and_finetuned(tmp_path:
 
 
 @pytest.mark.breadth
-def test_a_stranger_gets_from_nothing_to_a_proved_backbone(tmp_path: Path) -> None:
+def test_the_tutorial_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorial-plugin.md")
     assert reader.commands.count("zoo check acme") == 3
     assert json.loads((tmp_path / "acme-run" / "run.json").read_text())["backbone"] == "acme/net"
 
 
-def test_readme_begins_with_two_commands_of_one_line_each() -> None:
+def test_the_readme_has_two_commands_of_one_line_each() -> None:
     lines = [
         line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("python3 ")
     ]
@@ -209,7 +209,7 @@ def test_readme_begins_with_two_commands_of_one_line_each() -> None:
     assert "-m pytest" in lines[1]
 
 
-def test_python_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_python_code_in_the_readme_runs(tmp_path: Path) -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )

@@ -1,4 +1,4 @@
-"""Imports point only down: import-linter checks the layers in pyproject.toml, and nothing escapes them."""
+"""Imports point only down: import-linter checks the layers in pyproject.toml, which contain every module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "zoo"
 LINT = "import sys\nfrom importlinter.cli import lint_imports\nsys.exit(lint_imports(no_cache=True))"
 
-#: What the core may never import: it gets them from plugins only.
+#: Packages that the core must not import; it only uses them through plugins.
 UPSTREAM = ("timm", "torchvision.models", "transformers", "zoo_torchvision", "zoo_timm", "zoo_tiny")
 
 
@@ -29,8 +29,8 @@ def read_layers() -> list[list[str]]:
 
 
 def list_modules() -> set[str]:
-    """List the modules and packages right below zoo."""
-    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}  # the door, and the way to it
+    """List the modules and packages directly in zoo."""
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     return {f"zoo.{name}" for name in files | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}}
 
 
@@ -40,7 +40,7 @@ def name_module(path: Path) -> str:
 
 
 def list_imports(path: Path) -> set[str]:
-    """List what a file imports, at its top or within functions."""
+    """List what a file imports, at the top or within functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -62,22 +62,22 @@ def test_every_module_is_in_a_layer() -> None:
     assert list_modules() - {name for layer in read_layers() for name in layer} == set()
 
 
-def test_no_module_is_in_two_layers_and_none_is_named_that_is_not_there() -> None:
+def test_layers_name_existing_modules_once() -> None:
     named = [name for layer in read_layers() for name in layer]
     assert len(set(named)) == len(named)
     assert set(named) - list_modules() == set()
 
 
-def test_the_command_line_is_highest_and_the_errors_are_lowest() -> None:
+def test_the_command_line_is_the_top_layer_and_errors_the_bottom_one() -> None:
     assert "zoo.cli" in read_layers()[0]
     assert read_layers()[-1] == ["zoo.errors", "zoo.progress"]
 
 
-def test_few_names_stand_in_the_package_itself() -> None:
+def test_the_package_has_few_modules() -> None:
     assert len(list_modules()) <= 12
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     paths = {name_module(path): path for path in PACKAGE.rglob("*.py") if "template" not in path.parts}
     graph = {name: list_imports(path) & paths.keys() - {name} for name, path in paths.items()}
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError

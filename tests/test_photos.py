@@ -1,4 +1,4 @@
-"""The main job on real photos and real weights: accuracy, upstream's strict load, and the same probabilities there."""
+"""Fine-tuning with real photos and weights: accuracy, loading into upstream, and the same probabilities there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, float, Callable[[], nn.Module]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_ants_and_bees_are_learnt_and_plain_upstream_agrees(name: str, assets: Path, tmp_path: Path) -> None:
+def test_ants_and_bees_are_classified_and_upstream_agrees(name: str, assets: Path, tmp_path: Path) -> None:
     weights, least, build = CASES[name]
     photos = assets / "data" / "hymenoptera_data"
     run = zoo.finetune(

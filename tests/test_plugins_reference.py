@@ -1,4 +1,4 @@
-"""docs/reference/plugins.md says which fields of a spec must be given, and what the others are by default."""
+"""docs/reference/plugins.md shows which fields of a spec are required, and the defaults of the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def show_default(field: dataclasses.Field[object]) -> str:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.__name__)
-def test_every_default_of_a_spec_stands_in_the_reference(spec: type) -> None:
+def test_the_reference_has_every_default_of_a_spec(spec: type) -> None:
     section = PAGE.partition(f"\n## {spec.__name__}\n")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, flags=re.MULTILINE)
     assert documented == [(field.name, show_default(field)) for field in dataclasses.fields(spec)]

@@ -1,4 +1,4 @@
-"""Files of runs load strictly into plain upstream and say there what zoo says; on networks that are hard somehow."""
+"""Model files load strictly into plain upstream networks, including difficult ones, and predict the same there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def finetune(name: str, data: Path, output: Path, **options: Any) -> zoo.Run:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_run_loads_strictly_into_plain_upstream_and_agrees(name: str, few_photos: Path, tmp_path: Path) -> None:
+def test_a_model_file_loads_strictly_into_upstream_and_predicts_the_same(
+    name: str, few_photos: Path, tmp_path: Path
+) -> None:
     run = finetune(name, few_photos, tmp_path / "run")
     model = PLAIN[name]()
     model.load_state_dict(load_file(run.path / "model.safetensors"))
@@ -49,7 +51,7 @@ def test_a_run_loads_strictly_into_plain_upstream_and_agrees(name: str, few_phot
     assert torch.allclose(theirs.softmax(1), ours.softmax(1), atol=1e-4)
 
 
-def test_vgg16_with_the_classic_classifier_learns_nothing_else(few_photos: Path, tmp_path: Path) -> None:
+def test_vgg16_with_a_new_classifier_trains_nothing_else(few_photos: Path, tmp_path: Path) -> None:
     run = finetune("vgg16", few_photos, tmp_path / "run", head="mlp:4096,4096")
     tensors = load_file(run.path / "model.safetensors")
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name.startswith("classifier")}

@@ -1,4 +1,4 @@
-"""The four wheels, built and installed as a user gets them: all that zoo needs is inside."""
+"""The four wheels, built and installed as by a user, contain all that zoo needs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SOURCES = {
     **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")},
 }
 
-#: What report.html is made from.
+#: The templates of report.html.
 REPORT = ("report.html.jinja", "chart.svg.jinja", "lr_plot.svg.jinja", "style.css")
 
-#: What ``zoo plugin new`` writes, tests among it.
+#: The files that ``zoo plugin new`` writes, including tests.
 TEMPLATE = "zoo/cli/scaffold/template/"
 
 
@@ -47,7 +47,7 @@ def site(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def run(site: Path, cwd: Path, *command: str) -> str:
-    """Run Python with the installed wheels before everything else."""
+    """Run Python with the installed wheels first in the path."""
     environment = {**os.environ, "PYTHONPATH": str(site), "ZOO_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-P", *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
@@ -56,7 +56,7 @@ def run(site: Path, cwd: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
+def test_all_four_distributions_can_be_built(wheels: dict[str, Path]) -> None:
     assert sorted(wheels) == sorted(SOURCES)
 
 
@@ -72,13 +72,13 @@ def test_all_four_distributions_build(wheels: dict[str, Path]) -> None:
         ("zoo_tiny", "zoo_tiny/weights.safetensors"),
     ],
 )
-def test_a_wheel_holds_its_data(wheels: dict[str, Path], distribution: str, file: str) -> None:
+def test_a_wheel_contains_its_data(wheels: dict[str, Path], distribution: str, file: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         assert file in wheel.namelist()
 
 
 @pytest.mark.parametrize("distribution", sorted(SOURCES))
-def test_a_wheel_holds_its_license_and_no_tests(wheels: dict[str, Path], distribution: str) -> None:
+def test_a_wheel_contains_its_license_and_no_tests(wheels: dict[str, Path], distribution: str) -> None:
     with zipfile.ZipFile(wheels[distribution]) as wheel:
         names = wheel.namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -86,7 +86,7 @@ def test_a_wheel_holds_its_license_and_no_tests(wheels: dict[str, Path], distrib
     assert [name for name in ours if re.search(r"(^|/)(tests?/|test_|conftest)", name)] == []
 
 
-def test_installed_from_wheels_zoo_lists_every_plugin(site: Path, tmp_path: Path) -> None:
+def test_zoo_installed_from_wheels_lists_every_plugin(site: Path, tmp_path: Path) -> None:
     assert run(site, tmp_path, "-c", "import zoo; print(zoo.__file__)").startswith(str(site))
     plugins = {
         plugin["namespace"]: plugin for plugin in json.loads(run(site, tmp_path, "-m", "zoo", "plugins", "--json"))
@@ -98,7 +98,7 @@ def test_installed_from_wheels_zoo_lists_every_plugin(site: Path, tmp_path: Path
     assert len(listed) == sum(plugin["backbones"] for plugin in plugins.values()) > 1000
 
 
-def test_installed_from_wheels_zoo_finetunes_offline(site: Path, tmp_path: Path) -> None:
+def test_zoo_installed_from_wheels_finetunes_offline(site: Path, tmp_path: Path) -> None:
     command = ("-m", "zoo", "finetune", "tiny", "--data", "suns_moons", "--epochs", "1", "--output", "run")
     assert run(site, tmp_path, *command).splitlines()[-1] == "run"
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -106,7 +106,7 @@ def test_installed_from_wheels_zoo_finetunes_offline(site: Path, tmp_path: Path)
     assert facts["best"]["val_accuracy"] > 0.5
 
 
-def test_installed_from_wheels_zoo_writes_a_plugin(site: Path, tmp_path: Path) -> None:
+def test_zoo_installed_from_wheels_writes_a_plugin(site: Path, tmp_path: Path) -> None:
     assert run(site, tmp_path, "-m", "zoo", "plugin", "new", "acme") == "zoo-acme\n"
     found = {path.relative_to(tmp_path / "zoo-acme").as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {*FILES}

@@ -22,26 +22,26 @@ from workloads import PEERS, WORKLOADS
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--folder", type=Path, required=True, help="of peers, images and figures, found there again")
-    add("--environment", type=Path, metavar="DIR", help="of the peers, if not in the folder")
-    add("--output", type=Path, help="the page; without it, it is printed")
-    add("--data", type=Path, help="a folder with train/ and val/; without it, images are drawn")
-    add("--images", type=int, metavar="N", help="how many to train on; without it all, or 400 drawn ones")
+    add("--folder", type=Path, required=True, help="folder for peers, images and results, which are reused")
+    add("--environment", type=Path, metavar="DIR", help="virtual environment of the peers  [default: in the folder]")
+    add("--output", type=Path, help="page to write  [default: print it]")
+    add("--data", type=Path, help="folder with train/ and val/  [default: draw images]")
+    add("--images", type=int, metavar="N", help="number of training images  [default: all, or 400 drawn ones]")
     add("--weights", nargs="+", default=[], metavar="NAME=FILE", help="mobilenet_v2=... timm/mobilenetv2_100=...")
-    add("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="only these workloads")
-    add("--peers", nargs="+", choices=PEERS, help="only these peers")
-    add("--pairs", type=int, default=5, metavar="N", help="runs with each peer")
-    add("--epochs", type=int, metavar="N", help="instead of each workload's own: to try it out")
+    add("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="run only these workloads")
+    add("--peers", nargs="+", choices=PEERS, help="run only these peers")
+    add("--pairs", type=int, default=5, metavar="N", help="number of pairs with each peer")
+    add("--epochs", type=int, metavar="N", help="number of epochs, for a trial  [default: depends on the workload]")
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--timm-train", type=Path, metavar="FILE", help="timm's train.py")
     return parser.parse_args()
 
 
 def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
-    """Install and draw what is missing, and check that figures of before belong to those to come."""
+    """Install and draw what is missing, and check that earlier results were measured with the same settings."""
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     python = build_environment((options.environment or folder / "environment").resolve())
@@ -64,7 +64,7 @@ def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
 
 
 def describe_machine(device: str) -> dict[str, str]:
-    """Say where this is."""
+    """Describe this machine."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -79,7 +79,7 @@ def describe_machine(device: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Compare, workload by workload."""
+    """Run the comparison, one workload after the other."""
     options = parse()
     bench, settings = prepare_bench(options)
     warm_up(bench.python, bench.folder)
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs just now is ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also ends the running process
     try:
         main()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""An environment of its own, with all peers and zoo from this checkout."""
+"""A virtual environment with all peers and with zoo from this checkout."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from workloads import PINS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = [ROOT, *sorted(ROOT.glob("plugins/zoo-*"))]
-#: What the peers spend a while importing.
+#: Modules of the peers that are slow to import.
 HEAVY = ("torch", "torchvision", "timm", "fastai.vision.all", "lightning", "transformers", "datasets")
-#: Would lead a process to other code or other files than those of the environment.
+#: Environment variables that would make a process use code or files outside the environment.
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "ZOO_CACHE", "ZOO_TEST_ASSETS")
 
 
 def list_pins() -> dict[str, str]:
-    """List what is installed for the peers; torch and torchvision as they are where this runs, if they are."""
+    """Return the versions of the peers' packages, and the installed versions of torch and torchvision."""
     pins = dict(PINS)
     for name in ("torch", "torchvision"):
         try:
@@ -32,7 +32,7 @@ def list_pins() -> dict[str, str]:
 
 
 def build_environment(folder: Path) -> Path:
-    """Install what is not there yet, or is not as it is wanted, into a virtual environment; return its Python."""
+    """Create the environment, or install what is missing or has another version. Return its Python."""
     python, pins, code = folder / "bin" / "python", list_pins(), {"zoo": digest_code()}
     if not is_noted(folder / "peers.json", pins):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -40,42 +40,44 @@ def build_environment(folder: Path) -> Path:
         note(folder / "peers.json", pins)
     if not is_noted(folder / "zoo.json", code):
         pip(python, "install", *map(str, PACKAGES))
-        pip(python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES))  # its version may be the same
+        pip(
+            python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES)
+        )  # code may differ in the same version
         note(folder / "zoo.json", code)
     return python
 
 
 def warm_up(python: Path, folder: Path) -> None:
-    """Import everything once, so that the first one measured does not pay for a cold disk."""
+    """Import everything once, so that the first measurement is not slowed down by a cold disk."""
     subprocess.run([python, "-c", f"import {', '.join(HEAVY)}"], check=True, env=plain_environment(folder))
 
 
 def is_noted(path: Path, facts: dict[str, str]) -> bool:
-    """Say whether these facts were noted."""
+    """Return whether these facts are saved."""
     return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == facts
 
 
 def note(path: Path, facts: dict[str, str]) -> None:
-    """Note facts."""
+    """Save facts."""
     path.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def pip(python: Path, *arguments: str) -> None:
-    """Call the environment's own pip."""
+    """Run pip in the environment."""
     subprocess.run([python, "-m", "pip", "--quiet", *arguments], check=True, stdout=sys.stderr)
 
 
 def plain_environment(folder: Path, device: str = "cpu") -> dict[str, str]:
-    """Return variables under which nothing is fetched and nothing of the user's own is found."""
+    """Return variables that prevent downloads and hide the user's own files."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
     offline = {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    # fastai imports matplotlib, which looks for fonts once and keeps what it found.
+    # fastai imports matplotlib, which searches for fonts once and caches them.
     return {**kept, **hidden, **offline, "MPLCONFIGDIR": str(folder / "matplotlib"), "PYTHONWARNINGS": "ignore"}
 
 
 def list_versions(python: Path) -> dict[str, str]:
-    """List the installed versions of what is compared."""
+    """Return the versions of what is compared."""
     names = ("zoo-backbones", "torch", "torchvision", *PINS)
     code = f"import json, importlib.metadata as m; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
@@ -83,7 +85,7 @@ def list_versions(python: Path) -> dict[str, str]:
 
 
 def digest_code() -> str:
-    """Return a digest of zoo's own code and of the benchmark's: figures of other code are not figures of this one."""
+    """Return a hash of the code of zoo and of the benchmark, since results are valid only for the same code."""
     digest = hashlib.sha256()
     folders = ("zoo/**", "plugins/*/src/**", "tests/benchmarks/**")
     code = [path for folder in folders for path in ROOT.glob(f"{folder}/*.py")]

@@ -1,4 +1,4 @@
-"""Runs a command as a whole process, and measures how long it takes and how much memory it and its children hold."""
+"""Runs a command as a process, and measures its duration and the memory that it and its children use."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-#: Seconds between two looks at the memory.
+#: Seconds between two measurements of the memory.
 PERIOD = 0.25
-#: Telling shared pages apart takes the system a while, 10 ms for each half a gigabyte; it is asked only when this much
-#: more than ever before is resident.
+#: To detect shared pages takes 10 ms per half a gigabyte, so it is done only when the resident memory has grown by this
+#: amount since the last maximum.
 GROWTH = 1.05
-#: Seconds that killed processes are waited for.
+#: Seconds to wait until killed processes are gone.
 PATIENCE = 30
 PROC = Path("/proc")
 
 
 def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: Path, timeout: float) -> dict[str, Any]:
-    """Run a command to its end; what it leaves running is ended.
+    """Run a command, and end the processes that it leaves running.
 
     Returns:
-        ``seconds`` from start to end, ``memory`` in bytes (None where the system does not tell), and either ``answer``,
-        the JSON of the last line that it printed, or ``error``.
+        ``seconds`` from start to end, ``memory`` in bytes (None if the system does not report it), and either
+        ``answer``, which is the JSON in the last line of the output, or ``error``.
     """
     with log.with_suffix(".out").open("w+b") as out, log.with_suffix(".err").open("w+b") as err:
         start = time.perf_counter()
@@ -56,7 +56,7 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: 
 
 
 def read_answer(log: Path, code: int) -> dict[str, Any]:
-    """Return the answer that a process printed, or why there is none."""
+    """Return the answer that a process printed, or the error."""
     lines = log.with_suffix(".out").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     if code == 0 and lines and lines[-1].startswith("{"):
         with suppress(json.JSONDecodeError):
@@ -67,7 +67,7 @@ def read_answer(log: Path, code: int) -> dict[str, Any]:
 
 
 def end_session(leader: int) -> None:
-    """Kill all processes of a session that was started here, and wait until they are gone: the next run is measured."""
+    """Kill all processes of a session that was started here, and wait until they are gone."""
     end = time.monotonic() + PATIENCE
     while (pids := list(list_session(leader))) and time.monotonic() < end:
         for pid in pids:
@@ -77,8 +77,8 @@ def end_session(leader: int) -> None:
 
 
 def list_session(leader: int) -> Iterator[int]:
-    """Yield the living processes of a session: its leader, its children, and theirs."""
-    if not PROC.is_dir():  # then of its leader alone it can be known
+    """Yield the running processes of a session: its leader and all descendants."""
+    if not PROC.is_dir():  # without /proc, only the leader is known
         with suppress(ProcessLookupError):
             os.kill(leader, 0)
             yield leader
@@ -91,7 +91,7 @@ def list_session(leader: int) -> Iterator[int]:
 
 
 class Memory(threading.Thread):
-    """Looks at the memory of a session now and then."""
+    """Measures the memory of a session periodically."""
 
     def __init__(self, leader: int) -> None:
         super().__init__(daemon=True)
@@ -114,14 +114,14 @@ class Memory(threading.Thread):
 
 
 def read_resident(pid: int) -> int:
-    """Return the bytes of a process that are in memory, also those that it shares with others; 0 where unknown."""
+    """Return the resident bytes of a process, including shared pages; 0 if unknown."""
     with suppress(OSError):
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def read_memory(pid: int) -> int:
-    """Return the bytes that a process holds; of what n processes share, as workers do, an n-th. 0 where unknown."""
+    """Return the bytes that a process uses, where n processes that share a page count 1/n of it each; 0 if unknown."""
     with suppress(OSError):
         for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -1,4 +1,4 @@
-"""Writes the page: what is compared and how stands here, figures come from runs alone."""
+"""Writes docs/benchmarks.md. The prose is here; all numbers come from measurements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pairs import SEEDS, is_whole
 from ratios import Spread, describe_accuracy, describe_work, spread, spread_ratios
 from workloads import BATCH_SIZE, OURS, PEERS, WORKLOADS, Workload
 
-#: A pair, as it is kept.
+#: Results of a pair.
 Line = dict[str, Any]
 
 PROSE = f"""# Benchmarks
@@ -72,16 +72,16 @@ def write_page(results: Mapping[str, Sequence[Line]], settings: Mapping[str, Any
     """Return the page.
 
     Args:
-        results: by workload, a line for each pair.
-        settings: what the figures have in common.
-        machine: where and when they were measured.
+        results: Results of all pairs by workload.
+        settings: Settings that all results have in common.
+        machine: Where and when they were measured.
     """
     tables = [write_table(WORKLOADS[name], lines, settings) for name, lines in results.items() if lines]
     return "\n".join([PROSE, write_setting(settings, machine), *tables])
 
 
 def write_setting(settings: Mapping[str, Any], machine: Mapping[str, str]) -> str:
-    """Write where the figures are from."""
+    """Return the section about the machine and the settings."""
     versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
     images, weights = settings["images"], ", ".join(settings["weights"]) or "none"
     lines = [f"- {name}: {value}" for name, value in machine.items()]
@@ -92,7 +92,7 @@ def write_setting(settings: Mapping[str, Any], machine: Mapping[str, str]) -> st
 
 
 def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str, Any]) -> str:
-    """Write the table of a workload."""
+    """Return the table of a workload."""
     epochs = settings["epochs"] or workload.epochs
     rows = [write_ours(lines)]
     for name in PEERS:
@@ -105,7 +105,7 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
 
 
 def describe_start(workload: Workload, weights: Sequence[str]) -> str:
-    """Say who starts from pretrained weights; peers take torchvision's network or timm's."""
+    """Return who starts from pretrained weights. Peers use torchvision's network or timm's."""
     names = {"torchvision": workload.model, "timm": f"timm/{workload.timm_model}"}
     given = [library for library, name in names.items() if name in weights]
     if len(given) == len(names):
@@ -116,7 +116,7 @@ def describe_start(workload: Workload, weights: Sequence[str]) -> str:
 
 
 def write_ours(lines: Sequence[Line]) -> str:
-    """Write zoo's own row, with absolute figures of that machine on that day."""
+    """Return zoo's row, with absolute numbers."""
     runs = [line[OURS] for line in lines if "answer" in line[OURS]]
     seconds, memory = spread([run["seconds"] for run in runs]), spread([run["memory"] or 0 for run in runs])
     shown = [
@@ -124,12 +124,12 @@ def write_ours(lines: Sequence[Line]) -> str:
         f"{memory.median / 2**20:,.0f} MiB" if memory and memory.median else "unknown",
         *show_answers([run["answer"] for run in runs]),
     ]
-    best, last, images, learns = shown[2:]
-    return f"| **zoo** | {shown[0]} | {shown[1]} | {best} | {last} | | {images} | {learns} |"
+    best, last, images, trained = shown[2:]
+    return f"| **zoo** | {shown[0]} | {shown[1]} | {best} | {last} | | {images} | {trained} |"
 
 
 def write_row(title: str, lines: Sequence[Line]) -> str:
-    """Write a peer's row; dashes where it never ran to its end."""
+    """Return a peer's row, with empty cells if it never finished."""
     whole = [line for line in lines if is_whole(line)]
     if not whole:
         return f"| {title} | failed | | | | | | |"
@@ -137,19 +137,19 @@ def write_row(title: str, lines: Sequence[Line]) -> str:
     title += f", {len(whole)} pair{'s' * (len(whole) != 1)}"
     known = [line for line in whole if line[OURS]["memory"] and line["theirs"]["memory"]]
     memory = spread_ratios([(line[OURS]["memory"], line["theirs"]["memory"]) for line in known])
-    best, last, images, learns = show_answers([line["theirs"]["answer"] for line in whole])
+    best, last, images, trained = show_answers([line["theirs"]["answer"] for line in whole])
     pairs = [[line[side]["answer"]["accuracy"] for side in (OURS, "theirs")] for line in whole]
     ahead = describe_accuracy([(ours["best"], theirs["best"]) for ours, theirs in pairs if ours and theirs])
-    return f"| {title} | {show(time)} | {show(memory)} | {best} | {last} | {ahead} | {images} | {learns} |"
+    return f"| {title} | {show(time)} | {show(memory)} | {best} | {last} | {ahead} | {images} | {trained} |"
 
 
 def count_seconds(run: Mapping[str, Any]) -> float:
-    """Return how long a run took, without what it said was no part of the work."""
+    """Return the duration of a run without the time that is not part of the work."""
     return float(run["seconds"] - run["answer"]["aside"])
 
 
 def read_steps(line: Line) -> tuple[float, float] | None:
-    """Return the seconds of the training steps alone, zoo's and the peer's, where both told them of the same work."""
+    """Return zoo's and the peer's seconds for the training steps alone, if both did the same work and reported them."""
     if not is_whole(line):
         return None
     ours, theirs = line[OURS]["answer"], line["theirs"]["answer"]
@@ -158,14 +158,14 @@ def read_steps(line: Line) -> tuple[float, float] | None:
 
 
 def show(figure: Spread | None, digits: int = 2) -> str:
-    """Show a median with what lies around it."""
+    """Format a median with its range."""
     if figure is None:
         return ""
     return f"{figure.median:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
 
 
 def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, str]:
-    """Show what was answered: accuracy of the best and the last epoch, images, and parameters that learnt."""
+    """Format the accuracy of the best and the last epoch, the images, and the trained parameters."""
     if not answers:
         return "", "", "", ""
     accuracies = [answer["accuracy"] for answer in answers if answer["accuracy"]]
@@ -177,7 +177,7 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, s
 
 
 def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> list[str]:
-    """List what is to be said of a peer below the table."""
+    """Return the notes about a peer below the table."""
     mine = [line for line in lines if line["peer"] == name]
     runs = [line["theirs"] for line in mine]
     failed = [run["error"] for run in runs if "error" in run]

@@ -1,4 +1,4 @@
-"""Runs zoo and a peer in turn, pair by pair, and keeps what came out, a line for each pair."""
+"""Runs zoo and a peer alternately, and saves the results, one line for each pair."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from measure import measure
 from workloads import BATCH_SIZE, OURS, PEERS, SIZE, Peer, Workload
 
 SCRIPTS = Path(__file__).parent / "peers"
-#: Accuracies are means over as many seeds, if there are as many pairs.
+#: Number of seeds. With more pairs than this, the seeds repeat.
 SEEDS = 5
-#: Seconds after which a run is given up.
+#: Timeout of a run in seconds.
 TIMEOUT = 3 * 3600
 
 OURSELVES = Peer(OURS, "zoo", "ours.py")
@@ -28,19 +28,19 @@ OURSELVES = Peer(OURS, "zoo", "ours.py")
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and with what everything runs."""
+    """The settings of all runs."""
 
     python: Path
     folder: Path
     data: Path
-    #: Files by name: ``mobilenet_v2`` with torchvision's tensors, ``timm/mobilenetv2_100`` with timm's.
+    #: Weights files by name: ``mobilenet_v2`` for torchvision, ``timm/mobilenetv2_100`` for timm.
     weights: dict[str, Path]
     device: str
     epochs: int | None
     timm_train: Path | None
 
     def describe(self, workload: Workload, pair: int, output: Path) -> str:
-        """Return the job of a script, as JSON."""
+        """Return the job of a script as JSON."""
         job = {
             "workload": workload.name,
             "model": workload.model,
@@ -59,7 +59,7 @@ class Bench:
         return json.dumps(job, default=str)
 
     def run(self, peer: Peer, workload: Workload, pair: int, scratch: Path) -> dict[str, Any]:
-        """Run a script to its end, with caches of its own in ``scratch``."""
+        """Run a script with its own caches in ``scratch``."""
         scratch.mkdir(parents=True, exist_ok=True)
         caches = {"ZOO_CACHE": str(scratch / "zoo"), "HF_HOME": str(scratch / "hf")}
         logs = self.folder / "logs"
@@ -73,7 +73,7 @@ class Bench:
 
 
 def run_pairs(bench: Bench, workload: Workload, peers: Sequence[str], count: int) -> None:
-    """Run what is missing of ``count`` pairs with each peer; all peers' first pairs come before the second ones."""
+    """Run the missing pairs of ``count`` with each peer, first the first pairs of all peers, then the second ones."""
     path = bench.folder / f"{workload.name}.jsonl"
     done = {(line["peer"], line["pair"]) for line in read_lines(path) if is_whole(line)}
     for pair in range(count):
@@ -86,7 +86,7 @@ def run_pairs(bench: Bench, workload: Workload, peers: Sequence[str], count: int
 
 
 def run_pair(bench: Bench, workload: Workload, peer: Peer, pair: int) -> dict[str, Any]:
-    """Run zoo with an empty cache and then the peer, which gets zoo's cache if it is zoo again."""
+    """Run zoo with an empty cache, then the peer. If the peer is zoo again, it gets the cache of the first run."""
     scratch = bench.folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     ours = bench.run(OURSELVES, workload, pair, scratch / OURS)
@@ -97,12 +97,12 @@ def run_pair(bench: Bench, workload: Workload, peer: Peer, pair: int) -> dict[st
 
 
 def is_whole(line: dict[str, Any]) -> bool:
-    """Say whether both ran to their end."""
+    """Return whether both runs succeeded."""
     return "answer" in line[OURS] and "answer" in line["theirs"]
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read what was kept; of a pair that was run again, the last."""
+    """Return the saved results. If a pair was repeated, only the last result counts."""
     if not path.is_file():
         return []
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -110,7 +110,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def say(workload: Workload, line: dict[str, Any]) -> None:
-    """Tell whoever waits how it goes."""
+    """Print the results of a pair."""
     took = ", ".join(
         f"{name} {run['error']}" if "error" in run else f"{name} {run['seconds']:.1f} s"
         for name, run in ((OURS, line[OURS]), (line["peer"], line["theirs"]))
@@ -119,7 +119,7 @@ def say(workload: Workload, line: dict[str, Any]) -> None:
 
 
 def list_settings(bench: Bench, images: dict[str, int], versions: dict[str, str], code: str) -> dict[str, Any]:
-    """List what figures must have in common to stand in one table."""
+    """Return the settings that results in the same table must share."""
     facts = dataclasses.asdict(bench)
     kept = {name: facts[name] for name in ("device", "epochs")}
     files = {**bench.weights, **({"timm train.py": bench.timm_train} if bench.timm_train else {})}
@@ -140,8 +140,8 @@ def _digest(path: Path) -> str:
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write them down, or raise ValueError where the folder holds figures with other ones."""
+    """Save the settings, or raise ValueError if the folder holds results with other settings."""
     if path.is_file() and (kept := json.loads(path.read_text(encoding="utf-8"))) != settings:
         changed = [name for name in settings if kept.get(name) != settings[name]]
-        raise ValueError(f"{path.parent} holds figures with other {', '.join(changed)}; name another --folder")
+        raise ValueError(f"{path.parent} holds results with other {', '.join(changed)}; choose another --folder")
     path.write_text(json.dumps(settings, indent=1), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The images that all are given: photo-like ones drawn from a seed, or some of the user's own."""
+"""The images for all runs: photo-like drawings from a seed, or the user's own images."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-#: A training set's size, and how many of those there are to each validation image.
+#: Size of a training set, and the number of training images per validation image.
 COUNT, SHARE = 400, 2
-#: As photos of the classic data sets are.
+#: Image size in pixels, typical of classic data sets.
 WIDTH, HEIGHT = 500, 375
 QUALITY = 92
 CLASSES = ("cold", "warm")
 
 
 def prepare(folder: Path, source: Path | None, count: int | None, python: Path) -> dict[str, int]:
-    """Fill ``folder`` with ``train`` and ``val``, unless it is filled; return how many images each of them has.
+    """Fill ``folder`` with ``train`` and ``val`` unless it is filled already. Return the number of images in each.
 
     Args:
-        folder: where they go.
-        source: a folder with ``train`` and ``val``; None: they are drawn.
-        count: how many to train on; None: all, or 400 where they are drawn.
-        python: has numpy and Pillow.
+        folder: Folder to fill.
+        source: Folder with ``train`` and ``val``, or None to draw images.
+        count: Number of training images. None means all of the source, or 400 drawn ones.
+        python: A Python with numpy and Pillow.
 
     Raises:
-        ValueError: it is filled with others.
+        ValueError: If the folder holds other images.
     """
     asked, note = [source and str(source.resolve()), count], folder.with_suffix(".json")
     if folder.is_dir() and json.loads(note.read_text(encoding="utf-8")) != asked:
-        raise ValueError(f"{folder} holds other images; name another --folder")
+        raise ValueError(f"{folder} holds other images; choose another --folder")
     if not folder.is_dir():
         note.write_text(json.dumps(asked), encoding="utf-8")
         part = folder.with_name(f"{folder.name}.part")
@@ -46,7 +46,7 @@ def prepare(folder: Path, source: Path | None, count: int | None, python: Path) 
 
 
 def copy(folder: Path, source: Path, count: int | None) -> None:
-    """Copy the JPEG files, the same number of each class: peers disagree on which other files are images."""
+    """Copy JPEG files only, since peers disagree on other types. Each class gets the same number."""
     for split, most in (("train", count), ("val", count and max(count // SHARE, 1))):
         classes = sorted(path for path in (source / split).iterdir() if path.is_dir())
         for index, kind in enumerate(classes):
@@ -57,7 +57,7 @@ def copy(folder: Path, source: Path, count: int | None) -> None:
 
 
 def draw(folder: Path, count: int, val_count: int | None = None) -> None:
-    """Draw ``count`` training and ``val_count`` (default: half as many) validation images, one process per core."""
+    """Draw ``count`` training and ``val_count`` validation images (default: half as many), in one process per core."""
     numbers = {"train": count, "val": max(count // SHARE, len(CLASSES)) if val_count is None else val_count}
     with ProcessPoolExecutor() as pool:
         pending = []
@@ -68,11 +68,11 @@ def draw(folder: Path, count: int, val_count: int | None = None) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pending.append(pool.submit(draw_photo, path, [split == "val", index], 1 if kind else -1))
         for drawn in pending:
-            drawn.result()  # raises what the process raised
+            drawn.result()  # raises the error of the process
 
 
 def draw_photo(path: Path, seed: list[int], warmth: int) -> None:
-    """Draw noise with as much detail at every scale as a photo has, in colours that tell the class, mostly."""
+    """Draw noise with as much detail at every scale as a photo, in colors that mostly show the class."""
     import numpy as np
     from PIL import Image
 
@@ -88,7 +88,7 @@ def draw_photo(path: Path, seed: list[int], warmth: int) -> None:
 
 
 def scales() -> Iterator[tuple[int, float]]:
-    """Yield from coarse to fine how many cells there are in a row, and how much brightness varies between them."""
+    """Yield the number of cells per row and the variation of brightness between them, from coarse to fine."""
     for octave in range(2, 9):
         yield 2**octave, 110 / 1.6 ** (octave - 2)
 

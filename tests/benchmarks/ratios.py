@@ -1,4 +1,4 @@
-"""Figures of pairs: ratios with their spread, and whether two did the same work."""
+"""Statistics of pairs: ratios with their range, and whether both did the same work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLOSE = 0.005
 
 @dataclass(frozen=True)
 class Spread:
-    """A median and what lies around it."""
+    """A median with its range."""
 
     median: float
     low: float
@@ -21,36 +21,36 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Return the median, the least and the greatest value; None where there is no value."""
+    """Return the median, the minimum and the maximum, or None if there are no values."""
     return Spread(median(values), min(values), max(values)) if values else None
 
 
 def spread_ratios(pairs: Sequence[tuple[float, float]]) -> Spread | None:
-    """Return the spread of the second of each pair over the first."""
+    """Return the spread of the ratios of the second value in each pair to the first."""
     return spread([second / first for first, second in pairs if first > 0])
 
 
 def describe_work(answer: dict[str, Any], *, images: int, epochs: int, batch_size: int) -> list[str]:
-    """List in which way an answer's work is not the work that was asked for.
+    """List how the work that was done differs from the job.
 
     Args:
-        answer: what a peer said it did: ``images`` trained on in all epochs together, and ``epochs``.
-        images: how many there are to train on.
-        epochs: how often.
-        batch_size: what is missing of an epoch and less than this is a last batch that was left out.
+        answer: The report of a peer: ``images`` trained on in all epochs together, and ``epochs``.
+        images: Number of training images.
+        epochs: Number of epochs.
+        batch_size: If fewer images than this are missing per epoch, the last batch was left out.
     """
     notes, missing = [], images * epochs - answer["images"]
     if answer["epochs"] != epochs:
-        notes.append(f"UNEQUAL WORK: {answer['epochs']} epochs instead of {epochs}")
+        notes.append(f"unequal work: {answer['epochs']} epochs instead of {epochs}")
     if 0 < missing < batch_size * epochs:
         notes.append(f"drops the last, smaller batch: {answer['images']:,} of {images * epochs:,} images")
     elif missing:
-        notes.append(f"UNEQUAL WORK: {answer['images']:,} images instead of {images * epochs:,}")
+        notes.append(f"unequal work: {answer['images']:,} images instead of {images * epochs:,}")
     return notes
 
 
 def describe_accuracy(pairs: Sequence[tuple[float, float]]) -> str:
-    """Say how the first's mean accuracy compares with the second's, in percentage points."""
+    """Return by how many percentage points the first mean accuracy is above the second."""
     if not pairs:
         return ""
     difference = sum(first - second for first, second in pairs) / len(pairs)

@@ -1,9 +1,9 @@
-"""What a run costs with more and more images: seconds an image, and memory, which should not grow with them.
+"""Measures runs with a growing number of images: seconds per image, and memory, which should not grow.
 
     python tests/benchmarks/scale.py FOLDER [1000 10000 100000]
 
-Whole processes of ``zoo finetune tiny``, an epoch each: the first time, from the kept features, and with all that
-learns. The images, drawn JPEGs of 64 x 64 pixels, stay in the folder for the next time.
+Runs processes of ``zoo finetune tiny`` for one epoch each: first with an empty cache, then from cached features, and
+with all parameters trained. The images are drawn as JPEGs of 64 x 64 pixels and kept in the folder for the next time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torchvision.io import encode_jpeg
 from measure import measure
 
 SIDE = 64
-#: Images of which files are written at a time, and how many of them there are to each validation image.
+#: Number of images whose files are written at a time, and number of training images per validation image.
 CHUNK, SHARE = 1000, 10
 CLASSES = ("cold", "warm")
 TIMEOUT = 3600
@@ -35,7 +35,7 @@ CASES = {
 
 
 def draw(folder: Path, count: int) -> None:
-    """Draw ``count`` training images, and a tenth as many to validate on."""
+    """Draw ``count`` training images and a tenth of that number for validation."""
     for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
         for label, name in enumerate(CLASSES):
             (folder / split / name).mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def _draw_class(label: int, is_val: bool, count: int) -> Iterator[Tensor]:  # noqa: FBT001
-    """Yield smooth noise in the colours of a class, as uint8 of shape (3, SIDE, SIDE)."""
+    """Yield smooth noise in the colors of a class, as uint8 of shape (3, SIDE, SIDE)."""
     generator = torch.Generator().manual_seed(2 * label + is_val)
     tint = torch.tensor([1.0, 0.0, -1.0]).reshape(1, 3, 1, 1) * (60 * label - 30)
     for start in range(0, count, CHUNK):
@@ -54,7 +54,7 @@ def _draw_class(label: int, is_val: bool, count: int) -> Iterator[Tensor]:  # no
 
 
 def prepare(folder: Path, count: int) -> Path:
-    """Return a folder with that many images, drawn unless it is there."""
+    """Return a folder with this number of images, which are drawn if it does not exist."""
     images = folder / f"images-{count}"
     if not images.is_dir():
         part = folder / f"images-{count}.part"

@@ -1,10 +1,10 @@
-"""The part of docs/benchmarks.md that is measured on a GPU, by another command and on another machine than the rest."""
+"""The GPU section of docs/benchmarks.md, which is measured by another command and on another machine than the rest."""
 
 from __future__ import annotations
 
 BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
 
-#: What the page says before anything was measured.
+#: Content of the section before the first measurement.
 NOTHING_YET = """## On a GPU
 
 zoo has not been run on a GPU yet, so there are no figures. `tests/gpu/run.sh` tests and measures zoo on one CUDA
@@ -15,14 +15,14 @@ short version on a CPU; the CUDA code is untested.
 
 
 def find_section(page: str) -> str | None:
-    """Return what stands between the markers of a page; None where it has none."""
+    """Return the section between the markers of a page, or None if there are no markers."""
     _, _, rest = page.partition(BEGIN)
     section, found, _ = rest.partition(END)
     return section if found else None
 
 
 def put_section(page: str, section: str) -> str:
-    """Return the page with another section between its markers, or at its end where it has none."""
+    """Return the page with a new section between its markers, or at the end if there are no markers."""
     old = find_section(page)
     if old is None:
         return f"{page}\n{BEGIN}{section}{END}"

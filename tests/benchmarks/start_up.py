@@ -1,9 +1,9 @@
-"""How long ``zoo --help`` and ``zoo list`` take, and ``zoo list`` with thousands of backbones more.
+"""Measures ``zoo --help`` and ``zoo list``, also with thousands of additional backbones.
 
     python tests/benchmarks/start_up.py [RUNS]
 
-Whole processes of the installed script, one after the other in turns, so that what slows the machine down slows all of
-them; the first turn, which writes Python's caches, does not count.
+Runs processes of the installed script in turns, so that a slow phase of the machine affects all commands. The first
+turn, which writes Python's caches, does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: A plugin whose backbones have a dozen blocks each; one in OWN does not share them with the others.
+#: A plugin whose backbones have a dozen blocks each. Those in OWN do not share their blocks with others.
 PLUGIN = """
 from zoo.plugin import BackboneSpec, BlockSpec, WeightsSpec, hookimpl
 
@@ -51,7 +51,7 @@ def zoo_backbones():
 
 
 def install(folder: Path, count: int, own: int = 6) -> Path:
-    """Install a plugin with that many backbones in a folder of its own; of timm's, too, one in six has own blocks."""
+    """Install a plugin with this number of backbones in a folder. As in timm, one in six has blocks of its own."""
     site = folder / f"{count}-{own}"
     info = site / "zoo_many-1.0.dist-info"
     info.mkdir(parents=True)
@@ -62,15 +62,15 @@ def install(folder: Path, count: int, own: int = 6) -> Path:
 
 
 def find_script() -> str:
-    """Return what a user runs; ``python -m zoo`` where it is not installed."""
+    """Return the command that a user runs, or ``python -m zoo`` if the script is not installed."""
     script = Path(sysconfig.get_path("scripts"), "zoo")
     return str(script) if script.exists() else "zoo"
 
 
 def measure(arguments: list[str], environment: Mapping[str, str]) -> tuple[float, float]:
-    """Run a process; returns seconds on the clock, and of the processor.
+    """Run a process and return its wall-clock and CPU time in seconds.
 
-    Without a limit: who waits with one looks only every 50 ms.
+    Without a timeout, because with one Python checks only every 50 ms.
     """
     used, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([find_script(), *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -79,7 +79,7 @@ def measure(arguments: list[str], environment: Mapping[str, str]) -> tuple[float
 
 
 def main(runs: int = 21) -> None:
-    """Measure and print medians."""
+    """Measure and print the medians."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ZOO_", "PYTHONDONTWRITE"))}
     with TemporaryDirectory() as folder:
         cases = {"zoo --help": (["--help"], clean), "zoo list": (["list"], clean)}
@@ -96,7 +96,7 @@ def main(runs: int = 21) -> None:
         turns = [[measure(*case) for case in cases.values()] for _ in range(runs + 1)][1:]
     for name, measured in zip(cases, zip(*turns, strict=True), strict=True):
         clock, busy = (statistics.median(values) * 1000 for values in zip(*measured, strict=True))
-        sys.stdout.write(f"{name:47} {clock:6.0f} ms on the clock, {busy:6.0f} ms of the processor\n")
+        sys.stdout.write(f"{name:47} {clock:6.0f} ms wall-clock time, {busy:6.0f} ms CPU time\n")
 
 
 if __name__ == "__main__":

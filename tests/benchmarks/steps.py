@@ -1,10 +1,10 @@
-"""How a training step of zoo's engine compares with a bare one: forward, backward and optimizer step.
+"""Compares a training step of zoo's engine with a minimal one: forward pass, backward pass and optimizer step.
 
     python tests/benchmarks/steps.py [BACKBONE ...]
 
-Both take the same network from random weights in the same precision, over the same images, which are on the device
-already; they take turns, and which goes first alternates. What zoo adds to a step: it looks at the loss and the
-gradients before anything moves, it can undo a step that fails, and signals wait until the step is complete.
+Both train the same network from random weights in the same precision on the same images, which are already on the
+device. They alternate, and so does which of them goes first. In addition, zoo's step checks the loss and the gradients
+before it changes anything, can undo a step that fails, and delays signals until the step is complete.
 """
 
 from __future__ import annotations
@@ -48,50 +48,50 @@ class Workload:
 
     backbone: str
     batch_size: int = 32
-    #: As ``zoo finetune`` takes them.
+    #: Options of ``zoo finetune``.
     head: str = "linear"
     train: str = "all"
     compile: bool = False
-    #: Pairs of blocks, and steps in each block. The device is synchronized at the end of a block only, so that a GPU's
-    #: queue stays as full as it does in training.
+    #: Number of pairs of blocks, and steps per block. The device is synchronized only at the end of a block, so that
+    #: the queue of a GPU stays as full as in training.
     pairs: int = 16
     steps: int = 1
-    #: Blocks of each that are not counted.
+    #: Number of blocks of each that are not counted.
     warm_up: int = 2
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with some of its parameters frozen."""
+    """A network, some of whose parameters are frozen."""
 
     network: Network
     frozen: Frozen
 
 
-#: Makes the step of a network.
+#: A function that makes the step of a network.
 Build = Callable[[Trained, Workload, Hardware], Step]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The seconds of a step, pair by pair, and the memory of each side."""
+    """Seconds per step in each pair, and the memory of each step."""
 
     ours: list[float]
     other: list[float]
-    #: Bytes at the peak of a step, on a GPU.
+    #: Peak memory of a step on a GPU in bytes.
     ours_memory: int | None
     other_memory: int | None
-    #: Seconds of our first block, in which the network is compiled if it is to be.
+    #: Seconds of zoo's first block, which includes compilation.
     first: float
 
     @property
     def ratios(self) -> list[float]:
-        """Seconds of the other step over ours: 1.0 when nothing is added to a bare one."""
+        """The ratios of the other step's time to ours: 1.0 if zoo adds nothing to a minimal step."""
         return [other / ours for ours, other in zip(self.ours, self.other, strict=True)]
 
 
 def build_trained(work: Workload, hardware: Hardware) -> Trained:
-    """Build the network from random weights, the same at each call."""
+    """Build the network, always with the same random weights."""
     torch.manual_seed(0)
     resolved = open_registry().resolve(work.backbone)
     start = choose_weights(resolved, "none")
@@ -105,7 +105,7 @@ def build_trained(work: Workload, hardware: Hardware) -> Trained:
 
 
 def read_size(work: Workload) -> tuple[int, int, int]:
-    """Return channels, height and width of the images that the network expects."""
+    """Return channels, height and width of the network's input."""
     return open_registry().resolve(work.backbone).backbone.input.size
 
 
@@ -115,19 +115,19 @@ def choose_fastest(work: Workload) -> Hardware:
 
 
 def list_trainable(model: nn.Module) -> list[nn.Parameter]:
-    """List the parameters that are trained."""
+    """Return the trained parameters."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
-    """Return the step of a loop with nothing else in it."""
+    """Return a minimal step."""
     model = trained.network.model
     optimizer = torch.optim.AdamW(list_trainable(model), lr=RATE, fused=True)
 
     def step(images: Tensor, labels: Tensor) -> None:
         with hardware.autocast():
             loss = nn.functional.cross_entropy(model(images).float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         optimizer.step()
         optimizer.zero_grad()
 
@@ -135,13 +135,13 @@ def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
 
 
 def refuse_failure(line: str) -> None:
-    """Raise where the engine says that it goes on without compiling."""
+    """Raise an error if the engine reports that it continues without compiling."""
     if "compilation failed" in line:
         raise RuntimeError(line)
 
 
 def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
-    """Return the step that a run takes."""
+    """Return the step of the engine."""
     model = trained.network.model
     learner = Learner(
         model=model,
@@ -158,7 +158,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
 
 
 def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
-    """Return the mean seconds per step over ``count`` steps, waiting until the device has finished."""
+    """Return the mean seconds per step over ``count`` steps, after synchronizing the device."""
     start = time.perf_counter()
     for _ in range(count):
         step(images, labels)
@@ -168,7 +168,7 @@ def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
 
 
 class Peak:
-    """The peak of what is allocated on a GPU from now on, on top of what is allocated already."""
+    """The peak of the memory that is allocated on a GPU from now on, without what was allocated before."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device if device.type == "cuda" else None
@@ -177,12 +177,12 @@ class Peak:
             self._before = torch.cuda.memory_allocated(self._device)
 
     def read(self) -> int | None:
-        """Return its bytes; None without a GPU."""
+        """Return the peak in bytes, or None without a GPU."""
         return torch.cuda.max_memory_allocated(self._device) - self._before if self._device else None
 
 
 def compare(work: Workload, hardware: Hardware, other: Build | None = None) -> Measured:
-    """Time zoo's step and another one, the bare one unless it is given, block after block."""
+    """Time blocks of zoo's step and of another one, which is the minimal one by default, alternately."""
     with rounding(hardware):
         sides: list[Step] = []
         peaks: list[int | None] = []

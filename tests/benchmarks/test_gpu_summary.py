@@ -1,4 +1,4 @@
-"""What the GPU check writes: the section of the page, and only in its place."""
+"""The GPU check writes a section of the page and changes nothing else on it."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ RESULTS = [
 ]  # fmt: skip
 
 
-def test_each_stage_has_its_row() -> None:
+def test_each_stage_has_a_row() -> None:
     section = write_section(MACHINE, RESULTS, quick=False)
     assert "| resnet50, bf16 | 2,000 | 0.97 (0.95 to 0.99) | 9,000 MiB |  |" in section
-    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |  |" in section  # of its steps, over timm; no tutorial
+    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |  |" in section  # ratios to its steps and to timm
     assert "| 2.0 s | 50.0 s | 25.0 |" in section
     assert "| resnet50, bf16 | 2,500 | 1.25 | 40 s | 2,100 | 1.05 |" in section
     assert "trial" not in section
 
 
-def test_what_failed_and_what_was_skipped_is_named_with_its_reason() -> None:
+def test_failed_and_skipped_checks_are_listed_with_the_reason() -> None:
     section = write_section(MACHINE, RESULTS, quick=False)
     assert "1 checks passed, 1 failed, 1 skipped." in section
     assert "- failed: correctness, it flies: it fell" in section
     assert "- skipped: correctness, it swims: no water" in section
 
 
-def test_a_trial_run_says_that_it_is_one() -> None:
+def test_a_trial_run_is_marked() -> None:
     assert "a trial run" in write_section(MACHINE, RESULTS, quick=True)
 
 
-def test_half_a_line_of_a_killed_stage_is_no_result(tmp_path: Path) -> None:
+def test_an_incomplete_line_of_a_killed_stage_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     append(RESULTS[0], path)
     with path.open("a") as file:
@@ -58,13 +58,13 @@ def test_half_a_line_of_a_killed_stage_is_no_result(tmp_path: Path) -> None:
     assert read_results(path) == RESULTS[:1]
 
 
-def test_the_summary_holds_all_results(tmp_path: Path) -> None:
+def test_the_summary_contains_all_results(tmp_path: Path) -> None:
     write_summary(tmp_path, MACHINE, RESULTS, quick=False)
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert [Result(**each) for each in found["results"]] == RESULTS
 
 
-def test_a_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
+def test_only_the_section_between_the_markers_changes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(put_section("before\n", NOTHING_YET) + "after\n")
     write_summary(tmp_path, MACHINE, RESULTS, quick=False)

@@ -1,4 +1,4 @@
-"""What is measured is the whole process, with all that it started."""
+"""Measurements include the whole process and all processes that it started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 
 from measure import PROC, list_session, measure, read_memory
 
-needs_proc = pytest.mark.skipif(not (PROC / "self" / "smaps_rollup").is_file(), reason="the system tells no memory")
+needs_proc = pytest.mark.skipif(
+    not (PROC / "self" / "smaps_rollup").is_file(), reason="the system does not report memory"
+)
 
 
 def run(tmp_path: Path, code: str, timeout: float = 60) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def test_the_last_line_printed_is_the_answer(tmp_path: Path) -> None:
     assert found["seconds"] > 0
 
 
-def test_a_failure_gives_its_last_words(tmp_path: Path) -> None:
+def test_a_failure_has_the_last_line_printed(tmp_path: Path) -> None:
     found = run(tmp_path, "import sys; sys.exit('no such network')")
     assert found["error"] == "exit code 1: no such network"
     assert "answer" not in found
@@ -36,18 +38,18 @@ def test_a_process_without_an_answer_is_a_failure(tmp_path: Path, code: str) -> 
     assert "error" in run(tmp_path, code)
 
 
-def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
+def test_a_process_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     found = run(tmp_path, "import threading; threading.Event().wait()", timeout=0.2)
     assert "timed out" in found["error"]
 
 
-def test_what_is_killed_by_others_did_not_take_too_long(tmp_path: Path) -> None:
+def test_a_killed_process_is_not_reported_as_timed_out(tmp_path: Path) -> None:
     found = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert found["error"].startswith("exit code -9: killed")
 
 
 @needs_proc
-def test_memory_is_that_of_a_process_and_its_children() -> None:
+def test_memory_includes_child_processes() -> None:
     child = "held = bytearray(200 << 20); print(); input()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with subprocess.Popen(
@@ -61,7 +63,7 @@ def test_memory_is_that_of_a_process_and_its_children() -> None:
 
 
 @needs_proc
-def test_what_a_process_leaves_running_is_ended(tmp_path: Path) -> None:
+def test_processes_left_running_are_ended(tmp_path: Path) -> None:
     hang = "import threading; threading.Event().wait()"
     start = f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', {hang!r}])"
     found = run(tmp_path, f"{start}; print('{{\"leader\": %d}}' % os.getpid())")

@@ -1,4 +1,4 @@
-"""The page says what was measured, and of what was not, that and why."""
+"""The page shows what was measured, and why other results are missing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_row(page: str, title: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def test_a_row_shows_the_median_ratio_and_its_spread() -> None:
+def test_a_row_shows_the_median_ratio_and_its_range() -> None:
     lines = [make_line("tutorial", make_run(2), make_run(seconds), pair) for pair, seconds in enumerate((8, 4, 6))]
     row = find_row(write(*lines), "tutorial loop")
     assert row[:2] == ["tutorial loop, 3 pairs", "3.00 (2.00 to 4.00)"]
@@ -48,12 +48,12 @@ def test_a_row_shows_the_median_ratio_and_its_spread() -> None:
     assert row[5:] == ["equal", "640", "2,562"]
 
 
-def test_what_is_no_part_of_the_work_is_not_counted() -> None:
+def test_time_outside_of_the_work_is_not_counted() -> None:
     row = find_row(write(make_line("limit", make_run(4), make_run(3, aside=1))), "the limit")
     assert row[1] == "0.50 (0.50 to 0.50)"
 
 
-def test_steps_are_compared_where_both_tell_of_them() -> None:
+def test_steps_are_compared_if_both_report_them() -> None:
     lines = [
         make_line("limit", make_run(4, steps=2.0), make_run(3, steps=share * 2), i)
         for i, share in enumerate((0.8, 0.9))
@@ -63,7 +63,7 @@ def test_steps_are_compared_where_both_tell_of_them() -> None:
     assert "- the limit: after warm-up, its training steps take 0.85 (0.80 to 0.90) times as long as zoo's" in page
 
 
-def test_a_peer_that_fails_is_in_the_table_with_its_reason() -> None:
+def test_a_peer_that_fails_is_listed_with_the_reason() -> None:
     page = write(
         make_line("fastai", make_run(2), {"seconds": 1.0, "memory": None, "error": "exit code 1: no such arch"})
     )
@@ -71,7 +71,7 @@ def test_a_peer_that_fails_is_in_the_table_with_its_reason() -> None:
     assert "- fastai: failed in 1 of 1 pairs: exit code 1: no such arch" in page
 
 
-def test_a_failure_of_zoo_itself_is_said() -> None:
+def test_a_failure_of_zoo_is_reported() -> None:
     page = write(make_line("fastai", {"seconds": 1.0, "memory": None, "error": "exit code 1: oh"}, make_run(2)))
     assert "zoo failed in 1 of 1 pairs: exit code 1: oh" in page
 
@@ -83,19 +83,19 @@ def test_pairs_that_failed_do_not_count() -> None:
     assert "failed in 1 of 2 pairs" in page
 
 
-def test_unequal_work_is_said_once() -> None:
+def test_unequal_work_is_reported_once() -> None:
     lines = [make_line("timm", make_run(2), make_run(4, images=320), pair) for pair in range(3)]
-    assert write(*lines).count("UNEQUAL WORK: 320 images instead of 640") == 1
+    assert write(*lines).count("unequal work: 320 images instead of 640") == 1
 
 
-def test_memory_that_the_system_does_not_tell_is_left_out() -> None:
+def test_unknown_memory_is_left_out() -> None:
     unknown = {**make_run(2), "memory": None}
     page = write(make_line("tutorial", unknown, unknown))
     assert find_row(page, "tutorial loop")[2] == ""
     assert "unknown" in find_row(page, "**zoo**")[2]
 
 
-def test_workloads_without_figures_have_no_table() -> None:
+def test_workloads_without_results_have_no_table() -> None:
     page = write(make_line("tutorial", make_run(2), make_run(4)))
     assert WORKLOADS["frozen"].title in page
     assert WORKLOADS["vgg"].title not in page
@@ -115,16 +115,16 @@ def test_the_page_names_machine_versions_and_images() -> None:
         (["mobilenet_v2", "timm/mobilenetv2_100"], "from pretrained weights"),
     ],
 )
-def test_who_starts_from_random_weights_is_said(weights: list[str], start: str) -> None:
+def test_random_initial_weights_are_reported(weights: list[str], start: str) -> None:
     lines = [make_line("tutorial", make_run(2), make_run(4))]
     assert f"10 epochs, {start}.\n" in write_page({"frozen": lines}, {**SETTINGS, "weights": weights}, MACHINE)
 
 
-def test_prose_holds_no_figures_of_speed() -> None:
+def test_the_prose_contains_no_measured_numbers() -> None:
     assert not any(f" {number}x" in PROSE for number in range(100))
 
 
-def test_every_peer_of_a_workload_has_its_script() -> None:
+def test_every_peer_of_a_workload_has_a_script() -> None:
     scripts = Path(__file__).parent / "peers"
     for workload in WORKLOADS.values():
         assert all((scripts / PEERS[name].script).is_file() for name in workload.peers)

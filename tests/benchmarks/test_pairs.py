@@ -1,4 +1,4 @@
-"""Pairs are run in turn, kept, and gone on with."""
+"""Pairs are run alternately, saved, and resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pairs
 from pairs import Bench, check_settings, read_lines, run_pairs
 from workloads import PEERS, WORKLOADS
 
-#: Fails while the file that it is told of is missing.
+#: A script that fails while the file in its job is missing.
 SCRIPT = """
 import json, os, sys
 job = json.loads(sys.argv[1])
@@ -43,7 +43,7 @@ def read_log(folder: Path) -> list[str]:
     return (folder / "log").read_text(encoding="utf-8").splitlines()
 
 
-def test_zoo_runs_before_each_peer_and_seeds_change_with_the_pair(bench: Bench, tmp_path: Path) -> None:
+def test_zoo_runs_before_each_peer_and_each_pair_has_another_seed(bench: Bench, tmp_path: Path) -> None:
     run_pairs(bench, WORKLOADS["frozen"], ["tutorial", "limit"], 2)
     first, second = [
         [f"{name} {seed}" for name in ("ours.py", "tutorial.py", "ours.py", "limit.py")] for seed in (0, 1)
@@ -51,18 +51,18 @@ def test_zoo_runs_before_each_peer_and_seeds_change_with_the_pair(bench: Bench, 
     assert read_log(tmp_path) == first + second
 
 
-def test_a_peer_that_fails_stops_nobody_and_is_tried_again(bench: Bench, tmp_path: Path) -> None:
+def test_a_peer_that_fails_stops_no_other_and_is_run_again(bench: Bench, tmp_path: Path) -> None:
     run_pairs(bench, WORKLOADS["frozen"], ["fastai", "limit"], 1)
     fastai, limit = read_lines(bench.folder / "frozen.jsonl")
     assert "not today" in fastai["theirs"]["error"]
     assert "answer" in limit["theirs"]
-    write_scripts(tmp_path, fails="nobody")
+    write_scripts(tmp_path, fails="none")
     run_pairs(bench, WORKLOADS["frozen"], ["fastai", "limit"], 1)
     assert read_log(tmp_path)[4:] == ["ours.py 0", "fastai_peer.py 0"]
     assert all("answer" in line["theirs"] for line in read_lines(bench.folder / "frozen.jsonl"))
 
 
-def test_figures_with_other_settings_are_not_mixed(tmp_path: Path) -> None:
+def test_results_with_other_settings_are_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     check_settings(path, {"code": "a", "device": "cpu"})
     check_settings(path, {"code": "a", "device": "cpu"})

@@ -1,4 +1,4 @@
-"""Figures of pairs."""
+"""Statistics of pairs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 from ratios import Spread, describe_accuracy, describe_work, spread, spread_ratios
 
 
-def test_ratios_are_taken_within_pairs_and_not_of_medians() -> None:
+def test_ratios_are_computed_within_pairs() -> None:
     assert spread_ratios([(1.0, 4.0), (10.0, 20.0), (2.0, 6.0)]) == Spread(3.0, 2.0, 4.0)
 
 
-def test_nothing_has_no_spread() -> None:
+def test_no_values_have_no_spread() -> None:
     assert spread([]) is None
     assert spread_ratios([(0.0, 1.0)]) is None
 
 
-def test_a_single_pair_has_no_width() -> None:
+def test_a_single_pair_has_no_range() -> None:
     assert spread_ratios([(2.0, 5.0)]) == Spread(2.5, 2.5, 2.5)
 
 
@@ -25,7 +25,7 @@ def describe(images: int, epochs: int) -> list[str]:
     return describe_work(answer, images=100, epochs=2, batch_size=32)
 
 
-def test_equal_work_is_not_worth_a_word() -> None:
+def test_equal_work_has_no_note() -> None:
     assert describe(200, 2) == []
 
 
@@ -34,13 +34,13 @@ def test_a_last_batch_that_is_left_out_is_said() -> None:
 
 
 @pytest.mark.parametrize("images", [136, 100, 201])
-def test_less_or_more_work_is_called_unequal(images: int) -> None:
+def test_more_or_less_work_is_called_unequal(images: int) -> None:
     (note,) = describe(images, 2)
-    assert note.startswith("UNEQUAL WORK")
+    assert note.startswith("unequal work")
 
 
-def test_other_epochs_are_called_unequal_even_with_as_many_images() -> None:
-    assert describe(200, 1) == ["UNEQUAL WORK: 1 epochs instead of 2"]
+def test_another_number_of_epochs_is_called_unequal() -> None:
+    assert describe(200, 1) == ["unequal work: 1 epochs instead of 2"]
 
 
 def test_accuracy_is_compared_as_a_mean_over_pairs() -> None:

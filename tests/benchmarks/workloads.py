@@ -1,10 +1,10 @@
-"""What is measured: the workloads, who does them, and which versions of the peers."""
+"""The workloads, the peers that run them, and the versions of the peers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The peers' distributions; those of torch and torchvision are the ones that zoo itself runs with here.
+#: Packages of the peers. torch and torchvision are those that zoo runs with.
 PINS = {
     "fastai": "2.8.12",
     "timm": "1.0.31",
@@ -16,36 +16,36 @@ PINS = {
 
 OURS = "ours"
 BATCH_SIZE = 32
-#: Pixels of a side.
+#: Height and width of an image in pixels.
 SIZE = 224
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody who does the same work."""
+    """A program that does the same work as zoo."""
 
     name: str
-    #: In the page's tables.
+    #: Name in the tables.
     title: str
-    #: In the folder ``peers``.
+    #: File in the folder ``peers``.
     script: str
-    #: What the script is told besides the job.
+    #: Arguments of the script in addition to the job.
     flags: tuple[str, ...] = ()
-    #: What a reader of its figures has to know.
+    #: Remark about its results.
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Some work that all are given."""
+    """A task that all peers are given."""
 
     name: str
     title: str
-    #: As torchvision calls the network, and as timm does.
+    #: Names of the network in torchvision and timm.
     model: str
     timm_model: str
     epochs: int
-    #: Those that are compared unless others are asked for.
+    #: Peers that are compared by default.
     peers: tuple[str, ...]
 
 
@@ -81,15 +81,15 @@ WORKLOADS = {
             "vgg16",
             "vgg16",
             5,
-            tuple(name for name in _ALL if not name.startswith("timm")),  # all of VGG16 would be other work
+            tuple(name for name in _ALL if not name.startswith("timm")),  # to train all of VGG16 would be other work
         ),
         Workload(
             "full",
-            "All of ResNet18",
+            "Full training of ResNet18",
             "resnet18",
             "resnet18",
             5,
-            tuple(name for name in _ALL if name != "warm"),  # nothing is kept where all learns
+            tuple(name for name in _ALL if name != "warm"),  # without frozen parts, no features are cached
         ),
     )
 }

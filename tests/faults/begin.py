@@ -1,4 +1,4 @@
-"""What all harnesses begin with: the run that nobody disturbs, and a list of what went wrong in the others."""
+"""The common part of all fault harnesses: a reference run that is not disturbed, and a list of failures."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ from typing import Any
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", PYTHONWARNINGS="ignore")
 sys.path[:0] = [str(Path(__file__).parents[1] / "props")]
 
-from toy import describe, draw  # noqa: E402  # the path and the threads come first
-from trial import Trial, Weakness, stand  # noqa: E402
+from toy import describe, draw  # noqa: E402  # only after the path and the threads are set
+from trial import Trial, Weakness, keep_defenses  # noqa: E402
 
 
-class Wrong(Counter[str]):
-    """What went wrong, and how often."""
+class Failures(Counter[str]):
+    """The failures and their number."""
 
     def note(self, complaint: str | None) -> None:
-        """Count a complaint, if it is one."""
+        """Add a complaint, unless it is None."""
         if complaint:
             self[complaint] += 1
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The run that nobody disturbed."""
+class Reference:
+    """The run that was not disturbed."""
 
     photos: Path
     seconds: float
-    #: How many points it came by.
+    #: Number of points that it passed.
     points: int
     wanted: dict[str, Any]
 
     def compare(self, output: Path) -> str | None:
-        """Say in what another run came to something else."""
+        """Return how another run differs from this one, or None."""
         found = describe(output)
         other = [name for name, value in self.wanted.items() if found[name] != value]
-        return f"another {', '.join(other)}" if other else None
+        return f"differs in {', '.join(other)}" if other else None
 
 
-def prepare(folder: Path, weaken: Weakness = stand, options: dict[str, Any] | None = None) -> Whole:
-    """Draw images, and run on them to the end."""
+def prepare(folder: Path, weaken: Weakness = keep_defenses, options: dict[str, Any] | None = None) -> Reference:
+    """Draw images and complete a run on them."""
     draw(folder / "photos")
     trial, start = Trial(folder / "photos", folder / "whole", weaken, options or {}), time.perf_counter()
     code, _ = trial.begin()
     if code:
-        sys.exit(f"the run that nobody disturbs ends with {code}: {(folder / 'whole-said').read_text()}")
+        sys.exit(f"the reference run ends with {code}: {(folder / 'whole-said').read_text()}")
     seconds = time.perf_counter() - start
-    return Whole(folder / "photos", seconds, trial.points.value, describe(folder / "whole"))
+    return Reference(folder / "photos", seconds, trial.points.value, describe(folder / "whole"))
 
 
 def parse(about: str, count: int) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=count, metavar="N", help="how often")
-    parser.add_argument("--teeth", action="store_true", help="take the defences out")
+    parser.add_argument("--count", type=int, default=count, metavar="N", help="number of faults")
+    parser.add_argument("--teeth", action="store_true", help="remove each defense in turn, and expect failures")
     return parser.parse_args()
 
 
-def judge(name: str, what: str, harm: Callable[[Path], Wrong], count: int) -> int:
-    """Do harm in a folder of its own, and print a line; return 1 where it is not as it should be."""
+def judge(name: str, what: str, harm: Callable[[Path], Failures], count: int) -> int:
+    """Cause faults in a temporary folder and print a summary. Return 1 if any run failed."""
     with TemporaryDirectory() as folder:
         os.environ["ZOO_CACHE"] = str(Path(folder, "cache"))
-        wrong = harm(Path(folder))
-    bad = sum(wrong.values())
-    most = "".join(f"; {number} times {complaint}" for complaint, number in wrong.most_common(3))
-    sys.stdout.write(f"{f'without {name}: ' if name else ''}{bad} of {count} {what} did harm{most}\n")
+        failures = harm(Path(folder))
+    bad = sum(failures.values())
+    most = "".join(f"; {complaint} ({number} times)" for complaint, number in failures.most_common(3))
+    sys.stdout.write(f"{f'without {name}: ' if name else ''}{bad} of {count} {what} caused a failure{most}\n")
     sys.stdout.flush()
     return int(bool(bad) != bool(name))

@@ -1,4 +1,4 @@
-"""The points at which a process that saves can be killed, or find the disk full, in the order in which it comes by."""
+"""The points at which a process that saves can be killed or find the disk full, in the order in which they occur."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from zoo.runs import model_file as tensors
 
 
 class Points:
-    """Counts the points that this process comes by; at one of them it kills itself, or finds the disk full.
+    """Counts the points that this process passes. At one of them, it kills itself or finds the disk full.
 
-    A file is opened, half of it is written, it is written, on the disk, renamed; and something old is to be removed.
+    The points of a file: opened, half written, written, on the disk, renamed. Another one is before an old file is
+    removed.
     """
 
     def __init__(self, fatal: int | None, *, disk_is_full: bool = False) -> None:
@@ -27,8 +28,8 @@ class Points:
         self._fatal = fatal
         self._disk_is_full = disk_is_full
 
-    def pass_by(self, name: str) -> None:
-        """Come by a point."""
+    def reach(self, name: str) -> None:
+        """Pass a point."""
         self.passed.append(name)
         if len(self.passed) != self._fatal:
             return
@@ -37,14 +38,14 @@ class Points:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
-        """Put the points into all that is written from now on in this process."""
+        """Add the points to all files that this process writes from now on."""
         tensors.save_file = self._save_file  # type: ignore[assignment]
         self._around_file_and_folder(durable._synchronise)
         unlink = Path.unlink
 
         def remove(path: Path, *args: Any, **kwargs: Any) -> None:
             if not path.name.startswith(durable.PREFIX):
-                self.pass_by("removing")
+                self.reach("removing")
             unlink(path, *args, **kwargs)
 
         Path.unlink = remove  # type: ignore[method-assign]
@@ -52,17 +53,17 @@ class Points:
     def _save_file(self, state: dict[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
         content = save(state, dict(metadata))
         with path.open("wb") as file:
-            self.pass_by("opened")
+            self.reach("opened")
             file.write(content[: len(content) // 2])
             file.flush()
-            self.pass_by("half")
+            self.reach("half")
             file.write(content[len(content) // 2 :])
 
     def _around_file_and_folder(self, synchronise: Callable[[Path], None]) -> None:
         def around(path: Path) -> None:
-            self.pass_by("renamed" if path.is_dir() else "written")
+            self.reach("renamed" if path.is_dir() else "written")
             synchronise(path)
             if not path.is_dir():
-                self.pass_by("synchronised")
+                self.reach("synchronised")
 
         durable._synchronise = around

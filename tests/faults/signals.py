@@ -1,10 +1,10 @@
-"""Ends runs with SIGTERM and SIGINT at random times, and takes them up again.
+"""Ends runs with SIGTERM and SIGINT at random times, and resumes them.
 
     python tests/faults/signals.py [--count 100]
 
-Half of each signal goes to the process, half to its group; half of the runs load images by threads. Prints how many
-lost a step, ended with another code than 130 or 143, took longer than ten seconds, or came to another end than the run
-that nobody disturbed; and the longest time. Exits with 1 where any did.
+Half of each signal goes to the process, half to its group; half of the runs load images in threads. Prints how many
+runs lost a step, ended with an exit code other than 130 or 143, took longer than ten seconds, or ended differently from
+the reference run. Also prints the longest time. Exits with 1 after any failure.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ import signal
 import sys
 from pathlib import Path
 
-from begin import Wrong, judge, parse, prepare
+from begin import Failures, judge, parse, prepare
 from trial import NEVER, Fault, Trial
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 LONGEST = 10.0
 
 
-def end_many(folder: Path, count: int) -> Wrong:
-    """Return what went wrong, and how often."""
-    whole = prepare(folder)
-    chance, wrong, longest = random.Random(0), Wrong(), 0.0
+def end_many(folder: Path, count: int) -> Failures:
+    """Return the failures and their number."""
+    reference = prepare(folder)
+    chance, failures, longest = random.Random(0), Failures(), 0.0
     for number in range(count):
-        fault = Fault(chance.uniform(0, whole.seconds), list(CODES)[number % 2], to_group=number // 2 % 2 == 1)
-        trial = Trial(whole.photos, folder / f"run-{number}", options={"workers": 2 * (number // 4 % 2)})
+        fault = Fault(chance.uniform(0, reference.seconds), list(CODES)[number % 2], to_group=number // 2 % 2 == 1)
+        trial = Trial(reference.photos, folder / f"run-{number}", options={"workers": 2 * (number // 4 % 2)})
         code, seconds = trial.begin(fault)
         longest = max(longest, seconds)
         complaint = _find_fault(trial, fault, code, seconds)
         if code and not complaint:
             code, _ = trial.begin()
             complaint = f"it ends with {code}" if code else None
-        wrong.note(complaint or whole.compare(trial.output))
+        failures.note(complaint or reference.compare(trial.output))
     sys.stdout.write(f"the longest took {longest:.2f} s\n")
-    return wrong
+    return failures
 
 
 def _find_fault(trial: Trial, fault: Fault, code: int, seconds: float) -> str | None:
     if code in (0, NEVER):
-        return None  # it was over, or had not begun
-    if code not in (CODES[fault.signal], -fault.signal):  # the latter before the command line has begun
+        return None  # the run was already finished, or had not started
+    if code not in (CODES[fault.signal], -fault.signal):  # minus the signal before the command line handles it
         return f"{fault.signal.name} ends it with {code}"
     if code == -fault.signal and trial.steps.value:
-        return f"{fault.signal.name} tears it apart"
-    return "it takes too long" if seconds > LONGEST else trial.find_fault(0)
+        return f"{fault.signal.name} ends it after a step without the command line"
+    return "it takes too long to end" if seconds > LONGEST else trial.find_fault(0)
 
 
 def main() -> int:

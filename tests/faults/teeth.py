@@ -1,4 +1,4 @@
-"""The defences, taken out one by one: what a process is that lacks one."""
+"""Removes the defenses one by one, to show that the harness notices it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def rename() -> None:
 
 
 def checksum() -> None:
-    """Write files in place, and believe whatever is there."""
+    """Write files in place, and do not verify files that are read."""
     rename()
     checkpoints.Checkpoints._list = lambda self: sorted(self._folder.glob("*.safetensors"), reverse=True)  # type: ignore[method-assign]
     checkpoints._verify = lambda _path: None
 
 
 def seeds() -> None:
-    """Let dropouts draw from wherever the generator happens to be."""
+    """Do not restore the random generator of dropout."""
     loop.seed_of_step = lambda *_: 0  # type: ignore[assignment]
     loop.torch.manual_seed = lambda _seed: None  # type: ignore[attr-defined]
 
 
 def optimizer() -> None:
-    """Forget what the optimizer remembers."""
+    """Do not restore the state of the optimizer."""
     from zoo.engine import state
 
     state._list_slots = lambda *_: {}  # type: ignore[assignment]

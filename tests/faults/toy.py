@@ -1,4 +1,4 @@
-"""The run that is killed: a second of work with all that going on can get wrong."""
+"""The run that is killed: one second of training that uses everything that resuming can get failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import RunFolder
 from zoo.training.callbacks import RunCallbacks
 
-#: 24 steps of 6 images, six epochs in four phases, a state every third step.
+#: 24 steps with 6 images each, in six epochs and four phases, with a checkpoint every third step.
 OPTIONS: dict[str, Any] = {
     "weights": "none",
     "train": "gradual",
@@ -38,9 +38,9 @@ OPTIONS: dict[str, Any] = {
     "balance": "sampling",
 }
 STEPS, EVERY = 24, 3
-#: What may differ: the time that it took, and how often it was taken up again.
+#: Facts that may differ: the times, and how often the run was resumed.
 TIMES = ("seconds", "train_seconds", "started", "resumed")
-#: Beside the run folder: what was last saved before all states were removed, as a SHA-256.
+#: File beside the run folder with the SHA-256 of the last checkpoint, written before the checkpoints are removed.
 LAST = "last-state"
 
 
@@ -51,27 +51,27 @@ def draw(folder: Path) -> None:
 
 
 def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: Any) -> None:
-    """Begin the run or go on with it, on the command line; ``on_step`` is told how many steps there were in all.
+    """Start or resume the run on the command line. ``on_step`` is called with the total number of steps so far.
 
-    Ends with SystemExit. For a process that does nothing else.
+    Ends with SystemExit, so the process can do nothing else.
     """
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # those that are started in the background ignore Ctrl-C
-    told, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore Ctrl-C otherwise
+    original, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
 
-    def tell(watch: RunCallbacks) -> None:
-        on_step(watch._saver._state.batches)  # nobody else wants to know
-        told(watch)
+    def report(watch: RunCallbacks) -> None:
+        on_step(watch._saver._state.batches)  # no public name, as only this harness needs it
+        original(watch)
 
     def digest(folder: RunFolder) -> None:
         last = output.with_name(f"{output.name}-{LAST}")
-        if not last.exists():  # else a process was killed while it removed the states, the newest first
+        if not last.exists():  # it exists if a process was killed while it removed the checkpoints, newest first
             saved, _ = Checkpoints(folder.path / "checkpoints").load()
-            digest_of = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
-            last.write_text(digest_of, encoding="ascii")
+            sha256 = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
+            last.write_text(sha256, encoding="ascii")
         remove_states(folder)
 
-    RunCallbacks.on_step = tell  # type: ignore[method-assign]
+    RunCallbacks.on_step = report  # type: ignore[method-assign]
     zoo.training.finetune.remove_states = digest
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
     zoo.registry.registry.open_registry = lambda: registry
@@ -81,7 +81,7 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
 
 
 def describe(output: Path) -> dict[str, Any]:
-    """Return all that a run comes to, but the time that it took: files by their SHA-256, figures as they are."""
+    """Return everything about a run except times: the SHA-256 of each file, and the metrics."""
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     facts = json.loads((output / "run.json").read_text(encoding="utf-8"))
     return {
@@ -98,9 +98,9 @@ def describe(output: Path) -> dict[str, Any]:
 
 
 def digest_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Return a SHA-256 over weights, statistics, averages, and what the optimizer remembers."""
+    """Return a SHA-256 of weights, statistics, averages and the state of the optimizer."""
     total = hashlib.sha256()
-    for name in sorted(name for name in tensors if not name.startswith("lap.")):  # gone when the epoch is over
+    for name in sorted(name for name in tensors if not name.startswith("lap.")):  # removed at the end of an epoch
         total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
         total.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     total.update(json.dumps([facts["phase"], facts["steps"]]).encode())

@@ -1,4 +1,4 @@
-"""A trial: the run in a process of its own, ended by a signal; and again, until it is over."""
+"""A trial: the run in a process of its own that is ended by a signal and resumed until it is finished."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from zoo.cli import main
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import CHECKPOINTS, RUN
 
-#: Seconds after which a process that should be over hangs.
+#: Timeout in seconds for a process that should have ended.
 PATIENCE = 120
-#: The exit code of a process that was ended before it had begun.
+#: Exit code of a process that was ended before it started its work.
 NEVER = 99
-#: What makes a process weak in one respect; see ``teeth``.
+#: Function that removes a defense; see ``teeth``.
 Weakness = Callable[[], None]
 
 
-def stand() -> None:
-    """Weaken nothing."""
+def keep_defenses() -> None:
+    """Remove no defense."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """How a process is ended: by a signal after so many seconds, or killed at its n-th point."""
+    """How a process is ended: by a signal after some seconds, or by a kill at its n-th point."""
 
     seconds: float = PATIENCE
     signal: signal.Signals = signal.SIGKILL
-    #: Whether all of its group get the signal, as from a terminal.
+    #: Whether the signal goes to the process group, as from a terminal.
     to_group: bool = False
     point: int | None = None
-    #: Whether the disk is full there instead.
+    #: Whether the disk is full at the point instead.
     disk_is_full: bool = False
-    #: Bytes that a file may have at most, as if the disk were full then.
+    #: Maximum size of a file in bytes, which acts like a full disk.
     room: int | None = None
 
 
 class Counter:
-    """A number that a process and its child share."""
+    """A number that a process shares with its child."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 8)
@@ -68,8 +68,8 @@ class Counter:
         self._memory[:8] = struct.pack("q", value)
 
 
-def _is_whole(path: Path) -> bool:
-    """Tell whether a file of a run can be read."""
+def _is_readable(path: Path) -> bool:
+    """Return whether a file of a run is complete and readable."""
     try:
         if path.suffix == ".safetensors":
             load_file(path)
@@ -83,24 +83,25 @@ def _is_whole(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Trial:
-    """A run, and what its processes tell."""
+    """A run and the numbers that its processes report."""
 
     photos: Path
     output: Path
-    weaken: Weakness = stand
+    weaken: Weakness = keep_defenses
     options: dict[str, Any] = field(default_factory=dict)
-    #: Steps that were taken, and points that were passed.
+    #: Numbers of steps taken and of points passed.
     steps: Counter = field(default_factory=Counter)
     points: Counter = field(default_factory=Counter)
 
     def begin(self, fault: Fault | None = None) -> tuple[int, float]:
-        """Let a child begin the run, or go on with it.
+        """Start or resume the run in a child process.
 
         Returns:
-            The exit code, or minus the signal; and the seconds from the signal to the end.
+            The exit code, or the negative number of the signal, and the seconds from the signal to the end.
         """
         fault = fault or Fault()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a child that it hit here would go on as its parent
+        # An interrupt here would make the child go on as its parent.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         child = os.fork()
         if child == 0:
             self._work(fault)
@@ -118,14 +119,14 @@ class Trial:
         return os.waitstatus_to_exitcode(status), time.monotonic() - sent[0] if sent else 0.0
 
     def _work(self, fault: Fault) -> None:
-        """Run, in the child, which ends with it."""
+        """Run in the child process, which ends with this function."""
         status = NEVER
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             os.setsid()
             points = Points(fault.point, disk_is_full=fault.disk_is_full)
             if fault.room is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing more is an error
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing beyond the limit then raises an error
                 resource.setrlimit(resource.RLIMIT_FSIZE, (fault.room, fault.room))
             points.install()
             self.weaken()
@@ -139,22 +140,22 @@ class Trial:
             self.points.set(len(points.passed))
         except KeyboardInterrupt as interrupt:
             has_begun = any(frame.f_code is main.__code__ for frame, _ in traceback.walk_tb(interrupt.__traceback__))
-            status = status if has_begun else NEVER  # it is the harness that was hit
+            status = status if has_begun else NEVER  # the signal hit the harness instead
         finally:
             os._exit(status)
 
     def find_fault(self, allowed: int) -> str | None:
-        """Say what is wrong with the states that are left, of which the newest may lack so many steps."""
+        """Return what is wrong with the checkpoints. The newest one may lack up to ``allowed`` steps."""
         folder, taken = self.output / CHECKPOINTS, self.steps.value
-        if torn := [path.name for path in self.output.glob("[!.]*") if not _is_whole(path)]:
-            return f"torn is {', '.join(torn)}"
+        if torn := [path.name for path in self.output.glob("[!.]*") if not _is_readable(path)]:
+            return f"unreadable: {', '.join(torn)}"
         if (self.output / RUN).exists():
-            return None  # it was over
+            return None  # the run is finished
         if not folder.is_dir():
-            return None if taken < EVERY else "the states are gone"
+            return None if taken < EVERY else "the checkpoints are missing"
         saved, complaints = Checkpoints(folder).load()
         if complaints:
             return complaints[0].rpartition("/")[2]
         state = saved.facts["state"] if saved else {"done": 0}
         lost = taken - state["done"] - state.get("lap", {"step": 0})["step"]
-        return f"{lost} steps are lost" if lost > allowed else None
+        return f"{lost} steps were lost" if lost > allowed else None

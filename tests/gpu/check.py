@@ -1,4 +1,4 @@
-"""Runs the stages of the GPU check, each as a process with a time limit, and keeps what they found. See run.sh."""
+"""Runs the stages of the GPU check, each in a process with a time limit, and saves their results. See run.sh."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from summary import describe_machine, update_page, write_summary
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-#: Seconds between two looks at what a stage has found.
+#: Seconds between two checks for new results.
 PERIOD = 0.2
-#: Seconds that a stage has to end what it started.
+#: Seconds that a stage has to end the processes that it started.
 GRACE = 5.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the check, in a process of its own."""
+    """A part of the check that runs in a process of its own."""
 
     name: str
-    #: Share of the whole time that it may take; what an earlier stage leaves over is for the later ones.
+    #: Fraction of the total time that the stage may take. Time that it does not use is left for the later stages.
     share: float
-    #: Names a script, or nothing for the tests.
+    #: Name of a script, or an empty text for the tests.
     script: str = ""
 
 
-#: In order of value: an early stop leaves the results of those before it.
+#: The stages in order of importance, because the check may be stopped early.
 STAGES = (
     Stage("correctness", 0.20),
     Stage("steps", 0.13, "measure_steps.py"),
@@ -48,21 +48,26 @@ STAGES = (
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="tests/gpu/run.sh", description="Check and measure zoo on one device.")
     add = parser.add_argument
     add("--device", choices=("cuda", "cpu"), default="cuda", help="[default: cuda]")
-    add("--quick", action="store_true", help="a little of everything, to try it out")
-    add("--minutes", type=float, default=5.0, metavar="X", help="stop after that many minutes  [default: 5]")
-    add("--output", type=Path, metavar="DIR", help="for gpu.json, gpu.md and logs/  [default: $OUT, else gpu-check]")
-    add("--stages", nargs="+", choices=[stage.name for stage in STAGES], help="only these")
-    add("--page", type=Path, metavar="FILE", help="put the figures into this page, between its markers")
+    add("--quick", action="store_true", help="run a little of everything, for a trial")
+    add("--minutes", type=float, default=5.0, metavar="X", help="time limit in minutes  [default: 5]")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for gpu.json, gpu.md and logs/  [default: $OUT, else gpu-check]",
+    )
+    add("--stages", nargs="+", choices=[stage.name for stage in STAGES], help="run only these stages")
+    add("--page", type=Path, metavar="FILE", help="page whose GPU section is replaced by the results")
     add("--timm-train", type=Path, metavar="FILE", help="timm's train.py  [default: tests/gpu/packed/train.py]")
     return parser.parse_args()
 
 
 class Check:
-    """One run of all stages."""
+    """A run of all stages."""
 
     def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
         self._options = options
@@ -72,17 +77,17 @@ class Check:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._file = self._output / "results.jsonl"
         self._file.unlink(missing_ok=True)
-        self._told = 0
+        self._num_reported = 0
         self._machine = describe_machine(options.device)
         self._deadline = time.monotonic() + options.minutes * 60
 
     @property
     def results(self) -> list[Result]:
-        """All that was found so far."""
+        """All results so far."""
         return read_results(self._file)
 
     def run(self) -> int:
-        """Run the stages; returns 1 where a check failed or a stage did not come to its end."""
+        """Run the stages. Return 1 if a check failed or a stage did not finish."""
         photos, plan = self._scratch / "photos", choose_plan(quick=self._options.quick)
         draw(photos, plan.images, plan.val_images)
         wanted = [stage for stage in STAGES if not self._options.stages or stage.name in self._options.stages]
@@ -112,14 +117,14 @@ class Check:
             finally:
                 end_session(process)
         if code is None:
-            self._add(Result(stage.name, "the whole stage", FAILED, f"stopped after its {limit:.0f} s"))
+            self._add(Result(stage.name, "the full stage", FAILED, f"stopped after {limit:.0f} s"))
         elif code and not any(result.stage == stage.name and result.outcome == FAILED for result in self.results):
-            self._add(Result(stage.name, "the whole stage", FAILED, f"exit code {code}; see {log.name}"))
+            self._add(Result(stage.name, "the full stage", FAILED, f"exit code {code}; see {log.name}"))
         self._tell()
         say(f"         {stage.name} took {time.monotonic() - started:.1f} s")
 
     def _wait(self, process: subprocess.Popen[bytes], end: float) -> int | None:
-        """Tell what is found until the process ends; returns its exit code, or None where its time is over."""
+        """Report results until the process ends. Return its exit code, or None if its time is up."""
         while time.monotonic() < end:
             self._tell()
             try:
@@ -130,7 +135,7 @@ class Check:
 
     def _list_command(self, stage: Stage, photos: Path) -> list[str | Path]:
         if not stage.script:
-            # Warnings are torch's affair here: versions and machines differ.
+            # Warnings of torch are not checked here, because versions and machines differ.
             options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=", "--dist", "load", "-n"]
             return [sys.executable, "-m", "pytest", HERE, *options, str(min(4, os.cpu_count() or 1))]
         found = self._options.timm_train or HERE / "packed" / "train.py"
@@ -159,17 +164,17 @@ class Check:
         append(result, self._file)
 
     def _tell(self) -> None:
-        """Print the results that are new, and write all of them down."""
+        """Print new results and save all results."""
         results = self.results
-        for result in results[self._told :]:
+        for result in results[self._num_reported :]:
             say(result.format())
-        if len(results) > self._told:
-            self._told = len(results)
+        if len(results) > self._num_reported:
+            self._num_reported = len(results)
             write_summary(self._output, self._machine, results, quick=self._options.quick)
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started: politely first, so that it ends what runs in a session of its own."""
+    """End a process and its children, first with SIGTERM so that it can end those in other sessions."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -178,7 +183,7 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line immediately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -188,7 +193,7 @@ def main() -> int:
     options = parse()
     if options.page and (options.quick or options.device != "cuda"):
         sys.exit("--page is for figures of a GPU: leave out --quick, and take --device cuda.")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs just now is ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also ends the current stage
     with tempfile.TemporaryDirectory(prefix="zoo-gpu-") as scratch:
         return Check(options, Path(scratch)).run()
 

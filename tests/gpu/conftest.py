@@ -1,6 +1,6 @@
-"""The device that is checked, and how results of the tests are kept.
+"""The device under test and the recording of test results.
 
-`run.sh` names the device in ``ZOO_TEST_DEVICE``. Without it these tests run on the GPU, or skip where there is none.
+`run.sh` sets the device in ``ZOO_TEST_DEVICE``. Without it, these tests use the GPU or are skipped if there is none.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _OUTCOMES = {"passed": PASSED, "failed": FAILED, "skipped": SKIPPED}
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    """The device that is checked."""
+    """The device under test."""
     asked = os.environ.get("ZOO_TEST_DEVICE") or ("cuda" if torch.cuda.is_available() else "")
     if not asked:
-        pytest.skip("there is no GPU, and ZOO_TEST_DEVICE names no other device")
+        pytest.skip("no GPU is available, and ZOO_TEST_DEVICE does not name another device")
     if asked == "cuda":
         assert torch.cuda.is_available(), "torch finds no GPU"
         return torch.device("cuda", 0)
@@ -32,13 +32,13 @@ def device() -> torch.device:
 
 @pytest.fixture(scope="session")
 def network() -> str:
-    """The backbone that is trained: one of the classics, or with ``--quick`` the smallest there is."""
+    """The backbone to train: a classic one, or the smallest one with ``--quick``."""
     return "tiny/tiny" if os.environ.get("ZOO_TEST_QUICK", "1") else "torchvision/resnet18"
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train (24 a class) and val (8 a class) of blue and red images."""
+    """A folder of blue and red images, with 24 images per class in train and 8 in val."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "train", per_class=24, seed=1)
     draw_photos(folder / "val", per_class=8, seed=2)
@@ -47,7 +47,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["fp32", "bf16", "fp16"])
 def precision(request: pytest.FixtureRequest, device: torch.device) -> str:
-    """Each precision that the device computes in."""
+    """Each precision that the device supports."""
     name: str = request.param
     if name == "fp16" and device.type == "cpu":
         pytest.skip("fp16 needs a GPU")
@@ -56,7 +56,7 @@ def precision(request: pytest.FixtureRequest, device: torch.device) -> str:
 
 @pytest.fixture
 def own_environment(tmp_path: Path) -> Callable[..., dict[str, str]]:
-    """Return the variables of a child process that keeps its caches to itself."""
+    """Return the environment of a child process with its own caches."""
 
     def make(**more: str) -> dict[str, str]:
         return {**os.environ, "ZOO_CACHE": str(tmp_path / "child-cache"), "ZOO_OFFLINE": "1", **more}
@@ -65,9 +65,9 @@ def own_environment(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Record the outcome of each test, where `run.sh` asks for it; workers leave that to the first process."""
-    is_told = report.when == "call" or report.outcome != "passed"
-    if not is_told or VARIABLE not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    """Record the outcome of each test if `run.sh` asks for it. Only the main process of xdist records."""
+    is_final = report.when == "call" or report.outcome != "passed"
+    if not is_final or VARIABLE not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
         return
     reason = ""
     if report.skipped and isinstance(report.longrepr, tuple):

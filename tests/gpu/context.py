@@ -1,4 +1,4 @@
-"""What a stage that measures is told on its command line, and what all of these stages do."""
+"""The command line of a stage that measures, and the code that all these stages share."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from zoo.engine.device import Hardware, choose_hardware
 from zoo.engine.precision import computes_bf16
 
 MIB = 2**20
-#: Pixels of a side.
+#: Height and width of an image in pixels.
 SIZE = 224
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where and on what a stage measures."""
+    """The settings of a stage."""
 
     device: str
     plan: Plan
-    #: A folder with ``train`` and ``val``.
+    #: Folder with ``train`` and ``val``.
     photos: Path
-    #: An empty folder for run folders and caches.
+    #: Empty folder for run folders and caches.
     scratch: Path
-    #: A copy of timm's train.py, if there is one.
+    #: Copy of timm's train.py, or None.
     timm_train: Path | None
 
     @property
     def hardware(self) -> Hardware:
-        """The device, in bf16 on a GPU that computes in it, else in fp32."""
+        """The device, with bf16 on a GPU that supports it and otherwise fp32."""
         hardware = choose_hardware(self.device)
         is_bf16 = hardware.device.type == "cuda" and computes_bf16(hardware.device)
         return replace(hardware, precision="bf16" if is_bf16 else "fp32")
 
     def make_folder(self, name: str) -> Path:
-        """Create an empty folder below the scratch folder."""
+        """Create an empty folder in the scratch folder."""
         folder = self.scratch / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
 
     def link_few_photos(self) -> Path:
-        """Return a folder with as many of the photos as slow work takes, and all to validate on."""
+        """Return a folder with fewer training photos, for slow work, and all validation photos."""
         folder = self.scratch / "few"
         for split, count in (("train", self.plan.few_images), ("val", self.plan.val_images)):
-            # By number, so that there are as many of each class.
+            # By number, so that the classes have the same number of photos.
             photos = sorted((self.photos / split).glob("*/*.jpg"), key=lambda photo: photo.name)
             for photo in photos[:count]:
                 link = folder / split / photo.parent.name / photo.name
@@ -68,7 +68,7 @@ class Context:
         return folder
 
     def make_workload(self, candidate: Candidate) -> Workload:
-        """Return what is timed of a candidate's training steps."""
+        """Return the settings for timing the training steps of a candidate."""
         return Workload(
             candidate.backbone,
             self.plan.batch_size,
@@ -80,7 +80,7 @@ class Context:
         )
 
     def make_job(self, candidate: Candidate, name: str, **changes: Any) -> Job:
-        """Return the work as the scripts of the peers take it, with an empty folder of that name to write to."""
+        """Return the job for the scripts of the peers, with an empty output folder of the given name."""
         job = Job(
             workload="vgg" if candidate.head != "linear" else "frozen" if candidate.train == "head" else "full",
             model=candidate.name,
@@ -100,7 +100,7 @@ class Context:
 
 
 def read_context() -> Context:
-    """Read the command line of a stage, and let it end what it started when its time is over."""
+    """Parse the command line of a stage, and end its child processes on SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", required=True)
@@ -114,24 +114,24 @@ def read_context() -> Context:
 
 
 def measure_each(stage: str, candidates: Iterable[Candidate], measure: Callable[[Candidate], Iterable[Result]]) -> None:
-    """Record the results of each candidate; one that raises is recorded as failed, and the next one follows."""
+    """Record the results of each candidate. If one raises an error, record it as failed and continue with the next."""
     for candidate in candidates:
         try:
             for result in measure(candidate):
                 record(result)
-        except Exception as error:  # noqa: BLE001  # recorded, and the exit code of the whole check tells of it
+        except Exception as error:  # noqa: BLE001  # recorded, so that the check exits with 1
             record(Result(stage, candidate.name, FAILED, f"{type(error).__name__}: {error}".splitlines()[0]))
         release_memory()
 
 
 def release_memory() -> None:
-    """Give back what the last candidate allocated."""
+    """Free the memory of the last candidate."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def measured(stage: str, name: str, note: str = "", **figures: float | None) -> Result:
-    """Return a result; figures that are None are left out."""
+    """Return a result. Metrics that are None are left out."""
     known = {key: value for key, value in figures.items() if value is not None}
     return Result(stage, name, MEASURED, note, known)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints a SHA-256 over the source of zoo and its plugins, whatever folder it lies in.
+# Prints a SHA-256 of the source of zoo and its plugins, regardless of the folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 find zoo plugins registry.toml -type f \( -name '*.py' -o -name '*.toml' -o -name '*.jinja' \) -print0 |

@@ -1,6 +1,6 @@
-"""A run with deterministic algorithms that kills itself after a given step, or runs to its end.
+"""A run with deterministic algorithms that kills itself after a given step, or completes.
 
-python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (STEP 0: it is not killed)
+python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (with STEP 0, it is not killed)
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def kill_after(step: int) -> None:
 
 
 def main(backbone: str, photos: str, output: str, device: str, step: str) -> None:
-    """Begin the run or go on with it."""
-    # Only warn: of an operation that has no deterministic form the comparison of the bytes will tell.
+    """Start or resume the run."""
+    # Only warn. If an operation has no deterministic form, the comparison of the bytes will show it.
     torch.use_deterministic_algorithms(True, warn_only=True)
     kill_after(int(step))
     zoo.finetune(

@@ -19,9 +19,9 @@ CLASSES = 3
 
 
 class Wide(nn.Sequential):
-    """Convolutions whose activations take much more memory than their weights, and no batch norms.
+    """A network without batch norm whose activations take much more memory than its weights.
 
-    Without batch norms, a batch in several parts has the gradients of the whole batch.
+    Without batch norm, micro-batches give the same gradients as the full batch.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -33,13 +33,13 @@ class Wide(nn.Sequential):
 
 
 def build_wide(device: torch.device) -> nn.Module:
-    """Build the network with the same weights at each call."""
+    """Build the network, always with the same weights."""
     torch.manual_seed(1)
     return Wide().to(device)
 
 
 def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None] = lambda _line: None) -> Learner:
-    """Make a learner of the whole model."""
+    """Make a learner of the full model."""
     frozen = Frozen(model, tuple(name for name, _ in model.named_children()))
     frozen.train()
     return Learner(
@@ -48,7 +48,7 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
         criterion=Criterion(),
         optimizer=build_optimizer(
             "sgd", model.parameters(), 0.01, 0.1
-        ),  # Adam would amplify gradients that are nearly zero
+        ),  # not Adam, which would amplify gradients that are nearly zero
         schedule=Schedule("constant", 10),
         hardware=hardware,
         scaler=hardware.build_scaler(),

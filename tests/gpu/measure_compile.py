@@ -1,4 +1,4 @@
-"""Stage ``compile``: the engine's training step with torch.compile and without it, and whole epochs beside timm's."""
+"""Stage ``compile``: the training step of the engine with and without torch.compile, and epochs compared with timm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGE = "compile"
 
 
 def build_plain(trained: Trained, work: Workload, hardware: Hardware) -> Step:
-    """Return the engine's step without torch.compile."""
+    """Return the step of the engine without torch.compile."""
     return build_ours(trained, replace(work, compile=False), hardware)
 
 
@@ -37,7 +37,7 @@ def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
 
 
 def train(context: Context, candidate: Candidate) -> Iterator[Result]:
-    """Train compiled epochs with zoo and with timm, where timm can do the same work."""
+    """Train compiled epochs with zoo, and with timm if it can do the same work."""
     if candidate.timm_name:
         yield train_ours(context, candidate, compile_=True, stage=STAGE)
         release_memory()
@@ -46,5 +46,5 @@ def train(context: Context, candidate: Candidate) -> Iterator[Result]:
 
 if __name__ == "__main__":
     context = read_context()
-    for work in (measure, train):  # steps of all before epochs: time may run out
+    for work in (measure, train):  # all steps before the epochs, because time may run out
         measure_each(STAGE, context.plan.compiled, partial(work, context))

@@ -1,9 +1,9 @@
-"""Stage ``epochs``: images per second of whole training epochs, decoding included, for zoo and for its peers.
+"""Stage ``epochs``: images per second of training epochs, including decoding, for zoo and its peers.
 
-All of them train the same network from random weights, in batches of the same size. Validation is not counted, nor is
-the first epoch, which warms up. zoo trains with its defaults: up to a gigabyte of decoded images stays in memory. The
-tutorial's loop is float32 with four workers, as the tutorial has it. timm's train.py gets bfloat16, channels-last,
-pinned memory, a worker for each core, and zoo's optimizer and augmentation.
+All train the same network from random weights with the same batch size. Validation is not counted, and neither is the
+first epoch, which is for warming up. zoo trains with its defaults, so it keeps up to one gigabyte of decoded images in
+memory. The tutorial's loop uses float32 and four workers, as in the tutorial. timm's train.py uses bfloat16,
+channels_last, pinned memory, one worker per core, and the optimizer and augmentation of zoo.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from told import Told
 
 STAGE = "epochs"
 Train = Callable[[Context, Candidate], Result]
-#: Seconds after which timm's train.py is given up.
+#: Timeout in seconds of timm's train.py.
 PATIENCE = 120
 TIMM_FLAGS = (
     "--amp",
@@ -47,7 +47,7 @@ TIMM_FLAGS = (
 
 
 def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False, stage: str = STAGE) -> Result:
-    """Train with ``zoo.finetune``, the frozen part computed at every epoch as the peers do."""
+    """Train with ``zoo.finetune``. The frozen part is computed in every epoch, as by the peers."""
     folder = context.make_folder("zoo")
     os.environ["ZOO_CACHE"] = str(folder / "cache")
     peak, plan = Peak(context.hardware.device), context.plan
@@ -65,21 +65,21 @@ def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False
 
 
 def train_tutorial(context: Context, candidate: Candidate) -> Result:
-    """Train with the tutorial's loop, in this process as well, on few of the photos: it is slow."""
+    """Train with the tutorial's loop in this process, on fewer photos because it is slow."""
     job = context.make_job(candidate, "tutorial", data=context.link_few_photos(), epochs=2)
     peak = Peak(context.hardware.device)
-    told = tutorial.train(job)
-    images = told["images"] // told["epochs"]
-    return describe(STAGE, f"{candidate.name}, tutorial", told["epoch_seconds"], images, "fp32", peak=peak.read())
+    answer = tutorial.train(job)
+    images = answer["images"] // answer["epochs"]
+    return describe(STAGE, f"{candidate.name}, tutorial", answer["epoch_seconds"], images, "fp32", peak=peak.read())
 
 
 def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str = STAGE) -> Result:
-    """Train with timm's train.py, which is a process of its own."""
+    """Train with timm's train.py in a process of its own."""
     name = f"{candidate.name}, timm"
     if candidate.timm_name is None:
         return Result(stage, name, SKIPPED, "train.py cannot freeze")
     if context.timm_train is None:
-        return Result(stage, name, SKIPPED, "there is no copy of train.py; see tests/gpu/pack.sh")
+        return Result(stage, name, SKIPPED, "train.py is missing; see tests/gpu/pack.sh")
     job = dataclasses.asdict(context.make_job(candidate, "timm"))
     script = Path(tutorial.__file__).with_name("timm_peer.py")
     command: list[str | Path] = [sys.executable, script, json.dumps(job, default=str), *TIMM_FLAGS, *flags]
@@ -94,19 +94,19 @@ def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str =
 def yield_one(
     train: Callable[[Context, Candidate], Result], context: Context, candidate: Candidate
 ) -> Iterator[Result]:
-    """Yield the one result of a trainer."""
+    """Yield the result of a trainer."""
     yield train(context, candidate)
 
 
 def describe(
     stage: str, name: str, seconds: Sequence[float], images: int, note: str, *, peak: int | None = None
 ) -> Result:
-    """Return the images per second of the median epoch, leaving out the first; an epoch has ``images`` images."""
+    """Return the images per second of the median epoch without the first one. An epoch has ``images`` images."""
     rate = images / median(seconds[1:])
     return measured(stage, name, note, images_per_second=rate, peak_mib=peak and peak / MIB)
 
 
 if __name__ == "__main__":
     context = read_context()
-    for train in (train_ours, train_timm, train_tutorial):  # one after the other: time may run out
+    for train in (train_ours, train_timm, train_tutorial):  # one after the other, because time may run out
         measure_each(STAGE, context.plan.candidates, partial(yield_one, train, context))

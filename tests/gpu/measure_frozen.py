@@ -1,7 +1,7 @@
-"""Stage ``frozen``: a new last layer on a frozen network, by zoo and by the tutorial's loop, from call to return.
+"""Stage ``frozen``: training a new last layer on a frozen network with zoo and with the tutorial's loop.
 
-Both are measured in one process, imports not counted. zoo runs twice, each time with an empty cache; the second run
-counts, since the first one also warms up the device.
+Both are timed from the call to its return, in one process and without imports. zoo runs twice, each time with an empty
+cache, and only the second run counts because the first one also warms up the device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STAGE = "frozen"
 
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
-    """Time zoo and then the tutorial's loop."""
+    """Time zoo, then the tutorial's loop."""
     photos = context.link_few_photos()
     first, seconds = (time_ours(context, candidate, photos) for _ in range(2))
     yield measured(STAGE, f"{candidate.name}, zoo", seconds=seconds, first_run_seconds=first)
@@ -42,7 +42,7 @@ def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
 
 
 def time_ours(context: Context, candidate: Candidate, photos: Path) -> float:
-    """Return the seconds of ``zoo.finetune`` with an empty cache."""
+    """Return the duration of ``zoo.finetune`` in seconds with an empty cache."""
     folder = context.make_folder("zoo")
     os.environ["ZOO_CACHE"] = str(folder / "cache")
     started = time.perf_counter()

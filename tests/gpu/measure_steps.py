@@ -1,4 +1,4 @@
-"""Stage ``steps``: images per second of the engine's training step, beside the bare step."""
+"""Stage ``steps``: images per second of the training step of the engine, compared with a minimal step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGE = "steps"
 
 
 def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
-    """Time zoo's step and the bare one in pairs."""
+    """Time pairs of zoo's step and the minimal one."""
     work, hardware = context.make_workload(candidate), context.hardware
     found = compare(work, hardware)
     yield measured(

@@ -1,4 +1,4 @@
-"""One process in a group of its own, over NCCL on a GPU and gloo on a processor: messages, and FSDP2.
+"""A process group with one process, over NCCL on a GPU and gloo on a CPU: collectives and FSDP2.
 
 python tests/gpu/one_process.py DEVICE
 """
@@ -24,7 +24,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64)
 
 
 def build_blocks() -> nn.Module:
-    """Build a network of two blocks and a head, the same at each call."""
+    """Build a network of two blocks and a head, always with the same weights."""
     torch.manual_seed(1)
     stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU())
     body = nn.Sequential(nn.Conv2d(16, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
@@ -35,7 +35,7 @@ def build_blocks() -> nn.Module:
 
 
 def check_messages(device: torch.device) -> None:
-    """Send tensors of several kinds to all processes, which is this one: they stay as they are."""
+    """Broadcast tensors of several types in this group of one. They must not change."""
     tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
     wanted = [tensor.clone() for tensor in tensors]
     exchange(tensors, dist.all_reduce)
@@ -44,7 +44,7 @@ def check_messages(device: torch.device) -> None:
 
 
 def check_sharding(device: torch.device) -> None:
-    """Take three steps with a sharded network and with a plain one: they learn the same."""
+    """Take three steps with a sharded network and a plain one. The results must be equal."""
     hardware = Hardware(device, "fp32")
     plain, sharded = build_blocks().to(device), build_blocks()
     blocks = [BlockSpec("stem", ("stem",)), BlockSpec("body", ("body",))]
@@ -61,7 +61,7 @@ def check_sharding(device: torch.device) -> None:
 
 
 def main(name: str) -> None:
-    """Join a group of one, and check."""
+    """Join a group of one process and run the checks."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

@@ -1,4 +1,4 @@
-"""What the GPU check measures, and on how much: in full for a GPU, or a little of everything with ``--quick``."""
+"""What the GPU check measures: everything on a GPU, or a little of each with ``--quick``."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 class Candidate:
     """A network whose training is measured."""
 
-    #: As torchvision calls it, and as timm does; None where timm's train.py cannot do the same work.
+    #: Names in torchvision and in timm. The latter is None if timm's train.py cannot do the same work.
     name: str
     timm_name: str | None
-    #: As ``zoo finetune`` takes them.
+    #: Options of ``zoo finetune``.
     head: str = "linear"
     train: str = "all"
     plugin: str = "torchvision"
 
     @property
     def backbone(self) -> str:
-        """Its name in zoo."""
+        """The name in zoo."""
         return f"{self.plugin}/{self.name}"
 
 
-#: The classic exercise: the convolutions are frozen, the classifier is drawn anew. timm's train.py freezes nothing.
+#: The classic exercise: frozen convolutions and a new classifier. timm's train.py cannot freeze.
 VGG16 = Candidate("vgg16", None, head="mlp:4096,4096", train="head")
 RESNET18 = Candidate("resnet18", "resnet18")
 RESNET50 = Candidate("resnet50", "resnet50")
@@ -33,23 +33,23 @@ CONVNEXT = Candidate("convnext_tiny", "convnext_tiny")
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured. The candidates come in order of value: time may run out."""
+    """The amount of work. Candidates are in order of importance, because time may run out."""
 
     candidates: tuple[Candidate, ...]
-    #: Those whose training is measured with torch.compile on and off.
+    #: Candidates that are measured with and without torch.compile.
     compiled: tuple[Candidate, ...]
-    #: Those whose frozen part is computed once.
+    #: Candidates whose frozen part is computed once.
     frozen: tuple[Candidate, ...]
     batch_size: int
-    #: Training and validation images that are drawn: more than zoo keeps decoded in memory.
+    #: Numbers of training and validation images that are drawn. zoo cannot keep them all decoded in memory.
     images: int
     val_images: int
-    #: Epochs of the epoch stage, of which the first warms up.
+    #: Number of epochs in the epoch stage, including the first one for warming up.
     epochs: int
-    #: Training images of the frozen stage and of the tutorial's loop, which is slow; and epochs of that stage.
+    #: Number of training images for the frozen stage and for the slow loop of the tutorial; epochs of that stage.
     few_images: int
     frozen_epochs: int
-    #: Pairs of blocks of steps.
+    #: Number of pairs of blocks of steps.
     pairs: int
     steps: int
     warm_up: int

@@ -1,4 +1,4 @@
-"""Results of the GPU check: one JSON line each, appended as soon as it is known."""
+"""Results of the GPU check, one JSON line each, appended as soon as they are known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Environment variable that names the file to which the stages append their results.
+#: Environment variable with the file to which the stages append their results.
 VARIABLE = "ZOO_GPU_RESULTS"
 
 PASSED, FAILED, SKIPPED, MEASURED = "passed", "failed", "skipped", "measured"
@@ -18,24 +18,24 @@ PASSED, FAILED, SKIPPED, MEASURED = "passed", "failed", "skipped", "measured"
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check or one measurement."""
+    """The outcome of one check or measurement."""
 
     stage: str
     name: str
     outcome: str
-    #: Why it failed or was skipped, or what a reader of the figures has to know.
+    #: The reason for a failure or a skip, or a remark about the metrics.
     note: str = ""
-    #: Figures by name, with their unit in the name: ``images_per_second``, ``peak_mib``, ``bare_over_zoo``.
+    #: Metrics by name. The name contains the unit: ``images_per_second``, ``peak_mib``, ``bare_over_zoo``.
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def format(self) -> str:
-        """Return the result as one line for the terminal."""
+        """Return the result as a line for the terminal."""
         figures = ", ".join(f"{name} {value:,.2f}" for name, value in self.figures.items())
         return " | ".join(filter(None, [f"{self.outcome:8} {self.stage}: {self.name}", figures, self.note]))
 
 
 def record(result: Result) -> None:
-    """Append a result to the file named by ``ZOO_GPU_RESULTS``."""
+    """Append a result to the file in ``ZOO_GPU_RESULTS``."""
     append(result, Path(os.environ[VARIABLE]))
 
 
@@ -46,7 +46,7 @@ def append(result: Result, path: Path) -> None:
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read all complete lines; a stage that was killed may have left half of one."""
+    """Return all complete lines. A stage that was killed may have written part of a line."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

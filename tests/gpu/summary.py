@@ -1,4 +1,4 @@
-"""What the GPU check leaves: gpu.json with all results, and gpu.md, the section for docs/benchmarks.md."""
+"""The summary of the GPU check: gpu.json with all results, and gpu.md, a section for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from pathlib import Path
 from results import FAILED, MEASURED, PASSED, SKIPPED, Result
 from sections import put_section
 
-#: Who trained, after the comma of a name: what has none compares steps.
+#: Suffix of a result's name, after a comma, for zoo. Names of steps have no suffix.
 OURS = "zoo"
 PACKAGES = ("zoo-backbones", "torch", "torchvision", "timm")
 HEADERS = {
-    "steps": "| network | zoo, images/s | bare step / zoo's | peak memory | bare |",
-    "epochs": "| network | zoo, images/s | over its steps | over timm | over tutorial | peak memory | of tutorial |",
+    "steps": "| network | zoo, images/s | minimal step / zoo's | peak memory | minimal |",
+    "epochs": "| network | zoo, images/s | / its steps | / timm | / tutorial | peak memory | tutorial's peak |",
     "frozen": "| network | zoo | tutorial | tutorial / zoo |",
-    "compile": "| network | step, images/s | over uncompiled | compiling | epoch, images/s | over timm |",
+    "compile": "| network | step, images/s | / uncompiled | compilation | epoch, images/s | / timm |",
 }
 ABOUT = {
-    "steps": "Forward, backward and optimizer step, images already on the device; above 1.00 zoo is faster.",
-    "epochs": "Training epochs with decoding, after a first one that warms up; validation is not counted.",
-    "frozen": "A new last layer on a frozen network, from the call to its return, with an empty cache.",
-    "compile": "The training step with torch.compile, beside the same step without it; and epochs, both compiled.",
+    "steps": "Forward pass, backward pass and optimizer step, with images on the device. Above 1.00, zoo is faster.",
+    "epochs": "Training epochs including decoding. The first epoch and validation are not counted.",
+    "frozen": "Training a new last layer on a frozen network, from the call to its return, with an empty cache.",
+    "compile": "The training step with torch.compile compared with the same step without it, and compiled epochs.",
 }
 
 
 def describe_machine(device: str) -> dict[str, str]:
-    """Return where this is measured, and with which versions."""
+    """Return the date, the device and the versions."""
     import torch
 
     name = torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else platform.machine()
@@ -53,23 +53,23 @@ def write_summary(folder: Path, machine: Mapping[str, str], results: Sequence[Re
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all: this process may be killed at any time."""
+    """Write a file completely or not at all, because this process may be killed at any time."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def update_page(page: Path, folder: Path) -> None:
-    """Put gpu.md of a folder into a page, in place of the section that is there."""
+    """Replace the GPU section of a page by gpu.md of a folder."""
     section = (folder / "gpu.md").read_text(encoding="utf-8")
     replace_file(page, put_section(page.read_text(encoding="utf-8"), section))
 
 
 def write_section(machine: Mapping[str, str], results: Sequence[Result], *, quick: bool) -> str:
-    """Write the section."""
+    """Return the section."""
     lines = ["## On a GPU", "", *(f"- {name}: {value}" for name, value in machine.items())]
     if quick:
-        lines.append("- **a trial run: these figures mean nothing**")
+        lines.append("- **This is a trial run; its numbers are meaningless.**")
     lines += ["", *write_correctness([result for result in results if not result.figures])]
     for stage, header in HEADERS.items():
         if rows := list(write_rows(stage, [result for result in results if result.outcome == MEASURED])):
@@ -79,7 +79,7 @@ def write_section(machine: Mapping[str, str], results: Sequence[Result], *, quic
 
 
 def write_correctness(results: Sequence[Result]) -> Iterator[str]:
-    """Write how many checks passed, and which ones did not."""
+    """Yield lines with the number of checks that passed, and with those that did not."""
     counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in (PASSED, FAILED, SKIPPED)}
     yield f"{counts[PASSED]} checks passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped."
     others = [result for result in results if result.outcome != PASSED]
@@ -89,7 +89,7 @@ def write_correctness(results: Sequence[Result]) -> Iterator[str]:
 
 
 def write_rows(stage: str, results: Sequence[Result]) -> Iterator[str]:
-    """Write the rows of a stage's table."""
+    """Yield the rows of a stage's table."""
     figures = {(result.stage, result.name): result.figures for result in results}
     notes = {(result.stage, result.name): result.note for result in results}
     for (where, name), found in figures.items():
@@ -104,13 +104,13 @@ Known = Mapping[tuple[str, str], Figures]
 
 
 def write_step_cells(_name: str, found: Figures, _known: Known) -> list[str]:
-    """Write the cells of a row of the steps."""
+    """Return the cells of a row of the steps stage."""
     ratio = f"{found['bare_over_zoo']:.2f} ({found['lowest']:.2f} to {found['highest']:.2f})"
     return [f"{found['images_per_second']:,.0f}", ratio, show_mib(found, "peak_mib"), show_mib(found, "bare_peak_mib")]
 
 
 def write_epoch_cells(name: str, found: Figures, known: Known) -> list[str]:
-    """Write the cells of a row of the epochs."""
+    """Return the cells of a row of the epochs stage."""
     rate = found["images_per_second"]
     others = [known.get(key) for key in (("steps", name), ("epochs", f"{name}, timm"), ("epochs", f"{name}, tutorial"))]
     ratios = [f"{rate / other['images_per_second']:.2f}" if other else "" for other in others]
@@ -119,12 +119,12 @@ def write_epoch_cells(name: str, found: Figures, known: Known) -> list[str]:
 
 
 def write_frozen_cells(_name: str, found: Figures, _known: Known) -> list[str]:
-    """Write the cells of a row of the frozen stage."""
+    """Return the cells of a row of the frozen stage."""
     return [f"{found['seconds']:.1f} s", f"{found['tutorial_seconds']:.1f} s", f"{found['tutorial_over_zoo']:.1f}"]
 
 
 def write_compile_cells(name: str, found: Figures, known: Known) -> list[str]:
-    """Write the cells of a row of the compile stage."""
+    """Return the cells of a row of the compile stage."""
     step, ratio = f"{found['images_per_second']:,.0f}", f"{found['plain_over_compiled']:.2f}"
     ours, timm = (known.get(("compile", f"{name}, {who}"), {}).get("images_per_second") for who in (OURS, "timm"))
     epoch = f"{ours:,.0f}" if ours else ""
@@ -132,7 +132,7 @@ def write_compile_cells(name: str, found: Figures, known: Known) -> list[str]:
 
 
 def show_mib(found: Figures, name: str) -> str:
-    """Show memory, if it is known."""
+    """Format an amount of memory, or return an empty text if it is unknown."""
     return f"{found[name]:,.0f} MiB" if name in found else ""
 
 

@@ -1,4 +1,4 @@
-"""Messages between processes, and a sharded network, over the backend of the device."""
+"""Collectives between processes and a sharded network work with the backend of the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 HERE = Path(__file__).parent
 
 
-def test_one_process_talks_and_shards_over_the_backend_of_the_device(
+def test_collectives_and_sharding_work_on_the_backend_of_the_device(
     device: torch.device, own_environment: Callable[..., dict[str, str]]
 ) -> None:
     paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])

@@ -1,4 +1,4 @@
-"""A killed run that is resumed ends in the same bytes as one that nobody disturbed."""
+"""A run that is killed and resumed writes the same bytes as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
-#: Fields of history.jsonl that may differ.
+#: Fields in history.jsonl that may differ.
 TIMES = ("seconds", "train_seconds")
 
 
@@ -23,7 +23,7 @@ def run(
     network: str, photos: Path, device: torch.device, own_environment: Callable[..., dict[str, str]]
 ) -> Callable[[Path, int], int]:
     def begin(output: Path, step: int) -> int:
-        # cuBLAS reads this variable before its first product.
+        # cuBLAS reads this variable before its first matrix product.
         environment = own_environment(CUBLAS_WORKSPACE_CONFIG=":4096:8")
         command: list[str | Path] = [sys.executable, SCRIPT, network, photos, output, device.type, str(step)]
         return subprocess.run(command, env=environment, check=False, timeout=120).returncode
@@ -36,10 +36,10 @@ def read_history(output: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
 
-def test_a_killed_run_comes_to_the_same_bytes(run: Callable[[Path, int], int], tmp_path: Path) -> None:
+def test_a_killed_run_writes_the_same_bytes(run: Callable[[Path, int], int], tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run(whole, 0) == 0
-    assert run(killed, 9) == -signal.SIGKILL  # in the second epoch, a step after a state was saved
+    assert run(killed, 9) == -signal.SIGKILL  # in the second epoch, one step after a checkpoint
     assert not (killed / "run.json").exists()
     assert run(killed, 0) == 0
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

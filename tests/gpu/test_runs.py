@@ -1,4 +1,4 @@
-"""Whole runs on the device: they learn, and what they report is what the finished model does."""
+"""Complete runs on the device learn, and the metrics that they report are those of the saved model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import zoo
 from told import Told
 
-#: How far probabilities may be from those of a processor in float32.
+#: Largest allowed difference between probabilities and those of a CPU in float32.
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
 
 
@@ -35,7 +35,7 @@ def train(network: str, photos: Path, device: torch.device, tmp_path: Path) -> A
 
 
 @pytest.mark.parametrize("scope", ["head", "all"])
-def test_evaluate_finds_the_figures_that_the_run_reports(
+def test_evaluate_agrees_with_the_metrics_of_the_run(
     train: Any, photos: Path, device: torch.device, precision: str, scope: str
 ) -> None:
     run = train("run", train=scope, precision=precision, lr=1e-4, epochs=3)
@@ -48,7 +48,7 @@ def test_evaluate_finds_the_figures_that_the_run_reports(
     assert found["loss"] == pytest.approx(best["val_loss"], abs=TOLERANCES[precision])
 
 
-def test_predictions_are_those_of_a_processor(train: Any, photos: Path, device: torch.device) -> None:
+def test_predictions_agree_with_those_of_a_cpu(train: Any, photos: Path, device: torch.device) -> None:
     run = train("run", train="all", lr=1e-4)
     images = sorted((photos / "val").rglob("*.png"))
     mine, theirs = (zoo.load(run, device=kind) for kind in (device.type, "cpu"))
@@ -57,24 +57,24 @@ def test_predictions_are_those_of_a_processor(train: Any, photos: Path, device: 
     here, there = (list(classifier.predict(images, top=2)) for classifier in (mine, theirs))
     mine.evaluate(photos, "val")
     assert rounded
-    assert device.type == "cpu" or not any(rounded)  # float32 is float32, in convolutions as well
+    assert device.type == "cpu" or not any(rounded)  # float32 uses no TF32, not even in convolutions
     for found, wanted in zip(here, there, strict=True):
         assert dict(found.top) == pytest.approx(dict(wanted.top), abs=TOLERANCES["fp32"])
 
 
 @pytest.mark.parametrize("scope", ["head", "from:LAST", "all"])
-def test_a_run_begins_as_it_does_on_a_processor(train: Any, network: str, scope: str) -> None:
+def test_the_first_steps_agree_with_those_of_a_cpu(train: Any, network: str, scope: str) -> None:
     (backbone,) = zoo.list_backbones(network)
     assert not callable(backbone.blocks)
     options = {"train": scope.replace("LAST", backbone.blocks[-1].name), "precision": "fp32", "lr": 1e-6}
-    # Dropouts draw other numbers there; with such a rate only the arithmetic is left to differ.
+    # The random numbers of dropout differ between devices. With a rate this low, only the arithmetic can differ.
     here = train("here", augment="none", **options)
     there = train("there", device="cpu", augment="none", **options)
     assert read_val_losses(here) == pytest.approx(read_val_losses(there), abs=2e-3)
 
 
 @pytest.mark.parametrize("scope", ["head", "from:LAST"])
-def test_cached_features_give_the_logits_of_the_whole_network(
+def test_cached_features_give_the_same_logits_as_the_full_network(
     train: Any, network: str, precision: str, scope: str
 ) -> None:
     (backbone,) = zoo.list_backbones(network)
@@ -88,12 +88,12 @@ def test_cached_features_give_the_logits_of_the_whole_network(
     }
     told = Told()
     cached, plain = train("cached", progress=told, **options), train("plain", cache=False, **options)
-    assert not [line for line in told.lines if "computed in every epoch" in line]  # else both were plain
+    assert not [line for line in told.lines if "computed in every epoch" in line]  # so features were cached
     assert read_val_losses(cached) == pytest.approx(read_val_losses(plain), abs=TOLERANCES[precision] / 2)
 
 
-def test_auto_precision_is_bf16_where_a_gpu_computes_in_it(train: Any, device: torch.device) -> None:
+def test_auto_precision_is_bf16_on_a_gpu_that_supports_it(train: Any, device: torch.device) -> None:
     if device.type != "cuda":
-        pytest.skip("on a processor the precision is measured")
+        pytest.skip("on a CPU, auto precision depends on a measurement")
     wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     assert train("run", device="auto").facts["hardware"]["precision"] == wanted

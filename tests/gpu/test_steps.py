@@ -1,4 +1,4 @@
-"""Single steps on the device: what is frozen, what is not finite, and memory that is really short."""
+"""Single steps on the device: frozen parameters, values that are not finite, and a real lack of memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from zoo.engine.step import learn
 from zoo.errors import FrozenMoved, NotFinite
 from zoo.models.freeze import Frozen
 
-#: Images and pixels of a batch whose activations take some hundred MiB.
+#: Number and size of images whose activations take several hundred MiB.
 COUNT, SIZE = 64, 96
 
 
 @contextmanager
 def limit_memory(device: torch.device, room: int) -> Iterator[None]:
-    """Limit this process to ``room`` more bytes on the device while the block runs."""
+    """Limit the memory of this process on the device to ``room`` more bytes during the block."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(device).total_memory
@@ -43,14 +43,14 @@ def limit_memory(device: torch.device, room: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def test_a_batch_that_memory_is_too_short_for_is_learned_from_in_parts(device: torch.device, precision: str) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, precision: str) -> None:
     hardware, told = Hardware(device, precision), Told()
     images, labels = draw_batch(device, COUNT, SIZE)
     wanted, model = build_wide(device), build_wide(device)
     with rounding(hardware):
         learn(make_learner(wanted, hardware), images, labels, 0)
         learner = make_learner(model, hardware, told.say)
-        # Room for two of the four activations of the widest layers that a batch keeps.
+        # Room for two of the four widest activations that a batch needs.
         width = 4 if precision == "fp32" else 2
         with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * width):
             learn(learner, images, labels, 0)
@@ -62,9 +62,9 @@ def test_a_batch_that_memory_is_too_short_for_is_learned_from_in_parts(device: t
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_step_that_is_not_finite_moves_nothing(device: torch.device, precision: str, value: float) -> None:
+def test_a_step_that_is_not_finite_changes_nothing(device: torch.device, precision: str, value: float) -> None:
     if precision == "fp16":
-        pytest.skip("with fp16 the scaler passes over such a step and lowers its scale")
+        pytest.skip("with fp16, the scaler skips such a step and lowers its scale")
     hardware = Hardware(device, precision)
     model = build_wide(device)
     learner = make_learner(model, hardware)
@@ -79,7 +79,7 @@ def test_a_step_that_is_not_finite_moves_nothing(device: torch.device, precision
     assert not torch.equal(copy_state(model)["0.weight"], before["0.weight"])
 
 
-def test_fp16_passes_over_a_step_whose_gradients_overflow(device: torch.device) -> None:
+def test_fp16_skips_a_step_whose_gradients_overflow(device: torch.device) -> None:
     if device.type == "cpu":
         pytest.skip("fp16 needs a GPU")
     model = build_wide(device)
@@ -96,7 +96,7 @@ def test_fp16_passes_over_a_step_whose_gradients_overflow(device: torch.device) 
     assert learner.steps == 1
 
 
-def test_fp16_stops_where_no_scale_makes_the_gradients_finite(device: torch.device) -> None:
+def test_fp16_stops_if_no_scale_makes_the_gradients_finite(device: torch.device) -> None:
     if device.type == "cpu":
         pytest.skip("fp16 needs a GPU")
     model = build_wide(device)
@@ -104,7 +104,7 @@ def test_fp16_stops_where_no_scale_makes_the_gradients_finite(device: torch.devi
     images, labels = draw_batch(device, 4, 16)
     before = copy_state(model)
     images[1, 0, 3, 3] = float("nan")
-    while learner.scaler.get_scale() >= 1:  # it is halved at each step
+    while learner.scaler.get_scale() >= 1:  # each step halves it
         learn(learner, images, labels, 0)
     with pytest.raises(NotFinite):
         learn(learner, images, labels, 0)
@@ -117,12 +117,12 @@ def build_frozen(device: torch.device) -> tuple[nn.Module, Frozen]:
     return model, Frozen(model, ("6",))
 
 
-def test_what_is_frozen_has_the_digest_that_it_has_on_a_processor(device: torch.device) -> None:
+def test_the_hash_of_frozen_parameters_equals_that_on_a_cpu(device: torch.device) -> None:
     (_, here), (_, there) = build_frozen(device), build_frozen(torch.device("cpu"))
     assert here.check(there.digest()) == there.digest()
 
 
-def test_something_frozen_that_moves_is_noticed(device: torch.device) -> None:
+def test_a_change_of_a_frozen_parameter_is_detected(device: torch.device) -> None:
     model, frozen = build_frozen(device)
     before = frozen.digest()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A tiny real network, and photos that it can learn to tell apart in a second."""
+"""A tiny real network, and photos that it learns to classify in a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0
 
 
 def build_acme(_tag: str | None) -> nn.Module:
-    """Build a network with all that freezing can get wrong: batch norms, dropouts, a buffer, a hidden classifier."""
+    """Build a network with what freezing can get wrong: batch norm, dropout, a buffer and a hidden classifier."""
     from collections import OrderedDict
 
     from torch import nn
@@ -37,7 +37,7 @@ def build_acme(_tag: str | None) -> nn.Module:
 
 
 def make_acme() -> BackboneSpec:
-    """Return the spec of the tiny network; its weights must be given as a file, or be none."""
+    """Return the spec of the tiny network, without published weights."""
     blocks = ("stem", "layer1", "layer2")
     return BackboneSpec(
         name="acme/net",
@@ -54,7 +54,7 @@ def make_acme() -> BackboneSpec:
 
 
 def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("blue", "red"), seed: int = 0) -> None:
-    """Draw noisy images of one colour per class into ``folder/CLASS``."""
+    """Draw noisy images of one color per class into ``folder/CLASS``."""
     import torch
     from PIL import Image
 

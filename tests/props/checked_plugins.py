@@ -1,10 +1,10 @@
-"""Plugins for ``zoo check`` to look at, installed into a folder."""
+"""Plugins for ``zoo check``, installed in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: A plugin's module, as far as the expressions for what it lists.
+#: The module of a plugin, with LISTED in place of what it lists.
 SOURCE = """
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
 
@@ -30,7 +30,7 @@ def zoo_backbones():
 
 
 def install(namespace: str, source: str, folder: Path) -> None:
-    """Install a plugin with that source into a folder."""
+    """Install a plugin with this source in a folder."""
     info = folder / f"zoo_{namespace}-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: zoo-{namespace}\nVersion: 1.5\n")

@@ -1,4 +1,4 @@
-"""A network that is perfect in the first epoch of three steps, and wrong afterwards."""
+"""A network that is perfect in the first epoch of three steps and wrong afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.plugin import BackboneSpec, BlockSpec
 
 
 class Fades(nn.Module):
-    """Turns round after three passes of training."""
+    """Negates the logits after three forward passes in training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Fades(nn.Module):
 
 
 def make_fades(acme: BackboneSpec) -> BackboneSpec:
-    """Return its spec, which takes what the tiny network takes."""
+    """Return a spec with the same input and classes as the tiny network."""
     return replace(
         acme, name="acme/fades", build=lambda _tag: Fades(), head=("fc",), classifier=None, num_classes=2,
         blocks=(BlockSpec("passes", ("passes",)),), params=6,

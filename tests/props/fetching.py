@@ -1,4 +1,4 @@
-"""A file to fetch, and where it is fetched to."""
+"""A file to download, and where it is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each field of a spec takes and refuses."""
+"""Valid and invalid values of each field of a spec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHTS = WeightsSpec(tag="V1", url=None, license="MIT")
 
 BLOCK = BlockSpec("stem", ("conv1", "bn1"))
 
-#: The fewest facts that make a good spec.
+#: The fewest facts of a valid spec.
 GOOD: dict[type, dict[str, Any]] = {
     InputSpec: {},
     WeightsSpec: {"tag": "V1", "url": "https://example.org/w.pth", "license": "MIT"},
@@ -35,7 +35,7 @@ NO_TEXTS = (None, 3, "", "  ", ("MIT",), "a\nb", "\x1b[31m")
 
 NO_COUNTS = (0, -1, 1.5, "3", True)
 
-#: One of a channel's numbers is none.
+#: Three numbers per channel, one of which is not finite.
 NO_NUMBERS = ((math.nan, 0.5, 0.5), (math.inf, 0.5, 0.5), (True, True, True))
 
 NO_PATHS = ("fc", ["fc"], ("fc", 3), None, {"fc"}, ("",), ("fc", "fc"), (" fc",), ("layer1. 0",))
@@ -53,16 +53,16 @@ NO_REASONS = (
     {"export": "a\nb"},
 )
 
-#: Tags that ``--weights`` would take for files.
+#: Tags that ``--weights`` would take for file names.
 LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
 
 
 def make_stranger(name: str) -> Any:
-    """Make an object of a class of that name that is not ours: others have an InputSpec too."""
+    """Make an object of another class with the same name, since other libraries also have an InputSpec."""
     return type(name, (), {"name": "stem", "tag": "V1", "__repr__": lambda _self: f"a foreign {name}"})()
 
 
-#: What each field refuses.
+#: Invalid values of each field.
 WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     InputSpec: {
         "size": (
@@ -141,7 +141,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     },
 }
 
-#: What each field takes besides what GOOD has.
+#: Valid values of each field, other than those in GOOD.
 RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
     InputSpec: {
         "crop": ("center", "squash", "border"),

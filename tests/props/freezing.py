@@ -1,4 +1,4 @@
-"""The tiny network frozen, and one that has a layer under two names."""
+"""The tiny network with frozen parts, and a network that has one layer under two names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def freeze(acme: BackboneSpec, train: str = "head") -> tuple[nn.Module, Frozen]:
 
 
 class Shared(nn.Module):
-    """One layer under two names."""
+    """A network that has one layer under two names."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sources of plugins, and folders in which they are installed."""
+"""Sources of plugins, and folders in which plugins are installed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def spec(name, **changes):
 
 """
 
-#: Lists NAMESPACE/net.
+#: A module that lists NAMESPACE/net.
 LISTS = PREAMBLE + "@hookimpl\ndef zoo_backbones():\n    return [spec('NAMESPACE/net')]\n"
 
 
 def hook(*lines: str, name: str = "zoo_backbones", arguments: str = "") -> str:
-    """Return the source of a module with one hook, whose body is the lines."""
+    """Return the source of a module with one hook, whose body is the given lines."""
     body = "".join(f"    {line}\n" for line in lines)
     return f"{PREAMBLE}@hookimpl\ndef {name}({arguments}):\n{body}"
 
@@ -75,7 +75,7 @@ class Site:
         return [row["name"] for row in json.loads(result.stdout)]
 
     def describe(self, **environment: str) -> dict[str, Any]:
-        """Return what ``zoo plugins --json`` says, by distribution."""
+        """Return the output of ``zoo plugins --json`` by distribution."""
         result = self.run("plugins", "--json", **environment)
         assert result.returncode == 0, result.stderr
         return {row["distribution"]: row for row in json.loads(result.stdout)}

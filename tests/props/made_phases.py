@@ -1,4 +1,4 @@
-"""Fits of the tiny network, without a command around them."""
+"""Phases of the tiny network, without a command."""
 
 from __future__ import annotations
 

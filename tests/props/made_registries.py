@@ -1,4 +1,4 @@
-"""Plugins that are made in this process, loaded as installed ones are, and registries of them."""
+"""Plugins that are made in this process and loaded like installed ones, and registries of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_backbone(name: str, **changes: Any) -> BackboneSpec:
 
 
 def make_plugin(namespace: str, backbones: Iterable[str | BackboneSpec] = (), **hooks: Callable[..., Any]) -> Plugin:
-    """Load a plugin that lists these backbones, or ones of these names, and has these hooks."""
+    """Load a plugin with these hooks that lists these backbones, which are given as specs or as names."""
     module = ModuleType(namespace)
     module.ZOO_API = 1  # type: ignore[attr-defined]
     listed = [make_backbone(f"{namespace}/{item}") if isinstance(item, str) else item for item in backbones]
@@ -45,12 +45,12 @@ def make_plugin(namespace: str, backbones: Iterable[str | BackboneSpec] = (), **
 
 
 def registry_of(spec: BackboneSpec, **hooks: Callable[..., Any]) -> Registry:
-    """Make a registry with the one plugin that lists this backbone and has these hooks."""
+    """Return a registry with one plugin that lists this backbone and has these hooks."""
     return Registry([make_plugin(spec.name.partition("/")[0], [spec], **hooks)], RegistryToml())
 
 
 def make_registry(listed: dict[str, list[str]], **settings: Any) -> Registry:
-    """Make a registry of plugins by namespace, with what each of them lists."""
+    """Return a registry of plugins, given what each of them lists by namespace."""
     return Registry([make_plugin(namespace, names) for namespace, names in listed.items()], RegistryToml(**settings))
 
 
@@ -59,7 +59,7 @@ def resolve(registry: Registry, asked: str) -> str:
 
 
 def explain(registry: Registry, asked: str) -> str:
-    """Return why a name is not found."""
+    """Return the message of the error for a name that is not found."""
     with pytest.raises(NameNotFound) as caught:
         registry.resolve(asked)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The tiny network without batch norms and dropouts, which judges each image alone."""
+"""The tiny network without batch norm and dropout, whose outputs for an image do not depend on other images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build_plain(tag: str | None) -> nn.Module:
-    """Build it; the names are those of the tiny network."""
+    """Build the network. Its parameter names are those of the tiny network."""
     from torch import nn
 
     model = build_acme(tag)
@@ -24,5 +24,5 @@ def build_plain(tag: str | None) -> nn.Module:
 
 
 def make_plain() -> BackboneSpec:
-    """Return its spec, under the name of the tiny network."""
+    """Return its spec under the name of the tiny network."""
     return replace(make_acme(), build=build_plain, params=2310)

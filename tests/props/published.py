@@ -1,4 +1,4 @@
-"""Weights as they are published: the first with the input of the backbone, the second with one of its own."""
+"""Published weights: the first with the input of the backbone, the second with its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of runs that take a moment, and what a run leaves."""
+"""Options of runs that take a moment, and a reader of their results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-#: Enough to tell blue from red.
+#: Enough training to classify blue and red.
 LEARNS: dict[str, Any] = {
     "weights": "none",
     "train": "all",
@@ -16,15 +16,15 @@ LEARNS: dict[str, Any] = {
     "workers": 0,
     "device": "cpu",
 }
-#: One epoch of three steps.
+#: One epoch with three steps.
 QUICK: dict[str, Any] = {**LEARNS, "epochs": 1, "batch_size": 8}
-#: The same on the command line, where --config says that images are loaded in this process.
+#: The same as flags. --config has to set workers to 0, so that images are loaded in this process.
 QUICK_FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs", "1", "--device", "cpu")
 
 FILES = ["README.md", "history.jsonl", "model.safetensors", "report.html", "run.json"]
 
 
 def read_facts(run: Path) -> dict[str, Any]:
-    """Read run.json in the folder of a run."""
+    """Return run.json of a run folder."""
     facts: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))
     return facts

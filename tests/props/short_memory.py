@@ -1,4 +1,4 @@
-"""What is said where memory is short, and how to run short of it once."""
+"""Errors that mean out of memory, and a way to raise one once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAYINGS = [
 
 
 class Once:
-    """Raises the first time, and leaves it at that."""
+    """Raises an error the first time only."""
 
     def __init__(self, error: Exception) -> None:
         self.errors = [error]

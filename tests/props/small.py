@@ -1,4 +1,4 @@
-"""A network that takes a compiler few seconds: one convolution, with what compiling can get wrong."""
+"""A network that is compiled in a few seconds: one convolution, and layers that compilation can get wrong."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.registry.registry_toml import RegistryToml
 
 
 def build_small(_tag: str | None) -> nn.Module:
-    """Build it, with a batch norm, whose statistics move, and a dropout."""
+    """Build the network, with a batch norm, whose statistics change, and a dropout."""
     stem = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1))
     return nn.Sequential(OrderedDict(stem=stem, flatten=nn.Flatten(), fc=nn.Linear(64, 10)))
 
 
 def make_registry() -> Registry:
-    """Return a registry that knows ``small``."""
+    """Return a registry with ``small``."""
     blocks = (BlockSpec("stem", ("stem",)),)
     small = replace(
         make_acme(), name="acme/small", build=build_small, head=("fc",), classifier="fc", blocks=blocks, params=854

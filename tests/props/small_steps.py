@@ -1,4 +1,4 @@
-"""Learners of a tiny network, and what they learn in processes that share batches."""
+"""Learners of a tiny network, and their training in processes that share batches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CLASSES = 3
 
 
 def do_nothing() -> None:
-    """Let it pass."""
+    """Do nothing."""
 
 
 class Plain(nn.Module):
-    """Judges each image alone, has a layer that is never asked and one for bright images, and can be told to fail."""
+    """A network with an unused layer and a layer for bright images only. It fails on demand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Plain(nn.Module):
 
 
 class Normed(Plain):
-    """Compares images, and drops features."""
+    """A network with batch norm and dropout."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Normed(Plain):
 def make_learner(
     model: nn.Module, world: World, told: Told | None = None, optimizer: str = "adamw", **changes: object
 ) -> Learner:
-    """Make a learner of the whole model; ``changes`` are fields of it."""
+    """Make a learner of the full model; ``changes`` are fields of the learner."""
     hardware = choose_hardware("cpu", "fp32", world)
     frozen = Frozen(model, tuple(name for name, _ in model.named_children()))
     frozen.train()
@@ -80,7 +80,7 @@ def make_learner(
 
 
 def draw(count: int) -> Batch:
-    """Draw images, of which the last one is bright, and labels."""
+    """Draw images, the last of which is bright, and labels."""
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(count, 3, 2, 2, generator=generator)
     images[-1:] += 3
@@ -88,14 +88,14 @@ def draw(count: int) -> Batch:
 
 
 def share(batch: Batch, world: World) -> Batch:
-    """Return a process's share of a batch."""
+    """Return one process's part of a batch."""
     images, labels = batch
     mine = Sampler(len(labels), 0, rank=world.rank, ranks=world.size).share_of(range(len(labels)))
     return images[list(mine)], labels[list(mine)]
 
 
 def state_of(learner: Learner) -> dict[str, Tensor]:
-    """Return all that a step moves: weights, statistics, their average, and what the optimizer remembers."""
+    """Return everything that a step changes: weights, statistics, their average, and the state of the optimizer."""
     names = {parameter: name for name, parameter in learner.model.named_parameters()}
     slots = {
         f"{names[parameter]} {slot}": value

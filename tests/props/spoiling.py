@@ -1,4 +1,4 @@
-"""A network in which every kind of number can be spoilt, a run of it, and what is left of that."""
+"""A network in which any number can become non-finite, a run of it, and a check of the run folder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.runs.checkpoints import Checkpoints
 
 NAN, INF = float("nan"), float("inf")
-#: Two epochs of four steps; what is not finite comes in after the fifth, and so at the second of the second epoch.
+#: Two epochs of four steps. A value becomes non-finite after the fifth step, so in the second step of the second epoch.
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "schedule": "constant", "augment": "none"}
 TAKEN = 5
 
-#: Sees to it that a value comes in from the next step on.
+#: A function that makes the network produce this value from the next step on.
 Spoil = Callable[[Learner, float], object]
 
 
 class Speaking(nn.Module):
-    """A convolution, a batch norm, a hidden layer, a head, and an auxiliary one that speaks while it learns."""
+    """A network with a convolution, a batch norm, a hidden layer, a head, and an auxiliary head for training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ SPEC = BackboneSpec(
 
 
 def times(tensor: Tensor, value: float) -> Tensor:
-    """Return the tensor with its last number times the value."""
+    """Return the tensor with its last number multiplied by the value."""
     factors = torch.ones_like(tensor)
     factors[(-1,) * tensor.ndim] = value
     return tensor * factors
@@ -67,7 +67,7 @@ def times(tensor: Tensor, value: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Left:
-    """What a run left, all of it finite."""
+    """The model and the checkpoint that a run left, all of it finite."""
 
     model: bytes
     state: Checkpoint | None

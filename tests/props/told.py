@@ -1,4 +1,4 @@
-"""A progress that remembers what it was told."""
+"""A progress display that records what is reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo.progress import Silent
 
 @dataclass
 class Told(Silent):
-    """Shows nothing, and keeps every line that was said."""
+    """Shows nothing and records every line."""
 
     lines: list[str] = field(default_factory=list)
 

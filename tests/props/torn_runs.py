@@ -1,4 +1,4 @@
-"""Runs that are interrupted, and what a run comes to."""
+"""Runs that are interrupted, and a description of a run's result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from quick_runs import read_facts
 from zoo.training.callbacks import RunCallbacks
 
-#: Fields that tell the time.
+#: Fields that contain times.
 TIMES = ("seconds", "train_seconds")
 
 
@@ -35,7 +35,7 @@ class Interrupts:
 
 
 def describe(output: Path) -> dict[str, Any]:
-    """Return all that a run comes to, but the time that it took."""
+    """Return everything that a run results in, except times."""
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     facts = read_facts(output)
     return {

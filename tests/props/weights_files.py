@@ -1,4 +1,4 @@
-"""What the weights files of the tests hold."""
+"""The content of the weights files in tests."""
 
 from __future__ import annotations
 

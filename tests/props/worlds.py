@@ -1,4 +1,4 @@
-"""Several processes on this machine, that meet as torchrun would have started them."""
+"""Several processes on this machine that form a group, as if torchrun had started them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch.distributed import TCPStore
 
-#: Seconds after which processes hang.
+#: Timeout of the processes in seconds.
 PATIENCE = 120
-#: The exit code of a process whose work raised.
+#: Exit code of a process whose work raised an error.
 RAISED = 70
-#: Bytes in which a port is told.
+#: Number of bytes in a message with a port.
 _PORT = 2
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: with what its work returned, or with what it raised."""
+    """How a process ended: with the result of its work, or with an error."""
 
-    #: Its exit code, or minus the signal.
+    #: Exit code, or the negative number of the signal.
     code: int
     seconds: float
     result: Any = None
@@ -36,8 +36,8 @@ class Ended:
 
 
 def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[list[int], TCPStore]:
-    """Fork so many processes that do work, each on its rank; returns their ids, and what must live as long as they."""
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # the first one takes seconds to import, which each child would do anew
+    """Fork processes that do work, each with its rank. Return their ids and what must outlive them."""
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # imports what takes seconds now, so that the children need not
     reader, writer = os.pipe()
     children = []
     for rank in range(size):
@@ -47,7 +47,7 @@ def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[li
             _work(rank, size, reader, work, folder)
         children.append(child)
     os.close(reader)
-    # Only now: the locks that its thread holds while another child is forked would never open in that one.
+    # Only now, because a child that is forked later would inherit locks of its thread that never open.
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE))
     os.write(writer, store.port.to_bytes(_PORT, "big") * size)
     os.close(writer)
@@ -57,7 +57,7 @@ def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[li
 def in_world(
     size: int, work: Callable[[int], Any], *, at_work: Callable[[list[int]], None] | None = None
 ) -> list[Ended]:
-    """Do work in so many processes, each on its rank; ``at_work`` is called with their ids once they have begun."""
+    """Do work in several processes, each with its rank. Call ``at_work`` with their ids after they have started."""
     with tempfile.TemporaryDirectory() as name:
         folder, started = Path(name), time.monotonic()
         children, _store = start_world(size, work, folder)
@@ -72,13 +72,13 @@ def in_world(
                 for rank in set(range(size)) - set(ended):
                     os.kill(children[rank], 9)
                     os.waitpid(children[rank], 0)
-                raise TimeoutError(f"of {size} processes these ended: {ended}")
-            time.sleep(0.01)  # the processes' own time, which nothing here depends on
+                raise TimeoutError(f"only these of {size} processes ended: {ended}")
+            time.sleep(0.01)  # gives the processes time; no result depends on it
         return [ended[rank] for rank in range(size)]
 
 
 def get_results(size: int, work: Callable[[int], Any]) -> list[Any]:
-    """Do work in so many processes, all of which must come to its end; returns what it returned in each of them."""
+    """Do work in several processes that must all succeed, and return the result of each."""
     ended = in_world(size, work)
     assert all(each.code == 0 for each in ended), "\n".join(each.raised for each in ended)
     return [each.result for each in ended]
@@ -90,8 +90,8 @@ def _read(path: Path, status: int, seconds: float) -> Ended:
 
 
 def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder: Path) -> None:
-    """Work, in the child, which ends with it."""
-    told, code = pickle.dumps((None, "")), 0
+    """Work in the child process, which ends with this function."""
+    outcome, code = pickle.dumps((None, "")), 0
     try:
         port = int.from_bytes(os.read(reader, _PORT), "big")
         os.environ |= {
@@ -104,12 +104,12 @@ def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder:
             "TORCHELASTIC_USE_AGENT_STORE": "True",
         }
         torch.set_num_threads(1)
-        told = pickle.dumps((work(rank), ""))
+        outcome = pickle.dumps((work(rank), ""))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException as error:  # noqa: BLE001  # told to whoever waits
-        told, code = pickle.dumps((None, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")), RAISED
+    except BaseException as error:  # noqa: BLE001  # reported to the waiting process
+        outcome, code = pickle.dumps((None, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")), RAISED
     finally:
-        (folder / f"{rank}.partial").write_bytes(told)
+        (folder / f"{rank}.partial").write_bytes(outcome)
         (folder / f"{rank}.partial").rename(folder / str(rank))
         os._exit(code)

@@ -1,4 +1,4 @@
-"""The command line: each command in a file of its own, loaded when it is called."""
+"""The command line. Each command has its own file, which is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from typing import Any, NoReturn
 import click
 
 from zoo.cli.flags import name_flags
-from zoo.cli.groups import suggest
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
 
-#: What torch reads when it is imported; whoever sets it to something else is obeyed. Its threads sleep while they wait:
-#: they spin otherwise, and on a busy machine take the cores from those that work.
+#: Environment variables that torch reads when it is imported, unless the user has set them. With PASSIVE, idle threads
+#: sleep; otherwise they spin, and on a busy machine take CPU time from the threads that work.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
-#: In the order in which people work, each with the first sentence of its own help.
+#: The commands in the order of a usual workflow, each with the first sentence of its help.
 COMMANDS = {
-    "list": "List the backbones whose name holds or matches PATTERN.",
-    "info": "Show what is known of BACKBONE.",
-    "lr-find": "Find a learning rate for BACKBONE on your images.",
-    "finetune": "Fine-tune BACKBONE on your images.",
-    "evaluate": "Measure RUN on labelled images.",
-    "compare": "Put runs side by side, the most accurate first.",
-    "predict": "Predict the class of images with RUN.",
-    "plugins": "Show the installed plugins.",
-    "plugin": "Write a plugin of your own.",
-    "check": "Prove what a plugin, or one backbone, declares.",
-    "cache": "Show or empty the folder of what was fetched or computed.",
-    "doctor": "Show versions, devices, caches and plugins, and what to do about what is missing.",
+    "list": "List the available backbones.",
+    "info": "Show the details of a backbone.",
+    "lr-find": "Find a good learning rate for a backbone on your images.",
+    "finetune": "Fine-tune a backbone on your images.",
+    "evaluate": "Evaluate a run on labeled images.",
+    "compare": "Compare runs, the most accurate first.",
+    "predict": "Predict the classes of images with a run.",
+    "plugins": "List the installed plugins.",
+    "plugin": "Create a plugin.",
+    "check": "Check that a plugin does what it declares.",
+    "cache": "List or clear the cache folder.",
+    "doctor": "Check the installation and show how to fix problems.",
 }
-#: What people type for a command, from other tools.
+#: Names of commands in other tools, and the command that the user means.
 SYNONYMS = {
     "train": "finetune", "fit": "finetune", "fine-tune": "finetune", "fine_tune": "finetune", "tune": "finetune",
     "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
@@ -43,32 +42,34 @@ SYNONYMS = {
 
 
 class Commands(click.Group):
-    """The commands, in the order in which people need them."""
+    """The group of all commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
-        """List them."""
-        return [*COMMANDS]  # not list(): our own module of that name hides it
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """List the names of the commands."""
+        return [*COMMANDS]  # not list(COMMANDS): `list` is the module zoo.cli.list here
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # click's
-        """Load one."""
-        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # a shell completes
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # during shell completion
             return None
         if cmd_name not in COMMANDS:
-            ctx.fail(f"No command {cmd_name!r}.{suggest(cmd_name, COMMANDS, SYNONYMS)}")
+            ctx.fail(f"No command {cmd_name!r}.{_suggest(cmd_name)}")
         command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's
-        """Write what each is for, without loading any."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take --debug wherever it stands."""
-        return super().parse_args(ctx, sorted(args, key="--debug".__ne__))
+        """Accept ``--debug`` at any position."""
+        if "--debug" in args:
+            args = ["--debug", *(arg for arg in args if arg != "--debug")]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one; what the user can mend becomes one line."""
+        """Run a command, and turn a `ZooError` into a message of one line."""
         try:
             return super().invoke(ctx)
         except SaidElsewhere:
@@ -79,19 +80,27 @@ class Commands(click.Group):
             raise click.ClickException(name_flags(" ".join(str(error).split()))) from error
 
 
+def _suggest(wrong: str) -> str:
+    """Return a hint such as ``Did you mean 'finetune'?``, or an empty text if no command is similar."""
+    import difflib  # imported here because it is slow and seldom needed
+
+    similar = [SYNONYMS[wrong]] if wrong in SYNONYMS else difflib.get_close_matches(wrong, [*COMMANDS], n=2)
+    return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+
+
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: zoo finetune tiny --data suns_moons. What a command takes and prints: zoo COMMAND --help.",
+    epilog="Example: zoo finetune tiny --data suns_moons. Run 'zoo COMMAND --help' for the options of a command.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="zoo-backbones", prog_name="zoo", message="zoo %(version)s")
-def cli(debug: bool) -> None:  # read by Commands.invoke
+def cli(debug: bool) -> None:  # `debug` is read in Commands.invoke
     """Fine-tune any image backbone with one command."""
 
 
 def main() -> NoReturn:
-    """Run the command line; exits with 1 for an error, 2 for wrong usage, 130 and more after a signal."""
+    """Run the command line, and exit: with 1 after an error, 2 after wrong usage, 130 or more after a signal."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
@@ -100,7 +109,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt) as abort:  # the latter outside of what click looks after
+    except (click.Abort, KeyboardInterrupt) as abort:  # KeyboardInterrupt if it was raised outside of click
         from zoo.progress import is_first
 
         if is_first():

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 
 import click
 
-from zoo.cli.table import format_count, format_table
+from zoo.cli import shared
+from zoo.cli.output import format_count, format_table, print_json
 from zoo.errors import CacheError
 from zoo.files.cache import KINDS, Entry, cache_folder, list_entries, remove
 
 
 @click.group(name="cache")
 def command() -> None:
-    """Show or empty the folder of what was fetched or computed."""
+    """List or clear the cache folder."""
 
 
 @command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared.as_json
 def show(as_json: bool) -> None:
-    """List what is kept, and how much room it takes."""
+    """List the entries of the cache folder and their sizes."""
     entries = [entry for kind in KINDS for entry in list_entries(kind)]
     if as_json:
-        click.echo(json.dumps([_to_json(entry) for entry in entries], indent=1))
+        print_json([_to_json(entry) for entry in entries])
         return
     rows = [(entry.kind, entry.describe(), format_count(entry.size), _format_day(entry)) for entry in entries]
     if rows:
-        click.echo(format_table([("KIND", "WHAT", "BYTES", "USED"), *rows], right=(2,)))
+        click.echo(format_table([("KIND", "ENTRY", "BYTES", "LAST USED"), *rows], right=(2,)))
     click.echo(f"{_format_sum(entries)} in {cache_folder()}", err=True)
 
 
 @command.command(name="clear")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
 def clear(kind: str) -> None:
-    """Remove what is kept of a KIND, or all; without one, the features.
+    """Remove entries of one kind from the cache folder, or all of them.
 
-    Nothing is lost that is not computed or fetched again when it is needed.
+    Without an argument, removes the features. Everything that is removed is computed or downloaded again when it is
+    needed.
     """
     entries = [entry for name in KINDS if kind in (name, "all") for entry in list_entries(name)]
     for entry in entries:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from click.exceptions import Exit
 
+from zoo.cli import shared
 from zoo.cli.flags import name_flags
 from zoo.cli.list import Count
+from zoo.cli.output import format_table, print_json
 from zoo.cli.signals import choose_code
-from zoo.cli.table import format_table
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
@@ -28,27 +28,51 @@ from zoo.testing.promises import BY_NAME, LEVELS, Level
 from zoo.testing.results.result import BAD, Result, count_statuses
 from zoo.testing.suite import Suite, find_target
 
-#: Up to this many backbones, each has a line of its own.
+Key = TypeVar("Key")
+
+#: Up to this number of backbones, each one has a line of its own.
 FEW = 12
-#: How the reasons begin that the caller knows.
+#: How the reasons begin that follow from the user's own options.
 ASKED_FOR = ("it is above level", "only ")
-#: Processes that train networks of a hundred million parameters each want 6 GiB of memory each.
+#: Maximum number of processes by default: each may train a network of 100 million parameters, which needs 6 GiB.
 MOST_JOBS = 4
 
 
 @click.command(name="check")
 @click.argument("names", nargs=-1, required=True, metavar="NAMESPACE|BACKBONE...")
 @click.option(
-    "--level", type=click.Choice(LEVELS), default="cpu", help="How far to look; each includes the ones before."
+    "--level",
+    type=click.Choice(LEVELS),
+    default="cpu",
+    show_default=True,
+    help="How thorough to be. Each level includes the ones before it.",
 )
 @click.option(
-    "--only", default="", metavar="PREFIX", help="Only checks so named, and what they need: head. or head.found."
+    "--only",
+    default="",
+    metavar="PREFIX",
+    help="Run only the checks whose name begins with PREFIX, such as head. or head.found, and the ones they need.",
 )
-@click.option("--max-params", type=Count(), metavar="100M", help="Look at larger backbones up to level meta only.")
-@click.option("--each-family", is_flag=True, help="Only the smallest backbone of each family.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes at a time; one for each core, but at most four.")
-@click.option("--save", type=click.Path(path_type=Path), help="Keep results here, and go on from what it holds.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--max-params",
+    type=Count(),
+    metavar="N",
+    help="Check backbones with more than N parameters, such as 100M, only up to level meta.",
+)
+@click.option("--each-family", is_flag=True, help="Check only the smallest backbone of each family.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes.  [default: number of cores, but at most 4]",
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Save results to FILE, and skip what it already holds.",
+)
+@shared.as_json
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -61,18 +85,18 @@ def command(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Prove what a plugin, or one backbone, declares.
+    """Check that a plugin does what it declares.
 
-    Exits with 1 if a promise is not kept.
+    Checks all backbones of a plugin, or single backbones. Exits with 1 if a check fails.
     """
     suite = Suite(level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save)
     with _interruptible(save):
         find_plugin = functools.cache(examine)
-        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # all, before an hour goes by
+        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # before a check takes an hour
         found = (suite.run(target, open_progress(name_flags)) for target in targets)
-        results = [*dict.fromkeys(chain.from_iterable(found))]  # a plugin that is named twice counts once
+        results = [*dict.fromkeys(chain.from_iterable(found))]  # without duplicates: a plugin may be named twice
     if as_json:
-        click.echo(json.dumps([asdict(result) for result in results], indent=1))
+        print_json(results)
     else:
         click.echo("\n".join(_format(results)))
     ctx.exit(int(any(result.status in BAD for result in results)))
@@ -80,26 +104,26 @@ def command(
 
 @contextmanager
 def _interruptible(save: Path | None) -> Iterator[None]:
-    """Say what was saved when a signal ends the command, once its worker processes have ended."""
+    """Report what was saved when a signal ends the command, after the worker processes have ended."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
         if save is not None and save.exists():
-            kept = f"{save} holds what was seen whole; the same command goes on from there"
+            kept = f"{save} holds the finished results; run the same command again to continue"
         else:
-            kept = "nothing was kept; with --save FILE the same command goes on where it was"
+            kept = "no results were saved; with --save FILE, the same command continues where it stopped"
         click.echo(f"interrupted; {kept}", err=True)
         raise Exit(choose_code(interrupt)) from None
 
 
 def _find_full_name(name: str) -> str:
-    """Return a namespace or a full name as it is, and the full name that a bare one stands for."""
+    """Return the full name of a bare backbone name; return a namespace or a full name unchanged."""
     if "@" in name:
-        raise OptionError(f"{name!r} names weights; all weights of a backbone are looked at: leave them out.")
+        raise OptionError(f"{name!r} names weights; leave them out, because all weights of a backbone are checked.")
     if "/" in name:
         return name
     try:
-        get_claims(name)  # no plugin is run: one of the others may end the process
+        get_claims(name)  # loads no plugin: another plugin might end the process
     except NameNotFound as missing:
         return _resolve_bare(name, missing)
     return name
@@ -108,12 +132,12 @@ def _find_full_name(name: str) -> str:
 def _resolve_bare(name: str, missing: NameNotFound) -> str:
     registry = open_registry()
     if any(plugin.namespace == name for plugin in registry.plugins):
-        raise missing  # it is switched off
+        raise missing  # the plugin is disabled
     try:
         return registry.resolve(name).backbone.name
     except NameNotFound as error:
         known = ", ".join(plugin.namespace for plugin in registry.plugins) or "none"
-        raise NameNotFound(f"{error} Or name a plugin: installed are {known}.") from error
+        raise NameNotFound(f"{error} Or name a plugin; installed are {known}.") from error
 
 
 def _format(results: list[Result]) -> Iterator[str]:
@@ -128,45 +152,40 @@ def _format(results: list[Result]) -> Iterator[str]:
 
 
 def _format_excuses(results: list[Result]) -> Iterator[str]:
-    """List why promises are not made, each reason once."""
-    excused: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for result in results:
-        if result.status == "n/a":
-            excused[result.check, result.reason].append(result.backbone)
-    for (check, reason), names in excused.items():
-        yield f"n/a    {names[0]}{_count_others(names)}  {check}: {reason}"
+    """List the reasons why checks do not apply, each reason once."""
+    excused = [result for result in results if result.status == "n/a"]
+    for (check, reason), group in _group(excused, lambda result: (result.check, result.reason)).items():
+        yield f"n/a    {_shorten([result.backbone for result in group])}  {check}: {reason}"
 
 
 def _format_not_run(results: list[Result]) -> Iterator[str]:
-    """List why checks did not run, each reason once."""
-    not_run: defaultdict[str, list[str]] = defaultdict(list)
-    for result in results:
-        if result.status == "not-run" and not result.reason.startswith(ASKED_FOR):
-            not_run[result.reason].append(result.check)
-    for reason, checks in not_run.items():
-        yield f"not run  {checks[0]}{_count_others(checks)}: {reason}"
+    """List the reasons why checks did not run, each reason once."""
+    not_run = [result for result in results if result.status == "not-run" and not result.reason.startswith(ASKED_FOR)]
+    for reason, group in _group(not_run, lambda result: result.reason).items():
+        yield f"not run  {_shorten([result.check for result in group])}: {reason}"
 
 
-def _count_others(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+def _shorten(names: Sequence[str]) -> str:
+    """Return the first name and the number of the others."""
+    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 
 def _format_totals(results: list[Result]) -> Iterator[str]:
-    """Show how many promises are kept, of how many."""
-    plugins, backbones = (_group(results, of_plugin=of_plugin) for of_plugin in (True, False))
+    """Count the passed checks of each plugin and backbone, or of all backbones if there are many."""
+    # Plugins and backbones are grouped separately, because a backbone may have the name of its plugin.
+    of_plugins = [result for result in results if BY_NAME[result.check].is_of_plugin]
+    of_backbones = [result for result in results if not BY_NAME[result.check].is_of_plugin]
+    plugins, backbones = (_group(part, lambda result: result.backbone) for part in (of_plugins, of_backbones))
     few = [*plugins.items(), *(backbones.items() if len(backbones) <= FEW else ())]
-    yield format_table([("", "CHECKS"), *((name, count_statuses(own)) for name, own in few)])
+    yield format_table([("", "CHECKS"), *((name, count_statuses(group)) for name, group in few)])
     if len(backbones) > FEW:
-        everything = [result for own in backbones.values() for result in own]
-        bad = sum(any(result.status in BAD for result in own) for own in backbones.values())
+        bad = len({result.backbone for result in of_backbones if result.status in BAD})
         verdict = f"broken promises in {bad:,}" if bad else "every promise is kept"
-        yield f"{len(backbones):,} backbones: {count_statuses(everything)}; {verdict}"
+        yield f"{len(backbones):,} backbones: {count_statuses(of_backbones)}; {verdict}"
 
 
-def _group(results: list[Result], *, of_plugin: bool) -> Mapping[str, list[Result]]:
-    """Group by name the results of plugins, or those of backbones: one of these may be called like its plugin."""
-    groups: defaultdict[str, list[Result]] = defaultdict(list)
+def _group(results: Iterable[Result], find_key: Callable[[Result], Key]) -> dict[Key, list[Result]]:
+    groups: defaultdict[Key, list[Result]] = defaultdict(list)
     for result in results:
-        if BY_NAME[result.check].is_of_plugin == of_plugin:
-            groups[result.backbone].append(result)
+        groups[find_key(result)].append(result)
     return groups

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-
 import click
 
-from zoo.cli.table import format_count, format_table
+from zoo.cli import shared
+from zoo.cli.output import format_count, format_table, print_json
 from zoo.runs.compare import Compared, compare_runs, find_doubts
 
 
 @click.command(name="compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared.as_json
 def command(runs: tuple[str, ...], as_json: bool) -> None:
-    """Put runs side by side, the most accurate first.
+    """Compare runs, the most accurate first.
 
-    By the test images where all runs have some, else by the validation images.
+    Accuracy is measured on the test images if all runs have some, else on the validation images.
     """
     compared = compare_runs(runs)
     for doubt in find_doubts(compared):
         click.echo(f"note: {doubt}", err=True)
-    click.echo(json.dumps([dataclasses.asdict(one) for one in compared], indent=2) if as_json else _format(compared))
+    print_json(compared) if as_json else click.echo(_format(compared))
 
 
 def _format(compared: list[Compared]) -> str:
-    rows = [("RUN", "BACKBONE", "TRAIN", "ACCURACY", "95 %", "GAIN", "EPOCHS", "SECONDS", "LEARNED", "PARAMS", "SIZE")]
+    rows = [("RUN", "BACKBONE", "TRAIN", "ACCURACY", "95%", "GAIN", "EPOCHS", "SECONDS", "TRAINED", "PARAMS", "SIZE")]
     for one in compared:
         gain = "-" if one.gain is None else f"{100 * one.gain:+.1f}"
         rows.append(

@@ -1,55 +1,37 @@
-"""What a shell completes: backbones, data sets and runs."""
+"""Shell completion of the names of backbones, data sets and runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:  # generic in newer releases of click only
-    TextType = click.ParamType[str]
-else:
-    TextType = click.ParamType
+
+def complete_backbone(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """List the backbones whose name begins with ``incomplete``; the namespace is left out until a slash is typed."""
+    from zoo.registry.registry import list_backbones
+
+    names = {backbone.name for backbone in list_backbones()}
+    if "/" not in incomplete:
+        names = {name.partition("/")[2] for name in names}
+    return _list_matches(names, incomplete)
 
 
-class BackboneName(TextType):
-    """The name of a backbone, bare or qualified."""
+def complete_data(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """List the data sets whose name begins with ``incomplete``; the shell adds files and folders."""
+    from zoo.registry.registry import open_registry
 
-    name = "text"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  # click's
-        """List the names that begin like this."""
-        from zoo.registry.registry import list_backbones
-
-        names = {backbone.name for backbone in list_backbones()}
-        if "/" not in incomplete:
-            names = {name.partition("/")[2] for name in names}
-        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    names = {spec.name.rpartition("/")[2] for spec in open_registry().list_datasets()}
+    return [*_list_matches(names, incomplete), CompletionItem(incomplete, type="file")]
 
 
-class DataName(TextType):
-    """A data set's name, or a path."""
-
-    name = "text"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  # click's
-        """List the data sets that begin like this, and let the shell add paths."""
-        from zoo.registry.registry import open_registry
-
-        names = [spec.name.rpartition("/")[2] for spec in open_registry().list_datasets()]
-        items = [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
-        return [*items, CompletionItem(incomplete, type="file")]
+def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """List the finished runs in ``runs/`` that begin with ``incomplete``; the shell adds folders."""
+    runs = {str(path.parent) for path in Path("runs").glob("*/run.json")}
+    return [*_list_matches(runs, incomplete), CompletionItem(incomplete, type="dir")]
 
 
-class RunFolderName(TextType):
-    """A run folder."""
-
-    name = "text"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  # click's
-        """List the finished runs below ``runs/`` that begin like this, and let the shell add folders."""
-        runs = sorted(str(path.parent) for path in Path("runs").glob("*/run.json"))
-        items = [CompletionItem(run) for run in runs if run.startswith(incomplete)]
-        return [*items, CompletionItem(incomplete, type="dir")]
+def _list_matches(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]

@@ -1,10 +1,10 @@
-"""Names of options in messages of the library, as the flags that set them."""
+"""The flags that set the options named in messages of the library."""
 
 from __future__ import annotations
 
 import re
 
-#: Options that have a flag of their own; the others are set by ``--set``.
+#: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
     "augment", "baseline", "batch_size", "cache", "config", "data", "device", "devices", "epochs", "head",
     "label_smoothing", "lr", "optimizer", "output", "patience", "precision", "recipe", "resume", "schedule", "seed",
@@ -14,7 +14,7 @@ SETTINGS = ("accumulate", "balance", "clip_norm", "compile", "ema", "erase", "mi
 
 
 def name_flags(message: str) -> str:
-    """Return a message of the library with ```lr``` as ``--lr``, and ```ema``` as ``--set ema``."""
+    """Replace option names in backticks by flags: ```lr``` becomes ``--lr``, and ```ema``` becomes ``--set ema``."""
     return re.sub(r"`(\w+)`", _name_flag, message)
 
 

@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from zoo.cli.completion import BackboneName
-from zoo.cli.table import format_count, format_table
+from zoo.cli import shared
+from zoo.cli.completion import complete_backbone
+from zoo.cli.output import format_count, format_table, print_json
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
 
-#: Stands for a part that is only known once the model is built.
-COMPUTED = "found in the built model"
+#: Shown for a part that is known only after the model is built.
+COMPUTED = "known after building"
 
 
 @click.command(name="info")
-@click.argument("backbone", type=BackboneName())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(backbone: str, as_json: bool) -> None:  # click's
-    """Show what is known of BACKBONE.
+@click.argument("backbone", shell_complete=complete_backbone)
+@shared.as_json
+def command(backbone: str, as_json: bool) -> None:
+    """Show the details of a backbone.
 
-    Its head, blocks, input, weights and license, as its plugin declares them.
+    Shows its head, blocks, input, weights and license, as its plugin declares them.
     """
     resolved = open_registry().resolve(backbone)
     for note in resolved.notes:
         click.echo(f"note: {note}", err=True)
     if as_json:
-        click.echo(json.dumps(_describe(resolved.backbone), indent=2))
+        print_json(_describe(resolved.backbone))
     else:
         click.echo("\n".join(_format(resolved)))
 
 
 def _describe(backbone: BackboneSpec) -> dict[str, Any]:
-    blocks = None if callable(backbone.blocks) else [dataclasses.asdict(block) for block in backbone.blocks]
     return {
         "name": backbone.name,
         "family": backbone.family,
         "params": backbone.params,
         "license": backbone.license,
         "num_classes": backbone.num_classes,
-        "head": None if callable(backbone.head) else list(backbone.head),
-        "aux_heads": list(backbone.aux_heads),
+        "head": None if callable(backbone.head) else backbone.head,
+        "aux_heads": backbone.aux_heads,
         "aux_weight": backbone.aux_weight,
         "classifier": backbone.classifier,
-        "blocks": blocks,
-        "input": dataclasses.asdict(backbone.input),
-        "weights": [dataclasses.asdict(weights) for weights in backbone.weights],
+        "blocks": None if callable(backbone.blocks) else backbone.blocks,
+        "input": backbone.input,
+        "weights": backbone.weights,
         "upstream": backbone.upstream,
         "constructor": backbone.constructor,
-        "supports": list(backbone.supports),
+        "supports": backbone.supports,
         "unsupported": dict(backbone.unsupported),
         "expected_failures": dict(backbone.expected_failures),
     }
@@ -71,10 +69,10 @@ def _format(resolved: Resolved) -> Iterator[str]:
         ("code license", backbone.license),
         ("head", head),
         *([("auxiliary", ", ".join(backbone.aux_heads))] if backbone.aux_heads else []),
-        ("classifier", backbone.classifier or "the head itself"),
+        ("classifier", backbone.classifier or "same as head"),
         ("blocks", blocks),
         ("input", _format_input(backbone.input)),
-        ("read from", backbone.upstream or "the plugin itself"),
+        ("source", backbone.upstream or "the plugin"),
         *([("supports", ", ".join(backbone.supports))] if backbone.supports else []),
     ]
     yield format_table(facts)
@@ -84,7 +82,7 @@ def _format(resolved: Resolved) -> Iterator[str]:
 
 def _format_input(spec: InputSpec) -> str:
     _, height, width = spec.size
-    return f"{width} x {height}, from {spec.resize} pixels ({spec.interpolation}, {spec.crop})"
+    return f"{width} x {height}, resized to {spec.resize} ({spec.interpolation}, {spec.crop} crop)"
 
 
 def _format_weights(backbone: BackboneSpec) -> str:

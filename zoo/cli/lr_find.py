@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.cli.completion import BackboneName
-from zoo.cli.flags import name_flags
+from zoo.cli import shared
+from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
-from zoo.cli.process import computing
+from zoo.cli.output import print_json
+from zoo.cli.process import torch_session
 from zoo.files.atomic import written
-from zoo.progress import open_progress
-from zoo.registry.recipe import DEVICES, OPTIMIZERS
 
 
 @click.command(name="lr-find")
-@click.argument("backbone", type=BackboneName())
+@click.argument("backbone", shell_complete=complete_backbone)
+@shared.data
+@shared.weights
+@shared.head
 @click.option(
-    "--data", required=True, metavar="DATA", help="A folder of images, an archive of one, or a data set's name."
+    "--train", metavar="SCOPE", help=f"What to train: head, all or from:BLOCK.  {shared.show_default('train')}"
 )
-@click.option("--weights", metavar="W", help="DEFAULT, a tag, none, or a .safetensors file.  [default: DEFAULT]")
-@click.option("--head", metavar="H", help="linear, or mlp:W,W.  [default: linear]")
-@click.option("--train", metavar="T", help="What learns: head, all or from:BLOCK.  [default: head]")
-@click.option("--batch-size", type=int, metavar="N", help="[default: 32]")
-@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="[default: adamw]")
-@click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
-@click.option("--seed", type=int, metavar="N", help="[default: 0]")
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other option of zoo finetune.")
-@click.option("--config", metavar="FILE", help="TOML with options by name; a flag here wins over it.")
-@click.option("--plot", metavar="FILE", help="Draw the losses over the rates, as SVG.")
-@click.option("--json", "as_json", is_flag=True, help="Print all that was tried.")
+@shared.batch_size
+@shared.optimizer
+@shared.device
+@shared.seed
+@shared.assignments
+@shared.config
+@click.option("--plot", metavar="FILE", help="Plot the loss over the learning rate, as an SVG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print all learning rates and losses that were tried, as JSON.")
 def command(
     backbone: str, data: str, assignments: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
     **flags: Any,
 ) -> None:  # fmt: skip
-    """Find a learning rate for BACKBONE on your images.
+    """Find a good learning rate for a backbone on your images.
 
-    Prints the one at which the loss falls fastest; nothing is kept of the run.
+    Prints the learning rate at which the loss falls fastest. The trained model is not kept.
     """
-    options = gather_options(config, assignments, flags)
-    with computing() as registry:
+    settings = gather_options(config, assignments, flags)
+    with torch_session() as (registry, progress):
         from zoo.runs.report.lr_plot import draw_rates
         from zoo.training.lr_find import find_lr
 
-        found = find_lr(backbone, data, registry=registry, progress=open_progress(name_flags), **options)
+        found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
         if plot:
             with written(Path(plot)) as path:
                 path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=1))
+        print_json(found)
     elif found.suggested is None:
-        raise click.ClickException("the loss never falls, at whichever rate; look at the images and their labels.")
+        raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")
     else:
         click.echo(f"{found.suggested:.2g}")

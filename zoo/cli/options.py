@@ -1,4 +1,4 @@
-"""Options that come from flags, from --set and from --config: the former win over the latter."""
+"""The options of a run, merged from flags, ``--set`` and ``--config``."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ from typing import Any
 
 import click
 
-from zoo.errors import OptionError, SettingsError
+from zoo.errors import OptionError, SettingsError, ZooError
 from zoo.registry.recipe import Recipe
-
-_KNOWN = [field.name for field in dataclasses.fields(Recipe)]
 
 
 def gather_options(config: str | None, assignments: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all options that were given; flags that were not are None."""
+    """Merge the options of a run. Flags take precedence over ``--set``, and ``--set`` over ``--config``.
+
+    Args:
+        config: Path of the ``--config`` file.
+        assignments: Values of ``--set``, such as ``mixup=0.2``.
+        flags: Values of the flags by name; None for a flag that was not given.
+
+    Raises:
+        OptionError: If ``--set`` names an unknown option.
+        SettingsError: If the file cannot be read or names an unknown option.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
     return {**(_read_config(Path(config)) if config else {}), **_read_assignments(assignments), **given}
 
 
 def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Read what stands after --set: numbers, true and false as in TOML, anything else as text."""
     options: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name.replace("-", "_").isidentifier():
-            raise click.UsageError(f"--set wants NAME=VALUE, not {assignment!r}.")
+            raise click.UsageError(f"--set needs NAME=VALUE, got {assignment!r}.")
         options[name.replace("-", "_")] = _read_value(value)
-    for name in options:
-        if name not in _KNOWN:
-            raise OptionError(f"--set: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    _refuse_unknown(options, "--set", OptionError)
     return options
 
 
 def _read_value(text: str) -> Any:
+    """Read a number or a boolean as TOML does; return anything else as text."""
     try:
         table = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
@@ -50,7 +56,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     options = {name.replace("-", "_"): value for name, value in options.items()}
-    for name in options:
-        if name not in _KNOWN:
-            raise SettingsError(f"{path}: no option {name!r}; the options are {', '.join(_KNOWN)}.")
+    _refuse_unknown(options, str(path), SettingsError)
     return options
+
+
+def _refuse_unknown(options: Iterable[str], source: str, error: type[ZooError]) -> None:
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in options:
+        if name not in known:
+            raise error(f"{source}: no option {name!r}; the options are {', '.join(known)}.")

@@ -12,28 +12,26 @@ from zoo.cli.scaffold import write_plugin
 
 @click.group(name="plugin")
 def command() -> None:
-    """Write a plugin of your own."""
+    """Create a plugin."""
 
 
 @command.command(name="new")
 @click.argument("name")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR", help="The package's folder.  [default: zoo-NAME]"
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the package.  [default: zoo-NAME]"
 )
 def new(name: str, output: Path | None) -> None:
-    """Write the package of a plugin whose backbones are called NAME/...
+    """Create the package of a plugin whose backbones are called NAME/...
 
-    It installs as it is, and keeps every promise that zoo checks.
-
-    The last line printed is its folder.
+    The package can be installed as it is and passes all checks. Prints its folder on the last line.
     """
     folder = output or Path(f"zoo-{name}")
     written = write_plugin(name, folder)
-    for line in ("wrote", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
+    for line in ("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
         click.echo(line, err=True)
     click.echo(folder)
 
 
 def _list_next_steps(name: str, folder: Path) -> list[str]:
     editable, tests = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
-    return ["next", f"  pip install -e {editable}", f"  pytest {tests}", f"  zoo check {name}"]
+    return ["next steps:", f"  pip install -e {editable}", f"  pytest {tests}", f"  zoo check {name}"]

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from zoo.cli.table import format_table
+from zoo.cli import shared
+from zoo.cli.output import format_table, print_json
 from zoo.registry.discovery import list_unknown_names
 from zoo.registry.load_plugin import Plugin
 from zoo.registry.registry import open_registry
 
 
 @click.command(name="plugins")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@shared.as_json
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:  # click's
-    """Show the installed plugins.
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the installed plugins.
 
-    And, for one that cannot be used, why.
+    Shows why a plugin cannot be used.
     """
     plugins = open_registry().plugins
     if as_json:
-        click.echo(json.dumps([_describe(plugin) for plugin in plugins], indent=2))
+        print_json([_describe(plugin) for plugin in plugins])
     else:
         click.echo(_format(plugins))
-    say_unknown_names(plugins)
+    warn_unknown_names(plugins)
     if ctx.find_root().params["debug"]:
         click.echo("\n".join(plugin.details for plugin in plugins if plugin.details), err=True)
 
 
-def say_unknown_names(plugins: tuple[Plugin, ...]) -> None:
-    """Say which names in the environment are of no plugin."""
+def warn_unknown_names(plugins: tuple[Plugin, ...]) -> None:
+    """Warn about each plugin that an environment variable names and that is not installed."""
     for name in list_unknown_names(plugins):
-        click.echo(f"ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
+        click.echo(f"warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
 
 
 def _describe(plugin: Plugin) -> dict[str, object]:
@@ -59,4 +58,4 @@ def _format(plugins: tuple[Plugin, ...]) -> str:
     lines += [
         f"{plugin.namespace} printed while it was loaded: {plugin.output!r:.200}" for plugin in plugins if plugin.output
     ]
-    return "\n".join(lines) if plugins else "no plugins are installed; the README tells how"
+    return "\n".join(lines) if plugins else "no plugins are installed; the README shows how to install one"

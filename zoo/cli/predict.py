@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.completion import RunFolderName
-from zoo.cli.process import computing
-from zoo.registry.recipe import DEVICES
+from zoo.cli import shared
+from zoo.cli.completion import complete_run
+from zoo.cli.output import print_json
+from zoo.cli.process import torch_session
 
 if TYPE_CHECKING:
     from zoo.runs.classifier import Prediction
 
 
 @click.command(name="predict")
-@click.argument("run", type=RunFolderName())
+@click.argument("run", shell_complete=complete_run)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option(
-    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="The K most probable."
+    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Number of classes per image."
 )
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV: path, label, probability, error.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
 @click.pass_context
 def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, device: str, form: str | None) -> None:
-    """Predict the class of images with RUN.
+    """Predict the classes of images with a run.
 
-    Exits with 1 if none of them could be read.
+    Exits with 1 if no image could be read.
     """
-    with computing() as registry:
+    with torch_session() as (registry, _):
         from zoo.runs.classifier import load
 
         predictions = list(load(run, device=device, registry=registry).predict(images, top))
-    {"json": _print_json, "csv": _print_csv, None: _print_lines}[form](predictions)
+    if form == "json":
+        print_json([prediction.to_json() for prediction in predictions])
+    elif form == "csv":
+        _print_csv(predictions)
+    else:
+        _print_lines(predictions)
     if all(prediction.error for prediction in predictions):
         ctx.exit(1)
-
-
-def _print_json(predictions: Iterable[Prediction]) -> None:
-    click.echo(json.dumps([prediction.to_json() for prediction in predictions], indent=1))
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:
@@ -61,5 +62,5 @@ def _print_lines(predictions: Iterable[Prediction]) -> None:
         if prediction.error is not None:
             click.echo(f"{prediction.path}: {prediction.error}", err=True)
         else:
-            answers = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
-            click.echo(f"{prediction.path}: {answers}")
+            top = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
+            click.echo(f"{prediction.path}: {top}")

@@ -1,4 +1,4 @@
-"""Signals that end a command in order."""
+"""Signals that end a command after it has saved its work."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 from zoo.engine.interrupts import ENDING, handling
 
-#: What a shell is told after Ctrl-C; after another signal it is 128 and its number.
+#: Exit code after Ctrl-C. After any other signal, it is 128 plus the number of the signal.
 INTERRUPTED = 130
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal came, which is to end a command as Ctrl-C does; its argument is the number."""
+    """A signal that ends a command in the same way as Ctrl-C. The argument is the number of the signal."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise `Terminated` when a signal comes: else the process would be gone at once, with what it has not written."""
+    """Raise `Terminated` on a signal; by default the process would end at once and lose what is not saved."""
 
     def stop(number: int, _frame: object) -> None:
         raise Terminated(number)
@@ -27,5 +27,5 @@ def terminable() -> Iterator[None]:
 
 
 def choose_code(interrupt: BaseException | None) -> int:
-    """Return what the shell is told after an interrupt."""
+    """Return the exit code after an interrupt."""
     return 128 + int(interrupt.args[0]) if isinstance(interrupt, Terminated) else INTERRUPTED

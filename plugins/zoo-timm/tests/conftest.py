@@ -14,6 +14,6 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="session")
 def catalogued_timm() -> None:
-    """Skip what is only true of the timm that the catalogue was made from."""
+    """Skip a test that holds only for the version of timm that the catalogue was made from."""
     if packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}":
-        pytest.skip("another timm is installed than the catalogued one")
+        pytest.skip("the installed timm is not the version in the catalogue")

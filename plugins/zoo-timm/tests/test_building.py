@@ -1,4 +1,4 @@
-"""Building and converting: offline, silent, and clear about what the installed timm lacks."""
+"""Building and converting need no network, print nothing, and report what the installed timm lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
-    """Tensors of a small ViT in OpenCLIP's layout, which timm's own filter understands."""
+    """Return tensors of a small ViT in the layout of OpenCLIP, which timm can convert."""
     model = timm.create_model("test_vit", num_classes=classes)
     tensors = {f"visual.trunk.{key}": value for key, value in model.state_dict().items()}
     del tensors["visual.trunk.head.bias"]
@@ -24,13 +24,13 @@ def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def test_builds_without_a_word(catalogue: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
+def test_building_prints_nothing(catalogue: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("test_vit", "test_resnet"):
         catalogue.backbones[name].build(None)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_tag_decides_which_cfg_the_model_carries(catalogue: Catalogue) -> None:
+def test_the_tag_selects_the_cfg_of_the_model(catalogue: Catalogue) -> None:
     with torch.device("meta"):
         model = catalogue.backbones["vgg16"].build("tv_in1k")
     assert model.pretrained_cfg["tag"] == "tv_in1k"
@@ -41,24 +41,24 @@ def test_the_constructor_builds_the_same_network(catalogue: Catalogue) -> None:
     assert spec.constructor is not None
     expression = spec.constructor.format(num_classes=7, image_size=384)
     with torch.device("meta"):
-        theirs = eval(expression, {"timm": timm})  # the expression is what is tested
+        theirs = eval(expression, {"timm": timm})  # evaluates the expression under test
         ours = spec.build(spec.weights[0].tag)
     ours_shapes = {name: p.shape for name, p in ours.named_parameters() if not name.startswith("head.")}
     assert ours_shapes == {name: p.shape for name, p in theirs.named_parameters() if not name.startswith("head.")}
     assert theirs.head.out_features == 7
 
 
-def test_says_which_timm_lacks_an_architecture() -> None:
+def test_a_missing_architecture_is_an_error_with_the_version_of_timm() -> None:
     with pytest.raises(NameNotFound, match=rf"timm/no_such_net .* timm {timm.__version__}; install"):
         Upstream("no_such_net").build(None)
 
 
-def test_says_which_timm_lacks_a_tag() -> None:
+def test_a_missing_tag_is_an_error_with_the_version_of_timm() -> None:
     with pytest.raises(NameNotFound, match=rf"no weights 'no_such_tag' .* timm {timm.__version__}; install"):
         Upstream("test_vit").build("no_such_tag")
 
 
-def test_converts_a_foreign_layout_and_keeps_its_head() -> None:
+def test_convert_reads_other_layouts_and_keeps_the_head() -> None:
     tensors = foreign_vit()
     converted = Upstream("test_vit").convert("r160_in1k", tensors)
     assert converted.keys() == Upstream("test_vit").build(None).state_dict().keys()
@@ -66,7 +66,7 @@ def test_converts_a_foreign_layout_and_keeps_its_head() -> None:
     assert torch.equal(converted["blocks.0.attn.qkv.weight"], tensors["visual.trunk.blocks.0.attn.qkv.weight"])
 
 
-def test_converting_leaves_the_given_tensors_alone() -> None:
+def test_convert_does_not_change_its_input() -> None:
     tensors = foreign_vit()
     before = {key: value.clone() for key, value in tensors.items()}
     Upstream("test_vit").convert("r160_in1k", tensors)
@@ -74,6 +74,6 @@ def test_converting_leaves_the_given_tensors_alone() -> None:
     assert all(torch.equal(tensors[key], before[key]) for key in before)
 
 
-def test_refuses_tensors_of_another_network() -> None:
+def test_convert_refuses_tensors_of_another_network() -> None:
     with pytest.raises(WeightsError, match="do not fit timm/test_vit@r160_in1k"):
         Upstream("test_vit").convert("r160_in1k", {"features.0.weight": torch.zeros(1)})

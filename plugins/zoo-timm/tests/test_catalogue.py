@@ -1,4 +1,4 @@
-"""The catalogue is what the installed timm says, and reads back as it was written."""
+"""The catalogue agrees with the installed timm, and reads back as it was written."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ same_timm = pytest.mark.usefixtures("catalogued_timm")
 
 
 @same_timm
-def test_lists_every_architecture_in_timms_order(catalogue: Catalogue) -> None:
+def test_all_architectures_are_listed_in_timms_order(catalogue: Catalogue) -> None:
     assert list(catalogue.backbones) == timm.list_models()
 
 
 @same_timm
-def test_lists_every_pretrained_tag_and_nothing_else(catalogue: Catalogue) -> None:
+def test_exactly_the_pretrained_tags_are_listed(catalogue: Catalogue) -> None:
     tags = [f"{name}.{weights.tag}" for name, spec in catalogue.backbones.items() for weights in spec.weights]
     assert sorted(tags) == sorted(timm.list_pretrained())
 
@@ -48,7 +48,7 @@ def test_the_family_is_timms_module(catalogue: Catalogue) -> None:
 
 
 @same_timm
-def test_inputs_are_what_timm_resolves(catalogue: Catalogue) -> None:
+def test_inputs_are_those_that_timm_resolves(catalogue: Catalogue) -> None:
     for name, spec in catalogue.backbones.items():
         for weights in spec.weights:
             wanted = resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{name}.{weights.tag}").to_dict())
@@ -60,7 +60,7 @@ def test_inputs_are_what_timm_resolves(catalogue: Catalogue) -> None:
 
 
 @same_timm
-def test_weights_are_what_timm_states(catalogue: Catalogue) -> None:
+def test_weights_are_those_in_timms_cfgs(catalogue: Catalogue) -> None:
     for name, spec in catalogue.backbones.items():
         listed = tuple(replace(weights, lacks=()) for weights in spec.weights)
         assert listed == read_weights(name)
@@ -84,11 +84,11 @@ def test_licenses_are_spdx_or_unknown(catalogue: Catalogue) -> None:
     ("stated", "license"),
     [("apache-2.0", "Apache-2.0"), (None, "unknown"), ("", "unknown"), ("gemma", "LicenseRef-gemma")],
 )
-def test_translates_a_license(stated: str | None, license: str) -> None:
+def test_a_license_becomes_an_spdx_identifier(stated: str | None, license: str) -> None:
     assert read_license(stated) == license
 
 
-def test_the_hub_wins_over_a_url_and_only_a_urls_name_tells_a_hash(catalogue: Catalogue) -> None:
+def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalogue: Catalogue) -> None:
     on_hub = catalogue.backbones["vgg16"].weights[0]
     assert (on_hub.url, on_hub.sha256) == ("hf://timm/vgg16.tv_in1k/model.safetensors", None)
     by_url = catalogue.backbones["legacy_senet154"].weights[0]
@@ -96,19 +96,19 @@ def test_the_hub_wins_over_a_url_and_only_a_urls_name_tells_a_hash(catalogue: Ca
     assert by_url.sha256 == "e9eb9fe6"
 
 
-def test_reads_back_as_written(catalogue: Catalogue) -> None:
+def test_a_catalogue_reads_back_as_it_was_written(catalogue: Catalogue) -> None:
     text = CATALOGUE.read_text(encoding="utf-8")
     assert dump_catalogue(catalogue.upstream, list(load_catalogue(text).backbones.values())) == text
 
 
-def test_what_is_not_checked_at_every_start_is_checked_here() -> None:
+def test_all_specs_are_valid() -> None:
     checked = load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
     assert {name: repr(spec) for name, spec in packaged_catalogue().backbones.items()} == {
         name: repr(spec) for name, spec in checked.backbones.items()
     }
 
 
-def test_the_checks_take_no_time_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_specs_are_not_checked_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = json.loads(CATALOGUE.read_text(encoding="utf-8"))
     table["backbones"]["vgg16"]["params"] = 0
     wrong = tmp_path / "catalogue.json"

@@ -1,6 +1,6 @@
-"""What the specs declare is true: of all of timm statically, and of one architecture of every module on meta.
+"""The specs are true: statically for all of timm, and on the meta device for one architecture of each module.
 
-`zoo check timm` goes further, and looks at every architecture: docs/conformance.md has what it found.
+`zoo check timm` checks every architecture further. Its results are in docs/conformance.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ test_conformance = catalogued(conformance("timm", level="meta", pattern="resnet1
 test_conformance_of_each_module = pytest.mark.breadth(catalogued(conformance("timm", level="meta", each_family=True)))
 
 
-def test_every_declaration_is_valid() -> None:
+def test_all_declarations_are_valid() -> None:
     timm = examine("timm")
     results = [result for spec in timm.backbones for result in check_backbone(timm, spec, Scope("static"))]
     assert len(timm.backbones) > 1000

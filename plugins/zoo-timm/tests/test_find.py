@@ -1,4 +1,4 @@
-"""Unlisted names: timm's own spelling, and what another timm than the catalogued one has."""
+"""Unlisted names: timm's own names, and backbones of another version of timm."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zoo_timm.find import find_backbone
 
 @pytest.fixture
 def older(catalogue: Catalogue) -> Catalogue:
-    """A catalogue of another timm, in which ``test_vit`` is missing and ``test_vit2`` has no weights."""
+    """Return a catalogue of another timm without ``test_vit``, and with no weights for ``test_vit2``."""
     backbones = dict(catalogue.backbones)
     del backbones["test_vit"]
     backbones["test_vit2"] = replace(backbones["test_vit2"], weights=())
     return Catalogue("timm==0.0.1", backbones)
 
 
-def test_finds_timms_own_spelling_with_its_weights_first(catalogue: Catalogue) -> None:
+def test_timms_own_name_is_found_with_its_weights_first(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["vgg16"]
     found = find_backbone("vgg16.tv_in1k", catalogue)
     assert found.name == "timm/vgg16"
@@ -32,21 +32,21 @@ def test_finds_timms_own_spelling_with_its_weights_first(catalogue: Catalogue) -
 
 
 @pytest.mark.parametrize("name", ["vgg16.no_such_tag", "no_such_net", "no_such_net.tag", ""])
-def test_finds_nothing_else_in_the_catalogued_timm(catalogue: Catalogue, name: str) -> None:
+def test_other_names_are_not_found_with_the_catalogued_timm(catalogue: Catalogue, name: str) -> None:
     assert find_backbone(name, catalogue) is None
 
 
-def test_reads_from_another_timm_what_the_catalogue_lacks(catalogue: Catalogue, older: Catalogue) -> None:
+def test_a_backbone_of_another_timm_is_found(catalogue: Catalogue, older: Catalogue) -> None:
     found = find_backbone("test_vit.r160_in1k", older)
     wanted = catalogue.backbones["test_vit"]
     assert replace(found, build=wanted.build, convert=wanted.convert, upstream=wanted.upstream) == wanted
     assert found.build(None) is not None
 
 
-def test_reads_from_another_timm_a_tag_that_the_catalogue_lacks(older: Catalogue) -> None:
+def test_a_tag_of_another_timm_is_found(older: Catalogue) -> None:
     assert find_backbone("test_vit2.r160_in1k", older).weights[0].tag == "r160_in1k"
 
 
-def test_another_timm_does_not_know_everything(older: Catalogue) -> None:
+def test_a_name_unknown_to_another_timm_is_not_found(older: Catalogue) -> None:
     assert find_backbone("no_such_net", older) is None
     assert find_backbone("test_vit.no_such_tag", older) is None

@@ -1,4 +1,4 @@
-"""Listing is cheap: it imports nothing heavy and says nothing."""
+"""Listing is fast: it imports nothing heavy and prints nothing."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def test_finding_a_listed_name_imports_neither_torch_nor_timm() -> None:
 
 
 @pytest.mark.usefixtures("catalogued_timm")
-def test_the_catalogued_timm_is_not_asked_for_what_the_catalogue_lacks() -> None:
+def test_the_catalogued_timm_is_not_asked_for_other_names() -> None:
     assert run(FIND.format("no_such_net")) == "None set()"

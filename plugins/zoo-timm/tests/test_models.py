@@ -1,4 +1,4 @@
-"""One architecture of every timm module: what its spec says is what is read from the timm that is installed."""
+"""The spec of one architecture of each timm module equals what is read from the installed timm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     choose_backbones(packaged_catalogue().backbones.values(), each_family=True),
     ids=lambda spec: spec.name.partition("/")[2],
 )
-def test_the_catalogue_holds_what_is_read_now(spec: BackboneSpec) -> None:
+def test_the_catalogue_equals_what_is_read_from_timm(spec: BackboneSpec) -> None:
     read = read_backbone(spec.name.partition("/")[2])
     differing = [field.name for field in fields(spec) if getattr(spec, field.name) != getattr(read, field.name)]
     assert set(differing) <= {"build", "convert", "upstream"}

@@ -9,6 +9,6 @@ def test_a_prefix_ends_at_a_dot() -> None:
     assert not covers("layer1", "layer10.bias")
 
 
-def test_prefixes_are_as_short_as_they_can_be() -> None:
+def test_prefixes_are_as_short_as_possible() -> None:
     owners = {"conv.weight": 0, "layer.0.a": 1, "layer.0.b": 1, "layer.1.a": 2, "layer.1.b": 0}
     assert shortest_prefixes(owners) == {0: ("conv", "layer.1.b"), 1: ("layer.0",), 2: ("layer.1.a",)}

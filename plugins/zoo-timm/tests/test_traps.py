@@ -1,4 +1,4 @@
-"""Architectures that break a simpler idea of heads and blocks."""
+"""Architectures with unusual heads and blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zoo_timm.prefixes import covers
-from zoo_timm.reading import read_lacks
+from zoo_timm.reading import find_lacking
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
@@ -30,14 +30,14 @@ def test_a_distilled_model_has_two_heads(catalogue: Catalogue) -> None:
     assert catalogue.backbones["deit_tiny_distilled_patch16_224"].head == ("head", "head_dist")
 
 
-def test_a_head_that_timms_cfg_forgets_is_found(catalogue: Catalogue) -> None:
+def test_a_head_missing_in_timms_cfg_is_found(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["levit_384_s8"]
     model = on_meta(spec)
     assert model.pretrained_cfg["classifier"] == "head.linear"
     assert spec.head == ("head.linear", "head_dist.linear")
 
 
-def test_a_hidden_layer_with_1000_outputs_is_no_head(catalogue: Catalogue) -> None:
+def test_a_hidden_layer_with_1000_outputs_is_not_a_head(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["rdnet_large"]
     layers = (layer for layer in on_meta(spec).modules() if isinstance(layer, nn.Conv2d))
     assert any(layer.out_channels == 1000 for layer in layers)
@@ -53,12 +53,12 @@ def test_a_head_may_be_wider_than_the_features(catalogue: Catalogue, name: str, 
     assert model.get_submodule(head).in_features == width == model.head_hidden_size != model.num_features
 
 
-def test_what_stands_with_the_head_in_timms_last_group_is_no_head(catalogue: Catalogue) -> None:
+def test_other_layers_in_timms_last_group_are_not_heads(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["convnext_atto"]
     assert (spec.head, spec.blocks[-1].name) == (("head.fc",), "head.norm")
 
 
-def test_a_token_belongs_where_it_is_first_read(catalogue: Catalogue) -> None:
+def test_a_token_is_in_the_block_that_first_reads_it(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["cait_xxs24_224"]
     assert block_of(spec, "pos_embed") == "stem"
     assert block_of(spec, "cls_token") == "blocks_token_only.0"
@@ -74,20 +74,20 @@ def test_all_names_of_a_shared_parameter_are_in_the_same_block(catalogue: Catalo
     assert all(len({block_of(spec, name) for name in several}) == 1 for several in shared)
 
 
-def test_the_region_around_a_head_is_named_where_it_takes_features(catalogue: Catalogue) -> None:
+def test_the_classifier_is_the_largest_region_with_flat_inputs(catalogue: Catalogue) -> None:
     assert catalogue.backbones["efficientvit_b0"].classifier == "head.classifier"
-    assert catalogue.backbones["convnext_atto"].classifier is None  # its head pools an image first
-    assert catalogue.backbones["resnet18"].classifier is None  # its head is all there is
+    assert catalogue.backbones["convnext_atto"].classifier is None  # its head begins with pooling
+    assert catalogue.backbones["resnet18"].classifier is None  # its head is a single layer
 
 
-def test_says_what_a_headless_model_lacks_besides_its_head(catalogue: Catalogue) -> None:
+def test_parameters_missing_in_a_headless_model_are_found(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["caformer_s18"]
     with torch.device("meta"):
         headless = timm.create_model("caformer_s18", num_classes=0)
-    assert read_lacks(on_meta(spec), headless, spec.head) == ("head.fc.fc1", "head.fc.norm")
+    assert find_lacking(on_meta(spec), headless, spec.head) == ("head.fc.fc1", "head.fc.norm")
 
 
-def test_a_headless_model_mostly_lacks_its_head_only(catalogue: Catalogue) -> None:
+def test_most_headless_models_lack_only_the_head(catalogue: Catalogue) -> None:
     spec = catalogue.backbones["vit_small_patch14_dinov2"]
     assert (spec.weights[0].num_classes, spec.weights[0].lacks) == (None, ())
 
@@ -97,7 +97,7 @@ def test_a_headless_model_mostly_lacks_its_head_only(catalogue: Catalogue) -> No
     "name",
     ["deepseek_vit_412m_enc", "mobilenetv5_300m_enc", "qwen3_vit_88m_enc", "qwen3_vit_306m_enc", "qwen3_vit_416m_enc"],
 )
-def test_an_encoder_without_a_classifier_gets_one(catalogue: Catalogue, name: str) -> None:
+def test_an_encoder_without_a_classifier_gets_a_head(catalogue: Catalogue, name: str) -> None:
     spec = catalogue.backbones[name]
     model = on_meta(spec)
     assert spec.head == ("head",)
@@ -106,7 +106,7 @@ def test_an_encoder_without_a_classifier_gets_one(catalogue: Catalogue, name: st
 
 
 @pytest.mark.usefixtures("catalogued_timm")
-def test_the_head_of_an_encoder_reads_the_mean_token(catalogue: Catalogue) -> None:
+def test_the_head_of_an_encoder_uses_the_mean_token(catalogue: Catalogue) -> None:
     model = catalogue.backbones["qwen3_vit_88m_enc"].build(None).eval()
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

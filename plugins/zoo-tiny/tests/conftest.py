@@ -18,7 +18,7 @@ def spec() -> BackboneSpec:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Where other tests run beside, threads of so small a network wait for each other longer than they work."""
+    """Use one thread: when tests run in parallel, the threads of such a small network mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

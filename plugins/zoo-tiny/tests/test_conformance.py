@@ -1,4 +1,4 @@
-"""Everything that the plugin declares is true; its weights lie in the wheel, so these are looked at too."""
+"""Every promise of the plugin is kept. Its weights are in the wheel, so they are checked too."""
 
 from __future__ import annotations
 

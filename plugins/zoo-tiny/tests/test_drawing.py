@@ -1,4 +1,4 @@
-"""The same pictures every time, and other ones for pretraining than for suns_moons."""
+"""Pictures are reproducible, and those for pretraining differ from those of suns_moons."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_seed_draws_the_same_picture_and_another_one_another(name: str) -> None:
+def test_the_seed_determines_the_picture(name: str) -> None:
     first, again, other = (draw_picture(ALL[name], Random(seed)) for seed in (1, 1, 2))
     assert first.size == (SIDE, SIDE)
     assert first.mode == "RGB"
     assert first.tobytes() == again.tobytes() != other.tobytes()
 
 
-def test_suns_moons_is_the_same_every_time_and_no_picture_comes_twice(tmp_path: Path) -> None:
+def test_suns_moons_is_reproducible_without_duplicates(tmp_path: Path) -> None:
     make_suns_moons(tmp_path / "a")
     make_suns_moons(tmp_path / "b")
     found = digests(tmp_path / "a")
@@ -43,14 +43,14 @@ def test_suns_moons_is_the_same_every_time_and_no_picture_comes_twice(tmp_path: 
     }
 
 
-def test_drawing_leaves_the_generators_of_others_alone(tmp_path: Path) -> None:
+def test_drawing_does_not_change_global_random_states(tmp_path: Path) -> None:
     before = random.getstate(), torch.get_rng_state()
     draw_folder(tmp_path, ALL, count=1, seed="any")
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
-def test_the_backbone_has_seen_neither_suns_nor_moons(tmp_path: Path) -> None:
+def test_suns_and_moons_are_not_among_the_pretraining_figures(tmp_path: Path) -> None:
     assert not FIGURES.keys() & SUNS_MOONS.keys()
     assert not set(FIGURES.values()) & set(SUNS_MOONS.values())
     make_suns_moons(tmp_path / "suns_moons")
@@ -59,7 +59,7 @@ def test_the_backbone_has_seen_neither_suns_nor_moons(tmp_path: Path) -> None:
     assert not seen & set(digests(tmp_path / "suns_moons").values())
 
 
-def test_the_data_set_is_listed_with_what_draws_it(tmp_path: Path) -> None:
+def test_the_data_set_is_listed_with_its_function(tmp_path: Path) -> None:
     [dataset] = zoo_datasets()
     assert dataset.name == "tiny/suns_moons"
     dataset.make(tmp_path / "a")

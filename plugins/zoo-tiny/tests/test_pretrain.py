@@ -1,4 +1,4 @@
-"""The way from nothing to the weights, on a few pictures."""
+"""Pretraining on a few pictures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from safetensors.torch import load_file
 
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
-from zoo_tiny.pretrain import Plan, digest_of, pretrain
+from zoo_tiny.pretrain import Plan, hash_file, pretrain
 
 SHORT = Plan(train=2, val=1, epochs=1)
 
 
-def test_pretraining_writes_weights_that_fit_and_the_same_ones_again(tmp_path: Path, spec: BackboneSpec) -> None:
+def test_pretraining_writes_reproducible_weights_that_fit(tmp_path: Path, spec: BackboneSpec) -> None:
     first, again = tmp_path / "first.safetensors", tmp_path / "again.safetensors"
     for target in (first, again):
         assert 0 <= pretrain(target, SHORT, Silent()) <= 1
-    assert digest_of(first) == digest_of(again)
+    assert hash_file(first) == hash_file(again)
     spec.build(None).load_state_dict(load_file(first), strict=True)
 
 
-def test_the_command_says_what_it_would_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_has_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["pretrain", "--help"])
     monkeypatch.delitem(sys.modules, "zoo_tiny.pretrain")
     with pytest.raises(SystemExit) as done:

@@ -1,4 +1,4 @@
-"""What it is all for: what was learnt from figures helps with suns and moons."""
+"""Pretraining on figures helps to classify suns and moons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import zoo
 
-#: README.md says what was measured; this leaves room for other machines.
+#: Lowest accuracy that the test accepts. README.md has the measured one; other machines may differ a little.
 FINETUNED, SCRATCH = 0.9, 0.75
 
 

@@ -21,7 +21,7 @@ SPECS = {spec.name.removeprefix("torchvision/"): spec for spec in zoo_backbones(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``name`` for every backbone."""
+    """Parametrize a test that has an argument ``name`` with all backbones."""
     if "name" in metafunc.fixturenames:
         metafunc.parametrize("name", sorted(SPECS))
 
@@ -38,20 +38,20 @@ def spec(name: str) -> BackboneSpec:
 
 @pytest.fixture(scope="session")
 def build_on_meta() -> Callable[..., nn.Module]:
-    """Build a backbone that has shapes but no values, and runs in no time."""
+    """Build a backbone on the meta device, which takes no memory and hardly any time."""
 
     @cache
     def build(name: str, tag: str | None = None) -> nn.Module:
         with parameters_on_meta():
-            return SPECS[name].build(tag).to("meta")  # the buffers
+            return SPECS[name].build(tag).to("meta")  # moves the buffers
 
     return build
 
 
 @pytest.fixture
 def assets() -> Path:
-    """Find the folder with real weights, or skip."""
+    """Return the folder with real weights, or skip the test."""
     folder = os.environ.get("ZOO_TEST_ASSETS")
     if folder is None or not Path(folder, "weights").is_dir():
-        pytest.skip("ZOO_TEST_ASSETS names no folder with real weights")
+        pytest.skip("ZOO_TEST_ASSETS is not set, so there are no real weights")
     return Path(folder)

@@ -26,7 +26,7 @@ same_upstream = pytest.mark.skipif(
 
 
 @same_upstream
-def test_catalogue_equals_the_installed_torchvision_to_the_byte() -> None:
+def test_catalogue_is_identical_to_one_made_from_the_installed_torchvision() -> None:
     assert format_catalogue(make_catalogue()) == CATALOGUE.read_text(encoding="utf-8")
 
 
@@ -66,7 +66,7 @@ def test_default_weights_come_first(spec: BackboneSpec, name: str) -> None:
     assert {weights.tag for weights in spec.weights} == {weights.name for weights in available}
 
 
-def test_every_file_can_be_fetched_and_verified(spec: BackboneSpec) -> None:
+def test_every_file_has_a_url_and_a_hash(spec: BackboneSpec) -> None:
     for weights in spec.weights:
         assert weights.url
         assert weights.url.startswith("https://download.pytorch.org/models/")
@@ -76,19 +76,19 @@ def test_every_file_can_be_fetched_and_verified(spec: BackboneSpec) -> None:
         assert spec.upstream == UPSTREAM
 
 
-def test_size_is_true_to_the_three_decimals_that_upstream_publishes(spec: BackboneSpec, name: str) -> None:
+def test_size_agrees_with_the_three_decimals_that_upstream_publishes(spec: BackboneSpec, name: str) -> None:
     from torchvision.models import get_model_weights
 
     for weights in spec.weights:
         assert round(weights.size / 1024**2, 3) == get_model_weights(name)[weights.tag].meta["_file_size"]
 
 
-def test_swag_weights_are_non_commercial_and_no_others(spec: BackboneSpec) -> None:
+def test_only_swag_weights_are_non_commercial(spec: BackboneSpec) -> None:
     for weights in spec.weights:
         assert weights.license == ("CC-BY-NC-4.0" if "SWAG" in weights.tag else "BSD-3-Clause")
 
 
-def test_input_is_what_the_weights_were_trained_with(specs: dict[str, BackboneSpec]) -> None:
+def test_input_is_that_of_the_training_of_the_weights(specs: dict[str, BackboneSpec]) -> None:
     resnet, efficientnet, vit = specs["resnet50"], specs["efficientnet_v2_l"], specs["vit_b_16"]
     assert resnet.input == InputSpec(resize=232, min_size=1)  # V2, the default
     assert {weights.tag: weights.input for weights in resnet.weights} == {

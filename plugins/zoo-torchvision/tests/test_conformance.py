@@ -1,6 +1,6 @@
-"""What the specs declare is true of every backbone, as far as the meta device tells.
+"""The specs of all backbones are true, as far as the meta device can show.
 
-`zoo check torchvision` goes further: docs/conformance.md has what it found.
+`zoo check torchvision` checks more. Its results are in docs/conformance.md.
 """
 
 from __future__ import annotations

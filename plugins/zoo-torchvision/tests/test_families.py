@@ -1,4 +1,4 @@
-"""What families.py says beyond what conformance proves."""
+"""Facts in families.py that the conformance kit does not check."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Build = Callable[..., nn.Module]
 
 
-def test_classifier_is_a_region_of_layers_that_can_all_go(name: str, spec: BackboneSpec, build_on_meta: Build) -> None:
-    """The head is its last layer, and nothing in it is a norm, a convolution or a reshaping."""
+def test_all_layers_of_the_classifier_can_be_replaced(name: str, spec: BackboneSpec, build_on_meta: Build) -> None:
+    """The head is the last layer of the region, which contains no norm, convolution or reshaping."""
     if spec.classifier is None:
         return
     region = build_on_meta(name).get_submodule(spec.classifier)
@@ -27,7 +27,7 @@ def test_classifier_is_a_region_of_layers_that_can_all_go(name: str, spec: Backb
     assert {type(layer) for layer in region} <= {nn.Linear, nn.Dropout, nn.ReLU, nn.Hardswish}
 
 
-def test_vgg_is_classic(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+def test_vgg_has_the_classic_blocks(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
     spec = specs["vgg16"]
     assert [block.name for block in spec.blocks] == ["stage1", "stage2", "stage3", "stage4", "stage5", "classifier"]
     assert spec.blocks[4].prefixes == ("features.24", "features.26", "features.28")
@@ -35,7 +35,7 @@ def test_vgg_is_classic(specs: dict[str, BackboneSpec], build_on_meta: Build) ->
     assert build_on_meta("vgg16").get_submodule("classifier.0").in_features == 25088
 
 
-def test_auxiliary_heads_belong_to_the_blocks_after_which_they_branch_off(specs: dict[str, BackboneSpec]) -> None:
+def test_auxiliary_heads_are_in_the_blocks_they_branch_off_from(specs: dict[str, BackboneSpec]) -> None:
     blocks = {block.name: block.prefixes for block in specs["googlenet"].blocks + specs["inception_v3"].blocks}
     assert blocks["inception4a"] == ("inception4a", "aux1.conv", "aux1.fc1")
     assert blocks["inception4d"] == ("inception4d", "aux2.conv", "aux2.fc1")

@@ -1,4 +1,4 @@
-"""How the networks are built, and the traps that lie between upstream's builders and its files."""
+"""Building the networks, and the differences between upstream's builders and its files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def evaluate_constructor(spec: BackboneSpec, **values: int) -> nn.Module:
 
 
 def awaken(network: nn.Module, images: Tensor) -> nn.Module:
-    """Set the batch statistics from ``images``; without it an untrained network answers all images nearly the same."""
+    """Set the batch statistics from ``images``. Otherwise all outputs are nearly the same."""
     for module in network.train().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
@@ -62,7 +62,7 @@ def awaken(network: nn.Module, images: Tensor) -> nn.Module:
 
 
 def with_head_of(classes: int, network: nn.Module, spec: BackboneSpec) -> OrderedDict[str, Tensor]:
-    """Return the network's tensors as they are after its heads were replaced."""
+    """Return the tensors of the network as they are after its heads were replaced."""
     heads = (*spec.head, *spec.aux_heads)
     return OrderedDict(
         (key, tensor[:classes] if key.rpartition(".")[0] in heads else tensor)
@@ -74,7 +74,7 @@ def with_head_of(classes: int, network: nn.Module, spec: BackboneSpec) -> Ordere
 def test_building_is_silent_offline_and_repeatable(
     small: str, specs: dict[str, BackboneSpec], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Warnings are errors here."""
+    """Passes only without warnings, because warnings are errors in tests."""
     states = []
     for _ in range(2):
         torch.manual_seed(7)
@@ -84,7 +84,7 @@ def test_building_is_silent_offline_and_repeatable(
 
 
 @pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
-def test_inception_files_load_strictly_in_plain_upstream_and_predict_the_same(
+def test_inception_files_load_strictly_in_upstream_and_predict_the_same(
     inception: str, specs: dict[str, BackboneSpec]
 ) -> None:
     spec = specs[inception]
@@ -97,7 +97,7 @@ def test_inception_files_load_strictly_in_plain_upstream_and_predict_the_same(
 
 
 @pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
-def test_our_input_is_what_upstreams_pretrained_inception_makes_of_imagenets(
+def test_our_input_equals_what_upstream_computes_from_imagenet_input(
     inception: str, specs: dict[str, BackboneSpec]
 ) -> None:
     spec = specs[inception]
@@ -108,7 +108,7 @@ def test_our_input_is_what_upstreams_pretrained_inception_makes_of_imagenets(
     assert network.transform_input is False
     with torch.inference_mode():
         found, wrong = network(ours.double()), network(imagenets.double())
-        network.transform_input = True  # as upstream's builder does with weights=
+        network.transform_input = True  # as upstream's builder does if it gets weights=
         expected = network(imagenets.double())
     scale = expected.abs().max().item()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
@@ -132,10 +132,10 @@ def test_googlenets_file_has_no_trained_auxiliary_heads(specs: dict[str, Backbon
 
 
 @pytest.mark.parametrize(("tag", "expected"), [(None, 0.01), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)])
-def test_vgg_is_initialised_as_upstream_does_unless_weights_fill_it(
+def test_vgg_is_initialized_like_upstream_unless_weights_fill_it(
     specs: dict[str, BackboneSpec], tag: str | None, expected: float | None
 ) -> None:
-    """Upstream draws the weights of the classifier from a normal distribution of that width, the biases are zero."""
+    """Upstream draws the classifier's weights from a normal distribution of this width and sets the biases to 0."""
     layer = specs["vgg16"].build(tag).get_submodule("classifier.3")
     if expected is None:
         assert layer.bias.any()
@@ -144,7 +144,7 @@ def test_vgg_is_initialised_as_upstream_does_unless_weights_fill_it(
         assert layer.weight.std().item() == pytest.approx(expected, rel=0.01)
 
 
-def test_unknown_tag_names_those_that_exist(specs: dict[str, BackboneSpec]) -> None:
+def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(specs: dict[str, BackboneSpec]) -> None:
     with pytest.raises(NameNotFound, match="resnet18 has no weights 'V9'; it has IMAGENET1K_V1"):
         specs["resnet18"].build("V9")
 
@@ -162,7 +162,7 @@ def test_vit_is_built_for_the_image_size_of_its_weights(
         assert network.eval()(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
 
 
-def test_old_densenet_names_become_the_models(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+def test_old_densenet_names_are_renamed(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
     spec = specs["densenet121"]
     assert spec.convert
     tensors = build_on_meta("densenet121").state_dict()
@@ -175,7 +175,7 @@ def test_old_densenet_names_become_the_models(specs: dict[str, BackboneSpec], bu
     assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
 
 
-def test_old_vit_names_become_the_models(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+def test_old_vit_names_are_renamed(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
     spec = specs["vit_b_32"]
     assert spec.convert
     tensors = build_on_meta("vit_b_32").state_dict()
@@ -187,8 +187,8 @@ def test_old_vit_names_become_the_models(specs: dict[str, BackboneSpec], build_o
     assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
 
 
-def test_mnasnet_wants_the_version_that_a_plain_dict_of_tensors_lacks(specs: dict[str, BackboneSpec]) -> None:
-    """Upstream refuses tensors without ``_metadata``, such as all that come from a safetensors file."""
+def test_mnasnet_needs_a_version_that_a_plain_dict_lacks(specs: dict[str, BackboneSpec]) -> None:
+    """Upstream refuses tensors without ``_metadata``, such as all tensors from a safetensors file."""
     network = specs["mnasnet0_5"].build(None)
     tensors = OrderedDict(network.state_dict().items())
     with pytest.raises(ValueError, match="version should be set to 1 or 2 instead of None"):

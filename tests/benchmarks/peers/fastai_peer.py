@@ -1,9 +1,9 @@
-"""fastai as its quick start and its page on vision.learner show it: ImageDataLoaders, vision_learner, fit_one_cycle.
+"""fastai as in its quick start and its page on vision.learner: ImageDataLoaders, vision_learner, fit_one_cycle.
 
-`vision_learner` freezes the body of what it takes for pretrained, and leaves its batch norms learning, as documented;
-`unfreeze` lets all learn. Its `fine_tune` is the two after each other. The architecture is a function, which is
-documented too, since weights come from a file here; fastai cuts it at its last pooling layer. Crop and flip are those
-of the others and not `aug_transforms`, whose rotations and warps would be more work.
+`vision_learner` freezes the body if it is pretrained, except for its batch norms, as documented; `unfreeze` makes all
+parameters trainable. `fine_tune` does both in turn. The architecture is a function, which is also documented, because
+the weights come from a file here; fastai cuts it at its last pooling layer. The crop and flip are those of the others
+instead of `aug_transforms`, whose rotations and warps would be additional work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from networks import Counter, build_classifier, count_learning, split_network
 
 
 def build_learner(job: Job) -> Learner:
-    """Build a learner; only its head learns, unless all is to."""
+    """Build a learner that trains the head, or all parameters."""
     loaders = ImageDataLoaders.from_folder(
         job.data,
         train="train",
@@ -35,7 +35,7 @@ def build_learner(job: Job) -> Learner:
         batch_tfms=Normalize.from_stats(*imagenet_stats),
         bs=job.batch_size,
         device=job.device,
-        drop_last=False,  # by default it leaves out the last batch of every epoch
+        drop_last=False,  # by default, the last batch of every epoch is left out
     )
 
     def build_architecture(*, pretrained: bool) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What each script here is given, on the command line, and what it prints at its end: a line of JSON each."""
+"""The job of each script, given as JSON on the command line, and its answer, printed as JSON in the last line."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """The work."""
+    """The work to do."""
 
     #: ``frozen``, ``vgg`` or ``full``.
     workload: str
-    #: As torchvision calls the network, and as timm does.
+    #: Names of the network in torchvision and timm.
     model: str
     timm_model: str
-    #: A folder with ``train`` and ``val``, with a folder for each class.
+    #: Folder with ``train`` and ``val``, which have a folder for each class.
     data: Path
-    #: An empty folder.
+    #: Empty folder.
     output: Path
     epochs: int
     batch_size: int
-    #: Pixels of a side.
+    #: Height and width of an image in pixels.
     size: int
     seed: int
     device: str
-    #: Files with tensors under the names of torchvision's network, and of timm's; None: it starts from random ones.
+    #: Weights files for torchvision's network and for timm's. None means random weights.
     weights: Path | None
     timm_weights: Path | None
-    #: timm's training script, which is not in its distribution.
+    #: timm's training script, which its distribution does not contain.
     timm_train: Path | None
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes, sorted."""
+        """Return the sorted names of the classes."""
         return sorted(path.name for path in (self.data / "train").iterdir())
 
 
 def read_job() -> Job:
-    """Read the job from the first argument."""
+    """Return the job in the first argument."""
     fields: dict[str, Any] = json.loads(sys.argv[1])
     paths = ("data", "output", "weights", "timm_weights", "timm_train")
     return Job(**{key: Path(value) if key in paths and value else value for key, value in fields.items()})
@@ -58,16 +58,16 @@ def tell(
     steps: float | None = None,
     epoch_seconds: Sequence[float] = (),
 ) -> None:
-    """Print what was done.
+    """Print the answer.
 
     Args:
-        images: how many were trained on, in all epochs together.
-        epochs: how many there were.
-        learning: how many parameters learnt.
-        accuracies: on the validation images after each epoch, from 0 to 1.
-        aside: seconds that were spent on something that is not the work.
-        steps: seconds of the training steps alone, where they are known.
-        epoch_seconds: seconds of each epoch's training, without validation, where they are known.
+        images: Number of images trained on, in all epochs together.
+        epochs: Number of epochs.
+        learning: Number of trained parameters.
+        accuracies: Validation accuracy after each epoch, from 0 to 1.
+        aside: Seconds that are not part of the work.
+        steps: Seconds of the training steps alone, if known.
+        epoch_seconds: Seconds of each training epoch without validation, if known.
     """
     accuracy = {"best": max(accuracies), "last": accuracies[-1]} if accuracies else None
     work = {"images": images, "epochs": epochs, "learning": learning}

@@ -1,8 +1,8 @@
-"""Lightning as its pages on transfer learning and on BackboneFinetuning show it: a module with a backbone and a head.
+"""Lightning as in its pages on transfer learning and BackboneFinetuning: a module with a backbone and a head.
 
-The callback freezes the backbone until an epoch that never comes; its batch norms go on learning, which is its default.
-Where all learns there is nothing to unfreeze, and no callback. The loaders have a worker for each core, as Lightning
-asks for when they have fewer, and keep them between epochs, as it asks too.
+The callback unfreezes the backbone at an epoch that is never reached. Batch norms stay trainable, which is its default.
+If everything is trained, there is no callback. The loaders have one worker per core and keep them between epochs, as
+Lightning recommends in its warnings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         self.backbone, head = split_network(job)
         self.head = nn.Sequential(nn.Flatten(), head)
-        self.all_learns = job.workload == "full"
+        self.train_all = job.workload == "full"
         self.accuracy = MulticlassAccuracy(len(job.classes), average="micro")
         self.accuracies: list[float] = []
 
@@ -54,7 +54,7 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = filter(lambda parameter: parameter.requires_grad, self.parameters())
-        return torch.optim.Adam(learning, lr=1e-4 if self.all_learns else 1e-3)
+        return torch.optim.Adam(learning, lr=1e-4 if self.train_all else 1e-3)
 
 
 def build_loader(job: Job, split: str) -> DataLoader[Any]:

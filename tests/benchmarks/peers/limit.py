@@ -1,8 +1,8 @@
-"""As fast as the machine: the least that has to be done, with nothing else around it.
+"""The speed limit of the machine: only the work that cannot be avoided.
 
-Frozen: each image, to train and to validate on, is decoded once, by a thread for each core, and goes once through the
-network. All learning: the steps alone, on images that are there already. Both with channels last and in the faster of
-bfloat16 and float32, whose choice is not counted; and both keep the memory that they free, as zoo does.
+Frozen network: each training and validation image is decoded once, by one thread per core, and goes through the network
+once. Everything trained: only the steps, on images that are already in memory. Both use channels_last and the faster of
+bfloat16 and float32, a choice that is not counted, and keep freed memory, as zoo does.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from torchvision.transforms import v2
 from job import Job, read_job, tell
 from networks import MEAN, STD, count_learning, split_network
 
-#: How often each precision is tried.
+#: Number of trials of each precision.
 TRIES = 2
-#: Batches that are decoded while one goes through the network.
+#: Number of batches that are decoded while one goes through the network.
 AHEAD = 2
 
 
 def list_photos(job: Job, split: str) -> list[Path]:
-    """List the images of train or val."""
+    """List the images in train or val."""
     return sorted((job.data / split).glob("*/*"))
 
 
@@ -67,12 +67,12 @@ def collect(images: list[Future[Tensor]], device: str) -> Tensor:
 
 
 def lay_out(pixels: Tensor, device: str) -> Tensor:
-    """Put images where and in the order in which a network takes them fastest."""
+    """Move images to the device, in the memory format that is fastest."""
     return pixels.to(device).contiguous(memory_format=torch.channels_last)
 
 
 def choose_precision(device: str, work: Callable[[], None]) -> Callable[[], AbstractContextManager[object]]:
-    """Return the precision in which the work is done faster."""
+    """Return the faster precision."""
 
     def half() -> AbstractContextManager[object]:
         return torch.autocast(device, torch.bfloat16)
@@ -91,13 +91,13 @@ def choose_precision(device: str, work: Callable[[], None]) -> Callable[[], Abst
 
 
 def wait(device: str) -> None:
-    """Wait until all is done that was asked for."""
+    """Wait until the device has finished."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def pass_once(job: Job, model: nn.Module) -> float:
-    """Send each image once through the network; return the seconds that choosing a precision took."""
+    """Send each image through the network once. Return the seconds spent on choosing a precision."""
     body = model[0].eval()  # type: ignore[index]
 
     def work() -> None:
@@ -114,7 +114,7 @@ def pass_once(job: Job, model: nn.Module) -> float:
 
 
 def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
-    """Take all steps; return the seconds that choosing a precision took, and those that they took."""
+    """Take all steps. Return the seconds spent on choosing a precision, and those of the steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     pixels = lay_out(torch.rand(job.batch_size, 3, job.size, job.size), job.device)
     labels = torch.randint(len(job.classes), (job.batch_size,)).to(job.device)
@@ -139,7 +139,7 @@ def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
 
 
 def keep_freed() -> None:
-    """Let the C library keep what is freed for the next tensors: mallopt's M_MMAP_MAX and M_TRIM_THRESHOLD."""
+    """Make the C library keep freed memory: M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt."""
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(library, "mallopt"):
         library.mallopt(-4, 0)
@@ -147,7 +147,7 @@ def keep_freed() -> None:
 
 
 def main() -> None:
-    """Do the least."""
+    """Do the work."""
     keep_freed()
     job = read_job()
     torch.manual_seed(job.seed)

@@ -1,4 +1,4 @@
-"""torchvision's networks with the heads that the workloads ask for, and how their images are prepared."""
+"""torchvision's networks with the heads of the workloads, and the transforms of their images."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def build_classifier(classes: int) -> nn.Sequential:
 
 
 def replace_last_layer(network: nn.Module, classes: int) -> None:
-    """Put a new linear layer in place of the last one, as people do by hand: ``model.fc = nn.Linear(...)``."""
+    """Replace the last layer by a new linear layer, as people usually do: ``model.fc = nn.Linear(...)``."""
     name, last = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     parent, _, attribute = name.rpartition(".")
     setattr(network.get_submodule(parent), attribute, nn.Linear(last.in_features, classes))
 
 
 def split_network(job: Job) -> tuple[nn.Sequential, nn.Module]:
-    """Return the network up to its pooled features, of shape (N, C, H, W), and a new head that takes them flattened."""
+    """Return the network up to its pooled features of shape (N, C, H, W), and a new head for the flattened features."""
     network: Any = build_network(job)
     if job.workload == "vgg":
         return nn.Sequential(network.features, network.avgpool), build_classifier(len(job.classes))
@@ -56,7 +56,7 @@ def split_network(job: Job) -> tuple[nn.Sequential, nn.Module]:
 
 
 def build_transform(job: Job, *, training: bool) -> transforms.Compose:
-    """Build the transform of the transfer learning tutorial, for training or for measuring."""
+    """Build the transform of the transfer learning tutorial for training or validation."""
     crop = (
         [transforms.RandomResizedCrop(job.size), transforms.RandomHorizontalFlip()]
         if training
@@ -66,7 +66,7 @@ def build_transform(job: Job, *, training: bool) -> transforms.Compose:
 
 
 def count_learning(network: nn.Module) -> int:
-    """Count the parameters that learn."""
+    """Count the trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""The command `zoo finetune` with its defaults; the first time, or again with what it kept."""
+"""`zoo finetune` with its defaults, with an empty cache or with that of an earlier run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = {"frozen": (), "vgg": ("--head", "mlp:4096,4096"), "full": ("--train", "
 
 
 def list_arguments(job: Job) -> list[str]:
-    """List the arguments of the command."""
+    """Return the arguments of the command."""
     return [
         "finetune",
         f"torchvision/{job.model}",
@@ -31,9 +31,9 @@ def list_arguments(job: Job) -> list[str]:
 
 
 def main() -> None:
-    """Run the command, and tell what its run folder says."""
+    """Run the command, and print an answer from its run folder."""
     job = read_job()
-    shutil.rmtree(job.output / "run", ignore_errors=True)  # of the run before, whose cache is wanted
+    shutil.rmtree(job.output / "run", ignore_errors=True)  # of the earlier run; only its cache is needed
     subprocess.run([str(Path(sys.executable).with_name("zoo")), *list_arguments(job)], check=True)
     facts = json.loads((job.output / "run" / "run.json").read_text(encoding="utf-8"))
     lines = (job.output / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
@@ -43,7 +43,7 @@ def main() -> None:
         epochs=len(history),
         learning=facts["params"]["learning"],
         accuracies=[epoch["val_accuracy"] for epoch in history],
-        # The median: the first epoch warms up, which the limit's steps are spared as well.
+        # The median, because the first epoch includes warming up, which the limit does not count either.
         steps=median(epoch["train_seconds"] for epoch in history) * len(history),
         epoch_seconds=[epoch["train_seconds"] for epoch in history],
     )

@@ -1,6 +1,6 @@
-"""timm's own train.py, as its page on training scripts shows it, with nothing but what the data demands.
+"""timm's own train.py as in its page on training scripts, with only the arguments that the data needs.
 
-The script is no part of timm's distributions; whoever runs this names a copy of it, from a checkout of that version.
+timm's distributions do not contain the script, so it is given as a file from a checkout of the same version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from job import Job, read_job, tell
 
 
 def list_arguments(job: Job) -> list[str]:
-    """List the arguments that the work asks for; rate, schedule and all else are as train.py has them."""
+    """Return the arguments for the job. The learning rate, the schedule and all else are train.py's defaults."""
     weights = ["--pretrained", "--pretrained-path", str(job.timm_weights)] if job.timm_weights else []
     return [
         f"--data-dir={job.data}",
@@ -33,14 +33,14 @@ def list_arguments(job: Job) -> list[str]:
 
 
 def read_epoch_seconds(log: str, images: int) -> list[float]:
-    """Return the seconds that each epoch of ``images`` images took, from the mean rate in the epoch's last line."""
+    """Return the seconds of each epoch of ``images`` images, from the mean rate in the last line of the epoch."""
     rates = re.findall(r"^Train: (\d+) \[.*\(\d+\.\d+s, +(\d+\.\d+)/s\)", log, re.MULTILINE)
     last = {epoch: float(rate) for epoch, rate in rates}
     return [images / rate for rate in last.values()]
 
 
 def main() -> None:
-    """Run the script with further flags from the command line, and tell what it wrote."""
+    """Run the script with any further flags from the command line, and print an answer from its output."""
     job = read_job()
     if job.timm_train is None:
         sys.exit("timm's train.py is not in its distribution; name a copy with --timm-train")
@@ -54,7 +54,7 @@ def main() -> None:
     assert params, "train.py's log names no parameters"
     images = int(batches[1]) * job.batch_size
     tell(
-        images=images * len(rows),  # it leaves out a last, smaller batch
+        images=images * len(rows),  # without a last, smaller batch
         epochs=len(rows),
         learning=int(params[1]),
         accuracies=[float(row["eval_top1"]) / 100 for row in rows],

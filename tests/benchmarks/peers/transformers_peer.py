@@ -1,9 +1,9 @@
-"""transformers' Trainer on a timm network, as its guide to image classification and its page on TimmWrapper show it.
+"""transformers' Trainer on a timm network, as in its guide to image classification and its page on TimmWrapper.
 
-From the guide: the images as a data set in a folder, a transform set on it, a crop, evaluation and a checkpoint after
-every epoch, the best one loaded at the end, a tenth of the steps to warm up. The learning rate is not the guide's 5e-5,
-which is meant for a whole transformer: a new layer alone would not learn from it. Its loaders work in processes of
-their own, one for each core, as its page on training arguments recommends.
+From the guide: an image folder as data set with a transform and a crop, evaluation and a checkpoint after every epoch,
+the best one loaded at the end, and a tenth of the steps for warmup. The learning rate is not the guide's 5e-5, which is
+meant for a full transformer and too low for a single new layer. The loaders use one worker process per core, as its
+page on training arguments recommends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RATES = {"frozen": 5e-3, "vgg": 5e-4, "full": 3e-4}
 
 
 def build_model(job: Job) -> nn.Module:
-    """Build the network as from a checkpoint's folder, with a new head; freeze what is not new, unless all learns."""
+    """Build the network as from a checkpoint folder, with a new head. Freeze the rest unless everything is trained."""
     if job.timm_weights:
         folder = job.output / "checkpoint"
         folder.mkdir()
@@ -51,7 +51,7 @@ def build_model(job: Job) -> nn.Module:
 
 
 def freeze(network: Any) -> None:
-    """Freeze all but the head, to which VGG's two hidden layers belong."""
+    """Freeze everything except the head, which in VGG includes the two hidden layers."""
     for parameter in network.parameters():
         parameter.requires_grad = False
     heads = (network.pre_logits, network.head) if isinstance(network, timm.models.VGG) else (network.get_classifier(),)
@@ -61,7 +61,7 @@ def freeze(network: Any) -> None:
 
 
 def load_images(job: Job, split: str) -> Dataset:
-    """Load the images of train or val, transformed as they are asked for."""
+    """Load the images in train or val, transformed on access."""
     name = "validation" if split == "val" else split
     images = load_dataset("imagefolder", data_files={name: str(job.data / split / "**")}, split=name)
     transform = build_transform(job, training=split == "train")
@@ -86,7 +86,7 @@ def build_arguments(job: Job) -> TrainingArguments:
         per_device_train_batch_size=job.batch_size,
         per_device_eval_batch_size=job.batch_size,
         num_train_epochs=job.epochs,
-        warmup_steps=0.1,  # a share of the steps
+        warmup_steps=0.1,  # as a fraction of the steps
         logging_steps=10,
         load_best_model_at_end=True,
         metric_for_best_model="accuracy",

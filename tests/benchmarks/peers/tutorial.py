@@ -1,8 +1,8 @@
 """The loop of the PyTorch tutorial "Transfer Learning for Computer Vision" (ants and bees), as it is commonly written.
 
-As there: ImageFolder, a random crop and flip, four workers, a train and a val phase in each epoch, the loss read at
-every step, the best weights written to disk, SGD with steps where all learns. The frozen networks learn with Adam at
-1e-3, as in most of its descendants: at its own rate, meant for batches of 4, the new layer would hardly move.
+As in the tutorial: ImageFolder, random crop and flip, four workers, a train and a val phase per epoch, the loss read
+after every step, the best weights saved to disk, and SGD with a step schedule if everything is trained. On frozen
+networks, Adam with 1e-3 is used, as in most variants: the tutorial's learning rate is meant for batches of 4.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WORKERS = 4
 
 
 def build_loaders(job: Job) -> dict[str, DataLoader[Any]]:
-    """Build a loader for each of train and val."""
+    """Build the loaders of train and val."""
     folders = {
         split: datasets.ImageFolder(job.data / split, build_transform(job, training=split == "train"))
         for split in ("train", "val")
@@ -42,7 +42,7 @@ def build_loaders(job: Job) -> dict[str, DataLoader[Any]]:
 
 
 def build_model(job: Job) -> nn.Module:
-    """Build the network with its new head; what is not new is frozen, unless all learns."""
+    """Build the network with a new head. The rest is frozen unless everything is trained."""
     model: Any = build_network(job)
     if job.workload != "full":
         for parameter in model.parameters():
@@ -55,15 +55,15 @@ def build_model(job: Job) -> nn.Module:
 
 
 def build_optimizer(job: Job, model: nn.Module) -> optim.Optimizer:
-    """Build what makes the learning parameters learn."""
+    """Build the optimizer of the trainable parameters."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if job.workload == "full":  # the tutorial's rate of 0.001 for batches of 4
+    if job.workload == "full":  # the tutorial's learning rate of 0.001 is for batches of 4
         return optim.SGD(learning, lr=0.001 * job.batch_size / 4, momentum=0.9)
     return optim.Adam(learning, lr=1e-3)
 
 
 def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimizer | None, device: str) -> float:
-    """Train for an epoch, or measure where there is no optimizer; return the accuracy."""
+    """Train for one epoch, or evaluate if there is no optimizer. Return the accuracy."""
     model.train(optimizer is not None)
     loss_sum, correct, count = 0.0, 0, 0
     for inputs, labels in loader:
@@ -83,7 +83,7 @@ def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimi
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train, keep the best epoch, and return what there is to tell."""
+    """Train, save the best epoch, and return the answer."""
     torch.manual_seed(job.seed)
     loaders, model = build_loaders(job), build_model(job)
     counter, accuracies = Counter(model), list[float]()

@@ -1,4 +1,4 @@
-"""Runs the command line as the console script does, and has a run for it to look at."""
+"""Fixtures that run the command line as the console script does, and a run folder for the commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Main = Callable[..., int]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo`` with these arguments, in a process that goes on; returns the exit code."""
+    """Run ``zoo`` with arguments in this process, and return the exit code."""
     monkeypatch.setattr("zoo.engine.allocator.keep_freed", lambda: None)
 
     def run(*arguments: str | Path) -> int:
@@ -32,13 +32,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Main:
 
 @pytest.fixture
 def folder(train_once: Callable[..., Path]) -> Path:
-    """A run of a moment, hardly trained."""
+    """A run folder that takes a moment to train."""
     return train_once(weights="none", epochs=1, batch_size=8, workers=0, device="cpu")
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A --config that loads images in this process."""
+    """A --config file with which images are loaded in this process."""
     path = tmp_path / "zoo.toml"
     path.write_text("workers = 0\n", encoding="utf-8")
     return path

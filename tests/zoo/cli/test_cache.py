@@ -23,10 +23,10 @@ def filled(own_cache: Path) -> Path:
     return own_cache
 
 
-def test_what_is_kept_is_listed_with_its_size(run: Main, filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_each_entry_with_its_size(run: Main, filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("cache", "list") == 0
     answer = capsys.readouterr()
-    assert answer.out.splitlines()[0].split() == ["KIND", "WHAT", "BYTES", "USED"]
+    assert answer.out.splitlines()[0].split() == ["KIND", "ENTRY", "BYTES", "LAST", "USED"]
     assert "acme/net, 4 images, view 1, fp32" in answer.out
     assert answer.err.startswith("3 entries, ")
     run("cache", "list", "--json")
@@ -42,7 +42,7 @@ def test_what_is_kept_is_listed_with_its_size(run: Main, filled: Path, capsys: p
         assert entry["bytes"] >= (path if path.is_file() else path / "file").stat().st_size
 
 
-def test_an_empty_cache_is_no_table(run: Main, own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_of_an_empty_cache_has_no_table(run: Main, own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("cache", "list") == 0
     assert capsys.readouterr() == ("", f"0 entries, 0 bytes in {own_cache}\n")
 
@@ -51,7 +51,7 @@ def test_an_empty_cache_is_no_table(run: Main, own_cache: Path, capsys: pytest.C
     ("arguments", "left"),
     [([], {"weights", "data"}), (["weights"], {"features", "data"}), (["all"], set())],
 )
-def test_what_is_cleared_is_what_was_named(
+def test_clear_removes_only_the_given_kind(
     run: Main, filled: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], left: set[str]
 ) -> None:
     assert run("cache", "clear", *arguments) == 0
@@ -61,9 +61,7 @@ def test_what_is_cleared_is_what_was_named(
     assert filled.is_dir()
 
 
-def test_a_file_that_is_no_safetensors_is_listed_by_its_name(
-    run: Main, own_cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_file_is_listed_by_its_name(run: Main, own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (own_cache / "features").mkdir(parents=True)
     (own_cache / "features" / "odd.safetensors").write_bytes(b"\xff" * 20)
     assert run("cache", "list") == 0

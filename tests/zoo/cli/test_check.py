@@ -21,7 +21,7 @@ from zoo.testing.results.result import STATUSES
 
 Run = Callable[..., Result]
 
-#: What plugins list, by their namespaces.
+#: What the plugins list, by namespace.
 PLUGINS = {
     "acme": "spec('acme/net')",
     "failing": "spec('failing/net', license='unknown')",
@@ -39,7 +39,7 @@ STATIC = sum(check.level == "static" for check in list_checks(of_plugin=False))
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Run ``zoo check`` where these plugins are installed."""
+    """Run ``zoo check`` with these plugins installed."""
     for namespace, listed in PLUGINS.items():
         install(namespace, SOURCE.replace("LISTED", listed), tmp_path)
     importlib.invalidate_caches()
@@ -56,29 +56,29 @@ def static(run: Run) -> Run:
     return lambda *arguments: run("--level", "static", *arguments)
 
 
-# The exit code.
+# Exit code.
 
 
 @pytest.mark.parametrize("name", ["acme", "excused", "acme/net", "odd/fine"])
-def test_it_exits_with_0_where_every_promise_is_kept_or_excused(static: Run, name: str) -> None:
+def test_exit_code_is_0_if_all_promises_are_kept_or_excused(static: Run, name: str) -> None:
     result = static(name)
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["failing", "mended", "odd", "failing/net"])
-def test_it_exits_with_1_where_one_is_not(static: Run, name: str) -> None:
+def test_exit_code_is_1_if_a_promise_is_broken(static: Run, name: str) -> None:
     for json_or_not in ([], ["--json"]):
         assert static(name, *json_or_not).exit_code == 1
 
 
-def test_one_bad_name_of_several_is_enough(static: Run) -> None:
+def test_exit_code_is_1_if_one_of_several_plugins_fails(static: Run) -> None:
     assert static("acme", "failing", "excused").exit_code == 1
 
 
-# What people read.
+# Output for people.
 
 
-def test_people_read_how_many_promises_are_kept_of_all(static: Run) -> None:
+def test_totals_count_the_promises_that_are_kept(static: Run) -> None:
     result = static("acme", "--only", "spec.")
     assert result.stdout.splitlines() == [
         "          CHECKS",
@@ -87,7 +87,7 @@ def test_people_read_how_many_promises_are_kept_of_all(static: Run) -> None:
     ]
 
 
-def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
+def test_failures_and_expected_failures_are_listed(static: Run) -> None:
     lines = static("failing", "excused", "mended").stdout.splitlines()
     said = [line for line in lines if "spec.license" in line]
     unknown = "the license of the code is unknown; find out, and declare it."
@@ -106,18 +106,18 @@ def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
         (["many"], "many/net0 and 19 more"),
     ],
 )
-def test_an_excuse_is_said_once_and_of_whom(run: Run, names: list[str], of: str) -> None:
+def test_a_reason_is_printed_once_with_the_number_of_backbones(run: Run, names: list[str], of: str) -> None:
     result = run(*names, "--level", "meta", "--only", "blocks.several")
     assert re.findall(r"^n/a .*", result.stdout, flags=re.MULTILINE) == [
         f"n/a    {of}  blocks.several: it is one layer and a head"
     ]
 
 
-def test_what_a_plugin_does_not_promise_is_said_of_it(static: Run) -> None:
+def test_a_check_that_does_not_apply_to_a_plugin_is_listed(static: Run) -> None:
     assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it brings no data sets\n")
 
 
-def test_a_backbone_that_is_called_like_its_plugin_is_counted_by_itself(static: Run) -> None:
+def test_a_backbone_named_like_its_plugin_is_counted_separately(static: Run) -> None:
     table = static("twin", "--only", "spec.").stdout.partition("CHECKS\n")[2].splitlines()
     assert [re.sub(" +", " ", line) for line in table] == [
         f"twin 0 pass of {OF_PLUGIN} ({OF_PLUGIN} not run)",
@@ -136,17 +136,17 @@ def test_a_backbone_that_is_called_like_its_plugin_is_counted_by_itself(static: 
         ),
     ],
 )
-def test_many_backbones_are_summed_up_in_one_line(static: Run, names: tuple[str, ...], last: str) -> None:
+def test_many_backbones_are_summarized_in_one_line(static: Run, names: tuple[str, ...], last: str) -> None:
     lines = static(*names).stdout.splitlines()
     assert re.sub(r"\([\d,]+ not", "(N not", lines[-1]) == last
     assert not any(line.startswith("many/net") for line in lines)
     assert any(line.startswith("many ") for line in lines)
 
 
-# What programs read.
+# Output for programs.
 
 
-def test_json_is_an_array_of_one_result_for_each_check_of_each_subject(static: Run) -> None:
+def test_json_has_one_result_per_check_and_subject(static: Run) -> None:
     rows = json.loads(static("odd", "--json").stdout)
     assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason")}
     assert {row["status"] for row in rows} <= {*STATUSES}
@@ -164,7 +164,7 @@ def test_json_is_an_array_of_one_result_for_each_check_of_each_subject(static: R
 # Names.
 
 
-def test_a_namespace_a_full_name_and_a_bare_one_can_be_given(static: Run) -> None:
+def test_a_namespace_a_full_name_or_a_bare_name_is_accepted(static: Run) -> None:
     def list_subjects(name: str) -> list[str]:
         return list(dict.fromkeys(row["backbone"] for row in json.loads(static(name, "--json").stdout)))
 
@@ -177,13 +177,13 @@ def test_a_namespace_a_full_name_and_a_bare_one_can_be_given(static: Run) -> Non
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("acmee", r"no backbone 'acmee'.* Or name a plugin: installed are acme, .*\bodd\b"),
+        ("acmee", r"no backbone 'acmee'.* Or name a plugin; installed are acme, .*\bodd\b"),
         ("acme/nett", r"acme lists no backbone 'acme/nett'; `zoo list acme/\*` shows all"),
         ("acmee/net", r"no plugin 'acmee' is installed; installed: acme, "),
         ("net", r"'net'.*acme/net"),
     ],
 )
-def test_a_name_that_does_not_exist_is_an_error_that_lists_what_does(static: Run, name: str, says: str) -> None:
+def test_an_unknown_name_is_an_error_that_lists_known_names(static: Run, name: str, says: str) -> None:
     result = static(name)
     assert (result.exit_code, result.stdout) == (1, "")
     assert re.search(says, result.stderr)
@@ -195,7 +195,7 @@ def test_a_name_that_does_not_exist_is_an_error_that_lists_what_does(static: Run
     [("acme", 0, "acme/net"), ("acme/net", 0, "acme/net"), ("deadly", 1, "it ends the process with 9")],
 )
 @pytest.mark.usefixtures("run")
-def test_a_plugin_that_ends_the_process_is_not_run_for_the_sake_of_another_one(
+def test_other_plugins_are_not_loaded_since_one_may_end_the_process(
     tmp_path: Path, name: str, code: int, says: str
 ) -> None:
     install("deadly", "import os\n\nos._exit(9)\n", tmp_path)
@@ -208,25 +208,25 @@ def test_a_plugin_that_ends_the_process_is_not_run_for_the_sake_of_another_one(
     assert says in done.stdout
 
 
-def test_a_plugin_is_loaded_once_for_all_of_its_backbones(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_is_loaded_once_for_all_its_backbones(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
     monkeypatch.setattr("zoo.cli.check.examine", lambda namespace: loaded.append(namespace) or examine(namespace))
     static("odd/net", "odd/fine", "odd", "acme")
     assert loaded == ["odd", "acme"]
 
 
-def test_a_plugin_that_is_switched_off_is_an_error_that_says_so(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disabled_plugin_is_an_error(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "acme")
     for name in ("acme", "acme/net"):
         assert "the plugin acme is switched off by" in static(name).stderr
 
 
-def test_a_backbone_that_is_not_listed_is_found_by_its_plugin(static: Run) -> None:
+def test_an_unlisted_backbone_is_found_by_its_plugin(static: Run) -> None:
     rows = json.loads(static("finds/net.v2", "--json").stdout)
     assert {row["backbone"] for row in rows} == {"finds", "finds/net.v2"}
 
 
-def test_without_a_name_it_says_how_it_is_used(run: Run) -> None:
+def test_usage_is_shown_without_a_name(run: Run) -> None:
     result = run()
     assert result.exit_code == 2
     assert "NAMESPACE|BACKBONE" in result.stderr
@@ -235,26 +235,26 @@ def test_without_a_name_it_says_how_it_is_used(run: Run) -> None:
 # Options.
 
 
-def test_only_some_checks_can_be_looked_at(static: Run) -> None:
+def test_only_runs_the_checks_with_a_prefix(static: Run) -> None:
     rows = json.loads(static("failing", "--only", "spec.name", "--json").stdout)
     assert [row["check"] for row in rows if row["status"] != "not-run"] == ["spec.name"]
     assert len(rows) == len(CHECKS)
     assert static("failing", "--only", "spec.name").exit_code == 0
 
 
-def test_checks_that_do_not_exist_are_an_error(static: Run) -> None:
+def test_an_unknown_check_is_an_error(static: Run) -> None:
     result = static("acme", "--only", "head.fuond")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "begins with 'head.fuond'" in result.stderr
 
 
-def test_a_level_that_does_not_exist_is_wrong_usage(run: Run) -> None:
+def test_an_unknown_level_is_wrong_usage(run: Run) -> None:
     result = run("acme", "--level", "gpu")
     assert result.exit_code == 2
     assert "'static', 'meta', 'cpu', 'network'" in result.stderr
 
 
-def test_without_a_level_it_is_cpu(run: Run) -> None:
+def test_the_default_level_is_cpu(run: Run) -> None:
     rows = json.loads(run("acme", "--only", "build.repeatable", "--jobs", "1", "--json").stdout)
     (row,) = [row for row in rows if row["check"] == "build.repeatable"]
     assert (row["status"], row["reason"]) == ("pass", "")
@@ -262,18 +262,18 @@ def test_without_a_level_it_is_cpu(run: Run) -> None:
     assert (row["status"], row["reason"]) == ("not-run", "it is above level cpu")
 
 
-def test_of_each_family_the_smallest_can_be_looked_at(static: Run) -> None:
+def test_each_family_checks_the_smallest_backbone_of_each_family(static: Run) -> None:
     rows = json.loads(static("many", "--each-family", "--json").stdout)
     assert {row["backbone"] for row in rows} == {"many", "many/net0"}
 
 
-def test_large_backbones_can_be_left_at_level_meta(run: Run) -> None:
+def test_max_params_limits_large_backbones_to_level_meta(run: Run) -> None:
     arguments = ("acme", "--only", "build.repeatable", "--max-params", "0.0001M", "--json")
     (row,) = [row for row in json.loads(run(*arguments).stdout) if row["check"] == "build.repeatable"]
     assert (row["status"], row["reason"]) == ("not-run", "it is above level meta")
 
 
-def test_results_are_kept_where_it_is_told_to_and_taken_from_there(run: Run, tmp_path: Path) -> None:
+def test_saved_results_are_reused(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "results" / "journal"
     arguments = ("acme", "--level", "meta", "--only", "build.params", "--save", str(path))
     first = run(*arguments)

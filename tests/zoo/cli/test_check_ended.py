@@ -1,4 +1,4 @@
-"""``zoo check`` that is ended before it is done, with a process at work."""
+"""``zoo check`` that is interrupted while a worker process is busy."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 
 from checked_plugins import SOURCE, install
 
-#: A builder that tells which process it is in, and then keeps it busy for good.
+#: A builder that reports its process and then keeps it busy forever.
 BUSY = """def build(tag=None):
     import os
 
-    file = open(os.environ["TOLD"], "w")
+    file = open(os.environ["STARTED"], "w")
     print(os.getpid(), file=file, flush=True)
     while True:
         sum(range(1000))
@@ -30,13 +30,13 @@ BUSY = """def build(tag=None):
 
 @contextmanager
 def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Start ``zoo check`` of a busy network; yields it, and a pipe whose other end its busy process holds."""
+    """Start ``zoo check`` on a busy network. Yield the process, and a pipe that closes when the busy worker ends."""
     own = SOURCE[SOURCE.index("def build") : SOURCE.index("def spec")]
     install("acme", SOURCE.replace(own, BUSY).replace("LISTED", "spec('acme/net')"), folder)
-    os.mkfifo(folder / "told")
-    pipe = os.open(folder / "told", os.O_RDONLY | os.O_NONBLOCK)
-    environment = {**os.environ, "PYTHONPATH": str(folder), "TOLD": str(folder / "told")}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else tests in the background start deaf ones
+    os.mkfifo(folder / "started")
+    pipe = os.open(folder / "started", os.O_RDONLY | os.O_NONBLOCK)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "STARTED": str(folder / "started")}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background would ignore SIGINT
     process = subprocess.Popen(
         [sys.executable, "-m", "zoo", "check", "acme", "--level", "meta", *options],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -53,7 +53,7 @@ def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
 
 
 def read(pipe: int) -> bytes:
-    """Read what is there next, nothing where the other end is closed; that must not take for ever."""
+    """Read the next bytes; none if the other end is closed. Fail after a minute."""
     ready, _, _ = select.select([pipe], [], [], 60)
     assert ready
     return os.read(pipe, 100)
@@ -62,13 +62,13 @@ def read(pipe: int) -> bytes:
 @pytest.mark.parametrize(
     ("send", "number", "code", "said"),
     [
-        (os.killpg, signal.SIGINT, 130, "interrupted; nothing was kept; with --save FILE the same command goes on "),
-        (os.kill, signal.SIGTERM, 143, "interrupted; nothing was kept; with --save FILE the same command goes on "),
+        (os.killpg, signal.SIGINT, 130, "interrupted; no results were saved; with --save FILE, the same command "),
+        (os.kill, signal.SIGTERM, 143, "interrupted; no results were saved; with --save FILE, the same command "),
         (os.kill, signal.SIGKILL, -9, ""),
     ],
     ids=["ctrl-c", "sigterm", "sigkill"],
 )
-def test_whatever_ends_it_ends_the_process_that_is_at_work(
+def test_the_worker_ends_with_the_command(
     tmp_path: Path, send: Callable[[int, int], None], number: int, code: int, said: str
 ) -> None:
     with started(tmp_path) as (process, pipe):
@@ -80,10 +80,10 @@ def test_whatever_ends_it_ends_the_process_that_is_at_work(
     assert stderr.count("\n") == bool(said)
 
 
-def test_who_interrupts_it_is_told_what_is_kept(tmp_path: Path) -> None:
+def test_an_interrupt_reports_what_was_saved(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.touch()
     with started(tmp_path, "--save", str(kept)) as (process, _):
         process.terminate()
         _, stderr = process.communicate(timeout=60)
-    assert stderr == f"interrupted; {kept} holds what was seen whole; the same command goes on from there\n"
+    assert stderr == f"interrupted; {kept} holds the finished results; run the same command again to continue\n"

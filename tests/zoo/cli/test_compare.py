@@ -20,7 +20,7 @@ def runs(registry: Registry, photos: Path, tmp_path: Path) -> list[Path]:
     return [tmp_path / "head", tmp_path / "all"]
 
 
-def test_runs_stand_side_by_side(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_compared_in_a_table(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     assert run("compare", *runs) == 0
     printed = capfd.readouterr()
     title, *lines, images = printed.out.splitlines()
@@ -30,17 +30,21 @@ def test_runs_stand_side_by_side(run: Main, runs: list[Path], capfd: pytest.Capt
     assert "the difference may be due to chance" in printed.err
 
 
-def test_json_is_an_array_of_objects(run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_is_an_array_with_one_object_per_run(
+    run: Main, runs: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run("compare", *runs, "--json") == 0
     first, second = json.loads(capfd.readouterr().out)
     assert first["accuracy"] >= second["accuracy"]
     assert {first["run"], second["run"]} == set(map(str, runs))
 
 
-def test_a_folder_that_is_no_run_is_one_line(run: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_a_run_is_an_error_of_one_line(
+    run: Main, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run("compare", tmp_path) == 1
     assert "is not a run folder: it has no model" in capfd.readouterr().err
 
 
-def test_nothing_to_compare_is_wrong_usage(run: Main) -> None:
+def test_comparing_no_runs_is_wrong_usage(run: Main) -> None:
     assert run("compare") == 2

@@ -1,4 +1,4 @@
-"""Processes that share a run, started by ``zoo finetune --devices`` or by torchrun, and how they end."""
+"""Several processes that share a run, started by ``zoo finetune --devices`` or by torchrun."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from quick_runs import read_facts
 Main = Callable[..., int]
 Popen = subprocess.Popen[str]
 
-#: A network whose processes tell their ids, and a tracker that needs its time where SLOWLY is set, and that kills the
-#: second process, once, where there is a file that says so.
+#: A network whose processes write down their ids, and a tracker that is slow if SLOWLY is set and that kills the second
+#: process once if the file "kill" exists.
 PLUGIN = """
 import os
 import signal
@@ -40,7 +40,7 @@ def build(tag):
 
     from torch import nn
 
-    with open(f"rank{os.environ['RANK']}", "w") as file:  # lines would run into each other
+    with open(f"rank{os.environ['RANK']}", "w") as file:  # a file each, since printed lines could mix
         file.write(str(os.getpid()))
     layers = OrderedDict(stem=nn.Conv2d(3, 4, 3), pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), fc=nn.Linear(4, 5))
     return nn.Sequential(layers)
@@ -68,7 +68,7 @@ FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs",
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Where the plugin is installed, alone."""
+    """The environment of a process in which only this plugin is installed."""
     site = Site(tmp_path / "site")
     site.add("bolt", PLUGIN)
     package = Path(inspect.getfile(zoo.plugin)).parent.parent
@@ -78,11 +78,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def begin(photos: Path, tmp_path: Path, config: Path, environment: dict[str, str]) -> Callable[..., Popen]:
-    """Begin a run in the folder out, with whoever starts its processes."""
+    """Start a run in the folder "out" with a launcher."""
 
     def begin(launcher: Sequence[str], *more: str, **variables: str) -> Popen:
         common = ("--data", str(photos), "--config", str(config), "--output", "out", "--device", "cpu", *FLAGS)
-        one_thread = {"OMP_NUM_THREADS": "1"}  # as many as zoo itself gives each of two here, for the same rounding
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as zoo sets for two processes here, so that rounding is the same
         return subprocess.Popen(
             [sys.executable, "-m", *launcher, "zoo", "finetune", *more, *common], cwd=tmp_path,
             env={**environment, **one_thread, **variables},
@@ -94,7 +94,7 @@ def begin(photos: Path, tmp_path: Path, config: Path, environment: dict[str, str
 
 @pytest.fixture
 def start(begin: Callable[..., Popen]) -> Callable[..., Popen]:
-    """Let zoo itself start two processes."""
+    """Start two processes with ``zoo finetune --devices``."""
 
     def start(backbone: str = "bolt/net", *more: str, **variables: str) -> Popen:
         return begin((), backbone, *more, "--devices", "2", **variables)
@@ -103,27 +103,25 @@ def start(begin: Callable[..., Popen]) -> Callable[..., Popen]:
 
 
 def wait_for(process: Popen, begin: str) -> None:
-    """Wait for a line that begins so."""
+    """Wait for a line that begins with a text."""
     assert process.stderr is not None
     if not any(line.startswith(begin) for line in process.stderr):
-        raise AssertionError(f"it ended with {process.wait()} before it said {begin!r}")
+        raise AssertionError(f"it ended with {process.wait()} before it printed {begin!r}")
 
 
 def read_ids(folder: Path) -> dict[str, int]:
-    """Read which process was which."""
+    """Return the process ids by rank."""
     return {path.name: int(path.read_text()) for path in folder.glob("rank*")}
 
 
 def find_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
 
 
-def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
-    start: Callable[..., Popen], tmp_path: Path
-) -> None:
+def test_a_signal_saves_a_checkpoint_and_the_same_command_resumes(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
         assert read_ids(tmp_path).keys() == {"rank0", "rank1"}
@@ -131,7 +129,7 @@ def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (128 + signal.SIGTERM, "")
     assert "checkpoint saved in out after" in err
-    assert not re.search(r"^[A-Z]\d{4} ", err, re.MULTILINE)  # as torch's own lines begin
+    assert not re.search(r"^[A-Z]\d{4} ", err, re.MULTILINE)  # no log line of torch
     assert not (tmp_path / "out" / "run.json").exists()
     with start("bolt/net", "--resume") as process:
         out, err = process.communicate(timeout=120)
@@ -140,7 +138,7 @@ def test_a_signal_ends_all_with_the_state_saved_and_the_same_command_goes_on(
     assert (facts["hardware"]["processes"], facts["epochs"], len(facts["resumed"])) == (2, 20, 1)
 
 
-def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
+def test_a_killed_process_is_named_and_the_other_one_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
         ids = read_ids(tmp_path)
@@ -156,7 +154,7 @@ def test_a_process_that_is_killed_is_named_and_the_other_ends(start: Callable[..
 
 @pytest.mark.breadth
 @pytest.mark.parametrize("launchers", [1, 2])
-def test_torchrun_starts_all_again_where_one_is_killed_and_the_model_is_the_same(
+def test_torchrun_restarts_after_a_kill_and_the_model_is_the_same(
     begin: Callable[..., Popen], start: Callable[..., Popen], tmp_path: Path, launchers: int
 ) -> None:
     torchrun = (
@@ -178,7 +176,7 @@ def test_torchrun_starts_all_again_where_one_is_killed_and_the_model_is_the_same
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == undisturbed
 
 
-def test_what_the_user_can_mend_is_one_line_of_all_processes(start: Callable[..., Popen]) -> None:
+def test_a_user_error_in_all_processes_is_printed_once(start: Callable[..., Popen]) -> None:
     with start("bolt/nett") as process:
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
@@ -186,6 +184,6 @@ def test_what_the_user_can_mend_is_one_line_of_all_processes(start: Callable[...
     assert line.startswith("Error: no backbone 'bolt/nett'")
 
 
-def test_no_devices_are_refused_in_a_line(run: Main, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zero_devices_are_refused(run: Main, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("finetune", "acme/net", "--data", photos, "--devices", "0") == 1
     assert capsys.readouterr().err == "Error: --devices must be at least 1, got 0.\n"

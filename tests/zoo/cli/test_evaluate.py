@@ -14,12 +14,12 @@ Main = Callable[..., int]
 
 @pytest.fixture
 def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo evaluate`` where nothing but acme is installed; returns the exit code."""
+    """Run ``zoo evaluate`` with only acme installed, and return the exit code."""
     monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("evaluate", *arguments, "--device", "cpu")
 
 
-def test_json_has_accuracy_per_class_and_confusion_that_agree(
+def test_json_accuracy_and_recall_agree_with_the_confusion_matrix(
     run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, "--data", photos, "--json") == 0
@@ -32,7 +32,7 @@ def test_json_has_accuracy_per_class_and_confusion_that_agree(
     assert result["per_class"]["red"]["recall"] == pytest.approx(confusion[1][1] / 5)
 
 
-def test_without_json_it_is_a_table_with_a_line_for_each_class(
+def test_text_is_a_table_with_one_line_per_class(
     run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, "--data", photos, "--split", "all") == 0
@@ -43,7 +43,7 @@ def test_without_json_it_is_a_table_with_a_line_for_each_class(
     assert [line.split()[:2] for line in lines[2:]] == [["blue", "17"], ["red", "17"]]
 
 
-def test_shares_of_nothing_are_dashes(
+def test_undefined_metrics_are_dashes(
     run: Main, folder: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(photos / "val" / "red", tmp_path / "only" / "red")
@@ -61,7 +61,7 @@ def test_shares_of_nothing_are_dashes(
         (("run", "--data", "photos", "--split", "test"), "no split 'test'"),
     ],
 )
-def test_an_error_is_one_line_and_exit_code_1(
+def test_an_error_is_one_line_with_exit_code_1(
     run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
     arguments: tuple[str, ...], message: str,
 ) -> None:  # fmt: skip
@@ -75,10 +75,10 @@ def test_an_error_is_one_line_and_exit_code_1(
     assert printed.err.count("\n") == 1
 
 
-def test_an_unknown_split_is_exit_code_2(run: Main, folder: Path, photos: Path) -> None:
+def test_an_unknown_split_is_wrong_usage(run: Main, folder: Path, photos: Path) -> None:
     assert run(folder, "--data", photos, "--split", "dev") == 2
 
 
-def test_data_is_needed(run: Main, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_data_is_required(run: Main, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(folder) == 2
     assert "--data" in capfd.readouterr().err

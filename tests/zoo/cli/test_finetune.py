@@ -27,12 +27,12 @@ Main = Callable[..., int]
 
 @pytest.fixture
 def run(run: Main, registry: Registry, config: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo finetune`` where nothing but acme is installed; returns the exit code."""
+    """Run ``zoo finetune`` with only acme installed, and return the exit code."""
     monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("finetune", *arguments, *(() if "--config" in arguments else ("--config", config)))
 
 
-def test_stdout_is_the_run_folder_alone(
+def test_stdout_is_only_the_run_folder(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS) == 0
@@ -55,7 +55,7 @@ def test_json_prints_run_json_instead(
     assert facts["frozen"].keys() == {"before", "after"}
 
 
-def test_without_output_the_run_is_numbered_below_runs(
+def test_the_default_output_is_a_numbered_folder_in_runs(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -64,7 +64,7 @@ def test_without_output_the_run_is_numbered_below_runs(
     assert capfd.readouterr().out == "runs/net-photos-1\nruns/net-photos-2\n"
 
 
-def test_an_output_that_holds_a_run_is_refused_and_stays_as_it_is(
+def test_an_output_that_holds_a_run_is_refused_and_unchanged(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
@@ -81,7 +81,7 @@ def test_an_output_that_holds_a_run_is_refused_and_stays_as_it_is(
 # --config.
 
 
-def test_flags_win_over_the_config_and_the_config_over_defaults(
+def test_flags_override_the_config_which_overrides_defaults(
     run: Main, photos: Path, tmp_path: Path, config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text('workers = 0\noptimizer = "sgd"\nbatch-size = 5\nlabel_smoothing = 0.1\n', encoding="utf-8")
@@ -106,7 +106,7 @@ def test_flags_win_over_the_config_and_the_config_over_defaults(
         ("\xff", "zoo.toml cannot be read"),
     ],
 )
-def test_a_config_that_cannot_be_used_is_an_error_that_says_why(
+def test_an_invalid_config_is_an_error_with_the_reason(
     run: Main, photos: Path, config: Path, capfd: pytest.CaptureFixture[str], *, content: str, message: str
 ) -> None:
     config.write_bytes(content.encode("latin-1"))
@@ -116,7 +116,7 @@ def test_a_config_that_cannot_be_used_is_an_error_that_says_why(
     assert message in printed.err
 
 
-def test_a_config_that_is_not_there_is_an_error_that_names_it(
+def test_a_missing_config_is_an_error(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run("net", "--data", photos, "--config", tmp_path / "gone.toml") == 1
@@ -124,7 +124,7 @@ def test_a_config_that_is_not_there_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("content", ["head = 4096", "weights = 1", "train = 1"])
-def test_a_number_where_a_text_belongs_is_an_error(
+def test_a_number_instead_of_text_is_an_error(
     run: Main, photos: Path, config: Path, capfd: pytest.CaptureFixture[str], content: str
 ) -> None:
     config.write_text(f"{content}\n", encoding="utf-8")
@@ -136,7 +136,7 @@ def test_a_number_where_a_text_belongs_is_an_error(
 # --set.
 
 
-def test_any_option_can_be_set_and_flags_win(
+def test_set_accepts_any_option_and_flags_take_precedence(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = ("mixup=0.2", "layer-decay=0.5", "balance=loss", "seed=5", "optimizer=sgd")
@@ -151,17 +151,17 @@ def test_any_option_can_be_set_and_flags_win(
 @pytest.mark.parametrize(
     ("setting", "code", "message"),
     [
-        ("mixup", 2, "--set wants NAME=VALUE, not 'mixup'."),
-        ("=3", 2, "--set wants NAME=VALUE"),
-        ("a b=3", 2, "--set wants NAME=VALUE"),
+        ("mixup", 2, "--set needs NAME=VALUE, got 'mixup'."),
+        ("=3", 2, "--set needs NAME=VALUE"),
+        ("a b=3", 2, "--set needs NAME=VALUE"),
         ("mixup=much", 1, "mixup must be a number between 0 and 100, got 'much'."),
         ("mixup=-1", 1, "mixup must be a number between 0 and 100, got -1."),
         ("mixup=1\nx = 2", 1, "mixup must be a number between 0 and 100, got '1\\nx = 2'."),
-        ("colour=red", 1, "no option 'colour'; the options are"),
+        ("color=red", 1, "no option 'color'; the options are"),
         ("output=here", 1, "no option 'output'; the options are"),
     ],
 )
-def test_a_setting_that_cannot_be_meant_says_why(
+def test_an_invalid_setting_is_an_error_with_the_reason(
     run: Main, photos: Path, capfd: pytest.CaptureFixture[str], *, setting: str, code: int, message: str
 ) -> None:
     assert run("net", "--data", photos, "--set", setting) == code
@@ -171,7 +171,7 @@ def test_a_setting_that_cannot_be_meant_says_why(
 # --resume.
 
 
-def test_an_interrupted_run_says_how_it_goes_on_and_does(
+def test_an_interrupted_run_can_be_resumed_as_its_message_says(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_step, arguments = RunCallbacks.on_step, ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
@@ -197,13 +197,13 @@ def test_an_interrupted_run_says_how_it_goes_on_and_does(
 # Flags.
 
 
-def test_every_flag_is_a_field_of_the_recipe() -> None:
+def test_each_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
     others = {"backbone", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices"}
     assert flags - others <= {field.name for field in fields(Recipe)}
 
 
-def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
+def test_defaults_in_the_help_are_those_of_the_recipe() -> None:
     recipe = Recipe()
     text = " ".join(command.get_help(click.Context(command, info_name="finetune")).split())
     for name in ("epochs", "batch_size", "optimizer", "schedule", "train", "head", "seed"):
@@ -225,7 +225,7 @@ def test_every_default_in_the_help_is_that_of_the_recipe() -> None:
         (("--device", "cpu", "--precision", "fp16"), "fp16 needs a GPU"),
     ],
 )
-def test_a_wrong_value_is_one_line_and_exit_code_1(
+def test_a_wrong_value_is_one_line_with_exit_code_1(
     run: Main,
     photos: Path,
     tmp_path: Path,
@@ -247,22 +247,22 @@ def test_a_wrong_value_is_one_line_and_exit_code_1(
 @pytest.mark.parametrize(
     "arguments", [("--optimizer", "lion"), ("--epochs", "many"), ("--device", "tpu"), ("--schedule", "")]
 )
-def test_a_value_that_a_flag_cannot_have_is_exit_code_2(
+def test_an_invalid_value_of_a_flag_is_wrong_usage(
     run: Main, photos: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     assert run("net", "--data", photos, *arguments) == 2
     assert capfd.readouterr().out == ""
 
 
-def test_nothing_is_trained_without_data(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
+def test_finetune_requires_data(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("net") == 2
     assert "--data" in capfd.readouterr().err
 
 
-# What happens around it.
+# Interrupts and upstream output.
 
 
-def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
+def test_ctrl_c_exits_with_130_and_keeps_the_best_epoch(
     acme: BackboneSpec, run: Main, photos: Path, tmp_path: Path, *, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -287,12 +287,12 @@ def test_ctrl_c_is_exit_code_130_with_the_best_epoch_saved_and_no_run_json(
     ]
 
 
-def test_what_upstream_prints_does_not_spoil_the_json(
+def test_upstream_output_does_not_mix_with_the_json(
     acme: BackboneSpec, run: Main, photos: Path, tmp_path: Path, *, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def build(tag: str | None) -> nn.Module:
-        print("loading")  # noqa: T201  # as upstreams do
+        print("loading")  # noqa: T201  # as some upstream code does
         return acme.build(tag)
 
     registry = registry_of(replace(acme, build=build))
@@ -301,5 +301,5 @@ def test_what_upstream_prints_does_not_spoil_the_json(
     assert json.loads(capfd.readouterr().out)["backbone"] == "acme/net"
 
 
-def test_the_command_is_the_one_of_the_group() -> None:
+def test_the_group_loads_the_command() -> None:
     assert cli.get_command(click.Context(cli), "finetune") is command

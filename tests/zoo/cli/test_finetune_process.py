@@ -1,4 +1,4 @@
-"""``zoo finetune`` as a process of its own, where a plugin is installed."""
+"""``zoo finetune`` in a process of its own, with a plugin installed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def zoo_backbones():
 
 @hookimpl
 def zoo_run_started(run):
-    print("a tracker talks too")
+    print("a tracker prints")
 """
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process in which the plugin bolt is installed, and may talk on stdout."""
+    """The environment of a process in which the plugin bolt is installed, which may print."""
     site = tmp_path / "site"
     (site / "zoo_bolt-1.0.dist-info").mkdir(parents=True)
     (site / "zoo_bolt.py").write_text(PLUGIN, encoding="utf-8")
@@ -64,17 +64,17 @@ def start(arguments: tuple[str | Path, ...], environment: dict[str, str], folder
     )  # fmt: skip
 
 
-def test_stdout_of_a_process_is_the_run_folder_alone_though_a_tracker_talks(
+def test_stdout_is_only_the_run_folder_even_if_a_tracker_prints(
     photos: Path, tmp_path: Path, config: Path, installed: dict[str, str]
 ) -> None:
     with start(("bolt/net", "--data", photos, "--config", config, *QUICK_FLAGS), installed, tmp_path) as process:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out == "runs/net-photos-1\n"
-    assert "a tracker talks too" in err
+    assert "a tracker prints" in err
 
 
-def test_sigterm_ends_a_run_without_run_json_and_keeps_the_best_epoch(
+def test_sigterm_keeps_the_best_epoch_and_writes_no_run_json(
     photos: Path, tmp_path: Path, config: Path, installed: dict[str, str]
 ) -> None:
     arguments = ("bolt/net", "--data", photos, "--config", config, *QUICK_FLAGS, "--epochs", "100000")
@@ -89,7 +89,7 @@ def test_sigterm_ends_a_run_without_run_json_and_keeps_the_best_epoch(
     assert left == {"history.jsonl", "model.safetensors", "checkpoints"}
 
 
-#: Writing seems to take an hour, so that what follows the first best model stays in memory until the end.
+#: Writing is rated as so slow that a new best model stays in memory until the end.
 SLOWLY = """
 import zoo.runs.best_model as best
 from zoo.__main__ import run
@@ -100,19 +100,19 @@ run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_best_model_be_written_that_is_in_memory_yet(
+def test_a_signal_writes_the_best_model_that_is_still_in_memory(
     photos: Path, tmp_path: Path, config: Path, installed: dict[str, str], number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
     arguments = ("bolt/net", "--data", photos, "--config", config, *QUICK_FLAGS, "--epochs", "100000", "--output", out)
-    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # deaf in the background
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
     with subprocess.Popen(
         [sys.executable, "-c", hear + SLOWLY, "finetune", *map(str, arguments)],
         cwd=tmp_path, env=installed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         ranks: list[tuple[float, float]] = []
-        # A line is printed before its model is kept, so of the last one nothing is known yet.
+        # A line is printed before its model is kept, so nothing is known yet about the last line.
         while len(ranks) < 3 or max(ranks[:-1]) == ranks[0]:
             found = re.search(r"val loss ([\d.]+) accuracy ([\d.]+)", next(process.stderr))
             ranks += [(float(found[2]), -float(found[1]))] if found else []

@@ -1,4 +1,4 @@
-"""What a newcomer types first: -h, a word from another tool, a name in another case, a number without its unit."""
+"""Help for newcomers: -h, suggestions, names in any case, completion, and messages that name flags."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ def invoke(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
-def test_short_help_is_help(command: tuple[str, ...]) -> None:
+def test_h_is_short_for_help(command: tuple[str, ...]) -> None:
     short, long = (invoke(*command, flag) for flag in ("-h", "--help"))
     assert short.exit_code == 0
     assert short.output == long.output
 
 
 @pytest.mark.parametrize(("word", "meant"), [*SYNONYMS.items(), ("finetine", "finetune"), ("predct", "predict")])
-def test_a_word_from_another_tool_is_answered_with_ours(word: str, meant: str) -> None:
+def test_a_command_of_another_tool_is_answered_with_a_suggestion(word: str, meant: str) -> None:
     result = invoke(word, "x")
     assert result.exit_code == 2
     assert f"No command {word!r}. Did you mean {meant!r}?" in result.stderr
 
 
-def test_a_word_that_is_near_nothing_gets_no_guess() -> None:
+def test_an_unrelated_word_gets_no_suggestion() -> None:
     assert invoke("xyzzy").stderr.endswith("Error: No command 'xyzzy'.\n")
 
 
-def test_every_synonym_means_a_command() -> None:
+def test_each_synonym_stands_for_a_command() -> None:
     assert set(SYNONYMS.values()) <= set(COMMANDS)
     assert not set(SYNONYMS) & set(COMMANDS)
 
 
-def test_options_of_finetune_stand_in_sections_with_examples() -> None:
+def test_help_of_finetune_has_sections_and_examples() -> None:
     output = invoke("finetune", "-h").output
     titles = ["Model:", "Training:", "Data:", "Machine:", "Run:", "Other options:", "Examples:"]
     places = [output.index(f"{title}\n") for title in titles]
     assert places == sorted(places)
     others = output[places[-2] : places[-1]].split()
-    assert [word for word in others if word.startswith("--")] == ["--help"]  # each option has its section
+    assert [word for word in others if word.startswith("--")] == ["--help"]  # all other options have a section
     assert output.count("zoo finetune resnet") == 2
 
 
 @pytest.mark.parametrize("name", ["ResNet18", "torchvision/RESNET18", "Torchvision/resnet18"])
-def test_a_name_in_another_case_is_understood(name: str) -> None:
+def test_names_ignore_case(name: str) -> None:
     result = invoke("info", name)
     assert result.exit_code == 0, result.output
     assert "torchvision/resnet18" in result.output
 
 
-def test_a_number_whose_unit_was_forgotten_is_asked_about() -> None:
+def test_a_number_without_a_unit_gets_a_suggestion() -> None:
     result = invoke("list", "--max-params", "30")
     assert result.exit_code == 2
     assert "did you mean 30M?" in result.stderr
@@ -75,7 +75,7 @@ def test_a_number_whose_unit_was_forgotten_is_asked_about() -> None:
         ("zoo finetune tiny --data su", "suns_moons"),
     ],
 )
-def test_a_shell_completes_names(words: str, wanted: str) -> None:
+def test_the_shell_completes_names(words: str, wanted: str) -> None:
     code = "import sys; sys.argv = ['zoo']; from zoo.cli import main; main()"
     environment = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_a_shell_completes_names(words: str, wanted: str) -> None:
     assert f"plain,{wanted}" in done.stdout.splitlines(), done.stderr
 
 
-def test_a_checkout_that_is_not_installed_says_so_in_one_line() -> None:
+def test_a_checkout_that_is_not_installed_is_an_error_of_one_line() -> None:
     checkout = Path(__file__).parents[3]
     code = f"import runpy, sys; sys.path.insert(0, {str(checkout)!r}); runpy.run_module('zoo', run_name='__main__')"
     command = [sys.executable, "-I", "-S", "-c", code]
@@ -95,7 +95,7 @@ def test_a_checkout_that_is_not_installed_says_so_in_one_line() -> None:
     ]
 
 
-def test_the_doctor_answers_in_lines_and_in_json() -> None:
+def test_doctor_prints_lines_or_json() -> None:
     lines, answer = invoke("doctor"), invoke("doctor", "--json")
     assert lines.exit_code == answer.exit_code
     findings = json.loads(answer.stdout)
@@ -103,13 +103,13 @@ def test_the_doctor_answers_in_lines_and_in_json() -> None:
     assert {finding["about"] for finding in findings} == {"versions", "device", "cache", "plugin"}
 
 
-def test_messages_of_the_library_name_flags_on_the_command_line() -> None:
+def test_options_in_messages_become_flags() -> None:
     assert name_flags("try a lower `lr`") == "try a lower --lr"
     assert name_flags("a smaller `batch_size`, or `accumulate` 4") == "a smaller --batch-size, or --set accumulate 4"
     assert name_flags("`zoo list` and `no_option` stay") == "`zoo list` and `no_option` stay"
 
 
-def test_every_option_of_a_run_is_a_flag_or_a_setting() -> None:
+def test_options_of_a_run_are_flags_or_settings() -> None:
     flags = {param.name for param in cli.get_command(click.Context(cli), "finetune").params}  # type: ignore[union-attr]
     options = {field.name for field in dataclasses.fields(Recipe)}
     assert set(FLAGS) >= options & flags

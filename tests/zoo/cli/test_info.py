@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``zoo info`` where acme/net has no weights, acme/full has all, and acme/late is known once it is built."""
+    """Run ``zoo info`` with acme/net (no weights), acme/full (all facts) and acme/late (known after building)."""
     weights = (
         WeightsSpec(tag="V1", url="https://example.org/a", license="MIT", size=553_433_881, accuracy=71.592),
         WeightsSpec(tag="FEATURES", url=None, license="unknown", num_classes=None, input=InputSpec(size=(3, 288, 320))),
@@ -38,7 +38,7 @@ def read(result: Result) -> dict[str, Any]:
     return facts
 
 
-def test_people_get_the_facts_one_a_line(run: Run) -> None:
+def test_text_has_one_fact_per_line(run: Run) -> None:
     assert run("acme/net").stdout == (
         "name          acme/net\n"
         "family        acme\n"
@@ -47,34 +47,63 @@ def test_people_get_the_facts_one_a_line(run: Run) -> None:
         "head          classifier.3\n"
         "classifier    classifier\n"
         "blocks        stem, layer1, layer2, hidden\n"
-        "input         16 x 16, from 16 pixels (bilinear, center)\n"
-        "read from     the plugin itself\n"
+        "input         16 x 16, resized to 16 (bilinear, center crop)\n"
+        "source        the plugin\n"
         "\n"
         "no published weights\n"
     )
 
 
-def test_people_get_a_table_of_the_weights(run: Run) -> None:
+def test_text_has_a_table_of_the_weights(run: Run) -> None:
     lines = run("acme/full").stdout.splitlines()
     assert [line.split() for line in lines[-3:]] == [
         ["WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENSE", "INPUT"],
-        ["V1", "1000", "71.6", "553.4MB", "MIT", "16", "x", "16,", "from", "16", "pixels", "(bilinear,", "center)"],
-        ["FEATURES", "no", "head", "unknown", "320", "x", "288,", "from", "256", "pixels", "(bilinear,", "center)"],
+        [
+            "V1",
+            "1000",
+            "71.6",
+            "553.4MB",
+            "MIT",
+            "16",
+            "x",
+            "16,",
+            "resized",
+            "to",
+            "16",
+            "(bilinear,",
+            "center",
+            "crop)",
+        ],
+        [
+            "FEATURES",
+            "no",
+            "head",
+            "unknown",
+            "320",
+            "x",
+            "288,",
+            "resized",
+            "to",
+            "256",
+            "(bilinear,",
+            "center",
+            "crop)",
+        ],
     ]
     assert "auxiliary     aux" in lines
 
 
-def test_a_short_name_is_told_with_what_it_was_taken_for(run: Run) -> None:
+def test_a_short_name_is_shown_with_the_full_name(run: Run) -> None:
     assert run("net").stdout.splitlines()[0] == "net -> acme/net"
     assert "->" not in run("acme/net").stdout
 
 
-def test_the_weights_that_were_asked_for_are_told(run: Run) -> None:
+def test_the_requested_weights_are_shown(run: Run) -> None:
     assert run("full@FEATURES").stdout.splitlines()[0] == "full@FEATURES -> acme/full@FEATURES"
     assert "->" not in run("acme/full@FEATURES").stdout
 
 
-def test_json_has_every_fact_that_is_data(run: Run) -> None:
+def test_json_has_all_facts(run: Run) -> None:
     facts = read(run("acme/full", "--json"))
     assert (facts["name"], facts["family"], facts["params"], facts["license"]) == ("acme/full", "acme", 2374, "MIT")
     assert (facts["head"], facts["aux_heads"], facts["classifier"]) == (["classifier.3"], ["aux"], "classifier")
@@ -86,16 +115,16 @@ def test_json_has_every_fact_that_is_data(run: Run) -> None:
     assert facts["upstream"] == "absent==1.0"
 
 
-def test_json_has_every_field_of_the_spec_that_is_data(run: Run) -> None:
+def test_json_has_all_fields_of_the_spec_except_callables(run: Run) -> None:
     fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {"build", "convert"}
     assert fields == read(run("acme/full", "--json")).keys()
 
 
-def test_what_is_only_known_once_built_is_said_so(run: Run) -> None:
+def test_parts_known_only_after_building_are_marked(run: Run) -> None:
     text = run("acme/late").stdout
-    assert "head          found in the built model" in text
-    assert "blocks        found in the built model" in text
-    assert "classifier    the head itself" in text
+    assert "head          known after building" in text
+    assert "blocks        known after building" in text
+    assert "classifier    same as head" in text
     facts = read(run("acme/late", "--json"))
     assert (facts["head"], facts["blocks"], facts["classifier"]) == (None, None, None)
 
@@ -108,14 +137,14 @@ def test_notes_go_to_stderr(run: Run) -> None:
         assert "note:" not in result.stdout
 
 
-def test_an_unknown_name_is_one_line_on_stderr_and_exit_code_1(run: Run) -> None:
+def test_an_unknown_name_is_one_line_on_stderr_with_exit_code_1(run: Run) -> None:
     result = run("acme/nett", "--json")
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == "Error: no backbone 'acme/nett'; did you mean acme/net?\n"
 
 
-def test_without_a_name_it_is_wrong_usage(run: Run) -> None:
+def test_a_missing_name_is_wrong_usage(run: Run) -> None:
     result = run()
     assert result.exit_code == 2
     assert "BACKBONE" in result.stderr
@@ -128,7 +157,7 @@ def torchvision() -> None:
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_vgg16_is_told_in_text() -> None:
+def test_text_of_vgg16() -> None:
     result = CliRunner().invoke(cli, ["info", "torchvision/vgg16"])
     assert result.exit_code == 0, result.output
     for line in ("name          torchvision/vgg16", "parameters    138,357,544", "head          classifier.6"):
@@ -137,7 +166,7 @@ def test_vgg16_is_told_in_text() -> None:
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_vgg16_is_told_in_json() -> None:
+def test_json_of_vgg16() -> None:
     facts = read(CliRunner().invoke(cli, ["info", "vgg16", "--json"]))
     assert facts["name"] == "torchvision/vgg16"
     assert facts["params"] == 138_357_544

@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``zoo list`` where four backbones of two plugins are installed, and one plugin is broken."""
+    """Run ``zoo list`` with four backbones of two plugins, a broken plugin and a disabled one."""
     weights = (
         WeightsSpec(tag="V2", url=None, license="CC-BY-NC-4.0", accuracy=80.5),
         WeightsSpec(tag="V1", url=None, license="MIT"),
@@ -51,7 +51,7 @@ def names(result: Result) -> list[str]:
     return [row["name"].partition("/")[2] for row in read(result)]
 
 
-def test_json_is_an_array_of_what_was_promised(run: Run) -> None:
+def test_json_is_an_array_with_the_documented_keys(run: Run) -> None:
     rows = read(run("--json"))
     assert [row["name"] for row in rows] == ["acme/big", "acme/net", "bolt/vit_b", "bolt/vit_h"]
     assert rows[0] == {
@@ -69,7 +69,7 @@ def test_without_weights_the_license_is_that_of_the_code(run: Run) -> None:
     assert (row["license"], row["accuracy"], row["weights"]) == ("MIT", None, [])
 
 
-def test_people_get_a_table_and_a_count(run: Run) -> None:
+def test_text_is_a_table_with_a_count(run: Run) -> None:
     assert run("--plugin", "acme").stdout == (
         "NAME      FAMILY  PARAMS  LICENSE       WEIGHTS\n"
         "acme/big  acme      4.1M  CC-BY-NC-4.0  V2 +1\n"
@@ -106,40 +106,40 @@ def test_people_get_a_table_and_a_count(run: Run) -> None:
     ],
     ids=" ".join,
 )
-def test_filters_and_patterns_are_all_applied(run: Run, arguments: list[str], expected: list[str]) -> None:
+def test_all_filters_and_the_pattern_are_applied(run: Run, arguments: list[str], expected: list[str]) -> None:
     assert names(run("--json", *arguments)) == expected
 
 
 @pytest.mark.parametrize("value", ["30 M", "M", "-1", "1e6", "30MB", "", "1,5M", "9" * 16, "0." + "9" * 16, "9" * 400])
-def test_a_size_that_is_no_number_is_wrong_usage(run: Run, value: str) -> None:
+def test_an_invalid_size_is_wrong_usage(run: Run, value: str) -> None:
     result = run("--max-params", value)
     assert result.exit_code == 2
-    assert f"{value!r} is not a number; write 30M or 500k." in result.stderr
+    assert f"{value!r} is not a number; write it as 30M or 500k." in result.stderr
     assert result.stdout == ""
 
 
-def test_what_is_broken_is_told_on_stderr_and_what_is_switched_off_is_not(run: Run) -> None:
+def test_broken_plugins_are_reported_and_disabled_ones_are_not(run: Run) -> None:
     for result in (run(), run("--json")):
         assert result.exit_code == 0
-        assert result.stderr == "plugin crash is broken: ValueError: why\n"
+        assert result.stderr == "warning: plugin crash is broken: ValueError: why\n"
         assert "crash" not in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--plugin", "bol"], "no plugin 'bol'; there are acme, bolt."),
-        (["--plugin", "bolt/"], "no plugin 'bolt/'; there are acme, bolt."),
-        (["--family", "vi"], "no family 'vi'; there are acme, vit."),
-        (["--family", "vi*"], "no family 'vi*'; there are acme, vit."),
-        (["--license", "NC"], "no license 'NC'; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
-        (["--license", ""], "no license ''; there are Apache-2.0, CC-BY-NC-4.0, MIT."),
-        (["vit", "--plugin", "acme", "--family", "resnet"], "no family 'resnet'; there are acme, vit."),
+        (["--plugin", "bol"], "no plugin 'bol'; available: acme, bolt."),
+        (["--plugin", "bolt/"], "no plugin 'bolt/'; available: acme, bolt."),
+        (["--family", "vi"], "no family 'vi'; available: acme, vit."),
+        (["--family", "vi*"], "no family 'vi*'; available: acme, vit."),
+        (["--license", "NC"], "no license 'NC'; available: Apache-2.0, CC-BY-NC-4.0, MIT."),
+        (["--license", ""], "no license ''; available: Apache-2.0, CC-BY-NC-4.0, MIT."),
+        (["vit", "--plugin", "acme", "--family", "resnet"], "no family 'resnet'; available: acme, vit."),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
-def test_what_no_backbone_has_is_an_error_that_lists_what_there_is(
+def test_an_unknown_filter_value_is_an_error_that_lists_known_values(
     run: Run, arguments: list[str], says: str, form: list[str]
 ) -> None:
     result = run(*arguments, *form)
@@ -148,40 +148,42 @@ def test_what_no_backbone_has_is_an_error_that_lists_what_there_is(
     assert f"Error: {says}\n" in result.stderr
 
 
-def test_where_nothing_is_installed_a_filter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_without_any_plugin_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.cli.list.open_registry", lambda: Registry([], RegistryToml()))
     result = CliRunner().invoke(cli, ["list", "--plugin", "acme"])
-    assert (result.exit_code, result.stderr) == (1, "Error: no plugin 'acme'; there are none.\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: no plugin 'acme'; available: none.\n")
     assert CliRunner().invoke(cli, ["list"]).stdout.endswith("\n0 backbones\n")
 
 
-def test_of_a_broken_plugin_that_is_asked_for_the_reason_is_told_first(run: Run) -> None:
+def test_filtering_by_a_broken_plugin_reports_why_it_is_broken(run: Run) -> None:
     result = run("--plugin", "crash")
     assert result.exit_code == 1
     assert result.stderr == (
-        "plugin crash is broken: ValueError: why\nError: no plugin 'crash'; there are acme, bolt.\n"
+        "warning: plugin crash is broken: ValueError: why\nError: no plugin 'crash'; available: acme, bolt.\n"
     )
 
 
-def test_a_plugin_without_backbones_is_no_unknown_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_without_backbones_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry([Plugin("tracker", "zoo-tracker", "1.0")], RegistryToml())
     monkeypatch.setattr("zoo.cli.list.open_registry", lambda: registry)
     assert names(CliRunner().invoke(cli, ["list", "--json", "--plugin", "tracker"])) == []
 
 
 @pytest.mark.parametrize("variable", ["ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS"])
-def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_an_unknown_plugin_in_the_environment_is_reported(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv(variable, "acmee,bolt")
     result = run("--json")
     assert len(names(result)) == 4
-    assert "ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n" in result.stderr
+    assert "warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n" in result.stderr
 
 
-def test_one_backbone_is_no_backbones(run: Run) -> None:
+def test_the_count_of_one_backbone_is_singular(run: Run) -> None:
     assert run("acme/net").stdout.endswith("\n1 backbone\n")
 
 
-def test_what_is_really_installed_is_listed_with_all_that_was_promised() -> None:
+def test_installed_backbones_have_the_documented_keys() -> None:
     if not importlib.metadata.entry_points(group="zoo"):
         pytest.skip("no plugin is installed")
     rows = read(CliRunner().invoke(cli, ["list", "--json"]))

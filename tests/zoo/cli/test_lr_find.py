@@ -18,19 +18,21 @@ def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
     return lambda *arguments: run("lr-find", *arguments)
 
 
-def test_stdout_is_the_rate_alone(run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_stdout_is_only_the_learning_rate(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run("net", "--data", photos, *FLAGS, "--plot", tmp_path / "rates.svg") == 0
     assert 1e-6 < float(capfd.readouterr().out) < 10
     assert (tmp_path / "rates.svg").read_text().startswith("<svg")
 
 
-def test_json_is_all_that_was_tried(run: Main, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_has_all_tried_learning_rates(run: Main, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("net", "--data", photos, *FLAGS, "--json") == 0
     found = json.loads(capfd.readouterr().out)
     assert found["suggested"] in [one["lr"] for one in found["tried"]]
 
 
-def test_a_picture_that_cannot_be_written_is_an_error_that_names_it(
+def test_a_plot_that_cannot_be_written_is_an_error(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run("net", "--data", photos, *FLAGS, "--plot", tmp_path / "no" / "rates.svg") == 1

@@ -19,27 +19,27 @@ Main = Callable[..., int]
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, callback: Callable[[], object]) -> None:
-    """Make ``zoo plugins`` do something else."""
+    """Replace the command ``zoo plugins`` by a function."""
     module = importlib.import_module("zoo.cli.plugins")
     monkeypatch.setattr(module, "command", click.command(name="plugins")(callback))
 
 
-def test_a_good_answer_is_exit_code_0(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_success_is_exit_code_0(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "nothing-has-this-name") == 0
     assert capsys.readouterr().out.endswith("0 backbones\n")
 
 
-def test_version_is_that_of_the_distribution(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_the_version_of_the_distribution(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"zoo {importlib.metadata.version('zoo-backbones')}\n"
 
 
-def test_help_lists_every_command_with_what_it_does(tmp_path: Path) -> None:
+def test_help_describes_every_command(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zoo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
     section = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0]
-    lines = [line for line in section.splitlines() if not line.startswith(" " * 4)]  # the others go on with a text
+    lines = [line for line in section.splitlines() if not line.startswith(" " * 4)]  # without continuation lines
     assert [line.split()[0] for line in lines] == list(COMMANDS)
     assert all(len(line.split()) > 3 for line in lines)
     assert "zoo finetune tiny --data suns_moons" in result.stdout
@@ -50,7 +50,7 @@ def test_help_works_after_a_command_was_loaded(run: Main) -> None:
     assert run("--help") == 0
 
 
-def test_help_says_what_a_command_does_to_the_end(tmp_path: Path) -> None:
+def test_help_does_not_truncate_descriptions(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zoo", "--help"],
         env={**os.environ, "COLUMNS": "80"}, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
@@ -59,7 +59,7 @@ def test_help_says_what_a_command_does_to_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_its_own_file_name_and_help_and_its_options_have_help(name: str) -> None:
+def test_each_command_and_each_option_has_help(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert command.name == name
@@ -73,7 +73,7 @@ def test_a_command_has_its_own_file_name_and_help_and_its_options_have_help(name
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"finetune", "predict", "plugin"}))
-def test_what_answers_has_json(name: str) -> None:
+def test_commands_that_answer_have_json(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     commands = [command, *command.commands.values()] if isinstance(command, click.Group) else [command]
@@ -85,7 +85,7 @@ def test_what_answers_has_json(name: str) -> None:
     [("nonsense",), ("list", "--nonsense"), ("--nonsense",), ("info",), ("list", "a", "b"), ("finetune", "vgg16")],
     ids=" ".join,
 )
-def test_wrong_usage_is_exit_code_2_with_nothing_on_stdout(
+def test_wrong_usage_is_exit_code_2_without_stdout(
     run: Main, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     assert run(*arguments) == 2
@@ -100,7 +100,7 @@ def test_an_unknown_command_is_named(run: Main, capsys: pytest.CaptureFixture[st
     assert "'nonsense'" in capsys.readouterr().err
 
 
-def test_the_user_s_error_is_one_line_on_stderr_and_exit_code_1(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_user_error_is_one_line_on_stderr_with_exit_code_1(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", "no-backbone-has-this-name") == 1
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -108,7 +108,7 @@ def test_the_user_s_error_is_one_line_on_stderr_and_exit_code_1(run: Main, capsy
     assert printed.err.count("\n") == 1
 
 
-def test_a_fault_of_the_project_s_settings_is_one_line_too(
+def test_an_error_in_registry_toml_is_one_line(
     run: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -119,7 +119,7 @@ def test_a_fault_of_the_project_s_settings_is_one_line_too(
     assert capsys.readouterr().err.startswith("Error: registry.toml: unknown table 'resolv'")
 
 
-def test_a_setting_that_is_not_needed_cannot_stop_a_command(
+def test_an_error_in_registry_toml_does_not_stop_commands_that_do_not_need_it(
     run: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -139,7 +139,7 @@ def test_a_setting_that_is_not_needed_cannot_stop_a_command(
     ],
     ids=" ".join,
 )
-def test_debug_may_stand_anywhere_and_raises_the_error_itself(
+def test_debug_is_accepted_at_any_position_and_raises_the_error(
     monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
@@ -147,7 +147,7 @@ def test_debug_may_stand_anywhere_and_raises_the_error_itself(
         main()
 
 
-def test_debug_changes_no_good_answer(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_does_not_change_successful_output(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
     answers = []
     for arguments in (("list", "--json"), ("list", "--json", "--debug")):
         assert run(*arguments) == 0
@@ -165,7 +165,7 @@ def test_debug_shows_the_traceback_and_exits_with_1(tmp_path: Path) -> None:
     assert "NameNotFound: no backbone" in result.stderr.splitlines()[-1]
 
 
-def test_our_own_fault_keeps_its_traceback_without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_keeps_its_traceback_without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -186,7 +186,7 @@ def test_ctrl_c_is_exit_code_130(
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_an_interrupt_that_click_does_not_see_is_one_too(
+def test_an_interrupt_outside_of_click_is_handled(
     run: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(**_: object) -> None:
@@ -197,7 +197,7 @@ def test_an_interrupt_that_click_does_not_see_is_one_too(
     assert capsys.readouterr().err.startswith("interrupted")
 
 
-def test_an_error_of_several_lines_becomes_one(
+def test_an_error_message_is_joined_into_one_line(
     run: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -208,7 +208,7 @@ def test_an_error_of_several_lines_becomes_one(
     assert capsys.readouterr().err == "Error: one two\n"
 
 
-def test_a_reader_that_goes_away_early_is_no_error_that_is_told(tmp_path: Path) -> None:
+def test_a_closed_pipe_prints_no_traceback(tmp_path: Path) -> None:
     code = "import sys\nfrom zoo.cli import main\nsys.stdout.close = lambda: None\nmain()"
     with subprocess.Popen(
         [sys.executable, "-c", code, "list", "--json"],
@@ -220,7 +220,7 @@ def test_a_reader_that_goes_away_early_is_no_error_that_is_told(tmp_path: Path) 
         assert "Traceback" not in process.stderr.read()
 
 
-def test_python_m_zoo_and_the_script_are_the_same(tmp_path: Path) -> None:
+def test_python_m_zoo_is_the_same_as_the_script(tmp_path: Path) -> None:
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="zoo")
     assert script.value == "zoo.__main__:run"
     result = subprocess.run(

@@ -20,13 +20,13 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["plugin", *arguments])
 
 
-def test_new_prints_the_folder_alone_and_tells_what_was_written_and_what_to_do_next(here: Path) -> None:
+def test_new_prints_the_folder_on_stdout_and_the_next_steps_on_stderr(here: Path) -> None:
     result = run("new", "my-net")
     assert (result.exit_code, result.stdout) == (0, "zoo-my-net\n")
     assert result.stderr.splitlines() == [
-        "wrote",
+        "wrote:",
         *(f"  {path.replace('acme', 'my_net')}" for path in FILES),
-        "next",
+        "next steps:",
         "  pip install -e 'zoo-my-net[test]'",
         "  pytest zoo-my-net",
         "  zoo check my-net",
@@ -34,7 +34,7 @@ def test_new_prints_the_folder_alone_and_tells_what_was_written_and_what_to_do_n
     assert [path.name for path in here.iterdir()] == ["zoo-my-net"]
 
 
-def test_output_is_the_package_itself_wherever_it_is(here: Path) -> None:
+def test_output_is_the_folder_of_the_package(here: Path) -> None:
     result = run("new", "acme", "--output", "my plugins/acme")
     assert (result.exit_code, result.stdout) == (0, "my plugins/acme\n")
     assert (here / "my plugins/acme/pyproject.toml").is_file()
@@ -44,24 +44,23 @@ def test_output_is_the_package_itself_wherever_it_is(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_second_time_it_is_refused_in_one_line() -> None:
+def test_an_existing_package_is_refused_in_one_line() -> None:
     run("new", "acme")
     result = run("new", "acme")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "Error: zoo-acme is there and not empty, and nothing is overwritten; "
-        "remove it, or give another one to --output.\n"
+        "Error: zoo-acme exists and is not empty, and nothing is overwritten; remove it or choose another --output.\n"
     )
 
 
-def test_a_name_of_ours_is_refused_and_nothing_written(here: Path) -> None:
+def test_the_name_of_a_first_party_plugin_is_refused(here: Path) -> None:
     result = run("new", "timm")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: 'timm' belongs to zoo-timm; choose another name")
+    assert result.stderr.startswith("Error: 'timm' belongs to zoo-timm; choose a name other than")
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("arguments", [(), ("new",), ("old", "acme"), ("new", "acme", "more")], ids=" ".join)
-def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2

@@ -26,13 +26,13 @@ def plugins(acme: BackboneSpec) -> list[Plugin]:
 
 @pytest.fixture
 def run(plugins: list[Plugin], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``zoo plugins`` with one good plugin, which printed something, and one that is broken."""
+    """Run ``zoo plugins`` with a good plugin that printed something and a broken one."""
     registry = Registry(plugins, RegistryToml())
     monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: registry)
     return lambda *arguments: CliRunner().invoke(cli, arguments)
 
 
-def test_people_get_a_table_and_the_reasons_below_it(run: Run) -> None:
+def test_text_is_a_table_followed_by_the_reasons(run: Run) -> None:
     result = run("plugins")
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -45,7 +45,7 @@ def test_people_get_a_table_and_the_reasons_below_it(run: Run) -> None:
     )
 
 
-def test_json_has_state_and_reason_of_each(run: Run) -> None:
+def test_json_has_the_state_and_the_reason_of_each_plugin(run: Run) -> None:
     rows = json.loads(run("plugins", "--json").stdout)
     assert [(row["namespace"], row["state"], row["reason"]) for row in rows] == [
         ("acme", "ok", ""),
@@ -62,13 +62,15 @@ def test_debug_shows_the_traceback_of_the_plugin_on_stderr(run: Run) -> None:
     assert "Traceback" not in run("plugins").output
 
 
-def test_a_misspelt_name_in_the_environment_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_plugin_in_the_environment_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "acmee,crash")
     result = run("plugins", "--json")
-    assert result.stderr == "ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n"
+    assert result.stderr == "warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names acmee, which is not installed\n"
 
 
-def test_no_plugins_are_an_empty_array_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_plugins_are_an_empty_array_or_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.cli.plugins.open_registry", lambda: Registry([], RegistryToml()))
-    assert CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; the README tells how\n"
+    assert (
+        CliRunner().invoke(cli, ["plugins"]).stdout == "no plugins are installed; the README shows how to install one\n"
+    )
     assert json.loads(CliRunner().invoke(cli, ["plugins", "--json"]).stdout) == []

@@ -25,12 +25,12 @@ def image(photos: Path) -> Path:
 
 @pytest.fixture
 def run(run: Main, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run ``zoo predict`` where nothing but acme is installed; returns the exit code."""
+    """Run ``zoo predict`` with only acme installed, and return the exit code."""
     monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
     return lambda *arguments: run("predict", *arguments, "--device", "cpu")
 
 
-def test_json_is_an_array_of_what_was_promised(
+def test_json_is_an_array_with_the_documented_keys(
     run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, image, broken, "--top", "2", "--json") == 0
@@ -43,7 +43,7 @@ def test_json_is_an_array_of_what_was_promised(
     assert bad["path"] == str(broken)
 
 
-def test_a_folder_gives_one_object_for_each_image(
+def test_a_folder_gives_one_object_per_image(
     run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, photos / "val", "--json") == 0
@@ -51,7 +51,7 @@ def test_a_folder_gives_one_object_for_each_image(
     assert found == [str(path) for path in sorted((photos / "val").rglob("*.png"))]
 
 
-def test_csv_has_a_row_for_each_answer_and_each_error(
+def test_csv_has_a_row_per_prediction_and_per_error(
     run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     odd = image.with_name('a, "b".png')
@@ -64,14 +64,14 @@ def test_csv_has_a_row_for_each_answer_and_each_error(
     assert [bool(row["error"]) for row in rows] == [False, False, True]
 
 
-def test_csv_has_the_line_ends_of_other_output(
+def test_csv_lines_end_with_a_line_feed_only(
     run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, image, "--csv") == 0
     assert "\r" not in capfd.readouterr().out
 
 
-def test_lines_are_for_people_and_errors_go_to_stderr(
+def test_text_has_one_line_per_image_and_errors_go_to_stderr(
     run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, broken, image) == 0
@@ -86,9 +86,7 @@ def test_lines_are_for_people_and_errors_go_to_stderr(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
-def test_it_is_exit_code_1_when_no_image_could_be_read(
-    run: Main, folder: Path, broken: Path, form: tuple[str, ...]
-) -> None:
+def test_exit_code_is_1_if_no_image_could_be_read(run: Main, folder: Path, broken: Path, form: tuple[str, ...]) -> None:
     assert run(folder, broken, *form) == 1
 
 
@@ -96,7 +94,7 @@ def test_it_is_exit_code_1_when_no_image_could_be_read(
     ("arguments", "message"),
     [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "gone.png does not exist")],
 )
-def test_an_error_is_one_line_and_exit_code_1(
+def test_an_error_is_one_line_with_exit_code_1(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
     arguments: tuple[str, ...], message: str,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""How the process ends: at once, after all that others want done at its end, and with its own exit code."""
+"""The process of a command exits without teardown, after all exit functions, and with the right exit code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-#: Runs the process with other work than the command line's. What is put away on the very way out is told.
+#: Runs something else than the command line in the process. Teardown is reported by the folder that it creates.
 CODE = """
 import atexit, os, sys, threading
 import zoo.cli
 import zoo.cli.process as process
 
-class Told:
-    def __del__(self, tell=os.mkdir):
-        tell("taken-apart")
+class Witness:
+    def __del__(self, report=os.mkdir):
+        report("taken-apart")
 
-sys.told = Told()
+sys.message = Witness()
 
 def others():
     atexit.register(lambda: print("at exit"))
@@ -46,32 +46,34 @@ def run(tmp_path: Path, work: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("work", "code"), [("0", 0), ("2", 2), ("", 0)])
-def test_it_ends_at_once_after_what_others_want_done(tmp_path: Path, work: str, code: int) -> None:
+def test_the_process_exits_without_teardown_after_threads_and_exit_functions(
+    tmp_path: Path, work: str, code: int
+) -> None:
     result = run(tmp_path, f"others(); sys.exit({work})")
     assert (result.returncode, result.stderr) == (code, "")
     assert sorted(result.stdout.splitlines()) == ["at exit", "thread"]
     assert not (tmp_path / "taken-apart").exists()
 
 
-def test_a_bug_is_told_and_ends_it_as_ever(tmp_path: Path) -> None:
-    result = run(tmp_path, "raise ZeroDivisionError('told')")
+def test_an_internal_error_ends_the_process_normally(tmp_path: Path) -> None:
+    result = run(tmp_path, "raise ZeroDivisionError('message')")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == "ZeroDivisionError: told"
+    assert result.stderr.splitlines()[-1] == "ZeroDivisionError: message"
     assert (tmp_path / "taken-apart").exists()
 
 
-def test_a_message_is_told_and_ends_it_as_ever(tmp_path: Path) -> None:
-    result = run(tmp_path, "sys.exit('told')")
-    assert (result.returncode, result.stderr) == (1, "told\n")
+def test_an_exit_message_ends_the_process_normally(tmp_path: Path) -> None:
+    result = run(tmp_path, "sys.exit('message')")
+    assert (result.returncode, result.stderr) == (1, "message\n")
 
 
-def test_no_stdout_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_stdout_is_no_error(tmp_path: Path) -> None:
     result = run(tmp_path, "sys.stdout = None; sys.exit(2)")
     assert (result.returncode, result.stderr) == (2, "")
     assert not (tmp_path / "taken-apart").exists()
 
 
-def test_what_cannot_be_written_any_more_is_said_as_ever(tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_reported_as_usual(tmp_path: Path) -> None:
     result = run(tmp_path, "print(1); os.close(1); sys.exit(0)")
     assert result.returncode == 120
     assert "Bad file descriptor" in result.stderr

@@ -1,4 +1,4 @@
-"""A new plugin is complete, true and installable under every name that it may have; or nothing is written."""
+"""A new plugin is complete and can be installed under any valid name. After an error, nothing is written."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def list_files(folder: Path) -> set[str]:
 
 
 def list_backbones(source: str) -> list[BackboneSpec]:
-    """What the module lists, run from its text alone."""
+    """Return what the module lists, given its text."""
     module: dict[str, object] = {}
     exec(source, module)
     assert module["ZOO_API"] == API_VERSION
     return module["zoo_backbones"]()  # type: ignore[operator]  # a function
 
 
-def test_all_of_the_template_is_written() -> None:
+def test_all_files_of_the_template_are_written() -> None:
     found = {name for name in list_files(TEMPLATE) if "cache" not in name}
     assert sorted(FILES) == sorted(found)
 
 
 @settings(max_examples=40, deadline=None)
 @given(NAMES)
-def test_under_every_name_it_is_a_distribution_a_module_and_a_namespace_of_that_name(name: str) -> None:
+def test_distribution_module_and_namespace_have_the_given_name(name: str) -> None:
     with TemporaryDirectory() as parent:
         folder = Path(parent, "new")
         written = write_plugin(name, folder)
@@ -80,7 +80,7 @@ def test_under_every_name_it_is_a_distribution_a_module_and_a_namespace_of_that_
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=12) | st.text("acme-_0Z./ ", max_size=12) | NAMES.map(lambda name: f"zoo-{name}"))
-def test_whatever_the_name_it_is_written_or_refused_in_one_line(name: str) -> None:
+def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
     refusal = ""
     with TemporaryDirectory() as parent:
         try:
@@ -96,43 +96,43 @@ def test_whatever_the_name_it_is_written_or_refused_in_one_line(name: str) -> No
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        *((name, f"belongs to zoo-{name}; choose another name than timm, tiny, torchvision") for name in FIRST_PARTY),
-        ("class", "is a word of Python's own; choose another name, such as class-nets"),
-        ("zoo-acme", "ask for 'acme'"),
-        ("zoo_acme", "ask for 'acme'"),
-        ("Acme", "use lower-case letters and digits"),
-        ("2acme", "a letter first"),
-        ("acme-", "single '-' or '_' between them"),
-        ("a--b", "single '-' or '_' between them"),
+        *((name, f"belongs to zoo-{name}; choose a name other than timm, tiny, torchvision") for name in FIRST_PARTY),
+        ("class", "is a Python keyword; choose another name, such as class-nets"),
+        ("zoo-acme", "use 'acme'"),
+        ("zoo_acme", "use 'acme'"),
+        ("Acme", "use lowercase letters and digits"),
+        ("2acme", "beginning with a letter"),
+        ("acme-", "separated by single '-' or '_'"),
+        ("a--b", "separated by single '-' or '_'"),
         ("../acme", "cannot be a plugin's name"),
         ("acme\n", "cannot be a plugin's name"),
         ("", "cannot be a plugin's name"),
     ],
 )
-def test_a_name_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path, name: str, cure: str) -> None:
+def test_an_invalid_name_is_refused_with_a_solution(tmp_path: Path, name: str, cure: str) -> None:
     with pytest.raises(OptionError) as refused:
         write_plugin(name, tmp_path / "new")
     assert cure in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_folder_is_filled_and_those_above_are_made(tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_missing_parents_are_created(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_plugin("acme", tmp_path / "empty")
     write_plugin("acme", tmp_path / "not" / "yet" / "there")
     assert list_files(tmp_path / "empty") == list_files(tmp_path / "not/yet/there") == {*FILES}
 
 
-def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / ".hidden").write_text("mine")
     with pytest.raises(OptionError, match="not empty, and nothing is overwritten"):
         write_plugin("acme", tmp_path)
     assert list_files(tmp_path) == {".hidden"}
 
 
-def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("mine")
-    with pytest.raises(OptionError, match=r"cannot be written to .*new: .*; give another folder"):
+    with pytest.raises(OptionError, match=r"cannot be written to .*new: .*; choose another --output"):
         write_plugin("acme", tmp_path / "new")
     assert (tmp_path / "new").read_text() == "mine"
 
@@ -153,19 +153,21 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
-def test_a_full_disk_leaves_nothing_behind_and_is_one_line(tmp_path: Path) -> None:
-    # A limit on the size of files is met as a full disk is: in the middle of one.
+def test_a_full_disk_leaves_nothing_behind_and_is_an_error_of_one_line(tmp_path: Path) -> None:
+    # A limit on the file size acts like a full disk: it fails midway through a file.
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));from zoo.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "plugin", "new", "acme"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("Error: the plugin acme cannot be written to zoo-acme: File too large; give another folder")
+    assert line.startswith(
+        "Error: the plugin acme cannot be written to zoo-acme: File too large; choose another --output"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_written_for_this_zoo() -> None:
+def test_the_template_requires_this_version_of_zoo() -> None:
     project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]
     [requirement] = map(Requirement, project["dependencies"])
     assert requirement.name == "zoo-backbones"
@@ -174,7 +176,7 @@ def test_it_is_written_for_this_zoo() -> None:
 
 
 @pytest.mark.parametrize("name", ["acme", "my-own_net"])
-def test_what_is_written_is_linted_and_formatted_by_its_own_rules(tmp_path: Path, name: str) -> None:
+def test_the_written_package_passes_its_own_lint_rules(tmp_path: Path, name: str) -> None:
     write_plugin(name, tmp_path / "new")
     for arguments in (("check", "--no-cache"), ("format", "--check", "--no-cache")):
         done = subprocess.run(
@@ -187,7 +189,7 @@ def test_what_is_written_is_linted_and_formatted_by_its_own_rules(tmp_path: Path
         assert done.returncode == 0, done.stdout
 
 
-def test_its_workflow_installs_it_and_runs_its_tests(tmp_path: Path) -> None:
+def test_the_workflow_installs_the_package_and_runs_its_tests(tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML, which timm brings, reads the workflow")
     write_plugin("acme", tmp_path / "new")
     workflow = yaml.safe_load((tmp_path / "new/.github/workflows/test.yml").read_text())
@@ -199,7 +201,7 @@ def test_its_workflow_installs_it_and_runs_its_tests(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
-def test_a_new_plugin_is_built_installed_and_keeps_every_promise(tmp_path: Path) -> None:
+def test_a_new_plugin_can_be_built_and_installed_and_passes_all_checks(tmp_path: Path) -> None:
     name, folder, site = "my-own_net", tmp_path / "new", tmp_path / "site"
     write_plugin(name, folder)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(folder)]

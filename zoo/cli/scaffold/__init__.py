@@ -1,7 +1,7 @@
-"""Writes a plugin package that already keeps every promise it makes; its author changes it from there.
+"""Creates a plugin package that passes every check, for its author to change.
 
-The template is such a package itself, called acme, and is linted and type-checked where it lies. To write it under
-another name is to replace that word; nothing of it is run.
+The template is a complete plugin called acme, so it can be linted and type-checked in place. To create a plugin with
+another name, every "acme" is replaced. No code of the template is run.
 """
 
 from __future__ import annotations

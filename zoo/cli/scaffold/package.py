@@ -1,4 +1,4 @@
-"""Writes the package: all of it, or nothing."""
+"""Writes the package of a new plugin, completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.cli.scaffold.names import check_name, rename
 from zoo.errors import OptionError
 
-#: What a plugin consists of, by the paths in the template.
+#: The files of a plugin, as paths in the template.
 FILES = (
     ".github/workflows/test.yml",
     ".gitignore",
@@ -24,14 +24,15 @@ FILES = (
 
 
 def write_plugin(name: str, folder: Path) -> list[Path]:
-    """Write a complete plugin package, offline; returns the files.
+    """Write a complete plugin package and return the paths of its files. Needs no network.
 
     Args:
-        name: the namespace of the plugin, ``acme``.
-        folder: becomes the package's; it is made, with those above it, or is empty.
+        name: Namespace of the plugin, such as ``acme``.
+        folder: Folder of the package. It must be empty or missing; missing parent folders are created.
 
     Raises:
-        OptionError: the name cannot be used, or the folder is not empty or cannot be written. Nothing is left behind.
+        OptionError: If the name is not allowed, or the folder is not empty or cannot be written. Nothing is left
+            behind.
     """
     check_name(name)
     texts = {folder / rename(path, name): rename(_read_template(path), name) for path in FILES}
@@ -40,7 +41,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
         _write_all(texts)
     except OSError as error:
         raise OptionError(
-            f"the plugin {name} cannot be written to {folder}: {error.strerror}; give another folder to --output."
+            f"the plugin {name} cannot be written to {folder}: {error.strerror}; choose another --output."
         ) from error
     return list(texts)
 
@@ -52,16 +53,16 @@ def _read_template(path: str) -> str:
 def _refuse_used(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise OptionError(
-            f"{folder} is there and not empty, and nothing is overwritten; remove it, or give another one to --output."
+            f"{folder} exists and is not empty, and nothing is overwritten; remove it or choose another --output."
         )
 
 
 def _write_all(texts: Mapping[Path, str]) -> None:
-    """Write the files, or none of them: whatever stops it, an interrupt too, what was made is removed."""
+    """Write all files. After an error or an interrupt, remove everything that was created."""
     with ExitStack() as undo:
         for path, text in texts.items():
             _make_folder(path.parent, undo)
-            with path.open("x", encoding="utf-8", newline="\n") as file:  # x: never over another one
+            with path.open("x", encoding="utf-8", newline="\n") as file:  # x: never overwrite a file
                 undo.callback(_quietly, path.unlink)
                 file.write(text)
         undo.pop_all()
@@ -76,5 +77,5 @@ def _make_folder(folder: Path, undo: ExitStack) -> None:
 
 
 def _quietly(remove: Callable[[], None]) -> None:
-    with suppress(OSError):  # the error that brought us here matters more
+    with suppress(OSError):  # the first error is the one to report
         remove()

@@ -1,1 +1,1 @@
-"""What people look at after a run: one HTML page that needs nothing but itself."""
+"""The report of a run: one HTML page that needs no other files."""

@@ -1,4 +1,4 @@
-"""What report.html.jinja shows of a run, as plain values."""
+"""The values that report.html.jinja shows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from zoo.runs.report.numbers import measure_interval, show_seconds
 
 
 class Confusion(NamedTuple):
-    """How often one class was predicted as another."""
+    """The number of times that one class was predicted as another."""
 
-    times: int
-    #: Of the true class.
+    mistakes: int
+    #: Number of images of the true class.
     images: int
     truth: str
     predicted: str
 
 
 def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the values of the template by their names.
+    """Return the values of the template by name.
 
     Args:
-        facts: what run.json holds.
-        history: what history.jsonl holds, at least one epoch.
+        facts: Content of run.json.
+        history: Content of history.jsonl, at least one epoch.
     """
     asked, weights = facts["data"]["asked"], dict(facts["weights"])
     license_ = weights.pop("license")
@@ -55,16 +55,16 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
     }
 
 
-def list_confusions(measured: Mapping[str, Any]) -> list[Confusion]:
-    """List which class was predicted as which other, the most frequent first."""
-    classes = list(measured["per_class"])
-    found = [
-        Confusion(times, sum(row), classes[truth], classes[predicted])
-        for truth, row in enumerate(measured["confusion"])
-        for predicted, times in enumerate(row)
-        if times and truth != predicted
+def list_confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
+    """List the pairs of classes that were confused, the most frequent first."""
+    classes = list(metrics["per_class"])
+    confusions = [
+        Confusion(count, sum(row), classes[truth], classes[predicted])
+        for truth, row in enumerate(metrics["confusion"])
+        for predicted, count in enumerate(row)
+        if count and truth != predicted
     ]
-    return sorted(found, key=lambda item: (-item.times, *item[1:]))
+    return sorted(confusions, key=lambda item: (-item.mistakes, *item[1:]))
 
 
 def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]:
@@ -73,17 +73,17 @@ def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]
     percents = [[100 * line[f"{split}_accuracy"] for line in history] for split in ("train", "val")]
     return [
         Chart("Loss", epochs, losses[0], losses[1], best),
-        Chart("Accuracy", epochs, percents[0], percents[1], best, unit="%", most=100.0),
+        Chart("Accuracy", epochs, percents[0], percents[1], best, unit="%", upper_bound=100.0),
     ]
 
 
-def _summarize(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of one split."""
-    images, classes, confusion = measured["images"], measured["per_class"], measured["confusion"]
+def _summarize(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that the page shows for one split."""
+    images, classes, confusion = metrics["images"], metrics["per_class"], metrics["confusion"]
     correct = sum(row[index] for index, row in enumerate(confusion))
     common = max(classes, key=lambda name: classes[name]["images"])
     return {
-        "accuracy": measured["accuracy"],
+        "accuracy": metrics["accuracy"],
         "images": images,
         "correct": correct,
         "interval": measure_interval(correct, images),
@@ -91,13 +91,13 @@ def _summarize(measured: Mapping[str, Any]) -> dict[str, Any]:
         "guess": classes[common]["images"] / images if images else 0.0,
         "classes": list(classes),
         "matrix": [(name, row, sum(row)) for name, row in zip(classes, confusion, strict=True)],
-        "confusions": list_confusions(measured),
+        "confusions": list_confusions(metrics),
         "per_class": sorted((_summarize_class(*item) for item in classes.items()), key=lambda row: row["order"]),
     }
 
 
-def _summarize_class(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of one class, and where it stands: the lowest recall first, without images last."""
-    images, recall = measured["images"], measured["recall"]
+def _summarize_class(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values for one class. ``order`` sorts by recall, the lowest first and classes without images last."""
+    images, recall = metrics["images"], metrics["recall"]
     interval = "—" if recall is None else measure_interval(round(recall * images), images)
-    return {"name": name, **measured, "interval": interval, "order": 2 if recall is None else recall}
+    return {"name": name, **metrics, "interval": interval, "order": 2 if recall is None else recall}

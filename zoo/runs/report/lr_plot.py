@@ -1,29 +1,20 @@
-"""The loss over the learning rate, as an SVG that stands alone."""
+"""A plot of the loss over the learning rate, as a standalone SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Scale
 from zoo.runs.report.template import render_template
 
-
-class Point(Protocol):
-    """A learning rate that was tried."""
-
-    @property
-    def lr(self) -> float:
-        """The learning rate."""
-
-    @property
-    def loss(self) -> float:
-        """The smoothed loss."""
+if TYPE_CHECKING:
+    from zoo.engine.lr_range_test import Tried
 
 
-def draw_rates(tried: Sequence[Point], suggested: float | None) -> str:
-    """Draw the losses over the rates, on a logarithmic axis, and the rate that is suggested."""
+def draw_rates(tried: Sequence[Tried], suggested: float | None) -> str:
+    """Plot the losses over the learning rates, on a logarithmic axis, and mark the suggested learning rate."""
     points = [(math.log10(point.lr), point.loss) for point in tried]
     exponents, losses = zip(*points or [(0.0, 0.0)], strict=True)
     x = Scale(math.floor(min(exponents)), math.ceil(max(exponents)), LEFT + 12, RIGHT - 12)

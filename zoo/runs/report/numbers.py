@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -8,51 +8,52 @@ from typing import Any, NamedTuple
 
 
 class Interval(NamedTuple):
-    """Where the truth lies, 19 times of 20."""
+    """A 95% confidence interval."""
 
     low: float
     high: float
 
     def __str__(self) -> str:
-        # Rounded outwards, so that it never promises more than it may.
+        # Rounded outwards, so that the interval never looks narrower than it is.
         return f"{math.floor(self.low * 1000) / 10:.1f}% to {math.ceil(self.high * 1000) / 10:.1f}%"
 
 
-def measure_interval(right: int, total: int) -> Interval:
-    """Return the 95% interval of a share of which ``total`` samples were seen.
+def measure_interval(correct: int, total: int) -> Interval:
+    """Return the 95% confidence interval of a proportion, such as ``correct`` correct answers out of ``total``.
 
-    Wilson's score interval (Wilson 1927): unlike the usual plus-minus, it holds for few samples and near 0 and 1.
+    This is Wilson's score interval (Wilson 1927). Unlike the normal approximation, it is valid for few samples and near
+    0 and 1.
     """
     if not total:
         return Interval(0.0, 1.0)
     z = NormalDist().inv_cdf(0.975)
-    share, weight = right / total, z * z / total
-    middle = share + weight / 2
-    spread = z * math.sqrt(share * (1 - share) / total + weight / (4 * total))
-    # The ends are exact in theory and off by a rounding error in practice.
-    low = (middle - spread) / (1 + weight) if right else 0.0
-    high = (middle + spread) / (1 + weight) if right < total else 1.0
+    proportion, weight = correct / total, z * z / total
+    middle = proportion + weight / 2
+    spread = z * math.sqrt(proportion * (1 - proportion) / total + weight / (4 * total))
+    # In theory the limits are exactly 0 and 1 here; in practice they are off by a rounding error.
+    low = (middle - spread) / (1 + weight) if correct else 0.0
+    high = (middle + spread) / (1 + weight) if correct < total else 1.0
     return Interval(low, high)
 
 
-def show_percent(share: float | None) -> str:
-    """Show a share, such as 0.5; all and nothing are only called so when they are exact."""
-    if share is None:
+def show_percent(proportion: float | None) -> str:
+    """Format a proportion such as 0.5. Only exact values are shown as 0% and 100%."""
+    if proportion is None:
         return "—"
-    if share in {0, 1}:
-        return f"{share * 100:.0f}%"
-    percent = min(max(share * 100, 0.1), 99.9)
-    return f"{'<' if share < 0.0005 else ''}{percent:.1f}%"
+    if proportion in {0, 1}:
+        return f"{proportion * 100:.0f}%"
+    percent = min(max(proportion * 100, 0.1), 99.9)
+    return f"{'<' if proportion < 0.0005 else ''}{percent:.1f}%"
 
 
 def show_count(count: int, noun: str) -> str:
-    """Show how many there are of something, such as ``1 image``; in the plural, ``es`` follows an ``s``."""
+    """Format a count with its noun, such as ``1 image``. The plural of a noun that ends in ``s`` ends in ``es``."""
     plural = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{plural}"
 
 
 def show_short(count: int) -> str:
-    """Show a large number in three digits."""
+    """Format a large number with three digits."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size * 0.9995:
             return f"{count / size:.3g}{letter}"
@@ -60,7 +61,7 @@ def show_short(count: int) -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """Show a duration."""
+    """Format a duration."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -68,7 +69,7 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_value(value: Any) -> str:
-    """Show a setting or a fact of run.json."""
+    """Format a setting or any other value in run.json."""
     if value is None:
         return "—"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The page that people open after a run."""
+"""The report.html of a run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from zoo.runs.report.template import render_template
 
 
 def write_page(folder: RunFolder, facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
-    """Write report.html: one file, without scripts, that shows what a run did.
+    """Write report.html, a single file without scripts.
 
     Args:
-        folder: of the run.
-        facts: what run.json holds.
-        history: what history.jsonl holds, at least one epoch.
+        folder: The run folder.
+        facts: Content of run.json.
+        history: Content of history.jsonl, at least one epoch.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If the file cannot be written.
     """
     folder.write_text(REPORT, build_page(facts, history))
 
 
 def build_page(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page."""
+    """Return the HTML of the page."""
     return render_template("report.html.jinja", **make_context(facts, history))

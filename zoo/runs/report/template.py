@@ -1,4 +1,4 @@
-"""The jinja2 templates of this folder: HTML and SVG in which every value is escaped."""
+"""The jinja2 templates of this folder. They produce HTML and SVG, and escape every value."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from zoo.runs.report.numbers import show_count, show_percent, show_seconds, show
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Control characters, lone surrogates (which stand for the bytes of a file name that is not UTF-8) and noncharacters:
-# neither HTML nor XML has a way to write them.
+# Control characters, lone surrogates (bytes of a file name that is not valid UTF-8) and noncharacters. HTML and XML
+# cannot represent them.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return the text of a template of this folder, filled in with values; what is not writable becomes U+FFFD."""
+    """Render a template of this folder. Characters that cannot be represented are replaced by U+FFFD."""
     return _UNWRITABLE.sub("\ufffd", _open_environment().get_template(name).render(values))
 
 
 @cache
 def _open_environment() -> Environment:
-    # Imported here, as it takes longer than most commands, and only a report needs it.
+    # Imported here because the import is slow and only reports need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

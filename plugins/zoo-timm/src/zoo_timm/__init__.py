@@ -1,4 +1,4 @@
-"""Every timm backbone for zoo: listed from a catalogue, built by timm.
+"""zoo's plugin for timm: every timm backbone, listed from a catalogue and built by timm.
 
 Source: https://github.com/huggingface/pytorch-image-models, Apache-2.0.
 """
@@ -19,7 +19,7 @@ ZOO_API = 1
 
 @hookimpl
 def zoo_backbones() -> Iterable[BackboneSpec]:
-    """List every backbone of the catalogued timm, without importing timm."""
+    """List all backbones in the catalogue, without importing timm."""
     from zoo_timm.catalogue import packaged_catalogue
 
     return packaged_catalogue().backbones.values()
@@ -27,7 +27,7 @@ def zoo_backbones() -> Iterable[BackboneSpec]:
 
 @hookimpl
 def zoo_find_backbone(name: str) -> BackboneSpec | None:
-    """Find a backbone in timm's own spelling (``vgg16.tv_in1k``), or one that only the installed timm has."""
+    """Find a backbone by timm's own name (``vgg16.tv_in1k``), or one that only the installed version of timm has."""
     from zoo_timm.find import find_backbone
 
     return find_backbone(name)

@@ -1,8 +1,9 @@
-"""A model's blocks: timm's own parameter groups without the head, in the order in which a forward pass uses them.
+"""The blocks of a model: timm's parameter groups without the head, in the order of the forward pass.
 
-timm groups parameters for layer-wise learning rates. Its groups are good, its order not always: a class token that is
-read by the last two blocks only stands in the first group. So a group is cut into *pieces* by its top modules, the
-pieces are sorted by first use, and what lies together again, or cannot be told apart in time, is one block.
+timm groups parameters to set their learning rates by layer. The groups are suitable as blocks, but their order is not
+always that of the forward pass: the first group may contain a class token that only the last two blocks read. So each
+group is split into *pieces* by top-level module, and the pieces are sorted by first use. Neighboring pieces of the same
+group, and pieces whose uses overlap, are joined into one block.
 """
 
 from __future__ import annotations
@@ -26,81 +27,83 @@ HEAD = -1
 
 @dataclass(slots=True)
 class Piece:
-    """Parameters of one group that lie under one top module."""
+    """The parameters of one group that belong to the same top-level module."""
 
-    #: timm's group, or the top module where timm has no groups.
+    #: Group in timm, or top-level module if timm has no groups for this model.
     group: int | str
     names: list[str]
-    #: When the forward pass first uses each parameter that it uses at all.
+    #: Position of each used parameter's first use in the forward pass.
     uses: list[int]
 
 
 def read_blocks(model: nn.Module, heads: Sequence[str], size: tuple[int, int, int]) -> tuple[BlockSpec, ...]:
-    """Find the blocks of a model on the meta device, from input to output, in which every parameter but a head's is.
+    """Find the blocks of a model, from input to output. Each parameter is in one block, except those of the heads.
 
     Args:
-        model: On the meta device.
+        model: A model on the meta device.
         heads: Dotted paths of the last layers.
-        size: Channels, height and width in pixels of an input that the model accepts.
+        size: Channels, height and width (in pixels) of an input that the model accepts.
     """
-    pieces = _place_unused(_pieces(model, heads, first_uses(model, size)))
-    pieces = _join(_absorb_splinters(_join(sorted(pieces, key=lambda piece: min(piece.uses, default=0))), model))
-    owners = _with_aliases(model, {name: place for place, piece in enumerate(pieces) for name in piece.names})
+    pieces = _place_unused(_split_groups(model, heads, first_uses(model, size)))
+    pieces = _join(_absorb_fragments(_join(sorted(pieces, key=lambda piece: min(piece.uses, default=0))), model))
+    owners = _add_aliases(model, {name: place for place, piece in enumerate(pieces) for name in piece.names})
     prefixes = shortest_prefixes(owners)
-    return _named([prefixes[place] for place in range(len(pieces))], model)
+    return _name_blocks([prefixes[place] for place in range(len(pieces))], model)
 
 
-def _pieces(model: nn.Module, heads: Sequence[str], uses: dict[int, int]) -> list[Piece]:
-    """Cut the groups into pieces, in the order of definition."""
-    groups = _groups(model)
+def _split_groups(model: nn.Module, heads: Sequence[str], uses: dict[int, int]) -> list[Piece]:
+    """Split the groups into pieces, in the order in which the model defines them."""
+    groups = _map_groups(model)
     pieces: dict[tuple[int | str, str], Piece] = {}
     for name, parameter in model.named_parameters():
         if any(covers(head, name) for head in heads):
             continue
         group = groups[name]
-        piece = pieces.setdefault((group, _top(name)), Piece(group, [], []))
+        piece = pieces.setdefault((group, _find_top_module(name)), Piece(group, [], []))
         piece.names.append(name)
         if id(parameter) in uses:
             piece.uses.append(uses[id(parameter)])
     return list(pieces.values())
 
 
-def _groups(model: nn.Module) -> dict[str, int | str]:
-    """Map each parameter name to timm's group, or to its top module where timm has no coarse groups."""
+def _map_groups(model: nn.Module) -> dict[str, int | str]:
+    """Map each parameter name to its group in timm, or to its top-level module if timm has no coarse groups."""
     try:
-        matcher = model.group_matcher(coarse=True)  # type: ignore[operator]  # timm's models have it, nn.Module not
+        matcher = model.group_matcher(coarse=True)  # type: ignore[operator]  # timm's models have it, nn.Module does not
     except (AttributeError, AssertionError):
-        return _top_groups([name for name, _ in model.named_parameters()])
+        return _map_top_modules([name for name, _ in model.named_parameters()])
     return dict(group_parameters(model, matcher, reverse=True))
 
 
-def _top_groups(names: Sequence[str]) -> dict[str, int | str]:
-    """Map each parameter name to its top module; the module that is defined first is whole, as it is the stem."""
+def _map_top_modules(names: Sequence[str]) -> dict[str, int | str]:
+    """Map each parameter name to its top-level module. The first module is the stem and is not split."""
     modules = (name.partition(".")[0] for name in names if "." in name)
     stem = next(modules, "")
-    return {name: stem if covers(stem, name) else _top(name) for name in names}
+    return {name: stem if covers(stem, name) else _find_top_module(name) for name in names}
 
 
-def _top(name: str) -> str:
-    """Give the top module of a parameter, with its number if it stands in a list: ``blocks.0``, ``stem``."""
+def _find_top_module(name: str) -> str:
+    """Return the top-level module of a parameter, with its index if it is in a list: ``blocks.0``, ``stem``."""
     parts = name.split(".")
     return ".".join(parts[: 2 if len(parts) > 2 and parts[1].isdigit() else 1])
 
 
 def _place_unused(pieces: list[Piece]) -> list[Piece]:
-    """Join what no forward pass uses (a mask token) to the piece of its group that is defined before it."""
+    """Join parameters that no forward pass uses, such as a mask token, to the preceding piece of their group."""
     placed: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: not piece.uses):
-        home = next((other for other in reversed(placed) if other.group == piece.group), placed[-1] if placed else None)
-        if not piece.uses and home is not None:
-            home.names += piece.names
+        target = next(
+            (other for other in reversed(placed) if other.group == piece.group), placed[-1] if placed else None
+        )
+        if not piece.uses and target is not None:
+            target.names += piece.names
         else:
             placed.append(piece)
     return placed
 
 
 def _join(pieces: Iterable[Piece]) -> list[Piece]:
-    """Join neighbours that are of the same group, or of which one is used before the other is through."""
+    """Join neighboring pieces that belong to the same group or whose uses overlap."""
     joined: list[Piece] = []
     for piece in pieces:
         last = joined[-1] if joined else None
@@ -111,15 +114,15 @@ def _join(pieces: Iterable[Piece]) -> list[Piece]:
     return joined
 
 
-def _absorb_splinters(pieces: list[Piece], model: nn.Module) -> list[Piece]:
-    """Join to the piece that follows: lone tokens, and norms and scales that are used far from their group."""
+def _absorb_fragments(pieces: list[Piece], model: nn.Module) -> list[Piece]:
+    """Join single tokens, and norms and scales that are used far from their group, to the piece that follows."""
     ranks = {name: parameter.ndim for name, parameter in model.named_parameters()}
     kept: list[Piece] = []
     for piece in reversed(pieces):
-        token = all("." not in name for name in piece.names)
-        light = all(ranks[name] < 2 for name in piece.names)
-        astray = any(other.group == piece.group for other in pieces if other is not piece)
-        if kept and (token or (light and astray)):
+        is_token = all("." not in name for name in piece.names)
+        has_only_vectors = all(ranks[name] < 2 for name in piece.names)
+        is_separated = any(other.group == piece.group for other in pieces if other is not piece)
+        if kept and (is_token or (has_only_vectors and is_separated)):
             last = kept.pop()
             kept.append(Piece(last.group, piece.names + last.names, piece.uses + last.uses))
         else:
@@ -127,24 +130,24 @@ def _absorb_splinters(pieces: list[Piece], model: nn.Module) -> list[Piece]:
     return kept[::-1]
 
 
-def _with_aliases(model: nn.Module, owners: dict[str, int]) -> dict[str, int]:
-    """Add the other names of shared parameters, in the order of definition, and the heads' names."""
+def _add_aliases(model: nn.Module, owners: dict[str, int]) -> dict[str, int]:
+    """Add the other names of shared parameters, in the order of definition, and the names of the heads' parameters."""
     places = {id(parameter): owners.get(name, HEAD) for name, parameter in model.named_parameters()}
     return {name: places[id(parameter)] for name, parameter in model.named_parameters(remove_duplicate=False)}
 
 
-def _named(prefixes: Sequence[tuple[str, ...]], model: nn.Module) -> tuple[BlockSpec, ...]:
-    """Name the blocks; the first one is the stem unless it stands in a list."""
-    names = [_largest(several, model) for several in prefixes]
-    tops = [_top(f"{name}.") for name in names]
+def _name_blocks(prefixes: Sequence[tuple[str, ...]], model: nn.Module) -> tuple[BlockSpec, ...]:
+    """Name the blocks. The first one is called stem unless it is an item of a list."""
+    names = [_choose_name(several, model) for several in prefixes]
+    tops = [_find_top_module(f"{name}.") for name in names]
     names = [top if top[-1].isdigit() and tops.count(top) == 1 else name for name, top in zip(names, tops, strict=True)]
     if "stem" not in names and (len(prefixes[0]) > 1 or not names[0][-1].isdigit()):
         names[0] = "stem"
     return tuple(map(BlockSpec, names, prefixes))
 
 
-def _largest(prefixes: Sequence[str], model: nn.Module) -> str:
-    """Choose the prefix to name a block by: an item of a list before anything that is joined to it."""
+def _choose_name(prefixes: Sequence[str], model: nn.Module) -> str:
+    """Choose the prefix that names a block: an item of a list if there is one, else the one with most parameters."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters(remove_duplicate=False)}
 
     def rank(prefix: str) -> tuple[bool, int]:

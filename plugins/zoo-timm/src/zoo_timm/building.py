@@ -1,6 +1,6 @@
-"""Building a backbone, and fitting published weights to it: the two things that need timm.
+"""Building a backbone and converting published weights, the two operations that need timm.
 
-Instances of `Upstream` are the callables of every spec of this plugin. Nothing is imported before they are called.
+Methods of `Upstream` are the callables of every spec of this plugin. timm is imported only when they are called.
 """
 
 from __future__ import annotations
@@ -15,56 +15,57 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-#: Outputs of every head as built, whatever the weights have.
+#: Number of outputs of every head as built, regardless of the weights.
 NUM_CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One architecture of timm, by timm's name."""
+    """An architecture in timm."""
 
     name: str
 
     def build(self, tag: str | None) -> nn.Module:
-        """Build timm's model offline, randomly initialised, with 1000 outputs.
+        """Build timm's model with random weights and 1000 outputs. Needs no network.
 
         Raises:
-            NameNotFound: the installed timm lacks the architecture or the tag.
+            NameNotFound: If the installed timm lacks the architecture or the tag.
         """
         import timm
 
         from zoo_timm.encoder import add_head, lacks_head
 
-        self._check(tag)
-        model = timm.create_model(self._spelled(tag), pretrained=False, num_classes=NUM_CLASSES)
+        self._check_available(tag)
+        model = timm.create_model(self._full_name(tag), pretrained=False, num_classes=NUM_CLASSES)
         return add_head(model, NUM_CLASSES) if lacks_head(model) else model
 
     def convert(self, tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Turn a published file's tensors into the model's own keys and shapes, the file's head included.
+        """Convert the tensors of a published file to the keys and shapes of the model, including the file's head.
 
-        timm loads them into a model with the file's number of classes: with another number it would drop the head.
+        timm loads them into a model with the file's number of classes, because with any other number it would drop the
+        head.
 
         Raises:
-            NameNotFound: the installed timm lacks the architecture or the tag.
-            WeightsError: the tensors are not of this backbone.
+            NameNotFound: If the installed timm lacks the architecture or the tag.
+            WeightsError: If the tensors belong to another backbone.
         """
         import timm
 
-        self._check(tag)
+        self._check_available(tag)
         overlay = {"state_dict": dict(tensors)}
         try:
-            model = timm.create_model(self._spelled(tag), pretrained=True, pretrained_cfg_overlay=overlay)
+            model = timm.create_model(self._full_name(tag), pretrained=True, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, ValueError, AssertionError) as error:
             reason = str(error).strip().partition("\n")[0]
-            message = f"These weights do not fit timm/{self.name}@{tag} ({reason}); give a file of that backbone."
+            message = f"these weights do not fit timm/{self.name}@{tag} ({reason}); use a file of that backbone."
             raise WeightsError(message) from error
         return model.state_dict()
 
-    def _spelled(self, tag: str | None) -> str:
+    def _full_name(self, tag: str | None) -> str:
         return f"{self.name}.{tag}" if tag else self.name
 
-    def _check(self, tag: str | None) -> None:
-        """Say what the installed timm lacks; its own error names neither versions nor a way out."""
+    def _check_available(self, tag: str | None) -> None:
+        """Raise an error if the installed timm lacks something. timm's own error names no version and no solution."""
         import timm
 
         if not timm.is_model(self.name):
@@ -72,17 +73,17 @@ class Upstream:
                 f"timm/{self.name} is in the catalogue, but not in the installed timm {timm.__version__}; "
                 "install the timm that `zoo info` shows, or choose another backbone.",
             )
-        if tag and not _knows_tag(self._spelled(tag)):
+        if tag and not _has_tag(self._full_name(tag)):
             raise NameNotFound(
                 f"timm/{self.name} has no weights {tag!r} in the installed timm {timm.__version__}; "
                 "install the timm that `zoo info` shows, or choose other weights.",
             )
 
 
-def _knows_tag(spelled: str) -> bool:
+def _has_tag(full_name: str) -> bool:
     from timm.models import get_pretrained_cfg
 
     try:
-        return get_pretrained_cfg(spelled, allow_unregistered=False) is not None
+        return get_pretrained_cfg(full_name, allow_unregistered=False) is not None
     except RuntimeError:
         return False

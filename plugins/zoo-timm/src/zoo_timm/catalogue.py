@@ -1,7 +1,7 @@
-"""The catalogue: what timm's backbones are, read without importing timm.
+"""The catalogue of timm's backbones, read without importing timm.
 
-``catalogue.json`` is made by `zoo_timm.make_catalogue` and holds one architecture, one input or one list of blocks a
-line. Many architectures share inputs and blocks; these stand once, under the first architecture that has them.
+``catalogue.json`` is written by `zoo_timm.make_catalogue`. Each line holds one architecture, one input or one list of
+blocks. Inputs and blocks that several architectures share are stored once, under the first of these architectures.
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 Row = dict[str, Any]
 
+#: Values that are left out of the file. A `url` of None means the usual place on the Hugging Face Hub.
+BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
+WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES, "input": None, "lacks": ()}
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The backbones of one timm version."""
+    """The backbones of one version of timm."""
 
-    #: ``timm==1.0.31``.
+    #: Version of timm, such as ``timm==1.0.31``.
     upstream: str
-    #: By timm's own name, in timm's order.
+    #: Specs by timm's name, in timm's order.
     backbones: Mapping[str, BackboneSpec]
 
 
 @cache
 def packaged_catalogue() -> Catalogue:
-    """Read the catalogue in this package, once."""
-    # It was checked when it was written, and is in the tests; at every start that would take as long as reading does.
+    """Return the catalogue of this package, which is read only once."""
+    # The tests check the specs. To check them at every start would take as long as to read them.
     with checks_deferred():
         return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
 
 
 def load_catalogue(text: str) -> Catalogue:
-    """Make the specs that `dump_catalogue` wrote."""
+    """Build the specs from the text that `dump_catalogue` returned."""
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
-    known: dict[tuple[str, ...], BlockSpec] = {}
-    blocks = {key: tuple(_load_block(known, row) for row in rows) for key, rows in table["blocks"].items()}
+    blocks = {key: tuple(map(_load_block, rows)) for key, rows in table["blocks"].items()}
     backbones = {}
-    for name, row in table["backbones"].items():
+    for name, listed in table["backbones"].items():
+        row = {**BACKBONE_DEFAULTS, **listed}
         source = Upstream(name)
         backbones[name] = BackboneSpec(
             name=f"timm/{name}",
@@ -61,42 +65,52 @@ def load_catalogue(text: str) -> Catalogue:
             params=row["params"],
             license=CODE_LICENSE,
             input=inputs[row["input"]],
-            weights=tuple(_load_weights(name, weights, inputs) for weights in row.get("weights", ())),
+            weights=tuple(_load_weights(name, weights, inputs) for weights in row["weights"]),
             num_classes=NUM_CLASSES,
-            classifier=row.get("classifier"),
+            classifier=row["classifier"],
             convert=source.convert,
             upstream=upstream,
-            constructor=None if row.get("headless") else constructor(name),
-            **claims(tuple(row["head"]), image_sizes="image_sizes" in row),
+            constructor=None if row["headless"] else constructor(name),
+            **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
         )
     return Catalogue(upstream, backbones)
 
 
 def dump_catalogue(upstream: str, specs: Sequence[BackboneSpec]) -> str:
-    """Write specs as JSON that `load_catalogue` reads; the same specs give the same text."""
+    """Return specs as JSON for `load_catalogue`. The same specs always give the same text."""
     inputs: dict[InputSpec, str] = {}
     blocks: dict[Any, str] = {}
     rows = {}
     for spec in specs:
         name = spec.name.partition("/")[2]
-        row: Row = {"family": spec.family, "params": spec.params, "head": spec.head}
-        row["blocks"] = blocks.setdefault(spec.blocks, name)
-        row["input"] = inputs.setdefault(spec.input, name)
-        row |= {"classifier": spec.classifier} if spec.classifier else {}
-        row |= {"headless": True} if spec.constructor is None else {}
-        row |= {"image_sizes": True} if "image_sizes" in spec.supports else {}
-        row |= {"weights": weights} if (weights := [_dump_weights(name, w, inputs) for w in spec.weights]) else {}
-        rows[name] = row
+        rows[name] = _without_defaults(
+            {
+                "family": spec.family,
+                "params": spec.params,
+                "head": spec.head,
+                "blocks": blocks.setdefault(spec.blocks, name),
+                "input": inputs.setdefault(spec.input, name),
+                "classifier": spec.classifier,
+                "headless": spec.constructor is None,
+                "image_sizes": "image_sizes" in spec.supports,
+                "weights": [_dump_weights(name, weights, inputs) for weights in spec.weights],
+            },
+            BACKBONE_DEFAULTS,
+        )
     tables: dict[str, Row] = {
         "inputs": {key: _dump_input(shared) for shared, key in inputs.items()},
         "blocks": {key: [_dump_block(block) for block in shared] for shared, key in blocks.items()},
         "backbones": rows,
     }
-    return _lines(upstream, tables)
+    return _format_tables(upstream, tables)
 
 
-def _lines(upstream: str, tables: Mapping[str, Row]) -> str:
-    """Write one entry a line, so that a changed fact is a changed line."""
+def _without_defaults(row: Row, defaults: Row) -> Row:
+    return {key: value for key, value in row.items() if key not in defaults or value != defaults[key]}
+
+
+def _format_tables(upstream: str, tables: Mapping[str, Row]) -> str:
+    """Return the tables as JSON with one entry per line, so that a diff shows which entries changed."""
     parts = []
     for title, table in tables.items():
         entries = (f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in table.items())
@@ -114,13 +128,10 @@ def _dump_input(spec: InputSpec) -> Row:
     return {field: value for field in fields if (value := getattr(spec, field)) is not None}
 
 
-def _load_block(known: dict[tuple[str, ...], BlockSpec], row: str | list[str]) -> BlockSpec:
-    """Make a block once for all models that have it, of its name and prefixes or of a name that is the only prefix."""
-    key = (row, row) if isinstance(row, str) else tuple(row)
-    block = known.get(key)
-    if block is None:
-        block = known[key] = BlockSpec(key[0], key[1:])
-    return block
+def _load_block(row: str | list[str]) -> BlockSpec:
+    """Build a block from its name and prefixes, or from a name that is also its only prefix."""
+    name, *prefixes = [row, row] if isinstance(row, str) else row
+    return BlockSpec(name, tuple(prefixes))
 
 
 def _dump_block(block: BlockSpec) -> str | list[str]:
@@ -128,24 +139,26 @@ def _dump_block(block: BlockSpec) -> str | list[str]:
 
 
 def _load_weights(name: str, row: Row, inputs: Mapping[str, InputSpec]) -> WeightsSpec:
-    tag = row["tag"]
+    row = {**WEIGHTS_DEFAULTS, **row}
     return WeightsSpec(
-        tag=tag,
-        url=row.get("url") or hub_url(f"timm/{name}.{tag}"),
+        tag=row["tag"],
+        url=row["url"] or hub_url(f"timm/{name}.{row['tag']}"),
         license=row["license"],
-        sha256=row.get("sha256"),
-        num_classes=row.get("num_classes", NUM_CLASSES),
-        input=inputs[row["input"]] if "input" in row else None,
-        lacks=tuple(row.get("lacks", ())),
+        sha256=row["sha256"],
+        num_classes=row["num_classes"],
+        input=inputs[row["input"]] if row["input"] else None,
+        lacks=tuple(row["lacks"]),
     )
 
 
 def _dump_weights(name: str, spec: WeightsSpec, inputs: dict[InputSpec, str]) -> Row:
-    """Leave out what is the same nearly everywhere: the place on the hub, and 1000 classes."""
-    row: Row = {"tag": spec.tag, "license": spec.license}
-    row |= {"url": spec.url} if spec.url != hub_url(f"timm/{name}.{spec.tag}") else {}
-    row |= {"sha256": spec.sha256} if spec.sha256 else {}
-    row |= {"num_classes": spec.num_classes} if spec.num_classes != NUM_CLASSES else {}
-    row |= {"input": inputs.setdefault(spec.input, f"{name}.{spec.tag}")} if spec.input else {}
-    row |= {"lacks": spec.lacks} if spec.lacks else {}
-    return row
+    row = {
+        "tag": spec.tag,
+        "license": spec.license,
+        "url": None if spec.url == hub_url(f"timm/{name}.{spec.tag}") else spec.url,
+        "sha256": spec.sha256,
+        "num_classes": spec.num_classes,
+        "input": inputs.setdefault(spec.input, f"{name}.{spec.tag}") if spec.input else None,
+        "lacks": spec.lacks,
+    }
+    return _without_defaults(row, WEIGHTS_DEFAULTS)

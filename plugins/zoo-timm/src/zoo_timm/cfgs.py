@@ -1,4 +1,4 @@
-"""What timm's pretrained cfgs say: which weights there are, what they expect, and who may use them.
+"""Published weights, their inputs and their licenses, read from timm's pretrained cfgs.
 
 Source: ``timm/models/_pretrained.py`` (the fields), ``_builder.py`` (which file is fetched), ``_hub.py`` (its name),
 ``data/transforms_factory.py`` (resize and crop).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zoo.plugin import Crop, Interpolation
 
-#: What timm writes, to SPDX. Other licenses have no SPDX identifier and become a ``LicenseRef-``.
+#: SPDX identifiers by timm's name of a license. A license without an SPDX identifier becomes a ``LicenseRef-``.
 LICENSES = {
     "apache-2.0": "Apache-2.0",
     "bsd-3-clause": "BSD-3-Clause",
@@ -32,20 +32,20 @@ HASHED_FILE = re.compile(r"-([0-9a-f]{8,64})\.[a-z.]+$")
 
 
 def read_weights(name: str) -> tuple[WeightsSpec, ...]:
-    """Read all published weights of an architecture, timm's default first."""
+    """Return all published weights of an architecture, timm's default first."""
     own = read_input(name)
     cfgs = (cfg for cfg in get_arch_pretrained_cfgs(name).values() if cfg.tag and cfg.has_weights)
     return tuple(_weights(cfg, own) for cfg in cfgs)
 
 
 def read_input(name: str) -> InputSpec:
-    """Read what an architecture expects with its default weights."""
+    """Return the input that an architecture expects with its default weights."""
     cfg = get_pretrained_cfg(name)
     return _input(cfg) if cfg else InputSpec()
 
 
 def read_license(value: str | None) -> str:
-    """Translate a license to SPDX, or ``unknown``."""
+    """Return the SPDX identifier of a license, or ``unknown``."""
     if not value or value == "unknown":
         return "unknown"
     return LICENSES.get(value, f"LicenseRef-{value}")
@@ -66,7 +66,7 @@ def _weights(cfg: PretrainedCfg, own: InputSpec) -> WeightsSpec:
 
 
 def _url(cfg: PretrainedCfg) -> str:
-    """Say what timm would fetch; the hub wins over a URL."""
+    """Return the URL that timm would download from; timm prefers the hub to a URL."""
     if cfg.hf_hub_id:
         return hub_url(cfg.hf_hub_id, cfg.hf_hub_filename)
     return cast("str", cfg.url)
@@ -76,7 +76,7 @@ def _input(cfg: PretrainedCfg) -> InputSpec:
     channels, height, width = cfg.input_size
     return InputSpec(
         size=(channels, height, width),
-        # Of a square input every side is the shorter one. Of the few others, the longer side makes the crop fit.
+        # Most inputs are square. For the few others, the crop must fit into the longer side.
         resize=math.floor(max(height, width) / cfg.crop_pct),
         crop=cast("Crop", cfg.crop_mode),
         interpolation=cast("Interpolation", cfg.interpolation),
@@ -87,7 +87,7 @@ def _input(cfg: PretrainedCfg) -> InputSpec:
 
 
 def _min_size(cfg: PretrainedCfg) -> int | None:
-    """Give the smallest side where one number says it: a model of fixed size accepts its own size only."""
+    """Return the smallest side, or None if it is not one number. A model of fixed size accepts only its own size."""
     smallest = cfg.input_size if cfg.fixed_input_size else cfg.min_input_size
     if smallest is None or smallest[1] != smallest[2]:
         return None

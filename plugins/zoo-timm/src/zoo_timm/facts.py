@@ -1,4 +1,4 @@
-"""What holds for all of timm, and needs no timm to be said."""
+"""Facts about all of timm's backbones that are known without importing timm."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ if TYPE_CHECKING:
 
     from zoo.plugin import Capability
 
-#: SPDX identifier of timm's code.
+#: SPDX identifier of the license of timm's code.
 CODE_LICENSE = "Apache-2.0"
-#: The name under which timm's hub loader looks first (``timm/models/_hub.py``).
+#: File name that timm's hub loader tries first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
-POOLS_AFTERWARDS = "its head is the projection of an attention pool, which picks one token afterwards"
-ADDS_TOKENS = "it adds to its head's logits half of the best that a second head gives for any token"
-ONE_SIZE = "its position embedding, or its windows, are made for one size"
+POOLS_AFTERWARDS = "its head is the projection of an attention pool, which selects one token afterwards"
+ADDS_TOKENS = "it adds half of the best logits that a second head returns for any token to the logits of its head"
+ONE_SIZE = "its position embedding or its windows fit one size only"
 
 
 def hub_url(hub_id: str, file: str | None = None) -> str:
-    """Give the address of a weights file on the hub."""
+    """Return the URL of a weights file on the hub."""
     return f"hf://{hub_id}/{file or HUB_FILE}"
 
 
 def constructor(name: str) -> str:
-    """Give the expression that builds an architecture without zoo; timm takes the image size from its own cfg."""
+    """Return the expression that builds an architecture without zoo. timm takes the image size from its own cfg."""
     return f'timm.create_model("{name}", num_classes={{num_classes}})'
 
 
 class Claims(TypedDict):
-    """What a backbone claims that it can do, and what not."""
+    """What a backbone claims to support, and what it does not support."""
 
     supports: tuple[Capability, ...]
     unsupported: Mapping[str, str]
@@ -38,7 +38,7 @@ class Claims(TypedDict):
 
 @cache
 def claims(head: tuple[str, ...], *, image_sizes: bool) -> Claims:
-    """Claim what a network of timm can do, and say why not: a handful of different ones for a thousand networks."""
+    """Return the claims of a backbone and the reasons for what is missing. The results are few, so they are shared."""
     lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS

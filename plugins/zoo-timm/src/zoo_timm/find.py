@@ -1,4 +1,4 @@
-"""Finding backbones that are not listed: timm's own spelling with a tag, and what only the installed timm has."""
+"""Finding backbones that are not listed: timm's names with a tag, and backbones that only the installed timm has."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def find_backbone(name: str, catalogue: Catalogue | None = None) -> BackboneSpec | None:
-    """Find ``vgg16`` or ``vgg16.tv_in1k``; with a tag, its weights come first.
+    """Find a backbone such as ``vgg16`` or ``vgg16.tv_in1k``. With a tag, the weights with that tag come first.
 
-    A name that the catalogue lacks is asked of timm only where another timm is installed than the catalogued one.
+    timm is asked for a name that the catalogue lacks only if the installed version is not the one in the catalogue.
     """
     catalogue = catalogue or packaged_catalogue()
     architecture, _, tag = name.partition(".")

@@ -1,6 +1,6 @@
-"""Makes ``catalogue.json`` from the installed timm: ``python -m zoo_timm.make_catalogue``.
+"""Write ``catalogue.json`` from the installed timm: ``python -m zoo_timm.make_catalogue``.
 
-Builds every architecture on the meta device, which takes minutes and little memory.
+Builds every architecture on the meta device, which takes several minutes and little memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from zoo_timm.reading import read_backbone
 
 
 def main() -> None:
-    """Read all architectures and write the catalogue beside this module."""
+    """Read all architectures and write the catalogue."""
     names = timm.list_models()
     specs = []
     for place, name in enumerate(names, 1):
         specs.append(read_backbone(name))
-        gc.collect()  # a model's modules refer to each other, so nothing else frees it soon
+        gc.collect()  # modules refer to each other, so a model is freed only by the garbage collector
         sys.stderr.write(f"\r{place}/{len(names)} {name:<60}")
     sys.stderr.write("\n")
     upstream = f"timm=={importlib.metadata.version('timm')}"

@@ -1,4 +1,4 @@
-"""Short prefixes that cover some parameter names and no others."""
+"""Short prefixes of parameter names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Owner = TypeVar("Owner", bound="Hashable")
 
 
 def shortest_prefixes(owners: Mapping[str, Owner]) -> dict[Owner, tuple[str, ...]]:
-    """Find for each owner the fewest dotted prefixes that cover all of its names and nobody else's.
+    """Find the fewest dotted prefixes for each owner that cover all of its parameter names and no others.
 
     Args:
-        owners: Each parameter name with what it belongs to.
+        owners: The owner of each parameter, by the parameter's name.
     """
     seen: dict[str, set[Owner]] = {}
     for name, owner in owners.items():
@@ -28,7 +28,7 @@ def shortest_prefixes(owners: Mapping[str, Owner]) -> dict[Owner, tuple[str, ...
 
 
 def covers(prefix: str, name: str) -> bool:
-    """Whether a dotted prefix covers a parameter name: ``layer1`` covers ``layer1.0.bias``, not ``layer10.bias``."""
+    """Return whether a dotted prefix covers a name: ``layer1`` covers ``layer1.0.bias``, but not ``layer10.bias``."""
     return name == prefix or name.startswith(f"{prefix}.")
 
 

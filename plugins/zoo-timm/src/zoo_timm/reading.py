@@ -1,6 +1,7 @@
-"""Reads the facts of one timm architecture from timm itself, by building it without memory for its weights.
+"""Facts about one timm architecture, read from timm by building the model on the meta device.
 
-The catalogue is made of this, and so is the spec of a backbone that only another timm than the catalogued one has.
+The catalogue is made from them. A backbone that the catalogue lacks, because another version of timm is installed, is
+also read in this way.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def read_backbone(name: str) -> BackboneSpec:
-    """Read everything about an architecture of the installed timm.
+    """Read all facts about an architecture of the installed timm.
 
     Raises:
-        NameNotFound: the installed timm lacks it.
+        NameNotFound: If the installed timm lacks the architecture.
     """
     upstream = Upstream(name)
     with torch.device("meta"):
@@ -50,21 +51,21 @@ def read_backbone(name: str) -> BackboneSpec:
         params=sum(parameter.numel() for parameter in model.parameters()),
         license=CODE_LICENSE,
         input=expected,
-        weights=tuple(_with_lacks(name, weights, model, head) for weights in read_weights(name)),
+        weights=tuple(_add_lacking(name, weights, model, head) for weights in read_weights(name)),
         num_classes=NUM_CLASSES,
         classifier=read_classifier(model, head, expected.size),
         convert=upstream.convert,
         upstream=f"timm=={importlib.metadata.version('timm')}",
         constructor=None if lacks_head(model) else constructor(name),
-        **claims(head, image_sizes=takes_other_sizes(model, expected.size)),
+        **claims(head, image_sizes=accepts_other_sizes(model, expected.size)),
     )
 
 
 def read_head(model: nn.Module) -> tuple[str, ...]:
-    """Find the layers that give the logits; timm averages them where there are several.
+    """Find the layers that return the logits. If there are several, timm averages their outputs.
 
-    Neither source is enough: the cfgs of LeViT with stride 8 forget the head that learns from a teacher, and VOLO's
-    ``get_classifier`` leaves out the head of the tokens.
+    No single source lists them all: the cfgs of LeViT with stride 8 lack the distillation head, and ``get_classifier``
+    of VOLO lacks the head for tokens.
     """
     if lacks_head(model):
         return (HEAD,)
@@ -73,8 +74,8 @@ def read_head(model: nn.Module) -> tuple[str, ...]:
 
 
 def _classifier_layers(model: nn.Module) -> list[str]:
-    """Find the layers with as many outputs as there are classes, in what timm calls the classifier."""
-    given = model.get_classifier()  # type: ignore[operator]  # timm's models have it, nn.Module not
+    """Find the layers in timm's classifier whose number of outputs is the number of classes."""
+    given = model.get_classifier()  # type: ignore[operator]  # timm's models have it, nn.Module does not
     regions = [given] if isinstance(given, nn.Module) else given
     inside = {id(module) for region in regions for module in region.modules()}
     layers = (
@@ -86,30 +87,30 @@ def _classifier_layers(model: nn.Module) -> list[str]:
 
 
 def read_classifier(model: nn.Module, head: Sequence[str], size: tuple[int, int, int]) -> str | None:
-    """Find the largest module around the head that takes features of shape (N, C); None where it is the head itself."""
+    """Find the largest module around the head whose input has shape (N, C). Return None if that is the head itself."""
     if len(head) != 1 or "." not in head[0]:
         return None
     flat: set[str] = set()
     paths = list(accumulate(head[0].split("."), "{}.{}".format))
     for path in paths:
-        model.get_submodule(path).register_forward_pre_hook(partial(_note_flat, flat, path))
+        model.get_submodule(path).register_forward_pre_hook(partial(_record_flat_input, flat, path))
     with torch.no_grad():
         model.eval()(torch.empty(1, *size, device="meta"))
     largest = next((path for path in paths if path in flat), head[0])
-    return largest if _holds_more(model, largest, head[0]) else None
+    return largest if _has_more_parameters(model, largest, head[0]) else None
 
 
-def _note_flat(flat: set[str], path: str, _module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+def _record_flat_input(flat: set[str], path: str, _module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     if inputs and inputs[0].ndim == 2:
         flat.add(path)
 
 
-def _holds_more(model: nn.Module, region: str, head: str) -> bool:
+def _has_more_parameters(model: nn.Module, region: str, head: str) -> bool:
     return any(covers(region, name) and not covers(head, name) for name, _ in model.named_parameters())
 
 
-def takes_other_sizes(model: nn.Module, size: tuple[int, int, int]) -> bool:
-    """Whether the model takes larger images, and oblong ones; timm's ``fixed_input_size`` does not tell for all."""
+def accepts_other_sizes(model: nn.Module, size: tuple[int, int, int]) -> bool:
+    """Return whether the model accepts larger and non-square images; timm's ``fixed_input_size`` is not reliable."""
     channels, height, width = size
     try:
         with torch.no_grad():
@@ -120,12 +121,12 @@ def takes_other_sizes(model: nn.Module, size: tuple[int, int, int]) -> bool:
     return True
 
 
-def read_lacks(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
-    """Find the parameters before the head that timm only builds together with a head, so that a headless file has none.
+def find_lacking(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
+    """Find the parameters before the head that timm builds only with a head, so that files without a head lack them.
 
     Args:
-        model: Built with a head.
-        headless: The same, built without.
+        model: The model built with a head.
+        headless: The same model built without a head.
         head: Dotted paths of the last layers of ``model``.
     """
     present = {name: "present" for name, _ in headless.named_parameters(remove_duplicate=False)}
@@ -136,9 +137,9 @@ def read_lacks(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tu
     return shortest_prefixes(owners).get("lacking", ())
 
 
-def _with_lacks(name: str, weights: WeightsSpec, model: nn.Module, head: Sequence[str]) -> WeightsSpec:
+def _add_lacking(name: str, weights: WeightsSpec, model: nn.Module, head: Sequence[str]) -> WeightsSpec:
     if weights.num_classes is not None:
         return weights
     with torch.device("meta"):
         headless = timm.create_model(f"{name}.{weights.tag}", pretrained=False)
-    return replace(weights, lacks=read_lacks(model, headless, head))
+    return replace(weights, lacks=find_lacking(model, headless, head))

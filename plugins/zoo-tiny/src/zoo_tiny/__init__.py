@@ -1,6 +1,6 @@
-"""zoo's plugin with a tiny backbone, its weights, and a data set: all of it small, drawn and offline.
+"""zoo's plugin with a tiny backbone, its weights and a data set that it draws itself. Needs no network.
 
-It is the example to copy for a plugin of your own. Nothing here imports torch before a function is called.
+Copy it to write a plugin of your own. Nothing in this module imports torch before a function is called.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsS
 if TYPE_CHECKING:
     from torch import nn
 
-#: The version of zoo's plugin contract that this module is written for.
+#: Version of zoo's plugin contract that this module is written for.
 ZOO_API = 1
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-#: Classes that the weights tell apart; see figures.py.
+#: Number of classes that the weights were trained on; see figures.py.
 NUM_CLASSES = 24
 
 
-def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Module:  # noqa: ARG001  # one architecture
+def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Module:  # noqa: ARG001  # tags don't matter
     """Build the network with random weights."""
     from zoo_tiny.network import TinyNet
 
@@ -37,7 +37,7 @@ def make_suns_moons(folder: Path) -> None:
 
 @hookimpl
 def zoo_backbones() -> list[BackboneSpec]:
-    """List the one backbone."""
+    """List the only backbone."""
     return [
         BackboneSpec(
             name="tiny/tiny",
@@ -75,11 +75,11 @@ def zoo_backbones() -> list[BackboneSpec]:
 
 @hookimpl
 def zoo_datasets() -> list[DatasetSpec]:
-    """List the one data set."""
+    """List the only data set."""
     return [
         DatasetSpec(
             name="tiny/suns_moons",
-            description="240 drawn pictures of suns and moons, 40 of them to learn from",
+            description="240 drawings of suns and moons, 40 of them for training",
             license="Apache-2.0",
             make=make_suns_moons,
         )

@@ -1,4 +1,4 @@
-"""The figures that the backbone is pretrained on: neither suns nor moons, which it is to learn from a few pictures."""
+"""The figures that the backbone is pretrained on. Suns and moons are not among them: they are for fine-tuning."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ def disc(pen: Pen, random: Random) -> None:
 
 
 def ring(pen: Pen, random: Random) -> None:
-    """Draw a disc with a hole in its middle."""
+    """Draw a disc with a hole in the middle."""
     pen.fill(circle(1))
     pen.cut(circle(random.uniform(0.4, 0.8)))
 
 
 def half(pen: Pen, random: Random) -> None:
-    """Draw about a half of a disc, cut off straight."""
+    """Draw about half of a disc, cut along a straight line."""
     reach = random.uniform(0.2, 0.3)
     pen.fill(arc(-reach, reach))
 
 
 def mouth(pen: Pen, random: Random) -> None:
-    """Draw a disc without a slice."""
+    """Draw a disc with one slice missing."""
     slit = random.uniform(0.06, 0.16)
     pen.fill([(0, 0), *arc(slit, 1 - slit)])
 
 
 def lens(pen: Pen, random: Random) -> None:
-    """Draw what two discs have in common."""
+    """Draw the intersection of two discs."""
     apart = random.uniform(0.4, 0.8)
     half, reach = math.acos(apart) / math.tau, math.sqrt(1 - apart**2)
     sides = [(x - apart, y) for x, y in arc(-half, half)] + [(x + apart, y) for x, y in arc(0.5 - half, 0.5 + half)]
@@ -41,7 +41,7 @@ def lens(pen: Pen, random: Random) -> None:
 
 
 def hook(pen: Pen, random: Random) -> None:
-    """Draw a bent line, everywhere of the same width."""
+    """Draw an arc of constant width."""
     reach, width = random.uniform(0.2, 0.36), random.uniform(0.2, 0.45)
     pen.stroke(arc(-reach, reach, 1 - width / 2), width)
 
@@ -79,17 +79,17 @@ def frame(pen: Pen, random: Random) -> None:
 
 
 def hexagon(pen: Pen, random: Random) -> None:
-    """Draw a polygon of five or six corners."""
+    """Draw a polygon with five or six corners."""
     pen.fill(polygon(random.randint(5, 6)))
 
 
 def pointed_star(pen: Pen, random: Random) -> None:
-    """Draw a star of four to six tips."""
+    """Draw a star with four to six points."""
     pen.fill(star(random.randint(4, 6), random.uniform(0.35, 0.5)))
 
 
 def burst(pen: Pen, random: Random) -> None:
-    """Draw lines that go out from the middle."""
+    """Draw lines that start near the center."""
     lines = random.randint(6, 12)
     for line in range(lines):
         pen.stroke([polar(random.choice([0.0, 0.3]), line / lines), polar(1, line / lines)], 0.12)
@@ -104,7 +104,7 @@ def gear(pen: Pen, random: Random) -> None:
 
 
 def flower(pen: Pen, random: Random) -> None:
-    """Draw round petals about the middle."""
+    """Draw round petals around the center."""
     petals = random.randint(5, 8)
     for petal in range(petals):
         pen.fill(circle(0.28, polar(0.7, petal / petals)))
@@ -148,7 +148,7 @@ def spiral(pen: Pen, random: Random) -> None:
 
 
 def zigzag(pen: Pen, random: Random) -> None:
-    """Draw a line that goes to and fro."""
+    """Draw a zigzag line."""
     corners, height = random.randint(4, 6), random.uniform(0.3, 0.5)
     pen.stroke([(2 * corner / corners - 0.9, height * (-1) ** corner) for corner in range(corners)], 0.2)
 
@@ -168,7 +168,7 @@ def beads(pen: Pen, random: Random) -> None:
         pen.fill(circle(1.3 / count, polar(0.82, bead / count)))
 
 
-#: By the name of the class.
+#: Figures by the name of their class.
 FIGURES: Mapping[str, Figure] = {
     figure.__name__: figure
     for figure in (

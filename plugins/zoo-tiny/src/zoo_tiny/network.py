@@ -1,4 +1,4 @@
-"""The network: a residual ConvNet after He et al. 2015, arXiv:1512.03385, with one small block for each layer."""
+"""A residual network after He et al. 2015, arXiv:1512.03385, with one small block per layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TinyNet(nn.Module):
-    """From images of shape (N, 3, H, W), made for 64 x 64 pixels, to logits of shape (N, num_classes)."""
+    """Maps images of shape (N, 3, H, W), ideally 64 x 64 pixels, to logits of shape (N, num_classes)."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -24,14 +24,15 @@ class TinyNet(nn.Module):
         """Return the logits."""
         x = torch.relu(self.bn1(self.conv1(images)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        # Both how much there is of a feature and how strong it gets; on one scale, so that a new head learns quickly.
+        # The mean shows how often a feature occurs, and the maximum how strong it gets. The norm brings both to one
+        # scale, so that a new head trains quickly.
         features = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
         logits: Tensor = self.fc(self.norm(features))
         return logits
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -47,6 +48,6 @@ class Residual(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, of half the height and width where the stride is 2."""
+        """Return the features. With a stride of 2, height and width are halved."""
         y = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(y)) + self.shortcut(x))

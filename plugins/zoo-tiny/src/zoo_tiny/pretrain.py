@@ -1,9 +1,9 @@
-"""Makes weights.safetensors: draws figures, and trains the network on them with zoo itself.
+"""Writes weights.safetensors: draws figures and trains the network on them with zoo itself.
 
     python -m zoo_tiny.pretrain
 
-takes some minutes. On the same machine it writes the same file every time. Its size and its SHA-256, which are printed,
-belong into the plugin's ``WeightsSpec``.
+takes a few minutes. On the same machine it always writes the same file. It prints the size and the SHA-256 of the file,
+which belong in the plugin's ``WeightsSpec``.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from zoo_tiny.figures import FIGURES
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much is drawn, and how long it is learnt from."""
+    """How many pictures are drawn, and how long the network is trained on them."""
 
-    #: Pictures of each figure.
+    #: Number of training pictures per figure.
     train: int = 250
+    #: Number of validation pictures per figure.
     val: int = 25
     epochs: int = 20
     lr: float = 5e-3
 
 
 def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
-    """Write the weights of the best epoch to ``target``.
+    """Train the network and write the weights of the best epoch to ``target``.
 
     Returns:
-        The accuracy, 0 to 1, on pictures that it did not learn from.
+        The validation accuracy, from 0 to 1.
     """
     from safetensors.torch import load_file, save_file
 
@@ -56,7 +57,7 @@ def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
             train="all",
             epochs=plan.epochs,
             lr=plan.lr,
-            device="cpu",  # so that the file does not depend on who has a GPU
+            device="cpu",  # so that the file is the same on a machine with a GPU
             precision="fp32",
         )
         save_file(load_file(output / "model.safetensors"), target)
@@ -64,19 +65,19 @@ def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
     return accuracy
 
 
-def digest_of(file: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
+def hash_file(file: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def main() -> None:
-    """Write the weights, and say how good they are."""
+    """Write the weights and print their accuracy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=WEIGHTS, help="the file to write")
+    parser.add_argument("--output", type=Path, default=WEIGHTS, help="file to write")
     target = parser.parse_args().output
     torch.set_num_threads(1)  # so that the file does not depend on the number of cores
     accuracy = pretrain(target, Plan(), open_progress())
-    sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {digest_of(target)}\n")
+    sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {hash_file(target)}\n")
 
 
 if __name__ == "__main__":

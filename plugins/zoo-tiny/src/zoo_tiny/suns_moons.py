@@ -1,4 +1,4 @@
-"""The data set ``tiny/suns_moons``: few pictures to learn from, of figures that the backbone has never seen."""
+"""The data set ``tiny/suns_moons``: few training pictures, of figures that the backbone was not pretrained on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from random import Random
 from zoo_tiny.drawing import draw_folder
 from zoo_tiny.pen import Figure, Pen, circle, polar
 
-#: Pictures of each class.
+#: Number of pictures of each class.
 TRAIN, VAL = 20, 100
 
 
 def sun(pen: Pen, random: Random) -> None:
-    """Draw a disc with rays about it."""
+    """Draw a disc with rays around it."""
     rays, radius, width = random.randint(7, 12), random.uniform(0.4, 0.62), random.uniform(0.1, 0.16)
     pen.fill(circle(radius))
     for ray in range(rays):
@@ -27,11 +27,11 @@ def moon(pen: Pen, random: Random) -> None:
     pen.cut(circle(random.uniform(0.75, 1), (random.uniform(0.45, 0.65), 0)))
 
 
-#: By the name of the class.
+#: Figures by the name of their class.
 FIGURES: Mapping[str, Figure] = {"suns": sun, "moons": moon}
 
 
 def make_suns_moons(folder: Path) -> None:
-    """Draw train/ and val/, with suns/ and moons/ in each; the same pictures every time."""
+    """Draw train/ and val/, each with suns/ and moons/. The pictures are always the same."""
     draw_folder(folder / "train", FIGURES, count=TRAIN, seed="suns_moons/train")
     draw_folder(folder / "val", FIGURES, count=VAL, seed="suns_moons/val")

@@ -1,4 +1,4 @@
-"""catalogue.json: the facts that only torchvision knows, read without it."""
+"""Facts from torchvision, read from catalogue.json without importing torchvision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.errors import NameNotFound
 
-#: Written by make_catalogue.py, which says what it holds.
+#: Written by make_catalogue.py, which documents its content.
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 
@@ -21,16 +21,16 @@ def load_catalogue() -> dict[str, Any]:
 
 
 def get_facts(name: str) -> dict[str, Any]:
-    """Return what the catalogue holds of the network ``name``, without the namespace."""
+    """Return the facts about a network. ``name`` has no namespace."""
     facts: dict[str, Any] = load_catalogue()["backbones"][name]
     return facts
 
 
 def get_weights_facts(name: str, tag: str | None) -> dict[str, Any]:
-    """Return what the catalogue holds of one set of weights; None stands for the default ones.
+    """Return the facts about one set of weights, or about the default weights if ``tag`` is None.
 
     Raises:
-        NameNotFound: the network has no weights of that tag.
+        NameNotFound: If the network has no weights with this tag.
     """
     listed = {weights["tag"]: weights for weights in get_facts(name)["weights"]}
     found: dict[str, Any] | None = listed.get(tag or next(iter(listed)))

@@ -1,7 +1,8 @@
-"""Where the head of each torchvision family is, and which blocks its networks are made of.
+"""The head and the blocks of the networks in each torchvision family.
 
-Blocks run from input to output; each is ``name: "parameter-name prefixes"``. Where upstream names a part, so do we
-(``layer1``, ``denseblock2``, ``Mixed_6a``); the rest is ``stem``, the stages of the paper, ``last_conv`` and ``norm``.
+Blocks are ordered from input to output, and each is written as ``name: "parameter-name prefixes"``. Names are
+upstream's (``layer1``, ``denseblock2``, ``Mixed_6a``) if it has any; otherwise ``stem``, the stages in the paper,
+``last_conv`` and ``norm``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Mapping
 
 from zoo_torchvision.family import Family, each, squeezenet_blocks, stages, vgg_blocks, vit_blocks
 
-# Four stages of a hierarchical transformer or of ConvNeXt: every stage but the first begins with a downsampling layer.
+# Four stages of a hierarchical transformer or a ConvNeXt. Every stage except the first begins with a downsampling
+# layer.
 _FOUR_STAGES = stages("features", 1, 2, 2, 2)
 
-# Both take pixels in -1..1, because their weights come from TensorFlow. With ``weights=`` upstream turns ImageNet's
-# normalisation into that inside the model (``transform_input=True``), without it does not: then a fine-tuned file gives
-# other logits in ``googlenet(num_classes=n)``. We never let the model do it and normalise so in the first place.
+# Both networks expect pixels in -1..1, because their weights come from TensorFlow. When upstream is given ``weights=``,
+# it converts from ImageNet's normalization inside the model (``transform_input=True``); otherwise it does not. A
+# fine-tuned file would then give other logits in ``googlenet(num_classes=n)``. So here the model never converts, and
+# the images are normalized to -1..1 from the beginning.
 _TENSORFLOW_INPUT = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-#: By the name of the family's module in ``torchvision.models``.
+#: Families by the name of their module in ``torchvision.models``.
 FAMILIES: Mapping[str, Family] = {
     "alexnet": Family(
         name="alexnet",
@@ -37,7 +40,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "convnext": Family(
         name="convnext",
-        head="classifier.2",  # classifier.0 is a norm and .1 flattens: both must stay
+        head="classifier.2",  # classifier.0 is a norm and classifier.1 flattens, so both must stay
         blocks={"": {"stem": "features.0", **_FOUR_STAGES, "norm": "classifier.0"}},
     ),
     "densenet": Family(
@@ -51,7 +54,7 @@ FAMILIES: Mapping[str, Family] = {
                 "norm": "features.norm5",
             }
         },
-        # The files date from when module names could hold dots; upstream renames so too (densenet.py).
+        # The files were written when names of modules could contain dots. Upstream renames the keys too (densenet.py).
         renames={r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)": r"\1\2"},
     ),
     "efficientnet": Family(
@@ -84,14 +87,14 @@ FAMILIES: Mapping[str, Family] = {
         },
         input=_TENSORFLOW_INPUT,
         init_weights=True,
-        constructor=", init_weights=False",  # upstream warns where it is not given
-        lacks={"IMAGENET1K_V1": ("aux1", "aux2")},  # "NOT pretrained", says upstream's own warning (googlenet.py)
+        constructor=", init_weights=False",  # without it, upstream warns
+        lacks={"IMAGENET1K_V1": ("aux1", "aux2")},  # upstream warns that they are "NOT pretrained" (googlenet.py)
     ),
     "inception": Family(
         name="inception",
         head="fc",
         aux_heads=("AuxLogits.fc",),
-        aux_weight=0.4,  # TensorFlow's inception_model.py, which trained these weights; the paper gives no number
+        aux_weight=0.4,  # from TensorFlow's inception_model.py, which trained these weights; the paper gives no number
         blocks={
             "": {
                 "stem": "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3",
@@ -100,14 +103,14 @@ FAMILIES: Mapping[str, Family] = {
                 **each("Mixed_7a", "Mixed_7b", "Mixed_7c"),
             }
         },
-        # Upstream's 75 is true in eval only: in training the auxiliary head pools 5x5 and convolves 5x5 at 1/16.
+        # Upstream's 75 holds only in eval mode: in training, the auxiliary head pools 5x5 and convolves 5x5 at 1/16.
         input={**_TENSORFLOW_INPUT, "min_size": 299},
         init_weights=True,
-        constructor=", init_weights=False",  # upstream warns where it is not given
+        constructor=", init_weights=False",  # without it, upstream warns
     ),
     "maxvit": Family(
         name="maxvit",
-        head="classifier.5",  # classifier.2 is a norm, .0 and .1 pool and flatten: they must stay
+        head="classifier.5",  # classifier.2 is a norm, and .0 and .1 pool and flatten, so they must stay
         blocks={
             "": {
                 "stem": "stem",
@@ -115,7 +118,7 @@ FAMILIES: Mapping[str, Family] = {
                 "classifier": "classifier.2 classifier.3",
             }
         },
-        unsupported={"image_sizes": "its windows divide one size only"},
+        unsupported={"image_sizes": "its windows fit one size only"},
     ),
     "mnasnet": Family(
         name="mnasnet",
@@ -128,7 +131,7 @@ FAMILIES: Mapping[str, Family] = {
                 "last_conv": "layers.14 layers.15",
             }
         },
-        constructor=None,  # upstream refuses tensors without a version mark, which safetensors cannot carry
+        constructor=None,  # upstream refuses tensors without a version, which safetensors cannot store
     ),
     "mobilenetv2": Family(
         name="mobilenet_v2",
@@ -142,7 +145,7 @@ FAMILIES: Mapping[str, Family] = {
         name="mobilenet_v3",
         head="classifier.3",
         classifier="classifier",
-        blocks={  # stages: runs of the same number of channels in Howard et al. 2019, arXiv:1905.02244, tables 1 and 2
+        blocks={  # stages have the same number of channels: Howard et al. 2019, arXiv:1905.02244, tables 1, 2
             "mobilenet_v3_large": {
                 "stem": "features.0",
                 **stages("features", 1, 2, 3, 4, 2, 3),
@@ -174,12 +177,12 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "squeezenet": Family(
         name="squeezenet",
-        head="classifier.1",  # a convolution; pooling follows it, so the region around it must stay
+        head="classifier.1",  # a convolution, with pooling after it, so the module around it must stay
         blocks={
             "squeezenet1_0": squeezenet_blocks(3, 4, 5, 7, 8, 9, 10, 12),
             "squeezenet1_1": squeezenet_blocks(3, 4, 6, 7, 9, 10, 11, 12),
         },
-        unsupported={"cached_features": "its head is a convolution, and its map is pooled afterwards"},
+        unsupported={"cached_features": "its head is a convolution whose output is pooled afterwards"},
     ),
     "swin_transformer": Family(
         name="swin",
@@ -209,8 +212,8 @@ FAMILIES: Mapping[str, Family] = {
         blocks={"vit_b": vit_blocks(12), "vit_l": vit_blocks(24), "vit_h": vit_blocks(32)},
         image_size=True,
         constructor=", image_size={image_size}",
-        unsupported={"image_sizes": "its position embedding is of one size"},
-        # Names of the MLP in the older files; upstream renames so too (vision_transformer.py, MLPBlock).
+        unsupported={"image_sizes": "its position embedding fits one size only"},
+        # Names of the MLP in older files. Upstream renames them too (vision_transformer.py, MLPBlock).
         renames={r"\.mlp\.linear_1\.": ".mlp.0.", r"\.mlp\.linear_2\.": ".mlp.3."},
     ),
 }

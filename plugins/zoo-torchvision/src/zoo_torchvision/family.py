@@ -1,4 +1,4 @@
-"""What is declared of a family, and how numbered blocks are written down briefly."""
+"""What a family declares, and short notations for numbered blocks."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ Blocks = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What the networks of one module of ``torchvision.models`` have in common."""
+    """Facts that all networks in one module of ``torchvision.models`` share."""
 
     name: str
     #: Dotted path of the last layer.
     head: str
-    #: By the start of the network's name; the first one that fits counts.
+    #: Blocks by the beginning of the network's name; the first match is used.
     blocks: Mapping[str, Blocks]
-    #: Dotted path of the region that people replace whole; None where it is the head, or holds what must stay.
+    #: Dotted path of the region that people usually replace. None if it is the head, or contains layers that must stay.
     classifier: str | None = None
     aux_heads: tuple[str, ...] = ()
     aux_weight: float = 0.0
-    #: What the InputSpec of all weights has, whatever ``weights.transforms()`` says.
+    #: Fields of the InputSpec of all weights, regardless of ``weights.transforms()``.
     input: Mapping[str, Any] = field(default_factory=dict)
-    #: Builder's options: it takes ``image_size``; it takes ``init_weights``; and what ``constructor`` passes on, None
-    #: where a plain ``load_state_dict(load_file(...))`` does not do.
+    #: Options of the builder: whether it accepts ``image_size``, whether it accepts ``init_weights``, and the arguments
+    #: for ``constructor``. The last is None if ``load_state_dict(load_file(...))`` does not work.
     image_size: bool = False
     init_weights: bool = False
     constructor: str | None = ""
-    #: Tag -> prefixes that the published file holds without meaning.
+    #: Prefixes of parameters whose values in the published file are meaningless, by tag.
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: What the networks cannot do, and why.
+    #: What the networks do not support, each with the reason.
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    #: Regular expression -> replacement, from a published file's keys to the model's keys.
+    #: Replacements for regular expressions that turn the keys of a published file into those of the model.
     renames: Mapping[str, str] = field(default_factory=dict)
 
 
 def stages(path: str, *counts: int, first: int = 1) -> Blocks:
-    """Name ``counts[i]`` successive children of ``path``, from index ``first``, ``stage1``, ``stage2``, and so on."""
+    """Name ``counts[i]`` successive children of ``path``, from index ``first``, as ``stage1``, ``stage2`` and so on."""
     ends = list(accumulate(counts, initial=first))
     runs = (range(start, end) for start, end in pairwise(ends))
     return {f"stage{i}": " ".join(f"{path}.{n}" for n in run) for i, run in enumerate(runs, 1)}
 
 
 def each(*names: str, within: str = "") -> Blocks:
-    """Make each of upstream's children ``names`` of ``within`` a block of the same name."""
+    """Make each child of ``within`` in ``names`` a block with the same name."""
     return {name: f"{within}.{name}" if within else name for name in names}
 
 
 def vgg_blocks(*convs: int, norm: bool) -> Blocks:
-    """Write down a VGG with ``convs[i]`` times conv, (norm,) relu in stage i, which a pooling ends."""
+    """Describe a VGG with ``convs[i]`` convolutions in stage i, each followed by a norm if ``norm``, and by a ReLU."""
     indices = _vgg_indices(convs, step=3 if norm else 2)
     kept = (0, 1) if norm else (0,)
     features = {
@@ -69,11 +69,11 @@ def _vgg_indices(convs: tuple[int, ...], *, step: int) -> Iterator[range]:
 
 
 def vit_blocks(depth: int) -> Blocks:
-    """Write down a ViT with ``depth`` encoder layers."""
+    """Describe a ViT with ``depth`` encoder layers."""
     layers = {f"block{i}": f"encoder.layers.encoder_layer_{i}" for i in range(depth)}
     return {"stem": "conv_proj class_token encoder.pos_embedding", **layers, "norm": "encoder.ln"}
 
 
 def squeezenet_blocks(*fires: int) -> Blocks:
-    """Write down a SqueezeNet with its fire modules 2, 3... at these indices of ``features``."""
+    """Describe a SqueezeNet with fire modules 2, 3 and so on at these indices of ``features``."""
     return {"stem": "features.0", **{f"fire{i}": f"features.{n}" for i, n in enumerate(fires, 2)}}

@@ -1,8 +1,8 @@
 """Write catalogue.json from the installed torchvision: ``python -m zoo_torchvision.make_catalogue``.
 
-Per backbone: the module that defines it, its parameters as built, and its weights, the default ones first. Of the
-input, what differs from ``InputSpec()``. ``size`` of weights is in bytes, but upstream publishes MiB with three
-decimals, so it is true to about 525 bytes only.
+Each backbone has the module that defines it, the number of its parameters as built, and its weights, the default ones
+first. Of an input, only what differs from ``InputSpec()`` is stored. The ``size`` of weights is in bytes, but accurate
+only to about 525 bytes, because upstream publishes it in MiB with three decimals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zoo_torchvision.model import build_network
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum  # type: ignore[import-untyped]  # torchvision ships no types
 
-#: What ``meta["license"]`` says -> SPDX. Where it says nothing, the README tells why we take torchvision's own license.
+#: SPDX identifiers by the value of ``meta["license"]``. The README explains the license for None.
 LICENSES = {
     None: "BSD-3-Clause",
     "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
@@ -29,7 +29,7 @@ LICENSES = {
 
 
 def make_catalogue() -> dict[str, Any]:
-    """Collect the facts of every classification network that the installed torchvision lists."""
+    """Collect the facts about every classification network that the installed torchvision lists."""
     import torchvision  # type: ignore[import-untyped]  # torchvision ships no types
     from torchvision import models
 
@@ -40,7 +40,7 @@ def make_catalogue() -> dict[str, Any]:
 
 
 def format_catalogue(catalogue: dict[str, Any]) -> str:
-    """Write the catalogue as JSON with one set of weights a line, so that a difference can be read."""
+    """Return the catalogue as JSON with one set of weights per line, so that a diff can be read."""
     text = json.dumps(catalogue, indent=1, allow_nan=False)
     return re.sub(r"\n {5,}", " ", text).replace("\n    }", " }") + "\n"
 
@@ -60,7 +60,7 @@ def _collect_backbone(name: str) -> dict[str, Any]:
 
 
 def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
-    """Count those of the built network: ``meta["num_params"]`` leaves the auxiliary heads out."""
+    """Count the parameters of the built network, since ``meta["num_params"]`` omits the auxiliary heads."""
     from zoo.models.meta_device import parameters_on_meta
 
     size = _collect_input(default).get("size", InputSpec().size)

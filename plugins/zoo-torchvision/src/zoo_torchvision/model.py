@@ -1,4 +1,4 @@
-"""Build torchvision's own networks, offline and silently, and fit published tensors to them."""
+"""Building torchvision's networks, without network access or output, and renaming published tensors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def build_backbone(name: str, tag: str | None) -> nn.Module:
-    """Build torchvision's ``name``, randomly initialised, as the weights ``tag`` need it; for None as the default ones.
+    """Build torchvision's ``name`` with random weights, for the weights ``tag`` or the default ones.
 
-    With a tag whose file fills all parameters, upstream's slower initialisation is skipped, as upstream does.
+    If the file of the tag contains all parameters, upstream's slow initialization is skipped, as upstream does.
     """
     family = FAMILIES[get_facts(name)["module"]]
     size: tuple[int, int, int] = get_weights_facts(name, tag)["input"].get("size", InputSpec().size)
@@ -27,7 +27,7 @@ def build_backbone(name: str, tag: str | None) -> nn.Module:
 
 
 def build_network(name: str, family: Family, *, image_size: int, init_weights: bool) -> nn.Module:
-    """Call torchvision's builder with those of the options that the family takes."""
+    """Call torchvision's builder with the options that the family accepts."""
     from torchvision.models import get_model  # type: ignore[import-untyped]  # torchvision ships no types
 
     options: dict[str, int | bool] = {}
@@ -39,8 +39,8 @@ def build_network(name: str, family: Family, *, image_size: int, init_weights: b
     return network
 
 
-def rename_tensors(renames: Mapping[str, str], tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:  # noqa: ARG001  # the contract passes the tag
-    """Give the tensors of an older published file the names that the model has now."""
+def rename_tensors(renames: Mapping[str, str], tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:  # noqa: ARG001  # required by the contract
+    """Rename the tensors of an older published file to the model's current names."""
     return {_rename(renames, key): tensor for key, tensor in tensors.items()}
 
 

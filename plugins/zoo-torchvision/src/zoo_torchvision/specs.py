@@ -1,4 +1,4 @@
-"""catalogue.json, which has upstream's facts, and families.py, which has ours, become specs."""
+"""Builds the specs from catalogue.json, which holds upstream's facts, and from families.py, which holds our own."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.family import Blocks, Family
 from zoo_torchvision.model import build_backbone, rename_tensors
 
-#: Of torchvision's code.
+#: License of torchvision's code.
 LICENSE = "BSD-3-Clause"
-#: What a network can do, unless its family says otherwise.
+#: What a network supports unless its family says otherwise.
 CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
 
 
 @cache
 def list_specs() -> tuple[BackboneSpec, ...]:
-    """Describe every backbone of the catalogue; the same objects every time."""
+    """Describe every backbone in the catalogue. The specs are built only once."""
     catalogue = load_catalogue()
     return tuple(_describe(name, facts, catalogue["upstream"]) for name, facts in catalogue["backbones"].items())
 
 
 def find_blocks(family: Family, name: str) -> Blocks:
-    """Find the blocks of the network ``name``."""
+    """Return the blocks of the network ``name``."""
     return next(blocks for start, blocks in family.blocks.items() if name.startswith(start))
 
 

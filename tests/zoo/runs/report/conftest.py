@@ -1,4 +1,4 @@
-"""Runs as they are written down, of any number of classes and epochs."""
+"""Made-up runs with any number of classes and epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class Written(NamedTuple):
-    """What write_page is given."""
+    """The arguments of write_page."""
 
     facts: dict[str, Any]
     history: list[dict[str, Any]]
@@ -30,7 +30,7 @@ def _make_run() -> MakeRun:
 def make_run(
     classes: Sequence[str] = ("cat", "dog"), *, epochs: int = 8, test: bool = True, images: int = 50
 ) -> Written:
-    """Make up a run in which mistakes are drawn from a fixed seed."""
+    """Make up a run whose mistakes are drawn with a fixed seed."""
     history = [_epoch(number) for number in range(1, epochs + 1)]
     best = max(history, key=lambda line: (line["val_accuracy"], -line["val_loss"]))
     val, tested = (measured(draw_confusion(len(classes), images, seed=seed), classes) for seed in (1, 2))
@@ -81,18 +81,18 @@ def make_run(
 
 
 def draw_confusion(count: int, images: int, *, seed: int) -> list[list[int]]:
-    """Draw a matrix of ``count`` classes with about ``images`` images each, most of them right."""
+    """Draw a confusion matrix with about ``images`` images per class, most of them correct."""
     draw = random.Random(seed)
     confusion = [[0] * count for _ in range(count)]
     for truth in range(count):
         for _ in range(images + draw.randint(-images // 5, images // 5)):
-            neighbour = (truth + draw.choice([1, 1, 1, 2, -1])) % count
-            confusion[truth][truth if draw.random() < 0.92 - 0.2 * (truth % 7 == 3) else neighbour] += 1
+            neighbor = (truth + draw.choice([1, 1, 1, 2, -1])) % count
+            confusion[truth][truth if draw.random() < 0.92 - 0.2 * (truth % 7 == 3) else neighbor] += 1
     return confusion
 
 
 def measured(confusion: list[list[int]], classes: Sequence[str]) -> dict[str, Any]:
-    """Say what a confusion matrix comes to, as the engine does."""
+    """Compute the metrics of a confusion matrix as the engine does."""
     total = sum(map(sum, confusion))
     said = [sum(column) for column in zip(*confusion, strict=True)]
     return {

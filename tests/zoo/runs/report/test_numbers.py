@@ -1,4 +1,4 @@
-"""Numbers are shown as people read them, and never say more than is known."""
+"""Numbers are easy to read and do not claim more precision than they have."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from zoo.runs.report.numbers import (
 )
 
 
-# Table I of Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998).
+# Table I in Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998).
 @pytest.mark.parametrize(
     ("right", "total", "low", "high"),
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_the_interval_is_wilsons(right: int, total: int, low: float, high: float) -> None:
+def test_the_interval_agrees_with_published_values(right: int, total: int, low: float, high: float) -> None:
     assert measure_interval(right, total) == pytest.approx((low, high), abs=5e-5)
     assert measure_interval(total - right, total) == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
-def test_of_nothing_nothing_is_known() -> None:
+def test_without_samples_the_interval_is_0_to_1() -> None:
     assert measure_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("total", [1, 7, 1000])
-def test_the_interval_holds_the_share_and_stays_between_0_and_1(total: int) -> None:
+def test_the_interval_contains_the_proportion_and_stays_between_0_and_1(total: int) -> None:
     for right in range(total + 1):
         interval = measure_interval(right, total)
         assert 0 <= interval.low <= right / total <= interval.high <= 1
@@ -51,14 +51,14 @@ def test_an_interval_is_rounded_outwards() -> None:
         (1.0, "100%"),
     ],
 )
-def test_only_all_is_100_percent_and_only_nothing_is_0(share: float | None, shown: str) -> None:
+def test_only_exact_values_are_0_or_100_percent(share: float | None, shown: str) -> None:
     assert show_percent(share) == shown
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(3.21, "3.2 s"), (59.96, "1 min 0 s"), (192.4, "3 min 12 s"), (7500, "2 h 5 min")]
 )
-def test_durations_are_shown_in_two_units(seconds: float, shown: str) -> None:
+def test_durations_have_at_most_two_units(seconds: float, shown: str) -> None:
     assert show_seconds(seconds) == shown
 
 
@@ -66,11 +66,11 @@ def test_durations_are_shown_in_two_units(seconds: float, shown: str) -> None:
     ("count", "shown"),
     [(999, "999"), (8_194, "8.19k"), (134_268_738, "134M"), (999_900, "1M"), (1_100_000_000, "1.1G")],
 )
-def test_large_numbers_are_shown_in_three_digits(count: int, shown: str) -> None:
+def test_large_numbers_have_three_digits(count: int, shown: str) -> None:
     assert show_short(count) == shown
 
 
-def test_nouns_follow_their_number() -> None:
+def test_nouns_agree_with_their_number() -> None:
     assert [show_count(1, "class"), show_count(2, "class"), show_count(1200, "image")] == [
         "1 class",
         "2 classes",
@@ -81,5 +81,5 @@ def test_nouns_follow_their_number() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"), [(None, "—"), (True, "True"), (1 / 3, "0.3333"), ((3, 0.5, None), "3, 0.5, —"), ("a", "a")]
 )
-def test_settings_of_any_kind_are_shown(value: object, shown: str) -> None:
+def test_settings_of_any_type_are_formatted(value: object, shown: str) -> None:
     assert show_value(value) == shown

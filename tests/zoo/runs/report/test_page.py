@@ -1,4 +1,4 @@
-"""The page holds what the run was, shows text as text, and needs nothing from elsewhere."""
+"""The page shows all facts of a run, escapes every text, and needs no other files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.runs.report.context import list_confusions
 from zoo.runs.report.numbers import measure_interval
 from zoo.runs.report.page import build_page, write_page
 
-#: The fixture: make a run of given classes, epochs and images.
+#: The fixture that makes up a run with given classes, epochs and images.
 MakeRun = Callable[..., Any]
 
 NASTY = [
@@ -29,7 +29,7 @@ NASTY = [
 
 
 class Page(HTMLParser):
-    """What a browser makes of a page."""
+    """The tags, attributes and text that a browser sees."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 
 def poison(value: Any, nasty: str, key: str = "") -> Any:
-    """Put a text into all texts of a run and before the names of its classes, but not where a date or split must be."""
+    """Insert a text into all texts of a run and its class names, except where a date or a split is needed."""
     if isinstance(value, dict):
         names = {name: f"{nasty} {number}" if key == "per_class" else name for number, name in enumerate(value)}
         return {names[name]: poison(item, nasty, name) for name, item in value.items()}
@@ -66,18 +66,18 @@ def rows_of(page: ET.Element, tables: str) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in page.findall(f"{tables}/tbody")[-1]]
 
 
-def test_the_page_is_a_file_of_the_run(tmp_path: Path, make_run: MakeRun) -> None:
+def test_the_page_is_written_to_the_run_folder(tmp_path: Path, make_run: MakeRun) -> None:
     run = make_run()
     write_page(RunFolder(tmp_path), run.facts, run.history)
     assert (tmp_path / REPORT).read_text(encoding="utf-8") == build_page(*run)
     assert [path.name for path in tmp_path.iterdir()] == [REPORT]
 
 
-def test_the_first_lines_say_what_was_made_and_how_good_it_is(make_run: MakeRun) -> None:
+def test_the_header_shows_the_backbone_the_classes_and_the_accuracy(make_run: MakeRun) -> None:
     run = make_run()
     page = Page(build_page(*run))
     assert "vgg16 on cats_dogs" in page.text
-    assert "torchvision/vgg16@IMAGENET1K_V1 fine-tuned to tell apart 2 classes: cat, dog" in page.text
+    assert "torchvision/vgg16@IMAGENET1K_V1 fine-tuned on 2 classes: cat, dog" in page.text
     for split, name in (("val", "Validation"), ("test", "Test")):
         right = sum(run.facts[split]["confusion"][index][index] for index in range(2))
         assert f"{name} accuracy {run.facts[split]['accuracy'] * 100:.1f}% " in page.text
@@ -85,26 +85,26 @@ def test_the_first_lines_say_what_was_made_and_how_good_it_is(make_run: MakeRun)
         assert f" {right} of {run.facts[split]['images']} images correct. The 95% interval is {interval}. " in page.text
 
 
-def test_the_title_is_the_last_part_of_a_long_path(make_run: MakeRun) -> None:
+def test_the_title_has_the_last_part_of_a_path(make_run: MakeRun) -> None:
     run = make_run()
     run.facts["data"]["asked"] = "/home/someone/pictures"
     assert parse(build_page(*run)).findtext("head/title") == "vgg16 on pictures"
 
 
-def test_without_test_images_the_validation_images_are_all_there_is(make_run: MakeRun) -> None:
+def test_without_test_images_only_validation_results_are_shown(make_run: MakeRun) -> None:
     page = Page(build_page(*make_run(test=False)))
     assert "Test accuracy" not in page.text
     assert "Mistakes On the 101 validation images, the model made 7 mistakes." in page.text
 
 
-def test_blocks_are_told_apart_by_words(make_run: MakeRun) -> None:
+def test_trained_and_frozen_blocks_are_labeled(make_run: MakeRun) -> None:
     page = parse(build_page(*make_run()))
     boxes = ["|".join(box.itertext()) for box in page.findall(".//ol[@class='blocks']/li")]
     assert boxes[:2] == ["image|3 x 224 x 224", "features.0|✱ frozen"]
     assert boxes[-4:] == ["features.24|✎ trained", "classifier|✎ trained", "head (linear)|✎ trained", "classes|2"]
 
 
-def test_the_digests_of_what_was_frozen_are_shown(make_run: MakeRun) -> None:
+def test_the_hashes_of_the_frozen_parameters_are_shown(make_run: MakeRun) -> None:
     run = make_run()
     assert "✓ The frozen parameters did not change." in Page(build_page(*run)).text
     assert build_page(*run).count(f"<code>{run.facts['frozen']['before']}</code>") == 2
@@ -113,13 +113,11 @@ def test_the_digests_of_what_was_frozen_are_shown(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("frozen", "verdict"),
     [
-        ({"before": "a" * 64, "after": "b" * 64}, "✗ The frozen parameters CHANGED."),
+        ({"before": "a" * 64, "after": "b" * 64}, "✗ The frozen parameters changed."),
         ({"before": "a" * 64}, "✗ The frozen parameters were not checked after training."),
     ],
 )
-def test_the_page_never_claims_a_proof_that_is_not_there(
-    make_run: MakeRun, frozen: dict[str, str], verdict: str
-) -> None:
+def test_changed_or_unchecked_parameters_are_reported(make_run: MakeRun, frozen: dict[str, str], verdict: str) -> None:
     run = make_run()
     run.facts["frozen"] = frozen
     page = Page(build_page(*run))
@@ -128,7 +126,7 @@ def test_the_page_never_claims_a_proof_that_is_not_there(
     assert ("class", "proof alarm") in page.attributes
 
 
-def test_where_everything_was_trained_nothing_is_proven(make_run: MakeRun) -> None:
+def test_without_frozen_parameters_there_are_no_hashes(make_run: MakeRun) -> None:
     run = make_run()
     run.facts["params"]["learning"] = run.facts["params"]["total"]
     page = Page(build_page(*run))
@@ -137,7 +135,7 @@ def test_where_everything_was_trained_nothing_is_proven(make_run: MakeRun) -> No
 
 
 @pytest.mark.parametrize("epochs", [1, 8, 120])
-def test_every_epoch_is_in_both_curves_and_in_the_table(make_run: MakeRun, epochs: int) -> None:
+def test_every_epoch_is_in_both_charts_and_in_the_table(make_run: MakeRun, epochs: int) -> None:
     page = parse(build_page(*make_run(epochs=epochs)))
     drawings = page.findall(".//svg")
     assert [drawing.get("role") for drawing in drawings] == ["img", "img"]
@@ -148,7 +146,7 @@ def test_every_epoch_is_in_both_curves_and_in_the_table(make_run: MakeRun, epoch
     assert len(page.findall(".//details[1]//tbody")[0]) == epochs
 
 
-def test_the_matrix_has_truth_in_rows_and_its_shades_follow_the_counts(make_run: MakeRun) -> None:
+def test_rows_of_the_matrix_are_true_classes_shaded_by_count(make_run: MakeRun) -> None:
     run = make_run(["cat", "dog", "eel"])
     run.facts["test"]["confusion"] = [[4, 0, 0], [1, 3, 0], [0, 0, 0]]
     page = parse(build_page(*run))
@@ -161,16 +159,16 @@ def test_the_matrix_has_truth_in_rows_and_its_shades_follow_the_counts(make_run:
     assert shades[3:5] == [("wrong", "--share:0.500"), ("right", "--share:0.866")]
 
 
-def test_confusions_are_listed_by_how_often_they_happen() -> None:
+def test_confusions_are_sorted_by_frequency() -> None:
     measured: dict[str, Any] = {
         "per_class": {"a": {}, "b": {}, "c": {}},
         "confusion": [[5, 1, 0], [3, 2, 1], [0, 0, 9]],
     }
-    found = [(item.truth, item.predicted, item.times, item.images) for item in list_confusions(measured)]
+    found = [(item.truth, item.predicted, item.mistakes, item.images) for item in list_confusions(measured)]
     assert found == [("b", "a", 3, 6), ("a", "b", 1, 6), ("b", "c", 1, 6)]
 
 
-def test_two_hundred_classes_are_a_list_of_what_is_confused_most(make_run: MakeRun) -> None:
+def test_many_classes_are_shown_as_a_list_of_confusions(make_run: MakeRun) -> None:
     names = [f"species {number}" for number in range(200)]
     text = build_page(*make_run(names, images=20))
     page = parse(text)
@@ -181,7 +179,7 @@ def test_two_hundred_classes_are_a_list_of_what_is_confused_most(make_run: MakeR
     assert len(text) < 500_000
 
 
-def test_the_class_with_the_lowest_recall_comes_first_and_one_without_images_last(make_run: MakeRun) -> None:
+def test_classes_are_sorted_by_recall_with_empty_ones_last(make_run: MakeRun) -> None:
     run = make_run(["a", "b", "c"], test=False)
     run.facts["val"]["per_class"] = {
         "a": {"images": 10, "precision": 0.5, "recall": 0.8},
@@ -194,7 +192,7 @@ def test_the_class_with_the_lowest_recall_comes_first_and_one_without_images_las
     assert rows[2] == ["b", "0", "—", "—", "—"]
 
 
-def test_what_was_left_out_is_named_with_its_reason(make_run: MakeRun) -> None:
+def test_files_that_were_left_out_are_listed_with_the_reason(make_run: MakeRun) -> None:
     run = make_run()
     page = Page(build_page(*run))
     assert "3 files left out" in page.text
@@ -204,14 +202,14 @@ def test_what_was_left_out_is_named_with_its_reason(make_run: MakeRun) -> None:
     assert "No files were left out." in Page(build_page(*run)).text
 
 
-def test_thousands_of_files_left_out_are_counted_not_named(make_run: MakeRun) -> None:
+def test_a_long_list_of_files_is_truncated(make_run: MakeRun) -> None:
     run = make_run()
     run.facts["data"]["left_out"] = [{"path": f"/x/{number}.txt", "reason": "no image"} for number in range(5000)]
     shown = r"FileReason( /x/\d+\.txtno image){200} And 4,800 more; run.json lists them all\."
     assert re.search(shown, Page(build_page(*run)).text)
 
 
-def test_recipe_versions_hardware_and_fingerprint_are_there(make_run: MakeRun) -> None:
+def test_recipe_versions_hardware_and_fingerprint_are_shown(make_run: MakeRun) -> None:
     run = make_run()
     page = Page(build_page(*run))
     for fact in ("weight decay0.01", "trainfrom:features.24", "patience—", "size3, 224, 224", "torch2.11.0",
@@ -220,7 +218,7 @@ def test_recipe_versions_hardware_and_fingerprint_are_there(make_run: MakeRun) -
     assert run.facts["data"]["fingerprint"] in page.text
 
 
-def test_a_license_that_forbids_something_is_said(make_run: MakeRun) -> None:
+def test_a_restrictive_license_is_pointed_out(make_run: MakeRun) -> None:
     run = make_run()
     assert "forbids commercial use" not in Page(build_page(*run)).text
     run.facts["weights"]["license"] = "CC-BY-NC-4.0"
@@ -228,7 +226,7 @@ def test_a_license_that_forbids_something_is_said(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-def test_every_text_of_a_run_stays_text(make_run: MakeRun, tmp_path: Path, nasty: str) -> None:
+def test_every_text_is_escaped(make_run: MakeRun, tmp_path: Path, nasty: str) -> None:
     run = make_run(["a", "b", "c", "d"])
     run.facts["baseline"] = {"path": "baseline", "split": "test", "accuracy": 0.5, "gain": 0.4}
     write_page(RunFolder(tmp_path), poison(run.facts, nasty), run.history)
@@ -242,7 +240,7 @@ def test_every_text_of_a_run_stays_text(make_run: MakeRun, tmp_path: Path, nasty
     assert parse(text).findtext(".//li/strong/bdi")
 
 
-def test_the_page_loads_nothing_and_runs_nothing(make_run: MakeRun) -> None:
+def test_the_page_loads_no_resources_and_runs_no_scripts(make_run: MakeRun) -> None:
     text = build_page(*make_run())
     page = Page(text)
     assert not {"script", "link", "iframe", "object", "embed", "img"} & set(page.tags)
@@ -252,7 +250,7 @@ def test_the_page_loads_nothing_and_runs_nothing(make_run: MakeRun) -> None:
     assert [policy.get("content") for policy in policies] == ["default-src 'none'; style-src 'unsafe-inline'"]
 
 
-def test_the_page_suits_dark_screens_phones_and_paper(make_run: MakeRun) -> None:
+def test_the_page_supports_dark_mode_phones_and_print(make_run: MakeRun) -> None:
     text = build_page(*make_run())
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
@@ -260,7 +258,7 @@ def test_the_page_suits_dark_screens_phones_and_paper(make_run: MakeRun) -> None
     assert parse(text).get("lang") == "en"
 
 
-def test_tables_name_their_cells_and_scroll_by_the_keyboard(make_run: MakeRun) -> None:
+def test_tables_are_accessible(make_run: MakeRun) -> None:
     page = parse(build_page(*make_run()))
     assert {head.get("scope") for head in page.iter("th")} == {"col", "row"}
     assert page.findall(".//div[@tabindex='0']/table") == list(page.iter("table"))

@@ -1,4 +1,4 @@
-"""Every promise that the plugin makes, a case for each."""
+"""One test case for each promise of the plugin."""
 
 from zoo.testing import conformance
 

@@ -1,6 +1,6 @@
-"""zoo's plugin acme: what zoo knows of its backbones before it builds one.
+"""zoo's plugin acme: the facts about its backbones.
 
-Nothing here imports torch before `build` is called, so that `zoo list` stays fast.
+Nothing in this module imports torch before `build` is called, so that `zoo list` is fast.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-#: The version of zoo's plugin contract that this module is written for.
+#: Version of zoo's plugin contract that this module is written for.
 ZOO_API = 1
 
-#: Outputs of the head as built.
+#: Default number of outputs of the head.
 NUM_CLASSES = 10
 
 
 def build(tag: str | None = None, num_classes: int = NUM_CLASSES) -> nn.Module:
-    """Build the network with random weights; `tag` names the weights that zoo will load into it, or is None."""
+    """Build the network with random weights. `tag` names the weights that zoo will load into it, if any."""
     from .network import ConvNet
 
     return ConvNet(num_classes)
@@ -28,26 +28,26 @@ def build(tag: str | None = None, num_classes: int = NUM_CLASSES) -> nn.Module:
 
 @hookimpl
 def zoo_backbones() -> list[BackboneSpec]:
-    """List the backbones. `zoo check acme` proves what is said of them."""
+    """List the backbones. `zoo check acme` verifies these facts."""
     return [
         BackboneSpec(
             name="acme/net",
             family="acme",
             build=build,
-            # The path of the last layer in the network: zoo replaces it by one for the user's classes.
+            # The path of the last layer. zoo replaces it by a layer for the user's classes.
             head=("fc",),
-            # From input to output: a name for `--train from:NAME`, and the prefixes of its parameters' names.
+            # From input to output. Each block has a name, for `--train from:NAME`, and prefixes of parameter names.
             blocks=(
                 BlockSpec("stem", ("stem",)),
                 BlockSpec("layer1", ("layer1",)),
                 BlockSpec("layer2", ("layer2",)),
             ),
-            # How an image becomes the tensor that the network was trained on.
+            # How images are preprocessed, as in the training of the network.
             input=InputSpec(size=(3, 64, 64), resize=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), min_size=1),
             params=24_346,
             num_classes=NUM_CLASSES,
             license="Apache-2.0",
-            # How people build it without zoo; every run's model card shows it.
+            # How to build the network without zoo. The model card of a run shows it.
             constructor="zoo_acme.build(num_classes={num_classes})",
             supports=("image_sizes", "bf16", "export"),
         )

@@ -1,4 +1,4 @@
-"""The network: plain PyTorch, which knows nothing of zoo. Put your own in its place."""
+"""The network, in plain PyTorch without zoo. Replace it by your own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """From images of shape (N, 3, H, W) to logits of shape (N, num_classes)."""
+    """Maps images of shape (N, 3, H, W) to logits of shape (N, num_classes)."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class ConvNet(nn.Module):
 
 
 def make_stage(inputs: int, outputs: int) -> nn.Sequential:
-    """Make a 3x3 convolution that halves height and width, with its batch norm."""
+    """Build a 3x3 convolution that halves height and width, with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(outputs),

@@ -6,47 +6,47 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoo.cli.process import computing, uncollected
+from zoo.cli.process import torch_session, uncollected
 from zoo.engine import allocator
 
 
 @pytest.fixture(autouse=True)
 def _own_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(allocator, "keep_freed", lambda: None)  # which could not be taken back
+    monkeypatch.setattr(allocator, "keep_freed", lambda: None)  # because it cannot be undone
     yield
     gc.unfreeze()
     gc.enable()
 
 
-def test_the_garbage_collector_is_off_meanwhile() -> None:
+def test_the_garbage_collector_is_off_during_the_import() -> None:
     with uncollected():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
-def test_it_is_on_again_after_an_error() -> None:
+def test_the_garbage_collector_is_on_again_after_an_error() -> None:
     with pytest.raises(ImportError), uncollected():
         raise ImportError
     assert gc.isenabled()
 
 
-def test_it_stays_off_if_it_was_off_before() -> None:
+def test_the_garbage_collector_stays_off_if_it_was_off() -> None:
     gc.disable()
     with uncollected():
         pass
     assert not gc.isenabled()
 
 
-def test_what_was_imported_is_never_looked_at_again() -> None:
+def test_imported_objects_are_excluded_from_collections() -> None:
     with uncollected():
         made: list[list[int]] = [[] for _ in range(1000)]
     assert gc.get_freeze_count() > len(made)
 
 
-def test_torch_is_imported_after_the_plugins_were_asked_and_stdout_is_for_the_answer(
+def test_torch_is_imported_after_the_plugins_and_output_goes_to_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with computing() as registry:
+    with torch_session() as (registry, _):
         sys.stdout.write("what upstream prints\n")
     assert {plugin.state for plugin in registry.plugins} == {"ok"}
     assert capsys.readouterr() == ("", "what upstream prints\n")

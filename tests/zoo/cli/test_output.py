@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.cli.table import format_count, format_table
+from zoo.cli.output import format_count, format_table
 
 CELLS = st.text("abc0189-_/.", min_size=1, max_size=9)
 
 
-def test_columns_are_aligned_left_and_figures_right() -> None:
+def test_text_is_aligned_left_and_numbers_right() -> None:
     rows = [("NAME", "PARAMS", "TAG"), ("a/long-name", "1.0M", "V1"), ("b", "138.4M", "")]
     assert format_table(rows, right=(1,)) == (
         "NAME         PARAMS  TAG\n"
@@ -18,11 +18,11 @@ def test_columns_are_aligned_left_and_figures_right() -> None:
     )  # fmt: skip
 
 
-def test_a_table_of_titles_alone_is_one_line() -> None:
+def test_a_table_with_titles_only_is_one_line() -> None:
     assert format_table([("NAME", "TAG")]) == "NAME  TAG"
 
 
-def test_rows_of_different_lengths_are_our_own_fault() -> None:
+def test_rows_of_different_lengths_are_an_internal_error() -> None:
     with pytest.raises(ValueError, match="zip"):
         format_table([("a", "b"), ("c",)])
 
@@ -31,7 +31,7 @@ def test_rows_of_different_lengths_are_our_own_fault() -> None:
     rows=st.integers(1, 5).flatmap(lambda n: st.lists(st.tuples(*[CELLS] * n), min_size=1, max_size=6)), data=st.data()
 )
 @settings(deadline=None)
-def test_every_cell_stands_in_its_column(rows: list[tuple[str, ...]], data: st.DataObject) -> None:
+def test_every_cell_is_in_its_column(rows: list[tuple[str, ...]], data: st.DataObject) -> None:
     count = len(rows[0])
     right = data.draw(st.sets(st.integers(0, count - 1)))
     lines = format_table(rows, right=tuple(right)).split("\n")

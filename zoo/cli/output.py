@@ -1,12 +1,27 @@
-"""Plain columns and short figures for people."""
+"""What commands print: JSON for programs; tables and short numbers for people."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def print_json(answer: Any) -> None:
+    """Print an answer as JSON; dataclasses become objects."""
+    click.echo(json.dumps(answer, indent=2, default=dataclasses.asdict))
 
 
 def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Align rows in columns, the first row being the titles; ``right`` names the columns of figures."""
+    """Align rows in columns.
+
+    Args:
+        rows: The titles, then the rows. All have the same length.
+        right: Indices of the columns that are aligned to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = (">" if index in right else "<" for index in range(len(widths)))
     aligned = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
@@ -14,9 +29,9 @@ def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> st
 
 
 def format_count(count: int) -> str:
-    """Shorten a number of parameters or bytes: 11.7M."""
+    """Shorten a number of parameters or bytes, such as 11,689,512 to ``11.7M``."""
     if count < 1000:
         return str(count)
-    # 999,950 is 1.0M: what would round to a thousand belongs to the next unit.
+    # A number that would round to 1000.0 belongs to the next unit: 999,950 is 1.0M.
     unit, name = (10**3, "k") if count < 999_950 else (10**6, "M") if count < 999_950_000 else (10**9, "G")
     return f"{count / unit:.1f}{name}"

@@ -1,0 +1,54 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli.completion import complete_data
+from zoo.registry.recipe import DEVICES, OPTIMIZERS, Recipe
+
+
+def show_default(field: str) -> str:
+    """Return the part of a help text that shows a field's default."""
+    return f"[default: {getattr(Recipe(), field)}]"
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+data = click.option(
+    "--data",
+    required=True,
+    shell_complete=complete_data,
+    metavar="DATA",
+    help="Folder of images, archive of such a folder, or name of a data set.",
+)
+inference_device = click.option(
+    "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run on."
+)
+
+# Training options. click's default for them is None, so that --config can set an option that is not given as a flag.
+weights = click.option(
+    "--weights",
+    metavar="WEIGHTS",
+    help="Initial weights: DEFAULT, a tag, none (random weights), or a .safetensors file.  [default: DEFAULT]",
+)
+head = click.option(
+    "--head",
+    metavar="HEAD",
+    help=f"New head: linear, or mlp:W,W with hidden layers of these widths.  {show_default('head')}",
+)
+batch_size = click.option(
+    "--batch-size", type=int, metavar="N", help=f"Number of images per batch.  {show_default('batch_size')}"
+)
+optimizer = click.option("--optimizer", type=click.Choice(OPTIMIZERS), help=f"Optimizer.  {show_default('optimizer')}")
+device = click.option("--device", type=click.Choice(DEVICES), help=f"Device to train on.  {show_default('device')}")
+seed = click.option("--seed", type=int, metavar="N", help=f"Seed for random numbers.  {show_default('seed')}")
+assignments = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set any training option, such as mixup=0.2. Can be used several times.",
+)
+config = click.option(
+    "--config", metavar="FILE", help="TOML file with training options. Flags and --set take precedence."
+)
