@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -89,7 +89,7 @@ class Runner:
 
     def _run(self, check: Check, under_test: object) -> tuple[Status, str]:
         try:
-            with warnings.catch_warnings(), nullcontext() if check.level == "static" else _building(check.level):
+            with warnings.catch_warnings(), _restoring_settings(check):
                 warnings.simplefilter("ignore")  # upstream's own, which its users see elsewhere
                 check.load()(under_test)
         except NotApplicable as excuse:
@@ -111,14 +111,13 @@ class Runner:
         return BackboneUnderTest(self._plugin.namespace, self._spec)
 
 
-@contextmanager
-def _building(level: Level) -> Iterator[None]:
-    """Undo what a builder does to the process; on the meta device, compute shapes fast."""
-    from zoo.testing.fast_meta import ShapesAlone
+def _restoring_settings(check: Check) -> AbstractContextManager[None]:
+    """Undo what a builder does to the process; a static check builds nothing, and imports no torch."""
+    if check.level == "static":
+        return nullcontext()
     from zoo.testing.isolation.side_effects import restored_settings
 
-    with restored_settings(), ShapesAlone() if level == "meta" else nullcontext():
-        yield
+    return restored_settings()
 
 
 def _find_disclaimer(check: Check, spec: BackboneSpec) -> str | None:

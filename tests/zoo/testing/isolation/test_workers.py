@@ -76,7 +76,7 @@ def test_processes_that_die_before_they_look_at_anything_lose_their_backbones_on
 
 
 def test_a_process_is_replaced_after_it_has_served(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SERVES", 2)
+    monkeypatch.setattr(workers, "JOBS_PER_PROCESS", 2)
     end = "def fail(tag=None):\n    import os\n\n    raise OSError(f'built in {os.getpid()}')"
     answers = look(shelf, *(f"spec('acme/{name}', build=fail)" for name in "abcde"), processes=1, end=end)
     places = [show(results)["build.meta"][1] for results in answers]
