@@ -58,6 +58,6 @@ def test_all_but_the_large_ones_were_looked_at_on_the_cpu_and_these_are_named(na
 
 def test_it_was_made_with_the_versions_of_the_catalogues() -> None:
     upstreams = {spec.upstream.replace("==", " ") for spec in list_backbones() if spec.upstream}
-    (line,) = re.findall(r"^Looked at with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (line,) = re.findall(r"^Checked with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(upstreams) == 2
     assert upstreams <= set(line.split(", "))

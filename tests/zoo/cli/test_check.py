@@ -94,7 +94,7 @@ def test_people_read_what_is_wrong_and_what_is_excused(static: Run) -> None:
     assert said == [
         f"FAIL   failing/net  spec.license: {unknown}",
         f"XFAIL  excused/net  spec.license: asked upstream ({unknown})",
-        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) and does not; take it out",
+        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) but passes; remove the entry",
     ]
 
 
@@ -114,7 +114,7 @@ def test_an_excuse_is_said_once_and_of_whom(run: Run, names: list[str], of: str)
 
 
 def test_what_a_plugin_does_not_promise_is_said_of_it(static: Run) -> None:
-    assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it brings no data sets\n")
+    assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it provides no data sets\n")
 
 
 def test_a_backbone_that_is_called_like_its_plugin_is_counted_by_itself(static: Run) -> None:

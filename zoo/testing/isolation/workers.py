@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
+import torch
+
 from zoo.testing.isolation.fresh_process import follow_parent, fresh_context, hidden_script, preload_upstreams
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import list_checks
@@ -104,8 +106,6 @@ def _describe_death(name: str, done: int, exitcode: int | None) -> Iterator[Resu
 
 def _serve(pipe: Connection, namespace: str, threads: int) -> None:
     """Run in the process until the parent ends it: receive jobs, and send one result after the other."""
-    import torch
-
     follow_parent()
     os.dup2(2, 1)  # Only the command writes to stdout, and a network may print.
     torch.set_num_threads(min(threads, torch.get_num_threads()))
