@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import pkgutil
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,9 +105,15 @@ def call_constructor(text: str) -> Any:
     """Evaluate ``package.module.name(literals)``, and nothing else."""
     call = ast.parse(text, mode="eval").body
     assert isinstance(call, ast.Call), "the contract requires a call"
-    constructor = pkgutil.resolve_name(ast.unparse(call.func))
+    path = ast.unparse(call.func).split(".")
+    target: Any = importlib.import_module(path[0])
+    for position, name in enumerate(path[1:], 2):
+        # An attribute precedes a module of the same name, unlike in pkgutil.resolve_name: torchvision has such pairs.
+        if not hasattr(target, name) and hasattr(target, "__path__"):
+            importlib.import_module(".".join(path[:position]))
+        target = getattr(target, name)
     options = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
-    return constructor(*map(ast.literal_eval, call.args), **options)
+    return target(*map(ast.literal_eval, call.args), **options)
 
 
 def _list_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
