@@ -84,5 +84,5 @@ def ignores_its_images(model: Any, _torch: Any) -> None:
 
 
 @built({"forward.independent": "logits depend on the rest of its batch; normalize with running statistics"})
-def normalises_over_the_batch(model: Any, torch: Any) -> None:
+def normalizes_over_the_batch(model: Any, torch: Any) -> None:
     model.layer1.append(torch.nn.BatchNorm2d(8, affine=False, track_running_stats=False))

@@ -58,7 +58,7 @@ def divides_by_zero_backwards(model: Any, _torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "loss nan with gradient norm nan; let forward() overflow nowhere",
+        "learn.head": "loss nan with gradient norm nan; keep forward() from overflowing",
         "learn.all": "is not finite",
     }
 )

@@ -70,7 +70,7 @@ class Shelf:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
         (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
         (self.folder / f"{module}.py").write_text(source.replace("NAMESPACE", namespace))
-        importlib.invalidate_caches()  # Two changes of a folder within one tick of the clock would be missed.
+        importlib.invalidate_caches()  # The clock may not distinguish two changes of a folder.
 
     def python(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run Python with these distributions installed."""

@@ -16,7 +16,7 @@ def head(backbone: BackboneUnderTest) -> None:
         changed = backbone.head_training.changed
     except TrainingError as error:
         fault = str(error).partition(", learning rate")[0]
-        raise CheckFailed(f"its head alone cannot be trained: {fault}; let forward() overflow nowhere.") from error
+        raise CheckFailed(f"its head alone cannot be trained: {fault}; keep forward() from overflowing.") from error
     except RuntimeError as error:
         raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error
     for path in backbone.network.head.paths:
