@@ -58,6 +58,6 @@ def test_only_listed_large_backbones_were_not_checked_on_the_cpu(namespace: str)
 
 def test_the_page_was_made_with_the_versions_of_the_catalogues() -> None:
     upstreams = {spec.upstream.replace("==", " ") for spec in list_backbones() if spec.upstream}
-    (line,) = re.findall(r"^Looked at with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (line,) = re.findall(r"^Checked with (.*)\.$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(upstreams) == 2
     assert upstreams <= set(line.split(", "))

@@ -1,4 +1,4 @@
-"""The specimens are modules that plugins import, in this process and in others: their folder is on the path."""
+"""Put the folder of the specimens on the path: plugins import them, in this process and in others."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Shows that every check has teeth: its body taken out, a mutant goes unnoticed.
+"""Show that every check is necessary: without its body, the kit accepts a mutant.
 
     python tests/mutants/teeth.py
 
-Prints a line for each check: its mutants, those of them that the kit tells with the check and not without it, and the
-checks that fail of them all the same. Exits with 1 if a check can be emptied and nobody notices.
+Prints a line for each check: the number of its mutants, the number of those that the kit rejects only with the check,
+and the other checks that fail for them. Exits with 1 if a check can be emptied without accepting a mutant.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ def show_teeth(folder: Path) -> int:
     install_all(folder)
     mutants = examine("mutants")
     names = {name for check in CHECKS for name in list_mutants(check.name)}
-    told = {name for name in sorted(names) if is_told(name, mutants)}
-    click.echo(WIDTHS.format("CHECK", "MUTANTS", "UNTOLD", "CAUGHT ALL THE SAME BY"))
-    toothless = [check.name for check in CHECKS if not show_check(check.name, mutants, told)]
+    rejected = {name for name in sorted(names) if is_rejected(name, mutants)}
+    click.echo(WIDTHS.format("CHECK", "MUTANTS", "ACCEPTED", "STILL REJECTED BY"))
+    toothless = [check.name for check in CHECKS if not show_check(check.name, mutants, rejected)]
     toothed = len(CHECKS) - len(toothless)
-    click.echo(f"\n{len(told)} of {len(names)} mutants are told; {toothed} of {len(CHECKS)} checks have teeth")
+    click.echo(f"\n{len(rejected)} of {len(names)} mutants are rejected; {toothed} of {len(CHECKS)} checks have teeth")
     click.echo("".join(f"{name} has none\n" for name in toothless), nl=False)
     return int(bool(toothless))
 
 
-def is_told(name: str, mutants: PluginUnderTest) -> bool:
+def is_rejected(name: str, mutants: PluginUnderTest) -> bool:
     from specimens.judge import find_disagreement, get_fails, judge
 
     return find_disagreement(judge(name, mutants), get_fails(name)) == ""
 
 
-def show_check(check: str, mutants: PluginUnderTest, told: Container[str]) -> bool:
-    """Print what comes of a check without its body; returns whether somebody notices."""
+def show_check(check: str, mutants: PluginUnderTest, rejected: Container[str]) -> bool:
+    """Print the effect of emptying a check; return whether the kit then accepts a mutant."""
     from specimens.judge import emptied, find_disagreement, get_fails, judge, list_mutants
 
     from zoo.testing.results.result import BAD
@@ -66,10 +66,10 @@ def show_check(check: str, mutants: PluginUnderTest, told: Container[str]) -> bo
     names = list_mutants(check)
     with emptied(check):
         results = {name: judge(name, mutants) for name in names}
-    untold = [name for name in names if name in told and find_disagreement(results[name], get_fails(name))]
+    accepted = [name for name in names if name in rejected and find_disagreement(results[name], get_fails(name))]
     others = sorted({result.check for name in names for result in results[name] if result.status in BAD})
-    click.echo(WIDTHS.format(check, len(names), len(untold), ", ".join(others) or "-"))
-    return bool(untold)
+    click.echo(WIDTHS.format(check, len(names), len(accepted), ", ".join(others) or "-"))
+    return bool(accepted)
 
 
 if __name__ == "__main__":

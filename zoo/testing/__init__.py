@@ -1,12 +1,12 @@
-"""The conformance kit: proves what a plugin declares, by pytest or by ``zoo check``.
+"""The conformance kit, which checks that a plugin does what it declares, in pytest or with ``zoo check``.
 
-An author's whole test file:
+A plugin author's complete test file:
 
     from zoo.testing import conformance
 
     test_conformance = conformance("acme")
 
-Nothing here imports torch before a check that needs it runs.
+Nothing here imports torch until a check that needs it runs.
 """
 
 from __future__ import annotations

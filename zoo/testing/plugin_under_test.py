@@ -1,54 +1,53 @@
-"""A plugin as the kit sees it: loaded as far as it can be, with its faults noted and not raised.
+"""A plugin under test: loaded as far as possible, with its faults recorded instead of raised.
 
-Discovery takes a plugin out of use at its first fault. The kit names all of them, so it makes specs unchecked.
+Discovery disables a plugin at its first fault. The kit reports all faults, so it creates specs without checking them.
 """
 
 from __future__ import annotations
 
-import importlib
-import re
+import os
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import TypeVar
+from unittest.mock import patch
 
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.discovery import FIRST_PARTY, get_claims
-from zoo.registry.isolation import HEAVY, Output, contained
+from zoo.registry.isolation import Output, failing_as_plugin_error
 from zoo.registry.load_plugin import Plugin, ask_module, find_unlisted, load_module
 from zoo.testing.isolation.import_probe import ImportProbe, find_package, probe_plugin
 from zoo.testing.suggestions import describe_fault
 
 T = TypeVar("T", BackboneSpec, DatasetSpec)
-#: How `zoo.registry.isolation` refuses an import.
-REFUSED = re.compile(r"it imports (\w+) while it is listed")
 
 
 @dataclass
 class PluginUnderTest(Plugin):
-    """An installed plugin, and what was found wrong while it was loaded."""
+    """An installed plugin, and the faults that were found while it was loaded."""
 
     #: All distributions that claim the namespace.
     claimants: tuple[str, ...] = ()
-    #: From a check's name to what is wrong.
+    #: Fault that each failed check reports, by the check's name.
     faults: dict[str, str] = field(default_factory=dict)
-    #: None if it cannot be imported.
+    #: The plugin's module; None if it cannot be imported.
     module: ModuleType | None = field(default=None, repr=False)
 
     @cached_property
     def probe(self) -> ImportProbe:
-        """What happens when it is imported and listed in a fresh interpreter."""
+        """The effects of importing and listing the plugin in a fresh interpreter."""
         return probe_plugin(self.namespace, self.distribution)
 
     def get_backbone(self, name: str) -> BackboneSpec:
-        """Return a backbone by its full name: one that is listed, or that the plugin finds when it is asked for it.
+        """Return a backbone by its full name, either listed or found by the plugin's hook.
 
         Raises:
-            NameNotFound: there is none of that name.
-            PluginError: the plugin failed when it was asked for it.
+            NameNotFound: If there is no backbone of that name.
+            PluginError: If the plugin fails to look it up.
         """
         for backbone in self.backbones:
             if backbone.name == name:
@@ -59,16 +58,20 @@ class PluginUnderTest(Plugin):
                 raise NameNotFound(
                     f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all."
                 )
-            return replace(unlisted, name=name)  # the name that was asked for: a listed one may have its own
+            return replace(unlisted, name=name)  # The plugin may return a listed spec, which has another name.
 
 
 def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTest:
-    """Load the installed plugin of a namespace, as far as it can be, without torch.
+    """Load the installed plugin of a namespace as far as possible, without importing torch.
 
-    A plugin that ends the process or hangs is not imported here: a fresh interpreter tries first.
+    A fresh interpreter tries the import first. A plugin that ends the process or hangs is not imported here.
+
+    Args:
+        namespace: The plugin's namespace.
+        is_known_to_load: Whether to skip the fresh interpreter.
 
     Raises:
-        NameNotFound: no such plugin is installed, or it is switched off.
+        NameNotFound: If no such plugin is installed, or it is switched off.
     """
     claims, rightful = get_claims(namespace), FIRST_PARTY.get(namespace)
     claim, entry_point = next((claim for claim in claims if claim[0].distribution == rightful), claims[0])
@@ -91,31 +94,27 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
 
 
 def _load(plugin: PluginUnderTest, entry_point: EntryPoint) -> None:
-    """Load a plugin as zoo does; a forbidden import, which ``plugin.light`` reports, is made beforehand."""
-    for _ in HEAVY:
-        try:
-            with contained(Output()), checks_deferred():
-                plugin.module = load_module(entry_point)
-                ask_module(plugin, plugin.module)
-        except PluginError as error:
-            refused = REFUSED.search(str(error))
-            if refused is None:
-                raise
-            importlib.import_module(refused[1])
-        else:
-            return
+    """Load a plugin as zoo does, but allow heavy imports, which ``plugin.light`` reports."""
+    output = Output()
+    with (
+        patch.dict(os.environ),
+        failing_as_plugin_error(),
+        redirect_stdout(output),
+        redirect_stderr(output),
+        checks_deferred(),
+    ):
+        plugin.module = load_module(entry_point)
+        ask_module(plugin, plugin.module)
 
 
 def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]:
-    """List the specs whose names are unique, whatever their case; the others are faults."""
+    """Return the specs with unique names, ignoring case; record the others as faults."""
     usable: dict[str, T] = {}
     for spec in specs:
         if not isinstance(spec.name, str):
-            plugin.faults.setdefault(
-                "plugin.listed", f"it lists a spec with name={spec.name!r:.80}; it must be a text."
-            )
+            plugin.faults.setdefault("plugin.listed", f"it lists a spec with name={spec.name!r:.80}; it must be text.")
         elif twin := usable.get(spec.name.lower()):
-            fault = f"it lists {spec.name} and {twin.name}; give one of them another name."
+            fault = f"it lists {spec.name} and {twin.name}; rename one of them."
             plugin.faults.setdefault("plugin.names", fault)
         else:
             usable[spec.name.lower()] = spec

@@ -1,12 +1,11 @@
-"""The promises of a plugin as pytest cases."""
+"""The checks of a plugin as pytest cases."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from zoo.errors import NameNotFound, OptionError
-from zoo.plugin import BackboneSpec
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import LEVELS, Check, Level, list_checks
 from zoo.testing.runner import Runner, Scope
@@ -16,19 +15,19 @@ from zoo.testing.select import choose_backbones
 def conformance(
     namespace: str, *, level: Level = "cpu", pattern: str = "*", each_family: bool = False
 ) -> Callable[..., None]:
-    """Make a test with one case for each promise of an installed plugin and its backbones.
+    """Return a test with one case for each check of an installed plugin and its backbones.
 
-    Collecting the cases imports no torch, and a plugin that cannot be loaded fails as a test.
+    Collecting the cases does not import torch. A plugin that cannot be loaded fails as a test.
 
     Args:
-        namespace: the plugin's.
-        level: how far to go: ``static``, ``meta``, ``cpu`` or ``network``; each includes the ones before it.
-        pattern: a shell pattern that the names of the backbones match, without the namespace.
-        each_family: only the smallest backbone of each family.
+        namespace: The plugin's namespace.
+        level: Highest level to check: ``static``, ``meta``, ``cpu`` or ``network``; each includes the ones before it.
+        pattern: Shell pattern that the names of the backbones, without the namespace, must match.
+        each_family: Whether to check only the smallest backbone of each family.
 
     Raises:
-        NameNotFound: no such plugin is installed, or no backbone matches.
-        OptionError: there is no such level.
+        NameNotFound: If no such plugin is installed, or no backbone matches.
+        OptionError: If there is no such level.
     """
     import pytest
 
@@ -38,34 +37,29 @@ def conformance(
     chosen = choose_backbones(plugin.backbones, pattern, each_family=each_family)
     if plugin.backbones and not chosen:
         raise NameNotFound(f"no backbone of {namespace} matches {pattern!r}; `zoo list {namespace}/*` shows all.")
-    cases = _list_cases(namespace, chosen, level)
+    checks = [check for check in list_checks(of_plugin=False) if check.is_within(level)]
+    cases = [(namespace, check) for check in list_checks(of_plugin=True)]
+    cases += [(backbone.name, check) for backbone in chosen for check in checks]
     params = [pytest.param(name, check, id=f"{name}::{check.name}") for name, check in cases]
 
-    @functools.lru_cache(maxsize=1)  # the models of one backbone at a time
+    @functools.lru_cache(maxsize=1)  # keeps the models of one backbone at a time
     def get_runner(name: str | None) -> Runner:
         return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
 
     @pytest.mark.parametrize(("backbone", "check"), params)
     def test_conformance(backbone: str, check: Check) -> None:
-        __tracebackhide__ = True  # the cause is not in here
+        __tracebackhide__ = True
         _expect_pass(get_runner(None if check.is_of_plugin else backbone), check)
 
     return test_conformance
 
 
-def _list_cases(namespace: str, backbones: Iterable[BackboneSpec], level: Level) -> list[tuple[str, Check]]:
-    """List the promises of the plugin, and those of each backbone up to a level."""
-    checks = [check for check in list_checks(of_plugin=False) if check.is_within(level)]
-    of_plugin = [(namespace, check) for check in list_checks(of_plugin=True)]
-    return of_plugin + [(backbone.name, check) for backbone in backbones for check in checks]
-
-
 class ConformanceError(AssertionError):
-    """A promise is not kept."""
+    """A promise that is not kept."""
 
 
 def _expect_pass(runner: Runner, check: Check) -> None:
-    """Run a check, and end the test case as its result says."""
+    """Run a check, and end the test case according to its result."""
     import pytest
 
     __tracebackhide__ = True

@@ -1,10 +1,10 @@
-"""Runs the checks of one plugin or one backbone, each once, and each after those that it needs."""
+"""Run the checks of one plugin or one backbone, each once, and each after those that it needs."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,26 +13,26 @@ from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.isolation import describe_in_one_line
 from zoo.testing.plugin_under_test import PluginUnderTest
-from zoo.testing.promises import BY_NAME, CHECKS, Check, Level, list_checks
+from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
 
-#: Statuses of a check after which those that need it cannot run.
+#: Statuses of a check after which the checks that need it cannot run.
 _CLOSED: frozenset[Status] = frozenset(("fail", "error", "xfail", "not-run"))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which checks run."""
+    """The checks that run."""
 
     level: Level = "cpu"
-    #: What their names begin with; the checks that they need run as well.
+    #: Prefix of the names of the checks that run; the checks that they need run as well.
     only: str = ""
 
     def find_exclusion(self, check: Check) -> str | None:
-        """Return why a check is left out, or None."""
+        """Return why a check does not run, or None if it does."""
         if not check.is_within(self.level):
             return f"it is above level {self.level}"
         if check.name.startswith(self.only) or check.name in self._needed:
@@ -42,14 +42,14 @@ class Scope:
     @cached_property
     def _needed(self) -> frozenset[str]:
         needed: set[str] = set()
-        for check in reversed(CHECKS):  # a check comes after what it needs
+        for check in reversed(CHECKS):  # The checks that a check needs precede it.
             if check.name.startswith(self.only) or check.name in needed:
                 needed.update(check.needs)
         return frozenset(needed)
 
 
 class Declaration(NamedTuple):
-    """What a plugin declares of a backbone, as static checks see it: possibly with faults in it."""
+    """A plugin's declaration of a backbone, as static checks see it: it may be invalid."""
 
     namespace: str
     spec: BackboneSpec
@@ -63,7 +63,7 @@ class Runner:
         self._spec = spec
         self._scope = scope
         self._results: dict[str, Result] = {}
-        #: What was raised by checks that could not say more about it.
+        #: Unexpected errors that checks raised, by the check's name.
         self.errors: dict[str, BaseException] = {}
 
     def get_result(self, check: Check) -> Result:
@@ -85,12 +85,12 @@ class Runner:
             return "n/a", disclaimer
         declared = Declaration(self._plugin.namespace, self._spec)
         found = self._run(check, declared if check.level == "static" else self._backbone)
-        return _expect(check, self._spec, *_excuse(check, self._spec, *found))
+        return _compare(check, self._spec, *found)
 
     def _run(self, check: Check, under_test: object) -> tuple[Status, str]:
         try:
-            with warnings.catch_warnings(), nullcontext() if check.level == "static" else _building(check.level):
-                warnings.simplefilter("ignore")  # upstream's own, which its users see elsewhere
+            with warnings.catch_warnings(), _restoring_settings(check):
+                warnings.simplefilter("ignore")  # Upstream's warnings are for the users of its models.
                 check.load()(under_test)
         except NotApplicable as excuse:
             return "n/a", str(excuse)
@@ -111,44 +111,35 @@ class Runner:
         return BackboneUnderTest(self._plugin.namespace, self._spec)
 
 
-@contextmanager
-def _building(level: Level) -> Iterator[None]:
-    """Undo what a builder does to the process; on the meta device, compute shapes fast."""
-    from zoo.testing.fast_meta import ShapesAlone
+def _restoring_settings(check: Check) -> AbstractContextManager[None]:
+    """Undo a builder's changes to the process; a static check builds nothing, and imports no torch."""
+    if check.level == "static":
+        return nullcontext()
     from zoo.testing.isolation.side_effects import restored_settings
 
-    with restored_settings(), ShapesAlone() if level == "meta" else nullcontext():
-        yield
+    return restored_settings()
 
 
 def _find_disclaimer(check: Check, spec: BackboneSpec) -> str | None:
-    """Return why a backbone does not make a promise, or None."""
-    capability = check.capability
-    if capability is None:
+    """Return why a backbone does not make a promise, or None if it does."""
+    if check.capability is None or check.capability in spec.supports:
         return None
-    if capability in spec.unsupported:
-        return spec.unsupported[capability]
-    return None if capability in spec.supports else f"it does not claim {capability}"
+    return spec.unsupported.get(check.capability, f"it does not claim {check.capability}")
 
 
-def _excuse(check: Check, spec: BackboneSpec, status: Status, reason: str) -> tuple[Status, str]:
-    """Excuse a failure that ``unsupported`` declares; an excuse that is not needed is a failure itself."""
-    if check.excuse is None or check.excuse not in spec.unsupported:
+def _compare(check: Check, spec: BackboneSpec, status: Status, reason: str) -> tuple[Status, str]:
+    """Compare a result with the failures that the backbone declares; an unnecessary declaration is a failure itself."""
+    if status not in {*BAD, "pass"}:
         return status, reason
-    why = spec.unsupported[check.excuse]
-    if status == "pass":
-        return "fail", f"it says that it has no {check.excuse} ({why}), and it has; take that out of unsupported."
-    return ("n/a", why) if status in BAD else (status, reason)
-
-
-def _expect(check: Check, spec: BackboneSpec, status: Status, reason: str) -> tuple[Status, str]:
-    """Compare a result with the failures that the backbone declares."""
-    expected = spec.expected_failures
-    if not isinstance(expected, Mapping) or check.name not in expected:
-        return status, reason
-    if status == "pass":
-        return "xpass", f"it is declared to fail ({expected[check.name]}) and does not; take it out"
-    return ("xfail", f"{expected[check.name]} ({reason})") if status in BAD else (status, reason)
+    is_kept = status == "pass"
+    if why := spec.unsupported.get(check.excuse or ""):
+        cure = f"it declares {check.excuse} unsupported ({why}), but supports it; remove that from unsupported."
+        return ("fail", cure) if is_kept else ("n/a", why)
+    expected = spec.expected_failures if isinstance(spec.expected_failures, Mapping) else {}
+    if why := {OLD_NAMES.get(name, name): why for name, why in expected.items()}.get(check.name):
+        cure = f"it is declared to fail ({why}) but passes; remove the entry"
+        return ("xpass", cure) if is_kept else ("xfail", f"{why} ({reason})")
+    return status, reason
 
 
 def check_plugin(plugin: PluginUnderTest, scope: Scope = Scope()) -> list[Result]:  # it is frozen

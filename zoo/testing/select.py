@@ -1,4 +1,4 @@
-"""Which backbones are checked."""
+"""Selection of the backbones to check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from zoo.plugin import BackboneSpec
 
 
 def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, each_family: bool) -> list[BackboneSpec]:
-    """Choose those whose name, without the namespace, matches a shell pattern; or the smallest of each family."""
+    """Return the backbones to check, in their order.
+
+    Args:
+        backbones: Specs, which may be invalid.
+        pattern: Shell pattern that the name, without the namespace, must match.
+        each_family: Whether to return only the smallest backbone of each family.
+    """
     chosen = [spec for spec in backbones if fnmatch.fnmatchcase(str(spec.name).partition("/")[2], pattern)]
     if not each_family:
         return chosen
@@ -20,5 +26,5 @@ def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, e
 
 
 def count_params(spec: BackboneSpec) -> int:
-    """Return the declared number of parameters; 0 if it is no number, which ``spec.fields`` reports."""
+    """Return the declared number of parameters, or 0 if it is not a number, which ``spec.fields`` reports."""
     return spec.params if isinstance(spec.params, int) else 0

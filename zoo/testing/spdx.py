@@ -1,4 +1,4 @@
-"""Identifiers of licenses."""
+"""License identifiers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoo.testing.results.result import CannotCheck, CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:
-    """Raise CheckFailed for a license that SPDX does not have and that is not ``unknown``."""
+    """Raise CheckFailed for a license that is neither an SPDX expression nor ``unknown``."""
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ModuleNotFoundError as error:
@@ -17,5 +17,5 @@ def refuse_prose(owner: str, identifier: object) -> None:
         if identifier != "unknown":
             raise CheckFailed(
                 f"the license of {owner} is {identifier!r}; write its SPDX identifier, such as Apache-2.0, "
-                "or LicenseRef-NAME for one that SPDX does not list."
+                "or LicenseRef-NAME if SPDX does not list it."
             ) from error

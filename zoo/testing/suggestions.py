@@ -1,4 +1,4 @@
-"""Where in a plugin's own code something is wrong while it is listed, and what a misspelt name may have meant."""
+"""Descriptions of a plugin's faults: where in its code they are, and which existing names are like a misspelled one."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsS
 from zoo.testing.results.result import find_place
 
 SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
-MISSPELT = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+MISSPELLED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 
 
 def describe_fault(fault: PluginError, package: str) -> str:
-    """Say what was raised while a plugin was loaded, with the fields of a spec that may have been meant, and where."""
-    said, cause = str(fault), fault.__cause__ or fault
-    misspelt = MISSPELT.search(str(cause))
-    if misspelt is not None and misspelt[1] in SPECS:
-        fields = [field.name for field in dataclasses.fields(SPECS[misspelt[1]])]
-        said = f"{said}; its fields are {', '.join(sort_by_likeness(misspelt[2], fields))}"
+    """Describe an error raised while a plugin was loaded, with its place, and the fields of a spec if one is wrong."""
+    message, cause = str(fault), fault.__cause__ or fault
+    misspelled = MISSPELLED.search(str(cause))
+    if misspelled is not None and misspelled[1] in SPECS:
+        fields = [field.name for field in dataclasses.fields(SPECS[misspelled[1]])]
+        message = f"{message}; its fields are {', '.join(sort_by_likeness(misspelled[2], fields))}"
     place = find_place(cause, package)
-    return f"{said.rstrip('.')} ({place})." if place else said
+    return f"{message.rstrip('.')} ({place})." if place else message
 
 
 def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:
-    """Sort names that exist, the ones most like a wrong one first."""
+    """Sort existing names, those most similar to a wrong name first."""
     names = sorted({*known})
     return difflib.get_close_matches(name, names, n=max(1, len(names)), cutoff=0.0)
 
 
-def name_likest(name: str, known: Iterable[str]) -> str:
-    """Say what exists that is most like a wrong name: ``there are layer1, layer2, stem (12 in all)``."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return the existing names most similar to a wrong name: ``similar names: layer1, layer2, stem (12 in all)``."""
     names = sort_by_likeness(name, known)
-    return f"there are {name_some(names)}" if names else "there are none"
+    return f"similar names: {shorten(names)}" if names else "there are none"
 
 
-def name_some(names: Sequence[str]) -> str:
-    """Name the first of some names, and say how many there are: ``conv1.bias, fc.bias (2 in all)``."""
+def shorten(names: Sequence[str]) -> str:
+    """Return the first three names and the number of all: ``conv1.bias, fc.bias (2 in all)``."""
     return f"{', '.join(names[:3])} ({len(names)} in all)"
 
 
 def list_prefixes(names: Iterable[str]) -> list[str]:
-    """List all dotted prefixes of dotted names, the names themselves too."""
+    """List all prefixes of dotted names, including the names themselves."""
     parts = [name.split(".") for name in names]
     return sorted({".".join(path[:end]) for path in parts for end in range(1, len(path) + 1)})

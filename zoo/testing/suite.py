@@ -1,4 +1,4 @@
-"""Runs checks on a plugin, or on some of its backbones."""
+"""Run checks on a plugin, or on some of its backbones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS, Level
-from zoo.testing.results.fingerprint import Fingerprints
+from zoo.testing.results.fingerprint import take_fingerprints
 from zoo.testing.results.result import BAD, Result
 from zoo.testing.results.results_file import ResultsFile
 from zoo.testing.runner import Scope, check_backbone, check_plugin
 from zoo.testing.select import choose_backbones, count_params
 
-#: Backbones above which failures are reported as they come, and not only at the end.
+#: Number of backbones above which failures are reported as they occur, and not only at the end.
 PATIENCE = 12
 
 
 class Target(NamedTuple):
-    """A plugin with all its backbones, or with one."""
+    """A plugin with all its backbones, or with one of them."""
 
     #: A namespace, or a backbone's full name.
     name: str
@@ -32,15 +32,15 @@ class Target(NamedTuple):
 
 
 def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = examine) -> Target:
-    """Find what a namespace or a backbone's full name stands for.
+    """Find the plugin or the backbone of a name.
 
     Args:
-        name: either of them.
-        find_plugin: gives the plugin of a namespace; one that remembers spares loading it for each of its backbones.
+        name: A namespace, or a backbone's full name.
+        find_plugin: Function that returns the plugin of a namespace. A cached one loads each plugin only once.
 
     Raises:
-        NameNotFound: no such plugin is installed, or it has no such backbone.
-        PluginError: the plugin failed when it was asked for it.
+        NameNotFound: If no such plugin is installed, or it has no such backbone.
+        PluginError: If the plugin fails to look up the backbone.
     """
     namespace, slash, _ = name.partition("/")
     plugin = find_plugin(namespace)
@@ -49,33 +49,33 @@ def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = exami
 
 @dataclass(frozen=True)
 class Suite:
-    """Which checks to run, on which backbones.
+    """The checks to run, and the backbones to run them on.
 
     Raises:
-        OptionError: there is no such check on that level, or nothing to save.
+        OptionError: If there is no such check on that level, or there is nothing to save.
     """
 
     level: Level = "cpu"
-    #: What the checks' names begin with.
+    #: Prefix of the names of the checks.
     only: str = ""
-    #: Larger backbones are checked up to level meta.
+    #: Number of parameters above which a backbone is checked up to level meta only.
     max_params: int | None = None
-    #: Only the smallest backbone of each family.
+    #: Whether to check only the smallest backbone of each family.
     each_family: bool = False
-    #: How many processes at a time.
+    #: Number of processes at a time.
     processes: int = 1
-    #: A file that results are saved to, and taken from.
+    #: File that results are saved to and read from.
     save: Path | None = None
 
     def __post_init__(self) -> None:
         named = [check for check in CHECKS if check.name.startswith(self.only)]
         if not any(check.is_within(self.level) for check in named):
-            beginnings = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
+            prefixes = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
             levels = sorted({check.level for check in named}, key=LEVELS.index)
-            cure = f"give --level {levels[0]}" if levels else f"all begin with {beginnings}"
+            cure = f"use --level {levels[0]}" if levels else f"all begin with {prefixes}"
             raise OptionError(f"no check on level {self.level} begins with {self.only!r}; {cure}.")
         if self.save is not None and not self.needs_models:
-            raise OptionError("--save keeps what takes long; static checks take no time, and are not kept.")
+            raise OptionError("--save is for checks that take long; static checks are quick, and are not saved.")
 
     @property
     def needs_models(self) -> bool:
@@ -86,15 +86,15 @@ class Suite:
         )
 
     def scope_for(self, backbone: BackboneSpec) -> Scope:
-        """Return how far to check a backbone."""
+        """Return the scope of a backbone's checks."""
         is_large = self.max_params is not None and count_params(backbone) > self.max_params
         return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
 
     def run(self, target: Target, progress: Progress) -> Iterator[Result]:
-        """Check a plugin and its backbones, or one backbone and its plugin; yields results in the order of listing.
+        """Check a plugin and its backbones, or one backbone and its plugin; yield results in the order of listing.
 
         Raises:
-            RunError: the file to save results to cannot be used.
+            RunError: If the file of results cannot be used.
         """
         yield from check_plugin(target.plugin, Scope(self.level, self.only))
         backbones = choose_backbones(target.backbones, each_family=self.each_family)
@@ -117,7 +117,7 @@ class Suite:
         elif self.save is None:
             yield from self._check_models(plugin, backbones)
         else:
-            yield from self._check_or_remember(plugin, backbones, ResultsFile(self.save), progress)
+            yield from self._resume(plugin, backbones, ResultsFile(self.save), progress)
 
     def _check_models(self, plugin: PluginUnderTest, backbones: Sequence[BackboneSpec]) -> Iterator[list[Result]]:
         from zoo.testing.isolation.workers import check_many
@@ -125,23 +125,22 @@ class Suite:
         jobs = [(backbone.name, self.scope_for(backbone)) for backbone in backbones]
         yield from check_many(plugin, jobs, self.processes)
 
-    def _check_or_remember(
+    def _resume(
         self, plugin: PluginUnderTest, backbones: Sequence[BackboneSpec], file: ResultsFile, progress: Progress
     ) -> Iterator[list[Result]]:
-        fingerprints = Fingerprints(plugin)
-        asked = {
-            backbone.name: (backbone.name, self.scope_for(backbone), fingerprints.find(backbone))
+        """Yield the results in the file, then check the other backbones and save their results."""
+        fingerprints = take_fingerprints(plugin, backbones)
+        wanted = {
+            backbone.name: (backbone.name, self.scope_for(backbone), fingerprints[backbone.name])
             for backbone in backbones
         }
-        known = {name: results for name, question in asked.items() if (results := file.find(*question))}
+        known = {name: results for name, entry in wanted.items() if (results := file.find(*entry))}
         if known:
             progress.say(f"{self.save} holds the results of {len(known):,} of {len(backbones):,} backbones")
-        if outdated := sum(file.is_outdated(*asked[name]) for name in asked.keys() - known.keys()):
-            progress.say(
-                f"{self.save} holds results of {outdated:,} from other code or versions; they are looked at again"
-            )
+        if outdated := sum(file.is_outdated(*wanted[name]) for name in wanted.keys() - known.keys()):
+            progress.say(f"{self.save} holds results of {outdated:,} from other code or versions; checking them again")
         yield from known.values()
         for results in self._check_models(plugin, [backbone for backbone in backbones if backbone.name not in known]):
-            _, scope, fingerprint = asked[results[0].backbone]
+            _, scope, fingerprint = wanted[results[0].backbone]
             file.add(results, scope, fingerprint)
             yield results

@@ -1,1 +1,1 @@
-"""Plugins to try the conformance kit on: good ones, and mutants, which are good ones but for one small change."""
+"""Plugins for tests of the conformance kit: good ones, and mutants, each of which differs in one small change."""

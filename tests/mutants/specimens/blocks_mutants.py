@@ -1,4 +1,4 @@
-"""Backbones whose blocks are declared wrongly."""
+"""Backbones with a wrong declaration of blocks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from zoo.plugin import BlockSpec
 STEM, LAYER1, LAYER2, HIDDEN = BLOCKS
 
 declared(
-    "block-counted-twice",
+    "overlapping-blocks",
     {"blocks.partition": "parameter layer1.0.weight is in layer1 and layers"},
     lambda: {"blocks": (STEM, LAYER1, BlockSpec("layers", ("layer1", "layer2")), HIDDEN)},
 )
 declared(
-    "prefix-of-nothing",
-    {"blocks.partition": "the block layer2 has the prefix layer3, and no parameter or buffer of the model begins so; "},
+    "prefix-without-parameters",
+    {"blocks.partition": "has the prefix layer3, but no parameter or buffer of the model has it; similar"},
     lambda: {"blocks": (STEM, LAYER1, BlockSpec("layer2", ("layer2", "layer3")), HIDDEN)},
 )
 declared(
-    "block-forgotten",
+    "missing-block",
     {"blocks.partition": "parameter layer2.0.weight is in no block and no head"},
     lambda: {"blocks": (STEM, LAYER1, HIDDEN)},
 )
 declared(
-    "block-of-nothing",
+    "block-without-parameters",
     {"blocks.partition": "declares the block neck, which matches no parameter or buffer of its model"},
     lambda: {"blocks": (STEM, LAYER1, LAYER2, BlockSpec("neck", ("neck",)), HIDDEN)},
 )
@@ -40,13 +40,13 @@ def ties_weights_across_blocks(model: Any, torch: Any) -> None:
 
 
 declared(
-    "buffers-forgotten",
-    {"blocks.buffers": "the buffer stem.1.running_mean is in no block and no head; name its module"},
+    "missing-buffers",
+    {"blocks.buffers": "the buffer stem.1.running_mean is in no block and no head; add its module"},
     lambda: {"blocks": (BlockSpec("stem", ("stem.0", "stem.1.weight", "stem.1.bias")), LAYER1, LAYER2, HIDDEN)},
 )
 
 declared(
-    "blocks-the-other-way-round",
+    "blocks-in-the-wrong-order",
     {"blocks.order": "layer2.0.weight of layer2 is used after layer1.1.bias of layer1; declare blocks in the order"},
     lambda: {"blocks": (STEM, LAYER2, LAYER1, HIDDEN)},
 )
@@ -60,11 +60,11 @@ def scales_its_logits(model: Any, torch: Any) -> None:
 
 declared(
     "one-block",
-    {"blocks.several": "it has one block only; declare its stages"},
+    {"blocks.several": "it has only one block; declare its stages"},
     lambda: {"blocks": (BlockSpec("body", ("stem", "layer1", "layer2", "classifier.0")),)},
 )
 declared(
-    "blocks-since-then",
-    {"blocks.several": "it says that it has no freezing (it is one block), and it has; take that out of unsupported"},
+    "outdated-excuse-for-one-block",
+    {"blocks.several": "it declares freezing unsupported (it is one block), but supports it; remove that"},
     lambda: {"unsupported": {"freezing": "it is one block"}},
 )

@@ -1,4 +1,4 @@
-"""Backbones that claim what they cannot do."""
+"""Backbones that claim capabilities they do not have."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ declared(
 )
 
 
-@built({"can.image_sizes": "it gives (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
-def takes_places_for_images(model: Any, torch: Any) -> None:
+@built({"can.image_sizes": "it returns (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
+def returns_logits_for_each_pixel(model: Any, torch: Any) -> None:
     model.pool = torch.nn.Sequential(torch.nn.AvgPool2d(2))
     model.add("pool", lambda features: features.permute(0, 2, 3, 1).flatten(0, 2))
 
 
-@built({"can.bf16": "in bf16 its logits are others; do not claim bf16"}, supports=("bf16",))
-def rounds(model: Any, _torch: Any) -> None:
+@built({"can.bf16": "in bf16 its logits differ; do not claim bf16"}, supports=("bf16",))
+def loses_digits_in_bf16(model: Any, _torch: Any) -> None:
     model.add("pool", lambda features: (features * 100 + 30_000) - 30_000)
 
 
@@ -35,14 +35,14 @@ declared(
 
 
 @built(
-    {"can.gradient_checkpointing": "stem.1.weight (4 in all) gets no gradient; checkpoint with use_reentrant=False"},
+    {"can.gradient_checkpointing": "no gradient reaches stem.0.weight, stem.0.bias, stem.1.weight (4 in all)"},
     supports=("gradient_checkpointing",),
 )
 def checkpoints_reentrantly(model: Any, torch: Any) -> None:
     run = model.stem.forward
 
     def forward(images: Any) -> Any:
-        # Images ask for no gradient, and so nothing in there gets one.
+        # Images require no gradient, so no parameter of the stem gets one.
         return (
             torch.utils.checkpoint.checkpoint(run, images, use_reentrant=True) if model.checkpointing else run(images)
         )
@@ -59,7 +59,7 @@ def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
 
 
 @built(
-    {"can.gradient_checkpointing": "set_grad_checkpointing(True) lets no layer run again on the way back"},
+    {"can.gradient_checkpointing": "after set_grad_checkpointing(True) the backward pass recomputes no layer"},
     supports=("gradient_checkpointing",),
 )
 def checkpoints_nothing(model: Any, _torch: Any) -> None:
@@ -67,20 +67,20 @@ def checkpoints_nothing(model: Any, _torch: Any) -> None:
 
 
 @built({"can.export": "do not claim export"}, supports=("export",))
-def leaves_torch(model: Any, _torch: Any) -> None:
+def converts_to_numpy(model: Any, _torch: Any) -> None:
     model.add(
         "layer1",
         lambda features: features if features.is_meta else features * float(features.detach().numpy().size > 0),
     )
 
 
-@built({"can.export": "the exported program gives other logits; do not claim export"}, supports=("export",))
+@built({"can.export": "the exported program returns different logits; do not claim export"}, supports=("export",))
 def exports_something_else(model: Any, torch: Any) -> None:
     model.add("pool", lambda features: -features if torch.compiler.is_exporting() else features)
 
 
 @built(
-    {"can.compile": "the compiled model gives other logits; do not claim compile"},
+    {"can.compile": "the compiled model returns different logits; do not claim compile"},
     of=declare_linear,
     supports=("compile",),
 )

@@ -1,4 +1,4 @@
-"""A plugin whose backbones keep every promise. Each makes all claims that hold."""
+"""A plugin whose backbones keep every promise, and claim every capability they have."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TOKEN_BLOCKS = (
     BlockSpec("norm", ("norm",)),
 )
 AUX = BlockSpec("aux", ("aux",))
-#: Of the image that the kit draws, by the weights that are drawn for it.
+#: Logits of the image that the kit draws, with the drawn weights.
 LOGITS = (4.2089, 2.3882, -3.2110)
 
 
 def locate(file: str) -> str:
-    """Return the address of a file that lies where the plugin is installed."""
+    """Return the URL of a file in the folder where the plugin is installed."""
     return Path(str(importlib.metadata.distribution("zoo-good").locate_file(file))).as_uri()
 
 
@@ -43,7 +43,7 @@ def declare_weights(file: str = "good.safetensors", **changes: Any) -> WeightsSp
 
 
 def declare_conv(name: str, **changes: Any) -> BackboneSpec:
-    """Declare the network that most mutants derive from; with neither claims nor weights."""
+    """Declare the network that most mutants derive from, without claims or weights."""
 
     def build(_tag: str | None) -> nn.Module:
         from specimens.networks import ConvNet
@@ -98,7 +98,7 @@ def declare_squeeze(name: str, **changes: Any) -> BackboneSpec:
 
 
 def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
-    """Declare a network that blows any rounding up, so that of bf16 nothing can be told."""
+    """Declare a network that amplifies any rounding error, so that bf16 cannot be judged."""
 
     def build(_tag: str | None) -> nn.Module:
         from specimens.networks import ConvNet

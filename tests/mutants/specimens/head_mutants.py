@@ -1,4 +1,4 @@
-"""Backbones whose heads are not where they were declared, or do not let themselves be replaced."""
+"""Backbones whose heads are not as declared, or cannot be replaced."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ declared(
 )
 
 declared(
-    "head-of-a-wrong-path",
+    "head-with-a-wrong-path",
     {"head.found": "its model has no such layer; its last linear or convolutional layers are"},
     lambda: {"head": ("fc",)},
 )
 declared(
-    "head-that-is-no-layer",
+    "head-that-is-not-a-layer",
     {"head.found": "which is a Sequential, not a Linear or Conv2d"},
     lambda: {"head": ("classifier",), "blocks": BLOCKS[:3]},
 )
 declared(
     "hidden-layer-as-head",
-    {"head.found": "the head classifier.0 has 12 outputs, and there are 10 logits; name another layer"},
+    {"head.found": "the head classifier.0 has 12 outputs, but the model has 10 logits; name another layer"},
     lambda: {"head": ("classifier.0",), "blocks": (*BLOCKS[:3], BlockSpec("last", ("classifier.3",)))},
 )
 
 
-@built({"head.fed": "the head classifier.3 is called 0 times a pass; call it once, as a module"})
+@built({"head.fed": "a forward pass calls the head classifier.3 0 times; call it once, as a module"})
 def runs_its_head_as_a_function(model: Any, torch: Any) -> None:
     def forward(images: Any) -> Any:
         head = model.classifier[3]
@@ -46,7 +46,7 @@ def runs_its_head_as_a_function(model: Any, torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.fed": "the head classifier.3 is called 2 times a pass"})
+@built({"head.fed": "a forward pass calls the head classifier.3 2 times"})
 def runs_its_head_twice(model: Any, _torch: Any) -> None:
     def forward(images: Any) -> Any:
         hidden, head = model.run_hidden(images), model.classifier[3]
@@ -57,34 +57,34 @@ def runs_its_head_twice(model: Any, _torch: Any) -> None:
 
 @built(
     {
-        "head.fed": "the head classifier.3 takes 16 features and is given 12",
-        "head.complete": "in training it fails, with heads of its own 10 classes too",
+        "head.fed": "the head classifier.3 takes 16 features, but its input has 12",
+        "head.complete": "in training it fails, also with heads of its own 10 classes",
     }
 )
-def says_another_width(model: Any, _torch: Any) -> None:
+def has_the_wrong_in_features(model: Any, _torch: Any) -> None:
     model.classifier[3].in_features = 16
 
 
 declared(
-    "aux-head-forgotten",
-    {"head.complete": "an output in training is of shape (2, 10): declare its layer in head, or in aux_heads"},
+    "missing-aux-head",
+    {"head.complete": "an output in training has shape (2, 10); declare its layer in head, or in aux_heads"},
     lambda: {"aux_heads": (), "blocks": (*BLOCKS, AUX)},
     of=declare_aux,
 )
 declared(
-    "one-of-two-heads-forgotten",
+    "one-of-two-heads-missing",
     {"head.complete": "it fails in training: Attempting to broadcast a dimension"},
     lambda: {"head": ("other_head",), "blocks": (*TOKEN_BLOCKS, BlockSpec("head", ("head",)))},
     of=declare_tokens,
 )
 
 
-@built({"head.complete": "or forward() takes the number of classes from elsewhere than the head"})
+@built({"head.complete": "or forward() does not take the number of classes from the head"})
 def reshapes_to_ten(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.reshape(len(logits), 10))
 
 
-@built({"head.complete": "in training it fails, with heads of its own 10 classes too: needs labels; mend it"})
+@built({"head.complete": "in training it fails, also with heads of its own 10 classes: needs labels; fix it"})
 def needs_labels_in_training(model: Any, _torch: Any) -> None:
     def refuse(logits: Any) -> Any:
         if model.training:
@@ -94,8 +94,8 @@ def needs_labels_in_training(model: Any, _torch: Any) -> None:
     model.add("classifier", refuse)
 
 
-@built({"head.complete": "in training it gives 3 outputs, and declares 1 aux_heads"}, of=declare_aux)
-def gives_its_logits_twice(model: Any, _torch: Any) -> None:
+@built({"head.complete": "in training it returns 3 outputs, but declares 1 aux_heads"}, of=declare_aux)
+def returns_its_logits_twice(model: Any, _torch: Any) -> None:
     run = model.forward
 
     def forward(images: Any) -> Any:
@@ -106,7 +106,7 @@ def gives_its_logits_twice(model: Any, _torch: Any) -> None:
 
 
 @built({"head.complete": "in training an auxiliary head's logits come first"}, of=declare_aux)
-def gives_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
+def returns_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
     run = model.forward
 
     def forward(images: Any) -> Any:
@@ -116,18 +116,20 @@ def gives_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.replaced": "with a new head for 1 classes it gives (2,), not (2, 1); let the head alone decide"})
+@built({"head.replaced": "with a new head for 1 classes it returns (2,), not (2, 1); let the head alone decide"})
 def squeezes(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.squeeze())
 
 
-@built({"head.replaced": "with a new head for 1000 classes it gives (2, 10), not (2, 1000); let the head alone decide"})
-def gives_ten_at_the_most(model: Any, _torch: Any) -> None:
+@built(
+    {"head.replaced": "with a new head for 1000 classes it returns (2, 10), not (2, 1000); let the head alone decide"}
+)
+def returns_at_most_ten_logits(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits[:, :10])
 
 
-@built({"head.alone": "replacing its head changes"})
-def resets_its_norm(model: Any, torch: Any) -> None:
+@built({"head.alone": "replacing its head also changes"})
+def replaces_its_dropout(model: Any, torch: Any) -> None:
     class Sequential(torch.nn.Sequential):  # type: ignore[misc]  # torch is any module here
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
@@ -137,21 +139,21 @@ def resets_its_norm(model: Any, torch: Any) -> None:
     model.classifier = Sequential(*model.classifier)
 
 
-@built({"head.typed": "a new head classifier.3 in a model of torch.bfloat16 on meta is torch.float32 on meta"})
-def keeps_its_head_precise(model: Any, _torch: Any) -> None:
+@built({"head.typed": "in a model of torch.bfloat16 on meta, a new head classifier.3 is torch.float32 on meta"})
+def casts_its_head_to_fp32(model: Any, _torch: Any) -> None:
     apply = model._apply
     model._apply = lambda *arguments: (apply(*arguments), model.classifier[3].float())[0]
 
 
 declared(
-    "classifier-of-a-wrong-path",
+    "classifier-with-a-wrong-path",
     {"head.mlp": "declares the head or classifier 'fc', but its model has no such layer"},
     lambda: {"classifier": "fc"},
 )
 
 
 @built(
-    {"head.mlp": "declare as classifier what takes the features that its first linear layer takes"},
+    {"head.mlp": "declare as classifier the region whose input is that of its first linear layer"},
     classifier="classifier",
     head=("classifier.4",),
     blocks=(*BLOCKS[:3], BlockSpec("hidden", ("classifier.1",))),
@@ -161,13 +163,13 @@ def flattens_in_its_classifier(model: Any, torch: Any) -> None:
     model.classifier = torch.nn.Sequential(torch.nn.Flatten(), *model.classifier)
 
 
-@built({"head.replayed": "something follows the head. Say why in unsupported, under cached_features"})
-def gives_probabilities(model: Any, _torch: Any) -> None:
+@built({"head.replayed": "something follows the head. Give the reason in unsupported, under cached_features"})
+def returns_probabilities(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.softmax(1))
 
 
 @built(
-    {"head.replayed": "something follows the head. Say why in unsupported, under cached_features"},
+    {"head.replayed": "something follows the head. Give the reason in unsupported, under cached_features"},
     of=declare_squeeze,
     input=replace(INPUT, min_size=4),
     unsupported={},
@@ -178,7 +180,7 @@ def pools_after_its_head(model: Any, torch: Any) -> None:
 
 
 declared(
-    "cannot-cache-any-more",
-    {"head.replayed": "it says that it has no cached_features (a softmax follows), and it has; take that out"},
+    "outdated-excuse-for-cached-features",
+    {"head.replayed": "it declares cached_features unsupported (a softmax follows), but supports it; remove that"},
     lambda: {"unsupported": {"cached_features": "a softmax follows"}},
 )

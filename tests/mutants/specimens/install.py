@@ -1,4 +1,4 @@
-"""Installs the plugins in a folder, as pip would leave them."""
+"""Install the plugins in a folder as pip does."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from specimens.plugin_mutants import PLUGIN_MUTANTS
 
-#: Of the weights that are published.
+#: Sizes of the published network.
 CLASSES, HIDDEN = 10, 12
-#: Files of weights that come with the plugins; what else is written only happens to lie there.
+#: Files of weights that belong to the plugins; other files are only in the same folder.
 SHIPPED = ("good", "wide", "short", "nan", "huge", "renamed", "headless")
 
 
 def install_all(folder: Path) -> None:
-    """Install the good plugin, the one that brings the mutants, and all those that are mutants themselves."""
+    """Install the good plugin, the plugin of mutant backbones, and all mutant plugins."""
     _install(folder, "good", "specimens.good")
     _install(folder, "mutants", "specimens.plugin")
     for name, mutant in PLUGIN_MUTANTS.items():
@@ -41,7 +41,7 @@ def _install(
 
 
 def _write_weights(folder: Path) -> None:
-    """Write good weights, and others that are wrong in one thing."""
+    """Write good weights, and others with one fault each."""
     import torch
     from safetensors.torch import save_file
 

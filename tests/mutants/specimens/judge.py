@@ -1,4 +1,4 @@
-"""What the kit says of the mutants, and whether it says what it must."""
+"""Run the kit on mutants, and compare its results with the expected ones."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from zoo.testing.runner import Scope, check_backbone, check_plugin
 
 
 def get_fails(name: str) -> Mapping[str, str]:
-    """Return which checks must fail of a mutant, and what each must say."""
+    """Map the checks that must fail for a mutant to a part of each message."""
     if name in MUTANTS:
         return MUTANTS[name].fails
-    return {check: says.replace("NAMESPACE", name) for check, says in PLUGIN_MUTANTS[name].fails.items()}
+    return {check: message.replace("NAMESPACE", name) for check, message in PLUGIN_MUTANTS[name].fails.items()}
 
 
 def list_mutants(check: str) -> list[str]:
-    """List the mutants that a check must tell."""
+    """List the mutants that a check must reject."""
     return [name for name in (*PLUGIN_MUTANTS, *MUTANTS) if check in get_fails(name)]
 
 
 def judge(name: str, plugin: PluginUnderTest | None = None, only: str = "") -> list[Result]:
-    """Look at a mutant: at a plugin and what it lists, or at one backbone of a plugin that was loaded before."""
+    """Check a mutant: a plugin with its backbones, or one backbone of a loaded plugin."""
     with settings_kept():
         if name in MUTANTS:
             assert plugin is not None, "a backbone is checked with its plugin"
@@ -49,20 +49,20 @@ def judge(name: str, plugin: PluginUnderTest | None = None, only: str = "") -> l
 
 
 def find_disagreement(results: Iterable[Result], fails: Mapping[str, str]) -> str:
-    """Say in what the results are not those that are expected; empty where they are."""
+    """Describe how the results differ from the expected ones; return an empty text if they do not."""
     bad = {result.check: result for result in results if result.status in BAD}
     lines = [f"{name} is {bad[name].status}: {bad[name].reason}" for name in sorted(bad.keys() - fails.keys())]
-    for name, says in fails.items():
+    for name, message in fails.items():
         if name not in bad:
             lines.append(f"{name} does not fail")
-        elif says not in bad[name].reason:
-            lines.append(f"{name} does not say {says!r}, but: {bad[name].reason}")
+        elif message not in bad[name].reason:
+            lines.append(f"{name} does not say {message!r}, but: {bad[name].reason}")
     return "\n".join(lines)
 
 
 @contextmanager
 def emptied(name: str) -> Iterator[None]:
-    """Take the body out of a check."""
+    """Replace a check's function by one that does nothing."""
     load = Check.load
 
     def load_or_not(check: Check) -> Callable[[Any], None]:
@@ -74,7 +74,7 @@ def emptied(name: str) -> Iterator[None]:
 
 @contextmanager
 def settings_kept() -> Iterator[None]:
-    """Put back what mutants change in this process, and keep what they print and warn of to ourselves."""
+    """Restore what mutants change in this process, and suppress their prints and warnings."""
     with ExitStack() as undo:
         undo.callback(torch.set_rng_state, torch.get_rng_state())
         undo.callback(random.setstate, random.getstate())

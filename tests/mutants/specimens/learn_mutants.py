@@ -1,4 +1,4 @@
-"""Backbones that do not learn, do not stay frozen, or cannot be saved."""
+"""Backbones that cannot be trained, do not stay frozen, or cannot be saved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.plugin import BlockSpec
 
 
 @built({"learn.head": "its head alone cannot be trained"})
-def needs_features_that_learn(model: Any, torch: Any) -> None:
+def needs_trainable_features(model: Any, torch: Any) -> None:
     def forward(images: Any) -> Any:
         features = model.run_features(images)
         with torch.set_grad_enabled(features.requires_grad):
@@ -33,8 +33,8 @@ def detaches_its_logits(model: Any, torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "leave the head other_head as it was; let gradients reach it",
-        "learn.all": "other_head.weight, other_head.bias (2 in all) gets no gradient",
+        "learn.head": "two training steps do not change the head other_head; let gradients reach it",
+        "learn.all": "no gradient reaches other_head.weight, other_head.bias (2 in all)",
     },
     of=declare_tokens,
 )
@@ -46,7 +46,7 @@ def detaches_a_head(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"learn.all": "layer2.spare (1 in all) gets no gradient; use it in forward(), or drop it"}, params=2375)
+@built({"learn.all": "no gradient reaches layer2.spare (1 in all); use it in forward(), or remove it"}, params=2375)
 def has_a_spare_parameter(model: Any, torch: Any) -> None:
     model.layer2.register_parameter("spare", torch.nn.Parameter(torch.zeros(1)))
 
@@ -58,7 +58,7 @@ def divides_by_zero_backwards(model: Any, _torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "loss nan with gradient norm nan; let forward() overflow nowhere",
+        "learn.head": "loss nan with gradient norm nan; keep forward() from overflowing",
         "learn.all": "is not finite",
     }
 )
@@ -68,39 +68,39 @@ def overflows_in_training(model: Any, _torch: Any) -> None:
 
 declared(
     "aux-head-without-weight",
-    {"learn.all": "aux.2.weight, aux.2.bias (2 in all) gets no gradient; give aux_weight"},
+    {"learn.all": "no gradient reaches aux.2.weight, aux.2.bias (2 in all); declare aux_weight"},
     lambda: {"aux_weight": 0.0},
     of=declare_aux,
 )
 
 
-def leak(norm: Any, when: Any) -> None:
-    """Let a batch norm learn its statistics in eval mode as well."""
+def update_statistics(norm: Any, when: Any) -> None:
+    """Update the running statistics of a batch norm in eval mode as well."""
 
-    def watch(_module: Any, inputs: Any) -> None:
+    def update(_module: Any, inputs: Any) -> None:
         if when():
             norm.running_mean += inputs[0].detach().mean((0, 2, 3)) / 10
 
-    norm.register_forward_pre_hook(watch)
+    norm.register_forward_pre_hook(update)
 
 
 @built(
     {
-        "forward.repeatable": "let nothing be random or kept there",
-        "freeze.still": "the frozen layer1.1.running_mean (1 in all) moved; let forward() change nothing in eval mode",
+        "forward.repeatable": "draw no random numbers and keep no state in that mode",
+        "freeze.still": "the frozen layer1.1.running_mean (1 in all); let forward() change nothing in eval mode",
     }
 )
-def leaks_statistics(model: Any, _torch: Any) -> None:
-    leak(model.layer1[1], lambda: not model.layer1[1].training)
+def updates_statistics_in_eval_mode(model: Any, _torch: Any) -> None:
+    update_statistics(model.layer1[1], lambda: not model.layer1[1].training)
 
 
-@built({"freeze.still": "with its head alone learning, the frozen layer1.1.running_mean (1 in all) moved"})
-def leaks_statistics_while_it_learns(model: Any, torch: Any) -> None:
-    leak(model.layer1[1], torch.is_grad_enabled)
+@built({"freeze.still": "training the head alone changes the frozen layer1.1.running_mean (1 in all)"})
+def updates_statistics_in_training(model: Any, torch: Any) -> None:
+    update_statistics(model.layer1[1], torch.is_grad_enabled)
 
 
-@built({"freeze.sticky": "in training the frozen stem.0.weight asks for a gradient; do not override train()"})
-def thaws_parameters_in_train(model: Any, _torch: Any) -> None:
+@built({"freeze.sticky": "in training the frozen stem.0.weight requires a gradient; do not override train()"})
+def unfreezes_parameters_in_train(model: Any, _torch: Any) -> None:
     def train(*mode: bool) -> Any:
         model.requires_grad_(True)
         return type(model).train(model, *mode)
@@ -108,8 +108,8 @@ def thaws_parameters_in_train(model: Any, _torch: Any) -> None:
     model.train = train
 
 
-def wake(model: Any, layer: Any) -> None:
-    """Let forward() put a layer into the mode of the whole."""
+def unfreeze_in_forward(model: Any, layer: Any) -> None:
+    """Let forward() put a layer into the mode of the model."""
 
     def hook(_module: Any, _inputs: Any) -> None:
         layer.train(model.training)
@@ -118,22 +118,22 @@ def wake(model: Any, layer: Any) -> None:
 
 
 @built({"freeze.sticky": "in training the frozen stem.0 is in training mode; do not override train(), or call it"})
-def wakes_a_convolution(model: Any, _torch: Any) -> None:
-    wake(model, model.stem[0])
+def unfreezes_a_convolution_in_forward(model: Any, _torch: Any) -> None:
+    unfreeze_in_forward(model, model.stem[0])
 
 
 @built(
     {
         "freeze.sticky": "in training the frozen stem.1 is in training mode",
-        "freeze.still": "with its head alone learning, the frozen stem.1.running_mean",
+        "freeze.still": "training the head alone changes the frozen stem.1.running_mean",
     }
 )
-def wakes_a_norm(model: Any, _torch: Any) -> None:
-    wake(model, model.stem[1])
+def unfreezes_a_norm_in_forward(model: Any, _torch: Any) -> None:
+    unfreeze_in_forward(model, model.stem[1])
 
 
-def swap_norms(model: Any, torch: Any, *, thaw: bool) -> Any:
-    """Return a train() that makes frozen batch norms another class, as detectors do."""
+def swap_norms(model: Any, torch: Any, *, unfreeze: bool) -> Any:
+    """Return a train() that changes the class of frozen batch norms, as detectors do."""
 
     class FrozenNorm(torch.nn.BatchNorm2d):  # type: ignore[misc]  # torch is any module here
         pass
@@ -141,7 +141,7 @@ def swap_norms(model: Any, torch: Any, *, thaw: bool) -> Any:
     def train(*mode: bool) -> Any:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
-                stays = isinstance(module, FrozenNorm) and not thaw
+                stays = isinstance(module, FrozenNorm) and not unfreeze
                 module.__class__ = FrozenNorm if stays or not module.weight.requires_grad else torch.nn.BatchNorm2d
         return type(model).train(model, *mode)
 
@@ -150,12 +150,12 @@ def swap_norms(model: Any, torch: Any, *, thaw: bool) -> Any:
 
 @built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
 def swaps_classes_and_back(model: Any, torch: Any) -> None:
-    model.train = swap_norms(model, torch, thaw=True)
+    model.train = swap_norms(model, torch, unfreeze=True)
 
 
 @built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
-def swaps_classes_for_good(model: Any, torch: Any) -> None:
-    model.train = swap_norms(model, torch, thaw=False)
+def swaps_classes_permanently(model: Any, torch: Any) -> None:
+    model.train = swap_norms(model, torch, unfreeze=False)
 
 
 @built({"freeze.reversible": "after unfreezing, stem, stem.0, stem.1 (5 in all) is still frozen"})
@@ -168,32 +168,32 @@ def keeps_its_stem_in_eval_mode(model: Any, _torch: Any) -> None:
     model.train = train
 
 
-@built({"save.roundtrip": "the same parameters and buffers give other logits in a fresh process"})
-def keeps_noise_to_itself(model: Any, torch: Any) -> None:
+@built({"save.roundtrip": "the same parameters and buffers produce different logits in a fresh process"})
+def has_unregistered_noise(model: Any, torch: Any) -> None:
     noise = torch.randn(
         8, 1, 1, device="cpu", generator=torch.Generator().manual_seed(random.SystemRandom().getrandbits(32))
     )
     model.add("layer1", lambda features: features + noise.to(features.device))
 
 
-@built({"save.roundtrip": "the same parameters and buffers give other logits in a fresh process"})
-def keeps_seeded_noise_to_itself(model: Any, torch: Any) -> None:
+@built({"save.roundtrip": "the same parameters and buffers produce different logits in a fresh process"})
+def has_unregistered_seeded_noise(model: Any, torch: Any) -> None:
     noise = torch.randn(8, 1, 1)
     model.add("layer1", lambda features: features + noise)
 
 
-@built({"save.roundtrip": "a fresh process has other parameters or buffers"})
+@built({"save.roundtrip": "a fresh process has different parameters or buffers"})
 def does_not_save_its_noise(model: Any, torch: Any) -> None:
     model.layer1.register_buffer("noise", torch.full((8, 1, 1), random.SystemRandom().random()), persistent=False)
     model.add("layer1", lambda features: features + model.layer1.noise)
 
 
 @built(
-    {"save.roundtrip": "a fresh process cannot load what was saved"},
+    {"save.roundtrip": "a fresh process cannot load the saved model"},
     params=2375,
     blocks=(*BLOCKS[:2], BlockSpec("layer2", ("layer2", f"scale{os.getpid()}")), BLOCKS[3]),
 )
-def names_change(model: Any, torch: Any) -> None:
+def changes_the_names_of_its_parameters(model: Any, torch: Any) -> None:
     name = f"scale{os.getpid()}"
     model.register_parameter(name, torch.nn.Parameter(torch.ones(1)))
     model.add("layer2", lambda features: features * model.get_parameter(name))

@@ -13,7 +13,7 @@ SIDE, WIDTH = 16, 16
 
 
 class Apply(nn.Module):
-    """A function as a layer."""
+    """A layer that applies a function."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ def conv(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class ConvNet(nn.Module):
-    """Convolutions, batch norms, dropouts, and a classifier of two layers."""
+    """A network of convolutions, batch norms and dropouts, with a classifier of two layers."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -45,26 +45,26 @@ class ConvNet(nn.Module):
         self.checkpointing = enable
 
     def run_features(self, images: Tensor) -> Tensor:
-        """Return what enters the classifier."""
+        """Return the input of the classifier."""
         features: Tensor = self.stem(images)
         for layer in (self.layer1, self.layer2):
             features = checkpoint(layer, features, use_reentrant=False) if self.checkpointing else layer(features)
         return self.pool(features)
 
     def run_hidden(self, images: Tensor) -> Tensor:
-        """Return what enters the head."""
+        """Return the input of the head."""
         return self.classifier[:-1](self.run_features(images))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.run_features(images))
 
     def add(self, stage: str, function: Callable[[Tensor], Tensor]) -> None:
-        """Let a function follow a stage; no name changes."""
+        """Apply a function after a stage, without changing any name."""
         self.get_submodule(stage).append(Apply(function))
 
 
 class AuxNet(ConvNet):
-    """Has an auxiliary head, which speaks in training only."""
+    """A network with an auxiliary head, which only training uses."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__(num_classes)
@@ -78,7 +78,7 @@ class AuxNet(ConvNet):
 
 
 class Attention(nn.Module):
-    """Attention, then two layers that share their weight."""
+    """Attention, followed by two layers that share their weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Attention(nn.Module):
 
 
 class TokenNet(nn.Module):
-    """Reads its logits from two tokens, by a head for each, and gives their mean."""
+    """A network with two heads, one for each of two tokens, that returns the mean of their logits."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class TokenNet(nn.Module):
         self.other_head = nn.Linear(WIDTH, num_classes)
 
     def run_features(self, images: Tensor) -> Tensor:
-        """Return all tokens as they leave the last layer."""
+        """Return all tokens after the last layer."""
         tokens = self.patches(images).flatten(2).transpose(1, 2)
         added = [token.expand(len(images), -1, -1) for token in (self.class_token, self.other_token)]
         return self.norm(self.layers(torch.cat([*added, tokens], 1) + self.position))
@@ -119,7 +119,7 @@ class TokenNet(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Its head is a convolution, and a ReLU follows it: as drawn it often says nothing at all."""
+    """A network whose head is a convolution followed by a ReLU; at random its logits are often all zero."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class SqueezeNet(nn.Module):
 
 
 class LinearNet(nn.Module):
-    """Nothing but linear layers: torch compiles it without a compiler for C++."""
+    """A network of linear layers only, which torch compiles without a C++ compiler."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class LinearNet(nn.Module):
 
 
 def draw_weights() -> dict[str, Tensor]:
-    """Draw tensors for a ConvNet without random numbers, which differ between versions."""
+    """Draw tensors for a ConvNet, without random numbers, which differ between versions."""
     state = ConvNet().state_dict()
     drawn = {name: _draw(tensor) for name, tensor in state.items() if tensor.is_floating_point()}
     return {name: drawn.get(name, tensor) for name, tensor in state.items()}
@@ -154,5 +154,5 @@ def draw_weights() -> dict[str, Tensor]:
 
 def _draw(tensor: Tensor) -> Tensor:
     waves = torch.linspace(1, 5 + tensor.ndim, tensor.numel(), dtype=torch.float64).mul(7).sin()
-    # Statistics must be above zero, and one does not harm anything else.
+    # Running statistics must be positive; adding one does not matter elsewhere.
     return (waves / 2 + 1 if tensor.ndim == 1 else waves / 4).reshape(tensor.shape).float()

@@ -1,4 +1,4 @@
-"""The plugin that brings the mutants, and some more to try the kit on."""
+"""The plugin of the mutant backbones, with some more backbones for other tests."""
 
 from __future__ import annotations
 

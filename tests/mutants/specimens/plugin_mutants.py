@@ -1,4 +1,4 @@
-"""Plugins that are wrong as a whole: the source of a good one, and what each changes in it."""
+"""Mutant plugins: the source of a good one, and the change of each."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def declare_photos(**changes):
 
 
 def hook(line: str, name: str = "zoo_backbones", arguments: str = "") -> str:
-    """Return a hook in place of, or beside, those that are there."""
+    """Return the source of another hook, or of one that replaces a hook of the good plugin."""
     return f"\n\n@hookimpl\ndef {name}({arguments}):\n    {line}\n"
 
 
 def make(line: str) -> str:
-    """Return a data set that is drawn by a function of this line."""
+    """Return the source of a plugin whose data set is drawn by a function of one line."""
     body = f"\n\ndef make(folder):\n    {line}\n"
     return GOOD + body + hook("return [declare_photos(make=make)]", name="zoo_datasets")
 
@@ -42,24 +42,24 @@ def make(line: str) -> str:
 class PluginMutant:
     """A broken plugin."""
 
-    #: From each check that must fail, and no other may, to a part of what it says.
+    #: Part of the message of each check that must fail; no other check may fail.
     fails: Mapping[str, str]
     source: str = GOOD
-    #: Distributions that have it; none: one that is called like its namespace.
+    #: Distributions that contain the plugin; if empty, one with the name of its namespace.
     distributions: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 
 
 PLUGIN_MUTANTS = {
-    "raises-at-its-top": PluginMutant(
-        {"plugin.imported": "importing it fails: ValueError: no license file (plugin_raises_at_its_top.py:1)"},
+    "raises-on-import": PluginMutant(
+        {"plugin.imported": "importing it fails: ValueError: no license file (plugin_raises_on_import.py:1)"},
         "raise ValueError('no license file')\n" + GOOD,
     ),
     "lacks-a-module": PluginMutant(
         {"plugin.imported": "ModuleNotFoundError: No module named 'upstream_of_nobody' (plugin_lacks_a_module.py:1)"},
         "import upstream_of_nobody\n" + GOOD,
     ),
-    "imports-numpy-while-it-lists": PluginMutant(
+    "imports-numpy-while-listing": PluginMutant(
         {"plugin.light": "listing imports numpy; import them inside build()"},
         GOOD + hook("import numpy; yield declare_conv('NAMESPACE/net')"),
     ),
@@ -73,7 +73,7 @@ PLUGIN_MUTANTS = {
         },
         "import numpy\n" + GOOD + hook("return [declare_conv('NAMESPACE/net')] * 2"),
     ),
-    "prints-at-its-top": PluginMutant(
+    "prints-on-import": PluginMutant(
         {"plugin.quiet": "listing prints 'loading nets'; do that inside build(), or not at all"},
         "print('loading nets')\n" + GOOD,
     ),
@@ -81,7 +81,7 @@ PLUGIN_MUTANTS = {
         {"plugin.quiet": "listing changes os.environ; do that inside build()"},
         "import os\nos.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'\n" + GOOD,
     ),
-    "lengthens-the-path": PluginMutant(
+    "extends-path": PluginMutant(
         {"plugin.quiet": "listing changes os.environ; do that inside build()"},
         "import os\nos.environ['PATH'] += os.pathsep + '/opt/nets'\n" + GOOD,
     ),
@@ -89,53 +89,53 @@ PLUGIN_MUTANTS = {
         {"plugin.quiet": "listing changes the running threads; do that inside build()"},
         "import threading\nthreading.Thread(target=threading.Event().wait, args=(1,), daemon=True).start()\n" + GOOD,
     ),
-    "seeds": PluginMutant(
+    "seeds-random": PluginMutant(
         {"plugin.quiet": "listing changes Python's random numbers; do that inside build()"},
         GOOD + hook("import random; random.seed(0); yield declare_conv('NAMESPACE/net')"),
     ),
-    "requires-what-is-not-there": PluginMutant(
+    "requires-a-missing-distribution": PluginMutant(
         {"plugin.requirements": "requires upstream-of-nobody>=2, which is not installed"},
         requires=("upstream-of-nobody>=2", "absent; extra == 'test'"),
     ),
-    "requires-a-newer-one": PluginMutant(
-        {"plugin.requirements": "requires pluggy>=99, and "}, requires=("pluggy>=99", "pluggy>=1")
+    "requires-a-newer-version": PluginMutant(
+        {"plugin.requirements": "requires pluggy>=99, but "}, requires=("pluggy>=99", "pluggy>=1")
     ),
-    "is-called-otherwise": PluginMutant(
-        {"plugin.namespace": "the distribution my-nets does not show its namespace; call it zoo-is-called-otherwise"},
+    "has-another-name": PluginMutant(
+        {"plugin.namespace": "the distribution my-nets does not contain its namespace; call it zoo-has-another-name"},
         distributions=("my-nets",),
     ),
-    "is-claimed-twice": PluginMutant(
-        {"plugin.namespace": "zoo-is-claimed-twice and zoo-is-claimed-twice-fork claim the namespace"},
-        distributions=("zoo-is-claimed-twice", "zoo-is-claimed-twice-fork"),
+    "has-two-claimants": PluginMutant(
+        {"plugin.namespace": "zoo-has-two-claimants and zoo-has-two-claimants-fork claim the namespace"},
+        distributions=("zoo-has-two-claimants", "zoo-has-two-claimants-fork"),
     ),
     "Shouts": PluginMutant(
-        {"plugin.namespace": "'Shouts' is no namespace; use lower-case letters"},
+        {"plugin.namespace": "'Shouts' is not a namespace; use lower-case letters"},
         "from zoo.plugin import hookimpl\n\nZOO_API = 1\n" + hook("pass", name="zoo_run_started", arguments="run"),
     ),
-    "declares-at-its-top": PluginMutant(
+    "declares-on-import": PluginMutant(
         {"spec.fields": "BackboneSpec 'NAMESPACE/net' has params='2k'; it must be"},
         GOOD + "\n\nNET = declare_conv('NAMESPACE/net', params='2k')\n" + hook("return [NET]"),
     ),
-    "forgets-its-version": PluginMutant({"plugin.api": "its ZOO_API is None; it must be 1"}, GOOD + "\ndel ZOO_API\n"),
-    "is-of-the-future": PluginMutant({"plugin.api": "written for plugin API 2"}, GOOD + "\nZOO_API = 2\n"),
+    "has-no-api-version": PluginMutant({"plugin.api": "its ZOO_API is None; it must be 1"}, GOOD + "\ndel ZOO_API\n"),
+    "has-a-future-api-version": PluginMutant({"plugin.api": "written for plugin API 2"}, GOOD + "\nZOO_API = 2\n"),
     "misspells-a-hook": PluginMutant(
         {"plugin.hooks": "zoo_backbone is not a hook; the hooks are zoo_backbones,"},
         GOOD + hook("yield declare_conv('NAMESPACE/net')", name="zoo_backbone"),
     ),
-    "forgets-the-marker": PluginMutant(
+    "lacks-a-marker": PluginMutant(
         {"plugin.hooks": "zoo_run_finished is not marked; put @hookimpl above it"},
         GOOD + "\n\ndef zoo_run_finished(run):\n    pass\n",
     ),
-    "wants-another-argument": PluginMutant(
+    "has-a-wrong-argument": PluginMutant(
         {"plugin.hooks": "zoo_run_finished has the unknown argument result; it takes run"},
         GOOD + hook("pass", name="zoo_run_finished", arguments="result"),
     ),
-    "lists-for-an-argument": PluginMutant(
+    "has-an-unexpected-argument": PluginMutant(
         {"plugin.hooks": "zoo_backbones has the unknown argument pattern; it takes no arguments"},
         GOOD + hook("return []", arguments="pattern"),
     ),
-    "raises-while-it-lists": PluginMutant(
-        {"plugin.listed": "KeyError: 'resnet' (plugin_raises_while_it_lists.py:23)."},
+    "raises-while-listing": PluginMutant(
+        {"plugin.listed": "KeyError: 'resnet' (plugin_raises_while_listing.py:23)."},
         GOOD + hook("yield declare_conv({}['resnet'])"),
     ),
     "misspells-a-field": PluginMutant(
@@ -150,7 +150,7 @@ PLUGIN_MUTANTS = {
         {"plugin.listed": "zoo_backbones returns 1; it must return BackboneSpecs, or yield them"},
         GOOD + hook("return 1"),
     ),
-    "forgets-to-return": PluginMutant(
+    "returns-nothing": PluginMutant(
         {"plugin.listed": "zoo_backbones returns nothing; it must return BackboneSpecs, or yield them"},
         GOOD + hook("[declare_conv('NAMESPACE/net')]"),
     ),
@@ -158,18 +158,18 @@ PLUGIN_MUTANTS = {
         {"plugin.listed": "which is not a BackboneSpec"}, GOOD + hook("return zoo_datasets()")
     ),
     "names-differ-in-case-only": PluginMutant(
-        {"plugin.names": "it lists NAMESPACE/Net and NAMESPACE/net; give one of them another name"},
+        {"plugin.names": "it lists NAMESPACE/Net and NAMESPACE/net; rename one of them"},
         GOOD + hook("return [declare_conv('NAMESPACE/net'), declare_conv('NAMESPACE/Net')]"),
     ),
     "lists-one-twice": PluginMutant(
-        {"plugin.names": "it lists NAMESPACE/net and NAMESPACE/net; give one of them another name"},
+        {"plugin.names": "it lists NAMESPACE/net and NAMESPACE/net; rename one of them"},
         GOOD + hook("return [declare_conv('NAMESPACE/net')] * 2"),
     ),
-    "data-set-of-others": PluginMutant(
+    "data-set-in-another-namespace": PluginMutant(
         {"plugin.datasets": "it lists the data set pets; its name must begin with NAMESPACE/"},
         GOOD + hook("return [declare_photos(name='pets')]", name="zoo_datasets"),
     ),
-    "data-set-from-nowhere": PluginMutant(
+    "data-set-without-source": PluginMutant(
         {"plugin.datasets": "has url=None; it must be set if make is None, and None otherwise"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
     ),
@@ -178,23 +178,23 @@ PLUGIN_MUTANTS = {
         GOOD + hook("return [declare_photos(license='free for research')]", name="zoo_datasets"),
     ),
     "draws-nothing": PluginMutant(
-        {"plugin.drawn": "no image of the data set NAMESPACE/photos is drawn; put some into a folder of each class"},
+        {"plugin.drawn": "the data set NAMESPACE/photos draws no image; put some into a folder of each class"},
         make("pass"),
     ),
-    "raises-while-it-draws": PluginMutant(
-        {"plugin.drawn": "drawing the data set NAMESPACE/photos fails: KeyError: 'pen' (plugin_raises_while_it_draws"},
+    "raises-while-drawing": PluginMutant(
+        {"plugin.drawn": "drawing the data set NAMESPACE/photos fails: KeyError: 'pen' (plugin_raises_while_drawing"},
         make("draw({}['pen'])"),
     ),
-    "draws-two-splits-of-one-name": PluginMutant(
-        {"plugin.drawn": "what is drawn of the data set NAMESPACE/photos cannot be used: "},
+    "draws-two-splits-with-one-name": PluginMutant(
+        {"plugin.drawn": "the drawn files of the data set NAMESPACE/photos cannot be used: "},
         make("draw(folder); (folder / 'Train').mkdir()"),
     ),
-    "draws-something-else-each-time": PluginMutant(
-        {"plugin.drawn": "the data set NAMESPACE/photos is another one each time that it is drawn; seed its make"},
+    "draws-different-images-each-time": PluginMutant(
+        {"plugin.drawn": "the data set NAMESPACE/photos differs each time it is drawn; seed its make"},
         make("draw(folder); import os; (folder / 'train' / 'dark' / '1.png').write_bytes(os.urandom(8))"),
     ),
-    "downloads-while-it-draws": PluginMutant(
-        {"plugin.drawn": "connects to ('localhost', 9); give its url, and zoo will fetch it"},
+    "downloads-while-drawing": PluginMutant(
+        {"plugin.drawn": "connects to ('localhost', 9); declare its url, and zoo will fetch it"},
         make("import socket; socket.create_connection(('localhost', 9))"),
     ),
 }

@@ -1,4 +1,4 @@
-"""What a mutant is: a good backbone with one small change, and what the kit must say of it."""
+"""Mutants: good backbones with one small change each, and the failures that the kit must report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from zoo.plugin import BackboneSpec
 
-#: Changes a built model in place, or returns another one; it is given torch, which a plugin may not import before.
+#: Function that changes a built model in place, or returns another. It takes torch, which a plugin must not import.
 Change = Callable[[Any, Any], "nn.Module | None"]
 
 
@@ -22,7 +22,7 @@ class Mutant:
     """A broken backbone."""
 
     name: str
-    #: From each check that must fail, and no other may, to a part of what it says.
+    #: Part of the message of each check that must fail; no other check may fail.
     fails: Mapping[str, str]
     declare: Callable[[], BackboneSpec]
 
@@ -36,14 +36,14 @@ def declared(
     change: Callable[[], Mapping[str, Any]],
     of: Callable[..., BackboneSpec] = declare_conv,
 ) -> None:
-    """Register what is declared wrongly; the changed fields are made when it is listed."""
+    """Register a wrong declaration; the changed fields are created when the backbone is listed."""
     _register(name, fails, lambda: of(**{"name": f"mutants/{name}", **change()}))
 
 
 def built(
     fails: Mapping[str, str], of: Callable[..., BackboneSpec] = declare_conv, **changes: Any
 ) -> Callable[[Change], Change]:
-    """Register what is built wrongly: the decorated function changes the good model."""
+    """Register a wrong builder: the decorated function changes the good model."""
 
     def register(change: Change) -> Change:
         name = change.__name__.replace("_", "-")
@@ -67,5 +67,5 @@ def built(
 
 
 def _register(name: str, fails: Mapping[str, str], declare: Callable[[], BackboneSpec]) -> None:
-    assert name not in MUTANTS, f"there are two mutants {name}"
+    assert name not in MUTANTS, f"two mutants have the name {name}"
     MUTANTS[name] = Mutant(name, fails, declare)

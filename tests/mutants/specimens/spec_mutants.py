@@ -1,4 +1,4 @@
-"""Backbones that are declared wrongly, as can be seen without building them."""
+"""Backbones with a wrong declaration, which the kit finds without building them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from specimens.register import declared
 from zoo.plugin import BlockSpec, InputSpec
 
 declared(
-    "foreign",
+    "name-in-another-namespace",
     {"spec.name": "its name must begin with mutants/"},
     lambda: {"name": "others/net"},
 )
 declared(
-    "no-name",
+    "invalid-name",
     {"spec.name": "it must be namespace/name"},
     lambda: {"name": "mutants/a net"},
 )
@@ -30,17 +30,17 @@ declared(
     lambda: {"head": "classifier.3"},
 )
 declared(
-    "block-named-twice",
+    "duplicate-block-name",
     {"spec.fields": "it must be a tuple of blocks with distinct names"},
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
 )
 declared(
-    "block-of-text",
+    "prefixes-as-text",
     {"spec.fields": "BlockSpec 'stem' has prefixes='stem'"},
     lambda: {"blocks": (BlockSpec("stem", "stem"), *BLOCKS[1:])},  # type: ignore[arg-type]  # the fault
 )
 declared(
-    "tags-alike",
+    "duplicate-tags",
     {"spec.fields": "it must be a tuple of weights with distinct tags"},
     lambda: {"weights": (declare_weights(), declare_weights())},
 )
@@ -51,43 +51,43 @@ declared(
     lambda: {"input": InputSpec(size=(3, 16, 16), mean=(0.5,))},
 )
 declared(
-    "mean-of-bytes",
+    "mean-for-pixels-up-to-255",
     {"spec.input": "divide them by 255"},
     lambda: {"input": replace(INPUT, mean=(124.0, 116.0, 104.0))},
 )
 declared(
     "min-size-above-size",
-    {"spec.input": "min_size 32 is above its own size (3, 16, 16); lower it"},
+    {"spec.input": "min_size 32 is larger than its own size (3, 16, 16); lower it"},
     lambda: {"input": replace(INPUT, min_size=32)},
 )
 declared(
-    "weights-of-a-wrong-crop",
+    "weights-with-a-wrong-crop",
     {"spec.input": "has crop='middle'; it must be one of center"},
     lambda: {"weights": (declare_weights(input=replace(INPUT, crop="middle")),)},
 )
 
 declared(
     "weights-without-url",
-    {"spec.weights": "weights V1 have no url; give one"},
+    {"spec.weights": "weights V1 have no url; declare one"},
     lambda: {"weights": (declare_weights(url=None),)},
 )
 declared(
-    "weights-left-out-of-the-wheel",
+    "weights-missing-from-the-wheel",
     {"spec.weights": "put them into the wheel"},
     lambda: {"weights": (declare_weights("absent.safetensors"),)},
 )
 declared(
-    "weights-outside-of-the-wheel",
-    {"spec.weights": "elsewhere.safetensors, outside of the plugin, where other machines have nothing; put them into"},
+    "weights-outside-the-wheel",
+    {"spec.weights": "elsewhere.safetensors, outside the plugin, and are missing on other machines; put them into"},
     lambda: {"weights": (declare_weights("elsewhere.safetensors"),)},
 )
 declared(
     "pickle-without-digest",
-    {"spec.weights": "are a pickle without sha256; zoo will not read it: pin it"},
+    {"spec.weights": "are a pickle without sha256, which zoo does not read; pin it"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
 )
 declared(
-    "digest-of-no-hex",
+    "digest-that-is-not-hex",
     {"spec.weights": "it must be 8 to 64 lower-case hex digits"},
     lambda: {"weights": (declare_weights(sha256="SHA256:1234"),)},
 )
@@ -109,23 +109,23 @@ declared(
 )
 
 declared(
-    "capability-unheard-of",
+    "unknown-capability",
     {"spec.capabilities": "has supports=('flying',); it must be a tuple of distinct values from image_sizes"},
     lambda: {"supports": ("flying",)},
 )
 declared(
-    "capability-claimed-and-denied",
+    "capability-both-supported-and-unsupported",
     {"spec.capabilities": "without bf16, because unsupported contains it too"},
     lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
 )
 declared(
-    "failure-of-no-check",
-    {"spec.capabilities": "it expects head.fund to fail, and no check of a backbone is called so; mend the name"},
+    "expected-failure-of-an-unknown-check",
+    {"spec.capabilities": "it expects head.fund to fail, but no check of a backbone has that name; fix it"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},
 )
 
 declared(
-    "failure-that-is-mended",
-    {"head.found": "it is declared to fail (upstream's own) and does not; take it out"},
+    "expected-failure-that-passes",
+    {"head.found": "it is declared to fail (upstream's own) but passes; remove the entry"},
     lambda: {"expected_failures": {"head.found": "upstream's own"}},
 )

@@ -1,4 +1,4 @@
-"""Backbones whose published weights are not what was declared."""
+"""Backbones whose published weights are not as declared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from specimens.register import declared
 
 declared(
     "digest-of-another-file",
-    {"weights.fetched": f", not {'0' * 64}; mend url or sha256, or what lies there"},
+    {"weights.fetched": f", not {'0' * 64}; fix url or sha256, or the file"},
     lambda: {"weights": (declare_weights(sha256="0" * 64),)},
 )
 declared(
@@ -16,32 +16,32 @@ declared(
     lambda: {"weights": (declare_weights("wide.safetensors"),)},
 )
 declared(
-    "weights-of-less",
-    {"weights.fit": "it lacks layer2.0.bias; mend url, build, convert, or what the weights are said to lack"},
+    "weights-with-a-missing-tensor",
+    {"weights.fit": "it lacks layer2.0.bias; fix url, build, convert, or the declared lacks"},
     lambda: {"weights": (declare_weights("short.safetensors"),)},
 )
 declared(
     "weights-under-another-name",
-    {"weights.fit": "it lacks stem.0.weight, and has unknown conv1.weight (1 in all); mend url, build, convert"},
+    {"weights.fit": "it lacks stem.0.weight, and has unknown conv1.weight (1 in all); fix url, build, convert"},
     lambda: {"weights": (declare_weights("renamed.safetensors"),)},
 )
 declared(
-    "weights-of-other-classes",
-    {"weights.fit": "weights V1 hold a head of 10 classes, and declare 1000; declare num_classes=10"},
+    "weights-with-another-number-of-classes",
+    {"weights.fit": "weights V1 contain a head of 10 classes, but declare 1000; declare num_classes=10"},
     lambda: {"weights": (declare_weights(num_classes=1000),)},
 )
 declared(
-    "weights-without-their-head",
-    {"weights.fit": "weights V1 hold no head, and declare 10; declare num_classes=None"},
+    "weights-without-a-head",
+    {"weights.fit": "weights V1 contain no head, but declare 10; declare num_classes=None"},
     lambda: {"weights": (declare_weights("headless.safetensors"),)},
 )
 declared(
-    "weights-lack-what-is-nowhere",
-    {"weights.fit": "said to lack layer7, and neither the model nor the file has that; there are layer2, layer1"},
+    "weights-that-lack-an-unknown-layer",
+    {"weights.fit": "lack layer7, but neither the model nor the file has it; similar names: layer2, layer1"},
     lambda: {"weights": (declare_weights(lacks=("layer7",)),)},
 )
 declared(
-    "weights-that-are-no-numbers",
+    "weights-with-nan",
     {"weights.fit": "it is not finite in classifier.0.bias"},
     lambda: {"weights": (declare_weights("nan.safetensors"),)},
 )
@@ -52,16 +52,16 @@ declared(
 )
 declared(
     "logits-of-other-weights",
-    {"weights.golden": "weights V1 give [4.2089, 2.3882], not [1.0, 2.0]; they are others than were meant"},
+    {"weights.golden": "weights V1 output [4.2089, 2.3882], not [1.0, 2.0]; the file is not the intended one"},
     lambda: {"weights": (declare_weights(logits=(1.0, 2.0)),)},
 )
 declared(
-    "logits-of-more-classes",
-    {"weights.golden": "they are others than were meant, or build or convert has changed"},
+    "logits-of-too-many-classes",
+    {"weights.golden": "the file is not the intended one, or build or convert has changed"},
     lambda: {"weights": (declare_weights(logits=(*LOGITS, *range(10))),)},
 )
 declared(
-    "logits-of-the-second-tag-are-others",
-    {"weights.golden": "weights V2 give [4.2089, 2.3882], not [1.0, 2.0]"},
+    "wrong-logits-of-the-second-tag",
+    {"weights.golden": "weights V2 output [4.2089, 2.3882], not [1.0, 2.0]"},
     lambda: {"weights": (declare_weights(), declare_weights(tag="V2", logits=(1.0, 2.0)))},
 )

@@ -94,7 +94,7 @@ def test_failures_and_expected_failures_are_listed(static: Run) -> None:
     assert said == [
         f"FAIL   failing/net  spec.license: {unknown}",
         f"XFAIL  excused/net  spec.license: asked upstream ({unknown})",
-        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) and does not; take it out",
+        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) but passes; remove the entry",
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_reason_is_printed_once_with_the_number_of_backbones(run: Run, names: 
 
 
 def test_a_check_that_does_not_apply_to_a_plugin_is_listed(static: Run) -> None:
-    assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it brings no data sets\n")
+    assert static("acme").stdout.startswith("n/a    acme  plugin.datasets: it provides no data sets\n")
 
 
 def test_a_backbone_named_like_its_plugin_is_counted_separately(static: Run) -> None:

@@ -1,4 +1,4 @@
-"""Plugins are really installed here: a dist-info folder and a module on sys.path, as pip would leave them."""
+"""Fixtures that install plugins as pip does: a dist-info folder and a module on sys.path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-#: A network that keeps every promise, in a module that imports nothing heavy.
+#: Source of a module that declares a good network, and imports nothing heavy.
 PREAMBLE = """
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
 
@@ -56,13 +56,13 @@ class Shelf:
     folder: Path
 
     def add(self, namespace: str, *specs: str, top: str = "", end: str = "", distribution: str = "") -> None:
-        """Install a plugin that lists what the expressions give, with other lines at the top or the end of it."""
+        """Install a plugin that lists the specs of the expressions, with more lines at the top or the end."""
         lines = "".join(f"    yield {spec}\n" for spec in specs or ["spec()"])
         hook = f"@hookimpl\ndef zoo_backbones():\n{lines}"
         self.add_module(namespace, f"{top}\n{PREAMBLE}{hook}\n{end}\n", distribution)
 
     def add_module(self, namespace: str, source: str, distribution: str = "") -> None:
-        """Install a plugin with that source."""
+        """Install a plugin with this source."""
         distribution = distribution or f"zoo-{namespace}"
         module = f"kit_{distribution}".replace("-", "_")
         info = self.folder / f"{distribution.replace('-', '_')}-1.5.dist-info"
@@ -70,10 +70,10 @@ class Shelf:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
         (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
         (self.folder / f"{module}.py").write_text(source.replace("NAMESPACE", namespace))
-        importlib.invalidate_caches()  # folders that change twice within a tick of the clock look unchanged
+        importlib.invalidate_caches()  # The clock may not distinguish two changes of a folder.
 
     def python(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run Python where these distributions are installed."""
+        """Run Python with these distributions installed."""
         path = os.pathsep.join(filter(None, (str(self.folder), os.environ.get("PYTHONPATH"))))
         return subprocess.run(
             [sys.executable, *arguments],
@@ -88,7 +88,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    """A shelf without plugins, which is on the path; those of zoo are installed beside it."""
+    """An empty shelf on the path, beside zoo's own plugins."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -99,5 +99,5 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
 
 @pytest.fixture(scope="module")
 def far_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    """A shelf that only the processes see that it starts."""
+    """A shelf that only the processes it starts have on their path."""
     return Shelf(tmp_path_factory.mktemp("shelf"))

@@ -11,7 +11,7 @@ from zoo.testing.checks.can import _are_close_in_bf16
 
 
 class Amplifying(nn.Module):
-    """Gives how far its weight is from one, many times over; bf16 cannot hold less than 0.4 % of it."""
+    """Outputs 1000 times the difference between its weight and one; bf16 rounds to 0.4%."""
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -22,23 +22,25 @@ class Amplifying(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("weight", "share", "close"),
+    ("weight", "factor", "close"),
     [
-        (1.003, 0.0, True),  # rounding its weight takes all of the logit, so arithmetic in bf16 may as well
+        (1.003, 0.0, True),  # Rounding its weight alone changes the whole logit, so arithmetic in bf16 may, too.
         (1.003, -3.5, False),
-        (1.5, 0.95, True),  # bf16 holds this weight as it is: one tenth is allowed
+        (1.5, 0.95, True),  # bf16 represents this weight exactly, so one tenth is allowed.
         (1.5, 0.5, False),
     ],
 )
-def test_arithmetic_in_bf16_is_judged_by_what_rounding_does(weight: float, share: float, *, close: bool) -> None:
+def test_logits_in_bf16_may_differ_by_a_multiple_of_what_rounding_alone_changes(
+    weight: float, factor: float, *, close: bool
+) -> None:
     model, images = Amplifying(weight), torch.ones(1, 1)
     with torch.no_grad():
         wanted = model(images)
     backbone: Any = SimpleNamespace(network=SimpleNamespace(model=model), images=images)
-    assert _are_close_in_bf16(wanted * share, wanted, backbone) is close
+    assert _are_close_in_bf16(wanted * factor, wanted, backbone) is close
 
 
-def test_what_layers_give_is_rounded_too() -> None:
+def test_the_outputs_of_layers_are_rounded_too() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False), Amplifying(1.0))
     with torch.no_grad():
         model[0].weight.fill_(1.0)

@@ -19,7 +19,7 @@ def hook(line: str, name: str = "zoo_backbones", arguments: str = "") -> str:
     return f"{LISTS_NOTHING}@hookimpl\ndef {name}({arguments}):\n    {line}\n"
 
 
-#: Modules, the check that tells what is wrong with them, and what it says.
+#: Sources of modules, the check that finds the fault, and a part of its message.
 FAULTY = {
     "raises": ("raise ValueError('why')", "plugin.listed", "ValueError: why"),
     "exits": ("raise SystemExit(3)", "plugin.listed", "SystemExit: 3"),
@@ -39,11 +39,11 @@ FAULTY = {
 
 
 def name_bad(results: Iterable[Result]) -> set[str]:
-    """Name the checks that found something."""
+    """Return the names of the checks that failed."""
     return {result.check for result in results if result.status in ("fail", "error")}
 
 
-def test_a_good_plugin_is_listed_without_a_fault(shelf: Any) -> None:
+def test_a_good_plugin_has_no_faults(shelf: Any) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')", end="@hookimpl\ndef zoo_datasets():\n    return [photos()]")
     plugin = examine("acme")
     assert (plugin.namespace, plugin.distribution, plugin.claimants) == ("acme", "zoo-acme", ("zoo-acme",))
@@ -53,18 +53,18 @@ def test_a_good_plugin_is_listed_without_a_fault(shelf: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_a_fault_is_noted_for_the_check_that_tells_it(shelf: Any, name: str) -> None:
-    source, check, says = FAULTY[name]
+def test_a_fault_is_recorded_for_its_check(shelf: Any, name: str) -> None:
+    source, check, message = FAULTY[name]
     shelf.add_module("acme", source)
     plugin = examine("acme")
     assert plugin.faults.keys() == {check}
-    assert says in plugin.faults[check]
+    assert message in plugin.faults[check]
     assert plugin.backbones == ()
-    # Where importing it fails, the check of importing says so, and this one is not run.
+    # If the import fails, plugin.imported reports it, and the other check does not run.
     assert name_bad(check_plugin(plugin, Scope("static"))) in ({check}, {"plugin.imported"})
 
 
-def test_an_entry_point_that_is_no_module_is_a_fault(shelf: Any) -> None:
+def test_an_entry_point_to_something_other_than_a_module_is_a_fault(shelf: Any) -> None:
     shelf.add("acme", end="plugin = object()")
     entries = shelf.folder / "zoo_acme-1.5.dist-info" / "entry_points.txt"
     entries.write_text("[zoo]\nacme = kit_zoo_acme:plugin\n")
@@ -72,9 +72,7 @@ def test_an_entry_point_that_is_no_module_is_a_fault(shelf: Any) -> None:
 
 
 @pytest.mark.parametrize("twins", [("spec()", "spec('acme/Net')"), ("spec()", "spec()"), ("SPEC", "SPEC")])
-def test_a_name_that_is_listed_twice_is_a_fault_and_its_first_backbone_is_kept(
-    shelf: Any, twins: tuple[str, str]
-) -> None:
+def test_a_duplicate_name_is_a_fault_and_the_first_backbone_is_kept(shelf: Any, twins: tuple[str, str]) -> None:
     shelf.add("acme", *twins, "spec('acme/other')", end="SPEC = spec()")
     plugin = examine("acme")
     assert plugin.faults.keys() == {"plugin.names"}
@@ -83,14 +81,14 @@ def test_a_name_that_is_listed_twice_is_a_fault_and_its_first_backbone_is_kept(
 
 
 @pytest.mark.parametrize("name", ["None", "3", "['acme/net']"])
-def test_a_name_that_is_no_text_is_a_fault_and_the_others_are_kept(shelf: Any, name: str) -> None:
+def test_a_name_that_is_not_text_is_a_fault_and_the_others_are_kept(shelf: Any, name: str) -> None:
     shelf.add("acme", f"spec({name})", "spec()")
     plugin = examine("acme")
     assert f"name={name}" in plugin.faults["plugin.listed"]
     assert [backbone.name for backbone in plugin.backbones] == ["acme/net"]
 
 
-def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) -> None:
+def test_all_faults_of_a_backbone_are_reported(shelf: Any) -> None:
     wrong_input = "InputSpec(**{**INPUT, 'resize': 0, 'crop': 'middle'})"
     shelf.add(
         "acme",
@@ -104,14 +102,14 @@ def test_all_faults_of_a_backbone_are_told_and_not_only_the_first(shelf: Any) ->
     assert name_bad(results) == static
 
 
-def test_the_faults_of_one_backbone_leave_the_others_alone(shelf: Any) -> None:
+def test_the_faults_of_one_backbone_do_not_affect_the_others(shelf: Any) -> None:
     shelf.add("acme", "spec('acme/bad', params=0)", "spec()")
     plugin = examine("acme")
     bad, good = (check_backbone(plugin, backbone, Scope("static")) for backbone in plugin.backbones)
     assert (name_bad(bad), name_bad(good)) == ({"spec.fields"}, set())
 
 
-def test_faults_of_the_plugin_are_told_beside_those_of_its_backbones(shelf: Any) -> None:
+def test_faults_of_the_plugin_and_of_its_backbones_are_reported_together(shelf: Any) -> None:
     end = "@hookimpl\ndef zoo_datasets():\n    print('noise')\n    return [photos(name='other/d')]"
     shelf.add("acme", "spec(params=0)", "spec('acme/NET')", end=end, distribution="zoo-bolts")
     plugin = examine("acme")
@@ -120,7 +118,7 @@ def test_faults_of_the_plugin_are_told_beside_those_of_its_backbones(shelf: Any)
     assert name_bad(check_backbone(plugin, plugin.backbones[0], Scope("static"))) == {"spec.fields"}
 
 
-def test_specs_are_checked_again_once_a_plugin_is_examined(shelf: Any) -> None:
+def test_specs_are_checked_again_after_a_plugin_is_examined(shelf: Any) -> None:
     for namespace, top in (("acme", ""), ("bolts", "raise ValueError")):
         shelf.add(namespace, "spec(params=0)", top=top)
         examine(namespace)
@@ -128,15 +126,13 @@ def test_specs_are_checked_again_once_a_plugin_is_examined(shelf: Any) -> None:
             BlockSpec("stem", ())
 
 
-def test_what_a_plugin_prints_while_it_is_examined_is_kept_from_the_answer(
-    shelf: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plugin_prints_nothing_while_it_is_examined(shelf: Any, capfd: pytest.CaptureFixture[str]) -> None:
     shelf.add("acme", top="print('noise')")
     examine("acme")
     assert capfd.readouterr() == ("", "")
 
 
-def test_of_two_claimants_of_a_first_party_namespace_the_rightful_one_is_examined(shelf: Any) -> None:
+def test_the_rightful_claimant_of_a_first_party_namespace_is_examined(shelf: Any) -> None:
     shelf.add("tiny", distribution="a-rival")
     shelf.add("tiny", distribution="zoo-tiny")
     plugin = examine("tiny")
@@ -145,13 +141,13 @@ def test_of_two_claimants_of_a_first_party_namespace_the_rightful_one_is_examine
     assert "plugin.namespace" in name_bad(check_plugin(plugin, Scope("static", "plugin.namespace")))
 
 
-def test_a_namespace_that_nobody_claims_is_an_error_that_lists_those_that_are(shelf: Any) -> None:
+def test_an_unknown_namespace_is_an_error_that_lists_the_known_ones(shelf: Any) -> None:
     shelf.add("acme")
     with pytest.raises(NameNotFound, match=r"no plugin 'acmee' is installed; installed: .*\bacme\b"):
         examine("acmee")
 
 
-def test_a_backbone_that_is_not_listed_is_an_error_that_says_what_shows_all(shelf: Any) -> None:
+def test_an_unknown_backbone_is_an_error_that_says_how_to_list_all(shelf: Any) -> None:
     shelf.add("acme")
     plugin = examine("acme")
     assert plugin.get_backbone("acme/net") is plugin.backbones[0]
@@ -160,30 +156,30 @@ def test_a_backbone_that_is_not_listed_is_an_error_that_says_what_shows_all(shel
 
 
 def find(shelf: Any, line: str) -> BackboneSpec:
-    """Ask for acme/net.v2, which is not listed, where the hook for it has this line."""
+    """Get acme/net.v2, which is not listed, from a plugin whose hook has this line."""
     shelf.add("acme", end=f"@hookimpl\ndef zoo_find_backbone(name):\n    {line}\n")
     return examine("acme").get_backbone("acme/net.v2")
 
 
-def test_a_backbone_that_is_not_listed_is_asked_for_and_keeps_the_name_that_it_was_asked_by(shelf: Any) -> None:
+def test_an_unlisted_backbone_has_the_requested_name(shelf: Any) -> None:
     found = find(shelf, "return spec('acme/net', family=name)")
     assert (found.name, found.family) == ("acme/net.v2", "net.v2")
 
 
-def test_all_faults_of_a_backbone_that_is_not_listed_are_told(shelf: Any) -> None:
+def test_all_faults_of_an_unlisted_backbone_are_reported(shelf: Any) -> None:
     found = find(shelf, "return spec('acme/net', params=0, license='unknown')")
     assert name_bad(check_backbone(examine("acme"), found, Scope("static"))) == {"spec.fields", "spec.license"}
     with pytest.raises(PluginError, match="prefixes"):
         BlockSpec("stem", ())
 
 
-def test_a_plugin_that_finds_nothing_does_not_have_it(shelf: Any) -> None:
+def test_a_backbone_that_the_plugin_does_not_find_is_an_error(shelf: Any) -> None:
     with pytest.raises(NameNotFound, match=r"acme lists no backbone 'acme/net.v2'; `zoo list acme/\*` shows all"):
         find(shelf, "return None")
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("raise OSError('disk')", "OSError: disk"),
         ("return 'acme/net'", "it finds 'acme/net', which is not a BackboneSpec"),
@@ -191,8 +187,8 @@ def test_a_plugin_that_finds_nothing_does_not_have_it(shelf: Any) -> None:
         ("return spec(None)", "it finds None; its names must begin with acme/"),
     ],
 )
-def test_a_plugin_that_fails_to_look_for_a_backbone_is_an_error_that_names_the_hook(
-    shelf: Any, line: str, says: str
+def test_a_plugin_that_fails_to_find_a_backbone_is_an_error_that_names_the_hook(
+    shelf: Any, line: str, message: str
 ) -> None:
-    with pytest.raises(PluginError, match=f"plugin acme failed in zoo_find_backbone: {says}"):
+    with pytest.raises(PluginError, match=f"plugin acme failed in zoo_find_backbone: {message}"):
         find(shelf, line)

@@ -1,4 +1,4 @@
-"""Pytest runs here in a process of its own, as an author would start it."""
+"""Tests that run pytest in a process of its own, as an author does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from zoo.errors import NameNotFound
 from zoo.testing import conformance
 from zoo.testing.promises import LEVELS, Level, list_checks
 
-#: An author's whole test file.
+#: An author's complete test file.
 THREE_LINES = "from zoo.testing import conformance\n\ntest_conformance = conformance('acme')\n"
 
-#: Runs pytest, and says what it imported of what is heavy.
+#: Runs pytest, and prints the heavy modules that it imported.
 CODE = """
 import sys, pytest
 from zoo.registry.isolation import HEAVY
@@ -23,7 +23,7 @@ code = pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[1:]])
 print("heavy:", int(code), *sorted(HEAVY & sys.modules.keys()))
 """
 
-#: Plugins with one thing to tell each: what they list, and lines at the top and at the end.
+#: Plugins with one fault each: the listed specs, and the lines at the top and at the end.
 PLUGINS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "acme": (("spec()", "spec('acme/other')"), "", ""),
     "excused": (("spec(license='unknown', expected_failures={'spec.license': 'asked upstream'})",), "", ""),
@@ -37,30 +37,30 @@ PLUGINS: dict[str, tuple[tuple[str, ...], str, str]] = {
 
 
 class Ran(NamedTuple):
-    """What pytest said."""
+    """The output of pytest."""
 
     output: str
 
     @property
     def end(self) -> str:
-        """The exit code, and what is heavy and was imported."""
+        """The exit code and the heavy modules that were imported."""
         return self.output.rstrip().rpartition("heavy: ")[2]
 
     def find(self, status: str) -> dict[str, str]:
-        """Map the ids of the cases of a status to the reason in the summary."""
+        """Map the ids of the cases with a status to the reasons in the summary."""
         lines = re.findall(rf"^{status} \S*?\[(\S+)\](?: - (.*))?$", self.output, flags=re.MULTILINE)
         return dict(lines)
 
 
 def run(shelf: Any, *arguments: str) -> Ran:
-    """Let pytest run where the plugins are installed."""
+    """Run pytest with the plugins installed."""
     done = shelf.python("-c", CODE, *arguments)
     return Ran(done.stdout + done.stderr)
 
 
 @pytest.fixture(scope="module")
 def plugins(far_shelf: Any) -> Any:
-    """A shelf with all of them, and the file of three lines."""
+    """A shelf with all plugins and the test file."""
     for name, (specs, top, end) in PLUGINS.items():
         far_shelf.add(name, *specs, top=top, end=end)
     (far_shelf.folder / "test_three_lines.py").write_text(THREE_LINES)
@@ -69,24 +69,24 @@ def plugins(far_shelf: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def static(plugins: Any) -> Ran:
-    """What pytest says of all of them on level static."""
+    """The output of pytest for all plugins on level static."""
     lines = "".join(f"test_{name} = conformance({name!r}, level='static')\n" for name in PLUGINS)
     (plugins.folder / "test_static.py").write_text(f"from zoo.testing import conformance\n\n{lines}")
     return run(plugins, "-rA", "test_static.py")
 
 
-# How cases end.
+# Outcomes.
 
 
-def test_every_promise_of_a_good_plugin_is_a_case_under_a_readable_name(static: Ran) -> None:
-    without = ("plugin.datasets", "plugin.drawn")  # it brings none
+def test_every_check_of_a_good_plugin_is_a_case_with_a_readable_name(static: Ran) -> None:
+    without = ("plugin.datasets", "plugin.drawn")  # It has none.
     wanted = [f"acme::{check.name}" for check in list_checks(of_plugin=True) if check.name not in without]
     checks = [check.name for check in list_checks(of_plugin=False) if check.level == "static"]
     wanted += [f"acme/{name}::{check}" for name in ("net", "other") for check in checks]
     assert [case for case in static.find("PASSED") if case.startswith("acme")] == wanted
 
 
-def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) -> None:
+def test_only_cases_of_broken_promises_fail(static: Ran) -> None:
     assert static.end.startswith("1")
     assert sorted(case for case in static.find("FAILED") if not case.startswith("odd/")) == [
         "broken::plugin.imported",
@@ -98,19 +98,19 @@ def test_cases_fail_where_a_promise_is_not_kept_and_nowhere_else(static: Ran) ->
 
 
 @pytest.mark.parametrize(
-    "says",
+    "message",
     [
-        "code and weights have a license, by its SPDX identifier. the license of the code is unknown; find out",
-        "code and weights have a license, by its SPDX identifier. it is declared to fail (asked upstream) and does not",
+        "code and weights have a license with an SPDX identifier. the license of the code is unknown; find out",
+        "code and weights have a license with an SPDX identifier. it is declared to fail (asked upstream) but passes",
         "the module behind the entry point can be imported. importing it fails: ValueError: why",
         "listing imports no torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
     ],
 )
-def test_a_failure_says_the_promise_and_what_was_found(static: Ran, says: str) -> None:
-    assert f"ConformanceError: {says}" in static.output
+def test_a_failure_shows_the_promise_and_the_reason(static: Ran, message: str) -> None:
+    assert f"ConformanceError: {message}" in static.output
 
 
-def test_what_nobody_expected_fails_and_keeps_its_traceback(static: Ran) -> None:
+def test_an_unexpected_error_fails_with_its_traceback(static: Ran) -> None:
     assert "odd/net::spec.fields" in static.find("FAILED")
     assert "OSError: disk" in static.output
     assert re.search(r"^kit_zoo_odd\.py:\d+: OSError$", static.output, flags=re.MULTILINE)
@@ -122,20 +122,20 @@ def test_a_declared_failure_is_an_xfail_with_both_reasons(static: Ran) -> None:
     assert reason.startswith("asked upstream (the license of the code is unknown")
 
 
-@pytest.mark.parametrize("says", ["n/a: it brings no data sets", "not-run: it needs plugin.imported"])
-def test_what_is_not_looked_at_is_skipped_and_says_why(static: Ran, says: str) -> None:
-    assert re.search(rf"^SKIPPED .*: {re.escape(says)}$", static.output, flags=re.MULTILINE)
+@pytest.mark.parametrize("message", ["n/a: it provides no data sets", "not-run: it needs plugin.imported"])
+def test_a_check_that_did_not_run_is_skipped_with_a_reason(static: Ran, message: str) -> None:
+    assert re.search(rf"^SKIPPED .*: {re.escape(message)}$", static.output, flags=re.MULTILINE)
 
 
-def test_a_backbone_that_is_called_like_its_plugin_is_not_taken_for_it(static: Ran) -> None:
+def test_a_backbone_with_the_name_of_its_plugin_has_cases_of_its_own(static: Ran) -> None:
     assert {"namesake::plugin.names", "namesake::spec.fields"} <= static.find("PASSED").keys()
 
 
-# What it costs.
+# Imports.
 
 
 def test_static_cases_import_nothing_heavy(static: Ran) -> None:
-    assert static.end == "1 numpy"  # which one of the plugins imports itself
+    assert static.end == "1 numpy"  # One of the plugins imports it.
 
 
 def test_collecting_cases_of_any_level_imports_nothing_heavy(plugins: Any) -> None:
@@ -150,7 +150,7 @@ def test_one_case_can_be_run_by_its_name(plugins: Any) -> None:
     assert "1 passed" in ran.output
 
 
-# What is chosen.
+# Options.
 
 
 def list_cases(**options: Any) -> list[str]:
@@ -160,7 +160,7 @@ def list_cases(**options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_there_is_a_case_for_each_promise_up_to_the_level(shelf: Any, level: Level) -> None:
+def test_each_check_up_to_the_level_has_a_case(shelf: Any, level: Level) -> None:
     shelf.add("acme")
     assert list_cases(level=level) == [
         *(f"acme::{check.name}" for check in list_checks(of_plugin=True)),
@@ -168,7 +168,7 @@ def test_there_is_a_case_for_each_promise_up_to_the_level(shelf: Any, level: Lev
     ]
 
 
-def test_the_level_is_cpu_where_none_is_given(shelf: Any) -> None:
+def test_the_default_level_is_cpu(shelf: Any) -> None:
     shelf.add("acme")
     assert list_cases() == list_cases(level="cpu")
 
@@ -181,7 +181,7 @@ def test_the_level_is_cpu_where_none_is_given(shelf: Any) -> None:
         ({"each_family": True}, ["acme", "acme/small", "acme/vit"]),
     ],
 )
-def test_options_choose_backbones_and_keep_the_plugin_s_own_cases(
+def test_options_choose_backbones_and_keep_the_cases_of_the_plugin(
     shelf: Any, options: dict[str, Any], chosen: list[str]
 ) -> None:
     shelf.add("acme", "spec(params=302)", "spec('acme/small')", "spec('acme/vit', family='vit')")
@@ -195,7 +195,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(shelf: Any) -> None:
         conformance("acme", pattern="vgg*")
 
 
-def test_a_pattern_does_not_hide_that_a_plugin_cannot_be_loaded(shelf: Any) -> None:
+def test_a_pattern_does_not_hide_a_plugin_that_cannot_be_loaded(shelf: Any) -> None:
     shelf.add("acme", top="raise ValueError('why')")
     assert "acme::plugin.imported" in list_cases(pattern="vgg*")
 

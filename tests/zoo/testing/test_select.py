@@ -17,7 +17,7 @@ def make(acme: BackboneSpec, name: str, family: object = "a", params: object = 5
 @pytest.mark.parametrize(
     ("pattern", "chosen"), [("*", ["net", "net_b", "vit"]), ("net*", ["net", "net_b"]), ("net", ["net"]), ("ne", [])]
 )
-def test_a_pattern_chooses_by_the_whole_name_without_the_namespace(
+def test_a_pattern_must_match_the_full_name_without_the_namespace(
     acme: BackboneSpec, pattern: str, chosen: list[str]
 ) -> None:
     backbones = [make(acme, name) for name in ("net", "net_b", "vit")]
@@ -25,13 +25,13 @@ def test_a_pattern_chooses_by_the_whole_name_without_the_namespace(
     assert [spec.name for spec in found] == [f"acme/{name}" for name in chosen]
 
 
-def test_of_each_family_the_smallest_is_chosen_and_of_equals_the_first(acme: BackboneSpec) -> None:
+def test_the_smallest_of_each_family_is_chosen_or_the_first_of_equal_ones(acme: BackboneSpec) -> None:
     backbones = [make(acme, "big", params=9), make(acme, "one"), make(acme, "two"), make(acme, "vit", "v", 9)]
     assert [spec.name for spec in choose_backbones(backbones, each_family=True)] == ["acme/one", "acme/vit"]
     assert [spec.name for spec in choose_backbones(backbones, "[bv]i*", each_family=True)] == ["acme/big", "acme/vit"]
 
 
-def test_specs_with_faults_are_chosen_too(acme: BackboneSpec) -> None:
+def test_invalid_specs_are_chosen_too(acme: BackboneSpec) -> None:
     faulty = [make(acme, "one", ["a"], "5M"), make(acme, "two", None, None), make(acme, "three", ["a"], 5)]
     assert [spec.name for spec in choose_backbones(faulty, each_family=True)] == ["acme/one", "acme/two"]
     assert [count_params(spec) for spec in faulty] == [0, 0, 5]

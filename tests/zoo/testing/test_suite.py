@@ -18,7 +18,7 @@ from zoo.testing.results.result import Result
 from zoo.testing.runner import Scope
 from zoo.testing.suite import Suite, find_target
 
-#: Notes which network is built, and in which process.
+#: A builder that writes the network's name and the process to a file.
 NOTES = """
 def noted(name):
     def build_noted(tag=None):
@@ -32,12 +32,12 @@ def noted(name):
 """
 
 
-class Told:
-    """Keeps what is reported."""
+class Recorder:
+    """Records the reported progress."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        #: Title and total of what goes on.
+        #: Title and total of each tracked task.
         self.tracked: list[tuple[str, int | None]] = []
         self.steps = 0
 
@@ -54,13 +54,13 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def progress() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
 def built(shelf: Any, tmp_path: Path) -> Path:
-    """A file to which two installed networks, acme/a and acme/b, write a line when they are built."""
+    """A file to which the builders of two installed networks, acme/a and acme/b, append a line."""
     path = tmp_path / "built"
     specs = [f"spec('acme/{name}', build=noted('{name}'))" for name in "ab"]
     shelf.add("acme", *specs, end=f"BUILT = {str(path)!r}\n{NOTES}")
@@ -69,7 +69,7 @@ def built(shelf: Any, tmp_path: Path) -> Path:
 
 
 def list_names(results: list[Result]) -> list[str]:
-    """List the plugin and the backbones, each of which must have one result of each check."""
+    """List the names of the plugin and the backbones; each must have one result of each check."""
     names = list(dict.fromkeys(result.backbone for result in results))
     for name in names:
         wanted = [check.name for check in list_checks(of_plugin="/" not in name)]
@@ -77,37 +77,37 @@ def list_names(results: list[Result]) -> list[str]:
     return names
 
 
-def count_looks(built: Path) -> int:
-    """Count how often a network was looked at, however often it was built for that: in one process, which ends."""
+def count_checked(built: Path) -> int:
+    """Count the networks that were checked, each in one process, which may build it several times."""
     return len({*built.read_text().splitlines()})
 
 
-# What is looked at.
+# Targets.
 
 
 @pytest.mark.parametrize("level", ["static", "meta"])
-def test_of_a_namespace_the_plugin_and_all_its_backbones_are_looked_at(shelf: Any, told: Told, level: Level) -> None:
+def test_a_namespace_stands_for_the_plugin_and_all_its_backbones(shelf: Any, progress: Recorder, level: Level) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    results = list(Suite(level, "spec.").run(find_target("acme"), told))
+    results = list(Suite(level, "spec.").run(find_target("acme"), progress))
     first, *others = list_names(results)
     assert first == "acme"
     assert sorted(others) == ["acme/net", "acme/other"]
     assert {result.status for result in results if result.check.startswith("spec.")} == {"pass"}
 
 
-def test_of_a_backbone_it_and_its_plugin_are_looked_at(shelf: Any, told: Told) -> None:
+def test_a_full_name_stands_for_the_backbone_and_its_plugin(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
-    assert list_names(list(Suite("static").run(find_target("acme/other"), told))) == ["acme", "acme/other"]
+    assert list_names(list(Suite("static").run(find_target("acme/other"), progress))) == ["acme", "acme/other"]
 
 
-def test_of_each_family_only_the_smallest_is_looked_at(shelf: Any, told: Told) -> None:
+def test_each_family_checks_only_the_smallest_of_each_family(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec(params=302)", "spec('acme/small')", "spec('acme/vit', family='vit', params=999)")
-    found = list_names(list(Suite("static", each_family=True).run(find_target("acme"), told)))
+    found = list_names(list(Suite("static", each_family=True).run(find_target("acme"), progress)))
     assert found == ["acme", "acme/small", "acme/vit"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_larger_backbones_are_looked_at_up_to_level_meta(acme: BackboneSpec, level: Level) -> None:
+def test_backbones_above_max_params_are_checked_up_to_level_meta(acme: BackboneSpec, level: Level) -> None:
     suite = Suite(level, "spec.", max_params=acme.params)
     larger = dataclasses.replace(acme, params=acme.params + 1)
     assert suite.scope_for(acme) == Scope(level, "spec.")
@@ -115,41 +115,41 @@ def test_larger_backbones_are_looked_at_up_to_level_meta(acme: BackboneSpec, lev
     assert Suite(level, "spec.").scope_for(larger) == Scope(level, "spec.")
 
 
-def test_the_level_of_larger_backbones_is_said_in_their_results(shelf: Any, told: Told) -> None:
+def test_results_of_backbones_above_max_params_give_the_level(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec()", "spec('acme/large', params=10**9)")
     suite = Suite("cpu", "build.params", max_params=1000)
-    results = [result for result in suite.run(find_target("acme"), told) if result.check == "forward.repeatable"]
+    results = [result for result in suite.run(find_target("acme"), progress) if result.check == "forward.repeatable"]
     reasons = {result.backbone: result.reason for result in results}
     assert reasons == {"acme/net": "only build.params was asked for", "acme/large": "it is above level meta"}
 
 
-def test_a_number_of_parameters_that_is_none_holds_nothing_up(acme: BackboneSpec) -> None:
+def test_an_invalid_number_of_parameters_does_not_count_as_large(acme: BackboneSpec) -> None:
     with checks_deferred():
         faulty = dataclasses.replace(acme, params="5M")  # type: ignore[arg-type]
     assert Suite("cpu", max_params=5).scope_for(faulty) == Scope("cpu")
 
 
-def test_a_plugin_that_cannot_be_loaded_has_results_of_its_own(shelf: Any, told: Told) -> None:
+def test_a_plugin_that_cannot_be_loaded_has_results(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", top="raise ValueError('why')")
-    results = list(Suite("meta").run(find_target("acme"), told))
+    results = list(Suite("meta").run(find_target("acme"), progress))
     assert list_names(results) == ["acme"]
     assert "ValueError: why" in {result.check: result.reason for result in results}["plugin.imported"]
 
 
-# What is asked for must exist.
+# Names that do not exist.
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("acmee", "no plugin 'acmee' is installed; installed:"),
         ("acmee/net", "no plugin 'acmee' is installed"),
         ("acme/nett", "acme lists no backbone 'acme/nett'"),
     ],
 )
-def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, says: str) -> None:
+def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, message: str) -> None:
     shelf.add("acme")
-    with pytest.raises(NameNotFound, match=says):
+    with pytest.raises(NameNotFound, match=message):
         find_target(name)
 
 
@@ -157,24 +157,24 @@ def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, says: str
     ("level", "only", "cure"),
     [
         ("cpu", "head.fuond", "all begin with plugin., spec., build."),
-        ("static", "head.", "give --level meta"),
-        ("cpu", "weights.", "give --level network"),
+        ("static", "head.", "use --level meta"),
+        ("cpu", "weights.", "use --level network"),
     ],
 )
-def test_checks_that_do_not_exist_on_a_level_are_an_error(
-    shelf: Any, told: Told, level: Level, only: str, cure: str
+def test_a_prefix_of_no_check_on_the_level_is_an_error(
+    shelf: Any, progress: Recorder, level: Level, only: str, cure: str
 ) -> None:
     shelf.add("acme")
     with pytest.raises(OptionError, match=re.escape(f"no check on level {level} begins with '{only}'; {cure}")):
-        list(Suite(level, only).run(find_target("acme"), told))
+        list(Suite(level, only).run(find_target("acme"), progress))
 
 
-def test_every_check_can_be_asked_for_on_its_own() -> None:
+def test_every_check_can_be_selected_alone() -> None:
     for check in CHECKS:
         assert Suite("network", check.name).only == check.name
 
 
-# What is not listed.
+# Unlisted backbones.
 
 FINDS = "@hookimpl\ndef zoo_find_backbone(name):\n    return spec('acme/net', params=5) if '.' in name else None\n"
 
@@ -183,101 +183,101 @@ FINDS = "@hookimpl\ndef zoo_find_backbone(name):\n    return spec('acme/net', pa
     ("level", "only", "status"),
     [("static", "spec.", "not-run"), ("meta", "build.params", "fail")],
 )
-def test_a_backbone_that_is_not_listed_is_looked_at_as_the_plugin_finds_it(
-    shelf: Any, told: Told, level: Level, only: str, status: str
+def test_an_unlisted_backbone_is_checked_as_the_plugin_finds_it(
+    shelf: Any, progress: Recorder, level: Level, only: str, status: str
 ) -> None:
     shelf.add("acme", end=FINDS)
-    results = list(Suite(level, only).run(find_target("acme/net.v2"), told))
+    results = list(Suite(level, only).run(find_target("acme/net.v2"), progress))
     assert list_names(results) == ["acme", "acme/net.v2"]
     assert [result.status for result in results if result.check == "build.params"] == [status]
 
 
-# What is kept.
+# Saved results.
 
 
-def test_what_a_file_holds_is_not_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
-    suite = Suite("meta", "build.params", save=tmp_path / "results" / "journal")
-    first = list(suite.run(find_target("acme"), told))
-    assert (count_looks(built), told.lines) == (2, [])
-    second = list(suite.run(find_target("acme"), told))
-    assert count_looks(built) == 2
-    assert told.lines == [f"{suite.save} holds the results of 2 of 2 backbones"]
+def test_saved_results_are_not_checked_again(built: Path, progress: Recorder, tmp_path: Path) -> None:
+    suite = Suite("meta", "build.params", save=tmp_path / "results" / "results.jsonl")
+    first = list(suite.run(find_target("acme"), progress))
+    assert (count_checked(built), progress.lines) == (2, [])
+    second = list(suite.run(find_target("acme"), progress))
+    assert count_checked(built) == 2
+    assert progress.lines == [f"{suite.save} holds the results of 2 of 2 backbones"]
     assert sorted(second, key=str) == sorted(first, key=str)
     assert list_names(second) == ["acme", "acme/a", "acme/b"]
 
 
-def test_what_was_broken_off_is_gone_on_with(built: Path, told: Told, tmp_path: Path) -> None:
-    suite = Suite("meta", "build.params", save=tmp_path / "journal")
+def test_an_interrupted_run_is_resumed(built: Path, progress: Recorder, tmp_path: Path) -> None:
+    suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
     assert suite.save is not None
-    list(suite.run(find_target("acme"), told))
+    list(suite.run(find_target("acme"), progress))
     first, _ = suite.save.read_bytes().splitlines(keepends=True)
     suite.save.write_bytes(first)
-    before = count_looks(built)
-    results = list(suite.run(find_target("acme"), told))
-    assert told.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
+    before = count_checked(built)
+    results = list(suite.run(find_target("acme"), progress))
+    assert progress.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
     assert sorted(list_names(results)) == ["acme", "acme/a", "acme/b"]
     assert {result.status for result in results if result.check == "build.params"} == {"pass"}
-    assert count_looks(built) == before + 1
+    assert count_checked(built) == before + 1
 
 
-def test_backbones_that_broke_a_promise_are_looked_at_again_and_the_others_are_not(
-    built: Path, shelf: Any, told: Told, tmp_path: Path
+def test_only_backbones_that_broke_a_promise_are_checked_again(
+    built: Path, shelf: Any, progress: Recorder, tmp_path: Path
 ) -> None:
-    suite = Suite("meta", "build.params", save=tmp_path / "journal")
+    suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
     bad = "spec('bolts/bad', build=noted('bad'), params=5)"
     end = f"BUILT = {str(built)!r}\n{NOTES}"
     shelf.add("bolts", bad, "spec('bolts/good', build=noted('good'))", end=end)
-    for looks in (2, 3):
-        results = list(suite.run(find_target("bolts"), told))
+    for count in (2, 3):
+        results = list(suite.run(find_target("bolts"), progress))
         statuses = {result.backbone: result.status for result in results if result.check == "build.params"}
         assert statuses["bolts/bad"] == "fail"
         assert statuses["bolts/good"] == "pass"
-        assert count_looks(built) == looks
-    assert told.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
+        assert count_checked(built) == count
+    assert progress.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
 
 
-def test_what_was_looked_at_otherwise_is_looked_at_again(built: Path, told: Told, tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    list(Suite("meta", "build.params", save=path).run(find_target("acme"), told))
-    list(Suite("meta", "build.meta", save=path).run(find_target("acme/a"), told))
-    assert (count_looks(built), told.lines) == (3, [])
+def test_results_of_another_scope_are_not_used(built: Path, progress: Recorder, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    list(Suite("meta", "build.params", save=path).run(find_target("acme"), progress))
+    list(Suite("meta", "build.meta", save=path).run(find_target("acme/a"), progress))
+    assert (count_checked(built), progress.lines) == (3, [])
 
 
-def test_what_was_seen_of_other_code_is_looked_at_again(built: Path, shelf: Any, told: Told, tmp_path: Path) -> None:
-    suite = Suite("meta", "build.params", save=tmp_path / "journal")
-    list(suite.run(find_target("acme"), told))
+def test_results_of_other_code_are_checked_again(built: Path, shelf: Any, progress: Recorder, tmp_path: Path) -> None:
+    suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
+    list(suite.run(find_target("acme"), progress))
     with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
         file.write("# more\n")
-    list(suite.run(find_target("acme/a"), told))
-    list(suite.run(find_target("acme"), told))
-    assert count_looks(built) == 4
-    assert told.lines == [
-        f"{suite.save} holds results of 1 from other code or versions; they are looked at again",
+    list(suite.run(find_target("acme/a"), progress))
+    list(suite.run(find_target("acme"), progress))
+    assert count_checked(built) == 4
+    assert progress.lines == [
+        f"{suite.save} holds results of 1 from other code or versions; checking them again",
         f"{suite.save} holds the results of 1 of 2 backbones",
-        f"{suite.save} holds results of 1 from other code or versions; they are looked at again",
+        f"{suite.save} holds results of 1 from other code or versions; checking them again",
     ]
 
 
-def test_a_larger_backbone_is_kept_by_the_level_that_it_was_looked_at(built: Path, told: Told, tmp_path: Path) -> None:
-    path = tmp_path / "journal"
+def test_results_of_a_large_backbone_are_saved_for_level_meta(built: Path, progress: Recorder, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
     larger = Suite("cpu", "build.params", max_params=1, save=path)
     for suite in (larger, larger, Suite("meta", "build.params", save=path)):
-        list(suite.run(find_target("acme"), told))
-        assert count_looks(built) == 2
+        list(suite.run(find_target("acme"), progress))
+        assert count_checked(built) == 2
 
 
-def test_a_file_that_is_no_journal_is_an_error(built: Path, told: Told, tmp_path: Path) -> None:
+def test_a_foreign_file_is_an_error(built: Path, progress: Recorder, tmp_path: Path) -> None:
     path = tmp_path / "mine"
     path.write_text("a list of things to do\n")
-    with pytest.raises(RunError, match="no file that zoo check wrote"):
-        list(Suite("meta", "build.params", save=path).run(find_target("acme"), told))
-    assert count_looks(built) == 0
+    with pytest.raises(RunError, match="not a file that zoo check wrote"):
+        list(Suite("meta", "build.params", save=path).run(find_target("acme"), progress))
+    assert count_checked(built) == 0
 
 
-def test_who_waits_is_told_how_many_backbones_are_done(built: Path, told: Told, tmp_path: Path) -> None:
-    suite = Suite("meta", "build.params", save=tmp_path / "journal")
-    list(suite.run(find_target("acme/a"), told))
-    assert (told.tracked, told.steps) == ([("checking acme/a", 1)], 1)
-    list(suite.run(find_target("acme"), told))  # one of them from the file
-    assert (told.tracked[1:], told.steps) == ([("checking acme", 2)], 3)
-    assert count_looks(built) == 2
+def test_progress_counts_the_finished_backbones(built: Path, progress: Recorder, tmp_path: Path) -> None:
+    suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
+    list(suite.run(find_target("acme/a"), progress))
+    assert (progress.tracked, progress.steps) == ([("checking acme/a", 1)], 1)
+    list(suite.run(find_target("acme"), progress))  # One of them is in the file.
+    assert (progress.tracked[1:], progress.steps) == ([("checking acme", 2)], 3)
+    assert count_checked(built) == 2

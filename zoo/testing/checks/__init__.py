@@ -1,1 +1,1 @@
-"""The checks themselves: one module for each subject, one function for each promise of `zoo.testing.promises`."""
+"""The checks: one module for each subject, one function for each promise of `zoo.testing.promises`."""

@@ -1,4 +1,4 @@
-"""Promises of building: offline, clean, and the network that was declared."""
+"""Checks of building: offline, without side effects, and the network that was declared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from zoo.models.meta_device import build_on_meta, make_on_meta
@@ -15,51 +16,51 @@ from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import expect_logits
 from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CheckFailed, NotApplicable
-from zoo.testing.suggestions import name_some
+from zoo.testing.suggestions import shorten
 
-#: Classes for ``build.upstream``: any number but that of the network as built.
+#: Number of classes for ``build.upstream``; it must differ from that of the network as built.
 CLASSES = 2
 
 
 def offline(backbone: BackboneUnderTest) -> None:
-    """On the meta device; a connection is refused, and noted."""
+    """Build on the meta device; connections are refused and recorded."""
     _, effects = backbone.building
     if effects.connections:
-        raise CheckFailed(f"building connects to {effects.connections[0]}; weights come in by their WeightsSpec.")
+        raise CheckFailed(f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.")
 
 
 def meta(backbone: BackboneUnderTest) -> None:
-    """On the meta device, twice: two models have nothing in common."""
+    """Build twice on the meta device: two models must share nothing."""
     _, effects = backbone.building
     if effects.error is not None:
-        said = str(effects.error).rstrip(".")
-        has_read = "meta" in said
-        cure = "do not read values of tensors: here, on the meta device, they have none" if has_read else "mend it"
-        raise CheckFailed(f"{said}; {cure}.")
+        message = str(effects.error).rstrip(".")
+        has_read = "meta" in message
+        cure = "do not read values of tensors: on the meta device they have none" if has_read else "fix the builder"
+        raise CheckFailed(f"{message}; {cure}.")
     again, _ = backbone.rebuilding
     if again is backbone.meta:
-        raise CheckFailed("building returns the same model object every time; make a new one each time.")
+        raise CheckFailed("building returns the same model object every time; build a new one each time.")
     own = {id(parameter) for parameter in backbone.meta.parameters()}
     if shared := [name for name, parameter in again.named_parameters() if id(parameter) in own]:
-        raise CheckFailed(f"two builds share {name_some(shared)}; make all of a model anew each time.")
+        raise CheckFailed(f"two builds share {shorten(shared)}; build every part of the model each time.")
 
 
 def clean(backbone: BackboneUnderTest) -> None:
-    """On the meta device, twice: what upstream's imports do the first time is not the plugin's to mend."""
+    """Build twice on the meta device: the first time, the effects of upstream's imports do not count."""
     traces = dict.fromkeys(trace for _, effects in (backbone.building, backbone.rebuilding) for trace in effects.traces)
     if traces:
-        raise CheckFailed(f"building {' and '.join(traces)}; leave that to whoever calls it.")
+        raise CheckFailed(f"building {' and '.join(traces)}; leave that to the caller.")
 
 
 def params(backbone: BackboneUnderTest) -> None:
-    """Aliases of a parameter count once."""
+    """Count the parameters; one that has several names counts once."""
     found = sum(parameter.numel() for parameter in backbone.meta.parameters())
     if found != backbone.spec.params:
-        raise CheckFailed(f"params is {backbone.spec.params:,}, and the model has {found:,}; declare {found}.")
+        raise CheckFailed(f"params is {backbone.spec.params:,}, but the model has {found:,}; declare {found}.")
 
 
 def weights(backbone: BackboneUnderTest) -> None:
-    """On the meta device: nothing is fetched."""
+    """Build for every tag on the meta device; nothing is downloaded."""
     spec = backbone.spec
     if not spec.weights:
         raise NotApplicable("it publishes no weights")
@@ -70,14 +71,14 @@ def weights(backbone: BackboneUnderTest) -> None:
             raise CheckFailed(f"building for {published.tag} connects to {effects.connections[0]}; leave that to zoo.")
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
-            continue  # the same network, which is checked anyway
-        cure = "let build(tag) give its head num_classes outputs, whatever the tag, and fit the input of the weights"
+            continue  # Other checks run this network.
+        cure = "build(tag) must return a head of num_classes outputs for every tag, and fit the input of the weights"
         images = backbone.make_meta_images(size)
         expect_logits(model.eval(), images, spec.num_classes, f"as built for {published.tag}", cure)
 
 
 def upstream(backbone: BackboneUnderTest) -> None:
-    """The call that the model card of a run shows."""
+    """Run the call that a run's model card shows."""
     text = backbone.spec.constructor
     if text is None:
         raise NotApplicable("it declares no constructor")
@@ -86,25 +87,28 @@ def upstream(backbone: BackboneUnderTest) -> None:
     try:
         theirs = make_on_meta(lambda: call_constructor(call))
     except Exception as error:
-        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}; mend it.") from error
+        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}; fix it.") from error
     found, wanted = _list_shapes(theirs), _list_shapes(ours)
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
-        raise CheckFailed(f"its constructor builds another network: {name_some(odd)} differ; mend it.")
+        raise CheckFailed(f"its constructor builds a different network: {shorten(odd)} differ; fix it.")
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:
-    """On the CPU, from one seed."""
-    if odd := backbone.unrepeatable_tensors:
-        raise CheckFailed(f"two builds from one seed differ in {name_some(odd)}; draw from torch's generator only.")
+    """Build twice on the CPU, from one seed."""
+    first, second = backbone.build().state_dict(), backbone.build().state_dict()
+    same = {name for name in first.keys() & second.keys() if torch.equal(first[name], second[name])}
+    if odd := sorted((first.keys() | second.keys()) - same):
+        raise CheckFailed(f"two builds from one seed differ in {shorten(odd)}; draw from torch's generator only.")
 
 
 def call_constructor(text: str) -> Any:
-    """Call ``package.module.name(literals)``; nothing else is evaluated."""
+    """Evaluate ``package.module.name(literals)``, and nothing else."""
     call = ast.parse(text, mode="eval").body
-    assert isinstance(call, ast.Call), "the contract wants a call"
+    assert isinstance(call, ast.Call), "the contract requires a call"
     path = ast.unparse(call.func).split(".")
     target: Any = importlib.import_module(path[0])
     for position, name in enumerate(path[1:], 2):
+        # An attribute precedes a module of the same name, unlike in pkgutil.resolve_name: torchvision has such pairs.
         if not hasattr(target, name) and hasattr(target, "__path__"):
             importlib.import_module(".".join(path[:position]))
         target = getattr(target, name)

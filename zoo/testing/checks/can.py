@@ -1,4 +1,4 @@
-"""Promises that a backbone may make in addition."""
+"""Checks of capabilities that a backbone may claim."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close, expect_logits
+from zoo.testing.passes import compute_gradients
 from zoo.testing.results.result import CannotCheck, CheckFailed
-from zoo.testing.suggestions import name_some
+from zoo.testing.suggestions import shorten
 
-#: bf16 keeps eight bits of a number; a deep network rounds often.
+#: Largest difference of logits in bf16, which has eight significant bits, as a fraction of the largest logit.
 BF16_TOLERANCE = 0.1
-#: How many times as far as rounding weights and what layers give takes the logits, arithmetic in bf16
-#: may take them: random weights can amplify any rounding, and then the distance proves nothing about the network.
+#: Largest difference of logits in bf16, as a multiple of the difference that rounding alone makes. Random weights can
+#: amplify any rounding error, and then the difference says nothing about the network.
 BF16_ROUNDINGS = 4
-#: Sides are lengthened by multiples of what networks usually divide an image by.
+#: Number of pixels that sides are lengthened by; networks usually divide an image by a factor of this number.
 STEP = 32
 
 
 def image_sizes(backbone: BackboneUnderTest) -> None:
-    """On the meta device."""
+    """Run larger images, and oblong ones, on the meta device."""
     channels, height, width = backbone.spec.input.size
     model, _ = backbone.attach_heads(2)
     for size in ((channels, height + STEP, width + STEP), (channels, height, width + 2 * STEP)):
@@ -34,12 +35,12 @@ def image_sizes(backbone: BackboneUnderTest) -> None:
 
 
 def bf16(backbone: BackboneUnderTest) -> None:
-    """As zoo trains with it: the parameters stay in fp32."""
-    wanted = backbone.first_logits
+    """Run the network as zoo trains in bf16: the parameters stay in fp32."""
+    wanted = backbone.run(backbone.images[:1])
     with Hardware(torch.device("cpu"), "bf16").autocast():
         found = backbone.run(backbone.images[:1])
     if not found.isfinite().all() or not _are_close_in_bf16(found, wanted, backbone):
-        raise CheckFailed("in bf16 its logits are others; do not claim bf16, or compute what needs it in fp32.")
+        raise CheckFailed("in bf16 its logits differ; do not claim bf16, or compute what needs precision in fp32.")
 
 
 def _are_close_in_bf16(found: Tensor, wanted: Tensor, backbone: BackboneUnderTest) -> bool:
@@ -54,7 +55,7 @@ def _are_close_in_bf16(found: Tensor, wanted: Tensor, backbone: BackboneUnderTes
 
 @torch.no_grad()
 def _round(model: nn.Module) -> nn.Module:
-    """Round the weights, and what each layer gives, to what bf16 can hold; the arithmetic stays as precise as it is."""
+    """Round the weights and the outputs of each layer to bf16; the arithmetic keeps its precision."""
     for parameter in model.parameters():
         parameter.copy_(parameter.bfloat16())
     for module in model.modules():
@@ -70,74 +71,65 @@ def _round_output(_module: nn.Module, _inputs: object, output: object) -> object
 
 
 def gradient_checkpointing(backbone: BackboneUnderTest) -> None:
-    """By timm's convention, ``model.set_grad_checkpointing(enable)``."""
-    model = backbone.network.model
-    switch = getattr(model, "set_grad_checkpointing", None)
+    """Use timm's convention, ``model.set_grad_checkpointing(enable)``."""
+    switch = getattr(backbone.network.model, "set_grad_checkpointing", None)
     if switch is None:
         raise CheckFailed("it has no set_grad_checkpointing(enable); write it, or do not claim gradient_checkpointing.")
-    plain, _ = _compute_gradients(backbone, model)
+    plain, calls = _compute_gradients(backbone)
     switch(True)
     try:
-        checkpointed, repeats = _compute_gradients(backbone, model)
+        checkpointed, more_calls = _compute_gradients(backbone)
     finally:
         switch(False)
     if missing := [name for name in plain if name not in checkpointed]:
         raise CheckFailed(
-            f"with gradient checkpointing {name_some(missing)} gets no gradient; checkpoint with use_reentrant=False."
+            f"with gradient checkpointing no gradient reaches {shorten(missing)}; checkpoint with use_reentrant=False."
         )
     if odd := [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]:
-        raise CheckFailed(f"with gradient checkpointing the gradient of {name_some(odd)} is another one; mend it.")
-    if not repeats:
-        raise CheckFailed("set_grad_checkpointing(True) lets no layer run again on the way back; let it checkpoint.")
+        raise CheckFailed(f"with gradient checkpointing the gradient of {shorten(odd)} differs; fix it.")
+    if more_calls <= calls:
+        raise CheckFailed("after set_grad_checkpointing(True) the backward pass recomputes no layer; checkpoint some.")
+
+
+def _compute_gradients(backbone: BackboneUnderTest) -> tuple[Mapping[str, Tensor], int]:
+    """Return the gradients of all parameters that have one, and the number of calls of modules."""
+    model, batch = backbone.network.model, (backbone.images, backbone.labels)
+    backbone.freeze("all")
+    model.eval()  # Dropout would differ between two passes.
+    calls: list[nn.Module] = []
+    with register_module_forward_pre_hook(lambda module, _inputs: calls.append(module)):
+        gradients = compute_gradients(model, batch, aux_weight=0.0)
+    return {name: gradient for name, gradient in gradients.items() if gradient is not None}, len(calls)
 
 
 def export(backbone: BackboneUnderTest) -> None:
-    """In eval mode."""
+    """Export the network in eval mode, and run the program."""
     model = backbone.network.model.eval()
     try:
         with torch.no_grad():
             found = torch.export.export(model, (backbone.images,)).module()(backbone.images)
     except Exception as error:
         raise CheckFailed(f"it cannot be exported: {_shorten(error)}; do not claim export.") from error
-    if not are_close(found, backbone.prediction.logits, 1e-4):
-        raise CheckFailed("the exported program gives other logits; do not claim export.")
+    if not are_close(found, backbone.run(backbone.images), 1e-4):
+        raise CheckFailed("the exported program returns different logits; do not claim export.")
 
 
 def compile(backbone: BackboneUnderTest) -> None:  # noqa: A001  # a check's name
-    """In eval mode, by torch's default compiler."""
+    """Compile the network in eval mode with torch's default compiler, and run it."""
     model = backbone.network.model.eval()
     try:
         with torch.no_grad():
             found = torch.compile(model)(backbone.images)
     except Exception as error:
         if "InvalidCxxCompiler" in f"{type(error).__name__} {error}":
-            raise CannotCheck("torch.compile needs a C++ compiler, and finds none here") from error
+            raise CannotCheck("torch.compile needs a C++ compiler, and none is installed") from error
         raise CheckFailed(f"it cannot be compiled: {_shorten(error)}; do not claim compile.") from error
     finally:
         torch.compiler.reset()
-    if not are_close(found, backbone.prediction.logits, 1e-3):
-        raise CheckFailed("the compiled model gives other logits; do not claim compile.")
+    if not are_close(found, backbone.run(backbone.images), 1e-3):
+        raise CheckFailed("the compiled model returns different logits; do not claim compile.")
 
 
 def _shorten(error: Exception) -> str:
-    """Return the first line: torch goes on for pages."""
+    """Return the first line of an error, because torch's messages can be pages long."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
-
-
-def _compute_gradients(backbone: BackboneUnderTest, model: nn.Module) -> tuple[Mapping[str, Tensor], int]:
-    """Return the gradients, and how many modules ran again on the way back."""
-    backbone.freeze("all")
-    model.eval()  # dropouts would differ between two passes; batch norms are bypassed alike
-    model.zero_grad(set_to_none=True)
-    torch.manual_seed(0)
-    loss, _ = Criterion()(model(backbone.images), backbone.labels)
-    repeats: list[nn.Module] = []
-    hooks = [
-        module.register_forward_pre_hook(lambda module, _inputs: repeats.append(module)) for module in model.modules()
-    ]
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-    for hook in hooks:
-        hook.remove()
-    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    model.zero_grad(set_to_none=True)
-    return gradients, len(repeats)

@@ -1,4 +1,4 @@
-"""Promises of a forward pass."""
+"""Checks of the forward pass."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.backbone_under_test import BackboneUnderTest, tells_apart
+from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
-#: How far kernels for other batch sizes may differ, as a fraction of the largest logit.
+#: Largest difference between kernels for different batch sizes, as a fraction of the largest logit.
 TOLERANCE = 1e-3
 
 
 def logits(backbone: BackboneUnderTest) -> None:
-    """Two images, on the meta device, in eval mode."""
+    """Run two images on the meta device, in eval mode."""
     wanted = (2, backbone.spec.num_classes)
     try:
         output = backbone.traced.output
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
-        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}; mend input.") from error
+        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}; fix input.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
         raise CheckFailed(
-            f"in eval mode it gives {found} for two images; let forward() return logits, of shape {wanted}."
+            f"in eval mode it returns {found} for two images; let forward() return logits, of shape {wanted}."
         )
 
 
 def smallest(backbone: BackboneUnderTest) -> None:
-    """On the meta device, in eval mode and in training."""
+    """Run images of min_size on the meta device, in eval mode and in training mode."""
     side = backbone.spec.input.min_size
     if side is None:
         raise NotApplicable("it declares no min_size; other checks use its own size")
-    # A pass in training that fails at every size is not the smallest one's fault; head.complete reports it.
+    # If training fails at every size, min_size is not at fault; head.complete reports it.
     if isinstance(backbone.trained, Exception) and isinstance(backbone.try_training(backbone.spec.input.size), list):
         raise CheckFailed(f"in training it cannot take {side} pixels: {backbone.trained}; raise min_size.")
     num_classes = backbone.spec.num_classes
@@ -45,57 +45,61 @@ def smallest(backbone: BackboneUnderTest) -> None:
 
 @torch.no_grad()
 def refuses(backbone: BackboneUnderTest) -> None:
-    """On the meta device: one channel more, which no network can mean."""
+    """Run images with one more channel on the meta device; no network can mean that."""
     channels, height, width = backbone.spec.input.size
     try:
         backbone.meta.eval()(backbone.make_meta_images((channels + 1, height, width)))
     except Exception as error:
         if not str(error).strip():
             raise CheckFailed(
-                f"{channels + 1} channels are refused by {type(error).__name__}, without a word; say what it takes."
+                f"{channels + 1} channels raise {type(error).__name__} without a message; "
+                "say in it which input the network takes."
             ) from error
         return
-    raise CheckFailed(f"it takes images of {channels + 1} channels, though it declares {channels}; let it raise.")
+    raise CheckFailed(f"it takes images of {channels + 1} channels, but it declares {channels}; raise an error.")
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:
-    """In eval mode, on the CPU."""
-    if not backbone.first_logits.isfinite().all():
-        raise CheckFailed("with random weights its logits are not finite; initialise it so that they are.")
-    if not tells_apart(backbone.prediction.logits):
+    """Run the same images twice on the CPU, in eval mode."""
+    first, images = backbone.run(backbone.images[:1]), backbone.images
+    if not first.isfinite().all():
+        raise CheckFailed("with random weights its logits are not finite; initialize it so that they are.")
+    if not all_differ(backbone.run(images)):
         raise CheckFailed(
-            "with random weights it gives every class or every image the same logits; initialise it so that they "
-            "differ, or raise min_size."
+            "with random weights every class or every image has the same logits; initialize it so that they differ, "
+            "or raise min_size."
         )
-    if not torch.equal(backbone.first_logits, backbone.run(backbone.images[:1])):
+    if not torch.equal(first, backbone.run(images[:1])):
         raise CheckFailed(
-            "in eval mode it gives other logits for the same images; let nothing be random or kept there."
+            "in eval mode it returns different logits for the same images; let forward() draw no random numbers and "
+            "keep no state in that mode."
         )
 
 
 @torch.no_grad()
 def independent(backbone: BackboneUnderTest) -> None:
-    """In eval mode, on the CPU: an image alone, up to the rounding of kernels for other batch sizes."""
-    if are_close(backbone.first_logits, backbone.prediction.logits[:1], TOLERANCE):
+    """Run an image alone on the CPU, in eval mode; kernels for other batch sizes may round differently."""
+    images = backbone.images
+    if are_close(backbone.run(images[:1]), backbone.run(images)[:1], TOLERANCE):
         return
-    # Deep networks can amplify rounding: double precision decides.
-    model, images = copy.deepcopy(backbone.network.model).double().eval(), backbone.images.double()
+    # Deep networks can amplify rounding errors, so double precision decides.
+    model, images = copy.deepcopy(backbone.network.model).double().eval(), images.double()
     if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
-            "in eval mode an image's logits depend on the rest of its batch; normalise by kept statistics."
+            "in eval mode an image's logits depend on the rest of its batch; normalize with running statistics."
         )
 
 
 @torch.no_grad()
 def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str, cure: str) -> None:
-    """Raise CheckFailed if the model does not give logits of shape (N, num_classes)."""
+    """Raise CheckFailed if the model does not return logits of shape (N, num_classes)."""
     wanted = len(images), num_classes
     try:
         shape = tuple(model(images).shape)
     except Exception as error:
         raise CheckFailed(f"{when} it cannot take {tuple(images.shape[1:])}: {error}; {cure}.") from error
     if shape != wanted:
-        raise CheckFailed(f"{when} it gives {shape}, not {wanted}; {cure}.")
+        raise CheckFailed(f"{when} it returns {shape}, not {wanted}; {cure}.")
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:

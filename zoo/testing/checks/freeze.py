@@ -1,4 +1,4 @@
-"""Promises of freezing."""
+"""Checks of freezing."""
 
 from __future__ import annotations
 
@@ -7,59 +7,54 @@ from torch import nn
 from zoo.models.head import is_below
 from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest
 from zoo.testing.results.result import CheckFailed
-from zoo.testing.suggestions import name_some
+from zoo.testing.suggestions import shorten
 
 
 def still(backbone: BackboneUnderTest) -> None:
-    """With the head alone learning, by zoo's own engine."""
-    if moved := [name for name in backbone.head_training.moved if not backbone.network.head.covers(name)]:
+    """Train the head alone with zoo's own engine, and compare everything else."""
+    if changed := [name for name in backbone.head_training.changed if not backbone.network.head.covers(name)]:
         raise CheckFailed(
-            f"with its head alone learning, the frozen {name_some(moved)} moved; "
-            "let forward() change nothing in eval mode."
+            f"training the head alone changes the frozen {shorten(changed)}; let forward() change nothing in eval mode."
         )
 
 
 def sticky(backbone: BackboneUnderTest) -> None:
-    """After two steps with the head alone learning: ``train()`` was called, and forward passes were made."""
+    """Examine the model after two training steps of the head alone, which call ``train()`` and ``forward()``."""
     steps, head = backbone.head_training, backbone.network.head
     modules = dict(backbone.network.model.named_modules())
     trainable = [name for name in steps.trainable if not head.covers(name)]
     in_training_mode = [name for name in steps.in_training_mode if _is_frozen(backbone, name, modules[name])]
     if trainable or in_training_mode:
-        what = f"{trainable[0]} asks for a gradient" if trainable else f"{in_training_mode[0]} is in training mode"
+        what = f"{trainable[0]} requires a gradient" if trainable else f"{in_training_mode[0]} is in training mode"
         raise CheckFailed(f"in training the frozen {what}; do not override train(), or call it in forward().")
 
 
 def reversible(backbone: BackboneUnderTest) -> None:
-    """From the head alone to everything, and compared with a model that never was frozen."""
+    """Freeze all but the head, unfreeze everything, and compare with a model that was never frozen."""
     model = backbone.network.model
     before = _describe(backbone.attach_heads(NUM_CLASSES)[0])
-    backbone.freeze("head").train()
-    frozen = _describe(model)
-    backbone.freeze("all").train()
-    after = _describe(model)
-    for when, found in (("freezing", frozen), ("unfreezing", after)):
+    for when, train in (("freezing", "head"), ("unfreezing", "all")):
+        backbone.freeze(train).train()
+        found = _describe(model)
         if odd := sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name)):
-            raise CheckFailed(f"{when} changes {name_some(odd)}; leave modules and names as they are.")
-    still_frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    asleep = [name for name, module in model.named_modules() if not module.training]
-    if still_frozen or asleep:
-        what = name_some(still_frozen + asleep)
-        raise CheckFailed(f"after unfreezing, {what} is still frozen; do not override train() or requires_grad_().")
+            raise CheckFailed(f"{when} changes {shorten(odd)}; leave modules and names as they are.")
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    frozen += [name for name, module in model.named_modules() if not module.training]
+    if frozen:
+        raise CheckFailed(
+            f"after unfreezing, {shorten(frozen)} is still frozen; do not override train() or requires_grad_()."
+        )
 
 
 def _is_frozen(backbone: BackboneUnderTest, name: str, module: nn.Module) -> bool:
-    """Whether the module has tensors of its own, and no part of it learns."""
+    """Return whether a module has parameters or buffers of its own, and neither contains a head nor is part of one."""
     own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    holds_head = not name or any(is_below(path, name) or is_below(name, path) for path in backbone.network.head.paths)
-    return bool(own) and not holds_head
+    has_head = not name or any(is_below(path, name) or is_below(name, path) for path in backbone.network.head.paths)
+    return bool(own) and not has_head
 
 
 def _describe(model: nn.Module) -> dict[str, str]:
-    """Map each module's and each saved tensor's name to its class, by name: some builders make classes of their own."""
-    modules = {f"module {name}": _name_class(module) for name, module in model.named_modules()}
-    return {**modules, **{name: _name_class(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}}
-
-
-def _name_class(thing: object) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+    """Map the names of all modules and saved tensors to their classes, by name, because builders may define classes."""
+    modules = {f"module {name}": module for name, module in model.named_modules()}
+    everything = {**modules, **model.state_dict(keep_vars=True)}
+    return {name: f"{type(one).__module__}.{type(one).__qualname__}" for name, one in everything.items()}

@@ -1,4 +1,4 @@
-"""Promises of a plugin as a whole. None of those on level static imports torch."""
+"""Checks of a plugin as a whole. Those of level static do not import torch."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ from zoo.testing.spdx import refuse_prose
 
 
 def imported(plugin: PluginUnderTest) -> None:
-    """In a fresh interpreter, where nothing that it imports is refused."""
+    """Import in a fresh interpreter, where no import is refused."""
     if plugin.probe.error:
         raise CheckFailed(f"importing it fails: {plugin.probe.error}.")
 
 
 def light(plugin: PluginUnderTest) -> None:
-    """In a fresh interpreter."""
+    """List in a fresh interpreter."""
     if heavy := plugin.probe.heavy:
         raise CheckFailed(f"listing imports {', '.join(heavy)}; import them inside build().")
 
 
 def quiet(plugin: PluginUnderTest) -> None:
-    """In a fresh interpreter."""
+    """List in a fresh interpreter."""
     if plugin.probe.traces:
         raise CheckFailed(f"listing {' and '.join(plugin.probe.traces)}; do that inside build(), or not at all.")
 
 
 def requirements(plugin: PluginUnderTest) -> None:
-    """By the distribution's metadata."""
+    """Compare the distribution's metadata with the installed versions."""
     if missing := list(_list_missing(importlib.metadata.requires(plugin.distribution) or [])):
         raise CheckFailed(f"{plugin.distribution} requires {' and '.join(missing)}; install that, or require less.")
 
 
 def namespace(plugin: PluginUnderTest) -> None:
-    """The distribution is named after its namespace, so that people know what to install, and from whom it is."""
+    """Compare names: the distribution's shows its namespace, so that people know which distribution to install."""
     claimants = sorted({*plugin.claimants})
     if len(claimants) > 1:
-        raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; one must change it.")
+        raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; change one of them.")
     if not NAMESPACE.fullmatch(plugin.namespace):
-        raise CheckFailed(f"{plugin.namespace!r} is no namespace; use lower-case letters, digits, '_' and '-'.")
+        raise CheckFailed(f"{plugin.namespace!r} is not a namespace; use lower-case letters, digits, '_' and '-'.")
     if (rightful := FIRST_PARTY.get(plugin.namespace, plugin.distribution)) != plugin.distribution:
         raise CheckFailed(f"the namespace {plugin.namespace} belongs to {rightful}; choose another one.")
     plain = plugin.namespace.replace("_", "-")
     if not f"{plugin.distribution.removeprefix('zoo-')}-".startswith(f"{plain}-"):
         raise CheckFailed(
-            f"the distribution {plugin.distribution} does not show its namespace; call it zoo-{plain}, "
-            f"or name the entry point after the distribution."
+            f"the name of the distribution {plugin.distribution} does not contain its namespace; "
+            f"call it zoo-{plain}, or name the entry point after the distribution."
         )
 
 
 def api(plugin: PluginUnderTest) -> None:
-    """``ZOO_API``."""
-    _tell(plugin, "plugin.api")
+    """Read ``ZOO_API``."""
+    _raise_fault(plugin, "plugin.api")
 
 
 def hooks(plugin: PluginUnderTest) -> None:
-    """By pluggy, and by what pluggy passes over in silence."""
-    _tell(plugin, "plugin.hooks")
+    """Register the module with pluggy, and find the hooks that pluggy ignores without an error."""
+    _raise_fault(plugin, "plugin.hooks")
 
 
 def listed(plugin: PluginUnderTest) -> None:
-    """``zoo_backbones`` and ``zoo_datasets``."""
-    _tell(plugin, "plugin.listed")
+    """Call ``zoo_backbones`` and ``zoo_datasets``."""
+    _raise_fault(plugin, "plugin.listed")
 
 
 def names(plugin: PluginUnderTest) -> None:
-    """Run folders are named after backbones, and some file systems ignore case."""
-    _tell(plugin, "plugin.names")
+    """Compare names without case: run folders are named after backbones, and some file systems ignore case."""
+    _raise_fault(plugin, "plugin.names")
 
 
 def datasets(plugin: PluginUnderTest) -> None:
-    """By the contract."""
+    """Check every field by the contract."""
     if not plugin.datasets:
-        raise NotApplicable("it brings no data sets")
+        raise NotApplicable("it provides no data sets")
     for dataset in plugin.datasets:
         check_dataset(dataset)
         if not dataset.name.startswith(f"{plugin.namespace}/"):
@@ -90,22 +90,22 @@ def datasets(plugin: PluginUnderTest) -> None:
 
 
 def drawn(plugin: PluginUnderTest) -> None:
-    """By ``make``, twice, into empty folders; what is fetched from a ``url`` is not fetched here."""
+    """Call ``make`` twice with empty folders; data sets with a ``url`` are not downloaded."""
     own = [dataset for dataset in plugin.datasets if dataset.make is not None]
     if not own:
         raise NotApplicable("it draws no data sets")
     for dataset in own:
         if _draw(dataset) != _draw(dataset):
-            raise CheckFailed(f"the data set {dataset.name} is another one each time that it is drawn; seed its make.")
+            raise CheckFailed(f"the data set {dataset.name} differs each time it is drawn; seed its make.")
 
 
 def _draw(dataset: DatasetSpec) -> dict[str, str]:
-    """Draw a data set; returns a digest of each file that was drawn, by its path."""
+    """Draw a data set; return the digest of each image by its path."""
     from zoo.data.folder import list_labelled
     from zoo.files.download import sha256_of
     from zoo.testing.isolation.side_effects import watch_side_effects
 
-    assert dataset.make is not None, "the caller has looked"
+    assert dataset.make is not None, "the caller chooses those that are drawn"
     with TemporaryDirectory() as place:
         folder = Path(place, "drawn")
         folder.mkdir()
@@ -117,27 +117,26 @@ def _draw(dataset: DatasetSpec) -> dict[str, str]:
         if effects.connections:
             raise CheckFailed(
                 f"drawing the data set {dataset.name} connects to {effects.connections[0]}; "
-                "give its url, and zoo will fetch it."
+                "declare its url, and zoo will fetch it."
             )
         if effects.error is not None:
             raise CheckFailed(f"drawing the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
         try:
             images = list_labelled(folder).files
         except DataError as error:
-            raise CheckFailed(f"what is drawn of the data set {dataset.name} cannot be used: {error}") from error
+            raise CheckFailed(f"the drawn files of the data set {dataset.name} cannot be used: {error}") from error
         if not images:
-            raise CheckFailed(
-                f"no image of the data set {dataset.name} is drawn; put some into a folder of each class."
-            )
+            raise CheckFailed(f"the data set {dataset.name} draws no image; put some into a folder of each class.")
         return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
 
 
-def _tell(plugin: PluginUnderTest, check: str) -> None:
+def _raise_fault(plugin: PluginUnderTest, check: str) -> None:
     if check in plugin.faults:
         raise CheckFailed(plugin.faults[check])
 
 
 def _list_missing(required: list[str]) -> Iterator[str]:
+    """List the requirements that are not installed, each with the reason."""
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError as error:
@@ -148,6 +147,6 @@ def _list_missing(required: list[str]) -> Iterator[str]:
             try:
                 installed = importlib.metadata.version(requirement.name)
                 if not requirement.specifier.contains(installed, prereleases=True):
-                    yield f"{text}, and {installed} is installed"
+                    yield f"{text}, but {installed} is installed"
             except importlib.metadata.PackageNotFoundError:
                 yield f"{text}, which is not installed"

@@ -1,7 +1,9 @@
-"""Promises of a declaration. None of these imports torch, or builds anything."""
+"""Checks of a backbone's declaration. None of them imports torch or builds anything."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,58 +19,58 @@ from zoo.plugin.backbone_spec import (
 from zoo.plugin.block_spec import check_block
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import FILE_SUFFIXES, check_weights
-from zoo.testing.promises import list_checks
+from zoo.registry.discovery import get_claims
+from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration
-from zoo.testing.shipped_files import is_shipped
 from zoo.testing.spdx import refuse_prose
 
 
 def name(declared: Declaration) -> None:
-    """``namespace/name``."""
+    """Check that the name is ``namespace/name``."""
     check_backbone_name(declared.spec)
     if not declared.spec.name.startswith(f"{declared.namespace}/"):
         raise CheckFailed(f"its name must begin with {declared.namespace}/.")
 
 
 def fields(declared: Declaration) -> None:
-    """By the contract; blocks too."""
+    """Check the fields of the backbone and of its blocks by the contract."""
     check_backbone_fields(declared.spec)
     if isinstance(declared.spec.blocks, tuple):
         for block in declared.spec.blocks:
-            assert isinstance(block, BlockSpec)  # checked just now
+            assert isinstance(block, BlockSpec)  # which check_backbone_fields ensures
             check_block(block)
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
-    """Of the backbone, and of all its weights that have one of their own."""
+    """Check the input of the backbone, and of all weights that have one of their own."""
     inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
-    for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports what is none
+    for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports other types
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
-            raise CheckFailed(f"min_size {expected.min_size} is above its own size {expected.size}; lower it.")
+            raise CheckFailed(f"min_size {expected.min_size} is larger than its own size {expected.size}; lower it.")
         if not all(0 <= mean <= 1 for mean in expected.mean) or max(expected.std) > 1:
             raise CheckFailed(
-                f"mean {expected.mean} and std {expected.std} are of pixels scaled to 0..1; divide them by 255."
+                f"mean {expected.mean} and std {expected.std} are not for pixels in 0..1; divide them by 255."
             )
 
 
 def weights(declared: Declaration) -> None:
-    """Each has a tag of its own, can be found, and can be verified."""
+    """Check that all weights have a tag of their own, can be found, and can be verified."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
         if url is None:
-            raise CheckFailed(f"weights {published.tag} have no url; give one, or leave them out.")
+            raise CheckFailed(f"weights {published.tag} have no url; declare one, or leave them out.")
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
         is_pickle = url.endswith(FILE_SUFFIXES) and not url.endswith(".safetensors")
         if is_pickle and published.sha256 is None:
-            raise CheckFailed(f"weights {published.tag} are a pickle without sha256; zoo will not read it: pin it.")
+            raise CheckFailed(f"weights {published.tag} are a pickle without sha256, which zoo does not read; pin it.")
 
 
 def license(declared: Declaration) -> None:
-    """Of the code it must be known; of weights it may be ``unknown``."""
+    """Check the license of the code, which must be known, and of the weights, which may be ``unknown``."""
     check_backbone_license(declared.spec)
     if declared.spec.license == "unknown":
         raise CheckFailed("the license of the code is unknown; find out, and declare it.")
@@ -78,27 +80,40 @@ def license(declared: Declaration) -> None:
 
 
 def capabilities(declared: Declaration) -> None:
-    """What it supports, what not, and which checks it is known to fail."""
+    """Check the words in supports and unsupported, and the names of the checks that are expected to fail."""
     check_capabilities(declared.spec)
-    known = {check.name for check in list_checks(of_plugin=False)}
+    known = {*OLD_NAMES, *(check.name for check in list_checks(of_plugin=False))}
     if unknown := sorted(declared.spec.expected_failures.keys() - known):
-        raise CheckFailed(
-            f"it expects {', '.join(unknown)} to fail, and no check of a backbone is called so; mend the name."
-        )
+        raise CheckFailed(f"it expects {', '.join(unknown)} to fail, but no check of a backbone has that name; fix it.")
 
 
 def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
     path = Path(url2pathname(urlsplit(url).path))
     if not path.is_file():
-        raise CheckFailed(f"weights {tag} should lie at {url} and do not; put them into the wheel.")
-    if not is_shipped(declared.namespace, path):
+        raise CheckFailed(f"weights {tag} should be at {url}, but are missing; put them into the wheel.")
+    if not _is_shipped(declared.namespace, path):
         raise CheckFailed(
-            f"weights {tag} lie at {url}, outside of the plugin, where other machines have nothing; "
-            "put them into its package, or publish them and give an https:// or hf:// url."
+            f"weights {tag} are at {url}, outside the plugin, and are missing on other machines; "
+            "put them into its package, or publish them and declare an https:// or hf:// url."
         )
 
 
+def _is_shipped(namespace: str, file: Path) -> bool:
+    """Return whether a file belongs to an installed plugin of a namespace; other files exist only on this machine."""
+    found = file.resolve()
+    for plugin, entry_point in get_claims(namespace):
+        distribution = importlib.metadata.distribution(plugin.distribution)
+        if any(Path(str(part.locate())).resolve() == found for part in distribution.files or ()):
+            return True
+        # An editable installation lists no files, so its package stands for the wheel.
+        package = importlib.util.find_spec(entry_point.module.partition(".")[0])
+        folders = (package and package.submodule_search_locations) or ()
+        if any(found.is_relative_to(Path(folder).resolve()) for folder in folders):
+            return True
+    return False
+
+
 def _list_weights(declared: Declaration) -> Iterator[WeightsSpec]:
-    """List the weights, if they are a tuple at all: spec.fields reports it if not."""
+    """List the weights if they are a tuple; spec.fields reports other types."""
     if isinstance(declared.spec.weights, tuple):
         yield from (own for own in declared.spec.weights if isinstance(own, WeightsSpec))

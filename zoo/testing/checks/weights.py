@@ -1,4 +1,4 @@
-"""Promises of published weights; these need a network, or weights that lie in the plugin."""
+"""Checks of published weights, which need a network unless the weights are in the plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import is_offline
 from zoo.models.build import build_backbone, build_model
-from zoo.models.head import get_head, is_below
+from zoo.models.head import get_head, is_below, is_below_any
 from zoo.models.weights.choose import WeightsSource, input_for
 from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import WeightsSpec
@@ -19,80 +19,79 @@ from zoo.progress import Silent
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
-from zoo.testing.suggestions import list_prefixes, name_likest, name_some
+from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
 GOLDEN_TOLERANCE = 1e-3
-#: The advice in an error for users of a file that zoo cannot fetch or read; its author needs another cure.
+#: Advice in the errors for users of a file that zoo cannot fetch or read; the file's author needs a different one.
 USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
 
 
 def fetched(backbone: BackboneUnderTest) -> None:
-    """Into the cache; a digest is compared where one is pinned."""
+    """Fetch all weights into the cache, and compare the pinned digests."""
     for published in _list_weights(backbone):
         try:
-            read_start(_start(published), Silent())
+            read_start(_get_source(published), Silent())
         except WeightsError as error:
             if isinstance(error, DownloadError) and is_offline():
                 raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
-            said = USERS_ADVICE.sub("", str(error))
-            raise CheckFailed(f"weights {published.tag}: {said}; mend url or sha256, or what lies there.") from error
+            fault = USERS_ADVICE.sub("", str(error))
+            raise CheckFailed(f"weights {published.tag}: {fault}; fix url or sha256, or the file.") from error
 
 
 def fit(backbone: BackboneUnderTest) -> None:
-    """By zoo's own loading, which is strict."""
+    """Load all weights with zoo's own loading, which is strict."""
     for published in _list_weights(backbone):
-        tensors = read_start(_start(published), Silent())
+        tensors = read_start(_get_source(published), Silent())
         model, convert = build_model(backbone.spec, published.tag), backbone.spec.convert
         built, known = _copy_head(backbone, model), model.state_dict().keys()
         names = tensors if convert is None or tensors.keys() <= known else convert(published.tag, tensors)
         try:
-            load_tensors(backbone.spec, model, _start(published), tensors)
+            load_tensors(backbone.spec, model, _get_source(published), tensors)
         except WeightsError as error:
-            said = str(error).removesuffix(". Report this to the author of its plugin.")
-            unknown = [name for name in names if not any(is_below(name, own) for own in (*known, *published.lacks))]
-            # What is missing is most often there, under another name.
-            more = f", and has unknown {name_some(unknown)}" if unknown and "it lacks" in said else ""
-            cure = "mend url, build, convert, or what the weights are said to lack"
-            raise CheckFailed(f"weights {said}{more}; {cure}.") from error
+            fault = str(error).removesuffix(". Report this to the author of its plugin.")
+            unknown = [name for name in names if not is_below_any(name, (*known, *published.lacks))]
+            # A missing tensor is usually in the file under another name.
+            more = f", and has unknown {shorten(unknown)}" if unknown and "it lacks" in fault else ""
+            raise CheckFailed(f"weights {fault}{more}; fix url, build, convert, or the declared lacks.") from error
         _expect_classes(published, built, _copy_head(backbone, model))
         _expect_use(published, [*model.state_dict(), *tensors, *names])
 
 
 def finite(backbone: BackboneUnderTest) -> None:
-    """Of each tag, on the image that the kit draws."""
+    """Load the weights of each tag, and run the image that the kit draws."""
     for published in _list_weights(backbone):
-        model, logits = _answer(backbone, published)
+        model, logits = _predict(backbone, published)
         odd = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
         if odd or not logits.isfinite().all():
             where = ", ".join(odd[:3]) or "the logits"
-            raise CheckFailed(f"weights {published.tag} are not finite in {where}; leave them out, or mend convert.")
+            raise CheckFailed(f"weights {published.tag} are not finite in {where}; leave them out, or fix convert.")
 
 
 def golden(backbone: BackboneUnderTest) -> None:
-    """The first logits, of each tag; one that declares none is named, with those that it gives."""
+    """Compare the first logits of each tag; if a tag declares none, report the ones to declare."""
     silent = [published for published in _list_weights(backbone) if not published.logits]
     for published in backbone.spec.weights:
         if published.logits:
             _expect_logits(backbone, published)
     if silent:
         tags = ", ".join(published.tag for published in silent)
-        found = tuple(round(value, 4) for value in _answer(backbone, silent[0])[1][:4].tolist())
+        found = tuple(round(value, 4) for value in _predict(backbone, silent[0])[1][:4].tolist())
         raise NotApplicable(f"it declares no logits for {tags}; those of {silent[0].tag} are {found}")
 
 
 def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:
     wanted = torch.tensor(published.logits)
-    found = _answer(backbone, published)[1][: len(wanted)]
+    found = _predict(backbone, published)[1][: len(wanted)]
     if found.shape != wanted.shape or not are_close(found, wanted, GOLDEN_TOLERANCE):
         shown = [round(value, 4) for value in found.tolist()]
         raise CheckFailed(
-            f"weights {published.tag} give {shown}, not {list(published.logits)}; "
-            "they are others than were meant, or build or convert has changed."
+            f"weights {published.tag} output {shown}, not {list(published.logits)}; "
+            "the file is not the intended one, or build or convert has changed."
         )
 
 
 def draw_golden_image(size: tuple[int, int, int]) -> Tensor:
-    """Draw an image of shape (1, C, H, W), of waves, without random numbers: these differ between versions."""
+    """Draw an image of waves, of shape (1, C, H, W), without random numbers, which differ between versions."""
     channels, height, width = size
     rows = torch.linspace(0, 12, height, dtype=torch.float64)[:, None]
     columns = torch.linspace(0, 9, width, dtype=torch.float64)
@@ -105,38 +104,38 @@ def _list_weights(backbone: BackboneUnderTest) -> Iterator[WeightsSpec]:
     yield from backbone.spec.weights
 
 
-def _start(published: WeightsSpec) -> WeightsSource:
+def _get_source(published: WeightsSpec) -> WeightsSource:
     return WeightsSource(published.tag, published.tag, weights=published)
 
 
 def _copy_head(backbone: BackboneUnderTest, model: nn.Module) -> Tensor:
-    """Return a copy of the first head's weight, of shape (classes, ...)."""
+    """Return a copy of the first head's weight, of shape (num_classes, ...)."""
     return model.get_parameter(f"{get_head(backbone.spec, model).paths[0]}.weight").detach().clone()
 
 
 def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> None:
-    """Compare the head with what is declared; one that is as it was built is not in the file."""
+    """Compare the head with the declared num_classes; if loading did not change it, the file has none."""
     found = None if torch.equal(built, loaded) else len(loaded)
     if published.num_classes not in (None, found):
         what = "no head" if found is None else f"a head of {found} classes"
         raise CheckFailed(
-            f"weights {published.tag} hold {what}, and declare {published.num_classes}; declare num_classes={found}."
+            f"weights {published.tag} contain {what}, but declare {published.num_classes}; declare num_classes={found}."
         )
 
 
 def _expect_use(published: WeightsSpec, names: list[str]) -> None:
-    """Expect that what the weights declare to lack is in the model or in the file."""
-    if idle := [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]:
+    """Raise CheckFailed if neither the model nor the file has what the weights declare to lack."""
+    if unused := [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]:
         raise CheckFailed(
-            f"weights {published.tag} are said to lack {idle[0]}, and neither the model nor the file has that; "
-            f"{name_likest(idle[0], list_prefixes(names))}."
+            f"weights {published.tag} declare that they lack {unused[0]}, but neither the model nor the file has it; "
+            f"{suggest(unused[0], list_prefixes(names))}."
         )
 
 
-def _answer(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
-    """Build the model with these weights; returns it, and its logits of shape (classes,) for the drawn image."""
-    torch.manual_seed(0)  # a head that the file lacks is random
-    model = build_backbone(backbone.spec, _start(published), Silent()).eval()
+def _predict(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
+    """Return the model with these weights, and its logits for the drawn image, of shape (num_classes,)."""
+    torch.manual_seed(0)  # A head that the file lacks is random.
+    model = build_backbone(backbone.spec, _get_source(published), Silent()).eval()
     with torch.no_grad():
         logits: Tensor = model(draw_golden_image(input_for(backbone.spec, published.tag).size))
     return model, logits[0]

@@ -1,1 +1,1 @@
-"""Processes and side effects: what a plugin does is observed where it harms nobody."""
+"""Processes that run a plugin's code, and the records of its side effects."""

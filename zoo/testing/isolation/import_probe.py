@@ -1,4 +1,4 @@
-"""What importing and listing a plugin does to an interpreter: seen in a fresh one, where nothing is refused."""
+"""Import and list a plugin in a fresh interpreter, where no import is refused, and record the effects."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _CODE = "from zoo.testing.isolation.import_probe import main; main()"
 
 @dataclass(frozen=True)
 class ImportProbe:
-    """What a fresh interpreter saw."""
+    """The effects of importing and listing a plugin."""
 
-    #: What importing raised, in one line; empty if it did not.
+    #: Error that the import raised, in one line; empty if it succeeded.
     error: str
-    #: Modules that take seconds to import, and were imported.
+    #: Imported modules that take seconds to import.
     heavy: tuple[str, ...]
-    #: What it did besides, in words.
+    #: Other side effects, in words.
     traces: tuple[str, ...]
-    #: Whether the interpreter answered.
+    #: Whether the interpreter finished and reported.
     survives: bool = True
 
 
 def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
-    """Import a plugin's module and list what it has, in an interpreter of its own."""
+    """Import a plugin's module and list its contents in an interpreter of its own."""
     with TemporaryDirectory() as folder:
-        answer = Path(folder, "answer.json")
-        command = [sys.executable, "-P", "-c", _CODE, namespace, distribution, str(answer)]
+        report = Path(folder, "report.json")
+        command = [sys.executable, "-P", "-c", _CODE, namespace, distribution, str(report)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         try:
             done = subprocess.run(  # noqa: S603  # our own module
@@ -56,11 +56,11 @@ def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
                 timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired:
-            return ImportProbe(f"it was not done after {PATIENCE:.0f} seconds", (), (), survives=False)
-        if not answer.exists():
+            return ImportProbe(f"it did not finish within {PATIENCE:.0f} seconds", (), (), survives=False)
+        if not report.exists():
             ended = f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}"
             return ImportProbe(ended, (), (), survives=False)
-        found = json.loads(answer.read_text(encoding="utf-8"))
+        found = json.loads(report.read_text(encoding="utf-8"))
     printed = (done.stdout + done.stderr).strip()
     traces = [*found["traces"], *([f"prints {printed[:80]!r}"] if printed else [])]
     return ImportProbe(found["error"], tuple(found["heavy"]), tuple(traces))
@@ -70,27 +70,27 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
     """Import and list in this interpreter."""
     entry_points = importlib.metadata.distribution(distribution).entry_points
     entry_point = entry_points.select(group="zoo", name=namespace)[namespace]
-    before = _look_around()
+    before = _read_state()
     error = ""
     try:
         with checks_deferred():
             module = load_module(entry_point)
             for hook in ("zoo_backbones", "zoo_datasets"):
-                with suppress(Exception):  # what is wrong with what it lists is another check's business
+                with suppress(Exception):  # Another check reports what is wrong with a hook.
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything
         error = describe_with_place(raised, find_package(entry_point))
-    after = _look_around()
+    after = _read_state()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
     return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
 
 
 def find_package(entry_point: importlib.metadata.EntryPoint) -> str:
-    """Return the top-level package that an entry point names; its own property fails if the value is malformed."""
+    """Return the top-level package that an entry point names; ``entry_point.module`` fails for a malformed value."""
     return re.split(r"\W", entry_point.value, maxsplit=1)[0]
 
 
-def _look_around() -> dict[str, object]:
+def _read_state() -> dict[str, object]:
     return {
         "os.environ": dict(os.environ),
         "the working folder": str(Path.cwd()),
@@ -100,10 +100,10 @@ def _look_around() -> dict[str, object]:
 
 
 def main() -> None:
-    """Write the result into a file: the plugin may print to stdout."""
-    namespace, distribution, answer = sys.argv[1:]
-    Path(answer).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
+    """Write the report to a file, because the plugin may print to stdout."""
+    namespace, distribution, report = sys.argv[1:]
+    Path(report).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # a plugin may have closed it
+        with suppress(Exception):  # A plugin may have closed the stream.
             stream.flush()
-    os._exit(0)  # threads that it started may never end
+    os._exit(0)  # A plugin's threads may never end.

@@ -1,8 +1,7 @@
-"""What a plugin's code does besides what it was called for."""
+"""Side effects of a plugin's code: connections, prints, and changed settings of the process."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
@@ -12,58 +11,61 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import torch
 
 
 @dataclass
 class SideEffects:
-    """What was seen."""
+    """The side effects that were observed."""
 
-    #: Addresses that it tried to connect to.
+    #: Addresses that the code tried to connect to.
     connections: list[str] = field(default_factory=list)
-    #: What is not as it was before, in words.
+    #: Changes that the code made and text that it printed, in words.
     traces: list[str] = field(default_factory=list)
-    #: What was raised, if anything.
+    #: Error that the code raised.
     error: Exception | None = None
 
 
 @contextmanager
 def restored_settings() -> Iterator[None]:
-    """Restore what is changed inside: the next backbone must neither find it changed already nor suffer from it."""
+    """Restore all settings on exit, so that one backbone cannot affect the checks of the next one."""
     before, generator = _read_settings(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        for what, value in _read_settings().items():
-            if value != before[what] and what in _RESTORE:
-                _RESTORE[what](before[what])
-        torch.set_rng_state(generator)
+    with patch.dict(os.environ):
+        try:
+            yield
+        finally:
+            for what, value in _read_settings().items():
+                if value != before[what] and what in _RESTORE:
+                    _RESTORE[what](before[what])
+            torch.set_rng_state(generator)
 
 
 @contextmanager
 def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
-    """Note what happens inside; connections are refused, and the environment is restored.
+    """Record side effects; connections are refused, and the environment is restored on exit.
 
-    The ``first`` time, a builder imports its libraries. Their own effects, such as new threads and variables, are not
-    noted: they do not come again the next time, and those of the builder itself do.
+    Args:
+        first: Whether a builder runs for the first time and imports its libraries. The libraries' own effects, such as
+            new threads and variables, are not recorded: they do not occur the next time, and the builder's own do.
     """
     effects, printed = SideEffects(), io.StringIO()
-    with contextlib.ExitStack() as stack:
-        stack.callback(_restore_environment, dict(os.environ))
-        os.environ.update(dict.fromkeys(_CACHES, stack.enter_context(TemporaryDirectory())))
+    with ExitStack() as stack:
+        empty_cache = stack.enter_context(TemporaryDirectory())
+        stack.enter_context(patch.dict(os.environ, dict.fromkeys(_CACHES, empty_cache)))
         before = _read_settings()
         stack.enter_context(_connections_refused(effects.connections))
-        stack.enter_context(contextlib.redirect_stdout(printed))
-        stack.enter_context(contextlib.redirect_stderr(printed))
+        stack.enter_context(redirect_stdout(printed))
+        stack.enter_context(redirect_stderr(printed))
         yield effects
         after = _read_settings()
-    after[_THREADS] = max(before[_THREADS], after[_THREADS])  # a thread that has ended since was there before
+    after[_THREADS] = max(before[_THREADS], after[_THREADS])  # A thread may have ended that was running before.
     for what in before:
         if before[what] != after[what] and not (first and what in _OF_IMPORTS):
             how = f" from {before[what]} to {after[what]}" if len(str(before[what])) < LONG else ""
@@ -75,36 +77,25 @@ def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
 @contextmanager
 def _connections_refused(attempts: list[str]) -> Iterator[None]:
     def refuse(*arguments: Any, **options: Any) -> NoReturn:
-        # A socket's method is given the socket first, and an address last.
-        wanted = next(
-            (value for value in (*arguments, *options.values()) if isinstance(value, (tuple, str))), "somewhere"
-        )
-        attempts.append(str(wanted))
-        raise OSError(f"no connection to {wanted} while a backbone is built")
+        # The first argument of a method is the socket.
+        addresses = (value for value in (*arguments, *options.values()) if isinstance(value, (tuple, str)))
+        attempts.append(str(next(addresses, "somewhere")))
+        raise OSError(f"no connection to {attempts[-1]} while a backbone is built")
 
-    with contextlib.ExitStack() as undo:
-        methods = [(socket.socket, name) for name in ("connect", "connect_ex", "sendto")]
-        for owner, name in ((socket, "getaddrinfo"), (socket, "create_connection"), *methods):
-            undo.callback(setattr, owner, name, getattr(owner, name))
-            setattr(owner, name, refuse)
+    functions = patch.multiple(socket, getaddrinfo=refuse, create_connection=refuse)
+    methods = patch.multiple(socket.socket, connect=refuse, connect_ex=refuse, sendto=refuse)
+    with functions, methods:
         yield
 
 
 _THREADS = "the number of running threads"
 _NUMPY = "the state of numpy's random numbers"
-#: Characters above which a value is not shown.
+#: Length of a value, in characters, from which a trace does not show it.
 LONG = 80
-#: What importing a library may change.
+#: Settings that the import of a library may change.
 _OF_IMPORTS = ("os.environ", _THREADS, "sys.path", "the filters of warnings", _NUMPY)
-#: Folders of weights that a builder has downloaded before: it must do without them, as it will elsewhere.
+#: Variables that name folders of downloaded weights. Builders see an empty folder, as on a new machine.
 _CACHES = ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE")
-
-
-def _restore_environment(variables: dict[str, str]) -> None:
-    if dict(os.environ) != variables:
-        os.environ.clear()
-        os.environ.update(variables)
-
 
 _READ: Mapping[str, Callable[[], Any]] = {
     "torch's default dtype": torch.get_default_dtype,
@@ -121,7 +112,7 @@ _READ: Mapping[str, Callable[[], Any]] = {
     "os.environ": lambda: dict(os.environ),
     "sys.path": lambda: [*sys.path],
     "the filters of warnings": lambda: [*warnings.filters],
-    # As bytes, since arrays cannot be compared; nothing if numpy is not imported.
+    # As bytes, because arrays cannot be compared; empty if numpy is not imported.
     _NUMPY: lambda: pickle.dumps(sys.modules["numpy"].random.get_state()) if "numpy" in sys.modules else b"",
 }
 
@@ -135,7 +126,6 @@ _RESTORE: Mapping[str, Callable[[Any], object]] = {
     "cudnn's benchmarking": lambda value: setattr(torch.backends.cudnn, "benchmark", value),
     "the state of Python's random numbers": random.setstate,
     "the working folder": os.chdir,
-    "os.environ": _restore_environment,
 }
 
 

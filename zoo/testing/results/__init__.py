@@ -1,1 +1,1 @@
-"""Results of the conformance kit: one result, the file that keeps them, the page that shows them."""
+"""Results of the conformance kit: a single result, the file that stores results, and the page that shows them."""

@@ -1,4 +1,4 @@
-"""What results depend on: if it has changed, they prove nothing."""
+"""Fingerprints of the code that results depend on: results are outdated when it changes."""
 
 from __future__ import annotations
 
@@ -6,76 +6,61 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
+from zoo.files.download import sha256_of
 from zoo.files.versions import read_version
 from zoo.plugin import BackboneSpec
 from zoo.testing.plugin_under_test import PluginUnderTest
 
-#: Bytes above which a file is not read: its date is enough.
-LARGE = 10**7
-
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What the results of a backbone depend on."""
+    """The versions and the code that the results of a backbone depend on."""
 
-    #: From a distribution to its version.
+    #: Versions, by the name of the distribution.
     versions: Mapping[str, str]
-    #: From a distribution to a digest of its files: they change without it while somebody works on them.
+    #: Digests of the files of distributions under development, which change without a new version.
     code: Mapping[str, str]
 
 
-class Fingerprints:
-    """The fingerprint of each backbone of a plugin; code is digested once, for the first one."""
+def take_fingerprints(plugin: PluginUnderTest, backbones: Iterable[BackboneSpec]) -> dict[str, Fingerprint]:
+    """Return the fingerprint of each backbone of a plugin, by its name."""
+    modules = {"zoo": sys.modules["zoo"], plugin.distribution: plugin.module}
+    code = {name: digest_code(module) for name, module in modules.items() if module is not None}
+    return {backbone.name: Fingerprint(_read_versions(plugin, backbone), code) for backbone in backbones}
 
-    def __init__(self, plugin: PluginUnderTest) -> None:
-        self._examined = plugin
 
-    def find(self, backbone: BackboneSpec) -> Fingerprint:
-        """Find that of a backbone; what is not installed has no version."""
-        declared = backbone.upstream
-        upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
-        names = ("zoo", self._examined.distribution, "torch", *upstream)
-        return Fingerprint({name: _find_version(name) for name in names}, self._code)
+def _read_versions(plugin: PluginUnderTest, backbone: BackboneSpec) -> Mapping[str, str]:
+    declared = backbone.upstream
+    upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
+    return {name: _find_version(name) for name in ("zoo", plugin.distribution, "torch", *upstream)}
 
-    @cached_property
-    def _code(self) -> Mapping[str, str]:
-        owners = {"zoo": sys.modules["zoo"], self._examined.distribution: self._examined.module}
-        return {name: digest_code(module) for name, module in owners.items() if module is not None}
+
+@functools.cache
+def _find_version(distribution: str) -> str:
+    """Return the installed version of a distribution; empty if it is not installed."""
+    try:
+        return read_version(distribution)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
 
 
 def digest_code(module: ModuleType) -> str:
-    """Digest the files of the outermost package that a module is in, data too; or its own file, if it is in none.
+    """Digest all files of the outermost package that contains a module, or the module's own file.
 
-    The files that its distribution lists are others where it is installed with ``-e``.
+    The files that its distribution lists are not enough: an editable installation lists others.
     """
     names = accumulate(module.__name__.split("."), "{}.{}".format)
-    files = [getattr(sys.modules.get(name), "__file__", None) for name in names]  # a namespace has none
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in names]  # None for a namespace package
     file = Path(next(filter(None, files), module.__file__ or ""))
     folder = file.parent
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")) if file.name == "__init__.py" else [file]:
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-            total.update(f"{path.relative_to(folder)}\0{_describe(path)}\0".encode())
+            total.update(f"{path.relative_to(folder)}\0{sha256_of(path)}\0".encode())
     return total.hexdigest()[:16]
-
-
-def _describe(path: Path) -> str:
-    about = path.stat()
-    if about.st_size > LARGE:
-        return f"{about.st_size} {about.st_mtime_ns}"
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@functools.cache
-def _find_version(distribution: str) -> str:
-    try:
-        return read_version(distribution)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return ""

@@ -1,6 +1,6 @@
-"""Writes kept results as a page: ``python -m zoo.testing.results.markdown_page RESULTS.jsonl >docs/conformance.md``.
+"""Write results as a page: ``python -m zoo.testing.results.markdown_page RESULTS.jsonl >docs/conformance.md``.
 
-By family, what was looked at and what came of it; then each promise that is not made or not kept, with its reason.
+The page shows the figures of each family, then each promise that is not made or not kept, with its reason.
 """
 
 from __future__ import annotations
@@ -8,19 +8,21 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from zoo.errors import NameNotFound, RunError
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS
-from zoo.testing.results.result import count_statuses
+from zoo.testing.results.result import BAD, count_statuses
 from zoo.testing.results.results_file import Entry, ResultsFile
 from zoo.testing.runner import check_plugin
 
 TITLE = """# Conformance
 
-What `zoo check` found, by family, and every promise that is not made or not kept, with its reason. The checks and their
-statuses: [reference](reference/conformance.md). How this page is made: [contributing](../CONTRIBUTING.md).
+The results of `zoo check`, by family, and every promise that is not made or not kept, with its reason. The
+[reference](reference/conformance.md) explains the checks and their statuses, and
+[contributing](../CONTRIBUTING.md) how this page is written.
 """
 
 SECTIONS = {
@@ -32,39 +34,38 @@ SECTIONS = {
 }
 
 
-_RANKS: Mapping[str, int] = {level: rank for rank, level in enumerate(LEVELS)}
-
-
 def write_page(entries: Iterable[Entry]) -> str:
-    """Write the page in Markdown; of several entries of a backbone the last on the highest level counts.
+    """Write the page in Markdown from each backbone's last entry on the highest level.
 
-    Entries of some checks only are passed over.
+    Entries of only some checks are ignored.
 
     Raises:
-        RunError: there are no entries, or they were made with different versions.
+        RunError: If there are no entries, or they are of different versions.
     """
-    whole = sorted((entry for entry in entries if not entry.only), key=lambda entry: _RANKS[entry.level])
-    latest = list({entry.backbone: entry for entry in whole}.values())
+    full = sorted((entry for entry in entries if not entry.scope.only), key=_get_rank)
+    latest = sorted({entry.backbone: entry for entry in full}.values(), key=_get_namespace)
     if not latest:
-        raise RunError("there are no results; `zoo check NAMESPACE --save FILE` keeps some.")
-    by_plugin: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in latest:
-        by_plugin[entry.backbone.partition("/")[0]].append(entry)
+        raise RunError("there are no results; `zoo check NAMESPACE --save FILE` saves some.")
     parts = [TITLE, _write_versions(latest)]
-    for namespace, own in sorted(by_plugin.items()):
-        parts += _write_plugin(examine(namespace), own)
+    for namespace, own in groupby(latest, _get_namespace):
+        parts += _write_plugin(examine(namespace), list(own))
     return "\n".join(parts)
 
 
+def _get_rank(entry: Entry) -> int:
+    return LEVELS.index(entry.scope.level)
+
+
+def _get_namespace(entry: Entry) -> str:
+    return entry.backbone.partition("/")[0]
+
+
 def _write_versions(entries: Sequence[Entry]) -> str:
-    versions: defaultdict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        for name, version in entry.versions.items():
-            versions[name].add(version)
-    if mixed := [name for name, found in versions.items() if len(found) > 1]:
-        raise RunError(f"the results are of different versions of {', '.join(mixed)}; look at all with the same.")
-    shown = ", ".join(f"{name} {found.pop()}" for name, found in sorted(versions.items()))
-    return f"Looked at with {shown}.\n"
+    versions = sorted({version for entry in entries for version in entry.fingerprint.versions.items()})
+    counts = Counter(name for name, _ in versions)
+    if mixed := [name for name, count in counts.items() if count > 1]:
+        raise RunError(f"the results are of different versions of {', '.join(mixed)}; check all with the same ones.")
+    return f"Checked with {', '.join(f'{name} {version}' for name, version in versions)}.\n"
 
 
 def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator[str]:
@@ -80,18 +81,17 @@ def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator
         if reasons := list(_list_reasons(families, status)):
             yield f"### {title}\n"
             yield _write_table(("check", "reason", "backbones", "of the families"), reasons)
-    if without := sorted(entry.backbone for entry in entries if entry.level == "meta"):
-        yield f"### Looked at without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
+    if without := sorted(entry.backbone for entry in entries if entry.scope.level == "meta"):
+        yield f"### Checked without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
 
 
-def _count(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield the cells of a row of figures."""
+def _count(entries: Sequence[Entry]) -> list[str]:
+    """Return the cells of a row of figures."""
     counts = Counter(result.status for entry in entries for result in entry.results)
-    broken = counts["fail"] + counts["error"] + counts["xpass"]
-    on_cpu = sum(entry.level != "meta" for entry in entries)
-    passed, excused, expected, not_run = (counts[status] for status in ("pass", "n/a", "xfail", "not-run"))
-    for number in (len(entries), on_cpu, passed, excused, expected, broken, not_run, counts.total()):
-        yield f"{number:,}"
+    on_cpu = sum(entry.scope.level != "meta" for entry in entries)
+    broken = sum(counts[status] for status in BAD)
+    by_status = counts["pass"], counts["n/a"], counts["xfail"], broken, counts["not-run"]
+    return [f"{number:,}" for number in (len(entries), on_cpu, *by_status, counts.total())]
 
 
 def _list_reasons(families: Mapping[str, list[Entry]], status: str) -> Iterator[tuple[str, ...]]:
@@ -112,10 +112,10 @@ def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """Read the files that are named, and print the page."""
+    """Read the named files and print the page."""
     try:
         entries = [entry for name in sys.argv[1:] for entry in ResultsFile(Path(name)).entries]
-        print(write_page(entries), end="")  # noqa: T201  # this is what it is for
+        print(write_page(entries), end="")  # noqa: T201  # the page goes to stdout
     except (NameNotFound, RunError) as error:
         sys.exit(f"Error: {error}")
 

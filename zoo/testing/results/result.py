@@ -1,4 +1,4 @@
-"""The result of a check, and what a check raises."""
+"""The result of a check, and the exceptions that a check raises."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Literal, get_args
 
 from zoo.registry.isolation import describe_in_one_line
 
-#: ``xfail`` is a failure that the plugin declares, ``xpass`` one that it declares and that is none; ``n/a`` is what
-#: it declares not to have, ``not-run`` what was not asked for or could not be checked.
+#: Status of a check. ``xfail`` is a failure that the plugin declares, ``xpass`` a declared failure that did not occur.
+#: ``n/a`` is a promise that the plugin does not make, ``not-run`` a check that was not asked for or could not run.
 Status = Literal["pass", "fail", "error", "xfail", "xpass", "n/a", "not-run"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-#: What makes a plugin fail.
+#: Statuses that break the plugin.
 BAD: frozenset[Status] = frozenset(("fail", "error", "xpass"))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check of one backbone, or of the plugin itself."""
+    """The result of one check of one backbone, or of the plugin itself."""
 
-    #: ``acme/net``, or ``acme`` for the plugin.
+    #: Name of the backbone, such as ``acme/net``, or of the plugin, such as ``acme``.
     backbone: str
     check: str
     status: Status
-    #: Why, in one line, where the status is not ``pass``.
+    #: Reason for a status other than ``pass``, in one line.
     reason: str = ""
 
 
@@ -37,7 +37,7 @@ class CheckFailed(Exception):
 
 
 class CannotCheck(Exception):
-    """What a check needs is not installed; the message says what."""
+    """Something that a check needs is not installed; the message says what."""
 
 
 class NotApplicable(Exception):
@@ -45,24 +45,27 @@ class NotApplicable(Exception):
 
 
 def describe_with_place(error: BaseException, package: str = "") -> str:
-    """Describe an unexpected error by its kind, its message and its place; see `find_place`."""
+    """Describe an unexpected error by its type, message and place; see `find_place`."""
     place = find_place(error, package)
     return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
 
 
 def find_place(error: BaseException, package: str = "") -> str:
-    """Return the file and line where an error was raised, of a package's own code if one is given; empty if nowhere."""
+    """Return the file and line of the innermost frame of an error, or of its innermost frame in a package.
+
+    Empty if there is no such frame.
+    """
     frames = [
         (Path(frame.f_code.co_filename).name, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith("<")  # Python's own, frozen
+        if not frame.f_code.co_filename.startswith("<")  # Python's own frozen modules
         and package in ("", str(frame.f_globals.get("__name__")).partition(".")[0])
     ]
     return "{}:{}".format(*frames[-1]) if frames else ""
 
 
 def count_statuses(results: Iterable[Result]) -> str:
-    """Say how many results there are of each status, of how many: ``41 pass, 6 n/a of 51 (4 not run)``."""
+    """Count the results of each status, and all: ``41 pass, 6 n/a of 51 (4 not run)``."""
     counts = Counter(result.status for result in results)
     not_run = counts.pop("not-run", 0)
     shown = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "0 pass"

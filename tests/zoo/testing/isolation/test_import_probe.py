@@ -9,18 +9,18 @@ from zoo.testing.isolation.import_probe import ImportProbe, probe_plugin
 
 
 def probe(shelf: Any, **lines: str) -> ImportProbe:
-    """Install a plugin with these lines at the top or the end of its module, and probe it."""
+    """Install a plugin with lines added at the top or the end of its module, and probe it."""
     shelf.add("acme", **lines)
     return probe_plugin("acme", "zoo-acme")
 
 
 def in_hook(*lines: str) -> str:
-    """Return a hook that runs the lines while it lists."""
+    """Return the source of a hook that runs the lines."""
     body = "".join(f"    {line}\n" for line in lines)
     return f"@hookimpl\ndef zoo_datasets():\n    yield photos()\n{body}"
 
 
-def test_of_a_good_plugin_there_is_nothing_to_say_whatever_this_process_has_imported(shelf: Any) -> None:
+def test_a_good_plugin_has_no_effects_even_if_this_process_has_imported_numpy(shelf: Any) -> None:
     import numpy as np
 
     assert np.__name__ in sys.modules
@@ -35,9 +35,9 @@ def test_of_a_good_plugin_there_is_nothing_to_say_whatever_this_process_has_impo
         {"top": "try:\n    import numpy\nexcept Exception:\n    pass"},
         {"end": in_hook("import numpy")},
     ],
-    ids=["at-its-top", "hidden", "while-it-lists"],
+    ids=["at-the-top", "in-a-try-block", "while-listing"],
 )
-def test_a_heavy_import_is_seen(shelf: Any, lines: dict[str, str]) -> None:
+def test_a_heavy_import_is_recorded(shelf: Any, lines: dict[str, str]) -> None:
     assert probe(shelf, **lines) == ImportProbe("", ("numpy",), ())
 
 
@@ -56,16 +56,16 @@ def test_a_heavy_import_is_seen(shelf: Any, lines: dict[str, str]) -> None:
         ),
     ],
 )
-def test_what_it_does_besides_is_seen(shelf: Any, line: str, trace: str) -> None:
+def test_other_side_effects_are_recorded(shelf: Any, line: str, trace: str) -> None:
     assert probe(shelf, end=in_hook(line)) == ImportProbe("", (), (trace,))
 
 
-def test_what_it_does_at_its_top_is_seen_too_and_all_of_it(shelf: Any) -> None:
+def test_all_side_effects_of_the_import_are_recorded(shelf: Any) -> None:
     found = probe(shelf, top="import os, random\nos.environ['ACME'] = '1'\nrandom.seed(0)\nprint('noise')")
     assert found.traces == ("changes os.environ", "changes Python's random numbers", "prints 'noise'")
 
 
-def test_a_thread_that_never_ends_holds_nothing_up(shelf: Any) -> None:
+def test_a_thread_that_never_ends_does_not_block_the_probe(shelf: Any) -> None:
     found = probe(shelf, top="import threading\nthreading.Thread(target=threading.Event().wait).start()")
     assert found == ImportProbe("", (), ("changes the running threads",))
 
@@ -78,31 +78,31 @@ def test_a_thread_that_never_ends_holds_nothing_up(shelf: Any) -> None:
         ({"top": "import nowhere_at_all"}, "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ],
 )
-def test_what_it_raises_is_told_with_its_place(shelf: Any, lines: dict[str, str], error: str) -> None:
+def test_an_error_is_reported_with_its_place(shelf: Any, lines: dict[str, str], error: str) -> None:
     found = probe(shelf, **lines)
     assert found.error.startswith(error)
     assert "\n" not in found.error
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("import os; os._exit(3)", "it ends the process with 3"),
         ("raise BaseException('why')", "why"),
     ],
 )
-def test_what_ends_the_interpreter_is_told(shelf: Any, line: str, says: str) -> None:
+def test_the_end_of_the_interpreter_is_reported(shelf: Any, line: str, message: str) -> None:
     found = probe(shelf, top=line)
     assert found.error.startswith("it ends the process with ")
-    assert says in found.error
+    assert message in found.error
     assert (found.heavy, found.traces) == ((), ())
 
 
-def test_what_a_hook_raises_is_no_matter_of_importing_and_hides_nothing(shelf: Any) -> None:
+def test_an_error_in_a_hook_is_not_an_import_error_and_hides_nothing(shelf: Any) -> None:
     found = probe(shelf, end=in_hook("import numpy", "print('noise')", "raise OSError('disk')"))
     assert found == ImportProbe("", ("numpy",), ("prints 'noise'",))
 
 
-def test_what_is_wrong_with_a_spec_is_no_matter_of_importing(shelf: Any) -> None:
+def test_an_invalid_spec_is_not_an_import_error(shelf: Any) -> None:
     shelf.add("acme", "spec(params=0)", end="SPEC = spec(license='')")
     assert probe_plugin("acme", "zoo-acme") == ImportProbe("", (), ())

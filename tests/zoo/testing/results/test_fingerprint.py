@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,38 +12,37 @@ from zoo.files.versions import read_version
 from zoo.plugin import BackboneSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
-from zoo.testing.results import fingerprint
-from zoo.testing.results.fingerprint import Fingerprints, digest_code
+from zoo.testing.results.fingerprint import digest_code, take_fingerprints
 
-PLUGIN = PluginUnderTest("acme", "zoo-tiny", "1.0")  # a distribution that is installed
+PLUGIN = PluginUnderTest("acme", "zoo-tiny", "1.0")  # an installed distribution
 
 
 def test_results_depend_on_the_versions_of_zoo_the_plugin_torch_and_upstream(acme: BackboneSpec) -> None:
-    upstream = dataclasses.replace(acme, upstream="pluggy==0.1")
+    upstream = dataclasses.replace(acme, name="acme/other", upstream="pluggy==0.1")
     names = {"zoo", "zoo-tiny", "torch"}
-    fingerprints = Fingerprints(PLUGIN)
-    assert fingerprints.find(acme).versions.keys() == names
-    # The installed version, and not the declared one.
-    assert fingerprints.find(upstream).versions == {name: read_version(name) for name in {*names, "pluggy"}}
+    fingerprints = take_fingerprints(PLUGIN, [acme, upstream])
+    assert fingerprints["acme/net"].versions.keys() == names
+    # The installed version counts, and not the declared one.
+    assert fingerprints["acme/other"].versions == {name: read_version(name) for name in {*names, "pluggy"}}
 
 
 @pytest.mark.parametrize(
     ("upstream", "more"), [("not-installed-at-all==1.0", {"not-installed-at-all": ""}), ("", {"": ""}), (3, {})]
 )
-def test_an_upstream_that_is_not_there_has_no_version_and_is_no_error(
+def test_a_missing_upstream_has_no_version_and_is_not_an_error(
     acme: BackboneSpec, upstream: Any, more: dict[str, str]
 ) -> None:
     with checks_deferred():
-        spec = dataclasses.replace(acme, upstream=upstream)
-    fingerprints = Fingerprints(PLUGIN)
-    assert fingerprints.find(spec).versions == {**fingerprints.find(acme).versions, **more}
+        spec = dataclasses.replace(acme, name="acme/other", upstream=upstream)
+    fingerprints = take_fingerprints(PLUGIN, [acme, spec])
+    assert fingerprints["acme/other"].versions == {**fingerprints["acme/net"].versions, **more}
 
 
 # Code.
 
 
 def install(folder: Path, *names: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Let modules be as if they were imported from there; returns the last one."""
+    """Register modules as if they were imported from a folder; return the last one."""
     module = ModuleType("none")
     for name in names:
         module = ModuleType(name)
@@ -73,7 +71,7 @@ def write(folder: Path, name: str, content: str = "") -> Path:
     ],
     ids=["module", "package", "module-in-a-package", "data", "namespace-package"],
 )
-def test_code_is_another_when_a_file_of_it_changes_comes_or_goes(
+def test_the_digest_changes_when_a_file_changes_or_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], modules: list[str]
 ) -> None:
     paths = [write(tmp_path, name, "1") for name in files]
@@ -88,7 +86,7 @@ def test_code_is_another_when_a_file_of_it_changes_comes_or_goes(
         assert digest_code(module) not in found
 
 
-def test_code_is_the_same_in_another_folder_and_whatever_lies_beside_it(
+def test_the_digest_does_not_depend_on_the_folder_or_on_files_beside_the_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = set()
@@ -102,31 +100,13 @@ def test_code_is_the_same_in_another_folder_and_whatever_lies_beside_it(
     assert len(digests) == 1
 
 
-def test_a_large_file_is_not_read_but_when_it_was_written_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fingerprint, "LARGE", 10)
-    write(tmp_path, "kit_code/__init__.py")
-    large = write(tmp_path, "kit_code/net.safetensors", "weights, say")
-    module = install(tmp_path, "kit_code", monkeypatch=monkeypatch)
-    os.utime(large, (1, 1))
-    before = digest_code(module)
-    large.write_text("others, well")
-    os.utime(large, (1, 1))
-    assert digest_code(module) == before
-    os.utime(large, (2, 2))
-    assert digest_code(module) != before
-
-
-def test_results_depend_on_the_code_of_zoo_and_of_the_plugin_as_it_was_at_first(shelf: Any) -> None:
+def test_results_depend_on_the_code_of_zoo_and_of_the_plugin(shelf: Any) -> None:
     shelf.add("acme")
     plugin = examine("acme")
-    (backbone,) = plugin.backbones
-    fingerprints = Fingerprints(plugin)
-    code = fingerprints.find(backbone).code
-    assert code.keys() == {"zoo", "zoo-acme"}
+    before = take_fingerprints(plugin, plugin.backbones)["acme/net"].code
+    assert before.keys() == {"zoo", "zoo-acme"}
+    assert take_fingerprints(plugin, plugin.backbones)["acme/net"].code == before
     with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
         file.write("# more\n")
-    assert fingerprints.find(backbone).code == code
-    later = Fingerprints(plugin).find(backbone).code
-    assert later == {**code, "zoo-acme": later["zoo-acme"]} != code
+    after = take_fingerprints(plugin, plugin.backbones)["acme/net"].code
+    assert after == {**before, "zoo-acme": after["zoo-acme"]} != before

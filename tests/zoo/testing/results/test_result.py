@@ -23,12 +23,12 @@ def make_results(*statuses: Status) -> list[Result]:
         (("pass",) * 1234, "1,234 pass of 1,234"),
     ],
 )
-def test_results_are_counted_by_status_of_all(statuses: tuple[Status, ...], shown: str) -> None:
+def test_results_are_counted_by_status(statuses: tuple[Status, ...], shown: str) -> None:
     assert count_statuses(make_results(*statuses)) == shown
 
 
 @given(statuses=st.lists(st.sampled_from(STATUSES)))
-def test_the_numbers_of_a_count_add_up_to_the_last_one(statuses: list[Status]) -> None:
+def test_the_counts_add_up_to_the_total(statuses: list[Status]) -> None:
     shown = count_statuses(make_results(*statuses)).replace("(", "").replace(",", "")
     counts, _, rest = shown.partition(" of ")
     total, *not_run = rest.split()
@@ -36,6 +36,6 @@ def test_the_numbers_of_a_count_add_up_to_the_last_one(statuses: list[Status]) -
     assert sum(int(word) for word in [*counts.split(), *not_run] if word.isdigit()) == len(statuses)
 
 
-def test_a_plugin_fails_by_what_is_not_as_it_is_declared_and_by_nothing_else() -> None:
+def test_only_undeclared_failures_and_outdated_declarations_break_a_plugin() -> None:
     assert {"fail", "error", "xpass"} == BAD
     assert set(STATUSES) - BAD == {"pass", "xfail", "n/a", "not-run"}
