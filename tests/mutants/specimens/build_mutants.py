@@ -50,7 +50,7 @@ def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 
 
-@built({"build.meta": "its build returns a OrderedDict, no module"})
+@built({"build.meta": "its build returns a OrderedDict, not an nn.Module"})
 def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
 

@@ -149,9 +149,9 @@ def test_zoo_plugins_names_the_fault(crowd: Results, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
 def test_zoo_list_names_each_unusable_plugin_on_one_line_of_stderr(crowd: Results, name: str) -> None:
-    lines = [line for line in crowd.listed.stderr.splitlines() if line.startswith(f"plugin {name} is ")]
+    lines = [line for line in crowd.listed.stderr.splitlines() if line.startswith(f"warning: plugin {name} is ")]
     assert lines == [
-        f"plugin {name} is {crowd.plugins[f'zoo-{name}']['state']}: {crowd.plugins[f'zoo-{name}']['reason']}"
+        f"warning: plugin {name} is {crowd.plugins[f'zoo-{name}']['state']}: {crowd.plugins[f'zoo-{name}']['reason']}"
     ]
 
 

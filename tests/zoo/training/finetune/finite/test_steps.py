@@ -57,17 +57,23 @@ def set_gradients_of(*paths: str) -> Spoil:
 
 def spoil_other_logits(learner: Learner, value: float) -> None:
     """Spoil the logits of the wrong classes, which matter only with label smoothing."""
-    learner.criterion._loss.register_forward_pre_hook(
-        lambda _module, given: (given[0].scatter(1, 1 - given[1][:, None], value), given[1])
+    criterion = learner.criterion
+    compute = criterion._compute_mean
+    criterion._compute_mean = lambda logits, labels: compute(  # type: ignore[method-assign]  # spoiled on purpose
+        logits.scatter(1, 1 - labels[:, None], value), labels
     )
 
 
 def spoil_loss(learner: Learner, value: float) -> None:
-    learner.criterion._loss.register_forward_hook(lambda _module, _given, found: times(found, value))
+    criterion = learner.criterion
+    compute = criterion._compute_mean
+    criterion._compute_mean = lambda logits, labels: times(  # type: ignore[method-assign]  # spoiled on purpose
+        compute(logits, labels), value
+    )
 
 
 def spoil_class_weight(learner: Learner, value: float) -> None:
-    weight = learner.criterion._loss.weight
+    weight = learner.criterion._class_weights
     assert weight is not None
     weight[-1] = value
 
