@@ -26,10 +26,11 @@ from zoo.engine.metrics import measure
 from zoo.errors import DataError
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
+from zoo.models.weights.header import Header
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header, load_header, load_tensors
+from zoo.runs.model_file import load_header, load_tensors
 
 #: Images per batch.
 BATCH = 32
