@@ -22,7 +22,7 @@ declared(
 )
 declared(
     "weights-under-another-name",
-    {"weights.fit": "it lacks stem.0.weight, and has unknown conv1.weight (1 in all); fix url, build, convert"},
+    {"weights.fit": "it lacks stem.0.weight, and has the unknown tensors conv1.weight (1 in all); fix url"},
     lambda: {"weights": (declare_weights("renamed.safetensors"),)},
 )
 declared(
@@ -37,7 +37,7 @@ declared(
 )
 declared(
     "weights-that-lack-an-unknown-layer",
-    {"weights.fit": "lack layer7, but neither the model nor the file has it; similar names: layer2, layer1"},
+    {"weights.fit": "list layer7 in lacks, but neither the model nor the file has it; similar names: layer2, layer1"},
     lambda: {"weights": (declare_weights(lacks=("layer7",)),)},
 )
 declared(
