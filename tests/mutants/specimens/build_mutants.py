@@ -125,7 +125,7 @@ def build_with_a_connection(tag: str | None) -> nn.Module:
 
 declared(
     "tag-that-is-downloaded",
-    {"build.weights": "building for V1 connects to ('localhost', 9); leave it to zoo"},
+    {"build.weights": "building for V1 connects to ('localhost', 9); zoo downloads the weights"},
     lambda: {"build": build_with_a_connection, "weights": (declare_weights(),)},
 )
 
@@ -148,7 +148,7 @@ declared(
 )
 
 declared(
-    "constructor-of-another-network",
+    "constructor-of-a-different-network",
     {"build.upstream": "builds a different network: aux.2.bias, aux.2.weight (2 in all) differ; fix it"},
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )

@@ -75,7 +75,7 @@ declared(
 
 
 def update_statistics(norm: Any, when: Any) -> None:
-    """Update the running statistics of a batch norm in eval mode as well."""
+    """Update the running statistics of a batch norm in eval mode too."""
 
     def update(_module: Any, inputs: Any) -> None:
         if when():

@@ -68,7 +68,8 @@ def weights(backbone: BackboneUnderTest) -> None:
         with watch_side_effects(first=False) as effects:
             model = build_on_meta(spec, published.tag)
         if effects.connections:
-            raise CheckFailed(f"building for {published.tag} connects to {effects.connections[0]}; leave it to zoo.")
+            address = effects.connections[0]
+            raise CheckFailed(f"building for {published.tag} connects to {address}; zoo downloads the weights itself.")
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
             continue  # Other checks run this network.

@@ -56,7 +56,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Check that every WeightsSpec is valid, and that its file can be found and verified."""
+    """Check that every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url

@@ -1,6 +1,6 @@
 """Write results as a page: ``python -m zoo.testing.results.markdown_page RESULTS.jsonl >docs/conformance.md``.
 
-The page shows the number of results by family and status, and the reason for every result that is not a pass.
+The page shows the number of results by family and status, and the reasons of checks that do not apply or fail.
 """
 
 from __future__ import annotations
