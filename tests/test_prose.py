@@ -1,0 +1,47 @@
+"""Words that this project does not use, because a native engineer would not: see CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("zoo", "plugins", "tests", "docs")
+#: A pattern, and what to write.
+WORDS = {
+    r"so many\b": "the number",
+    r"\bis said\b": "is reported",
+    r"\btold (right|apart)\b": "correct, distinguished",
+    r"\bstands? still\b": "frozen, unchanged",
+    r"\bwhat learns?\b|\bwhat learnt\b": "trainable parameters",
+    r"\blearnt\b": "learned, trained",
+    r"\banew\b": "again, from scratch",
+    r"\bwhoever\b": "anyone who",
+    r"\bat hand\b": "available",
+    r"\btaken up again\b|\bgoes on with\b": "resumed",
+    r"\bcolours?\b|\bbehaviours?\b|\bneighbours?\b|\bfavours?\b": "American spelling",
+    r"\blabelled\b|\bunlabelled\b|\bcancelled\b": "American spelling: one l",
+    r"\d %(?!\w)": "no space before %",
+}
+
+
+def list_files() -> Iterator[Path]:
+    own = Path(__file__)
+    for folder in FOLDERS:
+        for suffix in ("py", "md", "jinja", "toml", "sh"):
+            yield from (path for path in (ROOT / folder).rglob(f"*.{suffix}") if path != own)
+    yield from ROOT.glob("*.md")
+
+
+@pytest.mark.parametrize("pattern", WORDS)
+def test_prose_does_without(pattern: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in list_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert found == [], f"write: {WORDS[pattern]}"
