@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.decode import decode_image, quiet_pillow
-from zoo.data.eval_dataset import open_labelled
+from zoo.data.eval_dataset import open_labeled
 from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
@@ -108,7 +108,7 @@ class Classifier:
             DataError: If the data has a class that the model does not know, or no such split.
         """
         progress = progress or Silent()
-        chosen, samples = open_labelled(
+        chosen, samples = open_labeled(
             data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
         )
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))

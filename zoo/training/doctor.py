@@ -1,4 +1,4 @@
-"""What this installation and this machine can do, and how to fix what is missing."""
+"""Check what this installation and this machine support, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.registry.registry import Registry
 
 #: Packages that every run needs.
 PACKAGES = ("zoo", "torch", "torchvision", "safetensors", "pillow")
-#: Free bytes below which the cache folder is reported as nearly full.
+#: Free disk space in bytes below which a warning is shown.
 LITTLE_ROOM = 5 * 10**9
 GIB = 2**30
 
