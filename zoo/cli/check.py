@@ -169,7 +169,7 @@ def _format_not_run(results: list[Result]) -> Iterator[str]:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    """Return the first name and the number of the others."""
+    """Return the first name and the number of remaining names."""
     return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-#: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to another project.
+#: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to a different project.
 DISTRIBUTION = "zoo-backbones"
 
 

@@ -78,7 +78,7 @@ class RunFolder:
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
-        """Raise RunError if ``output`` already holds anything, or cannot be created."""
+        """Raise RunError if ``output`` is not an empty folder, or cannot be created."""
         if output is None:
             return
         above = next(folder for folder in output.absolute().parents if folder.exists())

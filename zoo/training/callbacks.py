@@ -107,8 +107,8 @@ class RunCallbacks(Callbacks):
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
         """Record the test metrics."""
-        figures = measure_split(probabilities, self._images, "test")
-        self._record.facts["test"] = {"loss": finite_or_none(score.loss), **figures}
+        metrics = measure_split(probabilities, self._images, "test")
+        self._record.facts["test"] = {"loss": finite_or_none(score.loss), **metrics}
 
 
 @contextmanager

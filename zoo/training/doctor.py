@@ -84,7 +84,8 @@ def _list_plugins(registry: Registry) -> Iterator[Finding]:
     for plugin in registry.plugins:
         name = f"{plugin.namespace} ({plugin.distribution} {plugin.version})"
         if plugin.state == "ok":
-            yield Finding("plugin", f"{name}: {len(plugin.backbones)} backbones")
+            count = len(plugin.backbones)
+            yield Finding("plugin", f"{name}: {count} backbone{'s' * (count != 1)}")
         else:
             is_ok = plugin.state == "disabled"
             yield Finding("plugin", f"{name} is {plugin.state}: {plugin.reason}", is_ok=is_ok)

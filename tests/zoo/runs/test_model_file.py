@@ -125,7 +125,7 @@ def test_the_error_for_a_file_of_a_different_model_lists_the_differences(
     path = tmp_path / "model.safetensors"
     tensors = dict(model.state_dict())
     save_file({name: tensor for name, tensor in tensors.items() if name != "stem.0.bias"}, path)
-    with pytest.raises(RunError, match=r"does not fit the installed version of its backbone: stem\.0\.bias differ"):
+    with pytest.raises(RunError, match=r"does not match the installed version of its backbone: stem\.0\.bias differ"):
         load_tensors(acme.build(None), path)
     save_file({**tensors, "extra": torch.ones(1)}, path)
     with pytest.raises(RunError, match="extra differ"):

@@ -212,7 +212,7 @@ def images(few_photos: Path, registry: Registry) -> Images:
 def test_the_best_model_is_on_disk_after_any_events(images: Images, events: list[Event], figures: list[Figure]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
         run = RestartedRun(images, Path(folder) / "run", events, figures)
-        monkeypatch.setattr("zoo.files.atomic._synchronise", run.disk)
+        monkeypatch.setattr("zoo.files.atomic._synchronize", run.disk)
         while not run.run_process():
             pass
 
