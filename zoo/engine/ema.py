@@ -46,8 +46,16 @@ class MovingAverage:
             self._swap()
             yield
         finally:
-            if self._is_swapped:  # A signal may have been raised before the swap.
-                self._swap()
+            self.restore()
+
+    def restore(self) -> None:
+        """Put the weights back into the model if it holds the average.
+
+        A signal can be raised between the end of the ``in_place`` block and this call, so whoever saves the weights
+        calls it as well.
+        """
+        if self._is_swapped:
+            self._swap()
 
     @torch.no_grad()
     def _swap(self) -> None:

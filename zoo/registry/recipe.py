@@ -35,6 +35,8 @@ SHARD_EVERY = 100
 #: Views per image if only the head is trained on augmented images. Each view costs a pass of all images through the
 #: network.
 HEAD_VIEWS = 4
+#: Largest number of threads that decode images.
+MAX_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class Recipe:
     #: Number of epochs without a better validation accuracy after which training stops; None: it does not stop early.
     patience: int | None = count(None)
     #: Number of threads that decode images; None: one per core, at most 4, or 16 for a GPU.
-    workers: int | None = count(None, 0)
+    workers: int | None = count(None, 0, MAX_WORKERS)
 
     def __post_init__(self) -> None:
         check_fields(self)
