@@ -32,7 +32,7 @@ Key = TypeVar("Key")
 
 #: Up to this number of backbones, the output has one line per backbone.
 FEW = 12
-#: How reasons begin that result from the user's own options.
+#: Prefixes of the reasons that result from the user's own options.
 ASKED_FOR = ("it is above level", "only ")
 #: Default maximum number of processes. Each may train a network of 100 million parameters, which needs 6 GiB.
 MOST_JOBS = 4

@@ -78,7 +78,7 @@ class _Loader:
         return self._pixels.get(sample, seed), sample.label
 
     def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
-        if not items:  # The batch is too small for all processes, and the others have all of it.
+        if not items:  # The batch is too small for all processes, and this one gets nothing.
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
         return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)

@@ -116,7 +116,7 @@ def _find_earlier(
 def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
     """Prepare the training; to resume a run, require the same options, data and weights."""
     if earlier and job.recipe.precision == "auto":
-        # This machine might choose a different precision than the one on which the run started.
+        # This machine might choose a different precision than the machine on which the run started.
         job = replace(job, hardware=replace(job.hardware, precision=earlier.facts["hardware"]["precision"]))
     plan = prepare(job)
     report_plan(plan.facts, job.progress)
