@@ -74,7 +74,7 @@ def photos(tmp_path: Path) -> Path:
 def train_once(
     registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """Return a copy of a run folder beside the photos. Each set of options is trained only once for all tests."""
+    """Return a function that returns a copy of a run. Each set of options is trained only once for all tests."""
 
     def train(**options: Any) -> Path:
         from zoo.training.finetune import finetune
@@ -93,7 +93,8 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-    # Before anything is compiled. Otherwise this first backward pass would start threads, and later forks would hang.
+    # This must run before anything is compiled. Otherwise the first backward pass would start threads, and later forks
+    # would hang.
     torch.zeros((), requires_grad=True).backward()
 
 

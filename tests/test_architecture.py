@@ -1,4 +1,4 @@
-"""The rooms and walks in docs/explanation/architecture.md exist."""
+"""The packages and walks in docs/explanation/architecture.md exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-#: How often each walk may return to a room: at most half as often as before there were rooms.
+#: How often each walk may return to a package: at most half as often as before the code was divided into packages.
 MOST_RETURNS = {"The name": 4, "The data": 4, "The weights": 4, "What is trained": 8, "A batch": 6}
 
 
@@ -31,9 +31,9 @@ WALKS = read_walks()
 @pytest.mark.parametrize("title", WALKS)
 def test_each_file_and_function_of_a_walk_exists(title: str) -> None:
     for line in filter(None, WALKS[title]):
-        room = line.split()[0]
+        package = line.split()[0]
         for step in re.findall(r"([\w/]+\.py)(?: \(([\w, ]+)\))?", line):
-            path = ROOT / "zoo" / room / step[0]
+            path = ROOT / "zoo" / package / step[0]
             assert path.is_file(), path
             for name in filter(None, step[1].split(", ")):
                 assert re.search(rf"^ *(?:def|class) {name}\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE), (
@@ -42,7 +42,7 @@ def test_each_file_and_function_of_a_walk_exists(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", WALKS)
-def test_a_walk_rarely_returns_to_a_room(title: str) -> None:
+def test_a_walk_rarely_returns_to_a_package(title: str) -> None:
     seen: set[str] = set()
     returns = 0
     for line in WALKS[title]:
@@ -58,7 +58,7 @@ def test_there_are_five_walks() -> None:
     assert set(WALKS) == set(MOST_RETURNS)
 
 
-def test_the_page_shows_the_existing_rooms_and_the_checked_layers() -> None:
+def test_the_page_shows_the_existing_packages_and_the_checked_layers() -> None:
     drawn = re.findall(r"^  (\w+)(?:/|\.py) ", PAGE, flags=re.MULTILINE)
     there = {path.stem for path in (ROOT / "zoo").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert set(drawn) == there - {"__init__", "__main__"}

@@ -1,4 +1,4 @@
-"""The documentation is complete and true: help texts, hooks, fields and errors are in it, and its commands run."""
+"""The documentation is complete and correct: it has all help texts, hooks, fields and errors, and its commands run."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ STEP = re.compile(
 
 
 class Reader:
-    """Follows the steps of a page in order: writes and changes its files, and runs its commands."""
+    """A reader who follows the steps of a page in order: writes and changes its files, and runs its commands."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -51,10 +51,10 @@ LIGHT = [
 
 INSTALLED = sorted({entry.name for entry in importlib.metadata.entry_points(group="zoo") if entry.name in FIRST_PARTY})
 
-#: Modules that take milliseconds and are not needed to list backbones.
+#: Modules that take milliseconds to import and are not needed to list backbones.
 SLOW = {"difflib", "tomllib", "rich", "jinja2"}
-#: More modules that are not needed for help. Listing needs the first to find plugins; on Python 3.11 it imports the
-#: others.
+#: More modules that are not needed for help. Listing needs the first one to find plugins. On Python 3.11, the first one
+#: imports the others.
 METADATA = {"importlib.metadata", "importlib.resources", "email", "socket", "zipfile", "tempfile"}
 
 #: Runs the command line with the arguments in sys.argv.

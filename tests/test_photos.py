@@ -1,4 +1,4 @@
-"""Fine-tuning with real photos and weights: accuracy, loading into upstream, and the same probabilities there."""
+"""Fine-tuning with real photos and weights: accuracy, loading into upstream's network, and its probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four wheels, built and installed as by a user, contain all that zoo needs."""
+"""The four wheels, built and installed as a user would do it, contain everything that zoo needs."""
 
 from __future__ import annotations
 

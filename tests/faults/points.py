@@ -44,7 +44,7 @@ class Points:
     def install(self) -> None:
         """Add the points to all files that this process writes from now on."""
         tensors.save_file = self._save_file  # type: ignore[assignment]
-        self._around_file_and_folder(durable._synchronise)
+        self._around_file_and_folder(durable._synchronize)
         unlink = Path.unlink
 
         def remove(path: Path, *args: Any, **kwargs: Any) -> None:
@@ -70,4 +70,4 @@ class Points:
             if not path.is_dir():
                 self.reach("synchronised")
 
-        durable._synchronise = around
+        durable._synchronize = around

@@ -18,7 +18,7 @@ def rename() -> None:
     @contextmanager
     def written(path: Path, size: int | None = None) -> Iterator[Path]:  # noqa: ARG001
         yield path
-        durable._synchronise(path)
+        durable._synchronize(path)
 
     checkpoints.written = folder.written = written  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0
 
 
 def build_acme(_tag: str | None) -> nn.Module:
-    """Build a network with what freezing can get wrong: batch norm, dropout, a buffer and a hidden classifier."""
+    """Build a network with everything that is hard to freeze: batch norm, dropout, a buffer and a hidden layer."""
     from collections import OrderedDict
 
     from torch import nn
@@ -54,7 +54,7 @@ def make_acme() -> BackboneSpec:
 
 
 def draw_photos(folder: Path, *, per_class: int, classes: tuple[str, ...] = ("blue", "red"), seed: int = 0) -> None:
-    """Draw noisy images of one color per class into ``folder/CLASS``."""
+    """Generate noisy images in ``folder/CLASS``, with one color per class."""
     import torch
     from PIL import Image
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: The module of a plugin, with LISTED in place of what it lists.
+#: Source of a plugin's module. LISTED stands for its backbones.
 SOURCE = """
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
 

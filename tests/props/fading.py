@@ -11,7 +11,7 @@ from zoo.plugin import BackboneSpec, BlockSpec
 
 
 class Fades(nn.Module):
-    """Negates the logits after three forward passes in training."""
+    """A network that negates its logits after three forward passes in training mode."""
 
     def __init__(self) -> None:
         super().__init__()

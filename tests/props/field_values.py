@@ -14,7 +14,7 @@ WEIGHTS = WeightsSpec(tag="V1", url=None, license="MIT")
 
 BLOCK = BlockSpec("stem", ("conv1", "bn1"))
 
-#: The fewest facts of a valid spec.
+#: The smallest set of fields of a valid spec.
 GOOD: dict[type, dict[str, Any]] = {
     InputSpec: {},
     WeightsSpec: {"tag": "V1", "url": "https://example.org/w.pth", "license": "MIT"},
@@ -53,12 +53,12 @@ NO_REASONS = (
     {"export": "a\nb"},
 )
 
-#: Tags that ``--weights`` would take for file names.
+#: Tags that ``--weights`` would interpret as file names.
 LIKE_FILES = tuple(f"v1{suffix}" for suffix in FILE_SUFFIXES)
 
 
 def make_stranger(name: str) -> Any:
-    """Make an object of another class with the same name, since other libraries also have an InputSpec."""
+    """Create an object of a different class with the same name, since other libraries also have an InputSpec."""
     return type(name, (), {"name": "stem", "tag": "V1", "__repr__": lambda _self: f"a foreign {name}"})()
 
 

@@ -1,4 +1,4 @@
-"""Plugins that are made in this process and loaded like installed ones, and registries of them."""
+"""Plugins that are created in this process and loaded like installed plugins, and registries of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def registry_of(spec: BackboneSpec, **hooks: Callable[..., Any]) -> Registry:
 
 
 def make_registry(listed: dict[str, list[str]], **settings: Any) -> Registry:
-    """Return a registry of plugins, given what each of them lists by namespace."""
+    """Return a registry of plugins, given the names of each plugin's backbones by namespace."""
     return Registry([make_plugin(namespace, names) for namespace, names in listed.items()], RegistryToml(**settings))
 
 

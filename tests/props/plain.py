@@ -24,5 +24,5 @@ def build_plain(tag: str | None) -> nn.Module:
 
 
 def make_plain() -> BackboneSpec:
-    """Return its spec under the name of the tiny network."""
+    """Return the spec of this network, under the name of the tiny network."""
     return replace(make_acme(), build=build_plain, params=2310)

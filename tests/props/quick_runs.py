@@ -1,4 +1,4 @@
-"""Options of runs that take a moment, and a reader of their results."""
+"""Options for runs that take a moment, and a function that reads their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEARNS: dict[str, Any] = {
 }
 #: One epoch with three steps.
 QUICK: dict[str, Any] = {**LEARNS, "epochs": 1, "batch_size": 8}
-#: The same as flags. --config has to set workers to 0, so that images are loaded in this process.
+#: The same options as flags. --config has to set workers to 0, so that images are loaded in the main thread.
 QUICK_FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs", "1", "--device", "cpu")
 
 FILES = ["README.md", "history.jsonl", "model.safetensors", "report.html", "run.json"]

@@ -1,4 +1,4 @@
-"""Errors that mean out of memory, and a way to raise one once."""
+"""Out-of-memory errors, and a callable that raises an error once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAYINGS = [
 
 
 class Once:
-    """Raises an error the first time only."""
+    """A callable that raises an error only the first time."""
 
     def __init__(self, error: Exception) -> None:
         self.errors = [error]

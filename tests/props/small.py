@@ -15,7 +15,7 @@ from zoo.registry.registry_toml import RegistryToml
 
 
 def build_small(_tag: str | None) -> nn.Module:
-    """Build the network, with a batch norm, whose statistics change, and a dropout."""
+    """Build the network, with dropout and a batch norm whose statistics change."""
     stem = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1))
     return nn.Sequential(OrderedDict(stem=stem, flatten=nn.Flatten(), fc=nn.Linear(64, 10)))
 

@@ -61,7 +61,7 @@ class Normed(Plain):
 def make_learner(
     model: nn.Module, world: World, told: Told | None = None, optimizer: str = "adamw", **changes: object
 ) -> Learner:
-    """Make a learner of the full model; ``changes`` are fields of the learner."""
+    """Create a learner of the full model; ``changes`` are fields of the learner."""
     hardware = choose_hardware("cpu", "fp32", world)
     frozen = Frozen(model, tuple(name for name, _ in model.named_children()))
     frozen.train()
@@ -80,7 +80,7 @@ def make_learner(
 
 
 def draw(count: int) -> Batch:
-    """Draw images, the last of which is bright, and labels."""
+    """Generate images, the last of which is bright, and labels."""
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(count, 3, 2, 2, generator=generator)
     images[-1:] += 3
@@ -95,7 +95,7 @@ def share(batch: Batch, world: World) -> Batch:
 
 
 def state_of(learner: Learner) -> dict[str, Tensor]:
-    """Return everything that a step changes: weights, statistics, their average, and the state of the optimizer."""
+    """Return everything that a step changes: weights and statistics, their average, and the state of the optimizer."""
     names = {parameter: name for name, parameter in learner.model.named_parameters()}
     slots = {
         f"{names[parameter]} {slot}": value

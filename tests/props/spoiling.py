@@ -19,7 +19,7 @@ from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.runs.checkpoints import Checkpoints
 
 NAN, INF = float("nan"), float("inf")
-#: Two epochs of four steps. A value becomes non-finite after the fifth step, so in the second step of the second epoch.
+#: Two epochs of four steps. A value becomes non-finite after the fifth step, the first step of the second epoch.
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "schedule": "constant", "augment": "none"}
 TAKEN = 5
 
@@ -67,7 +67,7 @@ def times(tensor: Tensor, value: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Left:
-    """The model and the checkpoint that a run left, all of it finite."""
+    """The model and the checkpoint that a run left, in which all values are finite."""
 
     model: bytes
     state: Checkpoint | None

@@ -9,7 +9,7 @@ from zoo.progress import Silent
 
 @dataclass
 class Told(Silent):
-    """Shows nothing and records every line."""
+    """A progress display that shows nothing and records every line."""
 
     lines: list[str] = field(default_factory=list)
 

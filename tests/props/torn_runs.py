@@ -17,7 +17,7 @@ TIMES = ("seconds", "train_seconds")
 
 
 class Interrupts:
-    """Interrupts a run after given steps."""
+    """Interruptions of a run after the given steps."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
         self.left = list(steps)
@@ -35,7 +35,7 @@ class Interrupts:
 
 
 def describe(output: Path) -> dict[str, Any]:
-    """Return everything that a run results in, except times."""
+    """Return all results of a run except times."""
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     facts = read_facts(output)
     return {

@@ -1,4 +1,4 @@
-"""The content of the weights files in tests."""
+"""The contents of the weights files in tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on this machine that form a group, as if torchrun had started them."""
+"""Several processes on this machine that form a process group, as if torchrun had started them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Ended:
 
 
 def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[list[int], TCPStore]:
-    """Fork processes that do work, each with its rank. Return their ids and what must outlive them."""
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # imports what takes seconds now, so that the children need not
+    """Fork processes that call ``work`` with their rank. Return their ids and the store, which must outlive them."""
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # imports slow modules before the fork, instead of in each child
     reader, writer = os.pipe()
     children = []
     for rank in range(size):
@@ -47,7 +47,7 @@ def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[li
             _work(rank, size, reader, work, folder)
         children.append(child)
     os.close(reader)
-    # Only now, because a child that is forked later would inherit locks of its thread that never open.
+    # The store is created after the forks. Otherwise the children would inherit locked locks of the store's thread.
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE))
     os.write(writer, store.port.to_bytes(_PORT, "big") * size)
     os.close(writer)
@@ -57,7 +57,7 @@ def start_world(size: int, work: Callable[[int], Any], folder: Path) -> tuple[li
 def in_world(
     size: int, work: Callable[[int], Any], *, at_work: Callable[[list[int]], None] | None = None
 ) -> list[Ended]:
-    """Do work in several processes, each with its rank. Call ``at_work`` with their ids after they have started."""
+    """Call ``work`` in several processes with their rank. After they have started, call ``at_work`` with their ids."""
     with tempfile.TemporaryDirectory() as name:
         folder, started = Path(name), time.monotonic()
         children, _store = start_world(size, work, folder)
@@ -73,12 +73,12 @@ def in_world(
                     os.kill(children[rank], 9)
                     os.waitpid(children[rank], 0)
                 raise TimeoutError(f"only these of {size} processes ended: {ended}")
-            time.sleep(0.01)  # gives the processes time; no result depends on it
+            time.sleep(0.01)  # the duration does not affect any result
         return [ended[rank] for rank in range(size)]
 
 
 def get_results(size: int, work: Callable[[int], Any]) -> list[Any]:
-    """Do work in several processes that must all succeed, and return the result of each."""
+    """Call ``work`` in several processes, which must all succeed, and return the result of each."""
     ended = in_world(size, work)
     assert all(each.code == 0 for each in ended), "\n".join(each.raised for each in ended)
     return [each.result for each in ended]
@@ -90,7 +90,7 @@ def _read(path: Path, status: int, seconds: float) -> Ended:
 
 
 def _work(rank: int, size: int, reader: int, work: Callable[[int], Any], folder: Path) -> None:
-    """Work in the child process, which ends with this function."""
+    """Call ``work`` in the child process, which exits at the end of this function."""
     outcome, code = pickle.dumps((None, "")), 0
     try:
         port = int.from_bytes(os.read(reader, _PORT), "big")

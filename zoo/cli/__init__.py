@@ -13,8 +13,8 @@ from zoo.cli.flags import name_flags
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
 
-#: Environment variables that torch reads when it is imported, unless the user has set them. With PASSIVE, idle threads
-#: sleep; otherwise they spin, and on a busy machine take CPU time from the threads that work.
+#: Environment variables that zoo sets before torch is imported, unless the user has set them. With PASSIVE, idle
+#: threads sleep. Otherwise they spin, and on a busy machine they take CPU time from the threads that do the work.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 #: The commands in the order of a usual workflow, each with the first sentence of its help.
@@ -24,8 +24,8 @@ COMMANDS = {
     "lr-find": "Find a good learning rate for a backbone on your images.",
     "finetune": "Fine-tune a backbone on your images.",
     "evaluate": "Evaluate a run on labeled images.",
-    "compare": "Compare runs, the most accurate first.",
-    "predict": "Predict the classes of images with a run.",
+    "compare": "Compare runs, most accurate first.",
+    "predict": "Classify images with the model of a run.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
     "check": "Check that a plugin does what it declares.",
@@ -53,7 +53,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS and ctx.resilient_parsing:  # during shell completion
             return None
         if cmd_name not in COMMANDS:
-            ctx.fail(f"No command {cmd_name!r}.{_suggest(cmd_name)}")
+            ctx.fail(f"no such command {cmd_name!r}.{_suggest(cmd_name)}")
         command: click.Command = importlib.import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         return command
 
@@ -69,7 +69,7 @@ class Commands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and turn a `ZooError` into a message of one line."""
+        """Run a command, and turn a `ZooError` into a one-line message."""
         try:
             return super().invoke(ctx)
         except SaidElsewhere:
@@ -81,8 +81,8 @@ class Commands(click.Group):
 
 
 def _suggest(wrong: str) -> str:
-    """Return a hint such as ``Did you mean 'finetune'?``, or an empty text if no command is similar."""
-    import difflib  # imported here because it is slow and seldom needed
+    """Return a hint such as ``Did you mean 'finetune'?``, or an empty string if no command is similar."""
+    import difflib  # imported here because it is slow and rarely needed
 
     similar = [SYNONYMS[wrong]] if wrong in SYNONYMS else difflib.get_close_matches(wrong, [*COMMANDS], n=2)
     return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
@@ -113,6 +113,6 @@ def main() -> NoReturn:
         from zoo.progress import is_first
 
         if is_first():
-            click.echo("interrupted; a run keeps its best epoch so far", err=True)
+            click.echo("interrupted; the run folder keeps the best epoch so far", err=True)
         sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

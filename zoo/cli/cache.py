@@ -34,10 +34,9 @@ def show(as_json: bool) -> None:
 @command.command(name="clear")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
 def clear(kind: str) -> None:
-    """Remove entries of one kind from the cache folder, or all of them.
+    """Remove all entries of one kind from the cache folder, or all entries.
 
-    Without an argument, removes the features. Everything that is removed is computed or downloaded again when it is
-    needed.
+    Without an argument, removes the features. Removed entries are computed or downloaded again when they are needed.
     """
     entries = [entry for name in KINDS if kind in (name, "all") for entry in list_entries(name)]
     for entry in entries:

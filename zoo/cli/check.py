@@ -30,11 +30,11 @@ from zoo.testing.suite import Suite, find_target
 
 Key = TypeVar("Key")
 
-#: Up to this number of backbones, each one has a line of its own.
+#: Up to this number of backbones, the output has one line per backbone.
 FEW = 12
-#: How the reasons begin that follow from the user's own options.
+#: Prefixes of the reasons that result from the user's own options.
 ASKED_FOR = ("it is above level", "only ")
-#: Maximum number of processes by default: each may train a network of 100 million parameters, which needs 6 GiB.
+#: Default maximum number of processes. Each may train a network of 100 million parameters, which needs 6 GiB.
 MOST_JOBS = 4
 
 
@@ -51,7 +51,8 @@ MOST_JOBS = 4
     "--only",
     default="",
     metavar="PREFIX",
-    help="Run only the checks whose name begins with PREFIX, such as head. or head.found, and the ones they need.",
+    help="Run only the checks whose name begins with PREFIX, such as 'head.' or 'head.found', and the checks they "
+    "depend on.",
 )
 @click.option(
     "--max-params",
@@ -70,7 +71,7 @@ MOST_JOBS = 4
     "--save",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Save results to FILE, and skip what it already holds.",
+    help="Save results to FILE, and skip backbones whose results FILE already contains.",
 )
 @shared.as_json
 @click.pass_context
@@ -87,14 +88,14 @@ def command(
 ) -> None:
     """Check that a plugin does what it declares.
 
-    Checks all backbones of a plugin, or single backbones. Exits with 1 if a check fails.
+    Checks all backbones of a plugin, or individual backbones. Exits with 1 if a check fails.
     """
     suite = Suite(
         level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and save.expanduser()
     )
     with _interruptible(save):
         find_plugin = functools.cache(examine)
-        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # before a check takes an hour
+        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # reports a wrong name at once
         found = (suite.run(target, open_progress(name_flags)) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # without duplicates: a plugin may be named twice
     if as_json:
@@ -111,9 +112,9 @@ def _interruptible(save: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         if save is not None and save.exists():
-            kept = f"{save} holds the finished results; run the same command again to continue"
+            kept = f"{save} contains the results so far; run the same command again to continue"
         else:
-            kept = "no results were saved; with --save FILE, the same command continues where it stopped"
+            kept = "no results were saved; with --save FILE, the same command would continue where it stopped"
         click.echo(f"interrupted; {kept}", err=True)
         raise Exit(choose_code(interrupt)) from None
 
@@ -121,11 +122,13 @@ def _interruptible(save: Path | None) -> Iterator[None]:
 def _find_full_name(name: str) -> str:
     """Return the full name of a bare backbone name; return a namespace or a full name unchanged."""
     if "@" in name:
-        raise OptionError(f"{name!r} names weights; leave them out, because all weights of a backbone are checked.")
+        raise OptionError(
+            f"{name!r} includes a weights tag; remove the tag, because all weights of a backbone are checked."
+        )
     if "/" in name:
         return name
     try:
-        get_claims(name)  # loads no plugin: another plugin might end the process
+        get_claims(name)  # does not load plugins, since any of them might end the process
     except NameNotFound as missing:
         return _resolve_bare(name, missing)
     return name
@@ -139,7 +142,7 @@ def _resolve_bare(name: str, missing: NameNotFound) -> str:
         return registry.resolve(name).backbone.name
     except NameNotFound as error:
         known = ", ".join(plugin.namespace for plugin in registry.plugins) or "none"
-        raise NameNotFound(f"{error} Or name a plugin; installed are {known}.") from error
+        raise NameNotFound(f"{error} You can also pass the name of a plugin; installed: {known}.") from error
 
 
 def _format(results: list[Result]) -> Iterator[str]:
@@ -168,7 +171,7 @@ def _format_not_run(results: list[Result]) -> Iterator[str]:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    """Return the first name and the number of the others."""
+    """Return the first name and the number of remaining names."""
     return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 
@@ -182,7 +185,7 @@ def _format_totals(results: list[Result]) -> Iterator[str]:
     yield format_table([("", "CHECKS"), *((name, count_statuses(group)) for name, group in few)])
     if len(backbones) > FEW:
         bad = len({result.backbone for result in of_backbones if result.status in BAD})
-        verdict = f"broken promises in {bad:,}" if bad else "every promise is kept"
+        verdict = f"failed checks in {bad:,}" if bad else "no failed checks"
         yield f"{len(backbones):,} backbones: {count_statuses(of_backbones)}; {verdict}"
 
 

@@ -13,9 +13,9 @@ from zoo.runs.compare import Compared, compare_runs, find_doubts
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @shared.as_json
 def command(runs: tuple[str, ...], as_json: bool) -> None:
-    """Compare runs, the most accurate first.
+    """Compare runs, most accurate first.
 
-    Accuracy is measured on the test images if all runs have some, else on the validation images.
+    Compares accuracy on the test images if all runs have test images, else on the validation images.
     """
     compared = compare_runs(runs)
     for doubt in find_doubts(compared):

@@ -78,7 +78,7 @@ class FinetuneCommand(click.Command):
     type=int,
     metavar="N",
     help="Number of augmented views of each image, used in turn; 0 for a new view in every epoch.  "
-    "[default: 4 if only the head is trained, else 0]",
+    "[default: 4 if only the head is trained with augmentation, else 0]",
 )
 @click.option(
     "--cache/--no-cache",
@@ -92,12 +92,12 @@ class FinetuneCommand(click.Command):
     help=f"Label smoothing factor, from 0 to below 1.  {shared.show_default('label_smoothing')}",
 )
 @click.option(
-    "--patience", type=int, metavar="N", help="Stop after N epochs without a better val accuracy.  [default: never]"
+    "--patience", type=int, metavar="N", help="Stop after N epochs without a higher val accuracy.  [default: never]"
 )
 @click.option(
     "--baseline",
     type=click.Choice(BASELINES),
-    help="Also train a model to compare with; scratch trains from random weights.  [default: none]",
+    help="Also train a baseline for comparison; scratch trains the same network from random weights.  [default: none]",
 )
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help=f"Floating-point precision.  {shared.show_default('precision')}"
@@ -106,7 +106,7 @@ class FinetuneCommand(click.Command):
 @click.option("--devices", type=int, metavar="N", help="Number of processes to train with, one per GPU.")
 @shared.seed
 @click.option("--output", metavar="DIR", help="Run folder to write.  [default: runs/BACKBONE-DATA-N]")
-@click.option("--resume", is_flag=True, help="Resume the run in --output, or start it if there is none.")
+@click.option("--resume", is_flag=True, help="Resume the run in --output, or start it if it does not exist.")
 @shared.assignments
 @shared.config
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")

@@ -1,4 +1,4 @@
-"""The flags that set the options named in messages of the library."""
+"""The flags for the options that the library names in its messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = ("accumulate", "balance", "clip_norm", "compile", "ema", "erase", "mi
 
 
 def name_flags(message: str) -> str:
-    """Replace option names in backticks by flags: ```lr``` becomes ``--lr``, and ```ema``` becomes ``--set ema``."""
+    """Replace option names in backticks with flags: ```lr``` becomes ``--lr``, and ```ema``` becomes ``--set ema``."""
     return re.sub(r"`(\w+)`", _name_flag, message)
 
 

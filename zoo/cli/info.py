@@ -13,7 +13,7 @@ from zoo.cli.output import format_count, format_table, print_json
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
 
-#: Shown for a part that is known only after the model is built.
+#: Text for a part that is known only after the model is built.
 COMPUTED = "known after building"
 
 

@@ -21,7 +21,7 @@ else:
     NumberType = click.ParamType
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-#: A smaller number without a unit is taken for one whose unit was forgotten.
+#: Minimum for a number without a unit; for a smaller number, the user has probably forgotten the unit.
 FEWEST = 1000
 
 
@@ -31,7 +31,7 @@ class Count(NumberType):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number without its unit."""
+        """Convert a string such as 30M to a number."""
         match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([kmgb]?)", str(value).lower())
         if match is None:
             self.fail(f"{value!r} is not a number; write it as 30M or 500k.", param, ctx)
@@ -57,7 +57,7 @@ class Count(NumberType):
 def command(pattern: str | None, as_json: bool, max_params: int | None, **filters: str | None) -> None:
     """List the available backbones.
 
-    PATTERN is a part of the name. With * or ? it must match the full name: 'timm/vit_*'.
+    PATTERN matches any part of the name. If it contains * or ?, it must match the full name, as in 'timm/vit_*'.
     """
     registry = open_registry()
     _warn_unusable(registry)
@@ -91,7 +91,7 @@ def _warn_unusable(registry: Registry) -> None:
 
 
 def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted: str | None) -> list[BackboneSpec]:
-    """Keep the backbones of one plugin, family or license; the case does not matter."""
+    """Keep the backbones of one plugin, family or license, ignoring case."""
     if wanted is None:
         return backbones
     find = _PROPERTIES[flag]

@@ -29,15 +29,17 @@ from zoo.files.atomic import written
 @shared.seed
 @shared.assignments
 @shared.config
-@click.option("--plot", metavar="FILE", help="Plot the loss over the learning rate, as an SVG file.")
-@click.option("--json", "as_json", is_flag=True, help="Print all learning rates and losses that were tried, as JSON.")
+@click.option("--plot", metavar="FILE", help="Plot the loss against the learning rate, as an SVG file.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print every learning rate that was tried, with its loss, as JSON."
+)
 def command(
     backbone: str, data: str, assignments: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
     **flags: Any,
 ) -> None:  # fmt: skip
     """Find a good learning rate for a backbone on your images.
 
-    Prints the learning rate at which the loss falls fastest. The trained model is not kept.
+    Prints the learning rate at which the loss falls fastest. The trained model is discarded.
     """
     settings = gather_options(config, assignments, flags)
     with torch_session() as (registry, progress):

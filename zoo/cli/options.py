@@ -42,7 +42,7 @@ def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> Any:
-    """Read a number or a boolean as TOML does; return anything else as text."""
+    """Parse a number or a boolean as in TOML; return anything else as a string."""
     try:
         table = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

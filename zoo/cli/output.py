@@ -11,7 +11,7 @@ import click
 
 
 def print_json(answer: Any) -> None:
-    """Print an answer as JSON; dataclasses become objects."""
+    """Print a result as JSON; dataclasses become objects."""
     click.echo(json.dumps(answer, indent=2, default=dataclasses.asdict))
 
 

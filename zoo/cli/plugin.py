@@ -21,9 +21,9 @@ def command() -> None:
     "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the package.  [default: zoo-NAME]"
 )
 def new(name: str, output: Path | None) -> None:
-    """Create the package of a plugin whose backbones are called NAME/...
+    """Create a plugin package whose backbones are called NAME/...
 
-    The package can be installed as it is and passes all checks. Prints its folder on the last line.
+    The package can be installed as is and passes all checks. Prints the folder on the last line.
     """
     folder = output.expanduser() if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)

@@ -17,7 +17,7 @@ from zoo.registry.registry import open_registry
 def command(ctx: click.Context, as_json: bool) -> None:
     """List the installed plugins.
 
-    Shows why a plugin cannot be used.
+    If a plugin cannot be used, also shows the reason.
     """
     plugins = open_registry().plugins
     if as_json:
@@ -30,7 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 def warn_unknown_names(plugins: tuple[Plugin, ...]) -> None:
-    """Warn about each plugin that an environment variable names and that is not installed."""
+    """Warn about each plugin that an environment variable names but that is not installed."""
     for name in list_unknown_names(plugins):
         click.echo(f"warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
 

@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 @click.argument("run", shell_complete=complete_run)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option(
-    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Number of classes per image."
+    "--top",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of most likely classes to print per image.",
 )
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
 @click.pass_context
 def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, device: str, form: str | None) -> None:
-    """Predict the classes of images with a run.
+    """Classify images with the model of a run.
 
     Exits with 1 if no image could be read.
     """

@@ -47,7 +47,7 @@ def _leave_plugins(status: int) -> None:
 
 
 def _exit_at_once(status: list[int]) -> None:
-    """Exit with this status, but leave it to Python to print an error or to report that the output is closed."""
+    """Exit with this status. If there is none or the output is closed, let Python exit and report the error."""
     if not status:
         return
     try:
@@ -62,13 +62,13 @@ def _exit_at_once(status: list[int]) -> None:
 def torch_session() -> Iterator[tuple[Registry, Progress]]:
     """Import torch, and yield the registry and the progress display that a command passes to the library.
 
-    Until the block ends, everything that is written to stdout goes to stderr, because upstream code may print. The
-    process keeps freed memory from here on.
+    Until the block ends, everything that is written to stdout goes to stderr, because upstream code may print. From
+    then on, the process keeps freed memory instead of returning it to the operating system.
     """
     from zoo.progress import open_progress
     from zoo.registry.registry import open_registry
 
-    registry = open_registry()  # before torch is imported, to detect plugins that import it too early
+    registry = open_registry()  # before torch is imported, to detect plugins that import torch too early
     with redirect_stdout(sys.stderr):
         with uncollected():
             import torchvision.transforms.v2  # type: ignore[import-untyped]  # noqa: F401  # imports torch as well

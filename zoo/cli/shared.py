@@ -22,7 +22,7 @@ data = click.option(
     help="Folder of images, archive of such a folder, or name of a data set.",
 )
 inference_device = click.option(
-    "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run on."
+    "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run the model on."
 )
 
 # Training options. click's default for them is None, so that --config can set an option that is not given as a flag.
@@ -47,7 +47,7 @@ assignments = click.option(
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Set any training option, such as mixup=0.2. Can be used several times.",
+    help="Set any training option, such as mixup=0.2. Can be repeated.",
 )
 config = click.option(
     "--config", metavar="FILE", help="TOML file with training options. Flags and --set take precedence."

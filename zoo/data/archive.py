@@ -1,8 +1,8 @@
 """Unpack an untrusted archive.
 
 The standard library's own filter has been bypassed through links (CVE-2025-4517), and it does not stop decompression
-bombs. This module therefore writes only regular files and folders, rejects every link and device, rejects names that
-leave the folder, and counts the bytes that are actually written. If anything fails, the unpacked folder is removed.
+bombs. This module therefore writes only regular files and folders, rejects links and devices, rejects names that point
+outside the folder, and counts the bytes that are actually written. If anything fails, the unpacked folder is removed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-#: Largest number of members of an archive; ImageNet has 1.4 million.
+#: Maximum number of members in an archive; ImageNet has 1.4 million.
 MAX_MEMBERS = 2_000_000
-#: Largest ratio of unpacked to packed size. Photos hardly shrink; only drawings come close to this ratio.
+#: Maximum ratio of unpacked to packed size. Photos hardly shrink when packed; only simple graphics come close to it.
 MAX_RATIO = 100
 #: Unpacked size in bytes that is allowed even for the smallest archive.
 ALWAYS_ALLOWED = 100 * 2**20
-#: Largest size in bytes of a tar's extended header, which tarfile reads into memory at once.
+#: Maximum size in bytes of a tar's extended header, which tarfile reads into memory at once.
 MAX_HEADER = 2**20
 
 _CHUNK = 2**20
@@ -86,7 +86,7 @@ def _extract(archive: Path, folder: Path) -> None:
 def _extract_zip(archive: Path, sink: _Sink) -> None:
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
-            name = member.orig_filename  # Unlike ``filename``, it is not cut at a NUL.
+            name = member.orig_filename  # Unlike ``filename``, this is not truncated at a NUL.
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.flag_bits & 1:
                 sink.refuse(name, "is encrypted; unpack the archive yourself and use the folder")
@@ -111,7 +111,7 @@ def _extract_tar(stream: _Counted, sink: _Sink) -> None:
 
 
 class _Sink:
-    """Writes members to a folder, and rejects unsafe names and too many bytes or members."""
+    """The folder that an archive is unpacked to. It rejects unsafe names, and too many bytes or members."""
 
     def __init__(self, archive: Path, folder: Path) -> None:
         self._archive = archive
@@ -139,16 +139,16 @@ class _Sink:
                 file.write(chunk)
 
     def check_size(self, count: int) -> None:
-        """Reject the archive if ``count`` bytes are more than it may unpack to."""
+        """Raise DataError if ``count`` unpacked bytes exceed the limit for this archive."""
         if count > self._limit:
             raise DataError(
                 f"cannot unpack {str(self._archive)!r}: it unpacks to more than {self._limit // 2**20} MiB, over"
-                f" {MAX_RATIO} times its own size, which archives of photos do not; if you trust it, unpack it yourself"
-                " and use the folder."
+                f" {MAX_RATIO} times its own size; archives of photos never expand that much. If you trust it, unpack"
+                " it yourself and use the folder."
             )
 
     def refuse(self, name: str, reason: str) -> NoReturn:
-        """Reject the archive because of a member."""
+        """Raise DataError because of a member."""
         raise DataError(f"cannot unpack {str(self._archive)!r}: its member {name[:200]!r} {reason}.")
 
     def _place(self, name: str) -> Path:
@@ -180,7 +180,7 @@ class _Counted(io.RawIOBase):
 
 
 class _TarMember(tarfile.TarInfo):
-    """Rejects damaged headers, at which tarfile would silently end the archive, and headers that are too large."""
+    """A tar member that rejects headers that are damaged or too large; tarfile would silently stop at damaged ones."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -190,7 +190,7 @@ class _TarMember(tarfile.TarInfo):
         except _BAD_HEADER as error:
             raise tarfile.ReadError(str(error)) from error
         if member.type in _EXTENDED and member.size > MAX_HEADER:
-            raise tarfile.ReadError(f"a header has {member.size} bytes")
+            raise tarfile.ReadError(f"a header has {member.size} bytes, more than {MAX_HEADER}")
         return member
 
 

@@ -1,6 +1,7 @@
-"""Random changes of color and geometry, drawn from the caller's generator because threads share torch's own.
+"""Random color and geometric transformations.
 
-The arithmetic is torchvision's. The ranges are those of the papers' own code.
+The random numbers come from the caller's generator, because threads share torch's global one. The arithmetic is
+torchvision's. The ranges are those of the code that the authors of the papers published.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
-#: Operation on uint8 pixels of shape (3, H, W) with a strength from -1 to 1; some operations ignore its sign.
+#: Operation on uint8 pixels of shape (3, H, W) with a strength from -1 to 1. Some operations ignore the sign.
 Op = Callable[[Tensor, float], Tensor]
 
 
@@ -26,14 +27,14 @@ def _translate(pixels: Tensor, x: float, y: float) -> Tensor:
 
 
 def _build_ops(shear: float, translate: float, rotate: float, color: float, bits: int) -> Mapping[str, Op]:
-    """Build the operations by name.
+    """Build the operations and return them by name.
 
     Args:
-        shear: Largest shear in degrees.
-        translate: Largest translation as a fraction of a side.
-        rotate: Largest rotation in degrees.
-        color: Largest change of brightness, saturation, contrast and sharpness, as a fraction.
-        bits: Largest number of bits that posterizing removes.
+        shear: Maximum shear in degrees.
+        translate: Maximum translation as a fraction of the width or height.
+        rotate: Maximum rotation in degrees.
+        color: Maximum change of brightness, saturation, contrast and sharpness, as a fraction.
+        bits: Maximum number of bits that posterizing removes.
     """
     return {
         "identity": lambda pixels, _: pixels,
@@ -55,16 +56,16 @@ def _build_ops(shear: float, translate: float, rotate: float, color: float, bits
 
 @dataclass(frozen=True)
 class RandomOps:
-    """Several random operations in a row."""
+    """Random operations that are applied one after another."""
 
     ops: Mapping[str, Op]
-    #: Number of operations that are drawn for each image.
+    #: Number of operations to apply to each image.
     count: int
-    #: Strength of each operation, or None to draw that, too.
+    #: Strength of each operation, or None to choose it at random.
     strength: float | None
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Change uint8 pixels of shape (3, H, W)."""
+        """Return the transformed pixels; both are uint8 of shape (3, H, W)."""
         for _ in range(self.count):
             choice, strength, sign = torch.rand(3, generator=generator).tolist()
             op = list(self.ops.values())[int(choice * len(self.ops))]
@@ -73,18 +74,18 @@ class RandomOps:
         return pixels
 
 
-#: TrivialAugment: one operation, with any strength in a wide range.
+#: TrivialAugment: one operation with a random strength from a wide range.
 #: Source: Müller and Hutter 2021, arXiv:2103.10158.
 TRIVIAL_AUGMENT = RandomOps(_build_ops(shear=44.7, translate=0.14, rotate=135.0, color=0.99, bits=6), 1, None)
-#: RandAugment: two operations with strength 9 of 30. Source: Cubuk et al. 2019, arXiv:1909.13719.
+#: RandAugment: two operations at magnitude 9 out of 30. Source: Cubuk et al. 2019, arXiv:1909.13719.
 RAND_AUGMENT = RandomOps(_build_ops(shear=16.7, translate=0.45, rotate=30.0, color=0.9, bits=4), 2, 0.3)
 
 
 @dataclass(frozen=True)
 class RandomErasing:
-    """Replaces a random rectangle of an image with noise.
+    """Random erasing, which replaces a random rectangle of an image with noise.
 
-    Source: Zhong et al. 2017, arXiv:1708.04896, with its ranges for the area and the aspect ratio.
+    Source: Zhong et al. 2017, arXiv:1708.04896. The default ranges of the area and the aspect ratio are those of timm.
     """
 
     probability: float

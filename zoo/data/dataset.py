@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
     from zoo.registry.registry import Registry
 
-#: Number of unused files that are reported; ``Images.left_out`` has all of them.
+#: Maximum number of unused files to report; ``Images.left_out`` contains all of them.
 _MAX_FILES = 3
-#: Number of classes that are reported.
+#: Maximum number of classes to report.
 _MAX_CLASSES = 10
 
 
@@ -32,18 +32,18 @@ _MAX_CLASSES = 10
 class Images:
     """The examined images of each split, sorted by class and name."""
 
-    #: Folder, archive or data set that was asked for.
+    #: Folder, archive or data set, as the caller passed it.
     origin: str
     #: Address and SHA-256 of a named data set; None for a folder or an archive.
     source: DatasetSpec | None = None
-    #: Class names of train; the position of a class is its label in every split.
+    #: Class names of the train split. The index of a class is its label in all splits.
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
-    #: SHA-256 in hex of the split, class, name and content of every sample; does not depend on the location.
+    #: SHA-256 in hex of the split, class, name and content of every sample. It does not depend on where the files are.
     fingerprint: str
 
 
@@ -125,13 +125,13 @@ def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str 
     for split in splits:
         if split not in filled:
             raise DataError(
-                f"{str(value)!r} has no readable images for {split}; add a {split} split, "
-                "or, to split off val, at least two different images of a class."
+                f"{str(value)!r} has no readable images for {split}; add a {split} folder. "
+                "To let zoo split off val, provide at least two different images in some class."
             )
 
 
 def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
-    """Report how many files are not used, with the reasons for the first few."""
+    """Report how many files are not used, and why the first few of them are not used."""
     if left_out:
         more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
         progress.say(f"left out {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
@@ -142,7 +142,7 @@ def _show_reasons(left_out: Sequence[LeftOut]) -> str:
 
 
 def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
-    """Warn about images that distort the accuracy because they are in several splits or classes."""
+    """Warn about images that appear in more than one split or class, because they distort the accuracy."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:

@@ -17,17 +17,18 @@ from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[i
 
 from zoo.errors import DataError
 
-#: Largest number of pixels of an image that is decoded. A PNG of 12 kB can contain 100 megapixels. Pillow warns above
-#: the same limit.
+#: Maximum number of pixels in an image. A PNG file of 12 kB can contain 100 megapixels. Pillow warns above the same
+#: limit.
 MAX_PIXELS = 2**28 // 3
-#: Size in bytes of the largest file that is read.
+#: Maximum size of an image file in bytes.
 MAX_BYTES = 2**29
 
-#: Formats that Pillow may open. Every additional one would be open to attack.
+#: Formats that Pillow may open. Every additional format would increase the attack surface.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _WHITE = (255, 255, 255, 255)
-#: JPEG decoder that importing torchvision loads. The public function for it in ``torchvision.io`` is deprecated since
-#: 0.29, and its warning is an error in strict test suites. If the operator is missing, Pillow decodes JPEGs.
+#: JPEG decoder that is registered when torchvision is imported. The public function for it in ``torchvision.io`` has
+#: been deprecated since 0.29, and the warning is an error in strict test suites. Without this operator, Pillow decodes
+#: JPEGs.
 _TURBO = getattr(torch.ops.image, "decode_jpeg", None)
 _RGB = 3
 
@@ -35,9 +36,9 @@ _RGB = 3
 def decode_image(source: Path | bytes) -> Tensor:
     """Decode an image to uint8 of shape (3, height, width), rotated according to its EXIF orientation.
 
-    Grayscale and palette images are converted to RGB, 16-bit images keep their upper 8 bits, and transparent images are
-    blended with white. If there are several frames, the first is used. A truncated file is an error, but damage in
-    the middle of a JPEG cannot be detected.
+    Grayscale and palette images are converted to RGB, 16-bit images are reduced to their upper 8 bits, and transparent
+    images are blended with white. If an image has several frames, the first one is used. A truncated file is an error,
+    but damage in the middle of a JPEG cannot be detected.
 
     Raises:
         DataError: If the image cannot be read or decoded, or has more than ``MAX_PIXELS`` pixels. The message contains
@@ -52,9 +53,9 @@ def decode_image(source: Path | bytes) -> Tensor:
 
 
 def read_image_file(path: Path) -> bytes:
-    """Return the bytes of a regular file. Raises DataError with only the reason, not the path."""
+    """Return the bytes of a regular file. Raises DataError; the message contains the reason but not the path."""
     try:
-        if not path.is_file():  # Opening a named pipe would wait forever.
+        if not path.is_file():  # Opening a named pipe would block forever.
             raise DataError("it is not a file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -69,7 +70,7 @@ def read_image_file(path: Path) -> bytes:
 def quiet_pillow() -> Iterator[None]:
     """Suppress Pillow's warnings about metadata and image size, which do not affect the pixels.
 
-    This applies to the entire process: use it around threads, not inside them.
+    Warning filters apply to the entire process, so use this context around threads, not inside them.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -86,8 +87,9 @@ def _decode(data: bytes) -> Tensor:
             if width * height > MAX_PIXELS:
                 raise DataError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
             if _TURBO and image.format in ("JPEG", "MPO"):  # MPO files contain several JPEGs.
-                # torchvision is faster than Pillow, which also fills a truncated image with gray if other data follows.
-                # It decodes only JPEG here, as it crashes on some damaged PNGs and ignores the orientation of WebP.
+                # torchvision is faster than Pillow. Pillow also fills a truncated image with gray if other data follows
+                # it. Other formats are left to Pillow, because torchvision crashes on some damaged PNGs and ignores the
+                # orientation of WebP.
                 encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
                 return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
             image.load()
@@ -105,7 +107,7 @@ def _decode(data: bytes) -> Tensor:
 def _rotate_upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001  # The metadata is damaged, not the pixels; torchvision ignores it, too.
+    except Exception:  # noqa: BLE001  # Only the metadata is damaged; torchvision also ignores it.
         return image
 
 

@@ -1,4 +1,4 @@
-"""Find labelled images on which a finished run is evaluated, with labels from the classes of the run."""
+"""Find labeled images to evaluate a finished run on. The labels are indices into the class names of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo.registry.registry import Registry
 
 
-def open_labelled(
+def open_labeled(
     value: str | Path, split: str | None, *, classes: Sequence[str], registry: Registry, progress: Progress
 ) -> tuple[str, tuple[Sample, ...]]:
     """Find and examine the images of one split.
@@ -26,12 +26,12 @@ def open_labelled(
     Args:
         value: A folder, an archive, or the name of a data set.
         split: ``train``, ``val``, ``test`` or ``all``. None means ``test`` if it exists, else ``val``, else ``all``.
-        classes: Class names of the run; the position of a class is its label.
+        classes: Class names of the run; the index of a class is its label.
         registry: Where to look up the names of data sets.
         progress: Where to report progress and unused files.
 
     Returns:
-        The name of the split, and its samples.
+        The name of the split and its samples.
 
     Raises:
         DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
@@ -39,7 +39,7 @@ def open_labelled(
     listing = list_images(value, registry=registry, progress=progress)
     chosen = _choose_split(listing, split, value)
     if chosen == "all" and split is None:
-        progress.say(f"note: {value} has no splits; all images are used, even those that the run was trained on")
+        progress.say(f"note: {value} has no splits; using all images, including those that the run was trained on")
     files = [file for file in listing.files if chosen in ("all", file.split)]
     labels = {name: label for label, name in enumerate(classes)}
     unknown = sorted({file.class_name for file in files} - labels.keys())
@@ -48,7 +48,7 @@ def open_labelled(
     good, bad = examine_files(files, progress=progress)
     report_left_out(bad, progress)
     if not good:
-        raise DataError(f"{str(value)!r} has no readable image in {chosen}.")
+        raise DataError(f"{str(value)!r} has no readable images in {chosen}.")
     return chosen, tuple(Sample(item.file.path, labels[item.file.class_name], item.digest) for item in good)
 
 
@@ -58,4 +58,6 @@ def _choose_split(listing: Listing, split: str | None, value: str | Path) -> str
     if split == "all" or (listing.has_splits and split in listing.splits):
         return split
     available = ", ".join(listing.splits) if listing.has_splits else "no splits"
-    raise DataError(f"{str(value)!r} has no split {split!r}; it has {available}. Use `split` all for every image.")
+    raise DataError(
+        f"{str(value)!r} has no split {split!r}; it has {available}. To use every image, set `split` to all."
+    )

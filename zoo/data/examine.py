@@ -1,8 +1,8 @@
-"""Read every image before training, so that an unreadable one cannot stop a run midway.
+"""Read every image before training, so that an unreadable image cannot stop a run midway.
 
-A file is decoded only once by the same package versions: the digests of decoded files are kept in the cache folder, in
-a text file with one digest per line. Several processes may append to it in any order, and a truncated line matches no
-digest.
+The same package versions examine a file only once: the digests of all files that were decoded are kept in the cache
+folder, in a text file with one digest per line. Several processes may append to this file in any order, and a truncated
+line matches no digest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from zoo.progress import Progress
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
 
-#: Largest number of threads, and so of decoded images in memory at the same time.
+#: Maximum number of threads, and therefore of decoded images in memory at the same time.
 _MAX_THREADS = 8
 #: Packages whose versions affect which files can be decoded.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
@@ -46,8 +46,8 @@ def examine_files(
 ) -> tuple[list[Examined], list[LeftOut]]:
     """Return the files that can be decoded, in the given order, and those that cannot, with the reasons.
 
-    A file with the same bytes as one that an earlier run decoded is not decoded again. Decoded images are passed to
-    ``keep``, so that training need not decode them a second time.
+    If an earlier run has decoded a file with the same bytes, the file is not decoded. Decoded images are offered to
+    ``keep``, so that training does not have to decode them again.
     """
     good: list[Examined] = []
     bad: list[LeftOut] = []
@@ -84,7 +84,7 @@ def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Exam
 
 
 def read_known() -> frozenset[str]:
-    """Return the digests of all files that the installed versions have decoded."""
+    """Return the digests of all files that the installed package versions have decoded."""
     try:
         return frozenset(_path().read_text(encoding="ascii").split("\n"))
     except (OSError, UnicodeDecodeError):
@@ -92,7 +92,7 @@ def read_known() -> frozenset[str]:
 
 
 def add_known(digests: Iterable[str]) -> None:
-    """Record files that were decoded. If the cache is not writable, they will simply be decoded again."""
+    """Record the digests of decoded files. If the cache folder is not writable, nothing is recorded."""
     path = _path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

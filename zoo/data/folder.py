@@ -1,10 +1,11 @@
 """List the images of a folder by split and class, without opening them.
 
     train/ant/1.jpg  val/ant/2.jpg  [test/ant/3.jpg]     The splits are given.
-    train/ant/1.jpg  [test/ant/3.jpg]                    val will be split off train.
-    ant/1.jpg  bee/2.jpg                                 There are no splits; val will be split off.
+    train/ant/1.jpg  [test/ant/3.jpg]                    val is split off from train.
+    ant/1.jpg  bee/2.jpg                                 There are no splits; val is split off from all images.
 
-A single subfolder that contains all of this is used instead. Images in subfolders of a class belong to the class.
+If the folder has only one subfolder, and that subfolder has one of these layouts, the subfolder is used instead. Images
+in subfolders of a class folder belong to that class.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 
 @dataclass(slots=True)
 class _Walk:
-    """The state of a walk through the folders."""
+    """The folders visited and the files found so far."""
 
-    #: Real paths of folders that must not be entered again, since links may lead back to them.
+    #: Real paths of folders that must not be entered again; links may lead back to them.
     visited: set[str] = field(default_factory=set)
     files: list[ImageFile] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def list_labelled(folder: Path) -> Listing:
+def list_labeled(folder: Path) -> Listing:
     """List the images of a folder by split and class.
 
     Raises:
-        DataError: If two folders are the same split or the same class.
+        DataError: If two folders stand for the same split or class, or a folder cannot be read.
     """
     top = _enter_single_folder(folder)
     walk = _Walk()
@@ -62,7 +63,7 @@ def list_labelled(folder: Path) -> Listing:
 
 
 def _enter_single_folder(folder: Path) -> Path:
-    """Return the first folder on the way down that holds more than one folder; archives often have a single one."""
+    """Return the folder itself, or its only subfolder if that contains the classes or splits, as in many archives."""
     folders = _list_folders(folder)
     if len(folders) == 1 and folders[0].name.lower() not in _SPLIT_NAMES and _list_folders(folders[0]):
         return _enter_single_folder(folders[0])
@@ -70,7 +71,7 @@ def _enter_single_folder(folder: Path) -> Path:
 
 
 def _find_splits(top: Path, walk: _Walk) -> dict[str, Path]:
-    # A folder ``train`` without subfolders is not a split: it may hold photos of trains.
+    # A folder ``train`` without subfolders is not a split: it may contain photos of trains.
     folders = _list_folders(top)
     named = [path for path in folders if path.name.lower() in _SPLIT_NAMES and _list_folders(path)]
     if not named:
@@ -81,8 +82,8 @@ def _find_splits(top: Path, walk: _Walk) -> dict[str, Path]:
     for path in folders:
         split = _SPLIT_NAMES.get(path.name.lower())
         if split is None:
-            walk.left_out.append(LeftOut(path, "neither train, val nor test"))
-        elif split == "test" and path not in named:  # Competitions often publish an unlabelled test split.
+            walk.left_out.append(LeftOut(path, "not train, val or test"))
+        elif split == "test" and path not in named:  # Competitions often publish an unlabeled test split.
             walk.left_out.append(LeftOut(path, "a test split without class folders"))
         elif split in splits:
             raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
@@ -98,7 +99,7 @@ def _find_classes(split_folder: Path, walk: _Walk) -> dict[str, Path]:
     classes: dict[str, Path] = {}
     by_real_path: dict[str, Path] = {}
     for path in _list_folders(split_folder):
-        name = unicodedata.normalize("NFC", path.name)  # Archives from macOS contain NFD names.
+        name = unicodedata.normalize("NFC", path.name)  # Archives created on macOS contain names in NFD.
         if not name.isprintable():
             raise DataError(f"the folder {name!r} in {str(split_folder)!r} has an unprintable name; rename it.")
         real_path = os.path.realpath(path)
@@ -127,14 +128,14 @@ def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
 
 
 def _find_reason(path: Path) -> str | None:
-    """Return why a file cannot be used, judging by its name and type only."""
+    """Return why a file cannot be used, based only on its name and type, or None if it can be used."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return f"unsupported file type {path.suffix or '(no suffix)'} (zoo reads {' '.join(IMAGE_SUFFIXES)})"
     try:
         mode = path.stat().st_mode
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
-    return None if stat.S_ISREG(mode) else "not a regular file"  # Opening a named pipe would wait forever.
+    return None if stat.S_ISREG(mode) else "not a regular file"  # Opening a named pipe would block forever.
 
 
 def _list_loose_files(folder: Path) -> Iterator[LeftOut]:
@@ -146,7 +147,7 @@ def _list_folders(folder: Path) -> list[Path]:
 
 
 def _list_entries(folder: Path) -> list[Path]:
-    """Return the sorted contents of a folder, without hidden files and those of operating systems."""
+    """Return the sorted contents of a folder, except hidden files and those that operating systems add."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:

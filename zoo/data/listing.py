@@ -1,4 +1,4 @@
-"""A list of labelled image files: what every kind of data source returns, before any file is opened."""
+"""The labeled image files of a data source, listed before any of them is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.errors import DataError
 
 SPLITS = ("train", "val", "test")
-#: Number of classes that an error message names.
+#: Maximum number of classes listed in an error message.
 _MAX_NAMES = 5
 
 
@@ -23,12 +23,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A labelled image file."""
+    """A labeled image file."""
 
     path: Path
     split: str
     class_name: str
-    #: Name within the class, which does not depend on the machine: a relative path with ``/`` in Unicode NFC.
+    #: Path relative to the class folder, with ``/`` and in Unicode NFC, so that it does not depend on the machine.
     name: str
 
 
@@ -43,7 +43,7 @@ class Listing:
     left_out: tuple[LeftOut, ...]
     #: Whether the source itself is divided into splits.
     has_splits: bool
-    #: Layouts that this kind of source can have, for error messages.
+    #: Description of the supported layouts, for error messages.
     layouts: str
 
     @property
@@ -53,7 +53,7 @@ class Listing:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The sorted class names of train, which decide the labels."""
+        """The sorted class names of train, which determine the labels."""
         return self.classes_of.get("train", ())
 
 
@@ -71,7 +71,7 @@ def check_trainable(listing: Listing, value: str | Path) -> None:
         raise DataError(f"{str(value)!r} has {found}, but training needs at least two classes; {listing.layouts}.")
     for split, classes in listing.classes_of.items():
         if unknown := [name for name in classes if name not in listing.classes]:
-            others = f"train has {len(listing.classes)} other classes"
+            others = f"train has {len(listing.classes)} different classes"
             raise DataError(f"{split} has classes that are missing from train: {show_names(unknown)}; {others}.")
         if not any(file.split == split for file in listing.files):
             raise DataError(f"{str(value)!r} has no images in {split}; add some, or remove {split}.")

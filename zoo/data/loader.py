@@ -1,4 +1,4 @@
-"""Load batches of samples, in this thread or in several, with the same result."""
+"""Load batches of samples in the calling thread or in several threads. The result is the same."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _Key = tuple[int, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderOptions:
-    """How batches are loaded. All options except ``batch_size`` change only the speed."""
+    """Options for loading batches. All options except ``batch_size`` affect only the speed."""
 
     batch_size: int
     #: Number of threads that decode, or 0 to decode in the calling thread. Decoding releases the GIL.
     workers: int = 0
-    #: Number of batches that are loaded ahead of the current one.
+    #: Number of batches to load ahead of the current one.
     ahead: int = 0
     #: Whether to copy batches to pinned memory, which is useful only for a CUDA device.
     pin_memory: bool = False
 
 
 class _Loader:
-    """Loads batches in threads that live through all epochs."""
+    """A loader of batches whose threads are kept for all epochs."""
 
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions) -> None:
         self._samples = samples
@@ -78,7 +78,7 @@ class _Loader:
         return self._pixels.get(sample, seed), sample.label
 
     def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
-        if not items:  # The batch is too small, and other processes have all of it.
+        if not items:  # The batch is too small for all processes, and this one gets nothing.
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
         return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
@@ -98,7 +98,7 @@ class TrainBatches(_Loader):
         """Yield this process's part of the batches of an epoch.
 
         Args:
-            number: Number of the epoch, from 0.
+            number: Index of the epoch, starting at 0.
             start: Number of batches to skip.
 
         Raises:
@@ -108,7 +108,7 @@ class TrainBatches(_Loader):
         return self._load([(index, self._order.seed_of(number, index)) for index in part] for part in parts)
 
     def plan(self, number: int) -> list[list[int]]:
-        """Return the indices of the samples in each batch of epoch ``number``, which counts from 0."""
+        """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
         return self._order.plan(len(self._samples), number)
 
 
@@ -129,7 +129,7 @@ class EvalBatches(_Loader):
             samples: Samples to load.
             pixels: Source of the samples' pixels.
             loading: How to load the batches.
-            view: View of augmented images, from 0; None means images without augmentation.
+            view: Index of the augmented view, starting at 0; None means images without augmentation.
             plan: Indices of the samples in each batch; None means all samples in order.
         """
         super().__init__(samples, pixels, loading)
@@ -147,10 +147,10 @@ class EvalBatches(_Loader):
 
 
 def _start_threads(count: int) -> ThreadPoolExecutor:
-    """Start threads in which torch's operators run on a single thread, which is faster for many small images."""
+    """Start threads that run torch's operators without further threads, which is faster for many small images."""
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="load", initializer=torch.set_num_threads, initargs=(1,))
-    barrier = Barrier(count)  # It makes the pool start all of its threads now.
+    barrier = Barrier(count)  # The barrier makes the pool start all of its threads now.
     list(pool.map(lambda _: barrier.wait(), range(count)))
-    torch.set_num_threads(threads)  # The value set in a thread also becomes the default of threads started later.
+    torch.set_num_threads(threads)  # The value that a thread sets is also the default of threads started later.
     return pool

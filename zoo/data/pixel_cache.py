@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from zoo.data.sample import Sample
     from zoo.plugin import InputSpec
 
-#: Memory in bytes for the images of one transform: about 1,900 photos for training, or 7,000 for evaluation.
+#: Maximum memory in bytes for the images of one transform: about 1,900 photos for training or 7,000 for evaluation.
 BUDGET = 2**30
 
 
 class Pixels:
-    """The pixels of samples after a transform, from memory or decoded again if they did not fit. It is thread-safe."""
+    """The pixels of samples after a transform. Images that do not fit into memory are decoded each time they are used.
+
+    This class is thread-safe.
+    """
 
     def __init__(self, transform: Transform, budget: int | None = None) -> None:
         self.normalise = transform.normalise
@@ -42,7 +45,7 @@ class Pixels:
     def get(self, sample: Sample, seed: int | None = None) -> Tensor:
         """Return the pixels of a sample before normalization, uint8 of shape (3, height, width); do not modify them.
 
-        Without a seed, the random step of the transform is left out.
+        Without a seed, the random step of the transform is skipped.
 
         Raises:
             DataError: If the image must be decoded again and can no longer be read.
@@ -60,13 +63,13 @@ class Pixels:
             if digest in self._kept:
                 return
             if reduced.nbytes > self._left:
-                self._left = 0  # Later images are not even reduced.
+                self._left = 0  # From now on, `offer` skips the reduce step.
                 return
             self._left -= reduced.nbytes
             self._kept[digest] = reduced.clone()  # A crop is a view that would keep the full image in memory.
 
     def forget(self) -> None:
-        """Free the memory; from now on, every image is decoded when it is used."""
+        """Free the memory. From now on, every image is decoded each time it is used."""
         with self._lock:
             self._kept.clear()
             self._left = 0
@@ -81,7 +84,7 @@ class Views:
 
     @classmethod
     def build(cls, spec: InputSpec, augmentation: str, budget: int | None = None, erase: float = 0.0) -> Views:
-        """Build the pixels; without augmentation, training and evaluation share them.
+        """Build both; without augmentation, training and evaluation share the same pixels.
 
         Raises:
             DataError: If the input does not have 3 channels.
@@ -93,7 +96,7 @@ class Views:
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
     def offer(self, split: str, digest: str, decoded: Tensor) -> None:
-        """Keep a decoded image in the form that its split needs, if it fits."""
+        """Keep a decoded image in the form that its split needs, if it fits into memory."""
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
 
@@ -113,7 +116,10 @@ def _decode_again(sample: Sample) -> Tensor:
 def choose_budget(processes: int = 1) -> int:
     """Return the budget of a process in bytes: `BUDGET`, or less if little memory is free.
 
-    All processes on this machine, ``processes`` in number, together get at most a quarter of the free memory.
+    Together, the processes on this machine get at most a quarter of the free memory.
+
+    Args:
+        processes: Number of processes of the run on this machine.
     """
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:
         return BUDGET

@@ -1,4 +1,4 @@
-"""A labelled image of a data set."""
+"""A labeled image of a data set."""
 
 from __future__ import annotations
 

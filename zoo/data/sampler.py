@@ -1,4 +1,4 @@
-"""The order of samples and the seeds of their augmentation, which depend only on the seed, the epoch and the sample.
+"""The order of samples and the seeds of their augmentation. Both depend only on the seed, the epoch and the sample.
 
 The sampler has no state. The number of workers, prefetching and the epoch from which a run resumes therefore cannot
 change the results.
@@ -14,35 +14,36 @@ from itertools import pairwise
 
 import torch
 
-#: Used in place of a run's seed, which is never negative.
+#: First numbers of the seeds of views and steps. They are negative, so that they differ from a run's seed.
 _VIEWS, _STEPS = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """The plan of the batches of every epoch and of how each sample is augmented."""
+    """The batches of every epoch, and the seed of each sample's augmentation."""
 
     batch_size: int
     seed: int
     #: Number of fixed augmentations of each sample, used in turn; 0 means a new augmentation in every epoch.
     views: int = 0
-    #: Relative probability of drawing each sample; None means that each sample comes once per epoch.
+    #: Relative probability of choosing each sample; None means that each sample is used once per epoch.
     chances: tuple[float, ...] | None = None
     #: Rank of this process, and the number of processes that share each batch.
     rank: int = 0
     ranks: int = 1
-    #: Smallest number of images that a process gets from a batch, if it gets any; batch norm needs more than one.
+    #: Minimum number of images that a process gets from a batch, if it gets any; batch norm needs more than one.
     least: int = 2
-    #: Whether every process must get a part of every batch; a last batch that is too small joins the one before it.
+    #: Whether every process must get a part of every batch. If so, a last batch that is too small is merged into the
+    #: batch before it.
     all_share: bool = False
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch: every index below ``count`` once, in random order.
 
-        With ``chances``, ``count`` indices are drawn with replacement instead.
+        With ``chances``, ``count`` indices are sampled with replacement instead.
 
-        A last batch of a single sample joins the batch before it, because batch norm cannot train on one sample, and
-        dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
+        A last batch of a single sample is merged into the batch before it, because batch norm cannot train on one
+        sample, and dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
         """
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
         if self.chances is None:
@@ -67,12 +68,12 @@ class Sampler:
 
 
 def seed_of_view(view: int, index: int) -> int:
-    """Return the seed of a sample's augmentation in a view, where views count from 0."""
+    """Return the seed of a sample's augmentation in a view; ``view`` starts at 0."""
     return mix_seed(_VIEWS, view, index)
 
 
 def seed_of_step(seed: int, epoch: int, step: int, rank: int = 0) -> int:
-    """Return the seed of the random numbers that a process draws in a training step, for example in dropout."""
+    """Return the seed of the random numbers that a process uses in a training step, for example in dropout."""
     return mix_seed(_STEPS, seed, epoch, step, *([rank] if rank else []))
 
 
@@ -83,7 +84,7 @@ def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
 
 
 def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:
-    """Join a last batch of fewer than ``least`` samples to the batch before it, if there is one."""
+    """Merge a last batch of fewer than ``least`` samples into the batch before it, if there is one."""
     if len(batches) > 1 and len(batches[-1]) < least:
         *batches, last, rest = batches
         return [*batches, last + rest]
@@ -102,6 +103,6 @@ def plan_evenly(indices: Sequence[int], count: int) -> list[list[int]]:
 
 
 def mix_seed(*numbers: int) -> int:
-    """Hash numbers to a seed of 63 bits, so that similar numbers give unrelated seeds."""
+    """Hash numbers to a 63-bit seed. Similar numbers result in unrelated seeds."""
     text = "/".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

@@ -1,4 +1,4 @@
-"""Find the images that a ``--data`` value means: a folder, an archive, or a named data set to fetch or generate."""
+"""Find the images of a ``--data`` value: a folder, an archive, or the name of a data set to fetch or generate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
-from zoo.data.folder import list_labelled
+from zoo.data.folder import list_labeled
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.atomic import whole
 from zoo.files.cache import cache_folder
@@ -29,20 +29,21 @@ _WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a d
 
 
 def list_images(value: str | Path, *, registry: Registry, progress: Progress) -> Listing:
-    """List the images that ``value`` means by split and class, regardless of the kind of source.
+    """List the images that ``value`` refers to, by split and class.
 
     Raises:
         DataError: If the path does not exist, or is not a folder or archive of images.
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
     """
-    return list_labelled(get_folder(value, registry=registry, progress=progress))
+    return list_labeled(get_folder(value, registry=registry, progress=progress))
 
 
 def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
-    """Return the folder that ``value`` means: a folder, a local archive or the name of a data set, in this order.
+    """Return the folder of images that ``value`` refers to.
 
-    Archives and data sets are kept under ``cache_folder()/data`` and found there the next time.
+    A folder takes precedence over a local archive, and an archive over the name of a data set. Unpacked archives and
+    data sets are kept under ``cache_folder()/data`` and used again the next time.
 
     Raises:
         DataError: If the path does not exist, or is neither a folder nor an archive.
@@ -57,12 +58,14 @@ def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> 
         progress.say(f"note: {source.name} is defined in {path}: {source.url}, {digest}")
     folder = _generate(source.name, source.make) if source.make else _fetch(source, progress)
     if not (folder / source.root).is_dir():
-        raise DataError(f"the data set {source.name!r} has no folder {source.root!r}, the root in its description.")
+        raise DataError(
+            f"the data set {source.name!r} has no folder {source.root!r}, which its spec declares as `root`."
+        )
     return folder / source.root
 
 
 def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
-    """Return the folder, archive or data set that ``value`` means, without fetching or opening it.
+    """Return the folder, archive or data set that ``value`` refers to, without fetching or opening it.
 
     Raises:
         DataError: If the path does not exist, or is neither a folder nor a file.
@@ -87,14 +90,16 @@ def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
         if "/" in value:
             raise DataError(f"there is no folder or archive {value!r}, and {error}") from error
         similar = _list_similar(Path(value))
-        hint = f" Similar names in this folder: {', '.join(similar)}." if similar else ""
+        hint = f" Similar names in the working directory: {', '.join(similar)}." if similar else ""
         raise NameNotFound(f"{error}{hint}") from error
 
 
 def _unpack(archive: Path, progress: Progress) -> Path:
     if not is_archive_name(archive.name):
         known = ", ".join(ARCHIVE_SUFFIXES)
-        raise DataError(f"cannot use {str(archive)!r}: it is a file, but not one of {known}; pass {_WANTED}.")
+        raise DataError(
+            f"cannot use {str(archive)!r}: it is a file, but its name does not end with one of {known}; pass {_WANTED}."
+        )
     folder = _cached(sha256_of(archive))
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
@@ -128,7 +133,7 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
         except Exception as error:
             raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
         if not any(partial.iterdir()):
-            raise PluginError(f"the data set {name!r} cannot be generated: its `make` leaves the folder empty")
+            raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
     return folder
 
 
@@ -141,11 +146,11 @@ def _digest(*parts: str) -> str:
 
 
 def _code_of(make: Callable[[Path], None]) -> str:
-    """Return the code in the function's folder: if it changes, the data set may change, too."""
+    """Return the code of all modules in the function's folder; if it changes, the data set may change, too."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(make))
         return "".join(path.read_text("utf-8") for path in sorted(Path(file).parent.glob("*.py"))) if file else ""
-    except (OSError, TypeError, ValueError):  # Without a source file, only its name identifies the data set.
+    except (OSError, TypeError, ValueError):  # Without a source file, only the name identifies the data set.
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Split validation images off the training images, stratified by class and decided by seed and content."""
+"""Split off validation images from the training images, stratified by class and determined by the seed and content."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ VAL_FRACTION = 0.2
 def split_off_val(images: Iterable[tuple[str, str]], *, seed: int, fraction: float = VAL_FRACTION) -> set[str]:
     """Choose images for validation and return their digests.
 
-    From each class, ``fraction`` of the distinct images is chosen, rounded: at least one if the class has two, and
-    never all. Copies of an image stay together. An image in several classes stays in train, because its label is
-    ambiguous. The choice depends only on content, classes, ``seed`` and ``fraction``.
+    From each class, ``fraction`` of the distinct images is chosen, rounded to a whole number: at least one image if the
+    class has two or more, and never all of them. Copies of an image stay together. An image in several classes stays in
+    train, because its label is ambiguous. The choice depends only on content, classes, ``seed`` and ``fraction``.
 
     Args:
         images: Class name and digest of each image.

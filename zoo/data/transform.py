@@ -1,4 +1,4 @@
-"""The preprocessing of images for a backbone, at evaluation and in training."""
+"""Preprocessing of images for a backbone, for evaluation and for training."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from zoo.registry.recipe import AUGMENTS
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
 
-#: Deterministic step from decoded pixels, uint8 of shape (3, H, W), to the smaller pixels that are worth caching.
+#: Deterministic step from decoded pixels, uint8 of shape (3, H, W), to the smaller image that is worth caching.
 Reduce = Callable[[Tensor], Tensor]
-#: Random step from uint8 of shape (3, H, W) to uint8 of shape (3, H', W'), which draws only from the generator.
+#: Random step from uint8 of shape (3, H, W) to uint8 of shape (3, H', W'). It uses only the given generator.
 Crop = Callable[[Tensor, torch.Generator], Tensor]
 
-#: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``; ImageNet's usual
-#: 0.08 suits millions of images, not hundreds.
+#: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``. The 0.08 that is
+#: usual for ImageNet suits millions of images, not hundreds.
 CROP_SCALE = (0.35, 1.0)
-#: Largest aspect ratio that is resized as it is. Longer images are cut first: resizing the shorter side of 1 x 65000
-#: pixels would otherwise take 12 GB.
+#: Largest aspect ratio of an image that is resized without cropping. More elongated images are cropped first, because
+#: resizing the shorter side of 1 x 65000 pixels would take 12 GB.
 MAX_ASPECT = 20
 
 #: Largest aspect ratio of a random crop; the smallest is its inverse.
@@ -37,7 +37,7 @@ _MAX_CROP_ASPECT = 4 / 3
 _TRIES = 10
 
 _INTERPOLATIONS = {
-    "nearest": InterpolationMode.NEAREST_EXACT,  # This is Pillow's nearest, with which published weights were trained.
+    "nearest": InterpolationMode.NEAREST_EXACT,  # This is Pillow's nearest, which published weights were trained with.
     "bilinear": InterpolationMode.BILINEAR,
     "bicubic": InterpolationMode.BICUBIC,
 }
@@ -68,16 +68,16 @@ class Transform:
 
 
 class Normalise:
-    """Normalizes uint8 images of shape (3, H, W) or (N, 3, H, W) to float32 by the mean and std of an InputSpec."""
+    """Normalization of uint8 images of shape (3, H, W) or (N, 3, H, W) to float32, by an InputSpec's mean and std."""
 
     def __init__(self, spec: InputSpec) -> None:
         mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
         # These compute (x / 255 - mean) / std in one pass. They are kept for each device, because a copy to a device
-        # waits for it, and because several threads use this object.
+        # blocks until the device is done, and because several threads use this object.
         self._constants = {torch.device("cpu"): (1 / (255 * std), -mean / std)}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalize the images on the device that they are on."""
+        """Normalize the images on their current device."""
         device = images.device
         if device not in self._constants:
             scale, shift = self._constants[torch.device("cpu")]
@@ -102,7 +102,7 @@ def build_eval_transform(spec: InputSpec) -> Transform:
 def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
     """Build the transform for training.
 
-    Large photos are first reduced to the size at which the smallest crop has the size of the input.
+    Large photos are first shrunk so that the smallest possible crop is as large as the input.
 
     Args:
         spec: Input of the backbone.
@@ -153,11 +153,11 @@ def _augment(spec: InputSpec, ops: Sequence[Crop], pixels: Tensor, generator: to
 
 
 def draw_box(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:
-    """Draw the top, left, height and width of a random crop, in pixels.
+    """Choose a random crop, and return its top, left, height and width in pixels.
 
-    Its area is a fraction of the image within `CROP_SCALE`, and its aspect ratio is between 3:4 and 4:3. If several
-    tries find no crop that fits, the center is used. torchvision's own function would draw from the global generator,
-    which threads share. Source: Szegedy et al. 2014, arXiv:1409.4842, as torchvision implements it.
+    Its area is a fraction of the image within `CROP_SCALE`, and its aspect ratio is between 3:4 and 4:3. If no crop
+    fits after several tries, the center is used. torchvision's own function would use the global generator, which
+    threads share. Source: Szegedy et al. 2014, arXiv:1409.4842, as torchvision implements it.
     """
     for _ in range(_TRIES):
         fraction, shape, down, across = torch.rand(4, generator=generator).tolist()
@@ -173,21 +173,21 @@ def draw_box(height: int, width: int, generator: torch.Generator) -> tuple[int, 
 
 
 def _limit_size(spec: InputSpec, image: Tensor) -> Tensor:
-    """Shrink an image until the smallest random crop has the size of the input."""
+    """Shrink a large image so that the smallest possible random crop is as large as the input."""
     shorter = min(image.shape[-2:])
     limit = math.ceil(max(spec.size[1:]) / math.sqrt(CROP_SCALE[0]))
     return image if shorter <= limit else _rescale(spec, image, limit / shorter)
 
 
 def _limit_aspect(image: Tensor) -> Tensor:
-    """Cut off both ends of an extremely long image."""
+    """Crop both ends of an extremely elongated image."""
     height, width = image.shape[-2:]
     limit = MAX_ASPECT * min(height, width)
     return cast("Tensor", functional.center_crop(image, [min(height, limit), min(width, limit)]))
 
 
 def _rescale(spec: InputSpec, image: Tensor, factor: float) -> Tensor:
-    """Resize both sides by a factor, rounded as timm rounds them; torchvision would truncate them."""
+    """Resize both sides by a factor. The sides are rounded, as in timm; torchvision would truncate them."""
     return _resize(spec, image, [max(round(factor * side), 1) for side in image.shape[-2:]])
 
 

@@ -1,4 +1,4 @@
-"""Write files and folders atomically: after a kill, a full disk or a power failure they are complete or absent."""
+"""Write files and folders atomically: after SIGKILL, a full disk or a power failure, each is complete or absent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 
 from zoo.errors import RunError
 
-#: Prefix of the names of unfinished files. Those left behind by a killed process can be removed.
+#: Prefix of the names of unfinished files. If a killed process left such files behind, they can be removed.
 PREFIX = ".partial-"
-#: Errors of file systems on which a folder cannot be synchronized.
+#: Error numbers of file systems on which a folder cannot be synchronized.
 UNSUPPORTED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
@@ -50,18 +50,18 @@ def publish(temporary: Path, path: Path) -> None:
     """
     if temporary.is_file():
         _open_to_all(temporary)
-        _synchronise(temporary)
+        _synchronize(temporary)
     try:
         temporary.replace(path)
     except OSError:
         if not (temporary.is_dir() and path.is_dir()):
             raise
-    _synchronise(path.parent)
+    _synchronize(path.parent)
 
 
 @contextmanager
 def written(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Write a file or folder as `whole` does, but raise RunError.
+    """Write a file or folder like `whole`, but raise RunError instead of OSError.
 
     Args:
         path: Final path of the file or folder.
@@ -113,14 +113,14 @@ def remove_partial(folder: Path) -> None:
 
 
 def _open_to_all(path: Path) -> None:
-    """Apply the default file mode: safetensors creates private files, but runs are shared."""
+    """Apply the default file mode, because safetensors creates private files, but runs are shared."""
     umask = os.umask(0)
     os.umask(umask)
     with suppress(PermissionError):  # The vfat file system has no modes.
         path.chmod(0o666 & ~umask)
 
 
-def _synchronise(path: Path) -> None:
+def _synchronize(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk."""
     if path.is_dir() and os.name == "nt":  # Windows cannot synchronize folders.
         return

@@ -1,6 +1,6 @@
 """The cache folder: downloaded, unpacked and computed files, all of which may be removed at any time.
 
-It has one folder for each of `KINDS`. Each entry in such a folder is a complete file or folder.
+It has one subfolder for each of `KINDS`. Each entry in a subfolder is a complete file or folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Entry:
     path: Path
     #: Size in bytes.
     size: int
-    #: Time of last use in seconds since 1970, or of creation for kinds that do not record use.
+    #: Time of last use, or of creation for kinds that do not record use, in seconds since 1970.
     used: float
 
     def describe(self) -> str:
@@ -42,7 +42,7 @@ class Entry:
 def cache_folder() -> Path:
     """Return the cache folder: ``ZOO_CACHE``, else ``XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``.
 
-    It is created when the first file is written to it.
+    The folder is created when the first file is written to it.
     """
     if own := os.environ.get("ZOO_CACHE"):
         return Path(own).expanduser()
@@ -60,10 +60,10 @@ def list_entries(kind: str) -> list[Entry]:
 
 
 def remove(entry: Entry) -> None:
-    """Remove an entry; a process that has it open can go on reading it.
+    """Remove an entry; a process that has it open can continue to read it.
 
     Raises:
-        OSError: If it belongs to another user.
+        OSError: If the entry belongs to another user.
     """
     if entry.path.is_dir():
         shutil.rmtree(entry.path)
@@ -85,7 +85,7 @@ def read_about(path: Path) -> Mapping[str, Any] | None:
 def _read_entries(kind: str) -> Iterator[Entry]:
     folder = cache_folder() / kind
     for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # Another process may remove the entry meanwhile.
+        with suppress(FileNotFoundError):  # Another process may remove the entry in the meantime.
             status = path.stat()
             size = status.st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
             yield Entry(kind, path, size, status.st_mtime)

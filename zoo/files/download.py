@@ -65,12 +65,12 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
         url: An https:// or hf:// address.
         target: Where to save the file.
         sha256: Expected SHA-256, either all 64 hex digits or at least the first 8. If it is None, a file on the Hub is
-            checked against the digest that the Hub reports, and the length of any other file is checked.
+            checked against the digest that the Hub reports. For any other file, only the length is checked.
         size: Expected size in bytes, if known.
         progress: Where to report progress.
 
     Raises:
-        DownloadError: If the file cannot be fetched, or is not the expected one.
+        DownloadError: If the file cannot be fetched or is not the expected file.
     """
     download = _Download(url, target, sha256, size)
     if target.exists():
@@ -132,7 +132,7 @@ def _fetch_once(download: _Download, progress: Progress) -> None:
         _verify(download, response)
         publish(part, download.target)
     finally:
-        # Keep a partial file only if a digest will show whether its bytes belong to the rest of the file.
+        # Keep a partial file only if a digest will show whether its bytes match the rest of the file.
         has_digest = download.sha256 is not None or download.url.startswith("hf://")
         if part.exists() and not (has_digest and part.stat().st_size):
             part.unlink()
@@ -141,7 +141,7 @@ def _fetch_once(download: _Download, progress: Progress) -> None:
 def _open_response(download: _Download, start: int) -> Response:
     response = open_url(download.url, start)
     if response.start and not (download.sha256 or response.sha256):
-        response.body.close()  # No digest would show whether these bytes belong to the partial file.
+        response.body.close()  # No digest would show whether these bytes match the partial file.
         return open_url(download.url, 0)
     return response
 
@@ -185,4 +185,6 @@ def _verify(download: _Download, response: Response) -> None:
 def _explain_full_disk(folder: Path, needed: int | None) -> TransferFailed:
     needs = "more space" if needed is None else f"{needed:,} bytes more"
     free = shutil.disk_usage(folder).free
-    return TransferFailed(f"the disk is full: {folder} needs {needs} and has {free:,} free; ZOO_CACHE moves the cache")
+    return TransferFailed(
+        f"the disk is full: {folder} needs {needs} and has {free:,} free; set ZOO_CACHE to a folder on another disk"
+    )

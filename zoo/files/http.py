@@ -1,7 +1,7 @@
 """Request a file from a web server: allowed addresses, headers and redirects.
 
-Only https is allowed, and plain http to this machine itself. A token is sent only to the server it was made for.
-``hf://owner/name/file`` is the newest version of a file on the Hugging Face Hub (or on ``HF_ENDPOINT``).
+Only https is allowed, and plain http to this machine itself. The token in ``HF_TOKEN`` is sent only to the Hub.
+``hf://owner/name/file`` refers to the newest version of a file on the Hugging Face Hub (or on ``HF_ENDPOINT``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RANGE = re.compile(r"bytes (\d+)-")
 class TransferFailed(Exception):
     """A failed or incomplete transfer; ``can_retry`` says whether another attempt may succeed.
 
-    It never leaves zoo.files.download, which retries or raises a DownloadError.
+    It is never raised outside zoo.files.download, which retries or raises a DownloadError.
     """
 
     def __init__(self, reason: str, *, can_retry: bool = False) -> None:
@@ -48,15 +48,15 @@ class Response:
     body: HTTPResponse
     #: Offset in bytes at which the body begins: the requested one, or 0 if the server sends the full file.
     start: int
-    #: Number of bytes in the body, or None if the server does not say.
+    #: Number of bytes in the body, or None if the server does not report it.
     length: int | None
-    #: SHA-256 of the full file in hex, or None if the Hub does not say.
+    #: SHA-256 of the full file in hex, or None if the file is not on the Hub or the Hub does not report it.
     sha256: str | None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they arrive. Raises TransferFailed if the body ends early."""
         left = sys.maxsize if self.length is None else self.length
-        try:  # read1 returns as soon as anything has arrived, so that a slow server does not look stalled.
+        try:  # read1 returns as soon as any bytes have arrived, so a slow server does not look stalled.
             while left and (chunk := self.body.read1(min(CHUNK, left))):
                 left -= len(chunk)
                 yield chunk
@@ -67,9 +67,9 @@ class Response:
 
 
 def open_url(url: str, start: int) -> Response:
-    """Request the file at ``url`` from byte ``start`` on; the caller closes the body of the response.
+    """Request the file at ``url``, beginning at byte ``start``. The caller closes the body of the response.
 
-    A server that does not support the range is asked for the full file, so check ``start`` of the response.
+    If the server does not support the range, the full file is requested, so check ``start`` of the response.
     Raises TransferFailed, or DownloadError if ``url`` is not a valid address.
     """
     redirects = _Redirects()
@@ -102,7 +102,7 @@ def web_address(url: str) -> str:
 
 
 def file_name(url: str) -> str:
-    """Return the last part of the path of ``url``, still quoted, as torch.hub names its files."""
+    """Return the last part of the path of ``url``, still percent-encoded, which is also torch.hub's file name."""
     return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2]
 
 
@@ -115,7 +115,7 @@ def split_hub_url(url: str) -> tuple[str, str, str]:
 
 
 class _Redirects(urllib.HTTPRedirectHandler):
-    """Follows redirects, but never sends the token to another server and never goes from https to http."""
+    """A redirect handler that never sends the token to another server and never switches from https to http."""
 
     def __init__(self) -> None:
         self.digest: str | None = None
@@ -149,7 +149,7 @@ def _build_request(url: str, start: int) -> urllib.Request:
 
 
 def _read_offset(body: HTTPResponse) -> int | None:
-    """Return the offset of the first byte of the body, or None if the response is not understood."""
+    """Return the offset of the first byte of the body, or None if the response is invalid."""
     if body.status == 200:
         return 0
     sent = _RANGE.match(body.headers.get("Content-Range") or "")
@@ -176,7 +176,7 @@ def _explain_connection(error: Exception) -> TransferFailed:
     if isinstance(cause, ConnectionRefusedError):
         return TransferFailed("the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)")
     if isinstance(cause, (ConnectionError, TimeoutError)):
-        return TransferFailed(f"the connection broke ({reason})", can_retry=True)
+        return TransferFailed(f"the connection was lost ({reason})", can_retry=True)
     return TransferFailed(f"the server cannot be reached ({reason}); this machine may be offline")
 
 
@@ -203,6 +203,6 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _describe(error: Exception) -> str:
-    """Return what went wrong on one line, without an error number."""
+    """Return a one-line description of an error, without the error number."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())

@@ -1,6 +1,6 @@
 """Find weights that other tools have already downloaded: torch.hub (for torchvision) and huggingface_hub (for timm).
 
-Their caches are only read. The folders are located as these tools locate them.
+zoo only reads these caches. It locates the folders in the same way as these tools.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from zoo.files.http import file_name, split_hub_url
 
 
 def find_in_torch_cache(url: str) -> Iterator[Path]:
-    """Yield the file that torch.hub saved under this name, if any; its cache does not record the addresses of files."""
+    """Yield the file in torch.hub's cache with the name that ``url`` ends with, if any.
+
+    The cache does not record the addresses of files.
+    """
     home = os.environ.get("TORCH_HOME") or user_cache_folder() / "torch"
     found = Path(home).expanduser() / "hub" / "checkpoints" / file_name(url)
     if found.is_file():
@@ -23,7 +26,7 @@ def find_in_torch_cache(url: str) -> Iterator[Path]:
 
 
 def find_in_hub_cache(url: str) -> Iterator[Path]:
-    """Yield the files that huggingface_hub saved for ``hf://owner/name/file``: revision ``main``, then newest first.
+    """Yield the files that huggingface_hub saved for ``hf://owner/name/file``: first ``main``, then newest first.
 
     Raises:
         DownloadError: If ``url`` does not have that form.

@@ -1,10 +1,10 @@
-"""Versions of installed packages, which run.json records and which decide whether a cached result is still valid."""
+"""Versions of installed packages. run.json records them, and they decide whether a cached result is still valid."""
 
 from __future__ import annotations
 
 from importlib import metadata
 
-#: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to another project.
+#: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to a different project.
 DISTRIBUTION = "zoo-backbones"
 
 
@@ -12,7 +12,7 @@ def read_version(package: str) -> str:
     """Return the installed version of a distribution, or of ``zoo`` itself.
 
     Raises:
-        importlib.metadata.PackageNotFoundError: If it is not installed.
+        importlib.metadata.PackageNotFoundError: If the distribution is not installed.
     """
     return metadata.version(DISTRIBUTION if package == "zoo" else package)
 

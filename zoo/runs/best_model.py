@@ -12,15 +12,16 @@ from zoo.models.weights.header import Header
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import write_tensors
 
-#: Seconds of training per second of writing, at least. A head trained on cached features may finish an epoch in less
-#: time than it takes to write the model.
+#: Minimum number of seconds of training per second of writing. A head that is trained on cached features may finish an
+#: epoch in less time than it takes to write the model.
 SHARE = 10
 
 
 class BestModel:
     """The best model so far, written to the run folder.
 
-    The first one is written at once. A better one that follows too soon is kept in memory until it is due.
+    The first model is written at once. A better model that follows too soon is kept in memory until the next write is
+    due.
     """
 
     def __init__(self, folder: RunFolder, header: Header, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +42,7 @@ class BestModel:
             self._write(self._held)
 
     def keep(self, model: nn.Module) -> None:
-        """Replace the best model by this one.
+        """Replace the best model with this one.
 
         Raises:
             RunError: If the disk is full or the folder is gone.

@@ -1,4 +1,4 @@
-"""Checkpoints of a run on disk: each is a safetensors file with a checksum beside it."""
+"""Checkpoints of a run on disk: each is a safetensors file with a checksum in a file next to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, writte
 from zoo.files.download import sha256_of
 from zoo.runs.model_file import write_tensors
 
-#: Number of checkpoints that are kept. The second one is for the case that the newest file is damaged.
+#: Number of checkpoints to keep. The second one is used if the newest one is damaged.
 KEPT = 2
 #: Keys of the metadata: the facts of the checkpoint, and the SHA-256 of the best model.
 _FACTS, _BEST = "facts", "best"
@@ -27,9 +27,9 @@ _FACTS, _BEST = "facts", "best"
 class Checkpoints:
     """The checkpoints of a run, by step.
 
-    A checkpoint consists of ``STEP.safetensors``, ``STEP.best`` and ``STEP.sha256``. The best model of the run may be
-    newer than the checkpoint, so ``STEP.best`` is the best model at that step. The checksum is written last; a file
-    without one does not count. ``sha256sum --check *.sha256`` verifies the checkpoints, too.
+    A checkpoint consists of ``STEP.safetensors``, ``STEP.best`` and ``STEP.sha256``. ``STEP.best`` is the best model up
+    to that step, because the best model of the run may be newer than the checkpoint. The checksum is written last, and
+    a checkpoint without one is ignored. Users can verify the checkpoints with ``sha256sum --check *.sha256``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,18 +39,18 @@ class Checkpoints:
         """Write a checkpoint, and remove all but the newest `KEPT`, including any with a higher step.
 
         Args:
-            step: Number that increases from checkpoint to checkpoint.
+            step: Number that increases from one checkpoint to the next.
             state: State to resume from.
             best: File of the best model so far.
 
         Raises:
-            RunError: If it cannot be written. The earlier checkpoints are kept.
+            RunError: If the checkpoint cannot be written. The earlier checkpoints are kept.
         """
         make_folder(self._folder)
         self._sweep()
         path = self._folder / f"{step:08}.safetensors"
         size = sum(tensor.nbytes for tensor in state.tensors.values())
-        remove(path.with_suffix(".sha256"))  # A checkpoint of the same step does not count until it is complete again.
+        remove(path.with_suffix(".sha256"))  # An earlier checkpoint of this step is invalid while it is overwritten.
         metadata = {_FACTS: json.dumps(dict(state.facts)), **({} if best is None else {_BEST: sha256_of(best)})}
         with written(path, size) as own:
             write_tensors(state.tensors, metadata, own)
@@ -64,10 +64,10 @@ class Checkpoints:
         self._drop((*paths[:place], *paths[place + KEPT :]))
 
     def load(self, best: Path | None = None) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest checkpoint that is not damaged, and what is wrong with newer ones.
+        """Return the newest checkpoint that is not damaged, and one message for each newer, damaged checkpoint.
 
         Args:
-            best: Path that the best model at that step is copied to.
+            best: Path to which the checkpoint's best model is copied.
         """
         complaints: list[str] = []
         for path in self._list():
@@ -86,7 +86,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints."""
         self._drop(self._list())
-        with suppress(RunError):  # The folder may hold files of someone else.
+        with suppress(RunError):  # The folder may contain other files.
             remove(self._folder)
 
     def _drop(self, paths: Sequence[Path]) -> None:
@@ -108,7 +108,7 @@ class Checkpoints:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Create a hard link, or a copy if the file system has no links."""
+    """Create a hard link, or a copy if the file system does not support hard links."""
     with written(target) as own:
         try:
             os.link(source, own)
@@ -117,7 +117,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _verify(path: Path) -> None:
-    """Raise OSError or ValueError if a file does not have its checksum."""
+    """Raise OSError or ValueError if a file does not match its checksum."""
     wanted = path.with_suffix(".sha256").read_text(encoding="ascii")
     if wanted != f"{sha256_of(path)}  {path.name}\n":
         raise ValueError("its checksum does not match")
@@ -126,7 +126,7 @@ def _verify(path: Path) -> None:
 def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # It is not a dict.
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # `file` is not a dict.
     best = path.with_suffix(".best")
     if _BEST in metadata and metadata[_BEST] != sha256_of(best):
         raise ValueError(f"the checksum of the best model, {best.name}, does not match")

@@ -1,4 +1,4 @@
-"""A finished run, loaded for prediction and evaluation: its run folder and the plugin suffice."""
+"""A finished run, loaded for prediction and evaluation. This requires only the run folder and the plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.decode import decode_image, quiet_pillow
-from zoo.data.eval_dataset import open_labelled
+from zoo.data.eval_dataset import open_labeled
 from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
@@ -76,7 +76,7 @@ class Classifier:
             top: Number of classes per image.
 
         Raises:
-            DataError: If ``top`` is less than 1, a path does not exist, or a folder holds no image.
+            DataError: If ``top`` is less than 1, a path does not exist, or a folder contains no images.
         """
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
@@ -98,9 +98,9 @@ class Classifier:
 
         Args:
             data: Data set, as for ``finetune``. Its classes are matched by name.
-            split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if there is one, else ``val``, else all.
+            split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if it exists, else ``val``, else ``all``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
-            progress: Receives messages and progress. Default: they are dropped.
+            progress: Receives messages and progress. Default: they are discarded.
 
         Returns:
             ``split``, ``loss``, ``accuracy``, ``images``, ``per_class`` and ``confusion``, as in run.json.
@@ -109,7 +109,7 @@ class Classifier:
             DataError: If the data has a class that the model does not know, or no such split.
         """
         progress = progress or Silent()
-        chosen, samples = open_labelled(
+        chosen, samples = open_labeled(
             data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
         )
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
@@ -156,14 +156,14 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
 
     Raises:
-        RunError: If there is no run, or if its model does not fit the installed backbone.
+        RunError: If there is no run, or if its model does not match the installed backbone.
         NameNotFound: If the plugin of its backbone is not installed.
     """
     path = RunFolder.open(Path(run)).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     weights = WeightsSource(header.weights, header.tag)
-    with torch.random.fork_rng([]):  # The initial weights are random, but the caller's generator stays as it is.
+    with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
         model = build_model(resolved.backbone, header.tag)
         attach_head(resolved.backbone, weights, model, header.head, len(header.classes))
     load_tensors(model, path)

@@ -11,7 +11,8 @@ from zoo.files.schema import Run
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
-#: Splits to compare on, in order of preference. The best epoch was chosen on the validation images.
+#: Splits to compare runs on, in order of preference. The test images come first, because the validation images were
+#: used to choose the best epoch.
 SPLITS = ("test", "val")
 
 
@@ -19,7 +20,7 @@ SPLITS = ("test", "val")
 class Compared:
     """The results of a run."""
 
-    #: Run folder, as it was given.
+    #: Run folder, as the caller passed it.
     run: str
     backbone: str
     train: str
@@ -34,16 +35,18 @@ class Compared:
     #: Number of parameters, and how many of them were trained.
     params: int
     learning: int
-    #: Size of model.safetensors.
+    #: Size of model.safetensors in bytes.
     bytes: int
-    #: Accuracy minus that of the same network trained from random weights, if that was measured.
+    #: Accuracy minus that of the same network trained from random weights; None if there is no such baseline.
     gain: float | None
-    #: SHA-256 of the data.
+    #: SHA-256 of the data in hex.
     fingerprint: str
 
 
 def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
-    """Return the results of runs, most accurate first; on the test images if all runs have them.
+    """Return the results of runs, most accurate first.
+
+    The results are those on the test images if all runs have test images, else those on the validation images.
 
     Raises:
         RunError: If one of them is not a finished run.
@@ -64,7 +67,8 @@ def find_doubts(compared: Sequence[Compared]) -> list[str]:
     close = [one.run for one in others if one.high >= best.low]
     if close:
         doubts.append(
-            f"the intervals of {best.run} and {', '.join(close)} overlap, so the difference may be due to chance"
+            f"the confidence intervals of {best.run} and {', '.join(close)} overlap, so the difference may be due to"
+            " chance"
         )
     return doubts
 

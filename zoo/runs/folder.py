@@ -1,4 +1,4 @@
-"""The run folder: its name, its files, and writing each file completely or not at all."""
+"""The run folder: its name, its files, and how they are written atomically."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that holds one run."""
+    """A folder that contains one run."""
 
     path: Path
 
@@ -33,7 +33,7 @@ class RunFolder:
         """Create the folder ``output``, or ``runs/BACKBONE-DATA-N`` with the first free N.
 
         Raises:
-            RunError: If ``output`` holds a run or other files, or cannot be created.
+            RunError: If ``output`` contains a run or other files, or cannot be created.
         """
         if output is None:
             name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", Path(data).name or data)
@@ -45,22 +45,22 @@ class RunFolder:
             # If two runs claim the same folder at the same time, only one can create this file.
             (folder / HISTORY).open("x").close()
         except FileExistsError as error:
-            raise RunError(f"{output} was just taken by another run; choose another `output`.") from error
+            raise RunError(f"another run has just started to use {output}; choose another `output`.") from error
         return cls(folder)
 
     @classmethod
     def reopen(cls, output: Path) -> RunFolder:
-        """Return a folder that is empty or holds an interrupted run; remove partial files of a killed process.
+        """Return a folder that is empty or contains a run, and remove partial files that a killed process left.
 
         Raises:
-            RunError: If it holds anything else, or cannot be created.
+            RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
         known = {MODEL, RUN, HISTORY, REPORT, CARD, CHECKPOINTS, BASELINE}
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
-                raise RunError(f"{output} holds {path.name!r}, which is not part of a run; choose another `output`.")
+                raise RunError(f"{output} contains {path.name!r}, which is not part of a run; choose another `output`.")
         remove_partial(folder)
         return cls(folder)
 
@@ -68,12 +68,12 @@ class RunFolder:
         """Empty the folder of a run that was interrupted before it had written anything.
 
         Raises:
-            RunError: If it holds more.
+            RunError: If the folder contains a model or a history.
         """
         history = self.path / HISTORY
         if (self.path / MODEL).exists() or (history.exists() and history.stat().st_size):
             raise RunError(
-                f"{self.path} has no record of the options of its run; choose another `output`, or remove it."
+                f"{self.path} does not record the options of its run; choose another `output`, or remove the folder."
             )
         remove(history)
         remove_partial(self.path / CHECKPOINTS)
@@ -81,29 +81,29 @@ class RunFolder:
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
-        """Raise RunError if ``output`` already holds anything, or cannot be created."""
+        """Raise RunError if ``output`` is not an empty folder, or cannot be created."""
         if output is None:
             return
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
             raise RunError(f"{output} cannot be created: {above} is a file; choose another `output`.")
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            what = "is a file" if not output.is_dir() else "holds other files"
-            what = "holds another run" if (output / MODEL).exists() else what
+            what = "is a file" if not output.is_dir() else "contains other files"
+            what = "contains another run" if (output / MODEL).exists() else what
             raise RunError(f"{output} {what}; choose another `output`, or remove it first.")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Return the folder of a run, given as the folder or as a file in it.
+        """Return the folder of a run. ``path`` is the folder or a file in it.
 
         Raises:
-            RunError: If it holds no model.
+            RunError: If the folder contains no model.
         """
         path = path.expanduser()
         folder = path.parent if path.name in (MODEL, RUN) else path
         if not (folder / MODEL).is_file():
             raise RunError(
-                f"{path} is not a run folder: it has no {MODEL}. Give the folder that `zoo finetune` printed last."
+                f"{path} is not a run folder: it has no {MODEL}. Pass the folder that `zoo finetune` printed last."
             )
         return cls(folder)
 
@@ -117,7 +117,7 @@ class RunFolder:
             save(path)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a text file, completely or not at all.
+        """Write a text file atomically.
 
         Raises:
             RunError: If the disk is full or the folder is gone.
@@ -125,7 +125,7 @@ class RunFolder:
         self.write(name, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file, completely or not at all.
+        """Write a JSON file atomically.
 
         Raises:
             RunError: If the disk is full or the folder is gone.
@@ -171,5 +171,5 @@ def _create(folder: Path, *, exist_ok: bool) -> Path:
 
 
 def _make_plain(name: str) -> str:
-    """Replace characters that are awkward in a file name."""
+    """Replace characters that cause trouble in file names."""
     return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "data"

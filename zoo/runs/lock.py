@@ -1,4 +1,4 @@
-"""Locks on run folders, so that two processes never work on the same run: a requeued job may meet itself."""
+"""Locks on run folders, so that two processes never work on the same run, for example when a job is requeued."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EBADF, errno.EINVAL)
 
 
 class RunLock:
-    """Locks on run folders, released when the block or the process ends."""
+    """Locks on run folders, which are released when the ``with`` block or the process ends."""
 
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
@@ -32,10 +32,10 @@ class RunLock:
             os.close(descriptor)
 
     def take(self, folder: Path) -> None:
-        """Lock a folder, unless it is locked by this object already.
+        """Lock a folder, unless this object has already locked it.
 
         Raises:
-            RunError: If something else has locked it, or if it cannot be locked.
+            RunError: If another process has locked the folder, or if it cannot be locked.
         """
         path = folder.resolve()
         if fcntl is None or path in self._descriptors:

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.plugin import BackboneSpec
 from zoo.registry.license import describe_license
 from zoo.runs.folder import CARD, MODEL, RunFolder
+from zoo.runs.report.numbers import show_count
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
@@ -35,7 +36,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
 
 
 def _escape(name: str) -> str:
-    """Escape characters that have a meaning in Markdown."""
+    """Escape characters that have a special meaning in Markdown."""
     return re.sub(r"([\\`*_{}\[\]<>()#+|!~-])", r"\\\1", name)
 
 
@@ -49,11 +50,10 @@ $ zoo evaluate {folder.path.name} --data more_images/
 
 
 def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
-    """Return the code that loads the file into the upstream model, or an empty text if upstream has no such model."""
+    """Return how to load the file into the upstream model, or an empty string if upstream has no such model."""
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
     build = backbone.constructor.format(num_classes=len(facts["classes"]), image_size=facts["input"]["size"][1])
-    see = facts["input"]
     module = re.match(r"([\w.]+)\.\w+\(", build)
     return f"""## Use it without zoo
 
@@ -66,22 +66,37 @@ model.load_state_dict(load_file("{MODEL}"))
 model.eval()
 ```
 
-The input is RGB images, resized to {see["resize"]} pixels ({see["interpolation"]}, {see["crop"]} crop) and cropped to
-{see["size"][2]} x {see["size"][1]}, scaled to [0, 1], minus {tuple(see["mean"])}, divided by {tuple(see["std"])}.
-The outputs are, in this order: {", ".join(map(_escape, facts["classes"]))}."""
+{_describe_input(facts["input"])}
+The outputs are the logits of these classes, in this order: {", ".join(map(_escape, facts["classes"]))}."""
+
+
+def _describe_input(spec: Mapping[str, Any]) -> str:
+    _, height, width = spec["size"]
+    side = spec["resize"]
+    resized = {
+        "center": f"so that the shorter side is {side} pixels",
+        "squash": f"to {side} x {side} pixels, ignoring the aspect ratio",
+        "border": f"so that the longer side is {side} pixels, padded with the mean color",
+    }[spec["crop"]]
+    return f"""The model expects RGB images, resized ({spec["interpolation"]}) {resized}, then center-cropped to
+{width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
+deviation {tuple(spec["std"])}."""
 
 
 def _training(facts: Mapping[str, Any]) -> str:
     recipe, data, params = facts["recipe"], facts["data"], facts["params"]
     frozen = ""
     if params["learning"] < params["total"]:
-        frozen = f"""The rest was frozen; its SHA-256 was `{facts["frozen"]["before"][:16]}` before training and
-`{facts["frozen"]["after"][:16]}` after it. """
+        before, after = facts["frozen"]["before"][:16], facts["frozen"]["after"][:16]
+        frozen = (
+            f"All other parameters were frozen; their SHA-256 was\n`{before}` before training and `{after}` after it. "
+        )
     return f"""## How it was trained
 
-`--train {recipe["train"]} --head {recipe["head"]}`: {params["learning"]:,} of {params["total"]:,} parameters were
-trained for {facts["epochs"]} epochs on {data["images"]["train"]} images of `{data["asked"]}`. Epoch
-{facts["best"]["epoch"]} was the best. {frozen}`run.json` holds everything that is needed to repeat the run."""
+With `--train {recipe["train"]} --head {recipe["head"]}`, {params["learning"]:,} of {params["total"]:,} parameters were
+trained for {show_count(facts["epochs"], "epoch")} on {show_count(data["images"]["train"], "image")} of
+`{data["asked"]}`. Epoch {facts["best"]["epoch"]} was the best. {frozen}`run.json` contains everything that is needed
+to repeat the run."""
 
 
 def _license(facts: Mapping[str, Any]) -> str:
@@ -90,6 +105,6 @@ def _license(facts: Mapping[str, Any]) -> str:
         return ""
     owner = f"{facts['backbone']}@{weights['label']}"
     warning = describe_license(owner, weights["license"])
-    return f"## License\n\nThe model was trained from {owner}, license {weights['license']}." + (
+    return f"## License\n\nThe initial weights were {owner} (license: {weights['license']})." + (
         f"\n\n**{warning}.**" if warning else ""
     )

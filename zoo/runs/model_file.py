@@ -33,9 +33,9 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
 
 
 def save_model(model: nn.Module, header: Header, path: Path) -> None:
-    """Write all parameters and buffers, such that ``load_state_dict(load_file(path))`` of the upstream model is strict.
+    """Write all parameters and buffers, so that the upstream model can load them with ``load_state_dict`` strictly.
 
-    Strict loading wants every name, so tensors that share memory are written separately.
+    Strict loading requires every name, so tensors that share memory are written separately.
     """
     write_tensors(model.state_dict(), header.to_metadata(), path)
 
@@ -54,17 +54,19 @@ def load_tensors(model: nn.Module, path: Path) -> None:
     """
     tensors = read_tensors(path)
     try:
-        # The model's own state has version marks that safetensors cannot store, and MNASNet requires them.
+        # The model's own state dict has version numbers in its metadata. safetensors cannot store them, but MNASNet
+        # requires them.
         state = model.state_dict()
         if odd := sorted(tensors.keys() ^ state.keys()):
-            raise RunError(f"{path} does not fit the installed version of its backbone: {', '.join(odd[:3])} differ.")
+            differing = ", ".join(odd[:3])
+            raise RunError(f"{path} does not match the installed version of its backbone: {differing} differ.")
         for fault, names in find_unusable(tensors, state).items():
             if names:
                 raise RunError(f"{path} is damaged: it {fault} {', '.join(names[:3])}.")
         state.update(tensors)
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise RunError(f"{path} does not fit the installed version of its backbone: {error}") from error
+        raise RunError(f"{path} does not match the installed version of its backbone: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -103,7 +105,7 @@ def _sort_metadata(path: Path) -> None:
         header = json.loads(file.read(length))
         header = {"__metadata__": dict(sorted(header.pop("__metadata__", {}).items())), **header}
         content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
-        if len(content) == length:  # Otherwise safetensors used another JSON format, and the file stays as it is.
+        if len(content) == length:  # Otherwise safetensors used a different JSON format, and the file is unchanged.
             file.seek(8)
             file.write(content)
 

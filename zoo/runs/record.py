@@ -1,4 +1,4 @@
-"""The record of a run: its facts, its history and its best epoch, on disk and for plugins."""
+"""The record of a run: the fields of run.json, the history and the best epoch, on disk and for plugins."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Record:
     """The record of a run in its folder."""
 
     def __init__(self, folder: RunFolder, facts: Mapping[str, Any], registry: Registry, progress: Progress) -> None:
-        """Begin the record with the facts before the first step, and notify plugins."""
+        """Begin the record with the fields that are known before the first step, and notify plugins."""
         self.folder = folder
-        self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # As read from run.json, with lists for tuples.
+        self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # This turns tuples into lists, as in run.json.
         self.history: list[dict[str, Any]] = []
         self._registry = registry
         self._progress = progress
@@ -40,7 +40,7 @@ class Record:
         self._announce("zoo_run_started")
 
     def resume(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
-        """Continue the record of an interrupted run, including the time that it took."""
+        """Continue the record of an interrupted run, including its duration so far."""
         kept = ("started", "best", "val", "epochs", "seconds")
         self.facts.update({name: facts[name] for name in kept if name in facts})
         self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
@@ -64,7 +64,7 @@ class Record:
         self.folder.write_text(HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
 
     def note_best(self, epoch: Epoch, val: Mapping[str, Any]) -> None:
-        """Record the best epoch so far and its validation figures."""
+        """Record the best epoch so far and its validation metrics."""
         best = {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
         self.facts.update(best=best, val=val)
 
@@ -83,7 +83,7 @@ class Record:
 
 
 def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Images) -> dict[str, Any]:
-    """Return the facts of a run that are known before its first step."""
+    """Return the fields of run.json that are known before the first step."""
     weights = network.start
     return {
         "backbone": network.backbone.name,
@@ -132,7 +132,7 @@ def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Se
 
 
 def measure_split(probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
-    """Return the figures of predictions for a split; the probabilities have shape (N, classes)."""
+    """Return the metrics of the predictions for a split; the probabilities have shape (N, classes)."""
     samples = getattr(images, split)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
 
@@ -146,5 +146,5 @@ def _get_device_name(device: torch.device) -> str:
 def _list_versions(network: Network) -> dict[str, str]:
     upstream = (network.backbone.upstream or "").partition("==")[0]
     versions = read_versions("zoo", "torch", "torchvision", "safetensors", *filter(None, [upstream]))
-    # Unlike its package metadata, torch's own version names the build, such as 2.15.0+cpu.
+    # Unlike its package metadata, torch.__version__ includes the build, as in 2.15.0+cpu.
     return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

@@ -1,4 +1,4 @@
-"""What is written to disk while a run trains: its epochs, its best model and its checkpoints."""
+"""Callbacks that write the files of a run while it trains: its history, its best model and its checkpoints."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Callbacks:
         """Called after each step."""
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        """Called after each epoch with the model and its probabilities for the validation images, (N, classes)."""
+        """Called after each epoch; ``probabilities`` are those of the validation images, of shape (N, classes)."""
 
     def on_phase(self, digest: str) -> None:
         """Called after each phase with the digest of its frozen tensors."""
 
     def on_last(self) -> None:
-        """Called when nothing is left to train."""
+        """Called after the last phase."""
 
     def read_best(self) -> Mapping[str, Tensor]:
-        """Return the tensors of the best model; none if this process does not store them."""
+        """Return the tensors of the best model, or an empty mapping if this process does not store them."""
         return {}
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
-        """Called with the best model's score and probabilities for the test images, (N, classes)."""
+        """Called with the best model's score and probabilities, of shape (N, classes), for the test images."""
 
 
 class ShardCallbacks(Callbacks):
@@ -95,7 +95,7 @@ class RunCallbacks(Callbacks):
         self._record.facts["frozen"]["after"] = digest
 
     def on_last(self) -> None:
-        """Report the best epoch; save a checkpoint if a baseline follows, which takes as long as the run did."""
+        """Save a checkpoint if a baseline follows, because that takes as long as the run, and report the best epoch."""
         if self._record.facts["recipe"]["baseline"] != "none" and not self._record.facts["recipe"]["shard"]:
             self._saver.save()
         best = self._record.facts["best"]
@@ -106,16 +106,16 @@ class RunCallbacks(Callbacks):
         return read_tensors(self._record.folder.path / MODEL)
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
-        """Record the test figures."""
-        figures = measure_split(probabilities, self._images, "test")
-        self._record.facts["test"] = {"loss": finite_or_none(score.loss), **figures}
+        """Record the test metrics."""
+        metrics = measure_split(probabilities, self._images, "test")
+        self._record.facts["test"] = {"loss": finite_or_none(score.loss), **metrics}
 
 
 @contextmanager
 def recording(plan: Plan, state: TrainingState, record: Record | None, progress: Progress) -> Iterator[Callbacks]:
-    """Yield the callbacks of this process; only the first one has a record.
+    """Yield the callbacks of this process. Only the first process has a record.
 
-    On any exception, the best model and, where possible, a checkpoint are written before it propagates.
+    After an exception, the best model and, if possible, a checkpoint are written before the exception propagates.
     """
     model = plan.network.model
     if record is None:
@@ -130,11 +130,11 @@ def recording(plan: Plan, state: TrainingState, record: Record | None, progress:
         finally:
             best_model.flush()
     except FrozenMoved:
-        # The model cannot be trusted, so nothing is left that could be used by accident.
+        # The model cannot be trusted, so everything that could be used by accident is removed.
         (record.folder.path / MODEL).unlink()
         remove_states(record.folder)
         raise
     except (KeyboardInterrupt, NotFinite, DataError, LostProcess) as error:
-        # The last step is intact. Any other error may have damaged the state.
+        # After these errors, the state is intact. Any other error may have damaged it.
         saver.on_interrupt(error)
         raise

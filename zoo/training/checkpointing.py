@@ -1,4 +1,4 @@
-"""When checkpoints of a run are saved: at intervals, and when it is interrupted."""
+"""Save checkpoints of a run at intervals and when the run is interrupted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from zoo.runs.record import Record
 
 #: Seconds between two checkpoints, unless the recipe sets a number of steps.
 INTERVAL = 300.0
-#: Seconds of training per second of saving, at least.
+#: Minimum number of seconds of training per second of saving.
 SHARE = 20
 #: Version of the checkpoint format.
 FORMAT = 1
 
 
 class Checkpointer:
-    """Saves checkpoints of a run at intervals, and when it is interrupted."""
+    """The part of a run that saves checkpoints at intervals and when the run is interrupted."""
 
     def __init__(self, state: TrainingState, record: Record, best_model: BestModel, progress: Progress) -> None:
         self._state = state
@@ -33,7 +33,7 @@ class Checkpointer:
         self._every: int | None = record.facts["recipe"]["save_every"]
         self._checkpoints = Checkpoints(record.folder.path / CHECKPOINTS)
         self._due = time.monotonic() + INTERVAL
-        #: Steps and epochs of the newest checkpoint, which need not be written twice.
+        #: Number of steps and epochs of the newest checkpoint, which does not have to be written twice.
         self._last = (state.batches, len(state.history)) if state.saved else None
 
     def on_interrupt(self, error: BaseException) -> None:
@@ -57,19 +57,19 @@ class Checkpointer:
 
         Raises:
             RunError: If the disk is full or the folder is gone.
-            TrainingError: If a weight or a statistic is not finite.
+            TrainingError: If a weight or a batch norm statistic is not finite.
         """
         is_due = time.monotonic() >= self._due if self._every is None else self._state.batches % self._every == 0
         if is_due:
             self.save()
 
-    @undisturbed()  # An interrupt in here would save the same checkpoint again, over itself.
+    @undisturbed()  # After an interrupt in here, the same checkpoint would be saved again, over the unfinished one.
     def save(self) -> None:
         """Save a checkpoint, unless the newest one is up to date.
 
         Raises:
             RunError: If the disk is full or the folder is gone.
-            TrainingError: If a weight or a statistic is not finite. The earlier checkpoints are kept.
+            TrainingError: If a weight or a batch norm statistic is not finite. The earlier checkpoints are kept.
         """
         state = self._state
         where = (state.batches, len(state.history))
@@ -77,12 +77,12 @@ class Checkpointer:
             return
         started = time.monotonic()
         state.require_finite()
-        self._best_model.flush()  # The checkpoint records the best epoch, so its model must be on disk.
+        self._best_model.flush()  # The checkpoint records the best epoch, so the best model must be on disk.
         captured = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}
         best = self._record.folder.path / MODEL
         self._checkpoints.save(
-            # The end of an epoch counts as a step, so that its checkpoint is newer than the one before it.
+            # The end of an epoch counts as a step. Its checkpoint is therefore newer than that of the last step.
             state.batches + len(state.history),
             Checkpoint(captured.tensors, {"format": FORMAT, "run": run, "state": captured.facts}),
             best if best.exists() else None,

@@ -1,4 +1,4 @@
-"""What this installation and this machine can do, and how to fix what is missing."""
+"""Check what this installation and this machine support, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.registry.registry import Registry
 
 #: Packages that every run needs.
 PACKAGES = ("zoo", "torch", "torchvision", "safetensors", "pillow")
-#: Free bytes below which the cache folder is reported as nearly full.
+#: Free disk space in bytes below which a warning is shown.
 LITTLE_ROOM = 5 * 10**9
 GIB = 2**30
 
@@ -84,7 +84,8 @@ def _list_plugins(registry: Registry) -> Iterator[Finding]:
     for plugin in registry.plugins:
         name = f"{plugin.namespace} ({plugin.distribution} {plugin.version})"
         if plugin.state == "ok":
-            yield Finding("plugin", f"{name}: {len(plugin.backbones)} backbones")
+            count = len(plugin.backbones)
+            yield Finding("plugin", f"{name}: {count} backbone{'s' * (count != 1)}")
         else:
             is_ok = plugin.state == "disabled"
             yield Finding("plugin", f"{name} is {plugin.state}: {plugin.reason}", is_ok=is_ok)

@@ -1,4 +1,4 @@
-"""Fine-tuning, from the name of a backbone to a run folder. `finetune` is the table of contents."""
+"""Fine-tuning, from the name of a backbone to a run folder. The function `finetune` shows the sequence of steps."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights.
         data: Folder of images, archive of such a folder, or name of a data set.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
-        resume: Continue the run in ``output`` with the same options as before, or start it if nothing was saved.
-        recipe: Name of a recipe in registry.toml. Options given here override those of the recipe.
+        resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
+        recipe: Name of a recipe in registry.toml. Options passed here override those of the recipe.
         registry: Registry in which names are looked up. Default: all installed plugins.
-        progress: Receives messages and progress. Default: they are dropped.
+        progress: Receives messages and progress. Default: they are discarded.
         **options: Fields of `zoo.Recipe`.
 
     Returns:
@@ -116,7 +116,7 @@ def _find_earlier(
 def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
     """Prepare the training; to resume a run, require the same options, data and weights."""
     if earlier and job.recipe.precision == "auto":
-        # Another machine might choose another precision.
+        # This machine might choose a different precision than the machine on which the run started.
         job = replace(job, hardware=replace(job.hardware, precision=earlier.facts["hardware"]["precision"]))
     plan = prepare(job)
     report_plan(plan.facts, job.progress)
@@ -150,9 +150,9 @@ def _train_baseline(job: Job, record: Record | None) -> Run | None:
         return None
     job.progress.say("baseline: training the same network from random weights for the same number of epochs")
     recipe = replace(job.recipe, weights="none", baseline="none")
-    if recipe.scope != ALL:  # Options that suit a head do not suit a full network.
+    if recipe.scope != ALL:  # Options that work for a head do not work for a full network.
         recipe = replace(recipe, train=str(ALL), lr=None, augment=None, views=None)
-    tag = f"@{job.weights.tag}" if job.weights.tag else ""  # The tag decides the architecture and the input size.
+    tag = f"@{job.weights.tag}" if job.weights.tag else ""  # The tag determines the architecture and the input size.
     try:
         return finetune(
             f"{job.resolved.backbone.name}{tag}",
@@ -193,7 +193,9 @@ def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], pro
     accuracy = baseline[split]["accuracy"]
     gain = facts[split]["accuracy"] - accuracy
     if gain >= 0:
-        progress.say(f"transfer gain: {100 * gain:+.1f} points on the {split} images, over {accuracy:.3f} from scratch")
+        progress.say(
+            f"transfer gain: {100 * gain:+.1f} points on the {split} images, compared with {accuracy:.3f} from scratch"
+        )
     else:
         progress.say(
             f"negative transfer: pretrained weights cost {-100 * gain:.1f} points against training from scratch, "

@@ -44,17 +44,17 @@ def find_lr(
         backbone: Name of a backbone, as for `zoo.finetune`.
         data: Data set, as for `zoo.finetune`.
         registry: Registry in which names are looked up. Default: all installed plugins.
-        progress: Receives messages and progress. Default: they are dropped.
-        **options: Fields of `zoo.Recipe`. If the recipe has several phases, the first one is tried.
+        progress: Receives messages and progress. Default: they are discarded.
+        **options: Fields of `zoo.Recipe`. If the recipe has several phases, only the first one is used.
 
     Raises:
-        ZooError: If something does not exist or does not fit; see `zoo.errors`.
+        ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("a learning rate range test runs in a single process; start it without torchrun.")
     recipe = make_recipe(options)
     if recipe.lr == 0:
-        raise OptionError("`lr` must not be 0; leave it out, since the test searches for it.")
+        raise OptionError("`lr` must not be 0; leave it out, because the test searches for it.")
     registry, progress = registry or open_registry(), progress or Silent()
     job = resolve_job(backbone, data, recipe, registry, progress)
     with run_context(job):

@@ -11,7 +11,8 @@ from zoo.plugin import BlockSpec
 from zoo.registry.recipe import BACKBONE_LR, Recipe
 from zoo.registry.train_scope import HEAD, TrainScope
 
-#: Share of the epochs in which only the new head is trained. Its features cost a single pass over the images.
+#: Fraction of the epochs in which only the new head is trained. Its features are computed in a single pass over the
+#: images.
 HEAD_SHARE = 1 / 3
 
 

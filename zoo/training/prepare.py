@@ -78,7 +78,7 @@ def resolve_job(backbone: str, data: str | Path, recipe: Recipe, registry: Regis
     """Resolve all names before anything is built or read, and report what was chosen.
 
     Raises:
-        ZooError: If something does not exist or does not fit.
+        ZooError: If a name does not exist, or an option is invalid.
     """
     look_up(data, registry=registry)
     world = get_world()
@@ -89,7 +89,7 @@ def resolve_job(backbone: str, data: str | Path, recipe: Recipe, registry: Regis
             f"use a `batch_size` of at least {2 * world.size}, or fewer processes."
         )
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
-        progress.say("note: `shard` and `sync_batch_norm` change nothing with a single process")
+        progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
     resolved = registry.resolve(backbone)
     refuse_unknown_block(resolved.backbone, recipe.scope)
     weights = choose_weights(resolved, recipe.weights)
@@ -111,9 +111,9 @@ def _report_choice(resolved: Resolved, weights: WeightsSource, progress: Progres
 
 @contextmanager
 def run_context(job: Job) -> Iterator[None]:
-    """Seed torch, silence Pillow, set up the compile cache, and turn out-of-memory errors into a single line.
+    """Seed torch, silence Pillow, set up the compile cache, and turn out-of-memory errors into one-line messages.
 
-    The caller's random generators are restored at the end.
+    The states of the caller's random generators are restored at the end.
     """
     compiling = keeping_artefacts() if job.recipe.compile else nullcontext()
     with fork_generators(job.hardware.device), quiet_pillow(), compiling:
@@ -130,7 +130,7 @@ def prepare(job: Job) -> Plan:
     """Build the network, read the images and plan the phases.
 
     Raises:
-        ZooError: If something does not fit.
+        ZooError: If the data, the weights or an option is invalid.
     """
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
     model = build_backbone(backbone, job.weights, progress)
@@ -148,7 +148,7 @@ def prepare(job: Job) -> Plan:
         place(model, hardware)
     try_network(network, len(images.classes), hardware.device)
     _report_pitfalls(network, phases[-1], progress)
-    # A block that is frozen in a phase was frozen in all earlier ones, so all digests can be computed now.
+    # A block that is frozen in a phase was also frozen in all earlier phases, so all digests can be computed now.
     scopes = [list_trainable(blocks, network.head, phase.scope) for phase in phases]
     digests = [digest_frozen(model, trainable) for trainable in scopes]
     facts = {
@@ -168,14 +168,14 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
 
 
 def _synchronize(model: nn.Module, images: Images, world: World) -> None:
-    """Require the same images in all processes, and copy the first one's weights to the others."""
+    """Require the same images in all processes, and copy the first process's weights to the others."""
     if world.size > 1:
         world.require_same("images", images.fingerprint)
         world.spread_([*model.parameters(), *model.buffers()])
 
 
 def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware) -> None:
-    """Divide the parameters between the processes, each of which needs an image in every batch."""
+    """Shard the parameters across the processes. Each process needs images in every batch."""
     size = hardware.world.size
     for split, least in (("train", 2), ("val", 1), ("test", 1)):
         count = len(getattr(images, split))

@@ -1,4 +1,4 @@
-"""Resume an interrupted run: find its checkpoint, and require that nothing that matters has changed."""
+"""Resume an interrupted run: find its checkpoint, and require that everything that affects the result is unchanged."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from zoo.runs.lock import RunLock
 from zoo.runs.record import Record
 from zoo.training.checkpointing import FORMAT
 
-#: File with the facts of a run before its first step.
+#: File with the fields of run.json that are known before the first step.
 BEGUN = f"{CHECKPOINTS}/begun.json"
-#: Options that may change when a run resumes. Another device may round differently; the others change no result.
+#: Options that may differ when a run resumes. A different device may round differently; the other options do not affect
+#: the result.
 CHANGEABLE = ("weights", "device", "workers", "save_every", "baseline")
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """What an earlier process left in the run folder."""
+    """A run that an earlier process began or finished."""
 
     folder: RunFolder
-    #: Facts of the run, as in run.json.
+    #: Fields of run.json.
     facts: Mapping[str, Any]
     #: Checkpoint to resume from; None if there is none yet, or if the run is finished.
     checkpoint: Checkpoint | None
@@ -39,12 +40,12 @@ class EarlierRun:
 
 
 def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> EarlierRun | None:
-    """Lock the folder ``output`` and return the run in it; None if there is none.
+    """Lock the folder ``output`` and return the run in it, or None if it contains no run.
 
     Raises:
-        OptionError: If no folder was given.
-        RunError: If the folder holds something else, if none of its checkpoints can be used, or if another process
-            has locked it.
+        OptionError: If ``output`` is None.
+        RunError: If the folder contains other files, if none of its checkpoints can be used, or if another process has
+            locked it.
     """
     if output is None:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
@@ -67,7 +68,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
             )
         return EarlierRun(folder, folder.read_json(BEGUN, BegunRun), None)
     if saved.facts["format"] != FORMAT:
-        raise RunError(f"{output} was started by another version of zoo; resume it with that version.")
+        raise RunError(f"{output} was started by a different version of zoo; resume it with that version.")
     _check_facts(saved.facts, output)
     if saved.facts["state"]["history"] and not (output / MODEL).is_file():
         raise RunError(f"{output} is missing {MODEL}, the best model so far; remove the folder to start from scratch.")
@@ -83,10 +84,10 @@ def _check_facts(facts: Mapping[str, Any], output: Path) -> None:
 
 
 def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:
-    """Return what the first process found in all processes, which may run on machines with different disks.
+    """Return, in every process, what the first process found. The processes may run on machines with different disks.
 
     Raises:
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     checkpoint = earlier.checkpoint if earlier else None
     found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]
@@ -100,7 +101,7 @@ def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None
 
 
 def record_start(record: Record) -> None:
-    """Record how a run begins, so that it cannot be resumed with other options."""
+    """Record how a run begins, so that it cannot be resumed with different options."""
     make_folder(record.folder.path / CHECKPOINTS)
     record.folder.write_json(BEGUN, record.facts)
 
@@ -112,18 +113,18 @@ def remove_states(folder: RunFolder) -> None:
 
 
 def require_same_run(before: Mapping[str, Any], now: Mapping[str, Any], output: Path | None) -> None:
-    """Raise OptionError for the first thing that decides the result of a run and has changed since the run began."""
+    """Raise OptionError for the first field that affects the result of a run and has changed since the run began."""
     old, new = _list_identity(before), _list_identity(json.loads(json.dumps(now)))
     for field in old:
         if old[field] != new.get(field):
             raise OptionError(
                 f"{output} was started with {field} {_shorten(old[field])}, not {_shorten(new.get(field))}; "
-                "resume it with the same, or choose another `output`."
+                "resume it with the same value, or choose another `output`."
             )
 
 
 def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that decides the result of a run, by the name that the user knows."""
+    """Return everything that affects the result of a run, under the names that users know."""
     recipe = {name: value for name, value in facts["recipe"].items() if name not in CHANGEABLE}
     return {
         "backbone": facts["backbone"],
@@ -132,7 +133,7 @@ def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
         "data fingerprint": facts["data"]["fingerprint"],
         **recipe,
         "precision": facts["hardware"]["precision"],
-        # The frozen tensors of the first phase. The trained ones are in the checkpoint.
+        # Digest of the tensors that are frozen in the first phase. All other tensors are in the checkpoint.
         "weights fingerprint": facts["phases"][0]["frozen"],
     }
 

@@ -1,4 +1,4 @@
-"""Messages about what a run is about to do."""
+"""Messages at the start of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from zoo.progress import Progress
 
 
 def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
-    """Report versions and hardware that have changed since the run began, which may change the last digits."""
+    """Report versions and hardware that differ from those at the start of the run.
+
+    Such changes can alter the last digits of the results.
+    """
     for field in ("versions", "hardware"):
         for name, value in before[field].items():
             if now[field].get(name) != value:
@@ -17,7 +20,7 @@ def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: 
 
 
 def report_plan(facts: Mapping[str, Any], progress: Progress) -> None:
-    """Report what is trained, for how long and how."""
+    """Report what is trained, for how many epochs, and how."""
     recipe, params, phases, hardware = (facts[name] for name in ("recipe", "params", "phases", "hardware"))
     processes = f", {hardware['processes']} processes" if hardware["processes"] > 1 else ""
     trained = [block["name"] for block in facts["blocks"] if block["learns"]]

@@ -24,13 +24,13 @@ from zoo.training.prepare import Plan
 
 
 def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Progress) -> None:
-    """Train all phases from where the state is, then evaluate the best model on the test images.
+    """Train the remaining phases, starting from the given state, then evaluate the best model on the test images.
 
     Raises:
         FrozenMoved: If a frozen parameter or buffer changed.
         TrainingError: If the loss or the gradients are not finite.
         RunError: If the run folder cannot be written.
-        LostProcess: If another process of the run is gone.
+        LostProcess: If another process of the run has died.
     """
     for index in range(state.phase, len(plan.phases)):
         phase, digest, is_last = plan.begin(index), plan.digests[index], index == len(plan.phases) - 1
@@ -61,7 +61,7 @@ def _test(phase: Phase, feed: BatchSource, callbacks: Callbacks, progress: Progr
 
 
 def _load(best: Mapping[str, Tensor], model: nn.Module, world: World) -> None:
-    """Load tensors that only the first process has into the model of every process."""
+    """Load the first process's tensors into the model of every process. The others pass an empty mapping."""
     for name, target in model.state_dict().items():
         source = best[name].to(target.dtype) if best else torch.empty(target.shape, dtype=target.dtype)
         world.spread_([source])

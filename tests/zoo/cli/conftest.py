@@ -38,7 +38,7 @@ def folder(train_once: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A --config file with which images are loaded in this process."""
+    """A --config file that makes zoo load images in this thread."""
     path = tmp_path / "zoo.toml"
     path.write_text("workers = 0\n", encoding="utf-8")
     return path

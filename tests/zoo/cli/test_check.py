@@ -21,7 +21,7 @@ from zoo.testing.results.result import STATUSES
 
 Run = Callable[..., Result]
 
-#: What the plugins list, by namespace.
+#: The backbones that the plugins list, by namespace.
 PLUGINS = {
     "acme": "spec('acme/net')",
     "failing": "spec('failing/net', license='unknown')",
@@ -44,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         install(namespace, SOURCE.replace("LISTED", listed), tmp_path)
     importlib.invalidate_caches()
     monkeypatch.syspath_prepend(str(tmp_path))
-    open_registry.cache_clear()  # another test may have opened it with other plugins
+    open_registry.cache_clear()  # another test may have opened it with different plugins
     yield lambda *arguments: CliRunner().invoke(cli, ["check", *arguments])
     open_registry.cache_clear()
     for name in [name for name in sys.modules if name.startswith("checked_")]:
@@ -60,13 +60,13 @@ def static(run: Run) -> Run:
 
 
 @pytest.mark.parametrize("name", ["acme", "excused", "acme/net", "odd/fine"])
-def test_exit_code_is_0_if_all_promises_are_kept_or_excused(static: Run, name: str) -> None:
+def test_exit_code_is_0_if_all_checks_pass_or_are_excused(static: Run, name: str) -> None:
     result = static(name)
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["failing", "mended", "odd", "failing/net"])
-def test_exit_code_is_1_if_a_promise_is_broken(static: Run, name: str) -> None:
+def test_exit_code_is_1_if_a_check_fails(static: Run, name: str) -> None:
     for json_or_not in ([], ["--json"]):
         assert static(name, *json_or_not).exit_code == 1
 
@@ -78,7 +78,7 @@ def test_exit_code_is_1_if_one_of_several_plugins_fails(static: Run) -> None:
 # Output for people.
 
 
-def test_totals_count_the_promises_that_are_kept(static: Run) -> None:
+def test_totals_count_the_checks_that_pass(static: Run) -> None:
     result = static("acme", "--only", "spec.")
     assert result.stdout.splitlines() == [
         "          CHECKS",
@@ -129,10 +129,10 @@ def test_a_backbone_named_like_its_plugin_is_counted_separately(static: Run) -> 
 @pytest.mark.parametrize(
     ("names", "last"),
     [
-        (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE} (N not run); every promise is kept"),
+        (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE} (N not run); no failed checks"),
         (
             ("many", "failing"),
-            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); broken promises in 1",
+            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); failed checks in 1",
         ),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_namespace_a_full_name_or_a_bare_name_is_accepted(static: Run) -> None
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("acmee", r"no backbone 'acmee'.* Or name a plugin; installed are acme, .*\bodd\b"),
+        ("acmee", r"no backbone 'acmee'.* You can also pass the name of a plugin; installed: acme, .*\bodd\b"),
         ("acme/nett", r"acme lists no backbone 'acme/nett'; `zoo list acme/\*` shows all"),
         ("acmee/net", r"no plugin 'acmee' is installed; installed: acme, "),
         ("net", r"'net'.*acme/net"),

@@ -86,4 +86,4 @@ def test_an_interrupt_reports_what_was_saved(tmp_path: Path) -> None:
     with started(tmp_path, "--save", str(kept)) as (process, _):
         process.terminate()
         _, stderr = process.communicate(timeout=60)
-    assert stderr == f"interrupted; {kept} holds the finished results; run the same command again to continue\n"
+    assert stderr == f"interrupted; {kept} contains the results so far; run the same command again to continue\n"

@@ -23,8 +23,8 @@ from quick_runs import read_facts
 Main = Callable[..., int]
 Popen = subprocess.Popen[str]
 
-#: A network whose processes write down their ids, and a tracker that is slow if SLOWLY is set and that kills the second
-#: process once if the file "kill" exists.
+#: A network whose processes write their ids to files, and a tracker. The tracker is slow if SLOWLY is set. It kills the
+#: second process once if the file "kill" exists.
 PLUGIN = """
 import os
 import signal
@@ -138,7 +138,7 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_resumes(start: Callabl
     assert (facts["hardware"]["processes"], facts["epochs"], len(facts["resumed"])) == (2, 20, 1)
 
 
-def test_a_killed_process_is_named_and_the_other_one_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
+def test_a_killed_process_is_reported_and_the_other_one_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
         ids = read_ids(tmp_path)
@@ -154,7 +154,7 @@ def test_a_killed_process_is_named_and_the_other_one_ends(start: Callable[..., P
 
 @pytest.mark.breadth
 @pytest.mark.parametrize("launchers", [1, 2])
-def test_torchrun_restarts_after_a_kill_and_the_model_is_the_same(
+def test_torchrun_restarts_a_killed_process_and_the_model_is_the_same(
     begin: Callable[..., Popen], start: Callable[..., Popen], tmp_path: Path, launchers: int
 ) -> None:
     torchrun = (

@@ -64,7 +64,7 @@ def test_the_default_output_is_a_numbered_folder_in_runs(
     assert capfd.readouterr().out == "runs/net-photos-1\nruns/net-photos-2\n"
 
 
-def test_an_output_that_holds_a_run_is_refused_and_unchanged(
+def test_an_output_that_contains_a_run_is_refused_and_unchanged(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS)
@@ -74,7 +74,7 @@ def test_an_output_that_holds_a_run_is_refused_and_unchanged(
     assert run(*arguments) == 1
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert "out holds another run; choose another --output" in printed.err
+    assert "out contains another run; choose another --output" in printed.err
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
@@ -124,7 +124,7 @@ def test_a_missing_config_is_an_error(
 
 
 @pytest.mark.parametrize("content", ["head = 4096", "weights = 1", "train = 1"])
-def test_a_number_instead_of_text_is_an_error(
+def test_a_number_instead_of_a_string_is_an_error(
     run: Main, photos: Path, config: Path, capfd: pytest.CaptureFixture[str], content: str
 ) -> None:
     config.write_text(f"{content}\n", encoding="utf-8")
@@ -279,7 +279,7 @@ def test_ctrl_c_exits_with_130_and_keeps_the_best_epoch(
         signal.signal(signal.SIGINT, before)
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert "interrupted; a run keeps its best epoch so far" in printed.err
+    assert "interrupted; the run folder keeps the best epoch so far" in printed.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "checkpoints",
         "history.jsonl",

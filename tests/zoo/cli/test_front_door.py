@@ -32,11 +32,11 @@ def test_h_is_short_for_help(command: tuple[str, ...]) -> None:
 def test_a_command_of_another_tool_is_answered_with_a_suggestion(word: str, meant: str) -> None:
     result = invoke(word, "x")
     assert result.exit_code == 2
-    assert f"No command {word!r}. Did you mean {meant!r}?" in result.stderr
+    assert f"no such command {word!r}. Did you mean {meant!r}?" in result.stderr
 
 
 def test_an_unrelated_word_gets_no_suggestion() -> None:
-    assert invoke("xyzzy").stderr.endswith("Error: No command 'xyzzy'.\n")
+    assert invoke("xyzzy").stderr.endswith("Error: no such command 'xyzzy'.\n")
 
 
 def test_each_synonym_stands_for_a_command() -> None:

@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``zoo info`` with acme/net (no weights), acme/full (all facts) and acme/late (known after building)."""
+    """Run ``zoo info`` with acme/net (no weights), acme/full (all fields) and acme/late (known after building)."""
     weights = (
         WeightsSpec(tag="V1", url="https://example.org/a", license="MIT", size=553_433_881, accuracy=71.592),
         WeightsSpec(tag="FEATURES", url=None, license="unknown", num_classes=None, input=InputSpec(size=(3, 288, 320))),
@@ -38,7 +38,7 @@ def read(result: Result) -> dict[str, Any]:
     return facts
 
 
-def test_text_has_one_fact_per_line(run: Run) -> None:
+def test_text_has_one_field_per_line(run: Run) -> None:
     assert run("acme/net").stdout == (
         "name          acme/net\n"
         "family        acme\n"
@@ -103,7 +103,7 @@ def test_the_requested_weights_are_shown(run: Run) -> None:
     assert "->" not in run("acme/full@FEATURES").stdout
 
 
-def test_json_has_all_facts(run: Run) -> None:
+def test_json_has_the_declared_values(run: Run) -> None:
     facts = read(run("acme/full", "--json"))
     assert (facts["name"], facts["family"], facts["params"], facts["license"]) == ("acme/full", "acme", 2374, "MIT")
     assert (facts["head"], facts["aux_heads"], facts["classifier"]) == (["classifier.3"], ["aux"], "classifier")

@@ -19,7 +19,7 @@ Main = Callable[..., int]
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, callback: Callable[[], object]) -> None:
-    """Replace the command ``zoo plugins`` by a function."""
+    """Replace the command ``zoo plugins`` with a function."""
     module = importlib.import_module("zoo.cli.plugins")
     monkeypatch.setattr(module, "command", click.command(name="plugins")(callback))
 
@@ -73,7 +73,7 @@ def test_each_command_and_each_option_has_help(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"finetune", "predict", "plugin"}))
-def test_commands_that_answer_have_json(name: str) -> None:
+def test_commands_with_results_have_json(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     commands = [command, *command.commands.values()] if isinstance(command, click.Group) else [command]

@@ -49,7 +49,8 @@ def test_an_existing_package_is_refused_in_one_line() -> None:
     result = run("new", "acme")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "Error: zoo-acme exists and is not empty, and nothing is overwritten; remove it or choose another --output.\n"
+        "Error: zoo-acme exists and is not empty, and zoo does not overwrite it;"
+        " remove it or choose another --output.\n"
     )
 
 

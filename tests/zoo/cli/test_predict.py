@@ -43,7 +43,7 @@ def test_json_is_an_array_with_the_documented_keys(
     assert bad["path"] == str(broken)
 
 
-def test_a_folder_gives_one_object_per_image(
+def test_json_of_a_folder_has_one_object_per_image(
     run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, photos / "val", "--json") == 0

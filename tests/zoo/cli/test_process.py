@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: Runs something else than the command line in the process. Teardown is reported by the folder that it creates.
+#: Script that runs the process of a command with other work in place of the command line. Teardown creates a folder.
 CODE = """
 import atexit, os, sys, threading
 import zoo.cli

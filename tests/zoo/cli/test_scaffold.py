@@ -125,7 +125,7 @@ def test_an_empty_folder_is_filled_and_missing_parents_are_created(tmp_path: Pat
 
 def test_a_folder_that_is_not_empty_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / ".hidden").write_text("mine")
-    with pytest.raises(OptionError, match="not empty, and nothing is overwritten"):
+    with pytest.raises(OptionError, match="not empty, and zoo does not overwrite it"):
         write_plugin("acme", tmp_path)
     assert list_files(tmp_path) == {".hidden"}
 

@@ -1,4 +1,4 @@
-"""Generated images, folders of them, and stand-ins for the registry and the progress."""
+"""Generated images, folders of them, and fakes for the registry and the progress display."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 
 
 def draw_image(number: int, size: tuple[int, int] = (24, 16)) -> Image.Image:
-    """Draw an RGB image of width and height ``size`` that is smooth and has four corners of different colors."""
+    """Generate a smooth RGB image of width and height ``size`` whose four corners have different colors."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 class Recorder:
-    """A progress that records its lines and bars."""
+    """A progress display that records its lines and bars."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -46,7 +46,7 @@ class Recorder:
 
 
 class Names:
-    """A stand-in for the registry that finds data sets by name."""
+    """A fake registry that finds data sets by name."""
 
     def __init__(self) -> None:
         self.specs: dict[str, DatasetSpec] = {}

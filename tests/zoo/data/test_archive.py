@@ -114,7 +114,7 @@ def test_unsafe_members_are_rejected_and_nothing_is_left(tmp_path: Path, case: s
     assert snapshot(tmp_path) == before
 
 
-def test_a_zip_name_with_a_nul_is_rejected_and_not_cut(tmp_path: Path) -> None:
+def test_a_zip_name_with_a_nul_is_rejected_and_not_truncated(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "nul.zip", {"good.jpgXevil": b"x"})
     path.write_bytes(path.read_bytes().replace(b"good.jpgXevil", b"good.jpg\0evil"))
     with pytest.raises(DataError, match="NUL"):

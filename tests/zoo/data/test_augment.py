@@ -43,7 +43,7 @@ def test_zero_strength_does_not_change_the_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("random_ops", [TRIVIAL_AUGMENT, RAND_AUGMENT])
-def test_all_operations_are_drawn_with_both_signs(random_ops: RandomOps) -> None:
+def test_all_operations_are_chosen_with_both_signs(random_ops: RandomOps) -> None:
     seen: dict[str, set[bool]] = {name: set() for name in random_ops.ops}
 
     def record(name: str) -> Op:

@@ -46,7 +46,7 @@ def test_without_splits_a_fifth_of_each_class_is_used_for_val(tmp_path: Path, op
     assert images.test == ()
 
 
-def test_val_is_split_off_train_and_test_is_kept(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_val_is_split_off_from_train_and_test_is_kept(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 5, "train/bee": 5, "test/ant": 3})
     images = open_(tmp_path)
     assert (len(images.train), len(images.val), len(images.test)) == (8, 2, 3)

@@ -94,7 +94,7 @@ def test_grayscale_and_palette_images_are_converted_to_rgb(photo: Image.Image, m
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("value", range(1, 9))
 def test_images_are_rotated_according_to_every_orientation(kind: str, value: int) -> None:
-    # JPEG cannot blur quarters of a single color, and after a wrong rotation a corner has another color.
+    # JPEG cannot blur quarters of a single color, and after a wrong rotation, a corner has a different color.
     upright = Image.new("RGB", (64, 32), (250, 10, 10))
     upright.paste((10, 250, 10), (32, 0, 64, 16))
     upright.paste((10, 10, 250), (0, 16, 32, 32))

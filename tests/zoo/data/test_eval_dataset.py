@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zoo.data.eval_dataset import open_labelled
+from zoo.data.eval_dataset import open_labeled
 from zoo.data.sample import Sample
 from zoo.errors import DataError, NameNotFound
 
@@ -21,7 +21,7 @@ CLASSES = ("cow", "ant", "bee")  # The run's order differs from the alphabetical
 
 @pytest.fixture
 def open_(names: Any, progress: Any) -> Open:
-    return lambda value, split=None, classes=CLASSES: open_labelled(
+    return lambda value, split=None, classes=CLASSES: open_labeled(
         value, split, classes=classes, registry=names, progress=progress
     )
 
@@ -40,7 +40,7 @@ GIVEN = {"train/ant": 3, "val/ant": 2, "test/ant": 1}
 @pytest.mark.parametrize(
     ("folders", "asked", "chosen"),
     [
-        # By default the split is test, or else val, by which the best epoch was chosen.
+        # By default, the split is test, or else val, which was used to choose the best epoch.
         (GIVEN, None, "test"),
         ({"train/ant": 3, "val/ant": 2}, None, "val"),
         ({"train/ant": 3, "test/ant": 1}, None, "test"),
@@ -90,7 +90,7 @@ def test_a_missing_split_is_an_error_that_lists_the_available_ones(
 ) -> None:
     plant(tmp_path / "photos", folders)
     with pytest.raises(
-        DataError, match=rf"photos' has no split '{asked}'; it has {available}\. Use `split` all for every"
+        DataError, match=rf"photos' has no split '{asked}'; it has {available}\. To use every image, set `split` to all"
     ):
         open_(tmp_path / "photos", asked)
 
@@ -129,7 +129,7 @@ def test_an_unknown_class_is_an_error_that_lists_the_classes_of_the_run(
         open_(tmp_path)
 
 
-def test_of_many_unknown_classes_the_error_names_five(tmp_path: Path, open_: Open, plant: Plant) -> None:
+def test_the_error_for_many_unknown_classes_lists_five(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {f"new{number}": 1 for number in range(7)})
     with pytest.raises(DataError, match=r"has no class 'new0', 'new1', 'new2', 'new3', 'new4'; its classes are"):
         open_(tmp_path)
@@ -174,18 +174,18 @@ def test_a_note_says_that_all_images_are_used_if_there_are_no_splits(
     tmp_path: Path, open_: Open, plant: Plant, progress: Any
 ) -> None:
     open_(plant(tmp_path / "photos", {"ant": 2}))
-    assert [line for line in progress.lines if "all images are used" in line] == progress.lines != []
+    assert [line for line in progress.lines if "using all images" in line] == progress.lines != []
 
 
 def test_a_split_without_readable_images_is_an_error_that_names_it(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path / "photos", {"val/ant": 1, "test/ant": 0})
     (tmp_path / "photos" / "test" / "ant" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"photos' has no readable image in test"):
+    with pytest.raises(DataError, match=r"photos' has no readable images in test"):
         open_(tmp_path / "photos")
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, open_: Open) -> None:
-    with pytest.raises(DataError, match="has no readable image in all"):
+    with pytest.raises(DataError, match="has no readable images in all"):
         open_(tmp_path)
 
 

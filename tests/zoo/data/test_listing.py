@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.folder import list_labelled
+from zoo.data.folder import list_labeled
 from zoo.data.listing import check_trainable
 from zoo.errors import DataError
 
@@ -17,7 +17,7 @@ Check = Callable[[Mapping[str, int]], None]
 
 @pytest.fixture
 def check(tmp_path: Path, plant: Plant) -> Check:
-    return lambda counts: check_trainable(list_labelled(plant(tmp_path / "photos", counts)), "photos")
+    return lambda counts: check_trainable(list_labeled(plant(tmp_path / "photos", counts)), "photos")
 
 
 def test_two_classes_with_an_image_each_are_enough(check: Check) -> None:
@@ -26,7 +26,7 @@ def test_two_classes_with_an_image_each_are_enough(check: Check) -> None:
 
 def test_a_class_that_only_val_has_is_an_error(check: Check) -> None:
     with pytest.raises(
-        DataError, match="val has classes that are missing from train: 'wasp'; train has 2 other classes"
+        DataError, match="val has classes that are missing from train: 'wasp'; train has 2 different classes"
     ):
         check({"train/ant": 1, "train/bee": 1, "val/ant": 1, "val/wasp": 1})
 
@@ -38,7 +38,7 @@ def test_an_empty_class_is_an_error_with_advice(check: Check) -> None:
         check({"ant": 1, "bee": 1, "wasp": 0})
 
 
-def test_of_many_classes_the_error_names_five(check: Check) -> None:
+def test_the_error_for_many_classes_lists_five(check: Check) -> None:
     with pytest.raises(DataError, match="'c0', 'c1', 'c2', 'c3', 'c4'; add"):
         check({"ant": 1, **{f"c{number}": 0 for number in range(7)}})
 
@@ -51,7 +51,7 @@ def test_fewer_than_two_classes_are_an_error_that_shows_the_layouts(check: Check
 
 def test_an_empty_folder_is_an_error_that_shows_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'photos' has no folder of images, but .* or CLASS/IMAGE"):
-        check_trainable(list_labelled(tmp_path), "photos")
+        check_trainable(list_labeled(tmp_path), "photos")
 
 
 def test_val_without_train_is_an_error(check: Check) -> None:

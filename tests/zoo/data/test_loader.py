@@ -75,7 +75,7 @@ def test_evaluation_batches_are_in_order_and_can_be_repeated(samples: list[Sampl
     assert torch.equal(torch.cat([images for images, _ in first]), expected)
 
 
-def test_workers_do_not_change_the_batches_and_live_through_all_epochs(samples: list[Sample]) -> None:
+def test_workers_do_not_change_the_batches_and_are_kept_for_all_epochs(samples: list[Sample]) -> None:
     without_workers = train(samples, LoaderOptions(batch_size=4), seed=3)
     with_workers = train(samples, LoaderOptions(batch_size=4, workers=2), seed=3)
     workers = set()

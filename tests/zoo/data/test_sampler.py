@@ -63,7 +63,7 @@ def test_chances_make_all_classes_equally_likely(labels: list[int], seed: int) -
     assert batches == Sampler(7, seed, chances=chances).plan(len(labels), 1)
 
 
-def test_a_rare_class_is_drawn_as_often_as_a_frequent_one() -> None:
+def test_a_rare_class_is_sampled_as_often_as_a_frequent_one() -> None:
     labels = [0] * 950 + [1] * 50
     order = Sampler(32, seed=0, chances=balance_chances(labels))
     drawn = [labels[index] for epoch in range(10) for batch in order.plan(1000, epoch) for index in batch]

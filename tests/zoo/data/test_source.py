@@ -1,4 +1,4 @@
-"""Finding the folder that a --data value means."""
+"""Finding the folder that a --data value refers to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def list_tree(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_is_used_as_it_is(tmp_path: Path, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_used_as_is(tmp_path: Path, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     assert find(str(tmp_path / "photos")) == tmp_path / "photos"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -72,7 +72,7 @@ def test_a_damaged_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Fin
 
 def test_a_file_that_is_not_an_archive_is_an_error_with_advice(tmp_path: Path, find: Find) -> None:
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(DataError, match=r"not one of \.zip, .*pass a folder"):
+    with pytest.raises(DataError, match=r"does not end with one of \.zip, .*pass a folder"):
         find(tmp_path / "photo.jpg")
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_name_is_an_error_with_similar_names(
     with pytest.raises(NameNotFound, match="known are bees"):
         find("ants")
     (tmp_path / "ants2").mkdir()
-    with pytest.raises(NameNotFound, match=r"known are bees.*Similar names in this folder: 'ants2'"):
+    with pytest.raises(NameNotFound, match=r"known are bees.*Similar names in the working directory: 'ants2'"):
         find("ants")
     with pytest.raises(DataError, match=r"there is no folder or archive 'data/ants'.*known are bees"):
         find("data/ants")
@@ -111,7 +111,9 @@ def test_a_web_address_is_an_error_with_advice(find: Find) -> None:
         find("https://example.org/photos.zip")
 
 
-def test_a_folder_wins_over_a_name(tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_takes_precedence_over_a_name(
+    tmp_path: Path, find: Find, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bees").mkdir()
     names.specs["bees"] = DatasetSpec(name="bees", description="x", license="MIT", make=Path.mkdir)
@@ -156,7 +158,7 @@ def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed:
     assert told.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 
-def test_a_root_that_is_missing_in_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:
+def test_a_root_that_is_missing_from_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:
     names.specs["bees"] = spec = fetched_spec(packed, root="PetImages")
     put_fetched(packed, str(spec.sha256))
     with pytest.raises(DataError, match="'bees' has no folder 'PetImages'"):

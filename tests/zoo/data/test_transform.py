@@ -1,4 +1,4 @@
-"""The preprocessing of decoded images."""
+"""Preprocessing of decoded images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def gradient(height: int, width: int) -> Tensor:
-    """Draw pixels that encode their position: channel 0 runs from 0 to 255 across, channel 1 down."""
+    """Return pixels that encode their position: channel 0 rises from 0 to 255 to the right, channel 1 downward."""
     across = torch.linspace(0, 255, width).round().to(torch.uint8).expand(height, width)
     down = torch.linspace(0, 255, height).round().to(torch.uint8)[:, None].expand(height, width)
     return torch.stack([across, down, torch.full((height, width), 255, dtype=torch.uint8)])
@@ -33,7 +33,7 @@ def gradient(height: int, width: int) -> Tensor:
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(90, 61), (61, 90), (20, 14)])
-def test_the_default_equals_pillow_as_published_weights_expect(
+def test_the_default_matches_pillow_as_published_weights_expect(
     draw: Draw, interpolation: str, size: tuple[int, int]
 ) -> None:
     image = draw(3, size)
@@ -102,7 +102,7 @@ def test_every_image_gets_the_size_of_the_input(
 
 
 class LargestTensor(TorchFunctionMode):
-    """Records the number of elements of the largest tensor that torch returns."""
+    """A mode that records the number of elements of the largest tensor that torch returns."""
 
     numel = 0
 
@@ -117,7 +117,7 @@ class LargestTensor(TorchFunctionMode):
 
 @pytest.mark.parametrize("crop", ["center", "squash", "border"])
 @pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1)])
-def test_an_extremely_long_image_does_not_take_much_memory(crop: str, shape: tuple[int, int]) -> None:
+def test_an_extremely_elongated_image_does_not_take_much_memory(crop: str, shape: tuple[int, int]) -> None:
     transform = build_eval_transform(InputSpec(size=(3, 32, 32), resize=32, crop=crop))
     image = gradient(*shape)
     with LargestTensor() as watch:
@@ -125,7 +125,7 @@ def test_an_extremely_long_image_does_not_take_much_memory(crop: str, shape: tup
     assert 0 < watch.numel <= 3 * 32 * 32 * MAX_ASPECT
 
 
-def test_the_eval_transform_draws_no_random_numbers() -> None:
+def test_the_eval_transform_uses_no_random_numbers() -> None:
     state = torch.get_rng_state()
     transform = build_train_transform(InputSpec(size=(3, 16, 16), resize=20), "none")
     assert torch.equal(transform(gradient(30, 40)), transform(gradient(30, 40)))
@@ -149,14 +149,14 @@ def test_random_crops_keep_at_least_a_third_and_half_are_flipped() -> None:
     assert 160 < flips < 240
 
 
-def test_the_same_seed_gives_the_same_augmentation() -> None:
+def test_the_same_seed_results_in_the_same_augmentation() -> None:
     transform = build_train_transform(InputSpec(size=(3, 16, 16)), "crop-flip")
     results = [transform(gradient(30, 40), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
 
-def test_augmentation_draws_only_from_its_generator() -> None:
+def test_augmentation_uses_only_its_generator() -> None:
     state = torch.get_rng_state()
     build_train_transform(InputSpec(size=(3, 16, 16)), "crop-flip")(gradient(30, 40), torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), state)
@@ -192,7 +192,7 @@ def test_an_unknown_augmentation_is_an_error_that_lists_the_known_ones() -> None
         build_train_transform(InputSpec(), "mixup")
 
 
-def test_other_numbers_of_channels_than_three_are_an_error() -> None:
+def test_a_number_of_channels_other_than_three_is_an_error() -> None:
     spec = InputSpec(size=(1, 28, 28), mean=(0.5,), std=(0.5,))
     for build in (build_eval_transform, lambda spec: build_train_transform(spec, "crop-flip")):
         with pytest.raises(DataError, match="1 channels; only RGB"):

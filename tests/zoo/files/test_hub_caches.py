@@ -27,7 +27,7 @@ def write(path: Path, content: str = "weights") -> Path:
 
 
 @pytest.mark.parametrize("variable", [None, "XDG_CACHE_HOME", "TORCH_HOME"])
-def test_the_torch_cache_is_found_where_torch_has_it(
+def test_the_torch_cache_is_found_where_torch_stores_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None
 ) -> None:
     if variable:
@@ -47,7 +47,7 @@ def test_the_torch_cache_is_found_where_torch_has_it(
         ("HF_HUB_CACHE", "elsewhere"),
     ],
 )
-def test_the_hub_cache_is_found_where_huggingface_hub_has_it(
+def test_the_hub_cache_is_found_where_huggingface_hub_stores_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str | None, folder: str
 ) -> None:
     if variable:

@@ -36,7 +36,7 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
 
 @pytest.fixture
 def saved(checkpoints: Checkpoints, tmp_path: Path) -> Path:
-    """The folder of two checkpoints."""
+    """A folder with two checkpoints."""
     for step in (1, 2):
         checkpoints.save(step, make(step))
     return tmp_path / "checkpoints"
@@ -93,7 +93,7 @@ def test_saving_removes_damaged_checkpoints_of_later_steps(checkpoints: Checkpoi
     assert sorted(path.stem for path in tmp_path.rglob("*.sha256")) == ["00000015", "00000018"]
 
 
-def test_a_checkpoint_that_is_rewritten_does_not_count_until_it_is_complete(
+def test_a_checkpoint_that_is_rewritten_is_ignored_until_it_is_complete(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in (10, 20):
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_is_rewritten_does_not_count_until_it_is_complete(
     assert complaints == []
 
 
-def test_a_checkpoint_without_a_checksum_does_not_count(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_checksum_is_ignored(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save(step, make(step))
     (tmp_path / "checkpoints" / "00000002.sha256").unlink()

@@ -43,7 +43,7 @@ def test_overlapping_intervals_are_pointed_out(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, correct) for name, correct in (("best", 97), ("close", 95), ("far", 60))]
     best, close = (str(run) for run in runs[:2])
     assert find_doubts(compare_runs(runs)) == [
-        f"the intervals of {best} and {close} overlap, so the difference may be due to chance"
+        f"the confidence intervals of {best} and {close} overlap, so the difference may be due to chance"
     ]
     assert find_doubts(compare_runs([runs[0], runs[2]])) == []
 

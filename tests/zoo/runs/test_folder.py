@@ -65,7 +65,7 @@ def test_runs_that_start_at_the_same_time_get_different_folders(here: Path) -> N
 @given(backbone=st.text(min_size=1), data=st.text(min_size=1))
 @settings(max_examples=100, deadline=None)
 @pytest.mark.usefixtures("here")
-def test_any_backbone_and_data_give_a_folder_with_a_plain_name(
+def test_the_folder_of_any_backbone_and_data_has_a_plain_name(
     tmp_path_factory: pytest.TempPathFactory, backbone: str, data: str
 ) -> None:
     os.chdir(tmp_path_factory.getbasetemp())
@@ -89,7 +89,7 @@ def test_an_empty_output_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "what"), [(MODEL, "another run"), ("notes.txt", "other files"), (".git", "other")])
 def test_an_output_that_is_not_empty_is_refused_and_left_unchanged(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(RunError, match=rf"{tmp_path} holds {what}.*choose another `output`"):
+    with pytest.raises(RunError, match=rf"{tmp_path} contains {what}.*choose another `output`"):
         RunFolder.claim(tmp_path, "acme/net", "photos")
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
@@ -107,10 +107,10 @@ def test_an_output_that_is_a_dangling_link_is_refused(tmp_path: Path) -> None:
         RunFolder.claim(tmp_path / "link", "acme/net", "photos")
 
 
-def test_a_claimed_output_holds_an_empty_history_and_cannot_be_claimed_again(tmp_path: Path) -> None:
+def test_a_claimed_output_contains_an_empty_history_and_cannot_be_claimed_again(tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path / "run", "acme/net", "photos")
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == {HISTORY: b""}
-    with pytest.raises(RunError, match=r"run holds other files; choose another `output`, or remove it first"):
+    with pytest.raises(RunError, match=r"run contains other files; choose another `output`, or remove it first"):
         RunFolder.claim(tmp_path / "run", "acme/net", "photos")
 
 
@@ -221,7 +221,7 @@ def test_the_error_for_unreadable_json_names_the_file(tmp_path: Path, content: s
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_json_cannot_hold_are_refused(tmp_path: Path, number: float) -> None:
+def test_numbers_that_json_cannot_represent_are_refused(tmp_path: Path, number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         RunFolder(tmp_path).write_json(RUN, {"loss": number})
     assert list(tmp_path.iterdir()) == []

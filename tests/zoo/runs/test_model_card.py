@@ -86,7 +86,7 @@ def save_run(folder: Path, spec: BackboneSpec) -> nn.Module:
         ("shufflenet_v2_x0_5", 32),
     ],
 )
-def test_the_code_in_the_card_loads_the_file_without_zoo_and_gives_the_same_logits(
+def test_the_code_in_the_card_loads_the_file_without_zoo_and_returns_the_same_logits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], name: str, size: int
 ) -> None:
     spec = TORCHVISION[name]
@@ -111,7 +111,7 @@ def test_the_code_for_every_torchvision_network_compiles(tmp_path: Path, facts: 
         assert f"torchvision.models.{spec.name.rpartition('/')[2]}(num_classes=3" in code
 
 
-def test_only_mnasnet_gets_no_code_because_it_requires_a_version_mark(tmp_path: Path, facts: dict[str, Any]) -> None:
+def test_only_mnasnet_gets_no_code_because_it_requires_a_version_number(tmp_path: Path, facts: dict[str, Any]) -> None:
     without = [spec for spec in TORCHVISION.values() if spec.constructor is None]
     assert {spec.family for spec in without} == {"mnasnet"}
     for spec in without:
@@ -134,9 +134,11 @@ def test_the_card_describes_the_model_its_accuracy_and_its_training(
     assert "`acme/net` (weights: ONE), fine-tuned for these classes: ant, bee, cat." in card
     assert "| validation | 10 | 0.9000 |" in card
     assert "| test" not in card
-    assert "678 of 12,345 parameters were\ntrained for 3 epochs on 24 images of `photos`. Epoch\n2 was" in card
+    assert (
+        "678 of 12,345 parameters were\ntrained for 3 epochs on 24 images of\n`photos`. Epoch 2 was the best." in card
+    )
     assert f"zoo predict {tmp_path.name} photo.jpg" in card
-    assert "license MIT" in card
+    assert "(license: MIT)" in card
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,9 @@ def test_class_names_are_escaped_for_markdown(
     assert f"in this order: ant, {shown}." in card
 
 
-def test_test_figures_are_shown_if_there_are_any(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+def test_the_test_accuracy_is_shown_if_there_is_a_test_split(
+    tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec
+) -> None:
     facts["test"] = {"images": 7, "accuracy": 0.75}
     assert "| test | 7 | 0.7500 |" in get_card(tmp_path, facts, acme)
 
@@ -178,8 +182,8 @@ def test_the_card_describes_the_preprocessing(tmp_path: Path, facts: dict[str, A
     card = get_card(tmp_path, facts, replace(acme, constructor="acme.net({num_classes})"))
     assert "import acme\n" in card
     assert "model = acme.net(3)\n" in card
-    assert "resized to 20 pixels (bilinear, center crop) and cropped to\n24 x 16" in card
-    assert "minus (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
+    assert "resized (bilinear) so that the shorter side is 20 pixels, then center-cropped to\n24 x 16" in card
+    assert "mean (0.5, 0.5, 0.5) and standard\ndeviation (0.25, 0.25, 0.25)" in card
     assert "in this order: ant, bee, cat." in card
 
 
@@ -194,7 +198,7 @@ def test_the_card_names_the_license_and_warns_of_restrictions(
 ) -> None:
     facts["weights"]["license"] = license
     card = get_card(tmp_path, facts, acme)
-    assert f"trained from acme/net@ONE, license {license}." in card
+    assert f"The initial weights were acme/net@ONE (license: {license})." in card
     assert ("**license: " in card) == warns
 
 

@@ -112,7 +112,7 @@ def test_dtypes_are_preserved(model: nn.Module, dtype: torch.dtype, tmp_path: Pa
     assert load_file(tmp_path / "model.safetensors")["stem.0.weight"].dtype == dtype
 
 
-def test_the_same_model_gives_the_same_bytes(model: nn.Module, tmp_path: Path) -> None:
+def test_the_same_model_is_saved_as_the_same_bytes(model: nn.Module, tmp_path: Path) -> None:
     files = set()
     for _ in range(8):
         save_model(model, replace(HEADER, classes=("blau", "grün", "\U0001f98a", '"')), tmp_path / "model.safetensors")
@@ -120,13 +120,13 @@ def test_the_same_model_gives_the_same_bytes(model: nn.Module, tmp_path: Path) -
     assert len(files) == 1
 
 
-def test_the_error_for_a_file_of_another_model_names_the_differences(
+def test_the_error_for_a_file_of_a_different_model_lists_the_differences(
     acme: BackboneSpec, model: nn.Module, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.safetensors"
     tensors = dict(model.state_dict())
     save_file({name: tensor for name, tensor in tensors.items() if name != "stem.0.bias"}, path)
-    with pytest.raises(RunError, match=r"does not fit the installed version of its backbone: stem\.0\.bias differ"):
+    with pytest.raises(RunError, match=r"does not match the installed version of its backbone: stem\.0\.bias differ"):
         load_tensors(acme.build(None), path)
     save_file({**tensors, "extra": torch.ones(1)}, path)
     with pytest.raises(RunError, match="extra differ"):

@@ -45,7 +45,7 @@ def network(acme: BackboneSpec) -> Network:
     return Network(acme, WeightsSource("none"), HeadDesign(), model, head)
 
 
-def test_the_facts_suffice_to_repeat_a_run(network: Network, images: Images) -> None:
+def test_the_fields_suffice_to_repeat_a_run(network: Network, images: Images) -> None:
     recipe = Recipe(weights="none", optimizer="sgd", seed=3)
     facts = list_facts(network, recipe, choose_hardware("cpu"), images)
     assert facts["backbone"] == "acme/net"
@@ -62,7 +62,7 @@ def test_the_facts_suffice_to_repeat_a_run(network: Network, images: Images) -> 
     assert json.loads(json.dumps(facts)) == json.loads(json.dumps(facts, default=str))
 
 
-def test_the_facts_hold_a_recipe_for_the_same_run(network: Network, images: Images) -> None:
+def test_the_fields_contain_a_recipe_for_the_same_run(network: Network, images: Images) -> None:
     recipe = Recipe(weights="none", head="mlp:3", train="all", patience=2)
     facts = json.loads(json.dumps(list_facts(network, recipe, choose_hardware("cpu"), images)))
     assert Recipe(**facts["recipe"]) == replace(recipe, **recipe.list_decided())
@@ -75,7 +75,7 @@ def test_the_facts_hold_a_recipe_for_the_same_run(network: Network, images: Imag
     }
 
 
-def test_the_facts_name_the_url_and_the_license_of_published_weights(acme: BackboneSpec, images: Images) -> None:
+def test_the_fields_include_the_url_and_the_license_of_published_weights(acme: BackboneSpec, images: Images) -> None:
     weights = WeightsSpec(tag="ONE", url="https://acme.example/one.safetensors", license="CC-BY-NC-4.0")
     spec = replace(acme, weights=(weights,), upstream="torch==1.0")
     network = Network(spec, WeightsSource("ONE", "ONE", weights=weights), HeadDesign(), acme.build(None), Head(("x",)))
@@ -105,7 +105,7 @@ def test_a_shared_parameter_is_counted_once() -> None:
     assert describe_blocks(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
 
 
-def test_facts_are_converted_to_what_json_can_hold(tmp_path: Path, registry: Registry) -> None:
+def test_fields_are_converted_to_json_types(tmp_path: Path, registry: Registry) -> None:
     given = {"classes": ("a", "b"), "input": {"size": (3, 16, 16)}, 1: None}
     record = Record(RunFolder(tmp_path), given, registry, Silent())
     assert record.facts == {"classes": ["a", "b"], "input": {"size": [3, 16, 16]}, "1": None}
@@ -128,7 +128,7 @@ def test_the_history_has_a_line_for_every_epoch(tmp_path: Path, registry: Regist
     assert progress.lines[0] == "epoch 1: train loss 0.7000 accuracy 0.500, val loss 0.6000 accuracy 0.800 (1.5 s)"
 
 
-def test_run_json_is_written_last_and_holds_the_best_epoch(tmp_path: Path, registry: Registry) -> None:
+def test_run_json_is_written_last_and_contains_the_best_epoch(tmp_path: Path, registry: Registry) -> None:
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry, Silent())
     record.add(EPOCH)
     record.note_best(EPOCH, {"accuracy": 0.8})

@@ -43,10 +43,10 @@ RECIPE = Recipe(
     weights="none", batch_size=2, epochs=4, workers=0, device="cpu", lr=0.01, schedule="constant", augment="none"
 )
 #: Event after a step: nothing; time passes; a checkpoint is saved; the newest checkpoint is lost; Ctrl-C; an error that
-#: is a bug; or a kill, after this number of further writes to the disk.
+#: is a bug; or an integer: the process is killed after this number of further writes to the disk.
 Event = str | int
 EVENTS: list[Event] = [*["nothing", "save"] * 4, *["time", "fail"] * 2, "lose checkpoint", "interrupt", 0, 1, 3, 4, 5]
-#: Validation figures of an epoch: the number of correct predictions for two images, and the scale of the logits.
+#: Validation result of an epoch: the number of correct predictions for two images, and the scale of the logits.
 Figure = tuple[int, float]
 FIGURES: list[Figure] = [(correct, scale) for correct in range(3) for scale in (1.0, 2.0)] + [
     (1, math.nan),
@@ -84,7 +84,7 @@ class Disk:
 
 
 class EventfulCallbacks(Callbacks):
-    """Callbacks that forward each call to those of the run, and let an event happen after each step."""
+    """Callbacks that forward each call to those of the run, and trigger an event after each step."""
 
     def __init__(self, run: RestartedRun, callbacks: RunCallbacks) -> None:
         self._run = run
@@ -125,7 +125,7 @@ class RestartedRun:
         self.models: dict[int, dict[str, Tensor]] = {}
 
     def measure(self, model: nn.Module, _given: object, _logits: Tensor) -> Tensor | None:
-        """Return logits for two images, one of each class, that give the next figure."""
+        """Return logits for two images, one of each class, that have the next validation result."""
         if model.training:
             return None
         correct, scale = next(self._figures, (1, 1.0))
@@ -185,14 +185,14 @@ class RestartedRun:
             path.unlink()
 
     def require_readable(self) -> None:
-        """Require that the model file, if it exists, holds the model of an epoch."""
+        """Require that the model file, if it exists, contains the model of an epoch."""
         path = self._output / MODEL
         if path.exists():
             found = load_file(path)
             assert any(are_equal(found, model) for model in self.models.values())
 
     def require_best(self, history: Sequence[Epoch]) -> None:
-        """Require that the model file holds the model of the best epoch."""
+        """Require that the model file contains the model of the best epoch."""
         assert all(math.isfinite(epoch.val_loss) for epoch in history)
         if history:
             best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
@@ -204,7 +204,7 @@ def images(few_photos: Path, registry: Registry) -> Images:
     return open_images(few_photos, registry=registry, seed=0, progress=Silent())
 
 
-# Killed while a checkpoint is written, and right after one whose best model was not written yet.
+# The process is killed while a checkpoint is written, or right after one whose best model is not written yet.
 @example(events=["nothing", "nothing", 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @example(events=[*["nothing"] * 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @given(events=st.lists(st.sampled_from(EVENTS), max_size=25), figures=st.lists(st.sampled_from(FIGURES), max_size=10))
@@ -212,7 +212,7 @@ def images(few_photos: Path, registry: Registry) -> Images:
 def test_the_best_model_is_on_disk_after_any_events(images: Images, events: list[Event], figures: list[Figure]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
         run = RestartedRun(images, Path(folder) / "run", events, figures)
-        monkeypatch.setattr("zoo.files.atomic._synchronise", run.disk)
+        monkeypatch.setattr("zoo.files.atomic._synchronize", run.disk)
         while not run.run_process():
             pass
 

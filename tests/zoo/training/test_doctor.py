@@ -25,7 +25,7 @@ def test_a_working_installation_is_ok(registry: Registry) -> None:
     findings = examine_installation(registry)
     assert {finding.about for finding in findings} == {"versions", "device", "cache", "plugin"}
     assert find(findings, f"zoo {read_version('zoo')}").is_ok
-    assert find(findings, "acme (zoo-acme 1.0): 1 backbones").is_ok
+    assert find(findings, "acme (zoo-acme 1.0): 1 backbone").is_ok
 
 
 def test_a_broken_plugin_is_reported_with_the_reason(registry: Registry) -> None:

@@ -8,8 +8,8 @@ import re
 from zoo.errors import OptionError
 from zoo.registry.discovery import FIRST_PARTY
 
-#: Names that also work as part of a distribution's and a module's name. These must end with a letter or a digit, and
-#: names that differ only in separators mean the same distribution.
+#: Names that are also valid in the names of a distribution and a module. Distribution names must end with a letter or a
+#: digit, and those that differ only in separators refer to the same distribution.
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", re.ASCII)
 
 #: The name of the template and of its module.
@@ -39,5 +39,5 @@ def check_name(name: str) -> None:
 def rename(text: str, name: str) -> str:
     """Replace the name of the template in a text or a path."""
     module = name.replace("-", "_")
-    # In a single pass, because the new name may contain that of the template.
+    # All names are replaced in a single pass, because the new name may contain "acme".
     return _TEMPLATE.sub(lambda found: f"zoo_{module}" if found[1] else name, text)

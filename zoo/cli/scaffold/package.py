@@ -1,4 +1,4 @@
-"""Writes the package of a new plugin, completely or not at all."""
+"""Write the package of a new plugin, completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ FILES = (
 
 
 def write_plugin(name: str, folder: Path) -> list[Path]:
-    """Write a complete plugin package and return the paths of its files. Needs no network.
+    """Write a complete plugin package and return the paths of its files. This needs no network access.
 
     Args:
         name: Namespace of the plugin, such as ``acme``.
         folder: Folder of the package. It must be empty or missing; missing parent folders are created.
 
     Raises:
-        OptionError: If the name is not allowed, or the folder is not empty or cannot be written. Nothing is left
-            behind.
+        OptionError: If the name is not allowed, or the folder is not empty or cannot be written. In this case, no files
+            are left behind.
     """
     check_name(name)
     texts = {folder / rename(path, name): rename(_read_template(path), name) for path in FILES}
@@ -53,7 +53,7 @@ def _read_template(path: str) -> str:
 def _refuse_used(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise OptionError(
-            f"{folder} exists and is not empty, and nothing is overwritten; remove it or choose another --output."
+            f"{folder} exists and is not empty, and zoo does not overwrite it; remove it or choose another --output."
         )
 
 
@@ -77,5 +77,5 @@ def _make_folder(folder: Path, undo: ExitStack) -> None:
 
 
 def _quietly(remove: Callable[[], None]) -> None:
-    with suppress(OSError):  # the first error is the one to report
+    with suppress(OSError):  # the original error is the one to report
         remove()

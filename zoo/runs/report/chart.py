@@ -21,7 +21,7 @@ class Scale(NamedTuple):
     end: int
 
     def place(self, value: float) -> float:
-        """Return the position of a value. If the scale has only one value, it is in the middle."""
+        """Return the position of a value: the middle of the scale if the scale has only one value."""
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         return round(self.start + share * (self.end - self.start), 2)
 
@@ -42,7 +42,7 @@ class Chart:
 
     @cached_property
     def ticks(self) -> list[float]:
-        """At least two round numbers that enclose all values."""
+        """At least two round numbers whose range contains all values."""
         values = [value for value in (*self.train, *self.val) if math.isfinite(value)] or [0.0]
         low, high = min(values), max(values)
         if high - low < 1e-9 * max(1.0, abs(high)):

@@ -1,4 +1,4 @@
-"""The values that report.html.jinja shows."""
+"""The values that report.html.jinja displays."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]
 
 
 def _summarize(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that the page shows for one split."""
+    """Return the values that the page displays for one split."""
     images, classes, confusion = metrics["images"], metrics["per_class"], metrics["confusion"]
     correct = sum(row[index] for index, row in enumerate(confusion))
     common = max(classes, key=lambda name: classes[name]["images"])

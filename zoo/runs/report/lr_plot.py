@@ -1,4 +1,4 @@
-"""A plot of the loss over the learning rate, as a standalone SVG."""
+"""A plot of the loss against the learning rate, as a standalone SVG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw_rates(tried: Sequence[Tried], suggested: float | None) -> str:
-    """Plot the losses over the learning rates, on a logarithmic axis, and mark the suggested learning rate."""
+    """Plot the losses against the learning rates, on a logarithmic axis, and mark the suggested learning rate."""
     points = [(math.log10(point.lr), point.loss) for point in tried]
     exponents, losses = zip(*points or [(0.0, 0.0)], strict=True)
     x = Scale(math.floor(min(exponents)), math.ceil(max(exponents)), LEFT + 12, RIGHT - 12)

@@ -14,12 +14,12 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        # Rounded outwards, so that the interval never looks narrower than it is.
+        # The limits are rounded outward, so that the interval never looks narrower than it is.
         return f"{math.floor(self.low * 1000) / 10:.1f}% to {math.ceil(self.high * 1000) / 10:.1f}%"
 
 
 def measure_interval(correct: int, total: int) -> Interval:
-    """Return the 95% confidence interval of a proportion, such as ``correct`` correct answers out of ``total``.
+    """Return the 95% confidence interval of a proportion, such as ``correct`` correct predictions out of ``total``.
 
     This is Wilson's score interval (Wilson 1927). Unlike the normal approximation, it is valid for few samples and near
     0 and 1.
@@ -30,7 +30,7 @@ def measure_interval(correct: int, total: int) -> Interval:
     proportion, weight = correct / total, z * z / total
     middle = proportion + weight / 2
     spread = z * math.sqrt(proportion * (1 - proportion) / total + weight / (4 * total))
-    # In theory the limits are exactly 0 and 1 here; in practice they are off by a rounding error.
+    # In theory, the limits are exactly 0 and 1 in these cases; in practice, they are off by a rounding error.
     low = (middle - spread) / (1 + weight) if correct else 0.0
     high = (middle + spread) / (1 + weight) if correct < total else 1.0
     return Interval(low, high)

@@ -31,7 +31,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 
 
 class Recorder(Told):
-    """A progress that records what it receives, and raises KeyboardInterrupt after ``interrupt_at`` bytes."""
+    """A progress display that records what it receives, and raises KeyboardInterrupt after ``interrupt_at`` bytes."""
 
     def __init__(self, interrupt_at: int | None = None) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def test_zoo_offline_decides_whether_requests_are_sent(
     assert is_offline() is offline
 
 
-def test_environment_variables_decide_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_variables_determine_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("ZOO_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert cache_folder() == Path.home() / ".cache" / "zoo"

@@ -11,7 +11,9 @@ from zoo.runs.classifier import Classifier
 from zoo.training.finetune import Run
 
 
-def test_figures_match_counts_of_single_predictions(classifier: Classifier, photos: Path, registry: Registry) -> None:
+def test_metrics_match_counts_of_individual_predictions(
+    classifier: Classifier, photos: Path, registry: Registry
+) -> None:
     # Two blue images are labeled red, and one image cannot be read.
     for number in (0, 1):
         (photos / "val" / "blue" / f"{number}.png").rename(photos / "val" / "red" / f"moved{number}.png")
@@ -33,7 +35,7 @@ def test_figures_match_counts_of_single_predictions(classifier: Classifier, phot
     assert (result["split"], result["images"]) == ("val", 10)
 
 
-def test_evaluating_the_validation_images_reproduces_the_figures_of_the_run(
+def test_evaluating_the_validation_images_reproduces_the_metrics_of_the_run(
     run: Run, classifier: Classifier, photos: Path, registry: Registry
 ) -> None:
     result = classifier.evaluate(photos, "val", registry=registry)

@@ -80,7 +80,7 @@ def test_loading_a_damaged_file_is_an_error(run: Run, registry: Registry, change
 def test_a_changed_backbone_is_an_error(run: Run, acme: BackboneSpec) -> None:
     wider = replace(acme, build=lambda tag: torch.nn.Sequential(acme.build(tag)), head=("0.classifier.3",))
     registry = Registry([Plugin("acme", "zoo-acme", "2.0", backbones=(wider,))], RegistryToml())
-    with pytest.raises(RunError, match="does not fit the installed version of its backbone"):
+    with pytest.raises(RunError, match="does not match the installed version of its backbone"):
         load(run, registry=registry)
 
 

@@ -96,7 +96,7 @@ def test_a_folder_without_images_raises_at_the_call(classifier: Classifier, tmp_
         classifier.predict([tmp_path / "empty"])
 
 
-def test_no_images_give_no_predictions(classifier: Classifier) -> None:
+def test_without_images_there_are_no_predictions(classifier: Classifier) -> None:
     assert list(classifier.predict([])) == []
 
 

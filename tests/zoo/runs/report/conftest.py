@@ -30,7 +30,7 @@ def _make_run() -> MakeRun:
 def make_run(
     classes: Sequence[str] = ("cat", "dog"), *, epochs: int = 8, test: bool = True, images: int = 50
 ) -> Written:
-    """Make up a run whose mistakes are drawn with a fixed seed."""
+    """Make up a run with random mistakes from a fixed seed."""
     history = [_epoch(number) for number in range(1, epochs + 1)]
     best = max(history, key=lambda line: (line["val_accuracy"], -line["val_loss"]))
     val, tested = (measured(draw_confusion(len(classes), images, seed=seed), classes) for seed in (1, 2))
@@ -81,7 +81,7 @@ def make_run(
 
 
 def draw_confusion(count: int, images: int, *, seed: int) -> list[list[int]]:
-    """Draw a confusion matrix with about ``images`` images per class, most of them correct."""
+    """Generate a confusion matrix with about ``images`` images per class, most of them correct."""
     draw = random.Random(seed)
     confusion = [[0] * count for _ in range(count)]
     for truth in range(count):

@@ -33,7 +33,7 @@ def texts_of(drawing: ET.Element) -> list[str]:
 def test_a_falling_loss_goes_down_from_left_to_right() -> None:
     points = line_of(draw(make_chart([3, 2, 1], [3, 2.5, 2], best=3)), "train")
     assert [x for x, _ in points] == sorted(x for x, _ in points)
-    assert [y for _, y in points] == sorted(y for _, y in points)  # y increases downwards
+    assert [y for _, y in points] == sorted(y for _, y in points)  # y increases downward
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.5, 0.5], [1e-9, 2e-9], [1e6, 3.0, 0.1], [2.0, math.nan, 1.0, math.inf]])
@@ -52,7 +52,7 @@ def test_a_chart_without_finite_values_is_drawn() -> None:
     assert "epoch" in texts_of(draw(make_chart([math.nan], [math.nan])))
 
 
-def test_a_single_epoch_is_a_mark_in_the_middle() -> None:
+def test_a_single_epoch_is_a_marker_in_the_middle() -> None:
     drawing = draw(make_chart([0.5], [0.4]))
     mark = drawing.find("g[@class='val']/circle[@r='3.5']")
     assert mark is not None
@@ -71,14 +71,14 @@ def test_the_best_epoch_is_circled_and_labeled() -> None:
     assert "best: epoch 2" in texts_of(drawing)
 
 
-def test_each_mark_has_its_value_as_a_title() -> None:
+def test_each_marker_has_its_value_as_a_title() -> None:
     titles = [title.text for title in draw(make_chart([0.5, 0.25], [0.4, 0.3])).iter("title")]
     assert "epoch 2: training loss 0.25" in titles
     assert "epoch 1: validation loss 0.4" in titles
 
 
 @pytest.mark.parametrize(("epochs", "marks"), [(40, 40), (41, 0)])
-def test_many_epochs_are_drawn_without_marks(epochs: int, marks: int) -> None:
+def test_many_epochs_are_drawn_without_markers(epochs: int, marks: int) -> None:
     values = [1 / epoch for epoch in range(1, epochs + 1)]
     drawing = draw(make_chart(values, values))
     assert len(drawing.findall("g[@class='train']/rect[title]")) == marks

@@ -36,7 +36,7 @@ def test_the_interval_contains_the_proportion_and_stays_between_0_and_1(total: i
         assert 0 <= interval.low <= right / total <= interval.high <= 1
 
 
-def test_an_interval_is_rounded_outwards() -> None:
+def test_an_interval_is_rounded_outward() -> None:
     assert str(Interval(0.49016, 0.94332)) == "49.0% to 94.4%"
 
 

@@ -1,4 +1,4 @@
-"""The page shows all facts of a run, escapes every text, and needs no other files."""
+"""The page shows all fields of a run, escapes every string, and needs no other files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 
 def poison(value: Any, nasty: str, key: str = "") -> Any:
-    """Insert a text into all texts of a run and its class names, except where a date or a split is needed."""
+    """Insert a string into all strings of a run and its class names, except where a date or a split is required."""
     if isinstance(value, dict):
         names = {name: f"{nasty} {number}" if key == "per_class" else name for number, name in enumerate(value)}
         return {names[name]: poison(item, nasty, name) for name, item in value.items()}
@@ -82,7 +82,10 @@ def test_the_header_shows_the_backbone_the_classes_and_the_accuracy(make_run: Ma
         right = sum(run.facts[split]["confusion"][index][index] for index in range(2))
         assert f"{name} accuracy {run.facts[split]['accuracy'] * 100:.1f}% " in page.text
         interval = measure_interval(right, run.facts[split]["images"])
-        assert f" {right} of {run.facts[split]['images']} images correct. The 95% interval is {interval}. " in page.text
+        assert (
+            f" {right} of {run.facts[split]['images']} images correct. The 95% confidence interval is {interval}. "
+            in page.text
+        )
 
 
 def test_the_title_has_the_last_part_of_a_path(make_run: MakeRun) -> None:
@@ -226,7 +229,7 @@ def test_a_restrictive_license_is_pointed_out(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-def test_every_text_is_escaped(make_run: MakeRun, tmp_path: Path, nasty: str) -> None:
+def test_every_string_is_escaped(make_run: MakeRun, tmp_path: Path, nasty: str) -> None:
     run = make_run(["a", "b", "c", "d"])
     run.facts["baseline"] = {"path": "baseline", "split": "test", "accuracy": 0.5, "gain": 0.4}
     write_page(RunFolder(tmp_path), poison(run.facts, nasty), run.history)

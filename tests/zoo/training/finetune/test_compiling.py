@@ -27,7 +27,7 @@ from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
 ROOT = Path(__file__).parents[4]
-#: Batches of 10, 10 and 4 images. With SGD, because Adam amplifies rounding errors of tiny gradients.
+#: Batches of 10, 10 and 4 images. The optimizer is SGD, because Adam amplifies rounding errors of tiny gradients.
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "batch_size": 10, "optimizer": "sgd", "compile": True}
 #: Script of a run in a new process.
 FIRST = f"""
@@ -44,7 +44,7 @@ STARTS = "compiling the model: the first step takes longer"
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run in a new process: its cache, temporary files, home, working folder and stderr."""
+    """The folder of a run in a new process: its cache, temporary files, home, working directory and stderr."""
     folder = tmp_path_factory.mktemp("first")
     draw_photos(folder / "photos" / "train", per_class=12, seed=1)
     draw_photos(folder / "photos" / "val", per_class=5, seed=2)

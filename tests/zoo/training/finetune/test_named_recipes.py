@@ -1,4 +1,4 @@
-"""Recipes of registry.toml."""
+"""Recipes in registry.toml."""
 
 from __future__ import annotations
 

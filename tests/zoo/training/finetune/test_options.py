@@ -22,7 +22,7 @@ def test_without_output_runs_are_numbered(
 def test_a_used_output_is_refused_first(registry: Registry, output: Path) -> None:
     output.mkdir()
     (output / "model.safetensors").touch()
-    with pytest.raises(RunError, match="holds another run"):
+    with pytest.raises(RunError, match="contains another run"):
         finetune("no-such-net", "no-such-data", output=output, registry=registry, **QUICK)
 
 

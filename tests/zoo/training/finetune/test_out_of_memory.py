@@ -1,4 +1,4 @@
-"""Out of memory outside of training steps: the run continues another way, or ends with a clear error."""
+"""Out of memory outside of training steps: the run continues in a different way, or ends with a clear error."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def is_grey(images: Tensor) -> bool:
     return not images.any()
 
 
-#: There are 22 training, 10 validation and 2 test images. Batches hold 6 images, or 32 if features are computed. With
+#: There are 22 training, 10 validation and 2 test images. Batches have 6 images, or 32 if features are computed. With
 #: 4 images zoo proves that the features need to be computed only once.
 PLACES = {
     "evaluation": Place(evaluation_batch_of(6)),
@@ -82,7 +82,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """The figures, the weights and the messages of a run."""
+    """The metrics, the weights and the messages of a run."""
 
     figures: list[float]
     model: dict[str, Tensor]
@@ -132,7 +132,7 @@ def with_enough_memory(photos: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:70])
 @pytest.mark.parametrize("name", PLACES)
-def test_a_run_continues_with_the_same_figures(
+def test_a_run_continues_with_the_same_metrics(
     photos: Path, output: Path, with_enough_memory: Callable[[str], Outcome], *, name: str, error: Exception
 ) -> None:
     place, raise_once = PLACES[name], Once(error)

@@ -18,7 +18,9 @@ def are_equal(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-def test_the_model_file_holds_the_weights_of_the_best_epoch(registry: Registry, photos: Path, tmp_path: Path) -> None:
+def test_the_model_file_contains_the_weights_of_the_best_epoch(
+    registry: Registry, photos: Path, tmp_path: Path
+) -> None:
     best = finetune("net", photos, output=tmp_path / "long", registry=registry, **{**LEARNS, "schedule": "constant"})
     epochs = best.facts["best"]["epoch"]
     again = finetune(
@@ -32,7 +34,7 @@ def test_the_model_file_holds_the_weights_of_the_best_epoch(registry: Registry, 
     assert are_equal(load_file(best.path / "model.safetensors"), load_file(again.path / "model.safetensors"))
 
 
-def test_the_same_seed_gives_the_same_run_regardless_of_the_callers_random_state(
+def test_the_same_seed_produces_the_same_run_regardless_of_the_callers_random_state(
     registry: Registry, photos: Path, tmp_path: Path
 ) -> None:
     runs = []
@@ -46,7 +48,7 @@ def test_the_same_seed_gives_the_same_run_regardless_of_the_callers_random_state
     assert runs[0].facts["best"] == runs[1].facts["best"]
 
 
-def test_a_different_seed_gives_different_weights(registry: Registry, photos: Path, tmp_path: Path) -> None:
+def test_a_different_seed_produces_different_weights(registry: Registry, photos: Path, tmp_path: Path) -> None:
     weights = []
     for seed in (0, 1):
         run = finetune("net", photos, output=tmp_path / f"{seed}", registry=registry, **{**QUICK, "seed": seed})

@@ -104,17 +104,19 @@ def interrupt(photos: Path, output: Path, registry: Registry, step: int, **optio
         ("label_smoothing", 0.1), ("precision", "bf16"), ("patience", 2),
     ],
 )  # fmt: skip
-def test_other_options_are_refused_and_nothing_is_lost(
+def test_different_options_are_refused_and_nothing_is_lost(
     photos: Path, registry: Registry, output: Path, *, expected: Mapping[str, Any], field: str, value: object
 ) -> None:
     interrupt(photos, output, registry, 6, **OPTIONS)
-    with pytest.raises(OptionError, match=rf"was started with {field} .*, not {value}; resume it with the same, or"):
+    with pytest.raises(
+        OptionError, match=rf"was started with {field} .*, not {value}; resume it with the same value, or"
+    ):
         finetune("net", photos, output=output, resume=True, registry=registry, **{**OPTIONS, field: value})
     finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
     assert describe(output) == expected
 
 
-def test_other_images_are_refused(photos: Path, registry: Registry, output: Path) -> None:
+def test_different_images_are_refused(photos: Path, registry: Registry, output: Path) -> None:
     interrupt(photos, output, registry, 6, **OPTIONS)
     (photos / "train" / "red" / "0.png").unlink()
     with pytest.raises(OptionError, match=r"started with data fingerprint \w+\.\.\., not"):
@@ -147,7 +149,7 @@ def test_resume_needs_output(photos: Path, registry: Registry) -> None:
 def test_a_folder_of_other_files_is_refused_and_left_unchanged(photos: Path, registry: Registry, output: Path) -> None:
     output.mkdir()
     (output / "thesis.txt").write_text("all of it")
-    with pytest.raises(RunError, match=r"holds 'thesis\.txt', which is not part of a run"):
+    with pytest.raises(RunError, match=r"contains 'thesis\.txt', which is not part of a run"):
         finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
     assert [path.name for path in output.iterdir()] == ["thesis.txt"]
 
@@ -177,7 +179,7 @@ def test_the_best_model_is_restored_from_the_checkpoint(
     assert describe(output) == expected
 
 
-def test_a_lost_best_model_is_an_error(photos: Path, registry: Registry, output: Path) -> None:
+def test_a_missing_best_model_is_an_error(photos: Path, registry: Registry, output: Path) -> None:
     interrupt(photos, output, registry, 6, **OPTIONS)
     (output / "model.safetensors").unlink()
     for path in (output / "checkpoints").glob("*.best"):
@@ -202,7 +204,7 @@ def test_a_damaged_best_model_is_reported_and_the_previous_checkpoint_used(
     assert describe(output) == expected
 
 
-def test_other_weights_in_the_same_file_are_refused(
+def test_different_weights_in_the_same_file_are_refused(
     photos: Path, registry: Registry, output: Path, *, source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     options = {**OPTIONS, "train": "head-then-all", "weights": str(tmp_path / "start.safetensors")}

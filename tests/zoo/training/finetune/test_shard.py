@@ -1,4 +1,4 @@
-"""Sharded networks: the result is the same, and no process holds all parameters."""
+"""Sharded networks: the result is the same, and no process stores all parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 from zoo.training.prepare import Plan
 
-#: With SGD, because Adam amplifies gradients that are nearly zero.
+#: The optimizer is SGD, because Adam amplifies gradients that are nearly zero.
 OPTIONS: dict[str, Any] = {
     **LEARNS, "precision": "fp32", "optimizer": "sgd", "epochs": 3, "ema": 0.9, "clip_norm": 0.5, "save_every": 2
 }  # fmt: skip
@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(name="tested_photos")
 def _tested_photos(tmp_path: Path) -> Path:
-    """Photos of which the last batch and the validation split cannot be shared evenly."""
+    """Photos whose last batch and validation split cannot be divided evenly between the processes."""
     for seed, (split, count) in enumerate({"train": 8, "val": 3, "test": 2}.items()):
         draw_photos(tmp_path / "photos" / split, per_class=count, seed=seed)
     (tmp_path / "photos" / "val" / "red" / "0.png").unlink()
@@ -72,7 +72,7 @@ def test_processes_with_unequal_shares_of_a_batch_do_the_same_number_of_passes(
         assert ended.code == 0, ended.raised
 
 
-def test_no_process_holds_more_than_its_shards(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
+def test_no_process_stores_more_than_its_shards(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
     def work(_rank: int) -> tuple[int, int]:
         sizes: list[tuple[int, int]] = []
         begin = Plan.begin

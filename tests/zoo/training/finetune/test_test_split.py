@@ -19,7 +19,7 @@ from zoo.training.finetune import finetune
 
 @pytest.fixture
 def tested(photos: Path) -> Path:
-    """The photos with a test split in which all labels are wrong, so that its figures differ from those of val."""
+    """The photos with a test split in which all labels are wrong, so that its metrics differ from those of val."""
     for name, other in (("blue", "red"), ("red", "blue")):
         shutil.copytree(photos / "val" / name, photos / "test" / other)
     return photos
@@ -67,5 +67,5 @@ def test_a_test_loss_of_nan_does_not_fail_the_run(photos: Path, output: Path, ac
     assert (output / "run.json").exists()
 
 
-def test_without_a_test_split_there_are_no_test_figures(registry: Registry, photos: Path, output: Path) -> None:
+def test_without_a_test_split_there_are_no_test_metrics(registry: Registry, photos: Path, output: Path) -> None:
     assert "test" not in finetune("net", photos, output=output, registry=registry, **QUICK).facts

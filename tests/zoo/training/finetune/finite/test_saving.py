@@ -1,4 +1,4 @@
-"""Values that are not finite but show in no training loss are found before they are saved."""
+"""Values that are not finite are found before they are saved, even if they do not affect any training loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def spoil_optimizer(learner: Learner, value: float) -> None:
 
 
 def spoil_statistic(learner: Learner, value: float) -> None:
-    """Scale the images such that their variance overflows, while the output of the batch norm is finite."""
+    """Scale the images so that their variance overflows, while the output of the batch norm is finite."""
     learner.model.get_submodule("stem.1").register_forward_pre_hook(
         lambda module, given: given[0] * value if module.training else None
     )

@@ -1,4 +1,4 @@
-"""Several processes have the same result as one, and all of them the same."""
+"""Several processes have the same result as one, and the result is the same in all of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DRAWN: list[dict[str, Any]] = [
 
 
 def draw(folder: Path, **counts: tuple[int, int]) -> Path:
-    """Draw blue and red images for each split."""
+    """Generate blue and red images for each split."""
     for place, (split, both) in enumerate(counts.items()):
         for name, count in zip(("blue", "red"), both, strict=True):
             draw_photos(folder / split, per_class=count, classes=(name,), seed=10 * place + len(name))
@@ -73,7 +73,7 @@ def list_figures(run: Path) -> list[float]:
 
 
 def require_equal(found: Any, expected: Any, case: object) -> None:
-    """Require the same weights and figures of two runs."""
+    """Require that two runs have the same weights and metrics."""
     torch.testing.assert_close(found.tensors, expected.tensors, rtol=0, atol=1e-5, msg=lambda text: f"{case}: {text}")
     assert list_figures(found.path) == pytest.approx(list_figures(expected.path), abs=1e-5), case
     for split in ("val", "test"):
@@ -152,7 +152,7 @@ def test_all_processes_evaluate_the_test_images_with_the_best_weights(
     tmp_path: Path, acme: BackboneSpec, output: Path
 ) -> None:
     data, registry = draw(tmp_path / "twice", train=(12, 12), val=(5, 5)), registry_of(make_fades(acme))
-    shutil.copytree(data / "val", data / "test")  # The figures of val are known.
+    shutil.copytree(data / "val", data / "test")  # The metrics for val are known.
     options = {**QUICK, "epochs": 2, "lr": 0.5, "schedule": "constant"}
 
     def work(_rank: int) -> Any:

@@ -23,7 +23,7 @@ from zoo.plugin import BackboneSpec, BlockSpec
 Train = Callable[..., Any]
 
 
-#: How every LostProcess ends.
+#: End of the message of every LostProcess.
 LEFT = "The other processes cannot continue without it."
 
 

@@ -27,7 +27,7 @@ FEATURES: dict[str, Any] = {"train": "head", "epochs": 2}
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of images in the batches of which this process computes features."""
+    """The sizes of the batches for which this process computes features."""
     counts: list[int] = []
     take = Extractor._take
 
@@ -68,7 +68,7 @@ def test_processes_share_the_images_and_write_the_same_features_as_one(
     assert max(sizes) - min(sizes) <= 1
     later = train(tmp_path / "later", **FEATURES)
     assert KEPT in later.lines
-    assert sum(computed) == PROOF  # Cached features are compared with some that are computed again.
+    assert sum(computed) == PROOF  # zoo compares cached features with a few that it computes again.
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "other"))
     train(tmp_path / "alone", **FEATURES)
     found, expected = find_features(own_cache), find_features(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""One test case for each promise of the plugin."""
+"""One test case for each conformance check."""
 
 from zoo.testing import conformance
 

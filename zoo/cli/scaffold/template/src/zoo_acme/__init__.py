@@ -1,4 +1,4 @@
-"""zoo's plugin acme: the facts about its backbones.
+"""The zoo plugin acme: the specs of its backbones.
 
 Nothing in this module imports torch before `build` is called, so that `zoo list` is fast.
 """
@@ -20,7 +20,7 @@ NUM_CLASSES = 10
 
 
 def build(tag: str | None = None, num_classes: int = NUM_CLASSES) -> nn.Module:
-    """Build the network with random weights. `tag` names the weights that zoo will load into it, if any."""
+    """Build the network with random weights. `tag` is the name of the weights that zoo will load into it, if any."""
     from .network import ConvNet
 
     return ConvNet(num_classes)
@@ -28,7 +28,7 @@ def build(tag: str | None = None, num_classes: int = NUM_CLASSES) -> nn.Module:
 
 @hookimpl
 def zoo_backbones() -> list[BackboneSpec]:
-    """List the backbones. `zoo check acme` verifies these facts."""
+    """Return the specs of the backbones. `zoo check acme` verifies them."""
     return [
         BackboneSpec(
             name="acme/net",
@@ -36,18 +36,19 @@ def zoo_backbones() -> list[BackboneSpec]:
             build=build,
             # The path of the last layer. zoo replaces it with a layer for the user's classes.
             head=("fc",),
-            # From input to output. Each block has a name, for `--train from:NAME`, and prefixes of parameter names.
+            # The blocks from input to output. Each one has a name (for `--train from:NAME`) and the prefixes of its
+            # parameter names.
             blocks=(
                 BlockSpec("stem", ("stem",)),
                 BlockSpec("layer1", ("layer1",)),
                 BlockSpec("layer2", ("layer2",)),
             ),
-            # How images are preprocessed, as in the training of the network.
+            # How images are preprocessed: in the same way as when the network was trained.
             input=InputSpec(size=(3, 64, 64), resize=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), min_size=1),
             params=24_346,
             num_classes=NUM_CLASSES,
             license="Apache-2.0",
-            # How to build the network without zoo. The model card of a run shows it.
+            # How to build the network without zoo. The model card of a run shows this code.
             constructor="zoo_acme.build(num_classes={num_classes})",
             supports=("image_sizes", "bf16", "export"),
         )

@@ -1,4 +1,4 @@
-"""The network, in plain PyTorch without zoo. Replace it by your own."""
+"""The network, in plain PyTorch without zoo. Replace it with your own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Maps images of shape (N, 3, H, W) to logits of shape (N, num_classes)."""
+    """A small convolutional network that maps images of shape (N, 3, H, W) to logits of shape (N, num_classes)."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
