@@ -10,5 +10,5 @@ LISTED = Path(__file__).parent / "messages.txt"
 
 
 def test_messages_are_those_that_were_reviewed() -> None:
-    """After a change of wording, read the difference, then run ``python tests/props/messages.py >tests/messages.txt``."""
+    """After a change of wording, read the difference and run ``python tests/props/messages.py >tests/messages.txt``."""
     assert list_messages() == LISTED.read_text(encoding="utf-8")

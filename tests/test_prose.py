@@ -14,7 +14,7 @@ FOLDERS = ("zoo", "plugins", "tests", "docs")
 WORDS = {
     r"so many\b": "the number",
     r"\bis said\b": "is reported",
-    r"\btold (right|apart)\b": "correct, distinguished",
+    r"\btold right\b": "correct",
     r"\bstands? still\b": "frozen, unchanged",
     r"\bwhat learns?\b|\bwhat learnt\b": "trainable parameters",
     r"\blearnt\b": "learned, trained",

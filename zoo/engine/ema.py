@@ -51,7 +51,7 @@ class MovingAverage:
     def restore(self) -> None:
         """Put the weights back into the model if it holds the average.
 
-        A signal can be raised between the end of the ``in_place`` block and this call, so whoever saves the weights
+        A signal can be raised between the end of the ``in_place`` block and this call, so code that saves the weights
         calls it as well.
         """
         if self._is_swapped:

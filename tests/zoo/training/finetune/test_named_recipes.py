@@ -20,7 +20,7 @@ from zoo.training.finetune import finetune
 def registry() -> Registry:
     recipes = {
         "slow": NamedRecipe("50 % at best", {"lr": 0.001, "seed": 7, "optimizer": "sgd"}),
-        "odd": NamedRecipe("", {"colour": "red"}),
+        "odd": NamedRecipe("", {"shade": "red"}),
     }
     return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml(recipes=recipes))
 
@@ -41,5 +41,5 @@ def test_the_error_for_an_unknown_recipe_lists_the_recipes(registry: Registry, p
 
 
 def test_an_unknown_option_in_a_recipe_is_refused(registry: Registry, photos: Path) -> None:
-    with pytest.raises(OptionError, match="no option 'colour'"):
+    with pytest.raises(OptionError, match="no option 'shade'"):
         finetune("net", photos, recipe="odd", registry=registry, **QUICK)
