@@ -56,7 +56,7 @@ class Registry:
             asked: ``namespace/name``, an alias or a bare name, each with an optional ``@tag``.
 
         Raises:
-            NameNotFound: If no backbone or several have that name, or if there are no weights with that tag. The
+            NameNotFound: If no backbone has that name, if several have it, or if no weights have that tag. The
                 message lists similar names.
             PluginError: If the plugin fails while it searches for the backbone.
         """
@@ -79,7 +79,7 @@ class Registry:
         """Find a data set by its full name, or by its bare name.
 
         Raises:
-            NameNotFound: If no data set or several have that name.
+            NameNotFound: If no data set has that name, or if several have it.
         """
         if asked in self._datasets:
             return self._datasets[asked]
@@ -87,7 +87,7 @@ class Registry:
         if match is not None:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
-        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or give a folder or an archive.")
+        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
 
     def announce(self, event: str, **arguments: Any) -> list[str]:
         """Call the hook of an event in every plugin.
@@ -135,7 +135,7 @@ class Registry:
 
     @functools.cached_property
     def _settings(self) -> RegistryToml:
-        # Read when it is first needed, because listing backbones does not need it.
+        # The files are read when they are first needed, because listing backbones does not need them.
         return load_registry_toml() if self._given_settings is None else self._given_settings
 
     @functools.cached_property
@@ -216,8 +216,8 @@ def list_backbones(pattern: str | None = None, registry: Registry | None = None)
 
     Args:
         pattern: Part of the name, or a shell pattern for the full name or the bare one (``timm/vit_*``). Case is
-            ignored. None returns all backbones.
-        registry: Registry to search; None: that of all installed plugins.
+            ignored. None for all backbones.
+        registry: Registry to search; None for that of all installed plugins.
     """
     backbones = (registry or open_registry()).list_backbones()
     if pattern is None:

@@ -49,7 +49,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Read and merge registry.toml files.
 
     Args:
-        layers: Files, each of which overrides those before it; None: those of `list_layers`.
+        layers: Files, each of which overrides those before it; None for those of `list_layers`.
 
     Raises:
         SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an
@@ -62,13 +62,13 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
 
 
 def _packaged_file() -> Path:
-    # A wheel contains it in the package. In a checkout it is in the root folder, where people look for it.
+    # In a wheel, the file is in the package. In a checkout, it is in the root folder, where people look for it.
     inside = Path(__file__).with_name("registry.toml")
     return inside if inside.is_file() else Path(__file__).parents[2] / "registry.toml"
 
 
 def _read(path: Path) -> RegistryToml:
-    import tomllib  # listing does not need it
+    import tomllib  # listing backbones does not need it
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +116,7 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     table = {"license" if key == "licence" else key: value for key, value in table.items()}
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:
-        raise SettingsError(f"{path}: [datasets.{name}] has no url; give the https://... of an archive.")
+        raise SettingsError(f"{path}: [datasets.{name}] has no url; add the https://... address of an archive.")
     try:
         return DatasetSpec(name=name, **{"description": name, "license": "unknown", **table})
     except PluginError as error:
@@ -124,10 +124,10 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
 
 
 def _recipe(path: Path, name: str, table: Mapping[str, Any]) -> NamedRecipe:
-    """Read a recipe. Its options are checked when it is used, as flags are."""
+    """Read a recipe. Like flags, its options are checked when they are used."""
     expected = table.get("expected", "")
     if not isinstance(expected, str):
-        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be text.")
+        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be a string.")
     return NamedRecipe(expected, {key.replace("-", "_"): table[key] for key in table if key != "expected"})
 
 

@@ -76,7 +76,7 @@ def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None
     """Return what the first process found in all processes, which may run on machines with different disks.
 
     Raises:
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     checkpoint = earlier.checkpoint if earlier else None
     found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]

@@ -18,11 +18,11 @@ Contain = Callable[[], AbstractContextManager[None]]
 
 
 class Panic(BaseException):
-    """Not an Exception."""
+    """An error that is not an Exception."""
 
 
 class Mute(Exception):
-    """Its ``__str__`` raises."""
+    """An exception whose ``__str__`` raises."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class WeightsSource:
     tag: str | None = None
     #: Published weights, or None.
     weights: WeightsSpec | None = None
-    #: File of the user, or None.
+    #: File that the user passed, or None.
     file: Path | None = None
     #: License in the metadata of a run's own file, or None.
     file_license: str | None = None
@@ -47,7 +47,7 @@ class WeightsSource:
 
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
-    """Return the input that the weights with a tag expect, which is the backbone's unless they have their own."""
+    """Return the input that the weights with a tag expect: their own if they declare one, else that of the backbone."""
     weights = backbone.get_weights(tag) if tag else None
     return backbone.input if weights is None or weights.input is None else weights.input
 
@@ -57,7 +57,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
     Args:
         resolved: The backbone.
-        asked: ``DEFAULT``, a tag, ``none`` or a file; None: the tag in the name, else ``DEFAULT``.
+        asked: ``DEFAULT``, a tag, ``none`` or a file; None for the tag in the name, or ``DEFAULT`` without one.
 
     Raises:
         NameNotFound: If there are no such weights.
@@ -70,7 +70,8 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
         return _choose_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
-            f"{backbone.name} has no published weights; give a .safetensors file, or none for random weights."
+            f"{backbone.name} has no published weights; set `weights` to a .safetensors file, or to none for random "
+            "weights."
         )
     weights = backbone.get_weights(asked or resolved.tag or "DEFAULT")
     return WeightsSource(weights.tag, weights.tag, weights=weights)

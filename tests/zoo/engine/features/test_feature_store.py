@@ -52,7 +52,7 @@ def test_safetensors_can_read_the_file(own_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"view": 0}, {"images": ["b", "a"]}, {"backbone": "acme/nets"}, {"more": 1}])
-def test_rows_with_another_description_are_not_found(change: dict[str, Any]) -> None:
+def test_rows_with_a_different_description_are_not_found(change: dict[str, Any]) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     assert find_rows({**ABOUT, **change}) is None
 
@@ -172,7 +172,7 @@ def test_a_folder_without_permission_is_an_error_before_anything_is_computed(mon
 
 def test_rows_above_the_limit_are_an_error_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "47")
-    with pytest.raises(CacheError, match="the features need 48 bytes, and ZOO_CACHE_LIMIT allows 47"):
+    with pytest.raises(CacheError, match="the features need 48 bytes, but ZOO_CACHE_LIMIT allows only 47"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 
