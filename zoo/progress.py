@@ -60,7 +60,7 @@ class Lines(Silent):
     """Progress as plain lines, for logs and pipes. Bars are left out, because all important facts are also lines."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it.
+        """Create the object.
 
         Args:
             word: Function that rewords each line before it is printed.
@@ -76,7 +76,7 @@ class Bars(Lines):
     """Progress as lines with a bar below them, for terminals."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it.
+        """Create the object.
 
         Args:
             word: Function that rewords each line before it is printed.

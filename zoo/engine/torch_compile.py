@@ -36,7 +36,7 @@ class CompiledModel:
     """A model that is compiled on its first batch of the usual size."""
 
     def __init__(self, model: nn.Module, batch_size: int, say: Callable[[str], None]) -> None:
-        """Create it; ``batch_size`` is the usual number of images in this process's batches."""
+        """Create the object; ``batch_size`` is the usual number of images in this process's batches."""
         self._model = model
         self._batch_size = batch_size
         self._say = say

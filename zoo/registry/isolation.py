@@ -14,7 +14,7 @@ from types import ModuleType
 from zoo.errors import PluginError
 from zoo.progress import make_printable
 
-#: Modules that take seconds to import. A plugin must not import them while it is listed.
+#: Modules that take seconds to import. A plugin must not import them while its backbones are listed.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
 
 
@@ -102,4 +102,4 @@ class _NoHeavyImports(Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")
+        raise PluginError(f"it imports {module.__name__} while its backbones are listed; import it inside build().")

@@ -41,8 +41,8 @@ HEAD_VIEWS = 4
 class Recipe:
     """The options of a run. Each field is also a flag of ``zoo finetune``."""
 
-    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None for the tag in the backbone's name, or
-    #: ``DEFAULT`` without one.
+    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the backbone's name,
+    #: or ``DEFAULT`` without one.
     weights: str | None = text(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
@@ -51,25 +51,25 @@ class Recipe:
     train: str = text("head")
     epochs: int = count(5)
     batch_size: int = count(32)
-    #: Peak learning rate; None for a default that depends on the optimizer and the trainable part.
+    #: Peak learning rate; None means a default that depends on the optimizer and the trainable part.
     lr: float | None = number(None, 100.0)
     optimizer: str = one_of("adamw", OPTIMIZERS)
     schedule: str = one_of("onecycle", SCHEDULES)
-    #: Weight decay, which does not apply to biases and normalization layers; None for a default that depends on the
+    #: Weight decay, which does not apply to biases and normalization layers; None means a default that depends on the
     #: optimizer.
     weight_decay: float | None = number(None, 1.0)
     #: Factor between the learning rate of a block and that of the block after it.
     layer_decay: float = number(1.0, 1.0)
     #: Number of epochs in which the learning rate rises before the schedule begins.
     warmup: float = number(0.0, 1000.0)
-    #: Maximum gradient norm; None for no gradient clipping.
+    #: Maximum gradient norm; None means no gradient clipping.
     clip_norm: float | None = number(None, 1e6)
     #: Number of micro-batches into which each batch is divided to save memory. There is still one step per batch.
     accumulate: int = count(1)
     label_smoothing: float = number(0.0, 0.999)
     #: Remedy for rare classes: ``loss`` increases their weight in the loss, ``sampling`` samples them more often.
     balance: str = one_of("none", BALANCES)
-    #: Augmentation; None for ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
+    #: Augmentation; None means ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
     #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
     #: Probability that a part of an image is erased.
@@ -85,8 +85,8 @@ class Recipe:
     #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0 turns it off.
     ema: float = number(0.0, 0.999999)
     #: Number of augmented views of each image. The views alternate from epoch to epoch and are the same in every run;
-    #: 0 for new views in every epoch. None for 4 if only the head is trained with augmentation, 1 without augmentation,
-    #: else 0.
+    #: 0 means new views in every epoch. None means 4 if only the head is trained with augmentation, 1 without
+    #: augmentation, else 0.
     views: int | None = count(None, 0)
     #: Whether the outputs of the frozen part are computed once and kept in the cache folder.
     cache: bool = switch(default=True)
@@ -97,11 +97,11 @@ class Recipe:
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
-    #: Number of steps between two checkpoints, from which the run can resume; None for about every five minutes.
+    #: Number of steps between two checkpoints, from which the run can resume; None means about every five minutes.
     save_every: int | None = count(None)
-    #: Number of epochs without a better validation accuracy after which training stops; None for no early stopping.
+    #: Number of epochs without a better validation accuracy after which training stops; None means no early stopping.
     patience: int | None = count(None)
-    #: Number of threads that decode images; None for one per core, up to 4 (up to 16 with a GPU).
+    #: Number of threads that decode images; None means one per core, up to 4 (up to 16 with a GPU).
     workers: int | None = count(None, 0)
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from zoo.registry.upstream_version import list_version_notes
 class Resolved:
     """A backbone that was found by its name."""
 
-    #: Name that the user gave.
+    #: Name that the user passed.
     asked: str
     backbone: BackboneSpec
     #: Tag of the weights in the name, or None.
@@ -32,7 +32,7 @@ class Resolved:
 
     @property
     def name(self) -> str:
-        """The full name, with the tag if the user gave one."""
+        """The full name, with the tag if the user passed one."""
         return self.backbone.name if self.tag is None else f"{self.backbone.name}@{self.tag}"
 
 
@@ -198,7 +198,7 @@ class Registry:
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:
-    """Return the only known name that equals a name when case is ignored, or the name itself."""
+    """Return the only known name that matches a name if case is ignored, or the name itself."""
     if name in known:
         return name
     spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
@@ -216,8 +216,8 @@ def list_backbones(pattern: str | None = None, registry: Registry | None = None)
 
     Args:
         pattern: Part of the name, or a shell pattern for the full name or the bare one (``timm/vit_*``). Case is
-            ignored. None for all backbones.
-        registry: Registry to search; None for that of all installed plugins.
+            ignored. None means all backbones.
+        registry: Registry to search; None means the registry of all installed plugins.
     """
     backbones = (registry or open_registry()).list_backbones()
     if pattern is None:

@@ -49,7 +49,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Read and merge registry.toml files.
 
     Args:
-        layers: Files, each of which overrides those before it; None for those of `list_layers`.
+        layers: Files, each of which overrides those before it; None means those of `list_layers`.
 
     Raises:
         SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an

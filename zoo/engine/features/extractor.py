@@ -75,8 +75,8 @@ class Extractor:
 
         Args:
             samples: Images.
-            view: Index of the augmented view; None for the view without augmentation.
-            plan: Indices of the images in each batch; None for all images in order.
+            view: Index of the augmented view; None means the view without augmentation.
+            plan: Indices of the images in each batch; None means all images in order.
 
         Raises:
             DataError: If an image can no longer be read.

@@ -57,7 +57,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
     Args:
         resolved: The backbone.
-        asked: ``DEFAULT``, a tag, ``none`` or a file; None for the tag in the name, or ``DEFAULT`` without one.
+        asked: ``DEFAULT``, a tag, ``none`` or a file; None means the tag in the name, or ``DEFAULT`` without one.
 
     Raises:
         NameNotFound: If there are no such weights.

@@ -27,7 +27,8 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
     """Return the path of a weights file, and download the file if it is not on this machine.
 
     The file is looked for at its ``file:`` address, in zoo's cache, and in the caches of torch and the Hugging Face
-    Hub. A file in another tool's cache is used only if it has the pinned SHA-256.
+    Hub. If a SHA-256 is pinned, a file in another tool's cache must match it. A file in torch's cache is used only if
+    a SHA-256 is pinned.
 
     Raises:
         WeightsError: If there is no such file.
