@@ -89,7 +89,9 @@ def command(
 
     Checks all backbones of a plugin, or single backbones. Exits with 1 if a check fails.
     """
-    suite = Suite(level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save)
+    suite = Suite(
+        level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and save.expanduser()
+    )
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # before a check takes an hour

@@ -24,15 +24,17 @@ def command(runs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _format(compared: list[Compared]) -> str:
-    rows = [("RUN", "BACKBONE", "TRAIN", "ACCURACY", "95%", "GAIN", "EPOCHS", "SECONDS", "TRAINED", "PARAMS", "SIZE")]
+    title = "RUN BACKBONE TRAIN ACCURACY 95% IMAGES GAIN EPOCHS SECONDS TRAINED PARAMS SIZE"
+    rows = [tuple(title.split())]
     for one in compared:
         gain = "-" if one.gain is None else f"{100 * one.gain:+.1f}"
         rows.append(
             (
-                one.run, one.backbone, one.train, f"{one.accuracy:.3f}", f"{one.low:.3f}-{one.high:.3f}", gain,
+                one.run, one.backbone, one.train, f"{one.accuracy:.3f}", f"{one.low:.3f}-{one.high:.3f}",
+                str(one.images), gain,
                 str(one.epochs), f"{one.seconds:.1f}", format_count(one.learning), format_count(one.params),
                 format_count(one.bytes),
             )
         )  # fmt: skip
-    images = f"accuracy on {compared[0].images} {'test' if compared[0].split == 'test' else 'validation'} images"
-    return f"{format_table(rows, right=(3, 5, 6, 7, 8, 9, 10))}\n{images}"
+    images = f"accuracy and gain on the {'test' if compared[0].split == 'test' else 'validation'} images"
+    return f"{format_table(rows, right=(3, 5, 6, 7, 8, 9, 10, 11))}\n{images}"

@@ -46,7 +46,7 @@ def command(
 
         found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
         if plot:
-            with written(Path(plot)) as path:
+            with written(Path(plot).expanduser()) as path:
                 path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         print_json(found)

@@ -25,7 +25,7 @@ def new(name: str, output: Path | None) -> None:
 
     The package can be installed as it is and passes all checks. Prints its folder on the last line.
     """
-    folder = output or Path(f"zoo-{name}")
+    folder = output.expanduser() if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)
     for line in ("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
         click.echo(line, err=True)

@@ -33,7 +33,17 @@ def run() -> NoReturn:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             status.append(end.code or 0)
+            _leave_plugins(status[0])
         raise
+
+
+def _leave_plugins(status: int) -> None:
+    """Exit in spite of threads and exit handlers of plugins that do not end."""
+    from zoo.registry.exit_guard import has_stray_threads, watch_exit_handlers
+
+    watch_exit_handlers(status)
+    if has_stray_threads():  # Python would wait for them before it runs exit functions.
+        atexit._run_exitfuncs()  # noqa: SLF001  # the only way to run them before Python waits for threads
 
 
 def _exit_at_once(status: list[int]) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from zoo.data.examine import Examined, examine_files
 from zoo.data.listing import SPLITS, LeftOut, check_trainable, show_names
 from zoo.data.sample import Sample
-from zoo.data.source import list_images
+from zoo.data.source import list_images, look_up
 from zoo.data.split import split_off_val
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
+    from zoo.plugin import DatasetSpec
     from zoo.progress import Progress
     from zoo.registry.registry import Registry
 
@@ -33,6 +34,8 @@ class Images:
 
     #: Folder, archive or data set that was asked for.
     origin: str
+    #: Address and SHA-256 of a named data set; None for a folder or an archive.
+    source: DatasetSpec | None = None
     #: Class names of train; the position of a class is its label in every split.
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
@@ -61,6 +64,7 @@ def open_images(
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
     """
+    source = look_up(value, registry=registry)
     listing = list_images(value, registry=registry, progress=progress)
     check_trainable(listing, value)
     good, bad = examine_files(listing.files, keep=keep, progress=progress)
@@ -74,6 +78,7 @@ def open_images(
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=str(value),
+        source=None if isinstance(source, Path) else source,
         classes=listing.classes,
         train=_select_samples(good, "train", labels),
         val=_select_samples(good, "val", labels),

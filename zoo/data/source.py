@@ -52,6 +52,9 @@ def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> 
     source = look_up(value, registry=registry)
     if isinstance(source, Path):
         return source if source.is_dir() else _unpack(source, progress)
+    if path := registry.find_definition(source):
+        digest = f"sha256 {source.sha256}" if source.sha256 else "without a sha256"
+        progress.say(f"note: {source.name} is defined in {path}: {source.url}, {digest}")
     folder = _generate(source.name, source.make) if source.make else _fetch(source, progress)
     if not (folder / source.root).is_dir():
         raise DataError(f"the data set {source.name!r} has no folder {source.root!r}, the root in its description.")

@@ -46,8 +46,16 @@ class MovingAverage:
             self._swap()
             yield
         finally:
-            if self._is_swapped:  # A signal may have interrupted the block before the swap.
-                self._swap()
+            self.restore()
+
+    def restore(self) -> None:
+        """Restore the model's own weights if they are currently replaced with the average.
+
+        A signal can be raised after the ``in_place`` block ends but before it calls this, so code that saves the
+        weights must also call it.
+        """
+        if self._is_swapped:
+            self._swap()
 
     @torch.no_grad()
     def _swap(self) -> None:

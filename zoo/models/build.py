@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.errors import OptionError, PluginError, ZooError, is_out_of_memory
 from zoo.models.head import Head, replace_head
-from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
+from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
@@ -34,7 +34,7 @@ class Network:
     @property
     def input(self) -> InputSpec:
         """The input that the model expects."""
-        return input_for(self.backbone, self.start.tag)
+        return choose_input(self.backbone, self.start)
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:

@@ -10,6 +10,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 from zoo.errors import NameNotFound
 from zoo.plugin.fields import NAMESPACE
+from zoo.registry.crash_note import find_culprits, noted
 from zoo.registry.isolation import describe_in_one_line
 from zoo.registry.load_plugin import Plugin, load_module, load_plugin
 
@@ -31,10 +32,26 @@ def discover_plugins() -> list[Plugin]:
         The plugins, including those that cannot be used, sorted by namespace.
     """
     claims, damaged = _scan()
+    culprits = find_culprits()
     for namespace, claimants in claims.items():
-        _load_claims(namespace, claimants)
+        chosen = _choose_claim(namespace, claimants)
+        if chosen is None:
+            continue
+        plugin, entry_point = chosen
+        if fault := culprits.get(namespace):
+            plugin.fail("broken", f"{fault}; set ZOO_DISABLE_PLUGINS={namespace} to skip it without this check.")
+            continue
+        with noted(namespace):
+            load_plugin(plugin, partial(load_module, entry_point))
     found = [plugin for claimants in claims.values() for plugin, _ in claimants]
     return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))
+
+
+def try_plugin(namespace: str) -> None:
+    """Load the plugin of a namespace, regardless of notes about it. A failure to load is not reported."""
+    chosen = _choose_claim(namespace, get_claims(namespace))
+    if chosen is not None:
+        load_plugin(chosen[0], partial(load_module, chosen[1]))
 
 
 def get_claims(namespace: str) -> list[Claim]:
@@ -114,9 +131,10 @@ def _describe_damaged(name: str, version: str, fault: str) -> Plugin:
     return plugin
 
 
-def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
-    """Load the plugin that gets the namespace, and record why the others do not."""
+def _choose_claim(namespace: str, claims: Sequence[Claim]) -> Claim | None:
+    """Return the plugin that gets the namespace, and record why the others do not."""
     contenders = [plugin.distribution for plugin, _ in claims if is_allowed(plugin)]
+    chosen = None
     for plugin, entry_point in claims:
         if not is_allowed(plugin):
             plugin.fail("disabled", SWITCHED_OFF)
@@ -128,7 +146,8 @@ def _load_claims(namespace: str, claims: Sequence[Claim]) -> None:
         elif namespace not in FIRST_PARTY and len(contenders) > 1:
             plugin.fail("conflict", f"{' and '.join(contenders)} claim the same namespace; disable one of them.")
         else:
-            load_plugin(plugin, partial(load_module, entry_point))
+            chosen = plugin, entry_point
+    return chosen
 
 
 def is_allowed(plugin: Plugin) -> bool:

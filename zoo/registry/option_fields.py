@@ -25,27 +25,27 @@ def one_of(default: str | None, choices: Sequence[str]) -> Any:
     return _field(default, check, choices=choices)
 
 
-def count(default: int | None, least: int = 1) -> Any:
-    """Return a field for an integer that is at least ``least``. None is valid only if it is the default."""
+def count(default: int | None, least: int = 1, most: int = LARGEST) -> Any:
+    """Return a field for an integer between ``least`` and ``most``. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if type(value) is not int:
             raise OptionError(f"{name} must be a whole number, got {value!r}.")
-        if not least <= value <= LARGEST:
-            limit = f"least {least}" if value < least else "most 2**63 - 1"
+        if not least <= value <= most:
+            limit = f"least {least}" if value < least else f"most {'2**63 - 1' if most == LARGEST else most}"
             raise OptionError(f"{name} must be at {limit}, got {value}.")
 
     return _field(default, check, least=least)
 
 
 def number(default: float | None, most: float) -> Any:
-    """Return a field for a number between 0 and ``most``. None is valid only if it is the default."""
+    """Return a field for a float between 0 and ``most``. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
             raise OptionError(f"{name} must be a number between 0 and {most:g}, got {value!r}.")
 
-    return _field(default, check, most=most)
+    return _field(default, check, most=most, convert=float)
 
 
 def switch(*, default: bool) -> Any:
@@ -71,7 +71,7 @@ def text(default: str | None) -> Any:
 
 
 def check_fields(options: Any) -> None:
-    """Check all fields of a dataclass of options.
+    """Check all fields of a dataclass of options, and convert whole numbers where fractions are allowed.
 
     Raises:
         OptionError: If a value is invalid.
@@ -80,6 +80,8 @@ def check_fields(options: Any) -> None:
         value = getattr(options, field.name)
         if value is not None or field.default is not None:
             field.metadata["check"](field.name, value)
+            if value is not None and "convert" in field.metadata:  # Libraries that need a float may refuse the int 1.
+                object.__setattr__(options, field.name, field.metadata["convert"](value))
 
 
 def _field(default: Any, check: Check, **limits: Any) -> Any:

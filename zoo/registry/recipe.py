@@ -35,6 +35,8 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
+#: Largest number of threads that decode images.
+MAX_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class Recipe:
     #: Number of epochs without a better validation accuracy after which training stops; None means no early stopping.
     patience: int | None = count(None)
     #: Number of threads that decode images; None means one per core, up to 4 (up to 16 with a GPU).
-    workers: int | None = count(None, 0)
+    workers: int | None = count(None, 0, MAX_WORKERS)
 
     def __post_init__(self) -> None:
         check_fields(self)

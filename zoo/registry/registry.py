@@ -8,6 +8,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zoo.errors import NameNotFound, PluginError
@@ -88,6 +89,10 @@ class Registry:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
         raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
+
+    def find_definition(self, dataset: DatasetSpec) -> Path | None:
+        """Return the registry.toml that defines a data set; None if zoo or a plugin does."""
+        return self._settings.defined_in.get(dataset.name)
 
     def announce(self, event: str, **arguments: Any) -> list[str]:
         """Call the hook of an event in every plugin.

@@ -37,6 +37,8 @@ class RegistryToml:
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     #: Recipes by name.
     recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
+    #: File that defines each data set, by bare name; without those of the packaged file.
+    defined_in: Mapping[str, Path] = field(default_factory=dict)
 
 
 def list_layers() -> list[Path]:
@@ -57,7 +59,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """
     merged = RegistryToml()
     for path in list_layers() if layers is None else layers:
-        merged = _merge(merged, _read(path))
+        merged = _merge(merged, _read(path), path)
     return merged
 
 
@@ -86,8 +88,17 @@ def _read(path: Path) -> RegistryToml:
     )
 
 
-def _merge(earlier: RegistryToml, later: RegistryToml) -> RegistryToml:
+def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryToml:
+    for name, spec in later.datasets.items():
+        replaced = earlier.datasets.get(name)
+        if replaced and replaced.sha256 and not spec.sha256 and name not in earlier.defined_in:
+            raise SettingsError(
+                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, and has none; add its "
+                "sha256, or use another name."
+            )
+    own = {} if path == _packaged_file() else dict.fromkeys(later.datasets, path)
     return RegistryToml(
+        defined_in={**earlier.defined_in, **own},
         order=later.order or earlier.order,
         aliases={**earlier.aliases, **later.aliases},
         datasets={**earlier.datasets, **later.datasets},

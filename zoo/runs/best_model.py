@@ -8,8 +8,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from zoo.models.sharding import whole_state
+from zoo.models.weights.header import Header
 from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header, write_tensors
+from zoo.runs.model_file import write_tensors
 
 #: Seconds of training per second of writing, at least. A head trained on cached features may finish an epoch in less
 #: time than it takes to write the model.

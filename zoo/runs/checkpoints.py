@@ -20,7 +20,8 @@ from zoo.runs.model_file import write_tensors
 
 #: Number of checkpoints that are kept. The second one is for the case that the newest file is damaged.
 KEPT = 2
-_FACTS = "facts"
+#: Keys of the metadata: the facts of the checkpoint, and the SHA-256 of the best model.
+_FACTS, _BEST = "facts", "best"
 
 
 class Checkpoints:
@@ -50,8 +51,9 @@ class Checkpoints:
         path = self._folder / f"{step:08}.safetensors"
         size = sum(tensor.nbytes for tensor in state.tensors.values())
         remove(path.with_suffix(".sha256"))  # A checkpoint of the same step does not count until it is complete again.
+        metadata = {_FACTS: json.dumps(dict(state.facts)), **({} if best is None else {_BEST: sha256_of(best)})}
         with written(path, size) as own:
-            write_tensors(state.tensors, {_FACTS: json.dumps(dict(state.facts))}, own)
+            write_tensors(state.tensors, metadata, own)
             digest = sha256_of(own)
         if best is not None:
             _copy(best, path.with_suffix(".best"))
@@ -123,5 +125,9 @@ def _verify(path: Path) -> None:
 
 def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # It is not a dict.
-        return Checkpoint(tensors, json.loads(file.metadata()[_FACTS]))
+    best = path.with_suffix(".best")
+    if _BEST in metadata and metadata[_BEST] != sha256_of(best):
+        raise ValueError(f"the checksum of the best model, {best.name}, does not match")
+    return Checkpoint(tensors, json.loads(metadata[_FACTS]))

@@ -26,10 +26,11 @@ from zoo.engine.metrics import measure
 from zoo.errors import DataError
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
+from zoo.models.weights.header import Header
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header, load_header, load_tensors
+from zoo.runs.model_file import load_header, load_tensors
 
 #: Images per batch.
 BATCH = 32
@@ -80,7 +81,7 @@ class Classifier:
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([path for image in several for path in _list_images(Path(image))], top)
+        return self._predict([path for image in several for path in _list_images(Path(image).expanduser())], top)
 
     def _predict(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
         self.model.eval()
@@ -158,7 +159,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
         RunError: If there is no run, or if its model does not fit the installed backbone.
         NameNotFound: If the plugin of its backbone is not installed.
     """
-    path = RunFolder.open(Path(run).expanduser()).path / MODEL
+    path = RunFolder.open(Path(run)).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     weights = WeightsSource(header.weights, header.tag)

@@ -92,6 +92,12 @@ def _compare(run: str, facts: dict[str, Any], split: str) -> Compared:
         params=facts["params"]["total"],
         learning=facts["params"]["learning"],
         bytes=(RunFolder.open(Path(run)).path / MODEL).stat().st_size,
-        gain=facts["baseline"]["gain"] if facts.get("baseline") else None,
+        gain=_read_gain(facts, split),
         fingerprint=facts["data"]["fingerprint"],
     )
+
+
+def _read_gain(facts: dict[str, Any], split: str) -> float | None:
+    """Return the gain over the baseline if it was measured on the images of this split."""
+    baseline = facts.get("baseline")
+    return baseline["gain"] if baseline and baseline["split"] == split else None

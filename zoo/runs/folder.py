@@ -96,6 +96,7 @@ class RunFolder:
         Raises:
             RunError: If it holds no model.
         """
+        path = path.expanduser()
         folder = path.parent if path.name in (MODEL, RUN) else path
         if not (folder / MODEL).is_file():
             raise RunError(

@@ -2,72 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from zoo.errors import PluginError, RunError
+from zoo.errors import RunError
+from zoo.files.schema import Invalid
 from zoo.models.build import Network
-from zoo.plugin import InputSpec
-
-#: Version of the header.
-FORMAT = "1"
-
-
-@dataclass(frozen=True)
-class Header:
-    """Metadata of a model file."""
-
-    backbone: str
-    tag: str | None
-    head: str
-    classes: tuple[str, ...]
-    input: InputSpec
-    #: Name of the initial weights, and their license; both ``none`` for random weights.
-    weights: str
-    weights_license: str
-
-    def to_metadata(self) -> dict[str, str]:
-        """Return the header as safetensors metadata, in which all values are text."""
-        fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
-        return {"format": "pt", "zoo_format": FORMAT, **fields}
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str], path: Path) -> Header:
-        """Parse safetensors metadata.
-
-        Args:
-            metadata: As returned by `to_metadata`.
-            path: File that the metadata is from, for error messages.
-
-        Raises:
-            RunError: If the file was not written by zoo, was written by a newer version, or is damaged.
-        """
-        if metadata.get("zoo_format") != FORMAT:
-            found = metadata.get("zoo_format", "none")
-            raise RunError(
-                f"{path} has zoo format {found}, but this version reads format {FORMAT}; upgrade zoo, or train again."
-            )
-        if "weights_licence" in metadata:  # Version 0.1 used this spelling.
-            metadata = {"weights_license": metadata["weights_licence"], **metadata}
-        try:
-            fields: dict[str, Any] = {field.name: json.loads(metadata[field.name]) for field in dataclasses.fields(cls)}
-            lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
-            fields["input"] = InputSpec(**{**fields["input"], **lists})
-            header = cls(**{**fields, "classes": tuple(fields["classes"])})
-        except (KeyError, ValueError, TypeError, AttributeError, PluginError) as error:
-            raise RunError(f"{path} has a damaged header: {error}") from error
-        texts = (header.backbone, header.head, header.weights, header.weights_license, *header.classes)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(header.tag, (str, type(None))):
-            raise RunError(f"{path} has a damaged header: a name is not text.")
-        return header
+from zoo.models.weights.header import Header, find_header
+from zoo.models.weights.load import find_unusable
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
@@ -111,6 +58,9 @@ def load_tensors(model: nn.Module, path: Path) -> None:
         state = model.state_dict()
         if odd := sorted(tensors.keys() ^ state.keys()):
             raise RunError(f"{path} does not fit the installed version of its backbone: {', '.join(odd[:3])} differ.")
+        for fault, names in find_unusable(tensors, state).items():
+            if names:
+                raise RunError(f"{path} is damaged: it {fault} {', '.join(names[:3])}.")
         state.update(tensors)
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -136,10 +86,14 @@ def load_header(path: Path) -> Header:
         RunError: If the file is missing or damaged, or was not written by zoo.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return Header.from_metadata(file.metadata() or {}, path)
+        header = find_header(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+    except Invalid as error:
+        raise RunError(f"{path} {error}.") from error
+    if header is None:
+        raise RunError(f"{path} was not written by zoo; pass a run folder, or the {path.name} in one.")
+    return header
 
 
 def _sort_metadata(path: Path) -> None:

@@ -27,7 +27,8 @@ from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
-from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
+from zoo.models.weights.carry_over import carry_over_head
+from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.license import describe_license
@@ -134,9 +135,10 @@ def prepare(job: Job) -> Plan:
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
     model = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
-    views = Views.build(input_for(backbone, job.weights.tag), recipe.augmentation, budget, recipe.erase)
+    views = Views.build(choose_input(backbone, job.weights), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
     network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
+    carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)
     _synchronize(model, images, hardware.world)

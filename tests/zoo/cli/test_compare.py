@@ -26,7 +26,8 @@ def test_runs_are_compared_in_a_table(run: Main, runs: list[Path], capfd: pytest
     title, *lines, images = printed.out.splitlines()
     assert title.split()[:4] == ["RUN", "BACKBONE", "TRAIN", "ACCURACY"]
     assert {line.split()[2] for line in lines} == {"head", "all"}
-    assert images == "accuracy on 10 validation images"
+    assert [line.split()[5] for line in lines] == ["10", "10"]
+    assert images == "accuracy and gain on the validation images"
     assert "the difference may be due to chance" in printed.err
 
 

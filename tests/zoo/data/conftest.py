@@ -50,11 +50,16 @@ class Names:
 
     def __init__(self) -> None:
         self.specs: dict[str, DatasetSpec] = {}
+        #: The registry.toml that defines a data set, by its name.
+        self.files: dict[str, Path] = {}
 
     def get_dataset(self, name: str) -> DatasetSpec:
         if name not in self.specs:
             raise NameNotFound(f"no data set {name!r}; known are {', '.join(self.specs) or 'none'}.")
         return self.specs[name]
+
+    def find_definition(self, dataset: DatasetSpec) -> Path | None:
+        return self.files.get(dataset.name)
 
 
 @pytest.fixture

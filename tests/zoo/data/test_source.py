@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from told import Told
 from zoo.data.source import get_folder
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
@@ -144,6 +145,15 @@ def test_a_named_data_set_is_fetched_and_unpacked_once(packed: Path, find: Find,
     assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
     assert [path.name for path in (cache_folder() / "data").iterdir()] == [key]  # The archive was removed.
     assert find("bees") == folder
+
+
+def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed: Path, names: Any) -> None:
+    names.specs["bees"] = spec = fetched_spec(packed)
+    names.files["bees"] = Path("registry.toml")
+    put_fetched(packed, str(spec.sha256))
+    told = Told()
+    get_folder("bees", registry=names, progress=told)
+    assert told.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 
 def test_a_root_that_is_missing_in_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:

@@ -118,6 +118,26 @@ def test_a_checkpoint_is_of_its_phase_even_if_the_next_one_has_unfrozen_more(acm
     begin(make_learner(acme, "adamw", PART), save(state))
 
 
+def test_a_signal_before_the_average_is_swapped_back_does_not_reach_the_checkpoint(
+    acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = make_learner(acme, "sgd", ALL, ema=True)
+    state = TrainingState(learner.model)
+    state.begin_phase(0, learner, "images")
+    train(learner, 0)
+    expected = {name: tensor.clone() for name, tensor in state.capture().tensors.items()}
+    assert learner.average is not None
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), learner.average.in_place():
+        monkeypatch.setattr(learner.average, "restore", interrupt)
+    monkeypatch.undo()
+    captured = state.capture().tensors
+    assert all(torch.equal(tensor, captured[name]) for name, tensor in expected.items())
+
+
 def test_before_the_first_step_there_is_no_optimizer_state(acme: BackboneSpec) -> None:
     learner = make_learner(acme, "adamw", ALL)
     saved = save(begin(learner))

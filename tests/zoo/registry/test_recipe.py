@@ -16,6 +16,7 @@ from zoo.registry.recipe import (
     BACKBONE_LR,
     DECAY,
     HEAD_LR,
+    MAX_WORKERS,
     MLP_LR,
     OPTIMIZERS,
     Recipe,
@@ -49,6 +50,18 @@ def test_a_recipe_without_options_has_the_defaults() -> None:
     assert (Recipe().train, Recipe().head, Recipe().weights) == ("head", "linear", None)
 
 
+@pytest.mark.parametrize("field", NUMBERS)
+def test_a_whole_number_is_stored_as_a_float_where_fractions_are_allowed(field: str) -> None:
+    changes = {"augment": "crop-flip"} if field == "erase" else {}
+    value = getattr(make_recipe({field: 1, **changes} if NUMBERS[field] >= 1 else {field: 0}), field)
+    assert type(value) is float
+
+
+@pytest.mark.parametrize("workers", [257, 1_000_000])
+def test_more_threads_than_any_machine_needs_are_refused(workers: int) -> None:
+    assert refuse(workers=workers) == f"workers must be at most 256, got {workers}."
+
+
 def test_an_unknown_option_is_refused_with_a_list_of_all_options() -> None:
     message = refuse(epoch=3)
     assert "no option 'epoch'" in message
@@ -77,7 +90,7 @@ def test_the_default_is_a_choice(field: str) -> None:
 
 @pytest.mark.parametrize(("field", "least"), [*COUNTS.items()])
 def test_a_count_is_an_integer_that_torch_accepts(field: str, least: int) -> None:
-    for right in (least, 2**63 - 1):
+    for right in (least, MAX_WORKERS if field == "workers" else 2**63 - 1):
         assert getattr(make_recipe({field: right}), field) == right
     for wrong in (least - 1, 2**63, 2**64, 1.0, "2", True, [1]):
         message = refuse(**{field: wrong})

@@ -6,6 +6,7 @@ import pytest
 
 from zoo.errors import SettingsError
 from zoo.registry.recipe import make_recipe
+from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import DATASET_FIELDS, RegistryToml, list_layers, load_registry_toml
 
 
@@ -81,6 +82,21 @@ def test_a_later_data_set_replaces_all_fields_of_an_earlier_one(tmp_path: Path) 
     assert load_registry_toml([earlier]).datasets["pets"].sha256 == digest
     pets = load_registry_toml([earlier, later]).datasets["pets"]
     assert (pets.sha256, pets.root) == (None, ".")
+
+
+@pytest.mark.parametrize("name", ["cats_dogs", "hymenoptera"])
+def test_a_project_cannot_replace_a_pinned_data_set_by_an_unpinned_one(project: Path, name: str) -> None:
+    write(project, f'[datasets.{name}]\nurl = "https://example.org/other.zip"\n')
+    with pytest.raises(SettingsError, match=rf"registry.toml: \[datasets.{name}\] replaces zoo's own data set"):
+        load_registry_toml()
+
+
+def test_a_data_set_is_known_with_the_file_that_defines_it(project: Path) -> None:
+    digest = "0" * 64
+    write(project, f'[datasets.cats_dogs]\nurl = "https://example.org/other.zip"\nsha256 = "{digest}"\n')
+    registry = Registry([])
+    assert registry.find_definition(registry.get_dataset("cats_dogs")) == Path("registry.toml")
+    assert registry.find_definition(registry.get_dataset("hymenoptera")) is None
 
 
 def test_the_fields_of_a_data_set_have_defaults(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from zoo.errors import RunError
+from zoo.models.weights.header import Header
 from zoo.plugin import InputSpec
 from zoo.runs.best_model import SHARE, BestModel
 from zoo.runs.folder import MODEL, RunFolder
-from zoo.runs.model_file import Header
 
 HEADER = Header(
     backbone="acme/net",

@@ -64,9 +64,14 @@ def test_runs_on_different_images_are_pointed_out(tmp_path: Path) -> None:
 
 
 def test_the_gain_over_the_baseline_is_included_if_it_was_measured(tmp_path: Path) -> None:
-    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34})
+    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "split": "val"})
     two = make_run(tmp_path, "two", 98)
     assert [run.gain for run in compare_runs([one, two])] == [0.34, None]
+
+
+def test_a_gain_on_test_images_is_not_shown_beside_validation_accuracy(tmp_path: Path) -> None:
+    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "split": "test"})
+    assert [run.gain for run in compare_runs([one])] == [None]
 
 
 @pytest.mark.parametrize("content", [None, "no json"])

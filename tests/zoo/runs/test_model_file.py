@@ -17,9 +17,10 @@ from zoo.errors import RunError
 from zoo.models.build import Network
 from zoo.models.head import Head
 from zoo.models.weights.choose import WeightsSource
+from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.head_design import HeadDesign
-from zoo.runs.model_file import Header, load_header, load_tensors, make_header, save_model
+from zoo.runs.model_file import load_header, load_tensors, make_header, save_model
 
 HEADER = Header(
     backbone="acme/net",
@@ -193,7 +194,7 @@ def test_an_input_is_read_back(tmp_path: Path) -> None:
 
 def test_a_file_that_zoo_did_not_write_is_an_error(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(RunError, match=r"foreign\.safetensors has zoo format none, but this version reads format 1"):
+    with pytest.raises(RunError, match=r"foreign\.safetensors was not written by zoo; pass a run folder"):
         load_header(tmp_path / "foreign.safetensors")
 
 
@@ -207,8 +208,9 @@ def test_a_newer_format_is_an_error_with_advice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["backbone", "tag", "head", "classes", "input", "weights", "weights_license"])
 def test_a_header_with_a_missing_field_is_an_error(tmp_path: Path, field: str) -> None:
     metadata = {name: value for name, value in HEADER.to_metadata().items() if name != field}
-    with pytest.raises(RunError, match=f"damaged header: '{field}'"):
-        Header.from_metadata(metadata, tmp_path)
+    save_file({"weight": torch.ones(1)}, tmp_path / "damaged.safetensors", metadata=metadata)
+    with pytest.raises(RunError, match=f"damaged header: .*`{field}`"):
+        load_header(tmp_path / "damaged.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -227,11 +229,17 @@ def test_a_header_with_a_missing_field_is_an_error(tmp_path: Path, field: str) -
         ("head", "[]"),
         ("weights", "1"),
         ("weights_license", "{}"),
+        ("head", '"mlp:0"'),
+        ("head", '"mlp:99999999"'),
+        ("classes", "[" * 10_000 + "]" * 10_000),
+        ("input", '{"mean": [NaN, 0, 0]}'),
     ],
 )
 def test_a_header_with_a_damaged_field_is_an_error(tmp_path: Path, field: str, value: str) -> None:
+    metadata = {**HEADER.to_metadata(), field: value}
+    save_file({"weight": torch.ones(1)}, tmp_path / "damaged.safetensors", metadata=metadata)
     with pytest.raises(RunError, match="damaged header"):
-        Header.from_metadata({**HEADER.to_metadata(), field: value}, tmp_path)
+        load_header(tmp_path / "damaged.safetensors")
 
 
 def test_a_header_is_text_that_other_tools_can_read() -> None:

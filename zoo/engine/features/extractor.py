@@ -28,7 +28,7 @@ from zoo.files.versions import read_versions
 from zoo.progress import Advance, Progress
 
 #: Version of the features, to be increased when zoo computes or writes them differently.
-FORMAT = 3
+FORMAT = 4
 #: Images per batch. Kernels may round differently for different batch sizes.
 BATCH = 32
 #: Number of images on which the tail is compared with the full network. Before zoo uses the features of an earlier run,

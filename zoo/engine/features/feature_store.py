@@ -8,11 +8,12 @@ new ones.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -35,24 +36,36 @@ ABANDONED = 3600.0
 
 KIND = "features"
 _ROWS = "rows"
+#: Key of the metadata with the SHA-256 of the rows.
+_DIGEST = "sha256"
 _DTYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 
-def find_rows(about: Mapping[str, Any]) -> Tensor | None:
-    """Return the cached rows with exactly this description, memory-mapped, or None. A damaged file is removed."""
+def find_rows(about: Mapping[str, Any], say: Callable[[str], None] = lambda _line: None) -> Tensor | None:
+    """Return the cached rows with exactly this description, memory-mapped, or None.
+
+    A damaged file is removed and reported with ``say``.
+    """
     path = _path_of(about)
     try:
-        with safe_open(path, framework="pt") as file:
-            rows: Tensor = file.get_tensor(_ROWS)
+        rows, digest = _read(path)
+        if digest != _update(hashlib.sha256(), rows).hexdigest():
+            raise OSError("its rows do not have its checksum")
     except FileNotFoundError:
         return None
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError) as error:
+        say(f"note: cached features are damaged and will be computed again: {path}: {error}")
         with suppress(OSError):  # the file may belong to another user
             path.unlink(missing_ok=True)
         return None
     with suppress(OSError):  # as above
         os.utime(path)
     return rows
+
+
+def _read(path: Path) -> tuple[Tensor, str | None]:
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(_ROWS), (file.metadata() or {}).get(_DIGEST)
 
 
 def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -> Tensor:
@@ -86,9 +99,10 @@ def load_rows(about: Mapping[str, Any]) -> Tensor:
     Raises:
         CacheError: If another process has removed them.
     """
-    rows = find_rows(about)
-    if rows is None:
-        raise CacheError(f"{_path_of(about)} was removed by another process")
+    try:
+        rows, _ = _read(_path_of(about))
+    except FileNotFoundError as error:
+        raise CacheError(f"{_path_of(about)} was removed by another process") from error
     return rows
 
 
@@ -131,14 +145,30 @@ def _write(
 ) -> None:
     """Write a safetensors file batch by batch; the safetensors library needs all rows in memory."""
     size = torch.Size(shape).numel() * dtype.itemsize
+    metadata = {"about": json.dumps(about), _DIGEST: "0" * 64}
     header = {
-        "__metadata__": {"about": json.dumps(about)},
+        "__metadata__": metadata,
         _ROWS: {"dtype": _DTYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [0, size]},
     }
+    digest = hashlib.sha256()
+    _write_header(file, header)
+    for batch in batches:
+        _update(digest, batch)
+        file.write(batch.contiguous().view(torch.uint8).numpy().tobytes())
+    metadata[_DIGEST] = digest.hexdigest()  # known only now, and as long as the zeros in its place
+    file.seek(0)
+    _write_header(file, header)
+
+
+def _write_header(file: BinaryIO, header: Mapping[str, Any]) -> None:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # the format aligns its data to 8 bytes
     file.write(len(text).to_bytes(8, "little") + text)
-    file.writelines(batch.contiguous().view(torch.uint8).numpy().tobytes() for batch in batches)
+
+
+def _update(digest: hashlib._Hash, rows: Tensor) -> hashlib._Hash:
+    digest.update(rows.contiguous().view(torch.uint8).numpy().data)
+    return digest
 
 
 def _make_room(num_bytes: int) -> None:

@@ -75,7 +75,7 @@ class Features:
     def _get(self, samples: Sequence[Sample], view: int | None) -> Tensor:
         """Return cached features if they are still valid in every process; otherwise compute and cache them."""
         about, world = self._extractor.describe(samples, view), self._extractor.phase.hardware.world
-        rows = find_rows(about)
+        rows = find_rows(about, self._progress.say)
         is_valid = rows is not None and self._is_valid(rows, samples, view)
         (num_valid,) = world.total([is_valid])  # each machine has its own cache
         if rows is not None and num_valid == world.size:

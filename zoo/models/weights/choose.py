@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from zoo.errors import OptionError
+from zoo.errors import OptionError, WeightsError
+from zoo.files.schema import Invalid
+from zoo.models.weights.header import Header, find_header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.plugin.weights_spec import FILE_SUFFIXES
 from zoo.registry.registry import Resolved
@@ -25,15 +27,17 @@ class WeightsSource:
     weights: WeightsSpec | None = None
     #: File that the user passed, or None.
     file: Path | None = None
-    #: License in the metadata of a run's own file, or None.
-    file_license: str | None = None
-    #: Prefixes of the parameters of upstream's model that a run's own file lacks.
+    #: Header of the file, if it is that of a run.
+    header: Header | None = None
+    #: Prefixes of the parameters of upstream's model that the file of a run lacks.
     file_lacks: tuple[str, ...] = ()
 
     @property
     def license(self) -> str | None:
         """The license of the weights, or None if it is unknown."""
-        return self.weights.license if self.weights else self.file_license
+        if self.header and self.header.weights_license not in ("none", "unknown"):
+            return self.header.weights_license
+        return self.weights.license if self.weights else None
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -44,6 +48,11 @@ class WeightsSource:
     def is_random(self) -> bool:
         """Whether the model keeps its random initialization."""
         return self.weights is None and self.file is None
+
+
+def choose_input(backbone: BackboneSpec, source: WeightsSource) -> InputSpec:
+    """Return the input that the initial weights expect."""
+    return source.header.input if source.header else input_for(backbone, source.tag)
 
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
@@ -78,22 +87,37 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
 
 def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:
-    """Return the weights in a file. A run's own file states its license and the design of its head."""
+    """Return the weights in a file. The header of a run's own file overrides the tag and the input of the backbone.
+
+    Raises:
+        WeightsError: If the file is that of a run with another backbone or tag.
+    """
+    header = _find_header(path)
+    if header is None:
+        return WeightsSource(path.name, resolved.tag, file=path)
+    backbone = resolved.backbone
+    if header.backbone != backbone.name:
+        raise WeightsError(
+            f"{path} is the model of a run with {header.backbone}, not with {backbone.name}; "
+            f"fine-tune {header.backbone} to continue from it."
+        )
+    if resolved.tag is not None and resolved.tag != header.tag:
+        raise WeightsError(
+            f"{path} is the model of a run with {backbone.name}@{header.tag or header.weights}, not with "
+            f"{resolved.name}; leave out the tag."
+        )
+    has_upstream_head = header.head == "linear"
+    lacks = () if has_upstream_head else _list_replaced(backbone)
+    return WeightsSource(path.name, header.tag, file=path, header=header, file_lacks=lacks)
+
+
+def _find_header(path: Path) -> Header | None:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+        return find_header(path)
     except (OSError, SafetensorError):
-        metadata = {}  # reading the tensors reports the error
-    metadata.setdefault("weights_license", metadata.get("weights_licence", ""))  # the key in version 0.1
-    license, head = (metadata.get(field, "").strip('"') for field in ("weights_license", "head"))
-    has_upstream_head = head in ("", "linear")
-    return WeightsSource(
-        path.name,
-        resolved.tag,
-        file=path,
-        file_license=license if license not in ("", "none") else None,
-        file_lacks=() if has_upstream_head else _list_replaced(resolved.backbone),
-    )
+        return None  # Reading the tensors reports the error.
+    except Invalid as error:
+        raise WeightsError(f"{path} {error}.") from error
 
 
 def _list_replaced(backbone: BackboneSpec) -> tuple[str, ...]:

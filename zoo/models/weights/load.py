@@ -64,12 +64,14 @@ def load_tensors(
     }
     _refuse_misfits(source, model.state_dict(), tensors, head)
     notes = list(_fit_head(backbone, model, head, tensors))
+    if source.header:
+        notes = []  # `carry_over_head` reports what becomes of the head of a run.
     # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
     # BatchNorm) would treat the tensors as those of an older version.
     state = model.state_dict()
     state.update(tensors)
     model.load_state_dict(state)
-    if source.lacks:
+    if source.lacks and not source.header:
         notes.append(f"{source.label} has no usable values for {', '.join(source.lacks)}, which stays random")
     return notes
 
@@ -109,7 +111,7 @@ def _refuse_misfits(
             for name in tensors
             if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=head.covers(name))
         ],
-        "is not finite in": [name for name in tensors if not is_finite(tensors[name])],
+        **find_unusable(tensors, state),
     }
     for fault, names in faults.items():
         if names:
@@ -156,6 +158,22 @@ def _fits(theirs: torch.Size, ours: torch.Size, *, in_head: bool) -> bool:
 def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
     """Return a value that is equal for two names of the same parameter."""
     return tensor.data_ptr(), tuple(tensor.shape)
+
+
+def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Return the names of tensors whose values cannot be loaded, by what is wrong with them.
+
+    Args:
+        tensors: Tensors that are to be loaded.
+        state: The ``state_dict`` of the model. A buffer that is infinite there, such as a mask, may be infinite.
+    """
+    known = [name for name in tensors if name in state]
+    return {
+        "has numbers of another kind in": [
+            name for name in known if tensors[name].is_floating_point() != state[name].is_floating_point()
+        ],
+        "is not finite in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],
+    }
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -71,6 +71,21 @@ def test_a_damaged_file_is_ignored_and_replaced(own_cache: Path, damage: bytes) 
     assert torch.equal(keep_rows(ABOUT, 4, in_batches(ROWS)), ROWS)
 
 
+@pytest.mark.parametrize("place", [-1, -17])
+def test_a_flipped_bit_in_the_rows_is_noticed(own_cache: Path, place: int) -> None:
+    keep_rows(ABOUT, len(ROWS), ROWS.split(2))
+    (path,) = (own_cache / "features").glob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    lines: list[str] = []
+    assert find_rows(ABOUT, lines.append) is None
+    assert lines == [
+        f"note: cached features are damaged and will be computed again: {path}: its rows do not have its checksum"
+    ]
+    assert not path.exists()
+
+
 def test_a_truncated_file_is_ignored(own_cache: Path) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     (path,) = own_cache.rglob("*.safetensors")

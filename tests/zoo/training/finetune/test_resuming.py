@@ -171,6 +171,7 @@ def test_the_best_model_is_restored_from_the_checkpoint(
     photos: Path, registry: Registry, output: Path, expected: Mapping[str, Any]
 ) -> None:
     interrupt(photos, output, registry, 6, **OPTIONS)
+    (output / "model.safetensors").unlink()  # it shares its memory with the copy in the checkpoint
     (output / "model.safetensors").write_bytes(b"of an epoch that was lost")
     finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
     assert describe(output) == expected
@@ -181,8 +182,24 @@ def test_a_lost_best_model_is_an_error(photos: Path, registry: Registry, output:
     (output / "model.safetensors").unlink()
     for path in (output / "checkpoints").glob("*.best"):
         path.unlink()
-    with pytest.raises(RunError, match="is missing model"):
+    with pytest.raises(RunError, match="no checkpoint in"):
         finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+
+
+def test_a_damaged_best_model_is_reported_and_the_previous_checkpoint_used(
+    photos: Path, registry: Registry, output: Path, expected: Mapping[str, Any]
+) -> None:
+    interrupt(photos, output, registry, 7, **{**OPTIONS, "save_every": 3})
+    newest = max((output / "checkpoints").glob("*.best"))
+    content = newest.read_bytes()
+    newest.unlink()  # the best model of the checkpoint before may be the same file
+    newest.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    progress = Told()
+    finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
+    assert any(
+        f"the best model, {newest.name}, does not match; using the checkpoint" in line for line in progress.lines
+    )
+    assert describe(output) == expected
 
 
 def test_other_weights_in_the_same_file_are_refused(

@@ -1,0 +1,163 @@
+"""Plugins that harm the process they are loaded in: each is named, and the others are listed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from installed_sites import PREAMBLE, Site, hook
+
+#: What a plugin does while it is loaded, and a part of the reason that zoo gives for not using it.
+SURVIVED = {
+    "raise-interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "raise-exit": ("raise SystemExit(0)", "SystemExit"),
+    "raise-own-base": ("class Panic(BaseException): pass\nraise Panic('hot')", "Panic: hot"),
+    "recurse": ("def f(): f()\nf()", "RecursionError"),
+    "close-stdout": ("import os\nos.close(1)", "closes stdout"),
+    "close-stderr": ("import os\nos.close(2)", "closes stderr"),
+    "close-python-stdout": ("import sys\nsys.__stdout__.close()", "closes stdout"),
+    "stray-thread": (
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()", "a thread that does not end"
+    ),
+    "fork": ("import os\nos.fork()", "forks"),
+    "replace-module": ("import sys\nsys.modules['json'] = sys.modules['os']", "replaces the module json"),
+    "block-module": ("import sys\nsys.modules['torch'] = None", "replaces the module torch"),
+    "clear-modules": ("import sys\nsys.modules.clear()", "replaces the module"),
+    "replace-builtin": ("import builtins\nbuiltins.len = None", "replaces the built-in len"),
+    "delete-builtin": ("import builtins\ndel builtins.print", "replaces the built-in print"),
+    "ignore-ctrl-c": ("import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)", "replaces the handler of SIGINT"),
+    "alarm": ("import signal\nsignal.alarm(1)", "sets an alarm"),
+    "change-folder": ("import os\nos.chdir('/')", "changes the current folder"),
+}  # fmt: skip
+#: What ends or stops the whole process, and what the next start says about it.
+ENDING = {
+    "exit-0": ("import os\nos._exit(0)", "ends the process with status 0"),
+    "exit-7": ("import os\nos._exit(7)", "ends the process with status 7"),
+    "segfault": ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "crashes the process with SIGSEGV"),
+    "abort": ("import os\nos.abort()", "crashes the process with SIGABRT"),
+    "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "crashes the process with SIGKILL"),
+}
+HANGING = {
+    "import": "import time\nwhile True: time.sleep(1)",
+    "loop": "while True: pass",
+    "hook": hook("import threading", "threading.Event().wait()"),
+    "generator": hook("while True: yield spec('NAMESPACE/net')"),
+}
+
+
+@pytest.mark.parametrize("kind", SURVIVED)
+def test_what_harms_the_process_is_undone_and_its_plugin_named(site: Site, kind: str) -> None:
+    source, reason = SURVIVED[kind]
+    site.add("culprit", f"{PREAMBLE}\n{source}\n")
+    site.add("zebra")  # loaded after it
+    assert {"good/net", "zebra/net"} <= {*site.list_names()}
+    described = site.describe()
+    assert described["zoo-culprit"]["state"] == "broken"
+    assert reason in described["zoo-culprit"]["reason"]
+    assert described["zoo-zebra"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("kind", ENDING)
+def test_what_ends_the_process_is_named_and_skipped_at_the_next_start(site: Site, tmp_path: Path, kind: str) -> None:
+    source, reason = ENDING[kind]
+    site.add("culprit", f"{PREAMBLE}\n{source}\n")
+    site.add("zebra")
+    cache = str(tmp_path / "cache")
+    assert "zebra/net" not in site.run("list", ZOO_CACHE=cache).stdout
+    for _ in range(2):
+        assert {"good/net", "zebra/net"} <= {*site.list_names(ZOO_CACHE=cache)}
+    assert reason in site.describe(ZOO_CACHE=cache)["zoo-culprit"]["reason"]
+    assert f"plugin culprit is broken: it {reason}" in site.run("list", ZOO_CACHE=cache).stderr
+
+
+@pytest.mark.parametrize("kind", HANGING)
+def test_what_does_not_return_is_named_with_the_way_to_disable_it(site: Site, tmp_path: Path, kind: str) -> None:
+    site.add("culprit", f"{PREAMBLE}\n{HANGING[kind]}\n")
+    process = start(site, tmp_path)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "the plugin culprit" in line
+    assert "ZOO_DISABLE_PLUGINS=culprit" in line
+    process.kill()
+    process.communicate()
+    described = site.describe(ZOO_CACHE=str(tmp_path / "cache"))
+    assert "does not finish loading" in described["zoo-culprit"]["reason"]
+    assert described["zoo-good"]["state"] == "ok"
+
+
+def test_a_plugin_that_was_interrupted_while_it_hung_is_skipped_at_the_next_start(site: Site, tmp_path: Path) -> None:
+    site.add("culprit", HANGING["import"])
+    process = start(site, tmp_path)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    assert site.describe(ZOO_CACHE=str(tmp_path / "cache"))["zoo-culprit"]["state"] == "broken"
+
+
+def test_a_good_plugin_that_was_killed_while_it_was_loaded_is_used_again(site: Site, tmp_path: Path) -> None:
+    mark = site.folder / "loaded-once"
+    source = f"import os, signal\nif not os.path.exists({str(mark)!r}):\n    open({str(mark)!r}, 'w').close()\n"
+    site.add("victim", source + "    os.kill(os.getpid(), signal.SIGKILL)\n" + hook("return [spec('NAMESPACE/net')]"))
+    cache = str(tmp_path / "cache")
+    assert site.run("list", ZOO_CACHE=cache).returncode == -signal.SIGKILL
+    assert "victim/net" in site.list_names(ZOO_CACHE=cache)
+    assert not [*(tmp_path / "cache" / "loading").iterdir()]
+
+
+def test_a_culprit_that_was_mended_is_used_again(site: Site, tmp_path: Path) -> None:
+    site.add("culprit", "import os\nos._exit(3)\n")
+    cache = str(tmp_path / "cache")
+    site.run("list", ZOO_CACHE=cache)
+    assert "culprit/net" not in site.list_names(ZOO_CACHE=cache)
+    (site.folder / "plugin_zoo_culprit.py").write_text(hook("return [spec('culprit/net')]"))
+    assert "culprit/net" in site.list_names(ZOO_CACHE=cache)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import os\nos.write(1, b'noise')", "import os\nos.system('echo noise')", "print('noise')"],
+    ids=["descriptor", "child", "print"],
+)
+def test_what_a_plugin_writes_does_not_reach_stdout(site: Site, source: str) -> None:
+    site.add("loud", source + "\n" + hook("return [spec('NAMESPACE/net')]"))
+    result = site.run("list", "--json")
+    assert "loud/net" in [row["name"] for row in json.loads(result.stdout)]
+
+
+def test_a_child_that_a_plugin_leaves_behind_does_not_hold_the_output_open(site: Site) -> None:
+    source = "import subprocess\nsubprocess.Popen(['sleep', '100'])\n"
+    site.add("parent", source + hook("return [spec('NAMESPACE/net')]"))
+    assert "parent/net" in site.list_names()
+
+
+def test_an_exit_handler_that_does_not_return_is_named_and_left_behind(site: Site) -> None:
+    source = "import atexit, threading\natexit.register(threading.Event().wait)\n"
+    site.add("waiting", source + hook("return [spec('NAMESPACE/net')]"))
+    result = site.run("list")
+    assert result.returncode == 0
+    assert "waiting/net" in result.stdout
+    assert "the plugin waiting" in result.stderr
+
+
+def test_an_exit_handler_that_returns_is_run(site: Site) -> None:
+    mark = site.folder / "ended"
+    source = f"import atexit, pathlib\natexit.register(pathlib.Path({str(mark)!r}).touch)\n"
+    site.add("tidy", source + hook("return [spec('NAMESPACE/net')]"))
+    assert "tidy/net" in site.list_names()
+    assert mark.exists()
+
+
+def start(site: Site, tmp_path: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "ZOO_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(site.folder)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "zoo", "list"],
+        env=environment, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip

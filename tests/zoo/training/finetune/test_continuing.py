@@ -1,0 +1,46 @@
+"""Runs that start from the model of an earlier run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from quick_runs import LEARNS, read_facts
+from zoo.registry.registry import Registry
+from zoo.training.finetune import finetune
+
+#: A learning rate that changes nothing.
+STILL = {**LEARNS, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "train": "head"}
+
+
+@pytest.fixture
+def first(registry: Registry, photos: Path, tmp_path: Path) -> Path:
+    """The model file of a run that classifies blue and red."""
+    finetune("net", photos, output=tmp_path / "first", registry=registry, **LEARNS)
+    return tmp_path / "first" / "model.safetensors"
+
+
+def test_a_run_that_continues_begins_with_the_accuracy_of_the_earlier_one(
+    registry: Registry, photos: Path, output: Path, first: Path
+) -> None:
+    finetune("net", photos, output=output, registry=registry, **{**STILL, "weights": str(first)})
+    before, after = read_facts(first.parent), read_facts(output)
+    assert before["best"]["val_accuracy"] > 0.8
+    assert after["best"]["val_accuracy"] == before["best"]["val_accuracy"]
+    assert after["best"]["val_loss"] == pytest.approx(before["best"]["val_loss"], rel=0.02)
+
+
+def test_a_run_with_one_more_class_keeps_the_rows_of_the_others(
+    registry: Registry, photos: Path, output: Path, first: Path
+) -> None:
+    for split in ("train", "val"):
+        shutil.copytree(photos / split / "red", photos / split / "crimson")
+    finetune("net", photos, output=output, registry=registry, **{**STILL, "weights": str(first)})
+    assert read_facts(output)["classes"] == ["blue", "crimson", "red"]
+    old, new = load_file(first), load_file(output / "model.safetensors")
+    for name in ("classifier.3.weight", "classifier.3.bias"):
+        torch.testing.assert_close(new[name][[0, 2]], old[name])

@@ -1,0 +1,279 @@
+"""What the files that zoo reads must contain: model headers, run.json, checkpoints and registry.toml.
+
+A file may come from another machine, from another version of zoo, or from an attacker. Its content is compared with the
+types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
+newer versions as long as the listed fields are unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+T = TypeVar("T")
+
+#: Most classes that a model may have, and most images that a file may list.
+MAX_CLASSES, MAX_IMAGES = 1_000_000, 100_000_000
+
+Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+Text = Annotated[str, Meta(max_length=100_000)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
+Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
+Options = dict[Name, Any]
+
+
+class Invalid(ValueError):
+    """The content of a file is not what it must be. The message says where and what was expected."""
+
+
+def parse_json(text: str | bytes, kind: type[T]) -> T:
+    """Parse JSON and compare it with a type.
+
+    Raises:
+        Invalid: If the text is not JSON or does not have the type.
+    """
+    return convert(_parse(text), kind)
+
+
+def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
+    """Parse the values of a mapping, which are JSON, and compare the result with a type.
+
+    Raises:
+        Invalid: If a value is not JSON or does not have the type.
+    """
+    return convert({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
+
+
+def _parse(text: str | bytes) -> Any:
+    try:
+        # msgspec's own parser refuses half a surrogate pair, which names of files and classes can have.
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(_describe(error)) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def convert(value: object, kind: type[T]) -> T:
+    """Compare a parsed value with a type.
+
+    Raises:
+        Invalid: If it does not have the type.
+    """
+    try:
+        return msgspec.convert(value, type=kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise Invalid(_describe(error)) from error
+
+
+def _describe(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+class Input(TypedDict):
+    """The input of a model, as in `zoo.plugin.InputSpec`."""
+
+    size: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
+    resize: Positive
+    crop: Name
+    interpolation: Name
+    mean: Channels
+    std: Channels
+    min_size: NotRequired[Positive | None]
+
+
+class ModelHeader(TypedDict):
+    """The metadata of model.safetensors; each field is JSON text there."""
+
+    backbone: Name
+    tag: Text | None
+    head: Name
+    classes: Classes
+    input: Input
+    weights: Text
+    weights_license: Text
+
+
+class ClassMetrics(TypedDict):
+    """The metrics of one class."""
+
+    images: Count
+    precision: Share | None
+    recall: Share | None
+
+
+class Metrics(TypedDict):
+    """The metrics of one split."""
+
+    accuracy: Share
+    images: Count
+    per_class: dict[Name, ClassMetrics]
+    confusion: list[list[Count]]
+
+
+class Best(TypedDict):
+    """The best epoch."""
+
+    epoch: Positive
+    val_accuracy: Share
+    val_loss: float
+
+
+class Epoch(TypedDict):
+    """A line of history.jsonl."""
+
+    epoch: Positive
+    train_loss: float
+    train_accuracy: Share
+    val_loss: float
+    val_accuracy: Share
+    lr: float
+    train_seconds: float
+    seconds: float
+    phase: Positive
+
+
+class WeightsFacts(TypedDict):
+    """The initial weights of a run."""
+
+    label: Text
+    url: Text | None
+    license: Text | None
+
+
+class Images(TypedDict):
+    """Numbers of images per split."""
+
+    train: Count
+    val: Count
+    test: Count
+
+
+class SkippedFile(TypedDict):
+    """A file that was not used, and why."""
+
+    path: Text
+    reason: Text
+
+
+class DataFacts(TypedDict):
+    """The data of a run."""
+
+    asked: Text
+    fingerprint: Name
+    images: Images
+    left_out: list[SkippedFile]
+
+
+class RecipeFacts(TypedDict):
+    """The options that a run was started with; the others are not read back one by one."""
+
+    train: Name
+    head: Name
+
+
+class HardwareFacts(TypedDict):
+    """What a run was computed on."""
+
+    device: Name
+    precision: Name
+    processes: NotRequired[Positive]
+
+
+class Params(TypedDict):
+    """Numbers of parameters."""
+
+    total: Count
+    learning: Count
+
+
+class PhaseFacts(TypedDict):
+    """A phase of a run."""
+
+    train: Name
+    epochs: Positive
+    lr: float
+    frozen: Name | None
+
+
+class Baseline(TypedDict):
+    """The comparison with random initial weights."""
+
+    gain: float
+    accuracy: Share
+
+
+class BegunRun(TypedDict):
+    """The facts of a run that are known before its first step."""
+
+    backbone: Name
+    weights: WeightsFacts
+    classes: Classes
+    recipe: RecipeFacts
+    input: Input
+    data: DataFacts
+    hardware: HardwareFacts
+    started: Name
+    params: Params
+    phases: Annotated[list[PhaseFacts], Meta(min_length=1)]
+
+
+class Run(BegunRun):
+    """The content of run.json, which describes a finished run."""
+
+    best: Best
+    val: Metrics
+    test: NotRequired[Metrics | None]
+    epochs: Positive
+    seconds: Annotated[float, Meta(ge=0)]
+    baseline: NotRequired[Baseline | None]
+
+
+class EpochInProgress(TypedDict):
+    """The epoch in which a checkpoint was written."""
+
+    step: Count
+    count: Count
+    lr: float
+    seconds: float
+
+
+class TrainingProgress(TypedDict):
+    """How far training was when a checkpoint was written."""
+
+    feed: Name
+    phase: Count
+    done: Count
+    history: list[Epoch]
+    steps: Count
+    parts: Positive
+    scaler: dict[Name, float | int]
+    lap: NotRequired[EpochInProgress]
+
+
+class CheckpointFacts(TypedDict):
+    """The metadata of a checkpoint."""
+
+    format: Name
+    run: BegunRun
+    state: TrainingProgress
+
+
+class DatasetTable(TypedDict):
+    """A ``[datasets.NAME]`` table of registry.toml."""
+
+    url: Text
+    description: NotRequired[Text]
+    size: NotRequired[Positive]
+    sha256: NotRequired[Text]
+    root: NotRequired[Text]
+    license: NotRequired[Text]

@@ -1,0 +1,74 @@
+"""The header of a model file that zoo wrote: everything needed to use the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+
+from zoo.errors import OptionError, PluginError
+from zoo.files.schema import Invalid, ModelHeader, parse_fields
+from zoo.plugin import InputSpec
+from zoo.registry.head_design import HeadDesign
+
+#: Version of the header.
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Header:
+    """Metadata of a model file."""
+
+    backbone: str
+    tag: str | None
+    head: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    #: Name of the initial weights, and their license; both ``none`` for random weights.
+    weights: str
+    weights_license: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the header as safetensors metadata, in which all values are text."""
+        fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
+        return {"format": "pt", "zoo_format": FORMAT, **fields}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Header:
+        """Parse safetensors metadata.
+
+        Raises:
+            Invalid: If the file was not written by zoo, was written by a newer version, or is damaged.
+        """
+        if metadata.get("zoo_format") != FORMAT:
+            found = metadata.get("zoo_format", "none")
+            raise Invalid(
+                f"has zoo format {found}, but this version reads format {FORMAT}; upgrade zoo, or train again"
+            )
+        if "weights_licence" in metadata:  # Version 0.1 used this spelling.
+            metadata = {"weights_license": metadata["weights_licence"], **metadata}
+        try:
+            fields = parse_fields(metadata, ModelHeader)
+            lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
+            given = InputSpec(**{**fields["input"], **lists})  # type: ignore[arg-type]  # checked by the schema
+            HeadDesign.parse(fields["head"])
+        except (Invalid, OptionError, PluginError) as error:
+            raise Invalid(f"has a damaged header: {error}") from error
+        return cls(**{**fields, "input": given, "classes": tuple(fields["classes"])})  # type: ignore[arg-type]
+
+
+def find_header(path: Path) -> Header | None:
+    """Return the header of a model file, or None if zoo did not write the file.
+
+    Raises:
+        Invalid: If the header is damaged or was written by a newer version.
+        OSError: If the file cannot be read.
+        SafetensorError: If it is not a safetensors file.
+    """
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    return Header.from_metadata(metadata) if "zoo_format" in metadata else None

@@ -1,0 +1,155 @@
+"""A note of the plugin that is being loaded, so that the next start knows which one ended this process.
+
+A plugin can crash the process, exit from it or never return, and then nothing in the process is left to report that. So
+a small file in the cache folder names the plugin while it is loaded. A start that finds such a file, left by a process
+that is gone, first loads the plugin in a process of its own, and skips it if that fails again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zoo.files.cache import cache_folder
+
+#: Seconds after which zoo says which plugin it is waiting for.
+PATIENCE = 3.0
+#: Seconds that a plugin gets in a process of its own.
+TRIAL_SECONDS = 5.0
+_LOADED = "loaded"
+#: Loads one plugin. If the plugin ends the process, the last line is not reached.
+_TRIAL = f"""
+import sys
+from zoo.registry.discovery import try_plugin
+try_plugin(sys.argv[1])
+sys.__stdout__.write({_LOADED!r})
+"""
+
+
+@contextmanager
+def noted(namespace: str) -> Iterator[None]:
+    """Load a plugin inside this block: a note on disk names it, and so does a line on stderr if it takes long.
+
+    The note stays if the process ends inside the block, or if the user interrupts a plugin that takes long.
+    """
+    path, started = _note_path(), time.monotonic()
+    with suppress(OSError):  # Without a cache folder there is no note, and a crash is not explained.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(namespace, encoding="utf-8")
+    try:
+        with _naming_if_slow(namespace):
+            yield
+    except KeyboardInterrupt:
+        if time.monotonic() - started >= PATIENCE:
+            raise
+        _remove(path)
+        raise
+    _remove(path)
+
+
+def find_culprits() -> dict[str, str]:
+    """Return the plugins that ended an earlier process and still do, with what happens, by namespace."""
+    culprits: dict[str, str] = {}
+    for path in _list_left_notes():
+        try:
+            namespace = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        fault = culprits.get(namespace) or _try_in_process(namespace)
+        if fault:
+            culprits[namespace] = fault
+        else:
+            _remove(path)
+    return culprits
+
+
+@contextmanager
+def _naming_if_slow(namespace: str) -> Iterator[None]:
+    """Name the plugin on stderr after `PATIENCE` seconds."""
+    try:
+        stderr = os.dup(2)  # The guard redirects descriptor 2 while the plugin is loaded.
+    except OSError:  # Stderr is closed.
+        yield
+        return
+    line = (
+        f"note: still loading the plugin {namespace} after {PATIENCE:.0f} s; "
+        f"set ZOO_DISABLE_PLUGINS={namespace} to continue without it\n"
+    )
+    timer = threading.Timer(PATIENCE, os.write, (stderr, line.encode()))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        os.close(stderr)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _note_path() -> Path:
+    return cache_folder() / "loading" / f"{_read_node()}.{os.getpid()}"
+
+
+def _read_node() -> str:
+    """Return the name of this machine: a cache folder may be shared by several."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def _list_left_notes() -> list[Path]:
+    """List the notes of this machine whose process is gone."""
+    try:
+        found = sorted((cache_folder() / "loading").iterdir())
+    except OSError:
+        return []
+    split = [(path, *path.name.rpartition(".")) for path in found]
+    return [path for path, node, _, process in split if node == _read_node() and not _is_running(process)]
+
+
+def _is_running(process: str) -> bool:
+    if not process.isdecimal() or int(process) == os.getpid():
+        return False  # An earlier process had the same number.
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # It belongs to another user.
+    return True
+
+
+def _try_in_process(namespace: str) -> str:
+    """Load a plugin in a process of its own.
+
+    Returns:
+        What went wrong, or an empty string.
+    """
+    import signal
+    import subprocess
+    import tempfile
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryFile() as stdout:  # not a pipe, which a child of the plugin could hold open
+        try:
+            done = subprocess.run(  # noqa: S603  # this interpreter, and a namespace that is installed
+                [sys.executable, "-c", _TRIAL, namespace],
+                env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL,
+                timeout=TRIAL_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"it does not finish loading within {TRIAL_SECONDS:.0f} s"
+        stdout.seek(0)
+        if stdout.read().endswith(_LOADED.encode()):
+            return ""
+    if done.returncode < 0:
+        return f"it crashes the process with {signal.Signals(-done.returncode).name} while it is loaded"
+    return f"it ends the process with status {done.returncode} while it is loaded"

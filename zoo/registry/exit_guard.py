@@ -1,0 +1,81 @@
+"""Lets the process exit although a plugin has left a thread or an exit handler that does not end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: Seconds that the exit handlers of a plugin get.
+PATIENCE = 3.0
+
+
+class _ExitHandler:
+    """A function that a plugin registered with `atexit`."""
+
+    def __init__(self, plugin: str, function: Callable[..., object]) -> None:
+        self.plugin = plugin
+        #: Time at which the function was called, while it is running.
+        self.started: float | None = None
+        self._function = function
+
+    def __call__(self, *arguments: Any, **options: Any) -> None:
+        self.started = time.monotonic()
+        try:
+            self._function(*arguments, **options)
+        finally:
+            self.started = None
+
+
+_handlers: list[_ExitHandler] = []
+_stray_threads: list[threading.Thread] = []
+
+
+@contextmanager
+def noting_exit_handlers(plugin: str) -> Iterator[None]:
+    """Note the exit handlers that a plugin registers while it is loaded inside this block."""
+    register = atexit.register
+
+    def note(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        handler = _ExitHandler(plugin, function)
+        _handlers.append(handler)
+        register(handler, *arguments, **options)
+        return function
+
+    atexit.register = note
+    try:
+        yield
+    finally:
+        atexit.register = register
+
+
+def note_stray_thread(thread: threading.Thread) -> None:
+    """Note a thread that a plugin started and that would keep the process from exiting."""
+    _stray_threads.append(thread)
+
+
+def has_stray_threads() -> bool:
+    """Return whether such a thread is running."""
+    return any(thread.is_alive() for thread in _stray_threads)
+
+
+def watch_exit_handlers(status: int) -> None:
+    """Exit with a status if an exit handler of a plugin takes longer than `PATIENCE`, and name the plugin."""
+    if _handlers:
+        threading.Thread(target=_watch, args=(status,), daemon=True).start()
+
+
+def _watch(status: int) -> None:
+    while True:
+        time.sleep(0.1)
+        for handler in _handlers:
+            if handler.started is not None and time.monotonic() - handler.started > PATIENCE:
+                line = f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it\n"
+                sys.stderr.write(line)
+                sys.stderr.flush()
+                os._exit(status)

@@ -1,0 +1,216 @@
+"""Restores the process after a plugin was loaded, and names what the plugin did to it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import PluginError
+from zoo.registry.exit_guard import note_stray_thread, noting_exit_handlers
+
+#: Signals whose handlers a plugin must not replace.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
+#: Seconds that a thread gets to end by itself once its plugin is loaded.
+_GRACE = 0.2
+
+
+@contextmanager
+def guarding_process(plugin: str) -> Iterator[None]:
+    """Load a plugin inside this block; afterwards the process is as it was before.
+
+    Raises:
+        PluginError: If the plugin changed something that the whole process shares. The change has been undone.
+    """
+    faults: list[str] = []
+    with _reporting(faults), ExitStack() as stack:
+        stack.enter_context(noting_exit_handlers(plugin))
+        for keep in (_keep_one_process, _keep_threads, _keep_signals, _keep_folder, _keep_modules, _keep_builtins):
+            stack.enter_context(keep(faults))
+        yield
+
+
+@contextmanager
+def guarding_streams() -> Iterator[None]:
+    """Discard what is written to descriptors 1 and 2 directly, and reopen them if they were closed.
+
+    Raises:
+        PluginError: If they were closed.
+    """
+    faults: list[str] = []
+    with _reporting(faults), _keep_streams(faults):
+        yield
+
+
+@contextmanager
+def _reporting(faults: list[str]) -> Iterator[None]:
+    """Raise the first fault as a PluginError; any other error of the plugin may be a consequence of it."""
+    cause: BaseException | None = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if not faults:
+            raise
+        cause = error
+    if faults:
+        raise PluginError(f"it {faults[0]} while it is loaded; a plugin must not do that.") from cause
+
+
+@contextmanager
+def _keep_streams(faults: list[str]) -> Iterator[None]:
+    saved = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for number in saved:
+        os.dup2(sink, number)
+    try:
+        yield
+    finally:
+        for number, copy in saved.items():
+            if not (_is_open(number) and os.path.samestat(os.fstat(number), os.fstat(sink))):
+                faults.append("closes " + ("stdout" if number == 1 else "stderr"))
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(sink)
+        _reopen_closed(faults)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _reopen_closed(faults: list[str]) -> None:
+    """Replace the text streams of Python that were closed."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is not None and stream.closed and _is_open(number):
+            setattr(sys, name, open(number, "w", encoding=stream.encoding, closefd=False))  # noqa: SIM115
+            faults.append(f"closes {name}")
+
+
+@contextmanager
+def _keep_modules(faults: list[str]) -> Iterator[None]:
+    modules: dict[str, Any] = sys.modules
+    before = dict(modules)
+    try:
+        yield
+    finally:
+        changed = [name for name, module in before.items() if sys.modules.get(name) is not module]
+        now: dict[str, Any] = sys.modules
+        blocked = [name for name, module in now.items() if module is None and name not in before]
+        if sys.modules is not modules:
+            modules.update(sys.modules)
+            sys.modules = modules
+        for name in changed:
+            modules[name] = before[name]
+        for name in blocked:
+            del modules[name]
+        if changed or blocked:
+            faults.append(f"replaces the module {(changed + blocked)[0]}")
+
+
+@contextmanager
+def _keep_builtins(faults: list[str]) -> Iterator[None]:
+    before = dict(vars(builtins))
+    try:
+        yield
+    finally:
+        now = vars(builtins)
+        changed = [name for name in before if name != "_" and now.get(name, now) is not before[name]]
+        now.update({name: before[name] for name in changed})
+        if changed:
+            faults.append(f"replaces the built-in {changed[0]}")
+
+
+@contextmanager
+def _keep_signals(faults: list[str]) -> Iterator[None]:
+    """Put back signal handlers, and tell a KeyboardInterrupt of the plugin's own from Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    had_no_alarm = hasattr(signal, "alarm") and not any(signal.getitimer(signal.ITIMER_REAL))
+    arrived: list[int] = []
+    own = {number: _note_arrival(handler, arrived) for number, handler in before.items() if callable(handler)}
+    for number, noting in own.items():
+        signal.signal(number, noting)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if arrived:
+            raise
+        raise PluginError(f"{type(error).__name__}: it interrupts the process while it is loaded.") from error
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not own.get(number, handler):
+                faults.append(f"replaces the handler of {number.name}")
+            signal.signal(number, handler)
+        if had_no_alarm and signal.alarm(0):
+            faults.append("sets an alarm")
+
+
+def _note_arrival(handler: Callable[..., Any], arrived: list[int]) -> Callable[..., Any]:
+    def note(number: int, frame: Any) -> Any:
+        arrived.append(number)
+        return handler(number, frame)
+
+    return note
+
+
+@contextmanager
+def _keep_threads(faults: list[str]) -> Iterator[None]:
+    before = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if thread not in before and not thread.daemon:
+                thread.join(_GRACE)
+                if thread.is_alive():
+                    note_stray_thread(thread)
+                    faults.append("starts a thread that does not end")
+
+
+@contextmanager
+def _keep_one_process(faults: list[str]) -> Iterator[None]:
+    """End a copy of the process that a plugin made with `os.fork`."""
+    process, fork = os.getpid(), getattr(os, "fork", None)
+
+    def note_fork() -> int:
+        faults.append("forks the process")
+        assert fork is not None
+        return fork()  # type: ignore[no-any-return]  # read by its name
+
+    if fork:
+        os.fork = note_fork
+    try:
+        yield
+    finally:
+        if fork:
+            os.fork = fork
+        if os.getpid() != process:
+            os._exit(0)
+
+
+@contextmanager
+def _keep_folder(faults: list[str]) -> Iterator[None]:
+    with suppress(FileNotFoundError):  # the current folder itself may have been removed
+        before = Path.cwd()
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            if Path.cwd() != before:
+                os.chdir(before)
+                faults.append("changes the current folder")
