@@ -97,7 +97,7 @@ class TrainingState:
         The tensors are not copies, so write the checkpoint before the next step.
         """
         if self.learner and self.learner.average:
-            self.learner.average.restore()  # A signal may have come just before the end of an evaluation.
+            self.learner.average.restore()  # A signal may have arrived just before an evaluation ended.
         listed = self._list()
         return Checkpoint({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
 

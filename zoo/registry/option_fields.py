@@ -71,7 +71,7 @@ def text(default: str | None) -> Any:
 
 
 def check_fields(options: Any) -> None:
-    """Check all fields of a dataclass of options, and convert whole numbers where fractions are allowed.
+    """Check all fields of a dataclass of options, and convert whole numbers to floats if fractions are allowed.
 
     Raises:
         OptionError: If a value is invalid.

@@ -35,7 +35,7 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
-#: Largest number of threads that decode images.
+#: Maximum number of threads that decode images.
 MAX_WORKERS = 256
 
 

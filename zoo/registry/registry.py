@@ -91,7 +91,7 @@ class Registry:
         raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
 
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
-        """Return the registry.toml that defines a data set; None if zoo or a plugin does."""
+        """Return the registry.toml that defines a data set, or None if zoo or a plugin defines it."""
         return self._settings.defined_in.get(dataset.name)
 
     def announce(self, event: str, **arguments: Any) -> list[str]:

@@ -37,7 +37,7 @@ class RegistryToml:
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     #: Recipes by name.
     recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
-    #: File that defines each data set, by bare name; without those of the packaged file.
+    #: File that defines each data set, by bare name. Data sets of the packaged file are left out.
     defined_in: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -93,8 +93,8 @@ def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryTo
         replaced = earlier.datasets.get(name)
         if replaced and replaced.sha256 and not spec.sha256 and name not in earlier.defined_in:
             raise SettingsError(
-                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, and has none; add its "
-                "sha256, or use another name."
+                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, but has none itself; "
+                "add its sha256, or use a different name."
             )
     own = {} if path == _packaged_file() else dict.fromkeys(later.datasets, path)
     return RegistryToml(

@@ -50,11 +50,11 @@ def find_rows(about: Mapping[str, Any], say: Callable[[str], None] = lambda _lin
     try:
         rows, digest = _read(path)
         if digest != _update(hashlib.sha256(), rows).hexdigest():
-            raise OSError("its rows do not have its checksum")
+            raise OSError("the checksum does not match")
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError) as error:
-        say(f"note: cached features are damaged and will be computed again: {path}: {error}")
+        say(f"note: cached features are damaged and will be recomputed: {path}: {error}")
         with suppress(OSError):  # the file may belong to another user
             path.unlink(missing_ok=True)
         return None
@@ -155,7 +155,7 @@ def _write(
     for batch in batches:
         _update(digest, batch)
         file.write(batch.contiguous().view(torch.uint8).numpy().tobytes())
-    metadata[_DIGEST] = digest.hexdigest()  # known only now, and as long as the zeros in its place
+    metadata[_DIGEST] = digest.hexdigest()  # the digest is known only now; it is as long as the zeros in its place
     file.seek(0)
     _write_header(file, header)
 

@@ -27,9 +27,9 @@ class WeightsSource:
     weights: WeightsSpec | None = None
     #: File that the user passed, or None.
     file: Path | None = None
-    #: Header of the file, if it is that of a run.
+    #: Header of the file if a run wrote it, or None.
     header: Header | None = None
-    #: Prefixes of the parameters of upstream's model that the file of a run lacks.
+    #: Prefixes of parameters of upstream's model that are missing from the file of a run.
     file_lacks: tuple[str, ...] = ()
 
     @property
@@ -87,10 +87,10 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
 
 def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:
-    """Return the weights in a file. The header of a run's own file overrides the tag and the input of the backbone.
+    """Return the weights in a file. If a run wrote the file, its header overrides the backbone's tag and input.
 
     Raises:
-        WeightsError: If the file is that of a run with another backbone or tag.
+        WeightsError: If a run with a different backbone or tag wrote the file.
     """
     header = _find_header(path)
     if header is None:

@@ -65,7 +65,7 @@ def load_tensors(
     _refuse_misfits(source, model.state_dict(), tensors, head)
     notes = list(_fit_head(backbone, model, head, tensors))
     if source.header:
-        notes = []  # `carry_over_head` reports what becomes of the head of a run.
+        notes = []  # `carry_over_head` reports which part of the head is kept.
     # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
     # BatchNorm) would treat the tensors as those of an older version.
     state = model.state_dict()
@@ -161,15 +161,15 @@ def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
 
 
 def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of tensors whose values cannot be loaded, by what is wrong with them.
+    """Return the names of tensors whose values cannot be loaded, by fault.
 
     Args:
-        tensors: Tensors that are to be loaded.
+        tensors: Tensors to load.
         state: The ``state_dict`` of the model. A buffer that is infinite there, such as a mask, may be infinite.
     """
     known = [name for name in tensors if name in state]
     return {
-        "has numbers of another kind in": [
+        "has the wrong kind of numbers (integer or float) in": [
             name for name in known if tensors[name].is_floating_point() != state[name].is_floating_point()
         ],
         "is not finite in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],

@@ -80,9 +80,7 @@ def test_a_flipped_bit_in_the_rows_is_noticed(own_cache: Path, place: int) -> No
     path.write_bytes(content)
     lines: list[str] = []
     assert find_rows(ABOUT, lines.append) is None
-    assert lines == [
-        f"note: cached features are damaged and will be computed again: {path}: its rows do not have its checksum"
-    ]
+    assert lines == [f"note: cached features are damaged and will be recomputed: {path}: the checksum does not match"]
     assert not path.exists()
 
 
