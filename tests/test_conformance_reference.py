@@ -41,7 +41,7 @@ def test_every_level_is_documented() -> None:
 
 def test_every_status_is_documented() -> None:
     wanted = [(f"`{status}`", "yes" if status in BAD else "no") for status in STATUSES]
-    assert [(status, breaks) for status, _, breaks in read_rows("Statuses", 3)] == wanted
+    assert [(status, fails) for status, _, fails in read_rows("Statuses", 3)] == wanted
 
 
 def test_every_capability_is_documented_with_its_check() -> None:

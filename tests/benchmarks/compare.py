@@ -1,4 +1,4 @@
-"""Compares zoo with its peers, and writes docs/benchmarks.md.
+"""Compare zoo with its peers, and write docs/benchmarks.md.
 
 python tests/benchmarks/compare.py --folder ../benchmarks --output docs/benchmarks.md
 """
@@ -26,10 +26,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--folder", type=Path, required=True, help="folder for peers, images and results, which are reused")
-    add("--environment", type=Path, metavar="DIR", help="virtual environment of the peers  [default: in the folder]")
+    add("--environment", type=Path, metavar="DIR", help="environment of the peers  [default: --folder/environment]")
     add("--output", type=Path, help="page to write  [default: print it]")
-    add("--data", type=Path, help="folder with train/ and val/  [default: draw images]")
-    add("--images", type=int, metavar="N", help="number of training images  [default: all, or 400 drawn ones]")
+    add("--data", type=Path, help="folder with train/ and val/  [default: generate images]")
+    add("--images", type=int, metavar="N", help="number of training images  [default: all, or 400 generated ones]")
     add("--weights", nargs="+", default=[], metavar="NAME=FILE", help="mobilenet_v2=... timm/mobilenetv2_100=...")
     add("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="run only these workloads")
     add("--peers", nargs="+", choices=PEERS, help="run only these peers")
@@ -41,7 +41,7 @@ def parse() -> argparse.Namespace:
 
 
 def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
-    """Install and draw what is missing, and check that earlier results were measured with the same settings."""
+    """Prepare the environment and the images, and check that earlier results were measured with the same settings."""
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     python = build_environment((options.environment or folder / "environment").resolve())
@@ -57,7 +57,7 @@ def prepare_bench(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
     )
     bench.folder.mkdir(exist_ok=True)
     settings = list_settings(bench, images, list_versions(python), digest_code())
-    settings["source"] = "real photos" if options.data else "drawn, 500x375 JPEG"
+    settings["source"] = "real photos" if options.data else "synthetic JPEG images of 500 x 375 pixels"
     settings["machine"] = describe_machine(options.device)
     check_settings(bench.folder / "settings.json", settings)
     return bench, settings
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also ends the running process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaving `measure` also ends its process
     try:
         main()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A virtual environment with all peers and with zoo from this checkout."""
+"""A virtual environment that contains all peers, and zoo from this checkout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def list_pins() -> dict[str, str]:
 
 
 def build_environment(folder: Path) -> Path:
-    """Create the environment, or install what is missing or has another version. Return its Python."""
+    """Create or update the environment. Return the path of its Python."""
     python, pins, code = folder / "bin" / "python", list_pins(), {"zoo": digest_code()}
     if not is_noted(folder / "peers.json", pins):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -42,24 +42,24 @@ def build_environment(folder: Path) -> Path:
         pip(python, "install", *map(str, PACKAGES))
         pip(
             python, "install", "--no-deps", "--force-reinstall", *map(str, PACKAGES)
-        )  # code may differ in the same version
+        )  # the code may have changed although the version has not
         note(folder / "zoo.json", code)
     return python
 
 
 def warm_up(python: Path, folder: Path) -> None:
-    """Import everything once, so that the first measurement is not slowed down by a cold disk."""
+    """Import everything once, so that a cold disk cache does not slow down the first measurement."""
     subprocess.run([python, "-c", f"import {', '.join(HEAVY)}"], check=True, env=plain_environment(folder))
 
 
-def is_noted(path: Path, facts: dict[str, str]) -> bool:
-    """Return whether these facts are saved."""
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == facts
+def is_noted(path: Path, versions: dict[str, str]) -> bool:
+    """Return whether these versions are saved in a file."""
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == versions
 
 
-def note(path: Path, facts: dict[str, str]) -> None:
-    """Save facts."""
-    path.write_text(json.dumps(facts), encoding="utf-8")
+def note(path: Path, versions: dict[str, str]) -> None:
+    """Save versions in a file."""
+    path.write_text(json.dumps(versions), encoding="utf-8")
 
 
 def pip(python: Path, *arguments: str) -> None:
@@ -68,7 +68,7 @@ def pip(python: Path, *arguments: str) -> None:
 
 
 def plain_environment(folder: Path, device: str = "cpu") -> dict[str, str]:
-    """Return variables that prevent downloads and hide the user's own files."""
+    """Return environment variables that prevent downloads and hide the user's own files."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
     offline = {"ZOO_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -77,7 +77,7 @@ def plain_environment(folder: Path, device: str = "cpu") -> dict[str, str]:
 
 
 def list_versions(python: Path) -> dict[str, str]:
-    """Return the versions of what is compared."""
+    """Return the installed versions of zoo, torch, torchvision and the peers."""
     names = ("zoo-backbones", "torch", "torchvision", *PINS)
     code = f"import json, importlib.metadata as m; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
@@ -89,7 +89,7 @@ def digest_code() -> str:
     digest = hashlib.sha256()
     folders = ("zoo/**", "plugins/*/src/**", "tests/benchmarks/**")
     code = [path for folder in folders for path in ROOT.glob(f"{folder}/*.py")]
-    facts = [ROOT / "registry.toml", ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
-    for path in sorted([*code, *facts]):
+    settings = [ROOT / "registry.toml", ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
+    for path in sorted([*code, *settings]):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

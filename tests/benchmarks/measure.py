@@ -1,4 +1,4 @@
-"""Runs a command as a process, and measures its duration and the memory that it and its children use."""
+"""Run a command as a process, and measure its duration and the memory that it and its children use."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 
 #: Seconds between two measurements of the memory.
 PERIOD = 0.25
-#: To detect shared pages takes 10 ms per half a gigabyte, so it is done only when the resident memory has grown by this
-#: amount since the last maximum.
+#: Factor by which the resident memory must exceed its last maximum before shared pages are counted again. Counting them
+#: takes 10 ms per half a gigabyte.
 GROWTH = 1.05
-#: Seconds to wait until killed processes are gone.
+#: Timeout in seconds for killed processes to end.
 PATIENCE = 30
 PROC = Path("/proc")
 
 
 def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: Path, timeout: float) -> dict[str, Any]:
-    """Run a command, and end the processes that it leaves running.
+    """Run a command, and kill the processes that it leaves running.
 
     Returns:
         ``seconds`` from start to end, ``memory`` in bytes (None if the system does not report it), and either
@@ -56,18 +56,18 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: 
 
 
 def read_answer(log: Path, code: int) -> dict[str, Any]:
-    """Return the answer that a process printed, or the error."""
+    """Return the answer that a process printed, or a description of its failure."""
     lines = log.with_suffix(".out").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     if code == 0 and lines and lines[-1].startswith("{"):
         with suppress(json.JSONDecodeError):
             return {"answer": json.loads(lines[-1])}
-    said = log.with_suffix(".err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    killed = "killed, for want of memory perhaps; " if code == -signal.SIGKILL else ""
-    return {"error": f"exit code {code}: {killed}{said[-1][:300] if said else 'said nothing'}"}
+    errors = log.with_suffix(".err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    killed = "killed, possibly because memory ran out; " if code == -signal.SIGKILL else ""
+    return {"error": f"exit code {code}: {killed}{errors[-1][:300] if errors else 'no output on stderr'}"}
 
 
 def end_session(leader: int) -> None:
-    """Kill all processes of a session that was started here, and wait until they are gone."""
+    """Kill all processes of a session that this process started, and wait until they have ended."""
     end = time.monotonic() + PATIENCE
     while (pids := list(list_session(leader))) and time.monotonic() < end:
         for pid in pids:
@@ -91,7 +91,7 @@ def list_session(leader: int) -> Iterator[int]:
 
 
 class Memory(threading.Thread):
-    """Measures the memory of a session periodically."""
+    """A thread that measures the memory of a session periodically."""
 
     def __init__(self, leader: int) -> None:
         super().__init__(daemon=True)
@@ -121,7 +121,7 @@ def read_resident(pid: int) -> int:
 
 
 def read_memory(pid: int) -> int:
-    """Return the bytes that a process uses, where n processes that share a page count 1/n of it each; 0 if unknown."""
+    """Return the bytes that a process uses; 0 if unknown. A page that n processes share counts as 1/n in each."""
     with suppress(OSError):
         for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md. The prose is here; all numbers come from measurements."""
+"""Write docs/benchmarks.md. This module contains the prose; all numbers come from measurements."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ Line = dict[str, Any]
 
 PROSE = f"""# Benchmarks
 
-This page compares the run time, memory and accuracy of zoo with other tools. `tests/benchmarks/compare.py`
-generates it; do not edit it by hand.
+This page compares the run time, memory and accuracy of zoo with those of other tools.
+`tests/benchmarks/compare.py` generates this page; do not edit it by hand.
 
 ## Method
 
-Each figure compares complete processes, from the start of the command, including imports, to its end. zoo and
-another tool run alternately (zoo, peer, zoo, peer), and a ratio is computed for each pair. This way, changes in the
-speed of the machine favor neither tool. The tables show the median of the ratios and, in parentheses, the lowest
-and the highest. **Above 1, zoo is faster** or uses less memory.
+Each figure compares complete processes, from the start of the command to its end, including imports. zoo and
+another tool run alternately (zoo, other tool, zoo, other tool), and a ratio is computed for each pair. This way,
+changes in the speed of the machine favor neither tool. The tables show the median of the ratios and, in
+parentheses, the lowest and the highest. **If the ratio is above 1, zoo is faster** or uses less memory.
 
 - All tools get the same images, epochs, batch size ({BATCH_SIZE}) and seeds (0 to {SEEDS - 1}, one per pair). Each
-  script in `tests/benchmarks/peers/` follows the documentation of its tool, and says where it deviates and why.
+  script in `tests/benchmarks/peers/` follows the documentation of its tool, and states where it deviates and why.
 - zoo runs as `zoo finetune` with default options. Its cache is empty at the start of each run, except in the row
-  "zoo again". By default, zoo uses the channels-last memory format, bfloat16 if the CPU computes in it natively,
-  and keeps freed memory for reuse. The other tools do what their documentation shows, which is float32 unless a row
-  says otherwise. If all parameters are trained, this causes most of the difference.
+  "zoo again". By default, zoo uses the channels-last memory format, uses bfloat16 if the CPU supports it natively,
+  and keeps freed memory for reuse. The other tools run as in their documentation, in float32 unless a row says
+  otherwise. If all parameters are trained, these settings cause most of the difference.
 - *Images* is the number of training images over all epochs, and *trainable* is the number of trainable parameters.
-  The notes below a table say where the work of a tool differs.
-- *Accuracy* is the validation accuracy of the best and of the last epoch, as the mean over the pairs. *Ahead* is
-  the best accuracy of zoo minus that of the other tool, in percentage points. Without pretrained weights, a tool
+  The notes below a table state where the work of a tool differs.
+- *Accuracy* is the validation accuracy of the best epoch and of the last epoch, as the mean over the pairs. *Ahead*
+  is the best accuracy of zoo minus that of the other tool, in percentage points. Without pretrained weights, a tool
   starts from random weights, and its accuracy is not meaningful.
 - *Memory* is the peak memory of a process and its children, accurate to about 5%. Memory that several processes
   share is divided between them.
-- "The limit" is the minimum work. With a frozen network, it decodes each image and runs the network on it once. If
-  all parameters are trained, it runs only forward pass, backward pass and optimizer step, on images in memory. It
-  uses channels-last, the faster one of bfloat16 and float32, and keeps freed memory. It does not fold batch norms
-  into convolutions, which zoo does in frozen networks, so its ratio can be above 1 there.
+- "The limit" is a script that does only the work that cannot be avoided. With a frozen network, it decodes each
+  image once and runs the network on it once. If all parameters are trained, it runs only the forward pass, the
+  backward pass and the optimizer step, on images in memory. It uses channels-last and bfloat16 or float32,
+  whichever is faster, and keeps freed memory. It does not fold batch norms into convolutions. zoo does this in
+  frozen networks, so the ratio of the limit can be above 1 for them.
 - With `--train head`, zoo runs the frozen part once, on one center-cropped view of each image, and trains the head
-  on its output. This is the default, because augmentation does not improve the accuracy. The other tools run the
-  network in every epoch, on randomly cropped and flipped images. This causes the difference in the first two
-  tables.
+  on the output. This is the default, because augmentation does not improve the accuracy. The other tools run the
+  full network in every epoch, on randomly cropped and flipped images. This difference in work causes the
+  difference in time in the first two tables.
 
 ## Repeat the measurement
 
-You need only Python and access to a package index. The command creates an environment for the other tools in the
-folder, which takes several gigabytes, and runs for hours on two cores. After an interruption, the same command
-continues.
+You need only Python and access to a package index. The command creates a virtual environment for the other tools
+in the folder, which takes several gigabytes, and runs for hours on two cores. If it is interrupted, run the same
+command again to continue.
 
 ```sh
 python tests/benchmarks/compare.py --folder ../benchmarks --output docs/benchmarks.md
 ```
 
-By default, the command draws the images and uses random weights. `--data FOLDER` uses other images.
+By default, the command generates synthetic images and uses random weights. `--data FOLDER` uses your own images.
 `--weights mobilenet_v2=FILE timm/mobilenetv2_100=FILE` uses pretrained weights. `--timm-train FILE` is the path of
 timm's train.py, which is not part of the timm package. `--only`, `--peers`, `--pairs` and `--images` reduce the
-work.
+amount of work.
 """
 
 HEADER = """\
@@ -74,7 +75,7 @@ def write_page(results: Mapping[str, Sequence[Line]], settings: Mapping[str, Any
     Args:
         results: Results of all pairs by workload.
         settings: Settings that all results have in common.
-        machine: Where and when they were measured.
+        machine: The machine, and the date of the measurements.
     """
     tables = [write_table(WORKLOADS[name], lines, settings) for name, lines in results.items() if lines]
     return "\n".join([PROSE, write_setting(settings, machine), *tables])
@@ -105,14 +106,14 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
 
 
 def describe_start(workload: Workload, weights: Sequence[str]) -> str:
-    """Return who starts from pretrained weights. Peers use torchvision's network or timm's."""
+    """Describe the initial weights. Each peer uses either torchvision's network or timm's."""
     names = {"torchvision": workload.model, "timm": f"timm/{workload.timm_model}"}
-    given = [library for library, name in names.items() if name in weights]
-    if len(given) == len(names):
+    pretrained = [library for library, name in names.items() if name in weights]
+    if len(pretrained) == len(names):
         return "from pretrained weights"
-    if not given:
+    if not pretrained:
         return "from random weights"
-    return f"from pretrained weights with {given[0]}'s network, otherwise from random weights"
+    return f"from pretrained weights for {pretrained[0]}'s network, otherwise from random weights"
 
 
 def write_ours(lines: Sequence[Line]) -> str:
@@ -129,7 +130,7 @@ def write_ours(lines: Sequence[Line]) -> str:
 
 
 def write_row(title: str, lines: Sequence[Line]) -> str:
-    """Return a peer's row, with empty cells if it never finished."""
+    """Return a peer's row, with empty cells if the peer never finished."""
     whole = [line for line in lines if is_whole(line)]
     if not whole:
         return f"| {title} | failed | | | | | | |"
@@ -144,12 +145,12 @@ def write_row(title: str, lines: Sequence[Line]) -> str:
 
 
 def count_seconds(run: Mapping[str, Any]) -> float:
-    """Return the duration of a run without the time that is not part of the work."""
+    """Return the duration of a run in seconds, without the time that does not count as work."""
     return float(run["seconds"] - run["answer"]["aside"])
 
 
 def read_steps(line: Line) -> tuple[float, float] | None:
-    """Return zoo's and the peer's seconds for the training steps alone, if both did the same work and reported them."""
+    """Return the seconds that zoo and the peer report for the training steps alone, or None if their work differs."""
     if not is_whole(line):
         return None
     ours, theirs = line[OURS]["answer"], line["theirs"]["answer"]
@@ -165,7 +166,7 @@ def show(figure: Spread | None, digits: int = 2) -> str:
 
 
 def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, str]:
-    """Format the accuracy of the best and the last epoch, the images, and the trained parameters."""
+    """Format the accuracy of the best and the last epoch, and the numbers of images and trainable parameters."""
     if not answers:
         return "", "", "", ""
     accuracies = [answer["accuracy"] for answer in answers if answer["accuracy"]]
@@ -177,7 +178,7 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, s
 
 
 def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> list[str]:
-    """Return the notes about a peer below the table."""
+    """Return the notes about a peer that appear below the table."""
     mine = [line for line in lines if line["peer"] == name]
     runs = [line["theirs"] for line in mine]
     failed = [run["error"] for run in runs if "error" in run]

@@ -1,4 +1,4 @@
-"""Runs zoo and a peer alternately, and saves the results, one line for each pair."""
+"""Run zoo and a peer alternately, and save the results, one line for each pair."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OURSELVES = Peer(OURS, "zoo", "ours.py")
 
 @dataclass(frozen=True)
 class Bench:
-    """The settings of all runs."""
+    """The settings that all runs share."""
 
     python: Path
     folder: Path
@@ -73,7 +73,7 @@ class Bench:
 
 
 def run_pairs(bench: Bench, workload: Workload, peers: Sequence[str], count: int) -> None:
-    """Run the missing pairs of ``count`` with each peer, first the first pairs of all peers, then the second ones."""
+    """Run the missing ones of ``count`` pairs with each peer: first pair 0 with all peers, then pair 1, and so on."""
     path = bench.folder / f"{workload.name}.jsonl"
     done = {(line["peer"], line["pair"]) for line in read_lines(path) if is_whole(line)}
     for pair in range(count):
@@ -86,7 +86,7 @@ def run_pairs(bench: Bench, workload: Workload, peers: Sequence[str], count: int
 
 
 def run_pair(bench: Bench, workload: Workload, peer: Peer, pair: int) -> dict[str, Any]:
-    """Run zoo with an empty cache, then the peer. If the peer is zoo again, it gets the cache of the first run."""
+    """Run zoo with an empty cache, then the peer. If the peer is zoo itself, it uses the cache of the first run."""
     scratch = bench.folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     ours = bench.run(OURSELVES, workload, pair, scratch / OURS)
@@ -120,8 +120,8 @@ def say(workload: Workload, line: dict[str, Any]) -> None:
 
 def list_settings(bench: Bench, images: dict[str, int], versions: dict[str, str], code: str) -> dict[str, Any]:
     """Return the settings that results in the same table must share."""
-    facts = dataclasses.asdict(bench)
-    kept = {name: facts[name] for name in ("device", "epochs")}
+    fields = dataclasses.asdict(bench)
+    kept = {name: fields[name] for name in ("device", "epochs")}
     files = {**bench.weights, **({"timm train.py": bench.timm_train} if bench.timm_train else {})}
     digests = {name: _digest(path) for name, path in sorted(files.items())}
     return {
@@ -140,8 +140,8 @@ def _digest(path: Path) -> str:
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Save the settings, or raise ValueError if the folder holds results with other settings."""
+    """Save the settings. Raise ValueError if the folder contains results with different settings."""
     if path.is_file() and (kept := json.loads(path.read_text(encoding="utf-8"))) != settings:
         changed = [name for name in settings if kept.get(name) != settings[name]]
-        raise ValueError(f"{path.parent} holds results with other {', '.join(changed)}; choose another --folder")
+        raise ValueError(f"{path.parent} contains results with different {', '.join(changed)}; choose a new --folder")
     path.write_text(json.dumps(settings, indent=1), encoding="utf-8")

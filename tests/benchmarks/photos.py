@@ -1,4 +1,4 @@
-"""The images for all runs: photo-like drawings from a seed, or the user's own images."""
+"""The images for all runs: synthetic images that are as detailed as photos, or the user's own images."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ CLASSES = ("cold", "warm")
 
 
 def prepare(folder: Path, source: Path | None, count: int | None, python: Path) -> dict[str, int]:
-    """Fill ``folder`` with ``train`` and ``val`` unless it is filled already. Return the number of images in each.
+    """Create ``folder`` with ``train`` and ``val`` unless it exists. Return the number of images in each.
 
     Args:
-        folder: Folder to fill.
-        source: Folder with ``train`` and ``val``, or None to draw images.
-        count: Number of training images. None means all of the source, or 400 drawn ones.
+        folder: Folder to create.
+        source: Folder with ``train`` and ``val``, or None to generate images.
+        count: Number of training images. None means all images of the source, or 400 generated ones.
         python: A Python with numpy and Pillow.
 
     Raises:
-        ValueError: If the folder holds other images.
+        ValueError: If the folder contains different images.
     """
     asked, note = [source and str(source.resolve()), count], folder.with_suffix(".json")
     if folder.is_dir() and json.loads(note.read_text(encoding="utf-8")) != asked:
-        raise ValueError(f"{folder} holds other images; choose another --folder")
+        raise ValueError(f"{folder} contains different images; choose a new --folder")
     if not folder.is_dir():
         note.write_text(json.dumps(asked), encoding="utf-8")
         part = folder.with_name(f"{folder.name}.part")
@@ -46,7 +46,7 @@ def prepare(folder: Path, source: Path | None, count: int | None, python: Path) 
 
 
 def copy(folder: Path, source: Path, count: int | None) -> None:
-    """Copy JPEG files only, since peers disagree on other types. Each class gets the same number."""
+    """Copy the same number of JPEG files for each class. Peers do not all read the same other file types."""
     for split, most in (("train", count), ("val", count and max(count // SHARE, 1))):
         classes = sorted(path for path in (source / split).iterdir() if path.is_dir())
         for index, kind in enumerate(classes):
@@ -56,8 +56,8 @@ def copy(folder: Path, source: Path, count: int | None) -> None:
                 shutil.copyfile(photo, folder / split / kind.name / photo.name)
 
 
-def draw(folder: Path, count: int, val_count: int | None = None) -> None:
-    """Draw ``count`` training and ``val_count`` validation images (default: half as many), in one process per core."""
+def generate(folder: Path, count: int, val_count: int | None = None) -> None:
+    """Generate ``count`` training images and ``val_count`` (default: half of that) validation images on all cores."""
     numbers = {"train": count, "val": max(count // SHARE, len(CLASSES)) if val_count is None else val_count}
     with ProcessPoolExecutor() as pool:
         pending = []
@@ -66,13 +66,13 @@ def draw(folder: Path, count: int, val_count: int | None = None) -> None:
                 kind = index % len(CLASSES)
                 path = folder / split / CLASSES[kind] / f"{index:06}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                pending.append(pool.submit(draw_photo, path, [split == "val", index], 1 if kind else -1))
-        for drawn in pending:
-            drawn.result()  # raises the error of the process
+                pending.append(pool.submit(generate_photo, path, [split == "val", index], 1 if kind else -1))
+        for future in pending:
+            future.result()  # raises any exception of the process
 
 
-def draw_photo(path: Path, seed: list[int], warmth: int) -> None:
-    """Draw noise with as much detail at every scale as a photo, in colors that mostly show the class."""
+def generate_photo(path: Path, seed: list[int], warmth: int) -> None:
+    """Generate noise with as much detail at every scale as a photo, in colors that usually reveal the class."""
     import numpy as np
     from PIL import Image
 
@@ -94,4 +94,4 @@ def scales() -> Iterator[tuple[int, float]]:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), int(sys.argv[2]))
+    generate(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Statistics of pairs: ratios with their range, and whether both did the same work."""
+"""Statistics of pairs: the ratios with their range, and whether both sides did the same work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-#: Accuracies that differ by less are called equal.
+#: Difference in accuracy below which two accuracies are reported as equal.
 CLOSE = 0.005
 
 
@@ -31,13 +31,13 @@ def spread_ratios(pairs: Sequence[tuple[float, float]]) -> Spread | None:
 
 
 def describe_work(answer: dict[str, Any], *, images: int, epochs: int, batch_size: int) -> list[str]:
-    """List how the work that was done differs from the job.
+    """List the differences between the work that a peer did and its job.
 
     Args:
-        answer: The report of a peer: ``images`` trained on in all epochs together, and ``epochs``.
+        answer: The report of a peer: ``images``, the number trained on in all epochs together, and ``epochs``.
         images: Number of training images.
         epochs: Number of epochs.
-        batch_size: If fewer images than this are missing per epoch, the last batch was left out.
+        batch_size: Batch size. If fewer images than this are missing per epoch, the last batch was dropped.
     """
     notes, missing = [], images * epochs - answer["images"]
     if answer["epochs"] != epochs:

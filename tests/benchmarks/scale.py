@@ -1,9 +1,9 @@
-"""Measures runs with a growing number of images: seconds per image, and memory, which should not grow.
+"""Measure the time and memory of runs with a growing number of images.
 
     python tests/benchmarks/scale.py FOLDER [1000 10000 100000]
 
-Runs processes of ``zoo finetune tiny`` for one epoch each: first with an empty cache, then from cached features, and
-with all parameters trained. The images are drawn as JPEGs of 64 x 64 pixels and kept in the folder for the next time.
+Runs ``zoo finetune tiny`` for one epoch each with an empty cache, with cached features, and with all parameters
+trained. The images are synthetic JPEG images of 64 x 64 pixels. They are kept in the folder for the next measurement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torchvision.io import encode_jpeg
 from measure import measure
 
 SIDE = 64
-#: Number of images whose files are written at a time, and number of training images per validation image.
+#: Number of images that are generated at a time, and number of training images per validation image.
 CHUNK, SHARE = 1000, 10
 CLASSES = ("cold", "warm")
 TIMEOUT = 3600
@@ -34,17 +34,17 @@ CASES = {
 }
 
 
-def draw(folder: Path, count: int) -> None:
-    """Draw ``count`` training images and a tenth of that number for validation."""
+def generate(folder: Path, count: int) -> None:
+    """Generate ``count`` training images, and a tenth of that number of validation images."""
     for split, number in (("train", count), ("val", max(count // SHARE, len(CLASSES)))):
         for label, name in enumerate(CLASSES):
             (folder / split / name).mkdir(parents=True, exist_ok=True)
-            for index, image in enumerate(_draw_class(label, split == "val", number // len(CLASSES))):
+            for index, image in enumerate(_generate_class(label, split == "val", number // len(CLASSES))):
                 data = encode_jpeg(image, quality=90).numpy().tobytes()
                 (folder / split / name / f"{index:06}.jpg").write_bytes(data)
 
 
-def _draw_class(label: int, is_val: bool, count: int) -> Iterator[Tensor]:  # noqa: FBT001
+def _generate_class(label: int, is_val: bool, count: int) -> Iterator[Tensor]:  # noqa: FBT001
     """Yield smooth noise in the colors of a class, as uint8 of shape (3, SIDE, SIDE)."""
     generator = torch.Generator().manual_seed(2 * label + is_val)
     tint = torch.tensor([1.0, 0.0, -1.0]).reshape(1, 3, 1, 1) * (60 * label - 30)
@@ -54,12 +54,12 @@ def _draw_class(label: int, is_val: bool, count: int) -> Iterator[Tensor]:  # no
 
 
 def prepare(folder: Path, count: int) -> Path:
-    """Return a folder with this number of images, which are drawn if it does not exist."""
+    """Return a folder with this number of training images. If it does not exist, generate the images."""
     images = folder / f"images-{count}"
     if not images.is_dir():
         part = folder / f"images-{count}.part"
         shutil.rmtree(part, ignore_errors=True)
-        draw(part, count)
+        generate(part, count)
         part.rename(images)
     return images
 

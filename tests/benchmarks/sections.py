@@ -1,4 +1,4 @@
-"""The GPU section of docs/benchmarks.md, which is measured by another command and on another machine than the rest."""
+"""The GPU section of docs/benchmarks.md, which a separate command measures on a separate machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
 NOTHING_YET = """## On a GPU
 
 zoo has not been run on a GPU yet, so there are no figures. `tests/gpu/run.sh` tests and measures zoo on one CUDA
-device: first correctness, then training steps, epochs, the frozen part and torch.compile, compared with a bare
-training step, the tutorial loop and timm's train.py. It stops after five minutes, or after `--minutes`. CI runs a
-short version on a CPU; the CUDA code is untested.
+device: first correctness, then the speed of training steps, epochs, the frozen part and torch.compile, compared
+with a bare training step, the tutorial loop and timm's train.py. The script stops after five minutes, or after the
+time set by `--minutes`. CI runs a short version on a CPU; the CUDA code is untested.
 """
 
 

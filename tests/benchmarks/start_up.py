@@ -1,9 +1,9 @@
-"""Measures ``zoo --help`` and ``zoo list``, also with thousands of additional backbones.
+"""Measure the time of ``zoo --help`` and ``zoo list``, including with thousands of additional backbones.
 
     python tests/benchmarks/start_up.py [RUNS]
 
-Runs processes of the installed script in turns, so that a slow phase of the machine affects all commands. The first
-turn, which writes Python's caches, does not count.
+Runs the commands in turns, so that a temporary slowdown of the machine affects all of them. The first turn, in which
+Python writes its bytecode caches, does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: A plugin whose backbones have a dozen blocks each. Those in OWN do not share their blocks with others.
+#: Source of a plugin whose backbones have a dozen blocks each. Every OWN-th backbone has its own copies of the blocks;
+#: all others share theirs.
 PLUGIN = """
 from zoo.plugin import BackboneSpec, BlockSpec, WeightsSpec, hookimpl
 
@@ -51,7 +52,7 @@ def zoo_backbones():
 
 
 def install(folder: Path, count: int, own: int = 6) -> Path:
-    """Install a plugin with this number of backbones in a folder. As in timm, one in six has blocks of its own."""
+    """Install the plugin with ``count`` backbones in a folder. As in timm, one backbone in six has its own blocks."""
     site = folder / f"{count}-{own}"
     info = site / "zoo_many-1.0.dist-info"
     info.mkdir(parents=True)
@@ -70,7 +71,7 @@ def find_script() -> str:
 def measure(arguments: list[str], environment: Mapping[str, str]) -> tuple[float, float]:
     """Run a process and return its wall-clock and CPU time in seconds.
 
-    Without a timeout, because with one Python checks only every 50 ms.
+    The process runs without a timeout. With one, Python would check only every 50 ms whether it has ended.
     """
     used, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([find_script(), *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -86,7 +87,7 @@ def main(runs: int = 21) -> None:
         for name, count, own in (
             ("1,000 more", 1_000, 6),
             ("10,000 more", 10_000, 6),
-            ("10,000 more that share no blocks", 10_000, 1),
+            ("10,000 more with separate blocks", 10_000, 1),
         ):
             path = os.pathsep.join(filter(None, (str(install(Path(folder), count, own)), clean.get("PYTHONPATH"))))
             cases[f"zoo list, with {name}"] = ["list"], {**clean, "PYTHONPATH": path}

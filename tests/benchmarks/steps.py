@@ -1,10 +1,11 @@
-"""Compares a training step of zoo's engine with a minimal one: forward pass, backward pass and optimizer step.
+"""Compare a training step of zoo's engine with a minimal one: forward pass, backward pass and optimizer step.
 
     python tests/benchmarks/steps.py [BACKBONE ...]
 
-Both train the same network from random weights in the same precision on the same images, which are already on the
-device. They alternate, and so does which of them goes first. In addition, zoo's step checks the loss and the gradients
-before it changes anything, can undo a step that fails, and delays signals until the step is complete.
+Both steps train the same network from random weights in the same precision on the same images, which are already on
+the device. The two steps run in pairs, and the order within a pair alternates. In addition to the minimal work, zoo's
+step checks the loss and the gradients before it changes anything, can undo a step that fails, and delays signals until
+the step is complete.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Step = Callable[[Tensor, Tensor], object]
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained, and how it is timed."""
+    """The training step to time, and the number of repetitions."""
 
     backbone: str
     batch_size: int = 32
@@ -62,23 +63,23 @@ class Workload:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, some of whose parameters are frozen."""
+    """A network with its frozen parameters."""
 
     network: Network
     frozen: Frozen
 
 
-#: A function that makes the step of a network.
+#: Function that returns the training step of a network.
 Build = Callable[[Trained, Workload, Hardware], Step]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds per step in each pair, and the memory of each step."""
+    """The seconds per step in each pair, and the peak memory of both steps."""
 
     ours: list[float]
     other: list[float]
-    #: Peak memory of a step on a GPU in bytes.
+    #: Peak memory of a step in bytes; None without a GPU.
     ours_memory: int | None
     other_memory: int | None
     #: Seconds of zoo's first block, which includes compilation.
@@ -91,12 +92,12 @@ class Measured:
 
 
 def build_trained(work: Workload, hardware: Hardware) -> Trained:
-    """Build the network, always with the same random weights."""
+    """Build the network with the same random weights each time."""
     torch.manual_seed(0)
     resolved = open_registry().resolve(work.backbone)
-    start = choose_weights(resolved, "none")
-    model = build_backbone(resolved.backbone, start, Silent())
-    network = attach_head(resolved.backbone, start, model, work.head, CLASSES)
+    weights = choose_weights(resolved, "none")
+    model = build_backbone(resolved.backbone, weights, Silent())
+    network = attach_head(resolved.backbone, weights, model, work.head, CLASSES)
     place(model, hardware)
     blocks = list_blocks(resolved.backbone, model, network.head)
     frozen = freeze(network, blocks, Recipe(train=work.train, head=work.head))
@@ -105,17 +106,17 @@ def build_trained(work: Workload, hardware: Hardware) -> Trained:
 
 
 def read_size(work: Workload) -> tuple[int, int, int]:
-    """Return channels, height and width of the network's input."""
+    """Return the number of channels, the height and the width of the network's input."""
     return open_registry().resolve(work.backbone).backbone.input.size
 
 
 def choose_fastest(work: Workload) -> Hardware:
-    """Return the hardware with the precision that a run would choose."""
+    """Return the hardware, with the precision that a run would choose."""
     return settle_precision("auto", open_registry().resolve(work.backbone).backbone, choose_hardware())
 
 
 def list_trainable(model: nn.Module) -> list[nn.Parameter]:
-    """Return the trained parameters."""
+    """Return the trainable parameters."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
@@ -127,7 +128,7 @@ def build_bare(trained: Trained, _work: Workload, hardware: Hardware) -> Step:
     def step(images: Tensor, labels: Tensor) -> None:
         with hardware.autocast():
             loss = nn.functional.cross_entropy(model(images).float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
         optimizer.zero_grad()
 
@@ -158,7 +159,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
 
 
 def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
-    """Return the mean seconds per step over ``count`` steps, after synchronizing the device."""
+    """Return the mean seconds per step over ``count`` steps. The device is synchronized at the end."""
     start = time.perf_counter()
     for _ in range(count):
         step(images, labels)
@@ -168,7 +169,7 @@ def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:
 
 
 class Peak:
-    """The peak of the memory that is allocated on a GPU from now on, without what was allocated before."""
+    """The peak of the memory that is allocated on a GPU from now on, minus the memory that was allocated before."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device if device.type == "cuda" else None
@@ -182,7 +183,7 @@ class Peak:
 
 
 def compare(work: Workload, hardware: Hardware, other: Build | None = None) -> Measured:
-    """Time blocks of zoo's step and of another one, which is the minimal one by default, alternately."""
+    """Time blocks of zoo's step and of another step (by default, the minimal one), alternately."""
     with rounding(hardware):
         sides: list[Step] = []
         peaks: list[int | None] = []

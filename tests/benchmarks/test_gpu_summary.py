@@ -1,4 +1,4 @@
-"""The GPU check writes a section of the page and changes nothing else on it."""
+"""The GPU check writes one section of the page and does not change the rest of the page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RESULTS = [
 def test_each_stage_has_a_row() -> None:
     section = write_section(MACHINE, RESULTS, quick=False)
     assert "| resnet50, bf16 | 2,000 | 0.97 (0.95 to 0.99) | 9,000 MiB |  |" in section
-    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |  |" in section  # ratios to its steps and to timm
+    assert "| resnet50, bf16 | 1,800 | 0.90 | 1.20 |  |  |  |" in section  # the ratios to zoo's steps and to timm
     assert "| 2.0 s | 50.0 s | 25.0 |" in section
     assert "| resnet50, bf16 | 2,500 | 1.25 | 40 s | 2,100 | 1.05 |" in section
     assert "trial" not in section
@@ -50,7 +50,7 @@ def test_a_trial_run_is_marked() -> None:
     assert "a trial run" in write_section(MACHINE, RESULTS, quick=True)
 
 
-def test_an_incomplete_line_of_a_killed_stage_is_ignored(tmp_path: Path) -> None:
+def test_an_incomplete_line_from_a_killed_stage_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     append(RESULTS[0], path)
     with path.open("a") as file:

@@ -1,4 +1,4 @@
-"""Measurements include the whole process and all processes that it started."""
+"""Measurements include the process and all processes that it starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_last_line_printed_is_the_answer(tmp_path: Path) -> None:
     assert found["seconds"] > 0
 
 
-def test_a_failure_has_the_last_line_printed(tmp_path: Path) -> None:
+def test_a_failure_is_reported_with_the_last_line_on_stderr(tmp_path: Path) -> None:
     found = run(tmp_path, "import sys; sys.exit('no such network')")
     assert found["error"] == "exit code 1: no such network"
     assert "answer" not in found
@@ -38,7 +38,7 @@ def test_a_process_without_an_answer_is_a_failure(tmp_path: Path, code: str) -> 
     assert "error" in run(tmp_path, code)
 
 
-def test_a_process_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+def test_a_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     found = run(tmp_path, "import threading; threading.Event().wait()", timeout=0.2)
     assert "timed out" in found["error"]
 
@@ -63,7 +63,7 @@ def test_memory_includes_child_processes() -> None:
 
 
 @needs_proc
-def test_processes_left_running_are_ended(tmp_path: Path) -> None:
+def test_processes_left_running_are_killed(tmp_path: Path) -> None:
     hang = "import threading; threading.Event().wait()"
     start = f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', {hang!r}])"
     found = run(tmp_path, f"{start}; print('{{\"leader\": %d}}' % os.getpid())")

@@ -1,4 +1,4 @@
-"""The page shows what was measured, and why other results are missing."""
+"""The page shows all results, and the reason if a result is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workloads import PEERS, WORKLOADS
 SETTINGS = {
     "versions": {"zoo": "0.1.0", "torch": "9.9"},
     "images": {"train": 64, "val": 32},
-    "source": "drawn",
+    "source": "synthetic",
     "weights": ["mobilenet_v2"],
     "epochs": None,
 }
@@ -48,12 +48,12 @@ def test_a_row_shows_the_median_ratio_and_its_range() -> None:
     assert row[5:] == ["equal", "640", "2,562"]
 
 
-def test_time_outside_of_the_work_is_not_counted() -> None:
+def test_time_that_is_not_work_is_not_counted() -> None:
     row = find_row(write(make_line("limit", make_run(4), make_run(3, aside=1))), "the limit")
     assert row[1] == "0.50 (0.50 to 0.50)"
 
 
-def test_steps_are_compared_if_both_report_them() -> None:
+def test_training_steps_are_compared_if_both_sides_report_them() -> None:
     lines = [
         make_line("limit", make_run(4, steps=2.0), make_run(3, steps=share * 2), i)
         for i, share in enumerate((0.8, 0.9))
@@ -76,7 +76,7 @@ def test_a_failure_of_zoo_is_reported() -> None:
     assert "zoo failed in 1 of 1 pairs: exit code 1: oh" in page
 
 
-def test_pairs_that_failed_do_not_count() -> None:
+def test_failed_pairs_do_not_count() -> None:
     failed = {"seconds": 99.0, "memory": None, "error": "exit code 1: oh"}
     page = write(make_line("fastai", make_run(2), make_run(4)), make_line("fastai", make_run(2), failed, pair=1))
     assert find_row(page, "fastai")[1] == "2.00 (2.00 to 2.00)"
@@ -101,7 +101,7 @@ def test_workloads_without_results_have_no_table() -> None:
     assert WORKLOADS["vgg"].title not in page
 
 
-def test_the_page_names_machine_versions_and_images() -> None:
+def test_the_page_lists_the_machine_the_versions_and_the_images() -> None:
     page = write(make_line("tutorial", make_run(2), make_run(4)))
     for fact in ("2030-01-01", "abacus, 2 cores", "torch 9.9", "64 for training, 32 for validation", "mobilenet_v2"):
         assert fact in page
@@ -111,7 +111,7 @@ def test_the_page_names_machine_versions_and_images() -> None:
     ("weights", "start"),
     [
         ([], "from random weights"),
-        (["mobilenet_v2"], "from pretrained weights with torchvision's network, otherwise from random weights"),
+        (["mobilenet_v2"], "from pretrained weights for torchvision's network, otherwise from random weights"),
         (["mobilenet_v2", "timm/mobilenetv2_100"], "from pretrained weights"),
     ],
 )

@@ -12,7 +12,7 @@ import pairs
 from pairs import Bench, check_settings, read_lines, run_pairs
 from workloads import PEERS, WORKLOADS
 
-#: A script that fails while the file in its job is missing.
+#: Source of a script that writes to a log, and fails if its name is ``fails``.
 SCRIPT = """
 import json, os, sys
 job = json.loads(sys.argv[1])
@@ -43,7 +43,7 @@ def read_log(folder: Path) -> list[str]:
     return (folder / "log").read_text(encoding="utf-8").splitlines()
 
 
-def test_zoo_runs_before_each_peer_and_each_pair_has_another_seed(bench: Bench, tmp_path: Path) -> None:
+def test_zoo_runs_before_each_peer_and_each_pair_has_its_own_seed(bench: Bench, tmp_path: Path) -> None:
     run_pairs(bench, WORKLOADS["frozen"], ["tutorial", "limit"], 2)
     first, second = [
         [f"{name} {seed}" for name in ("ours.py", "tutorial.py", "ours.py", "limit.py")] for seed in (0, 1)
@@ -51,7 +51,7 @@ def test_zoo_runs_before_each_peer_and_each_pair_has_another_seed(bench: Bench, 
     assert read_log(tmp_path) == first + second
 
 
-def test_a_peer_that_fails_stops_no_other_and_is_run_again(bench: Bench, tmp_path: Path) -> None:
+def test_a_peer_that_fails_does_not_stop_the_others_and_is_run_again(bench: Bench, tmp_path: Path) -> None:
     run_pairs(bench, WORKLOADS["frozen"], ["fastai", "limit"], 1)
     fastai, limit = read_lines(bench.folder / "frozen.jsonl")
     assert "not today" in fastai["theirs"]["error"]
@@ -62,10 +62,10 @@ def test_a_peer_that_fails_stops_no_other_and_is_run_again(bench: Bench, tmp_pat
     assert all("answer" in line["theirs"] for line in read_lines(bench.folder / "frozen.jsonl"))
 
 
-def test_results_with_other_settings_are_not_mixed(tmp_path: Path) -> None:
+def test_results_with_different_settings_are_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     check_settings(path, {"code": "a", "device": "cpu"})
     check_settings(path, {"code": "a", "device": "cpu"})
-    with pytest.raises(ValueError, match="other code"):
+    with pytest.raises(ValueError, match="different code"):
         check_settings(path, {"code": "b", "device": "cpu"})
     assert json.loads(path.read_text(encoding="utf-8"))["code"] == "a"

@@ -1,4 +1,4 @@
-"""All peers get the same images."""
+"""All peers use the same images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def list_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
-def test_drawn_photos_are_reproducible_and_all_different(tmp_path: Path) -> None:
+def test_generated_photos_are_reproducible_and_all_different(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     counts = [prepare(tmp_path / name, None, 4, Path(sys.executable)) for name in ("first", "second")]
     assert counts == [{"train": 4, "val": 2}] * 2
@@ -26,13 +26,13 @@ def test_drawn_photos_are_reproducible_and_all_different(tmp_path: Path) -> None
         assert image.size == (WIDTH, HEIGHT)
 
 
-def test_drawn_photos_have_the_file_size_of_photos(tmp_path: Path) -> None:
+def test_generated_photos_have_the_file_size_of_real_photos(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     prepare(tmp_path / "images", None, 2, Path(sys.executable))
     assert all(40_000 < len(photo) < 200_000 for photo in list_files(tmp_path / "images").values())
 
 
-def test_own_images_are_balanced_jpegs(tmp_path: Path) -> None:
+def test_only_the_jpegs_are_copied_and_the_classes_are_balanced(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for kind in ("ants", "bees"):
             (tmp_path / "own" / split / kind).mkdir(parents=True)
@@ -43,12 +43,12 @@ def test_own_images_are_balanced_jpegs(tmp_path: Path) -> None:
     assert len(list((tmp_path / "some" / "train" / "bees").iterdir())) == 2
 
 
-def test_other_images_in_the_folder_are_refused(tmp_path: Path) -> None:
+def test_a_folder_with_different_images_is_refused(tmp_path: Path) -> None:
     for kind in ("ants", "bees"):
         for split in ("train", "val"):
             (tmp_path / "own" / split / kind).mkdir(parents=True)
             (tmp_path / "own" / split / kind / "1.jpg").write_bytes(b"")
     prepare(tmp_path / "images", tmp_path / "own", None, Path(sys.executable))
     prepare(tmp_path / "images", tmp_path / "own", None, Path(sys.executable))
-    with pytest.raises(ValueError, match="other images"):
+    with pytest.raises(ValueError, match="different images"):
         prepare(tmp_path / "images", tmp_path / "own", 2, Path(sys.executable))

@@ -1,4 +1,4 @@
-"""Statistics of pairs."""
+"""Ratios are computed within pairs, and unequal work is reported."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def test_equal_work_has_no_note() -> None:
     assert describe(200, 2) == []
 
 
-def test_a_last_batch_that_is_left_out_is_said() -> None:
+def test_a_dropped_last_batch_is_reported() -> None:
     assert describe(192, 2) == ["drops the last, smaller batch: 192 of 200 images"]
 
 
 @pytest.mark.parametrize("images", [136, 100, 201])
-def test_more_or_less_work_is_called_unequal(images: int) -> None:
+def test_more_or_less_work_is_reported_as_unequal(images: int) -> None:
     (note,) = describe(images, 2)
     assert note.startswith("unequal work")
 
 
-def test_another_number_of_epochs_is_called_unequal() -> None:
+def test_a_different_number_of_epochs_is_reported_as_unequal() -> None:
     assert describe(200, 1) == ["unequal work: 1 epochs instead of 2"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Packages of the peers. torch and torchvision are those that zoo runs with.
+#: Versions of the peers' packages. The peers use the same torch and torchvision as zoo.
 PINS = {
     "fastai": "2.8.12",
     "timm": "1.0.31",
@@ -31,13 +31,13 @@ class Peer:
     script: str
     #: Arguments of the script in addition to the job.
     flags: tuple[str, ...] = ()
-    #: Remark about its results.
+    #: Note that appears below a table if the peer has results.
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A task that all peers are given."""
+    """A training task that zoo and all peers perform."""
 
     name: str
     title: str
@@ -45,9 +45,11 @@ class Workload:
     model: str
     timm_model: str
     epochs: int
-    #: Peers that are compared by default.
+    #: Names of the peers that are compared by default.
     peers: tuple[str, ...]
 
+
+_CANNOT_FREEZE = "it cannot freeze layers, so it trains all parameters"
 
 PEERS = {
     peer.name: peer
@@ -57,15 +59,15 @@ PEERS = {
         Peer("fastai", "fastai", "fastai_peer.py"),
         Peer("lightning", "Lightning", "lightning_peer.py"),
         Peer("transformers", "transformers' Trainer", "transformers_peer.py"),
-        Peer("timm", "timm train.py, defaults", "timm_peer.py", note="it cannot freeze and trains all parameters"),
+        Peer("timm", "timm train.py, defaults", "timm_peer.py", note=_CANNOT_FREEZE),
         Peer(
             "timm-fast",
             "timm train.py, bf16 and channels-last",
             "timm_peer.py",
             ("--amp", "--amp-dtype", "bfloat16", "--channels-last"),
-            "it cannot freeze and trains all parameters",
+            _CANNOT_FREEZE,
         ),
-        Peer("limit", "the limit", "limit.py", note="does not train a head and does not evaluate"),
+        Peer("limit", "the limit", "limit.py", note="it does not evaluate, and trains no head on a frozen network"),
     )
 }
 
@@ -77,11 +79,11 @@ WORKLOADS = {
         Workload("frozen", "A new last layer on a frozen MobileNetV2", "mobilenet_v2", "mobilenetv2_100", 10, _ALL),
         Workload(
             "vgg",
-            "A new classic classifier on the frozen convolutions of VGG16",
+            "A new classifier in the classic VGG style (three linear layers) on the frozen convolutions of VGG16",
             "vgg16",
             "vgg16",
             5,
-            tuple(name for name in _ALL if not name.startswith("timm")),  # to train all of VGG16 would be other work
+            tuple(name for name in _ALL if not name.startswith("timm")),  # timm would train all layers of VGG16
         ),
         Workload(
             "full",
@@ -89,7 +91,7 @@ WORKLOADS = {
             "resnet18",
             "resnet18",
             5,
-            tuple(name for name in _ALL if name != "warm"),  # without frozen parts, no features are cached
+            tuple(name for name in _ALL if name != "warm"),  # no part is frozen, so no features are cached
         ),
     )
 }

@@ -1,9 +1,10 @@
-"""Interrupts a run after each step and at other points between steps, and resumes it.
+"""Interrupt a run after each step and at different points between steps, and resume it.
 
     python tests/faults/boundaries.py [--count 128]
 
-The points are all 24 steps and 8 others, each with 0 and 2 threads that load images, and with batches in 1 and in 3
-parts. Prints how many runs ended differently from the reference run. Exits with 1 if any did.
+The runs are interrupted after each of the 24 steps and at 8 other points, with 0 and 2 threads that load images, and
+with 1 and 3 micro-batches per batch. Prints the number of runs whose results differ from the reference run. Exits with
+1 if there are any.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from zoo.training import train
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.prepare import Plan
 
-#: The functions that are interrupted and the number of the call: before a phase begins, while features are computed,
-#: before an epoch is recorded, during evaluation, before the best model is written, and after training.
+#: Functions that are interrupted, each with the number of the call, by the name of the point.
 OTHER_POINTS: dict[str, tuple[object, str, int]] = {
     "the first phase": (Plan, "begin", 1),
     "the third phase": (Plan, "begin", 3),
@@ -39,13 +39,13 @@ OTHER_POINTS: dict[str, tuple[object, str, int]] = {
 }
 
 
-def interrupt(owner: object, name: str, time: int) -> None:
-    """Interrupt this process instead of the n-th call of a function."""
+def interrupt(owner: object, name: str, number: int) -> None:
+    """Raise KeyboardInterrupt instead of the ``number``-th call of a function."""
     function, calls = getattr(owner, name), [0]
 
     def call(*args: object, **kwargs: object) -> object:
         calls[0] += 1
-        if calls[0] == time:
+        if calls[0] == number:
             raise KeyboardInterrupt
         return function(*args, **kwargs)
 
@@ -53,11 +53,11 @@ def interrupt(owner: object, name: str, time: int) -> None:
 
 
 def interrupt_step(step: int) -> None:
-    """Interrupt after a step, counted from 1."""
+    """Raise KeyboardInterrupt after a step; the first step is 1."""
     on_step, calls = RunCallbacks.on_step, [0]
 
-    def call(watch: RunCallbacks) -> None:
-        on_step(watch)
+    def call(callbacks: RunCallbacks) -> None:
+        on_step(callbacks)
         calls[0] += 1
         if calls[0] == step:
             raise KeyboardInterrupt
@@ -66,14 +66,14 @@ def interrupt_step(step: int) -> None:
 
 
 def list_points() -> dict[str, Callable[[], None]]:
-    """List the interruptions by name."""
+    """Return functions that prepare an interruption, by the name of the point."""
     steps = {f"step {step}": (lambda step=step: interrupt_step(step)) for step in range(1, STEPS + 1)}
     other = {name: (lambda place=place: interrupt(*place)) for name, place in OTHER_POINTS.items()}
     return {**steps, **other}
 
 
 def interrupt_many(folder: Path, count: int) -> Failures:
-    """Return the failures and their number."""
+    """Interrupt and resume ``count`` runs. Return the failures."""
     failures, references = Failures(), {}
     places = [*product(list_points().items(), (0, 2), (1, 3))]
     random.Random(0).shuffle(places)
@@ -85,7 +85,7 @@ def interrupt_many(folder: Path, count: int) -> Failures:
         code, _ = Trial(reference.photos, output, weaken, options).begin()
         again, _ = Trial(reference.photos, output, options=options).begin()
         if (code, again) != (130, 0):
-            failures.note(f"{name}: it ends with {code}, and then with {again}")
+            failures.note(f"{name}: exit code {code}, then {again} after resuming")
         else:
             other = reference.compare(output)
             failures.note(other and f"{name}: {other}")

@@ -1,9 +1,9 @@
-"""Fills the disk at each point of saving and at several file sizes, and resumes the runs.
+"""Fill the disk at different points of saving and at several file sizes, and resume the runs.
 
     python tests/faults/disk.py [--count 20]
 
-Prints how many runs did not end with an error that names the file and the free space, lost a checkpoint, or ended
-differently from the reference run. Exits with 1 if any did.
+Prints the number of runs that failed without an error about the file and the free space, that lost a checkpoint, or
+whose results differ from the reference run. Exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from begin import Failures, Reference, judge, parse, prepare
 from toy import EVERY
 from trial import Fault, Trial
 
-#: The error message, with the file and the free space.
+#: Error message about a full disk, with the path of the file and the free space.
 ERROR = re.compile(
     r"Error: \S+ cannot be (written|created|removed): .*(\d bytes are free there|No space left on device)"
 )
 
 
 def fill_many(folder: Path, count: int) -> Failures:
-    """Return the failures and their number."""
+    """Fill the disk during 2 * ``count`` runs and resume the runs. Return the failures."""
     reference, failures = prepare(folder), Failures()
     points = [Fault(point=1 + number * reference.points // count, disk_is_full=True) for number in range(count)]
     largest = max(path.stat().st_size for path in (folder / "whole").iterdir())
-    # The output of the process is also written to a file.
+    # The log of the process counts as a file, so the smallest size leaves room for it.
     sizes = [Fault(room=8192 + number * largest // count) for number in range(count)]
     for number, fault in enumerate(points + sizes):
         failures.note(_fill(reference, Trial(reference.photos, folder / f"run-{number}"), fault))
@@ -36,16 +36,16 @@ def fill_many(folder: Path, count: int) -> Failures:
 
 def _fill(reference: Reference, trial: Trial, fault: Fault) -> str | None:
     code, _ = trial.begin(fault)
-    said = trial.output.with_name(f"{trial.output.name}-said").read_text()
-    if code not in (0, 1) or "Traceback" in said:
-        return f"it ends with {code}: {said[-300:]}"
-    if code and not ERROR.search(said):
-        return f"it prints {said.splitlines()[-1][-200:]}"
-    complaint = trial.find_fault(EVERY) if code else None
-    if code and not complaint:
+    log = trial.output.with_name(f"{trial.output.name}-log").read_text()
+    if code not in (0, 1) or "Traceback" in log:
+        return f"exit code {code}: {log[-300:]}"
+    if code and not ERROR.search(log):
+        return f"unexpected error: {log.splitlines()[-1][-200:]}"
+    failure = trial.find_failure(EVERY) if code else None
+    if code and not failure:
         code, _ = trial.begin()
-        complaint = f"it ends with {code}" if code else None
-    return complaint or reference.compare(trial.output)
+        failure = f"exit code {code} after resuming" if code else None
+    return failure or reference.compare(trial.output)
 
 
 def main() -> int:

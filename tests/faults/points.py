@@ -1,4 +1,4 @@
-"""The points at which a process that saves can be killed or find the disk full, in the order in which they occur."""
+"""Points during saving at which a process kills itself or finds the disk full."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from zoo.runs import model_file as tensors
 
 
 class Points:
-    """Counts the points that this process passes. At one of them, it kills itself or finds the disk full.
+    """A counter of the points that this process passes. At one of them, the process kills itself or finds a full disk.
 
-    The points of a file: opened, half written, written, on the disk, renamed. Another one is before an old file is
-    removed.
+    A process passes a point after it has opened, half written, written, flushed or renamed a file, and before it
+    removes an old file.
+
+    Args:
+        fatal: Number of the fatal point, starting at 1, or None.
+        disk_is_full: Whether the fatal point raises the error of a full disk instead of killing the process.
     """
 
     def __init__(self, fatal: int | None, *, disk_is_full: bool = False) -> None:
@@ -29,7 +33,7 @@ class Points:
         self._disk_is_full = disk_is_full
 
     def reach(self, name: str) -> None:
-        """Pass a point."""
+        """Pass a point, or fail there if it is the fatal one."""
         self.passed.append(name)
         if len(self.passed) != self._fatal:
             return

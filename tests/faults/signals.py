@@ -1,10 +1,10 @@
-"""Ends runs with SIGTERM and SIGINT at random times, and resumes them.
+"""Interrupt runs with SIGTERM and SIGINT at random times, and resume them.
 
     python tests/faults/signals.py [--count 100]
 
-Half of each signal goes to the process, half to its group; half of the runs load images in threads. Prints how many
-runs lost a step, ended with an exit code other than 130 or 143, took longer than ten seconds, or ended differently from
-the reference run. Also prints the longest time. Exits with 1 after any failure.
+Half of the signals go to the process and half to its process group. Half of the runs load images in threads. Prints the
+number of runs that lost a step, exited with a code other than 130 or 143, took more than ten seconds to exit, or whose
+results differ from the reference run. Also prints the longest time to exit. Exits with 1 if there are any failures.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ LONGEST = 10.0
 
 
 def end_many(folder: Path, count: int) -> Failures:
-    """Return the failures and their number."""
+    """Interrupt and resume ``count`` runs. Return the failures."""
     reference = prepare(folder)
-    chance, failures, longest = random.Random(0), Failures(), 0.0
+    rng, failures, longest = random.Random(0), Failures(), 0.0
     for number in range(count):
-        fault = Fault(chance.uniform(0, reference.seconds), list(CODES)[number % 2], to_group=number // 2 % 2 == 1)
+        fault = Fault(rng.uniform(0, reference.seconds), list(CODES)[number % 2], to_group=number // 2 % 2 == 1)
         trial = Trial(reference.photos, folder / f"run-{number}", options={"workers": 2 * (number // 4 % 2)})
         code, seconds = trial.begin(fault)
         longest = max(longest, seconds)
-        complaint = _find_fault(trial, fault, code, seconds)
-        if code and not complaint:
+        failure = _find_failure(trial, fault, code, seconds)
+        if code and not failure:
             code, _ = trial.begin()
-            complaint = f"it ends with {code}" if code else None
-        failures.note(complaint or reference.compare(trial.output))
-    sys.stdout.write(f"the longest took {longest:.2f} s\n")
+            failure = f"exit code {code} after resuming" if code else None
+        failures.note(failure or reference.compare(trial.output))
+    sys.stdout.write(f"the runs took up to {longest:.2f} s to exit\n")
     return failures
 
 
-def _find_fault(trial: Trial, fault: Fault, code: int, seconds: float) -> str | None:
+def _find_failure(trial: Trial, fault: Fault, code: int, seconds: float) -> str | None:
     if code in (0, NEVER):
         return None  # the run was already finished, or had not started
-    if code not in (CODES[fault.signal], -fault.signal):  # minus the signal before the command line handles it
-        return f"{fault.signal.name} ends it with {code}"
+    if code not in (CODES[fault.signal], -fault.signal):  # the second one before the command line handles the signal
+        return f"exit code {code} after {fault.signal.name}"
     if code == -fault.signal and trial.steps.value:
-        return f"{fault.signal.name} ends it after a step without the command line"
-    return "it takes too long to end" if seconds > LONGEST else trial.find_fault(0)
+        return f"the command line did not handle {fault.signal.name} although training had begun"
+    return "the run took too long to exit" if seconds > LONGEST else trial.find_failure(0)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Removes the defenses one by one, to show that the harness notices it."""
+"""Functions that each disable one safeguard, to show that the fault scripts then report failures."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def rename() -> None:
 
 
 def checksum() -> None:
-    """Write files in place, and do not verify files that are read."""
+    """Write files in place, and do not verify checkpoints when they are read."""
     rename()
     checkpoints.Checkpoints._list = lambda self: sorted(self._folder.glob("*.safetensors"), reverse=True)  # type: ignore[method-assign]
     checkpoints._verify = lambda _path: None
 
 
 def seeds() -> None:
-    """Do not restore the random generator of dropout."""
+    """Do not derive the random generator of dropout from the step."""
     loop.seed_of_step = lambda *_: 0  # type: ignore[assignment]
     loop.torch.manual_seed = lambda _seed: None  # type: ignore[attr-defined]
 
@@ -44,7 +44,7 @@ def optimizer() -> None:
 
 
 def saving() -> None:
-    """Save nothing."""
+    """Do not save checkpoints."""
     Checkpointer.save = lambda _self: None  # type: ignore[method-assign]
 
 

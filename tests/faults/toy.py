@@ -1,4 +1,4 @@
-"""The run that is killed: one second of training that uses everything that resuming can get failures."""
+"""The run that is interrupted: one second of training that uses every feature whose state must survive resuming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import RunFolder
 from zoo.training.callbacks import RunCallbacks
 
-#: 24 steps with 6 images each, in six epochs and four phases, with a checkpoint every third step.
+#: Options of the run: 24 steps with 6 images each, in six epochs and four phases, with a checkpoint every third step.
 OPTIONS: dict[str, Any] = {
     "weights": "none",
     "train": "gradual",
@@ -38,34 +38,42 @@ OPTIONS: dict[str, Any] = {
     "balance": "sampling",
 }
 STEPS, EVERY = 24, 3
-#: Facts that may differ: the times, and how often the run was resumed.
+#: Fields that may differ: the times, and the epochs at which the run resumed.
 TIMES = ("seconds", "train_seconds", "started", "resumed")
-#: File beside the run folder with the SHA-256 of the last checkpoint, written before the checkpoints are removed.
-LAST = "last-state"
+#: Suffix of a file next to the run folder that contains the SHA-256 of the last checkpoint. The file is written before
+#: the checkpoints are removed.
+LAST = "last-checkpoint"
 
 
-def draw(folder: Path) -> None:
-    """Draw the images."""
+def generate(folder: Path) -> None:
+    """Generate the images."""
     draw_photos(folder / "train", per_class=12, seed=1)
     draw_photos(folder / "val", per_class=5, seed=2)
 
 
 def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: Any) -> None:
-    """Start or resume the run on the command line. ``on_step`` is called with the total number of steps so far.
+    """Start or resume the run through the command line.
 
-    Ends with SystemExit, so the process can do nothing else.
+    Args:
+        photos: Folder of the images.
+        output: Run folder.
+        on_step: Function that is called after each step with the number of steps so far.
+        options: Options that differ from ``OPTIONS``.
+
+    Raises:
+        SystemExit: When the run ends.
     """
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore Ctrl-C otherwise
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes ignore Ctrl-C by default
     original, remove_states = RunCallbacks.on_step, zoo.training.finetune.remove_states
 
-    def report(watch: RunCallbacks) -> None:
-        on_step(watch._saver._state.batches)  # no public name, as only this harness needs it
-        original(watch)
+    def report(callbacks: RunCallbacks) -> None:
+        on_step(callbacks._saver._state.batches)  # private, because only the fault scripts need it
+        original(callbacks)
 
     def digest(folder: RunFolder) -> None:
         last = output.with_name(f"{output.name}-{LAST}")
-        if not last.exists():  # it exists if a process was killed while it removed the checkpoints, newest first
+        if not last.exists():  # a killed process may have written it, and then removed the newest checkpoint
             saved, _ = Checkpoints(folder.path / "checkpoints").load()
             sha256 = digest_state(saved.tensors, saved.facts["state"]) if saved else "none"
             last.write_text(sha256, encoding="ascii")
@@ -81,31 +89,31 @@ def run(photos: Path, output: Path, on_step: Callable[[int], None], **options: A
 
 
 def describe(output: Path) -> dict[str, Any]:
-    """Return everything about a run except times: the SHA-256 of each file, and the metrics."""
+    """Return the files, metrics and fields of a run that must not depend on interruptions."""
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    facts = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    fields = json.loads((output / "run.json").read_text(encoding="utf-8"))
     return {
         "files": sorted(path.name for path in output.iterdir()),
         "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
-        "state": output.with_name(f"{output.name}-{LAST}").read_text(encoding="ascii"),
+        "checkpoint": output.with_name(f"{output.name}-{LAST}").read_text(encoding="ascii"),
         "history": [_without_times(line) for line in lines],
-        "facts": {
-            **_without_times(facts),
-            "recipe": {**facts["recipe"], "workers": None},
-            "data": {**facts["data"], "asked": None},
+        "fields": {
+            **_without_times(fields),
+            "recipe": {**fields["recipe"], "workers": None},
+            "data": {**fields["data"], "asked": None},
         },
     }
 
 
-def digest_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Return a SHA-256 of weights, statistics, averages and the state of the optimizer."""
+def digest_state(tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a checkpoint: its tensors, and the position in the run."""
     total = hashlib.sha256()
-    for name in sorted(name for name in tensors if not name.startswith("lap.")):  # removed at the end of an epoch
+    for name in sorted(name for name in tensors if not name.startswith("lap.")):  # sums of one epoch
         total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
         total.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    total.update(json.dumps([facts["phase"], facts["steps"]]).encode())
+    total.update(json.dumps([state["phase"], state["steps"]]).encode())
     return total.hexdigest()
 
 
-def _without_times(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name not in TIMES}
+def _without_times(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in TIMES}

@@ -1,4 +1,4 @@
-"""A trial: the run in a process of its own that is ended by a signal and resumed until it is finished."""
+"""Start the run in a separate process, interrupt it by a fault, and resume it."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ from zoo.runs.folder import CHECKPOINTS, RUN
 
 #: Timeout in seconds for a process that should have ended.
 PATIENCE = 120
-#: Exit code of a process that was ended before it started its work.
+#: Exit code of a process that was interrupted before the run began.
 NEVER = 99
-#: Function that removes a defense; see ``teeth``.
+#: Function that disables a safeguard; see ``teeth``.
 Weakness = Callable[[], None]
 
 
-def keep_defenses() -> None:
-    """Remove no defense."""
+def keep_safeguards() -> None:
+    """Disable no safeguard."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """How a process is ended: by a signal after some seconds, or by a kill at its n-th point."""
+    """A fault that ends a process: a signal after some seconds, SIGKILL at a point, or a full disk."""
 
+    #: Seconds until the signal is sent.
     seconds: float = PATIENCE
     signal: signal.Signals = signal.SIGKILL
-    #: Whether the signal goes to the process group, as from a terminal.
+    #: Whether the signal goes to the process group, as it does from a terminal.
     to_group: bool = False
+    #: Number of the point at which the process kills itself, starting at 1.
     point: int | None = None
-    #: Whether the disk is full at the point instead.
+    #: Whether the disk is full at this point instead.
     disk_is_full: bool = False
-    #: Maximum size of a file in bytes, which acts like a full disk.
+    #: Largest file size in bytes that the process may write, to imitate a full disk.
     room: int | None = None
 
 
 class Counter:
-    """A number that a process shares with its child."""
+    """A number that a process shares with its children."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 8)
@@ -69,7 +71,7 @@ class Counter:
 
 
 def _is_readable(path: Path) -> bool:
-    """Return whether a file of a run is complete and readable."""
+    """Return whether a file of a run can be read completely."""
     try:
         if path.suffix == ".safetensors":
             load_file(path)
@@ -83,13 +85,13 @@ def _is_readable(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Trial:
-    """A run and the numbers that its processes report."""
+    """A run, and the numbers that its processes report."""
 
     photos: Path
     output: Path
-    weaken: Weakness = keep_defenses
+    weaken: Weakness = keep_safeguards
     options: dict[str, Any] = field(default_factory=dict)
-    #: Numbers of steps taken and of points passed.
+    #: Numbers of steps taken and of points passed so far.
     steps: Counter = field(default_factory=Counter)
     points: Counter = field(default_factory=Counter)
 
@@ -97,10 +99,10 @@ class Trial:
         """Start or resume the run in a child process.
 
         Returns:
-            The exit code, or the negative number of the signal, and the seconds from the signal to the end.
+            The exit code, or the negative signal number, and the seconds from the signal to the end of the process.
         """
         fault = fault or Fault()
-        # An interrupt here would make the child go on as its parent.
+        # If SIGINT arrived here, the child would continue with the code of the parent.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         child = os.fork()
         if child == 0:
@@ -119,20 +121,20 @@ class Trial:
         return os.waitstatus_to_exitcode(status), time.monotonic() - sent[0] if sent else 0.0
 
     def _work(self, fault: Fault) -> None:
-        """Run in the child process, which ends with this function."""
+        """Run in the child process. This function ends the process."""
         status = NEVER
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             os.setsid()
             points = Points(fault.point, disk_is_full=fault.disk_is_full)
             if fault.room is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing beyond the limit then raises an error
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then raises an error
                 resource.setrlimit(resource.RLIMIT_FSIZE, (fault.room, fault.room))
             points.install()
             self.weaken()
-            with self.output.with_name(f"{self.output.name}-said").open("a") as said:
-                os.dup2(said.fileno(), sys.stdout.fileno())
-                os.dup2(said.fileno(), sys.stderr.fileno())
+            with self.output.with_name(f"{self.output.name}-log").open("a") as log:
+                os.dup2(log.fileno(), sys.stdout.fileno())
+                os.dup2(log.fileno(), sys.stderr.fileno())
                 status = 1
                 run(self.photos, self.output, self.steps.set, **self.options)
         except SystemExit as end:
@@ -140,22 +142,26 @@ class Trial:
             self.points.set(len(points.passed))
         except KeyboardInterrupt as interrupt:
             has_begun = any(frame.f_code is main.__code__ for frame, _ in traceback.walk_tb(interrupt.__traceback__))
-            status = status if has_begun else NEVER  # the signal hit the harness instead
+            status = status if has_begun else NEVER  # the signal arrived before the command line started
         finally:
             os._exit(status)
 
-    def find_fault(self, allowed: int) -> str | None:
-        """Return what is wrong with the checkpoints. The newest one may lack up to ``allowed`` steps."""
+    def find_failure(self, allowed: int) -> str | None:
+        """Return what is wrong with the files of the run, or None.
+
+        Args:
+            allowed: Largest number of steps that may be missing from the newest checkpoint.
+        """
         folder, taken = self.output / CHECKPOINTS, self.steps.value
-        if torn := [path.name for path in self.output.glob("[!.]*") if not _is_readable(path)]:
-            return f"unreadable: {', '.join(torn)}"
+        if unreadable := [path.name for path in self.output.glob("[!.]*") if not _is_readable(path)]:
+            return f"unreadable files: {', '.join(unreadable)}"
         if (self.output / RUN).exists():
             return None  # the run is finished
         if not folder.is_dir():
             return None if taken < EVERY else "the checkpoints are missing"
-        saved, complaints = Checkpoints(folder).load()
-        if complaints:
-            return complaints[0].rpartition("/")[2]
+        saved, warnings = Checkpoints(folder).load()
+        if warnings:
+            return warnings[0].rpartition("/")[2]
         state = saved.facts["state"] if saved else {"done": 0}
         lost = taken - state["done"] - state.get("lap", {"step": 0})["step"]
         return f"{lost} steps were lost" if lost > allowed else None

@@ -1,4 +1,4 @@
-"""Runs the stages of the GPU check, each in a process with a time limit, and saves their results. See run.sh."""
+"""Run the stages of the GPU check, each in a process with a time limit, and save their results. See run.sh."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from photos import draw
+from photos import generate
 from plan import choose_plan
 from results import FAILED, VARIABLE, Result, append, read_results
 from summary import describe_machine, update_page, write_summary
@@ -22,18 +22,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 #: Seconds between two checks for new results.
 PERIOD = 0.2
-#: Seconds that a stage has to end the processes that it started.
+#: Seconds that a stage has to terminate the processes that it started.
 GRACE = 5.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the check that runs in a process of its own."""
+    """A part of the check that runs in its own process."""
 
     name: str
-    #: Fraction of the total time that the stage may take. Time that it does not use is left for the later stages.
+    #: Fraction of the total time that the stage may take. Unused time is left for the later stages.
     share: float
-    #: Name of a script, or an empty text for the tests.
+    #: Name of the stage's script, or an empty string to run the tests.
     script: str = ""
 
 
@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/gpu/run.sh", description="Check and measure zoo on one device.")
     add = parser.add_argument
     add("--device", choices=("cuda", "cpu"), default="cuda", help="[default: cuda]")
-    add("--quick", action="store_true", help="run a little of everything, for a trial")
+    add("--quick", action="store_true", help="run a little of everything, as a trial")
     add("--minutes", type=float, default=5.0, metavar="X", help="time limit in minutes  [default: 5]")
     add(
         "--output",
@@ -89,7 +89,7 @@ class Check:
     def run(self) -> int:
         """Run the stages. Return 1 if a check failed or a stage did not finish."""
         photos, plan = self._scratch / "photos", choose_plan(quick=self._options.quick)
-        draw(photos, plan.images, plan.val_images)
+        generate(photos, plan.images, plan.val_images)
         wanted = [stage for stage in STAGES if not self._options.stages or stage.name in self._options.stages]
         for index, stage in enumerate(wanted):
             left = max(0.0, self._deadline - time.monotonic())
@@ -120,13 +120,13 @@ class Check:
             self._add(Result(stage.name, "the full stage", FAILED, f"stopped after {limit:.0f} s"))
         elif code and not any(result.stage == stage.name and result.outcome == FAILED for result in self.results):
             self._add(Result(stage.name, "the full stage", FAILED, f"exit code {code}; see {log.name}"))
-        self._tell()
+        self._report()
         say(f"         {stage.name} took {time.monotonic() - started:.1f} s")
 
     def _wait(self, process: subprocess.Popen[bytes], end: float) -> int | None:
-        """Report results until the process ends. Return its exit code, or None if its time is up."""
+        """Report results until the process ends. Return its exit code, or None if it reached the time limit."""
         while time.monotonic() < end:
-            self._tell()
+            self._report()
             try:
                 return process.wait(PERIOD)
             except subprocess.TimeoutExpired:
@@ -135,7 +135,7 @@ class Check:
 
     def _list_command(self, stage: Stage, photos: Path) -> list[str | Path]:
         if not stage.script:
-            # Warnings of torch are not checked here, because versions and machines differ.
+            # Warnings from torch are not errors here, because they depend on the version and the machine.
             options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=", "--dist", "load", "-n"]
             return [sys.executable, "-m", "pytest", HERE, *options, str(min(4, os.cpu_count() or 1))]
         found = self._options.timm_train or HERE / "packed" / "train.py"
@@ -163,7 +163,7 @@ class Check:
     def _add(self, result: Result) -> None:
         append(result, self._file)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Print new results and save all results."""
         results = self.results
         for result in results[self._num_reported :]:
@@ -174,7 +174,7 @@ class Check:
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children, first with SIGTERM so that it can end those in other sessions."""
+    """Terminate a process and its children. SIGTERM comes first, so that it can end children in different sessions."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -192,8 +192,8 @@ def main() -> int:
     """Run the check."""
     options = parse()
     if options.page and (options.quick or options.device != "cuda"):
-        sys.exit("--page is for figures of a GPU: leave out --quick, and take --device cuda.")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also ends the current stage
+        sys.exit("--page needs figures from a GPU; remove --quick and use --device cuda")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the exit also ends the current stage
     with tempfile.TemporaryDirectory(prefix="zoo-gpu-") as scratch:
         return Check(options, Path(scratch)).run()
 

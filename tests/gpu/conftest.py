@@ -1,6 +1,7 @@
-"""The device under test and the recording of test results.
+"""The device under test, and the recording of test results.
 
-`run.sh` sets the device in ``ZOO_TEST_DEVICE``. Without it, these tests use the GPU or are skipped if there is none.
+`run.sh` sets the device in ``ZOO_TEST_DEVICE``. Without this variable, these tests use the GPU, or are skipped if no
+GPU is available.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ def device() -> torch.device:
     """The device under test."""
     asked = os.environ.get("ZOO_TEST_DEVICE") or ("cuda" if torch.cuda.is_available() else "")
     if not asked:
-        pytest.skip("no GPU is available, and ZOO_TEST_DEVICE does not name another device")
+        pytest.skip("no GPU is available; set ZOO_TEST_DEVICE to use a different device")
     if asked == "cuda":
-        assert torch.cuda.is_available(), "torch finds no GPU"
+        assert torch.cuda.is_available(), "CUDA is not available"
         return torch.device("cuda", 0)
     return torch.device(asked)
 
 
 @pytest.fixture(scope="session")
 def network() -> str:
-    """The backbone to train: a classic one, or the smallest one with ``--quick``."""
+    """The backbone to train: ResNet18, or with ``--quick`` the smallest backbone."""
     return "tiny/tiny" if os.environ.get("ZOO_TEST_QUICK", "1") else "torchvision/resnet18"
 
 
@@ -65,7 +66,7 @@ def own_environment(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Record the outcome of each test if `run.sh` asks for it. Only the main process of xdist records."""
+    """Record the outcome of each test if `run.sh` started the tests. Only the main process of xdist records."""
     is_final = report.when == "call" or report.outcome != "passed"
     if not is_final or VARIABLE not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
         return

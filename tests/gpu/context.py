@@ -1,4 +1,4 @@
-"""The command line of a stage that measures, and the code that all these stages share."""
+"""The command line of the stages that measure, and the code that they share."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Context:
         return folder
 
     def link_few_photos(self) -> Path:
-        """Return a folder with fewer training photos, for slow work, and all validation photos."""
+        """Return a folder with fewer training photos, for slow peers, and all validation photos."""
         folder = self.scratch / "few"
         for split, count in (("train", self.plan.few_images), ("val", self.plan.val_images)):
-            # By number, so that the classes have the same number of photos.
+            # The names are numbers that alternate between the classes, so each class keeps the same number of photos.
             photos = sorted((self.photos / split).glob("*/*.jpg"), key=lambda photo: photo.name)
             for photo in photos[:count]:
                 link = folder / split / photo.parent.name / photo.name
@@ -114,7 +114,7 @@ def read_context() -> Context:
 
 
 def measure_each(stage: str, candidates: Iterable[Candidate], measure: Callable[[Candidate], Iterable[Result]]) -> None:
-    """Record the results of each candidate. If one raises an error, record it as failed and continue with the next."""
+    """Record the results of each candidate. If a candidate raises an error, record the failure and continue."""
     for candidate in candidates:
         try:
             for result in measure(candidate):
@@ -125,13 +125,13 @@ def measure_each(stage: str, candidates: Iterable[Candidate], measure: Callable[
 
 
 def release_memory() -> None:
-    """Free the memory of the last candidate."""
+    """Free the memory that the last candidate used."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def measured(stage: str, name: str, note: str = "", **figures: float | None) -> Result:
-    """Return a result. Metrics that are None are left out."""
+    """Return a result with the given metrics, except those that are None."""
     known = {key: value for key, value in figures.items() if value is not None}
     return Result(stage, name, MEASURED, note, known)

@@ -1,6 +1,6 @@
-"""A run with deterministic algorithms that kills itself after a given step, or completes.
+"""Start or resume a run with deterministic algorithms that kills itself after a given step.
 
-python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (with STEP 0, it is not killed)
+python tests/gpu/killed_run.py BACKBONE PHOTOS OUTPUT DEVICE STEP    (with STEP 0, the run completes)
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def kill_after(step: int) -> None:
     """Kill the process after this many steps."""
     on_step, taken = RunCallbacks.on_step, []
 
-    def count(keeper: RunCallbacks) -> None:
-        on_step(keeper)
+    def count(callbacks: RunCallbacks) -> None:
+        on_step(callbacks)
         taken.append(1)
         if len(taken) == step:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -31,7 +31,7 @@ def kill_after(step: int) -> None:
 
 def main(backbone: str, photos: str, output: str, device: str, step: str) -> None:
     """Start or resume the run."""
-    # Only warn. If an operation has no deterministic form, the comparison of the bytes will show it.
+    # A warning is enough: if an operation is not deterministic, the comparison of the bytes will fail.
     torch.use_deterministic_algorithms(True, warn_only=True)
     kill_after(int(step))
     zoo.finetune(

@@ -21,7 +21,7 @@ CLASSES = 3
 class Wide(nn.Sequential):
     """A network without batch norm whose activations take much more memory than its weights.
 
-    Without batch norm, micro-batches give the same gradients as the full batch.
+    Because there is no batch norm, micro-batches produce the same gradients as the full batch.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -33,13 +33,13 @@ class Wide(nn.Sequential):
 
 
 def build_wide(device: torch.device) -> nn.Module:
-    """Build the network, always with the same weights."""
+    """Build the network with the same weights each time."""
     torch.manual_seed(1)
     return Wide().to(device)
 
 
 def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None] = lambda _line: None) -> Learner:
-    """Make a learner of the full model."""
+    """Build a learner that trains the full model."""
     frozen = Frozen(model, tuple(name for name, _ in model.named_children()))
     frozen.train()
     return Learner(
@@ -48,7 +48,7 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
         criterion=Criterion(),
         optimizer=build_optimizer(
             "sgd", model.parameters(), 0.01, 0.1
-        ),  # not Adam, which would amplify gradients that are nearly zero
+        ),  # Adam would amplify gradients that are nearly zero
         schedule=Schedule("constant", 10),
         hardware=hardware,
         scaler=hardware.build_scaler(),
@@ -57,8 +57,8 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
     )
 
 
-def draw_batch(device: torch.device, count: int, size: int) -> tuple[Tensor, Tensor]:
-    """Draw images (N, 3, size, size) and labels (N,)."""
+def generate_batch(device: torch.device, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Generate images of shape (count, 3, size, size) and labels of shape (count,)."""
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(count, 3, size, size, generator=generator)
     labels = torch.randint(0, CLASSES, (count,), generator=generator)

@@ -1,4 +1,4 @@
-"""Stage ``compile``: the training step of the engine with and without torch.compile, and epochs compared with timm."""
+"""Stage ``compile``: zoo's training step with and without torch.compile, and compiled epochs of zoo and timm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGE = "compile"
 
 
 def build_plain(trained: Trained, work: Workload, hardware: Hardware) -> Step:
-    """Return the step of the engine without torch.compile."""
+    """Return zoo's training step without torch.compile."""
     return build_ours(trained, replace(work, compile=False), hardware)
 
 

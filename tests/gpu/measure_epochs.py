@@ -1,9 +1,9 @@
 """Stage ``epochs``: images per second of training epochs, including decoding, for zoo and its peers.
 
-All train the same network from random weights with the same batch size. Validation is not counted, and neither is the
-first epoch, which is for warming up. zoo trains with its defaults, so it keeps up to one gigabyte of decoded images in
-memory. The tutorial's loop uses float32 and four workers, as in the tutorial. timm's train.py uses bfloat16,
-channels_last, pinned memory, one worker per core, and the optimizer and augmentation of zoo.
+All of them train the same network from random weights with the same batch size. Validation does not count, and neither
+does the first epoch, which is for warming up. zoo trains with its defaults, so it keeps up to one gigabyte of decoded
+images in memory. The tutorial's loop uses float32 and four workers, as in the tutorial. timm's train.py uses bfloat16,
+channels_last, pinned memory, one worker per core, and zoo's optimizer and augmentation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ TIMM_FLAGS = (
 
 
 def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False, stage: str = STAGE) -> Result:
-    """Train with ``zoo.finetune``. The frozen part is computed in every epoch, as by the peers."""
+    """Train with ``zoo.finetune``. As with the peers, the frozen part is computed in every epoch."""
     folder = context.make_folder("zoo")
     os.environ["ZOO_CACHE"] = str(folder / "cache")
     peak, plan = Peak(context.hardware.device), context.plan
@@ -65,7 +65,7 @@ def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False
 
 
 def train_tutorial(context: Context, candidate: Candidate) -> Result:
-    """Train with the tutorial's loop in this process, on fewer photos because it is slow."""
+    """Train with the tutorial's loop in this process, on fewer photos because the loop is slow."""
     job = context.make_job(candidate, "tutorial", data=context.link_few_photos(), epochs=2)
     peak = Peak(context.hardware.device)
     answer = tutorial.train(job)
@@ -74,7 +74,7 @@ def train_tutorial(context: Context, candidate: Candidate) -> Result:
 
 
 def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str = STAGE) -> Result:
-    """Train with timm's train.py in a process of its own."""
+    """Train with timm's train.py in a separate process."""
     name = f"{candidate.name}, timm"
     if candidate.timm_name is None:
         return Result(stage, name, SKIPPED, "train.py cannot freeze")
@@ -94,19 +94,19 @@ def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str =
 def yield_one(
     train: Callable[[Context, Candidate], Result], context: Context, candidate: Candidate
 ) -> Iterator[Result]:
-    """Yield the result of a trainer."""
+    """Yield the result of a training function."""
     yield train(context, candidate)
 
 
 def describe(
     stage: str, name: str, seconds: Sequence[float], images: int, note: str, *, peak: int | None = None
 ) -> Result:
-    """Return the images per second of the median epoch without the first one. An epoch has ``images`` images."""
+    """Return the images per second of the median epoch, not counting the first. An epoch has ``images`` images."""
     rate = images / median(seconds[1:])
     return measured(stage, name, note, images_per_second=rate, peak_mib=peak and peak / MIB)
 
 
 if __name__ == "__main__":
     context = read_context()
-    for train in (train_ours, train_timm, train_tutorial):  # one after the other, because time may run out
+    for train in (train_ours, train_timm, train_tutorial):  # zoo comes first, because time may run out
         measure_each(STAGE, context.plan.candidates, partial(yield_one, train, context))

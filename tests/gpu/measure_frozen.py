@@ -1,7 +1,7 @@
 """Stage ``frozen``: training a new last layer on a frozen network with zoo and with the tutorial's loop.
 
 Both are timed from the call to its return, in one process and without imports. zoo runs twice, each time with an empty
-cache, and only the second run counts because the first one also warms up the device.
+cache. Only the second run counts, because the first one also warms up the device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stage ``steps``: images per second of the training step of the engine, compared with a minimal step."""
+"""Stage ``steps``: images per second of zoo's training step, compared with a minimal step."""
 
 from __future__ import annotations
 

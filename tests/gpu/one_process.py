@@ -1,4 +1,4 @@
-"""A process group with one process, over NCCL on a GPU and gloo on a CPU: collectives and FSDP2.
+"""Check collectives and FSDP2 in a process group with one process, over NCCL on a GPU and gloo on a CPU.
 
 python tests/gpu/one_process.py DEVICE
 """
@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from learners import CLASSES, copy_state, draw_batch, make_learner
+from learners import CLASSES, copy_state, generate_batch, make_learner
 from zoo.engine.device import Hardware, rounding
 from zoo.engine.distributed.all_reduce import exchange, send_from
 from zoo.engine.step import learn
@@ -24,7 +24,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64)
 
 
 def build_blocks() -> nn.Module:
-    """Build a network of two blocks and a head, always with the same weights."""
+    """Build a network of two blocks and a head with the same weights each time."""
     torch.manual_seed(1)
     stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU())
     body = nn.Sequential(nn.Conv2d(16, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
@@ -35,22 +35,22 @@ def build_blocks() -> nn.Module:
 
 
 def check_messages(device: torch.device) -> None:
-    """Broadcast tensors of several types in this group of one. They must not change."""
+    """Sum and broadcast tensors of several types in this group of one process. They must not change."""
     tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
     wanted = [tensor.clone() for tensor in tensors]
     exchange(tensors, dist.all_reduce)
     exchange(tensors, lambda flat, *, async_op: send_from(0, flat, async_op=async_op))
-    assert all(map(torch.equal, tensors, wanted)), "messages came back changed"
+    assert all(map(torch.equal, tensors, wanted)), "the tensors changed"
 
 
 def check_sharding(device: torch.device) -> None:
-    """Take three steps with a sharded network and a plain one. The results must be equal."""
+    """Take three steps with a sharded network and with a plain network. The weights must be equal up to rounding."""
     hardware = Hardware(device, "fp32")
     plain, sharded = build_blocks().to(device), build_blocks()
     blocks = [BlockSpec("stem", ("stem",)), BlockSpec("body", ("body",))]
     shard(sharded, blocks, device, 1)
     assert is_sharded(sharded)
-    images, labels = draw_batch(device, 8, 32)
+    images, labels = generate_batch(device, 8, 32)
     with rounding(hardware):
         for model in (plain, sharded):
             learner = make_learner(model, hardware)

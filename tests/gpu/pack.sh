@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Packs what tests/gpu/run.sh needs on a machine without a network into tests/gpu/packed: zoo's wheels, and timm's
-# train.py, which timm's distributions do not contain. Fails if the total is more than 64 MiB.
+# Collects in tests/gpu/packed what tests/gpu/run.sh needs on a machine without internet access: zoo's wheels, and
+# timm's train.py, which timm's distributions do not contain. Fails if the total is more than 64 MiB.
 #
 #     tests/gpu/pack.sh [--timm-train FILE] [PACKAGE ...]
 #
-# PACKAGE is a requirement that is missing on that machine. Its wheel for Python 3.12 on Linux is downloaded.
+# PACKAGE is a requirement that is missing on that machine. This script downloads its wheel for Python 3.12 on Linux.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -24,8 +24,8 @@ if [ $# -gt 0 ]; then
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
         --dest "$packed" "$@"
 fi
-"$here/digest.sh" >"$packed/source.sha256"  # run.sh refuses wheels that were built from other sources
+"$here/digest.sh" >"$packed/source.sha256"  # run.sh refuses wheels that were built from different sources
 size_kib="$(du -sk "$packed" | cut -f1)"
 ls "$packed"
 echo "$size_kib KiB in $packed"
-[ "$size_kib" -le "$limit_kib" ] || { echo "this is more than the limit of $limit_kib KiB" >&2; exit 1; }
+[ "$size_kib" -le "$limit_kib" ] || { echo "the total size exceeds the limit of $limit_kib KiB" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""What the GPU check measures: everything on a GPU, or a little of each with ``--quick``."""
+"""The amount of work that the GPU check does: the full plan for a GPU, or a little of everything with ``--quick``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Candidate:
     """A network whose training is measured."""
 
-    #: Names in torchvision and in timm. The latter is None if timm's train.py cannot do the same work.
+    #: Names in torchvision and in timm. ``timm_name`` is None if timm's train.py cannot do the same work.
     name: str
     timm_name: str | None
     #: Options of ``zoo finetune``.
@@ -33,23 +33,24 @@ CONVNEXT = Candidate("convnext_tiny", "convnext_tiny")
 
 @dataclass(frozen=True)
 class Plan:
-    """The amount of work. Candidates are in order of importance, because time may run out."""
+    """The networks to measure, in order of importance because time may run out, and the amount of work for each."""
 
     candidates: tuple[Candidate, ...]
     #: Candidates that are measured with and without torch.compile.
     compiled: tuple[Candidate, ...]
-    #: Candidates whose frozen part is computed once.
+    #: Candidates for the frozen stage, in which the frozen part is computed once.
     frozen: tuple[Candidate, ...]
     batch_size: int
-    #: Numbers of training and validation images that are drawn. zoo cannot keep them all decoded in memory.
+    #: Numbers of training and validation images to generate. zoo cannot keep all of them decoded in memory.
     images: int
     val_images: int
-    #: Number of epochs in the epoch stage, including the first one for warming up.
+    #: Number of epochs in the epochs stage, including the first one, which is for warming up.
     epochs: int
-    #: Number of training images for the frozen stage and for the slow loop of the tutorial; epochs of that stage.
+    #: Number of training images for the frozen stage and for the slow loop of the tutorial.
     few_images: int
+    #: Number of epochs in the frozen stage.
     frozen_epochs: int
-    #: Number of pairs of blocks of steps.
+    #: Numbers of pairs of blocks, of steps per block and of warm-up blocks when training steps are timed.
     pairs: int
     steps: int
     warm_up: int
@@ -86,5 +87,5 @@ QUICK = Plan(
 
 
 def choose_plan(*, quick: bool) -> Plan:
-    """Return the plan."""
+    """Return the quick plan or the full plan."""
     return QUICK if quick else FULL

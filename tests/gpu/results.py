@@ -1,4 +1,4 @@
-"""Results of the GPU check, one JSON line each, appended as soon as they are known."""
+"""Results of the GPU check, appended to a file as one JSON line each as soon as they are known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Environment variable with the file to which the stages append their results.
+#: Environment variable with the path of the file to which the stages append their results.
 VARIABLE = "ZOO_GPU_RESULTS"
 
 PASSED, FAILED, SKIPPED, MEASURED = "passed", "failed", "skipped", "measured"
@@ -23,7 +23,7 @@ class Result:
     stage: str
     name: str
     outcome: str
-    #: The reason for a failure or a skip, or a remark about the metrics.
+    #: Reason for a failure or a skip, or a remark about the metrics.
     note: str = ""
     #: Metrics by name. The name contains the unit: ``images_per_second``, ``peak_mib``, ``bare_over_zoo``.
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Result:
 
 
 def record(result: Result) -> None:
-    """Append a result to the file in ``ZOO_GPU_RESULTS``."""
+    """Append a result to the file that ``ZOO_GPU_RESULTS`` names."""
     append(result, Path(os.environ[VARIABLE]))
 
 
@@ -46,7 +46,7 @@ def append(result: Result, path: Path) -> None:
 
 
 def read_results(path: Path) -> list[Result]:
-    """Return all complete lines. A stage that was killed may have written part of a line."""
+    """Return the results in all complete lines. A stage that was killed may have written an incomplete line."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks and measures zoo on one GPU: correctness first, then speed. See CONTRIBUTING.md.
+# Tests zoo on one GPU and measures its speed. See CONTRIBUTING.md.
 #
 #     tests/gpu/run.sh [--device cuda|cpu] [--quick] [--minutes 5] [--output DIR] [--page FILE] [--python PYTHON]
 #
-# Needs no network, but a Python with torch, torchvision, timm and the test dependencies. If that Python has no zoo, the
-# wheels from tests/gpu/pack.sh are installed into a temporary folder.
+# Needs a Python with torch, torchvision, timm and the test dependencies, but no internet access. If tests/gpu/packed
+# contains wheels from tests/gpu/pack.sh, they are installed into a temporary folder and take precedence.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -28,17 +28,17 @@ if compgen -G "$here/packed/*.whl" >/dev/null; then
     packed_digest="$(cat "$here/packed/source.sha256")"
     digest="$("$here/digest.sh")"
     if [ "$packed_digest" != "$digest" ]; then
-        echo "the wheels in tests/gpu/packed were built from other sources; run tests/gpu/pack.sh again" >&2
+        echo "the wheels in tests/gpu/packed were built from different sources; run tests/gpu/pack.sh again" >&2
         exit 2
     fi
-    # The packages of the machine do not change, because the wheels go into a folder that comes first in the path.
+    # The wheels go into a folder that comes first in the path, so the installed packages do not change.
     "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$scratch/site" "$here"/packed/*.whl
     export PYTHONPATH="$scratch/site${PYTHONPATH:+:$PYTHONPATH}"
 elif ! (cd "$scratch" && "$python" -c 'import zoo, zoo_torchvision, zoo_timm, zoo_tiny') 2>/dev/null; then
-    echo "$python has no zoo with its plugins; run tests/gpu/pack.sh on a machine with a network, or choose another --python" >&2
+    echo "zoo and its plugins are not installed in $python; run tests/gpu/pack.sh on a machine with internet access, or pass a different --python" >&2
     exit 2
 fi
-# The stages import the benchmarks, the peers and the code that tests share.
+# The stages import the benchmarks, the peers and the shared code of the tests.
 export PYTHONPATH="$here:$root/tests/benchmarks:$root/tests/benchmarks/peers:$root/tests/props${PYTHONPATH:+:$PYTHONPATH}"
-# Without exec, so that the trap above removes the temporary folder.
+# This line does not use exec, so that the trap above removes the temporary folder.
 "$python" "$here/check.py" ${arguments[@]+"${arguments[@]}"}

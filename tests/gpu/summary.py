@@ -15,7 +15,7 @@ from pathlib import Path
 from results import FAILED, MEASURED, PASSED, SKIPPED, Result
 from sections import put_section
 
-#: Suffix of a result's name, after a comma, for zoo. Names of steps have no suffix.
+#: Suffix of the names of zoo's results, after a comma. The results of the steps stage have no suffix.
 OURS = "zoo"
 PACKAGES = ("zoo-backbones", "torch", "torchvision", "timm")
 HEADERS = {
@@ -25,9 +25,10 @@ HEADERS = {
     "compile": "| network | step, images/s | / uncompiled | compilation | epoch, images/s | / timm |",
 }
 ABOUT = {
-    "steps": "Forward pass, backward pass and optimizer step, with images on the device. Above 1.00, zoo is faster.",
-    "epochs": "Training epochs including decoding. The first epoch and validation are not counted.",
-    "frozen": "Training a new last layer on a frozen network, from the call to its return, with an empty cache.",
+    "steps": "Forward pass, backward pass and optimizer step, with images on the device. "
+    "If the ratio is above 1.00, zoo is faster.",
+    "epochs": "Training epochs, including decoding. The first epoch and validation do not count.",
+    "frozen": "Training a new last layer on a frozen network with an empty cache, from the call to its return.",
     "compile": "The training step with torch.compile compared with the same step without it, and compiled epochs.",
 }
 
@@ -53,14 +54,14 @@ def write_summary(folder: Path, machine: Mapping[str, str], results: Sequence[Re
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file completely or not at all, because this process may be killed at any time."""
+    """Write a file atomically, because this process may be killed at any time."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def update_page(page: Path, folder: Path) -> None:
-    """Replace the GPU section of a page by gpu.md of a folder."""
+    """Replace the GPU section of a page with gpu.md from a folder."""
     section = (folder / "gpu.md").read_text(encoding="utf-8")
     replace_file(page, put_section(page.read_text(encoding="utf-8"), section))
 
@@ -79,7 +80,7 @@ def write_section(machine: Mapping[str, str], results: Sequence[Result], *, quic
 
 
 def write_correctness(results: Sequence[Result]) -> Iterator[str]:
-    """Yield lines with the number of checks that passed, and with those that did not."""
+    """Yield a line with the number of checks for each outcome, and a line for each check that did not pass."""
     counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in (PASSED, FAILED, SKIPPED)}
     yield f"{counts[PASSED]} checks passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped."
     others = [result for result in results if result.outcome != PASSED]
@@ -132,7 +133,7 @@ def write_compile_cells(name: str, found: Figures, known: Known) -> list[str]:
 
 
 def show_mib(found: Figures, name: str) -> str:
-    """Format an amount of memory, or return an empty text if it is unknown."""
+    """Format an amount of memory, or return an empty string if it is unknown."""
     return f"{found[name]:,.0f} MiB" if name in found else ""
 
 

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed writes the same bytes as an uninterrupted one."""
+"""A run that is killed and resumed writes the same bytes as an uninterrupted run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single steps on the device: frozen parameters, values that are not finite, and a real lack of memory."""
+"""Single steps on the device: frozen parameters, non-finite values, and running out of memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from learners import build_wide, copy_state, draw_batch, make_learner
+from learners import build_wide, copy_state, generate_batch, make_learner
 from told import Told
 from zoo.engine.device import Hardware, rounding
 from zoo.engine.step import learn
@@ -24,7 +24,7 @@ COUNT, SIZE = 64, 96
 
 @contextmanager
 def limit_memory(device: torch.device, room: int) -> Iterator[None]:
-    """Limit the memory of this process on the device to ``room`` more bytes during the block."""
+    """Let this process allocate only ``room`` more bytes on the device while the context is active."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(device).total_memory
@@ -45,12 +45,12 @@ def limit_memory(device: torch.device, room: int) -> Iterator[None]:
 
 def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, precision: str) -> None:
     hardware, told = Hardware(device, precision), Told()
-    images, labels = draw_batch(device, COUNT, SIZE)
+    images, labels = generate_batch(device, COUNT, SIZE)
     wanted, model = build_wide(device), build_wide(device)
     with rounding(hardware):
         learn(make_learner(wanted, hardware), images, labels, 0)
         learner = make_learner(model, hardware, told.say)
-        # Room for two of the four widest activations that a batch needs.
+        # The limit leaves room for two of the four largest activations of a full batch.
         width = 4 if precision == "fp32" else 2
         with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * width):
             learn(learner, images, labels, 0)
@@ -62,17 +62,17 @@ def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, pr
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_step_that_is_not_finite_changes_nothing(device: torch.device, precision: str, value: float) -> None:
+def test_a_step_with_a_non_finite_loss_changes_nothing(device: torch.device, precision: str, value: float) -> None:
     if precision == "fp16":
         pytest.skip("with fp16, the scaler skips such a step and lowers its scale")
     hardware = Hardware(device, precision)
     model = build_wide(device)
     learner = make_learner(model, hardware)
-    images, labels = draw_batch(device, 4, 16)
-    before, spoiled = copy_state(model), images.clone()
-    spoiled[1, 0, 3, 3] = value
+    images, labels = generate_batch(device, 4, 16)
+    before, invalid = copy_state(model), images.clone()
+    invalid[1, 0, 3, 3] = value
     with pytest.raises(NotFinite):
-        learn(learner, spoiled, labels, 0)
+        learn(learner, invalid, labels, 0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
     learn(learner, images, labels, 0)
     assert learner.steps == 1
@@ -84,7 +84,7 @@ def test_fp16_skips_a_step_whose_gradients_overflow(device: torch.device) -> Non
         pytest.skip("fp16 needs a GPU")
     model = build_wide(device)
     learner = make_learner(model, Hardware(device, "fp16"))
-    images, labels = draw_batch(device, 4, 16)
+    images, labels = generate_batch(device, 4, 16)
     before, scale = copy_state(model), learner.scaler.get_scale()
     overflow = model[0].weight.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[index]
     learn(learner, images, labels, 0)
@@ -101,7 +101,7 @@ def test_fp16_stops_if_no_scale_makes_the_gradients_finite(device: torch.device)
         pytest.skip("fp16 needs a GPU")
     model = build_wide(device)
     learner = make_learner(model, Hardware(device, "fp16"))
-    images, labels = draw_batch(device, 4, 16)
+    images, labels = generate_batch(device, 4, 16)
     before = copy_state(model)
     images[1, 0, 3, 3] = float("nan")
     while learner.scaler.get_scale() >= 1:  # each step halves it
@@ -117,7 +117,7 @@ def build_frozen(device: torch.device) -> tuple[nn.Module, Frozen]:
     return model, Frozen(model, ("6",))
 
 
-def test_the_hash_of_frozen_parameters_equals_that_on_a_cpu(device: torch.device) -> None:
+def test_the_hash_of_frozen_parameters_is_the_same_as_on_a_cpu(device: torch.device) -> None:
     (_, here), (_, there) = build_frozen(device), build_frozen(torch.device("cpu"))
     assert here.check(there.digest()) == there.digest()
 

@@ -1,4 +1,4 @@
-"""Put the folder of the specimens on the path: plugins import them, in this process and in others."""
+"""Put the folder of the specimens on the path, because plugins in this and other processes import them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python tests/mutants/teeth.py
 
 Prints a line for each check: the number of its mutants, the number of those that the kit rejects only with the check,
-and the other checks that fail for them. Exits with 1 if a check can be emptied without accepting a mutant.
+and the other checks that fail for them. Exits with 1 if the kit rejects all mutants of a check even without the check.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def show_teeth(folder: Path) -> int:
     toothless = [check.name for check in CHECKS if not show_check(check.name, mutants, rejected)]
     toothed = len(CHECKS) - len(toothless)
     click.echo(f"\n{len(rejected)} of {len(names)} mutants are rejected; {toothed} of {len(CHECKS)} checks have teeth")
-    click.echo("".join(f"{name} has none\n" for name in toothless), nl=False)
+    click.echo("".join(f"{name} has no teeth\n" for name in toothless), nl=False)
     return int(bool(toothless))
 
 

@@ -1,4 +1,4 @@
-"""The logits that checks share must differ: constant logits would prove nothing."""
+"""The logits of the network that checks share must differ, because constant logits would prove nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo.testing.results.result import CheckFailed
 SEEDS = range(12)
 
 
-def draw_backbone(seed: int) -> BackboneUnderTest:
-    """Draw a network whose head is followed by a ReLU, from a seed."""
+def build_backbone(seed: int) -> BackboneUnderTest:
+    """Build a network whose head is followed by a ReLU, from a seed."""
     with torch.random.fork_rng(), patch.object(module, "SEED", seed):
         backbone = BackboneUnderTest("good", declare_squeeze("good/squeeze", unsupported={}))
         _ = backbone.network
@@ -27,16 +27,16 @@ def draw_backbone(seed: int) -> BackboneUnderTest:
 
 def has_distinct_logits(seed: int) -> bool:
     """Return whether the network distinguishes two images and their classes."""
-    backbone = draw_backbone(seed)
+    backbone = build_backbone(seed)
     return all_differ(backbone.run(backbone.images))
 
 
-def test_a_head_with_constant_logits_is_drawn_again() -> None:
+def test_a_head_with_constant_logits_is_reinitialized() -> None:
     assert [seed for seed in SEEDS if not has_distinct_logits(seed)] == []
 
 
-def test_a_good_network_would_have_constant_logits_otherwise() -> None:
-    with patch.object(module, "DRAWS", 1):
+def test_without_reinitialization_a_good_network_can_have_constant_logits() -> None:
+    with patch.object(module, "MAX_INITS", 1):
         assert [seed for seed in SEEDS if not has_distinct_logits(seed)] != []
 
 
@@ -55,7 +55,7 @@ def test_a_bias_does_not_outweigh_tiny_features() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_operation_after_the_head_is_found_for_every_seed_and_the_head_is_not_changed(seed: int) -> None:
-    backbone = draw_backbone(seed)
+    backbone = build_backbone(seed)
     before = backbone.run(backbone.images)
     with pytest.raises(CheckFailed, match="something follows the head"):
         replayed(backbone)

@@ -38,7 +38,7 @@ def mutants() -> PluginUnderTest:
 
 @pytest.fixture(scope="module")
 def good() -> dict[str, list[Result]]:
-    """All results of the good plugin and of its backbones, by their names."""
+    """All results of the good plugin and of its backbones, keyed by their names."""
     plugin = examine("good")
     with settings_kept():
         of_backbones = {spec.name: check_backbone(plugin, spec, Scope("network")) for spec in plugin.backbones}
@@ -120,7 +120,7 @@ def test_a_wrong_input_does_not_hide_a_wrong_head(mutants: PluginUnderTest) -> N
     assert {result.check for result in list_bad(check_backbone(mutants, spec))} == {"forward.logits", "head.found"}
 
 
-def test_weights_without_logits_are_reported_beside_others_with_logits(mutants: PluginUnderTest) -> None:
+def test_weights_without_logits_are_reported_in_addition_to_weights_with_logits(mutants: PluginUnderTest) -> None:
     weights = declare_weights(), declare_weights(tag="V2", logits=LOGITS)
     spec = declare_conv("mutants/golden", weights=weights)
     (result,) = [
@@ -141,7 +141,7 @@ def test_weights_are_not_checked_offline(
     assert found["weights.fetched"].reason == "ZOO_OFFLINE is set, and weights V1 are not on this machine"
 
 
-def test_a_builder_that_ends_its_process_is_an_error_of_its_own_backbone_only(mutants: PluginUnderTest) -> None:
+def test_a_builder_that_ends_its_process_is_an_error_only_for_its_own_backbone(mutants: PluginUnderTest) -> None:
     jobs = [(f"mutants/{name}", Scope("meta")) for name in ("exits", "good", "aborts", "raises")]
     found = {results[0].backbone.partition("/")[2]: list_bad(results) for results in check_many(mutants, jobs, 2)}
     assert found.keys() == {"exits", "good", "aborts", "raises"}

@@ -1,4 +1,4 @@
-"""What the files that zoo reads must contain: model headers, run.json, checkpoints and registry.toml.
+"""What the files that zoo reads must contain: model headers, run.json and checkpoints.
 
 A file may come from another machine, from another version of zoo, or from an attacker. Its content is compared with the
 types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, NotRequired, TypedDict, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
@@ -39,7 +39,7 @@ def parse_json(text: str | bytes, kind: type[T]) -> T:
     Raises:
         Invalid: If the text is not JSON or does not have the type.
     """
-    return convert(_parse(text), kind)
+    return check(_parse(text), kind)
 
 
 def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
@@ -48,7 +48,20 @@ def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
     Raises:
         Invalid: If a value is not JSON or does not have the type.
     """
-    return convert({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
+    return check({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
+
+
+def check(value: Any, kind: type[T]) -> T:
+    """Return a parsed value, fields that are not listed included.
+
+    Raises:
+        Invalid: If it does not have the type.
+    """
+    try:
+        msgspec.convert(value, type=kind)
+    except (msgspec.ValidationError, RecursionError, UnicodeError) as error:
+        raise Invalid(_describe(error)) from error
+    return cast("T", value)
 
 
 def _parse(text: str | bytes) -> Any:
@@ -61,18 +74,6 @@ def _parse(text: str | bytes) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
-
-
-def convert(value: object, kind: type[T]) -> T:
-    """Compare a parsed value with a type.
-
-    Raises:
-        Invalid: If it does not have the type.
-    """
-    try:
-        return msgspec.convert(value, type=kind)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise Invalid(_describe(error)) from error
 
 
 def _describe(error: Exception) -> str:
@@ -147,7 +148,7 @@ class WeightsFacts(TypedDict):
 
     label: Text
     url: Text | None
-    license: Text | None
+    license: NotRequired[Text | None]
 
 
 class Images(TypedDict):
@@ -210,6 +211,7 @@ class Baseline(TypedDict):
 
     gain: float
     accuracy: Share
+    split: Name
 
 
 class BegunRun(TypedDict):
@@ -256,24 +258,13 @@ class TrainingProgress(TypedDict):
     history: list[Epoch]
     steps: Count
     parts: Positive
-    scaler: dict[Name, float | int]
+    scaler: dict[Name, Any]
     lap: NotRequired[EpochInProgress]
 
 
 class CheckpointFacts(TypedDict):
     """The metadata of a checkpoint."""
 
-    format: Name
+    format: Count
     run: BegunRun
     state: TrainingProgress
-
-
-class DatasetTable(TypedDict):
-    """A ``[datasets.NAME]`` table of registry.toml."""
-
-    url: Text
-    description: NotRequired[Text]
-    size: NotRequired[Positive]
-    sha256: NotRequired[Text]
-    root: NotRequired[Text]
-    license: NotRequired[Text]

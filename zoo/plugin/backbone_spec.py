@@ -75,8 +75,8 @@ class BackboneSpec:
     #: Kind of network, such as ``resnet`` or ``vgg``.
     family: str
     #: Function ``build(tag)`` that returns upstream's model with random parameters and ``num_classes`` outputs. It
-    #: must not download anything. ``tag`` names the weights that will be loaded, or is None; it matters if the
-    #: architecture depends on them, for example on their image size. The model takes a float batch of shape
+    #: must not download anything. ``tag`` is the name of the weights that will be loaded, or None. It matters only if
+    #: the architecture depends on the weights, for example on their image size. The model takes a float batch of shape
     #: (N, C, H, W) and returns logits of shape (N, num_classes).
     build: Callable[[str | None], nn.Module]
     #: Dotted paths of the last layers, each an nn.Linear or nn.Conv2d, which output the logits; or a function that
@@ -89,33 +89,33 @@ class BackboneSpec:
     params: int
     #: SPDX identifier of the code's license.
     license: str
-    #: Input that the model expects.
+    #: The input that the model expects.
     input: InputSpec = InputSpec()  # noqa: RUF009  # it is frozen
-    #: Published weights. The first are the default.
+    #: Published weights. The first ones are the default.
     weights: tuple[WeightsSpec, ...] = ()
     #: Number of outputs of the head of the model that ``build`` returns.
     num_classes: int = 1000
-    #: Dotted path of the larger region that contains the head and that a new MLP head replaces; None if it is the head
+    #: Dotted path of the module that contains the head and that a new MLP head replaces; None if that is the head
     #: itself.
     classifier: str | None = None
-    #: Dotted paths of auxiliary heads, each an nn.Linear or nn.Conv2d. In training mode, the model then returns a tuple
-    #: with the logits first and those of the auxiliary heads after them.
+    #: Dotted paths of auxiliary heads, each an nn.Linear or nn.Conv2d. If there are any, the model returns a tuple in
+    #: training mode: its logits, followed by the logits of each auxiliary head.
     aux_heads: tuple[str, ...] = ()
     #: Weight of the loss of each auxiliary head.
     aux_weight: float = 0.0
     #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
-    #: None if they are the same.
+    #: None if the names are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    #: Distribution and version from which these facts were read, such as ``timm==1.0.31``. zoo prints a note if
-    #: another minor version is installed.
+    #: Upstream distribution and version that this spec describes, such as ``timm==1.0.31``. zoo prints a note if a
+    #: different minor version is installed.
     upstream: str | None = None
     #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``.
-    #: ``{num_classes}`` and ``{image_size}`` are filled in.
+    #: zoo fills in ``{num_classes}`` and ``{image_size}``.
     constructor: str | None = None
     #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
-    #: Capabilities that the backbone lacks, each with the reason. ``freezing`` belongs here if it has fewer than two
-    #: blocks, ``cached_features`` if its head alone, run on its own input, does not output the logits.
+    #: Capabilities that the backbone lacks, each with the reason. Declare ``freezing`` if the backbone has fewer than
+    #: two blocks, and ``cached_features`` if its head, run alone on its recorded input, does not return the logits.
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: Checks of ``zoo check`` that are known to fail, each with the reason.
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -135,19 +135,19 @@ class BackboneSpec:
             tag: The tag; ``DEFAULT`` means the first weights.
 
         Raises:
-            NameNotFound: If there are no such weights.
+            NameNotFound: If there are no weights with this tag.
         """
         for weights in self.weights:
             if tag in (weights.tag, "DEFAULT"):
                 return weights
-        known = ", ".join(weights.tag for weights in self.weights) or "none are published"
+        known = ", ".join(weights.tag for weights in self.weights) or "none"
         raise NameNotFound(
-            f"{self.name} has no weights {tag!r}; it has: {known}. Or give a .safetensors file, or none."
+            f"{self.name} has no weights {tag!r}; available: {known}. You can also pass a .safetensors file, or none."
         )
 
 
 def check_backbone(spec: BackboneSpec) -> None:
-    """Check a backbone, but not the specs that it contains, which were checked when they were created.
+    """Check the fields of a backbone. The specs that it contains were checked when they were created.
 
     Raises:
         PluginError: If a field has an invalid value.
@@ -161,7 +161,7 @@ def check_backbone(spec: BackboneSpec) -> None:
 def check_backbone_name(spec: BackboneSpec) -> None:
     """Check the name of a backbone."""
     is_name = matches(QUALIFIED_NAME, spec.name)
-    require(spec, ("name", is_name, "namespace/name, of letters, digits, '_', '.' and '-'"))
+    require(spec, ("name", is_name, "namespace/name, made of letters, digits, '_', '.' and '-'"))
 
 
 def check_backbone_license(spec: BackboneSpec) -> None:
@@ -170,11 +170,11 @@ def check_backbone_license(spec: BackboneSpec) -> None:
 
 
 def check_backbone_fields(spec: BackboneSpec) -> None:
-    """Check the fields that have no check of their own."""
+    """Check all fields that the other functions do not check."""
     are_blocks = callable(spec.blocks) or (are_specs(spec.blocks, BlockSpec) and spec.blocks != ())
     require(
         spec,
-        ("family", is_text(spec.family), "text on one line"),
+        ("family", is_text(spec.family), "a one-line string"),
         ("classifier", spec.classifier is None or is_text(spec.classifier), "a dotted path, or None"),
         (
             "constructor",
@@ -185,16 +185,16 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
-        ("build", callable(spec.build), "a function of (tag) that returns the model"),
-        ("convert", spec.convert is None or callable(spec.convert), "a function of (tag, tensors), or None"),
+        ("build", callable(spec.build), "a function that takes (tag) and returns the model"),
+        ("convert", spec.convert is None or callable(spec.convert), "a function that takes (tag, tensors), or None"),
         (
             "head",
             callable(spec.head) or (are_paths(spec.head) and spec.head != ()),
-            "a tuple of distinct dotted paths, at least one, or a function of (model)",
+            "a nonempty tuple of distinct dotted paths, or a function that takes (model)",
         ),
         ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
-        ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number, zero or above"),
-        ("blocks", are_blocks, "a tuple of BlockSpec, at least one, or a function of (model)"),
+        ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number of at least 0"),
+        ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),
         ("weights", are_specs(spec.weights, WeightsSpec), "a tuple of WeightsSpec"),
     )
     names = [] if callable(spec.blocks) else [block.name for block in spec.blocks]
@@ -214,12 +214,12 @@ def check_capabilities(spec: BackboneSpec) -> None:
         (
             "unsupported",
             are_reasons(unsupported) and unsupported.keys() <= {*_CLAIMS},
-            f"a mapping to reasons from any of {_CLAIM_NAMES}",
+            f"a mapping from any of {_CLAIM_NAMES} to reasons",
         ),
         ("expected_failures", are_reasons(spec.expected_failures), "a mapping from names of checks to reasons"),
     )
     if both := [name for name in supports if name in unsupported]:
-        refuse(spec, "supports", supports, f"without {', '.join(both)}, because unsupported contains it too")
+        refuse(spec, "supports", supports, f"a tuple without {', '.join(both)}, because unsupported also contains it")
 
 
 def _are_capabilities(value: Any) -> bool:

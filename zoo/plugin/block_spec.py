@@ -37,6 +37,6 @@ def check_block(spec: BlockSpec) -> None:
     are_prefixes = are_paths(spec.prefixes) and spec.prefixes != ()
     require(
         spec,
-        ("name", is_text(spec.name), "text on one line"),
-        ("prefixes", are_prefixes, "a tuple of distinct parameter-name prefixes, at least one"),
+        ("name", is_text(spec.name), "a one-line string"),
+        ("prefixes", are_prefixes, "a nonempty tuple of distinct parameter-name prefixes"),
     )

@@ -16,7 +16,7 @@ DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 @accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
-    """A named data set: an archive that is downloaded from ``url``, or images that ``make`` draws.
+    """A named data set: an archive that is downloaded from ``url``, or images that ``make`` generates.
 
     Example:
         DatasetSpec(
@@ -36,15 +36,15 @@ class DatasetSpec:
     description: str
     #: SPDX identifier of the images' license, or ``unknown``.
     license: str
-    #: Address of a .zip or .tar archive, ``https://...``. Give either this or ``make``.
+    #: Address of a .zip or .tar archive, ``https://...``. Declare either this or ``make``.
     url: str | None = None
-    #: SHA-256 of the archive, 64 hex digits in lower case.
+    #: SHA-256 of the archive, 64 lowercase hex digits.
     sha256: str | None = None
     #: Size of the archive in bytes.
     size: int | None = None
     #: Folder inside the archive that contains the folders of the splits or of the classes.
     root: str = "."
-    #: Function that receives an empty folder and writes the images into it. It must write the same images every time.
+    #: Function that takes an empty folder and writes images into it. It must write the same images every time.
     make: Callable[[Path], None] | None = None
 
     def __post_init__(self) -> None:
@@ -59,8 +59,8 @@ def check_dataset(spec: DatasetSpec) -> None:
     """
     require(
         spec,
-        ("name", matches(DATASET_NAME, spec.name), "name or namespace/name, of letters, digits, '_', '.' and '-'"),
-        ("description", is_text(spec.description), "text on one line"),
+        ("name", matches(DATASET_NAME, spec.name), "name or namespace/name, made of letters, digits, '_', '.' and '-'"),
+        ("description", is_text(spec.description), "a one-line string"),
         ("license", is_text(spec.license), "an SPDX identifier, or 'unknown'"),
         ("root", is_text(spec.root), "a folder inside the archive"),
     )
@@ -72,8 +72,8 @@ def check_dataset(spec: DatasetSpec) -> None:
         spec,
         ("root", is_inside, "a folder inside the archive"),
         ("url", (spec.url is None) != (spec.make is None), "set if make is None, and None otherwise"),
-        ("url", is_web, "the https://... of an archive"),
-        ("sha256", is_digest, "64 lower-case hex digits, or None"),
+        ("url", is_web, "the https://... URL of an archive"),
+        ("sha256", is_digest, "64 lowercase hex digits, or None"),
         ("size", spec.size is None or is_count(spec.size), "a positive number of bytes, or None"),
-        ("make", spec.make is None or callable(spec.make), "a function of (folder), or None"),
+        ("make", spec.make is None or callable(spec.make), "a function that takes (folder), or None"),
     )

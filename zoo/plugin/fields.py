@@ -1,7 +1,7 @@
-"""Checks for the fields of a spec. A failed check raises PluginError with the field, its value and what it must be.
+"""Checks for the fields of a spec. A failed check raises PluginError with the field, its value and the valid values.
 
-A spec is checked when it is created, so the traceback points into the plugin that created it. Listing checks hundreds
-of specs, so the checks must stay cheap.
+A spec is checked when it is created, so the traceback points to the plugin code that created it. Hundreds of specs are
+checked when backbones are listed, so the checks must be cheap.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _deferred: ContextVar[bool] = ContextVar("deferred", default=False)
 def checks_deferred() -> Iterator[None]:
     """Create specs without checking them.
 
-    A plugin can use this to load a large catalogue of specs that were checked when the catalogue was generated; it
-    saves nearly half of the loading time. Do not yield specs to zoo inside the block: the caller's own specs would not
-    be checked either. ``zoo check`` checks such specs in any case.
+    A plugin can use this to load a large catalog of specs that were checked when the catalog was generated, which
+    nearly halves the loading time. Do not ``yield`` inside the block: specs that the caller creates in the meantime
+    would not be checked either. ``zoo check`` checks such specs in any case.
 
     Example:
         with checks_deferred():
-            specs = [BackboneSpec(**fields) for fields in json.loads(catalogue)]
+            specs = [BackboneSpec(**fields) for fields in json.loads(catalog)]
     """
     token = _deferred.set(True)
     try:
@@ -54,7 +54,7 @@ def require(spec: object, *requirements: tuple[str, bool, str]) -> None:
 
     Args:
         spec: The spec.
-        requirements: The name of a field, whether its value is valid, and what the value must be.
+        requirements: Tuples of a field's name, whether its value is valid, and a description of the valid values.
 
     Raises:
         PluginError: If a value is not valid.
@@ -65,7 +65,7 @@ def require(spec: object, *requirements: tuple[str, bool, str]) -> None:
 
 
 def refuse(spec: object, field: str, value: object, wanted: str) -> NoReturn:
-    """Raise PluginError with the spec, the field, the value, and what the value must be."""
+    """Raise PluginError for the value of a field, with a description of the valid values."""
     owner = getattr(spec, "name", None) or getattr(spec, "tag", None)
     called = f" {owner!r}" if isinstance(owner, str) and field not in ("name", "tag") else ""
     shown = repr(value)
@@ -99,18 +99,18 @@ def is_path(value: Any) -> bool:
 
 
 def are_distinct(names: list[str]) -> bool:
-    """Return whether all names are distinct; if their specs were not checked, they can be values of any type."""
+    """Return whether all names are distinct. If their specs were not checked, the names can be of any type."""
     return len(set(map(repr, names))) == len(names)
 
 
 def are_reasons(value: Any) -> bool:
-    """Return whether a value is a mapping from text to text."""
+    """Return whether a value is a mapping from strings to strings."""
     return isinstance(value, Mapping) and all(map(is_text, (*value, *value.values())))
 
 
 def are_specs(value: Any, kind: type) -> bool:
     """Return whether a value is a tuple of specs of one kind."""
-    # A list, because a generator costs a call for each item.
+    # A list comprehension is faster than a generator, which costs a call for each item.
     return isinstance(value, tuple) and not [spec for spec in value if not isinstance(spec, kind)]
 
 
@@ -127,7 +127,7 @@ def accepting_licence(kind: type[Spec]) -> type[Spec]:
     def __init__(self: Any, *args: Any, **fields: Any) -> None:  # noqa: N807  # it becomes the class's method
         if "licence" in fields:
             if "license" in fields:
-                raise TypeError(f"{kind.__name__} got both license and licence, its old name; give license only.")
+                raise TypeError(f"{kind.__name__} got both license and licence, its old name; pass license only.")
             fields["license"] = fields.pop("licence")
         make(self, *args, **fields)
 

@@ -10,7 +10,7 @@ import pluggy
 from zoo.plugin.backbone_spec import BackboneSpec
 from zoo.plugin.dataset_spec import DatasetSpec
 
-#: Version of this contract. A plugin states the version that it was written for as ``ZOO_API`` in its module.
+#: Version of this contract. A plugin's module declares the version that it was written for as ``ZOO_API``.
 API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker("zoo")
@@ -20,9 +20,9 @@ hookimpl = pluggy.HookimplMarker("zoo")
 class Hooks:
     """The hooks that a plugin can implement. Every hook is optional.
 
-    A plugin implements a hook as a function of its module, without ``self``, and marks it with ``hookimpl``. It can
-    leave out arguments that it does not need. zoo loads and calls each plugin on its own: what one plugin raises or
-    prints does not affect the others.
+    A plugin implements a hook as a function in its module, without ``self``, and decorates it with ``hookimpl``. The
+    function can omit arguments that it does not need. zoo loads and calls each plugin separately, so the exceptions and
+    the output of one plugin do not affect the others.
 
     Example:
         @hookimpl
@@ -42,13 +42,13 @@ class Hooks:
 
     @hookspec
     def zoo_find_backbone(self, name: str) -> BackboneSpec | None:
-        """Find a backbone that ``zoo_backbones`` does not list. It may import torch.
+        """Find a backbone that ``zoo_backbones`` does not list. This hook may import torch.
 
         Args:
             name: The name of the backbone without the namespace.
 
         Returns:
-            The backbone, or None if the plugin has none of that name.
+            The backbone, or None if the plugin has no backbone with this name.
         """
 
     @hookspec
@@ -63,25 +63,25 @@ class Hooks:
 
     @hookspec
     def zoo_run_started(self, run: Mapping[str, Any]) -> None:
-        """Receive the start of a run.
+        """Called when a run starts.
 
         Args:
-            run: The content of run.json so far, and the run folder as ``path``. It is the plugin's own copy.
+            run: The content of run.json so far, and the run folder as ``path``. Each plugin receives its own copy.
         """
 
     @hookspec
     def zoo_epoch_ended(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
-        """Receive the results of an epoch.
+        """Called after each epoch, with its results.
 
         Args:
-            run: The content of run.json so far, and the run folder as ``path``. It is the plugin's own copy.
-            epoch: The epoch's line of history.jsonl. It is the plugin's own copy.
+            run: The content of run.json so far, and the run folder as ``path``. Each plugin receives its own copy.
+            epoch: The epoch's line of history.jsonl. Each plugin receives its own copy.
         """
 
     @hookspec
     def zoo_run_finished(self, run: Mapping[str, Any]) -> None:
-        """Receive the end of a run, after all of its files are written.
+        """Called when a run has finished and all of its files are written.
 
         Args:
-            run: The content of run.json, and the run folder as ``path``. It is the plugin's own copy.
+            run: The content of run.json, and the run folder as ``path``. Each plugin receives its own copy.
         """

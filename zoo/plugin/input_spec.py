@@ -16,11 +16,11 @@ INTERPOLATIONS = get_args(Interpolation)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """The input that a backbone expects, and how an image is turned into it.
+    """The input that a backbone expects, and how an image is converted to it.
 
     An image is resized, cropped to ``size``, scaled to values from 0 to 1, and normalized with ``mean`` and ``std``.
-    The model receives a float tensor of shape (N, *size). The defaults are those of the ImageNet models of
-    torchvision: 224 pixels cropped from 256.
+    The model receives a float tensor of shape (N, *size). The defaults are those of torchvision's ImageNet models:
+    resize to 256 pixels, then crop the center 224.
 
     Example:
         InputSpec(size=(3, 299, 299), resize=342, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -31,13 +31,13 @@ class InputSpec:
 
     #: Channels, height and width of the input, the last two in pixels.
     size: tuple[int, int, int] = (3, 224, 224)
-    #: Length in pixels to which the shorter side is resized before the crop; with ``crop="squash"`` both sides, with
-    #: ``crop="border"`` the longer side.
+    #: Length in pixels to which the shorter side is resized before the crop. With ``crop="squash"``, both sides are
+    #: resized to this length; with ``crop="border"``, the longer side.
     resize: int = 256
-    #: Way to reach ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border`` pads the
-    #: shorter side.
+    #: How an image is brought to ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border``
+    #: pads the shorter side.
     crop: Crop = "center"
-    #: Interpolation of the resize.
+    #: Interpolation mode for resizing.
     interpolation: Interpolation = "bilinear"
     #: Mean of each channel, for pixel values scaled to 0..1.
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)

@@ -45,27 +45,27 @@ class WeightsSpec:
         PluginError: If a field has an invalid value.
     """
 
-    #: Name of the weights among those of the backbone, as in ``acme/net@in1k``.
+    #: Name that identifies these weights among those of the backbone, as in ``acme/net@in1k``.
     tag: str
-    #: Address of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if it cannot be
-    #: downloaded, which fails ``zoo check``.
+    #: Address of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if the file cannot be
+    #: downloaded, which ``zoo check`` reports as a failure.
     url: str | None
     #: SPDX identifier of the weights' license, or ``unknown``.
     license: str
-    #: SHA-256 of the file: all 64 hex digits in lower case, or the first 8 or more that upstream publishes. A pickle
-    #: (.pth, .pt, .bin) without it is not read.
+    #: SHA-256 of the file: all 64 lowercase hex digits, or the first 8 or more that upstream publishes. zoo does not
+    #: read a pickle (.pth, .pt, .bin) without a SHA-256.
     sha256: str | None = None
-    #: Size of the file in bytes, as published. It is shown but not checked, because published sizes may be rounded.
+    #: Size of the file in bytes, as published. zoo shows the size but does not check it, because it may be rounded.
     size: int | None = None
     #: Number of outputs of the head in the file; None if the file has no usable head.
     num_classes: int | None = 1000
     #: Top-1 accuracy on ImageNet-1k in percent, as published.
     accuracy: float | None = None
-    #: Input that these weights expect; None if it is the backbone's.
+    #: Input that these weights expect; None if it is the same as the backbone's.
     input: InputSpec | None = None
     #: Prefixes of parameter names, besides those of the head, for which the file has no usable values.
     lacks: tuple[str, ...] = ()
-    #: First logits for the image that ``zoo check`` draws. They show that these are the intended weights.
+    #: First few logits for the image that ``zoo check`` generates. They identify the intended weights.
     logits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -84,10 +84,10 @@ def check_weights(spec: WeightsSpec) -> None:
     is_percentage = spec.accuracy is None or (is_number(spec.accuracy) and 0 <= spec.accuracy <= 100)
     require(
         spec,
-        ("tag", is_free, "another word, because `weights` gives this one a different meaning"),
+        ("tag", is_free, "a different word, because this one has a special meaning for `weights`"),
         ("url", spec.url is None or matches(URL, spec.url), "https://..., hf://owner/name/file, file:///... or None"),
         ("license", is_text(spec.license), "an SPDX identifier, or 'unknown'"),
-        ("sha256", spec.sha256 is None or matches(SHA256, spec.sha256), "8 to 64 lower-case hex digits, or None"),
+        ("sha256", spec.sha256 is None or matches(SHA256, spec.sha256), "8 to 64 lowercase hex digits, or None"),
         ("size", spec.size is None or is_count(spec.size), "a positive number of bytes, or None"),
         (
             "num_classes",

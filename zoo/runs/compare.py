@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import RunError
+from zoo.files.schema import Run
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
@@ -49,14 +49,9 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
         RunError: If one of them is not a finished run.
     """
     folders = [(str(run), RunFolder.open(Path(run))) for run in runs]
-    found = [(run, folder.read_json(RUN)) for run, folder in folders]
+    found = [(run, folder.read_json(RUN, Run)) for run, folder in folders]
     split = next(split for split in SPLITS if all(facts.get(split) for _, facts in found) or split == SPLITS[-1])
-    compared = []
-    for run, facts in found:
-        try:
-            compared.append(_compare(run, facts, split))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{run} is incomplete, or was written by another version of zoo: {error!r}.") from error
+    compared = [_compare(run, facts, split) for run, facts in found]
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
 
 
@@ -74,10 +69,9 @@ def find_doubts(compared: Sequence[Compared]) -> list[str]:
     return doubts
 
 
-def _compare(run: str, facts: dict[str, Any], split: str) -> Compared:
+def _compare(run: str, facts: Mapping[str, Any], split: str) -> Compared:
     measured = facts[split]
-    correct = sum(row[index] for index, row in enumerate(measured["confusion"]))
-    interval = measure_interval(correct, measured["images"])
+    interval = measure_interval(round(measured["accuracy"] * measured["images"]), measured["images"])
     return Compared(
         run=run,
         backbone=facts["backbone"],
@@ -97,7 +91,7 @@ def _compare(run: str, facts: dict[str, Any], split: str) -> Compared:
     )
 
 
-def _read_gain(facts: dict[str, Any], split: str) -> float | None:
+def _read_gain(facts: Mapping[str, Any], split: str) -> float | None:
     """Return the gain over the baseline if it was measured on the images of this split."""
     baseline = facts.get("baseline")
     return baseline["gain"] if baseline and baseline["split"] == split else None

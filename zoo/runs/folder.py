@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
+from zoo.files.schema import Invalid, parse_json
+
+T = TypeVar("T")
 
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
 #: Folder of the checkpoints, which exists until the run is finished.
@@ -129,16 +132,23 @@ class RunFolder:
         """
         self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str, kind: type[T]) -> T:
         """Read a JSON file.
 
+        Args:
+            name: Name of the file.
+            kind: Type of its content, from `zoo.files.schema`.
+
         Raises:
-            RunError: If it is missing or not valid JSON.
+            RunError: If it is missing, is not valid JSON or does not have the type.
         """
+        path = self.path / name
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / name} cannot be read: {error}") from error
+            return parse_json(path.read_bytes(), kind)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+        except Invalid as error:
+            raise RunError(f"{path} is damaged, or was written by another version of zoo: {error}.") from error
 
     @classmethod
     def _claim_numbered(cls, parent: Path, stem: str) -> RunFolder:

@@ -22,22 +22,22 @@ from zoo.registry.train_scope import TrainScope
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
 from zoo.testing.passes import MetaPass, TrainingSteps, list_outputs, recorded_inputs, take_steps
 
-#: Number of classes of the new heads that checks attach. No network has it by itself, so that an output of another size
-#: reveals a forgotten head.
+#: Number of classes of the new heads that checks attach. No published network has this many classes, so an output of
+#: any other size reveals an undeclared head.
 NUM_CLASSES = 3
-#: Number of classes of new auxiliary heads, so that their outputs differ from the head's.
+#: Number of classes of new auxiliary heads; it differs from NUM_CLASSES so that their outputs can be told apart.
 AUX_CLASSES = 4
 #: Number of images in a batch; batch norm cannot be trained on a single image.
 BATCH = 2
 SEED = 0
-#: Number of times that heads are drawn until their logits differ.
-DRAWS = 8
+#: Maximum number of times that heads are initialized until their logits differ.
+MAX_INITS = 8
 #: Side of an image, in pixels, below which batch norms of deep networks see too few values to be stable.
 SMALLEST_SIDE = 64
 
 
 class BackboneUnderTest:
-    """A backbone, and the models that are built once for all of its checks."""
+    """A backbone, and the models that are built once and shared by all of its checks."""
 
     def __init__(self, namespace: str, spec: BackboneSpec) -> None:
         self.namespace = namespace
@@ -45,7 +45,7 @@ class BackboneUnderTest:
 
     @cached_property
     def building(self) -> tuple[nn.Module | None, SideEffects]:
-        """The model as built on the meta device, or None if that fails, and the side effects of building it."""
+        """The model as built on the meta device, or None if building fails, and the side effects of building."""
         with watch_side_effects(first=True) as effects:
             try:
                 model = build_on_meta(self.spec)
@@ -63,15 +63,16 @@ class BackboneUnderTest:
 
     @cached_property
     def rebuilding(self) -> tuple[nn.Module, SideEffects]:
-        """Another model, built after its builder has made all its imports, and the side effects of building it."""
+        """A second model, built when all imports are done, and the side effects of building it."""
         with watch_side_effects(first=False) as effects:
             model = build_on_meta(self.spec)
         return model, effects
 
     def attach_heads(self, num_classes: int) -> tuple[nn.Module, Head]:
-        """Return a second model on the meta device, in eval mode and with new heads for that many classes.
+        """Return the second model on the meta device, in eval mode and with new heads for ``num_classes`` classes.
 
-        The checks share this model. They may change everything but its structure, and must set what they need.
+        The checks share this model. They may change everything but its structure, so each check must set the mode and
+        the frozen parameters that it relies on.
         """
         model, _ = self.rebuilding
         return model.eval(), replace_head(self.spec, model, num_classes, HeadDesign())
@@ -83,7 +84,7 @@ class BackboneUnderTest:
 
     @cached_property
     def blocks(self) -> tuple[BlockSpec, ...]:
-        """The blocks, without what belongs to the head."""
+        """The blocks, without the parameters of the heads."""
         return list_blocks(self.spec, self.meta, self.head)
 
     @cached_property
@@ -99,13 +100,16 @@ class BackboneUnderTest:
 
     @cached_property
     def trained(self) -> list[Tensor] | Exception:
-        """The outputs in training mode with new heads for images of the smallest size, or the error raised."""
+        """The outputs of `try_training` for images of the smallest size, or the error raised."""
         return self.try_training(self.smallest_size)
 
     def try_training(self, size: tuple[int, int, int]) -> list[Tensor] | Exception:
-        """Run the second model in training mode on images of a size; return its outputs or the error raised.
+        """Run the second model with new heads in training mode; return its outputs or the error raised.
 
-        Its auxiliary heads have ``AUX_CLASSES`` outputs, so that their outputs can be recognized by the shape.
+        Its auxiliary heads have ``AUX_CLASSES`` outputs, so that their outputs can be recognized by their shape.
+
+        Args:
+            size: Channels, height and width of the images.
         """
         model, head = self.attach_heads(NUM_CLASSES)
         if head.aux_paths:
@@ -117,33 +121,38 @@ class BackboneUnderTest:
             return error
 
     def make_meta_images(self, size: tuple[int, int, int] | None = None) -> Tensor:
-        """Return a batch of images without values, of shape (2, C, H, W)."""
+        """Return a batch of images on the meta device, of shape (2, C, H, W)."""
         return torch.empty(BATCH, *(size or self.spec.input.size), device="meta")
 
     def build(self) -> nn.Module:
-        """Build the model on the CPU, from the same seed every time."""
+        """Build the model on the CPU, with the same seed every time."""
         torch.manual_seed(SEED)
         return build_model(self.spec, None)
 
     @cached_property
     def network(self) -> Network:
-        """The network on the CPU, with a new head for three classes; checks must set what they need.
+        """The network on the CPU, with a new head for three classes.
 
-        Its heads are drawn again, without a bias, until its logits differ. A ReLU can make all logits zero, and a bias
-        can outweigh tiny features of an untrained network. Checks prove nothing with such logits.
+        Its heads are reinitialized, with the bias set to zero, until its logits differ. A ReLU can make all logits
+        zero, and a bias can outweigh the tiny features of an untrained network. Such logits would prove nothing. The
+        checks share this network, so each check must set the mode and the frozen parameters that it relies on.
         """
         network = attach_head(self.spec, WeightsSource("none"), self.build(), "linear", NUM_CLASSES)
-        for seed in range(1, DRAWS):
+        for seed in range(1, MAX_INITS):
             if all_differ(_run(network.model, self.images)):
                 break
             torch.manual_seed(seed)
             for path in network.head.paths:
-                _draw_head(network.model.get_submodule(path))
+                _reinitialize(network.model.get_submodule(path))
         return network
 
     @cached_property
     def smallest_size(self) -> tuple[int, int, int]:
-        """The smallest input size: min_size, or the smallest that works if the backbone claims image_sizes."""
+        """The smallest input size that is known to work.
+
+        This is min_size if the backbone declares it. Otherwise, if the backbone claims image_sizes, it is the smallest
+        size from SMALLEST_SIDE upward at which the model can be trained. In all other cases, it is the declared size.
+        """
         expected = self.spec.input
         channels = expected.size[0]
         if expected.min_size is not None:
@@ -156,8 +165,8 @@ class BackboneUnderTest:
 
     @cached_property
     def images(self) -> Tensor:
-        """Two images of noise, of the smallest size."""
-        return draw_images(self.smallest_size)
+        """Two images of random noise, of the smallest size."""
+        return generate_images(self.smallest_size)
 
     @cached_property
     def labels(self) -> Tensor:
@@ -170,7 +179,7 @@ class BackboneUnderTest:
 
     @cached_property
     def head_training(self) -> TrainingSteps:
-        """The effects on the network of two training steps of the head alone."""
+        """The effects of two training steps of the network's head alone."""
         batch = self.images, self.labels
         return take_steps(self.network.model, self.freeze("head"), batch, self.spec.aux_weight)
 
@@ -180,8 +189,8 @@ class BackboneUnderTest:
 
 
 @torch.no_grad()
-def _draw_head(layer: nn.Module) -> None:
-    layer.reset_parameters()  # type: ignore[operator]  # a linear layer or a convolution has it
+def _reinitialize(layer: nn.Module) -> None:
+    layer.reset_parameters()  # type: ignore[operator]  # linear layers and convolutions have it
     if isinstance(layer.bias, Tensor):
         layer.bias.zero_()
 
@@ -193,10 +202,10 @@ def _run(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def all_differ(logits: Tensor) -> bool:
-    """Return whether no image has the same logit for every class, and no two images have the same logits."""
+    """Return whether the logits of each image differ between classes, and those of any two images differ."""
     return bool((logits.amax(1) > logits.amin(1)).all()) and len({*map(tuple, logits.tolist())}) == len(logits)
 
 
-def draw_images(size: tuple[int, int, int]) -> Tensor:
-    """Draw a batch of images, of shape (2, C, H, W), the same ones in every process."""
+def generate_images(size: tuple[int, int, int]) -> Tensor:
+    """Generate a batch of random images of shape (2, C, H, W), which are the same in every process."""
     return torch.randn(BATCH, *size, generator=torch.Generator().manual_seed(SEED))

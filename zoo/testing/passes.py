@@ -1,4 +1,4 @@
-"""Forward and backward passes of a model, and the records of them."""
+"""Forward and backward passes of a model, and records of them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class MetaPass:
     """The record of a forward pass in eval mode on the meta device."""
 
     output: object
-    #: Position of each used parameter in the order of first use, by its ``id()``.
+    #: Position of each used parameter in the order of first use, keyed by the parameter's ``id()``.
     uses: dict[int, int]
-    #: Inputs of each head, one for each call, by the head's path.
+    #: Inputs of each head, one per call, keyed by the head's path.
     inputs: dict[str, list[Tensor]]
 
 
 @contextmanager
 def recorded_inputs(model: nn.Module, paths: Iterable[str]) -> Iterator[dict[str, list[Tensor]]]:
-    """Record the inputs of modules, by their paths, while the model runs."""
+    """Record the inputs of modules while the model runs, keyed by the modules' paths."""
     inputs: dict[str, list[Tensor]] = {path: [] for path in paths}
     with ExitStack() as hooks:
         for path, own in inputs.items():
@@ -50,24 +50,24 @@ def recorded_inputs(model: nn.Module, paths: Iterable[str]) -> Iterator[dict[str
 
 
 def list_outputs(output: object) -> list[Tensor]:
-    """List the outputs of a model in training mode, which returns one tensor or several; None among them is left out.
+    """List the outputs of a model in training mode. `None` values are skipped.
 
     Raises:
-        TypeError: If the model returns something else.
+        TypeError: If an output is not a tensor.
     """
     outputs = [one for one in (output if isinstance(output, (list, tuple)) else [output]) if one is not None]
     logits = [one for one in outputs if isinstance(one, Tensor)]
     if len(logits) != len(outputs):
-        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of them")
+        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of logits")
     return logits
 
 
 def compute_gradients(model: nn.Module, batch: Batch, aux_weight: float) -> Mapping[str, Tensor | None]:
-    """Return the gradient of each parameter after one forward and one backward pass, by its name."""
+    """Return the gradients of one forward and one backward pass, keyed by the parameters' names."""
     images, labels = batch
     model.zero_grad(set_to_none=True)
     loss, _ = Criterion(aux_weight=aux_weight)(model(images), labels)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     model.zero_grad(set_to_none=True)
     return gradients

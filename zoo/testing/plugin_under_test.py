@@ -32,7 +32,7 @@ class PluginUnderTest(Plugin):
 
     #: All distributions that claim the namespace.
     claimants: tuple[str, ...] = ()
-    #: Fault that each failed check reports, by the check's name.
+    #: Fault that each failed check reports, keyed by the check's name.
     faults: dict[str, str] = field(default_factory=dict)
     #: The plugin's module; None if it cannot be imported.
     module: ModuleType | None = field(default=None, repr=False)
@@ -46,8 +46,8 @@ class PluginUnderTest(Plugin):
         """Return a backbone by its full name, either listed or found by the plugin's hook.
 
         Raises:
-            NameNotFound: If there is no backbone of that name.
-            PluginError: If the plugin fails to look it up.
+            NameNotFound: If there is no backbone with this name.
+            PluginError: If the plugin fails to look up the backbone.
         """
         for backbone in self.backbones:
             if backbone.name == name:
@@ -58,7 +58,7 @@ class PluginUnderTest(Plugin):
                 raise NameNotFound(
                     f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all."
                 )
-            return replace(unlisted, name=name)  # The plugin may return a listed spec, which has another name.
+            return replace(unlisted, name=name)  # The plugin may return a listed spec, whose name differs.
 
 
 def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTest:
@@ -71,7 +71,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
         is_known_to_load: Whether to skip the fresh interpreter.
 
     Raises:
-        NameNotFound: If no such plugin is installed, or it is switched off.
+        NameNotFound: If no such plugin is installed, or it is disabled.
     """
     claims, rightful = get_claims(namespace), FIRST_PARTY.get(namespace)
     claim, entry_point = next((claim for claim in claims if claim[0].distribution == rightful), claims[0])
@@ -88,7 +88,7 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
     if plugin.state != "ok":
         plugin.faults["plugin.api"] = plugin.reason
     elif plugin.hooks and not plugin.hooks.get_hookcallers(plugin.module):
-        plugin.faults["plugin.hooks"] = "it implements no hook; mark functions such as zoo_backbones with @hookimpl."
+        plugin.faults["plugin.hooks"] = "it has no hooks; decorate functions such as zoo_backbones with @hookimpl."
     plugin.backbones, plugin.datasets = _list_usable(plugin, plugin.backbones), _list_usable(plugin, plugin.datasets)
     return plugin
 
@@ -112,7 +112,8 @@ def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]
     usable: dict[str, T] = {}
     for spec in specs:
         if not isinstance(spec.name, str):
-            plugin.faults.setdefault("plugin.listed", f"it lists a spec with name={spec.name!r:.80}; it must be text.")
+            fault = f"it lists a spec with name={spec.name!r:.80}; it must be a string."
+            plugin.faults.setdefault("plugin.listed", fault)
         elif twin := usable.get(spec.name.lower()):
             fault = f"it lists {spec.name} and {twin.name}; rename one of them."
             plugin.faults.setdefault("plugin.names", fault)

@@ -1,8 +1,9 @@
 """The promises of a plugin and its backbones, in the order in which they are checked.
 
-A check's name is its address: ``head.found`` is the function ``found`` of `zoo.testing.checks.head`. The function takes
-a plugin, a declaration or a backbone. It returns nothing if the promise is kept, and raises `CheckFailed` or
-`NotApplicable` if it is not.
+A promise is a claim that a plugin makes, in its specs or by implementing the contract, and that one check verifies. The
+name of a check refers to its function: ``head.found`` is the function ``found`` in `zoo.testing.checks.head`. The
+function takes a plugin, a declaration or a backbone. It returns None if the promise is kept. Otherwise, it raises
+`CheckFailed`, `NotApplicable` or `CannotCheck`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-#: Levels; each includes the ones before it. ``static`` checks the declarations, ``meta`` a model without values,
-#: ``cpu`` a model that computes, ``network`` published weights.
+#: Levels; each level includes the levels before it. ``static`` checks the declarations, ``meta`` a model on torch's
+#: meta device, ``cpu`` a model with random weights on the CPU, ``network`` the published weights.
 Level = Literal["static", "meta", "cpu", "network"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
@@ -27,18 +28,18 @@ class Check:
     promise: str
     #: Names of the checks that must not fail for this one to run.
     needs: tuple[str, ...] = ()
-    #: Word that a backbone must have in ``supports`` to make the promise.
+    #: Capability that the promise is about; the check applies only to backbones that list it in ``supports``.
     capability: str | None = None
-    #: Word that a backbone may have in ``unsupported``; the check runs all the same, to find an outdated excuse.
+    #: Entry in ``unsupported`` that excuses a failure. The check runs in any case, to detect outdated entries.
     excuse: str | None = None
 
     @property
     def is_of_plugin(self) -> bool:
-        """Whether it checks the plugin as a whole."""
+        """Whether this is a check of the plugin as a whole."""
         return self.name.startswith("plugin.")
 
     def is_within(self, level: Level) -> bool:
-        """Return whether the check runs on this level."""
+        """Return whether the check runs at this level."""
         return LEVELS.index(self.level) <= LEVELS.index(level)
 
     def load(self) -> Callable[[Any], None]:
@@ -54,60 +55,65 @@ _LEARN = (*_CPU, "blocks.partition")
 
 CHECKS: tuple[Check, ...] = (
     Check("plugin.imported", "static", "the module behind the entry point can be imported"),
-    Check("plugin.light", "static", "listing imports no torch, torchvision, timm or numpy", ("plugin.imported",)),
+    Check("plugin.light", "static", "listing does not import torch, torchvision, timm or numpy", ("plugin.imported",)),
     Check("plugin.quiet", "static",
-          "listing prints nothing, and does not change threads, environment or random numbers",
+          "listing prints nothing, and does not change the number of threads, the environment or the random state",
           ("plugin.imported",)),
     Check("plugin.requirements", "static", "the distribution's requirements are installed"),
-    Check("plugin.namespace", "static", "the namespace belongs to the distribution, and to no other one"),
+    Check("plugin.namespace", "static", "the namespace belongs to the distribution, and to no other distribution"),
     Check("plugin.api", "static", "the module declares the version of the contract that zoo supports",
           ("plugin.imported",)),
-    Check("plugin.hooks", "static", "every hook has the name, the marker and the arguments of a hook", ("plugin.api",)),
+    Check("plugin.hooks", "static", "every hook has a valid name, the `@hookimpl` marker and valid arguments",
+          ("plugin.api",)),
     Check("plugin.listed", "static", "the listing hooks return specs", ("plugin.hooks",)),
     Check("plugin.names", "static", "no name is listed twice, ignoring case", ("plugin.listed",)),
-    Check("plugin.datasets", "static", "every data set has a valid description", ("plugin.listed",)),
-    Check("plugin.drawn", "cpu", "every drawn data set is drawn offline, and is the same every time",
+    Check("plugin.datasets", "static", "every DatasetSpec is valid", ("plugin.listed",)),
+    Check("plugin.drawn", "cpu", "every data set with `make` is generated offline, and is the same every time",
           ("plugin.datasets",)),
     Check("spec.name", "static", "the name is valid and in the plugin's namespace"),
-    Check("spec.fields", "static", "every field has its type"),
+    Check("spec.fields", "static", "every field has the correct type"),
     Check("spec.input", "static", "sizes, crop, interpolation, mean and standard deviation of the input are valid"),
-    Check("spec.weights", "static", "all weights can be found and verified, and have different tags"),
+    Check("spec.weights", "static",
+          "every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle"),
     Check("spec.license", "static", "code and weights have a license with an SPDX identifier"),
-    Check("spec.capabilities", "static", "capabilities and expected failures exist"),
+    Check("spec.capabilities", "static", "all names in `supports`, `unsupported` and `expected_failures` exist"),
     Check("build.offline", "meta", "building opens no connection", ("spec.fields",)),
-    Check("build.meta", "meta", "the model can be built without memory, and is a new one each time",
+    Check("build.meta", "meta", "the model can be built without allocating memory, and each build returns a new model",
           ("build.offline",)),
     Check("build.clean", "meta", "building prints nothing, and does not change settings of torch or the process",
           ("build.meta",)),
     Check("build.params", "meta", "params is the number of parameters", ("build.meta",)),
     Check("forward.logits", "meta", "images of the declared size produce logits of shape (N, num_classes)",
           ("build.meta", "spec.input")),
-    Check("build.weights", "meta", "the model of every tag can be built, and takes the input of its weights",
+    Check("build.weights", "meta",
+          "the model of every tag can be built, and accepts the input size that its weights declare",
           ("forward.logits", "spec.weights")),
-    Check("forward.refuses", "meta", "images with another number of channels raise an error that says so",
+    Check("forward.refuses", "meta", "images with the wrong number of channels raise an error with a message",
           ("forward.logits",)),
     Check("head.found", "meta", "every head is a linear or convolutional layer with num_classes outputs",
           ("build.meta",)),
-    Check("build.upstream", "meta", "the constructor builds a network with the same tensors",
+    Check("build.upstream", "meta", "the constructor builds a network with the same tensor names and shapes",
           ("head.found", "spec.input")),
-    Check("forward.smallest", "meta", "images of min_size produce logits as well, also in training",
+    Check("forward.smallest", "meta", "images of min_size also produce logits, including in training mode",
           (*_HEAD, "spec.capabilities")),
-    Check("head.fed", "meta", "a forward pass calls each head once, with features of its own width", _HEAD),
-    Check("head.complete", "meta", "every head is declared, also those that only training uses",
+    Check("head.fed", "meta", "a forward pass calls each head once, with features that match its input width", _HEAD),
+    Check("head.complete", "meta", "every head is declared, including those used only in training",
           (*_HEAD, "forward.smallest")),
     Check("head.replaced", "meta", "new heads for 1, 2 and 1000 classes produce that number of logits",
           ("head.complete",)),
     Check("head.alone", "meta", "replacing the heads changes nothing else", ("head.found",)),
-    Check("head.typed", "meta", "a new head has the old one's dtype and device", ("head.found",)),
+    Check("head.typed", "meta", "a new head has the same dtype and device as the old one", ("head.found",)),
     Check("head.mlp", "meta", "the declared classifier can be replaced as a whole", ("head.replaced",)),
-    Check("blocks.partition", "meta", "every parameter is in exactly one block or head, under all of its names",
+    Check("blocks.partition", "meta",
+          "every parameter is in exactly one block or head; all names of a shared parameter are in the same one",
           ("head.found",)),
-    Check("blocks.buffers", "meta", "every batch statistic is in exactly one block or head", ("blocks.partition",)),
+    Check("blocks.buffers", "meta", "every running statistic of a batch norm is in exactly one block or head",
+          ("blocks.partition",)),
     Check("blocks.order", "meta", "a forward pass uses the blocks in the declared order, and the heads last",
           ("blocks.partition", "forward.logits")),
     Check("blocks.several", "meta", "there are at least two blocks", ("blocks.partition", "spec.capabilities"),
           excuse="freezing"),
-    Check("can.image_sizes", "meta", "larger images, and oblong ones, produce logits, too", ("head.replaced",),
+    Check("can.image_sizes", "meta", "larger and non-square images also produce logits", ("head.replaced",),
           "image_sizes"),
     Check("build.repeatable", "cpu", "the same seed builds the same model, bit for bit", ("build.meta",)),
     Check("forward.repeatable", "cpu", "the same images produce the same logits, bit for bit", _CPU),
@@ -135,14 +141,15 @@ CHECKS: tuple[Check, ...] = (
     Check("weights.fetched", "network", "all weights can be downloaded, and match the pinned digests",
           ("build.weights",)),
     Check("weights.fit", "network",
-          "all weights load strictly, except for what they declare to lack, with a head of num_classes",
+          "all weights load strictly, except for the tensors listed in `lacks`, and their head has num_classes outputs",
           ("weights.fetched",)),
     Check("weights.finite", "network", "all loaded tensors and the logits are finite", ("weights.fit",)),
-    Check("weights.golden", "network", "the kit's image produces the declared logits", ("weights.fit",)),
+    Check("weights.golden", "network", "the image that the conformance kit generates produces the declared logits",
+          ("weights.fit",)),
 )  # fmt: skip
 
 BY_NAME = {check.name: check for check in CHECKS}
-#: Old names of checks, which ``expected_failures`` may still contain, and their present names.
+#: Old names of checks, which ``expected_failures`` may still contain, and their current names.
 OLD_NAMES = {"spec.licence": "spec.license"}
 
 

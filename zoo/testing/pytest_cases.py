@@ -17,7 +17,7 @@ def conformance(
 ) -> Callable[..., None]:
     """Return a test with one case for each check of an installed plugin and its backbones.
 
-    Collecting the cases does not import torch. A plugin that cannot be loaded fails as a test.
+    Collecting the cases does not import torch. A plugin that cannot be loaded is reported as a failing test.
 
     Args:
         namespace: The plugin's namespace.
@@ -27,7 +27,7 @@ def conformance(
 
     Raises:
         NameNotFound: If no such plugin is installed, or no backbone matches.
-        OptionError: If there is no such level.
+        OptionError: If the level does not exist.
     """
     import pytest
 
@@ -42,7 +42,7 @@ def conformance(
     cases += [(backbone.name, check) for backbone in chosen for check in checks]
     params = [pytest.param(name, check, id=f"{name}::{check.name}") for name, check in cases]
 
-    @functools.lru_cache(maxsize=1)  # keeps the models of one backbone at a time
+    @functools.lru_cache(maxsize=1)  # keeps the models of only one backbone in memory
     def get_runner(name: str | None) -> Runner:
         return Runner(plugin, None if name is None else plugin.get_backbone(name), Scope(level))
 

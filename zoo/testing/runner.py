@@ -1,4 +1,4 @@
-"""Run the checks of one plugin or one backbone, each once, and each after those that it needs."""
+"""Run the checks of one plugin or one backbone: each check once, and after the checks that it needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplica
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
 
-#: Statuses of a check after which the checks that need it cannot run.
-_CLOSED: frozenset[Status] = frozenset(("fail", "error", "xfail", "not-run"))
+#: Statuses of a check that prevent the checks that need it from running.
+_BLOCKING: frozenset[Status] = frozenset(("fail", "error", "xfail", "not-run"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Scope:
             return f"it is above level {self.level}"
         if check.name.startswith(self.only) or check.name in self._needed:
             return None
-        return f"only {self.only} was asked for"
+        return f"only {self.only} was requested"
 
     @cached_property
     def _needed(self) -> frozenset[str]:
@@ -49,7 +49,7 @@ class Scope:
 
 
 class Declaration(NamedTuple):
-    """A plugin's declaration of a backbone, as static checks see it: it may be invalid."""
+    """A plugin's declaration of a backbone, which may be invalid. Static checks take it as their argument."""
 
     namespace: str
     spec: BackboneSpec
@@ -63,7 +63,7 @@ class Runner:
         self._spec = spec
         self._scope = scope
         self._results: dict[str, Result] = {}
-        #: Unexpected errors that checks raised, by the check's name.
+        #: Unexpected errors that checks raised, keyed by the check's name.
         self.errors: dict[str, BaseException] = {}
 
     def get_result(self, check: Check) -> Result:
@@ -77,7 +77,7 @@ class Runner:
         if excluded := self._scope.find_exclusion(check):
             return "not-run", excluded
         for need in check.needs:
-            if self.get_result(BY_NAME[need]).status in _CLOSED:
+            if self.get_result(BY_NAME[need]).status in _BLOCKING:
                 return "not-run", f"it needs {need}"
         if self._spec is None:
             return self._run(check, self._plugin)
@@ -112,7 +112,7 @@ class Runner:
 
 
 def _restoring_settings(check: Check) -> AbstractContextManager[None]:
-    """Undo a builder's changes to the process; a static check builds nothing, and imports no torch."""
+    """Undo a builder's changes to the process; a static check builds nothing, and does not import torch."""
     if check.level == "static":
         return nullcontext()
     from zoo.testing.isolation.side_effects import restored_settings
@@ -133,7 +133,7 @@ def _compare(check: Check, spec: BackboneSpec, status: Status, reason: str) -> t
         return status, reason
     is_kept = status == "pass"
     if why := spec.unsupported.get(check.excuse or ""):
-        cure = f"it declares {check.excuse} unsupported ({why}), but supports it; remove that from unsupported."
+        cure = f"it declares {check.excuse} unsupported ({why}), but supports it; remove the entry."
         return ("fail", cure) if is_kept else ("n/a", why)
     expected = spec.expected_failures if isinstance(spec.expected_failures, Mapping) else {}
     if why := {OLD_NAMES.get(name, name): why for name, why in expected.items()}.get(check.name):
@@ -149,6 +149,6 @@ def check_plugin(plugin: PluginUnderTest, scope: Scope = Scope()) -> list[Result
 
 
 def check_backbone(plugin: PluginUnderTest, backbone: BackboneSpec, scope: Scope = Scope()) -> list[Result]:
-    """Run the checks of a backbone; each has one result, whether it ran or not."""
+    """Run the checks of a backbone; every check has one result, whether it ran or not."""
     runner = Runner(plugin, backbone, scope)
     return [runner.get_result(check) for check in list_checks(of_plugin=False)]

@@ -9,7 +9,7 @@ from zoo.plugin import BackboneSpec
 
 
 def choose_backbones(backbones: Iterable[BackboneSpec], pattern: str = "*", *, each_family: bool) -> list[BackboneSpec]:
-    """Return the backbones to check, in their order.
+    """Return the backbones to check, in their original order.
 
     Args:
         backbones: Specs, which may be invalid.

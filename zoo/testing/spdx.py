@@ -10,7 +10,7 @@ def refuse_prose(owner: str, identifier: object) -> None:
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ModuleNotFoundError as error:
-        raise CannotCheck("it needs the package packaging 24.2 or newer; pip install packaging") from error
+        raise CannotCheck("it needs packaging 24.2 or newer; run `pip install -U packaging`") from error
     try:
         canonicalize_license_expression(str(identifier))
     except InvalidLicenseExpression as error:

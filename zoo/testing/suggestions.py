@@ -1,4 +1,4 @@
-"""Descriptions of a plugin's faults: where in its code they are, and which existing names are like a misspelled one."""
+"""Descriptions of a plugin's faults: their location in its code, and the names most similar to a misspelled one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSPELLED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument
 
 
 def describe_fault(fault: PluginError, package: str) -> str:
-    """Describe an error raised while a plugin was loaded, with its place, and the fields of a spec if one is wrong."""
+    """Describe a loading error with its location, and with the valid field names if a field is misspelled."""
     message, cause = str(fault), fault.__cause__ or fault
     misspelled = MISSPELLED.search(str(cause))
     if misspelled is not None and misspelled[1] in SPECS:
@@ -27,7 +27,7 @@ def describe_fault(fault: PluginError, package: str) -> str:
 
 
 def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:
-    """Sort existing names, those most similar to a wrong name first."""
+    """Sort existing names by their similarity to a wrong name, most similar first."""
     names = sorted({*known})
     return difflib.get_close_matches(name, names, n=max(1, len(names)), cutoff=0.0)
 
@@ -35,11 +35,11 @@ def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return the existing names most similar to a wrong name: ``similar names: layer1, layer2, stem (12 in all)``."""
     names = sort_by_likeness(name, known)
-    return f"similar names: {shorten(names)}" if names else "there are none"
+    return f"similar names: {shorten(names)}" if names else "no names exist"
 
 
 def shorten(names: Sequence[str]) -> str:
-    """Return the first three names and the number of all: ``conv1.bias, fc.bias (2 in all)``."""
+    """Return the first three names and the total number: ``conv1.bias, fc.bias (2 in all)``."""
     return f"{', '.join(names[:3])} ({len(names)} in all)"
 
 

@@ -18,12 +18,12 @@ from zoo.testing.results.results_file import ResultsFile
 from zoo.testing.runner import Scope, check_backbone, check_plugin
 from zoo.testing.select import choose_backbones, count_params
 
-#: Number of backbones above which failures are reported as they occur, and not only at the end.
+#: Number of backbones above which failures are reported as they occur instead of only at the end.
 PATIENCE = 12
 
 
 class Target(NamedTuple):
-    """A plugin with all its backbones, or with one of them."""
+    """A plugin with all of its backbones, or with only one of them."""
 
     #: A namespace, or a backbone's full name.
     name: str
@@ -32,11 +32,11 @@ class Target(NamedTuple):
 
 
 def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = examine) -> Target:
-    """Find the plugin or the backbone of a name.
+    """Find the plugin or backbone with the given name.
 
     Args:
         name: A namespace, or a backbone's full name.
-        find_plugin: Function that returns the plugin of a namespace. A cached one loads each plugin only once.
+        find_plugin: Function that returns the plugin of a namespace. Pass a cached function to load each plugin once.
 
     Raises:
         NameNotFound: If no such plugin is installed, or it has no such backbone.
@@ -52,17 +52,17 @@ class Suite:
     """The checks to run, and the backbones to run them on.
 
     Raises:
-        OptionError: If there is no such check on that level, or there is nothing to save.
+        OptionError: If no check at that level has the prefix, or `save` is set for static checks.
     """
 
     level: Level = "cpu"
     #: Prefix of the names of the checks.
     only: str = ""
-    #: Number of parameters above which a backbone is checked up to level meta only.
+    #: Number of parameters above which a backbone is checked only up to level meta.
     max_params: int | None = None
     #: Whether to check only the smallest backbone of each family.
     each_family: bool = False
-    #: Number of processes at a time.
+    #: Maximum number of processes that run at the same time.
     processes: int = 1
     #: File that results are saved to and read from.
     save: Path | None = None
@@ -73,13 +73,13 @@ class Suite:
             prefixes = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
             levels = sorted({check.level for check in named}, key=LEVELS.index)
             cure = f"use --level {levels[0]}" if levels else f"all begin with {prefixes}"
-            raise OptionError(f"no check on level {self.level} begins with {self.only!r}; {cure}.")
+            raise OptionError(f"no check at level {self.level} begins with {self.only!r}; {cure}.")
         if self.save is not None and not self.needs_models:
-            raise OptionError("--save is for checks that take long; static checks are quick, and are not saved.")
+            raise OptionError("results of static checks are not saved, because they are quick; remove --save.")
 
     @property
     def needs_models(self) -> bool:
-        """Whether any of the checks needs more than declarations."""
+        """Whether any of the checks needs a model."""
         return any(
             check.level != "static" and check.is_within(self.level) and check.name.startswith(self.only)
             for check in CHECKS
@@ -91,10 +91,10 @@ class Suite:
         return Scope("meta" if is_large and self.level in ("cpu", "network") else self.level, self.only)
 
     def run(self, target: Target, progress: Progress) -> Iterator[Result]:
-        """Check a plugin and its backbones, or one backbone and its plugin; yield results in the order of listing.
+        """Check a plugin and its backbones, or one backbone and its plugin; yield results in the listed order.
 
         Raises:
-            RunError: If the file of results cannot be used.
+            RunError: If the results file cannot be used.
         """
         yield from check_plugin(target.plugin, Scope(self.level, self.only))
         backbones = choose_backbones(target.backbones, each_family=self.each_family)
@@ -136,9 +136,10 @@ class Suite:
         }
         known = {name: results for name, entry in wanted.items() if (results := file.find(*entry))}
         if known:
-            progress.say(f"{self.save} holds the results of {len(known):,} of {len(backbones):,} backbones")
+            progress.say(f"{self.save} already contains the results of {len(known):,} of {len(backbones):,} backbones")
         if outdated := sum(file.is_outdated(*wanted[name]) for name in wanted.keys() - known.keys()):
-            progress.say(f"{self.save} holds results of {outdated:,} from other code or versions; checking them again")
+            count = f"{outdated:,} of {len(backbones):,} backbones"
+            progress.say(f"rechecking {count}: their results in {self.save} are from different code or versions")
         yield from known.values()
         for results in self._check_models(plugin, [backbone for backbone in backbones if backbone.name not in known]):
             _, scope, fingerprint = wanted[results[0].backbone]

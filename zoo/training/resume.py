@@ -12,6 +12,7 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import Checkpoint
 from zoo.errors import OptionError, RunError
 from zoo.files.atomic import make_folder, remove
+from zoo.files.schema import BegunRun, CheckpointFacts, Invalid, Run, check
 from zoo.progress import Progress
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder
@@ -52,7 +53,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
     lock.take(output)
     folder = RunFolder.reopen(output)
     if (output / RUN).is_file():
-        return EarlierRun(folder, folder.read_json(RUN), None, is_finished=True)
+        return EarlierRun(folder, folder.read_json(RUN, Run), None, is_finished=True)
     if not (output / BEGUN).is_file():
         folder.reset()
         return None
@@ -64,12 +65,21 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
             raise RunError(
                 f"no checkpoint in {output / CHECKPOINTS} can be used; remove {output} to start from scratch."
             )
-        return EarlierRun(folder, folder.read_json(BEGUN), None)
+        return EarlierRun(folder, folder.read_json(BEGUN, BegunRun), None)
     if saved.facts["format"] != FORMAT:
         raise RunError(f"{output} was started by another version of zoo; resume it with that version.")
+    _check_facts(saved.facts, output)
     if saved.facts["state"]["history"] and not (output / MODEL).is_file():
         raise RunError(f"{output} is missing {MODEL}, the best model so far; remove the folder to start from scratch.")
     return EarlierRun(folder, saved.facts["run"], Checkpoint(saved.tensors, saved.facts["state"]))
+
+
+def _check_facts(facts: Mapping[str, Any], output: Path) -> None:
+    """Raise RunError if the facts of a checkpoint are not what this version writes."""
+    try:
+        check(facts, CheckpointFacts)
+    except Invalid as error:
+        raise RunError(f"{output} has a checkpoint that this version of zoo cannot read: {error}.") from error
 
 
 def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:

@@ -1,4 +1,4 @@
-"""Building and converting need no network, print nothing, and report what the installed timm lacks."""
+"""Building and converting work offline, print nothing, and report what the installed timm lacks."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def test_building_prints_nothing(catalogue: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
+def test_building_prints_nothing(catalog: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("test_vit", "test_resnet"):
-        catalogue.backbones[name].build(None)
+        catalog.backbones[name].build(None)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_tag_selects_the_cfg_of_the_model(catalogue: Catalogue) -> None:
+def test_the_tag_selects_the_cfg_of_the_model(catalog: Catalogue) -> None:
     with torch.device("meta"):
-        model = catalogue.backbones["vgg16"].build("tv_in1k")
+        model = catalog.backbones["vgg16"].build("tv_in1k")
     assert model.pretrained_cfg["tag"] == "tv_in1k"
 
 
-def test_the_constructor_builds_the_same_network(catalogue: Catalogue) -> None:
-    spec = catalogue.backbones["vit_tiny_patch16_384"]
+def test_the_constructor_builds_the_same_network(catalog: Catalogue) -> None:
+    spec = catalog.backbones["vit_tiny_patch16_384"]
     assert spec.constructor is not None
     expression = spec.constructor.format(num_classes=7, image_size=384)
     with torch.device("meta"):
@@ -58,7 +58,7 @@ def test_a_missing_tag_is_an_error_with_the_version_of_timm() -> None:
         Upstream("test_vit").build("no_such_tag")
 
 
-def test_convert_reads_other_layouts_and_keeps_the_head() -> None:
+def test_convert_reads_different_layouts_and_keeps_the_head() -> None:
     tensors = foreign_vit()
     converted = Upstream("test_vit").convert("r160_in1k", tensors)
     assert converted.keys() == Upstream("test_vit").build(None).state_dict().keys()
@@ -74,6 +74,6 @@ def test_convert_does_not_change_its_input() -> None:
     assert all(torch.equal(tensors[key], before[key]) for key in before)
 
 
-def test_convert_refuses_tensors_of_another_network() -> None:
-    with pytest.raises(WeightsError, match="do not fit timm/test_vit@r160_in1k"):
+def test_convert_refuses_tensors_of_a_different_network() -> None:
+    with pytest.raises(WeightsError, match="do not match timm/test_vit@r160_in1k"):
         Upstream("test_vit").convert("r160_in1k", {"features.0.weight": torch.zeros(1)})

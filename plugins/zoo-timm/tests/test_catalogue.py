@@ -1,4 +1,4 @@
-"""The catalogue agrees with the installed timm, and reads back as it was written."""
+"""The catalog agrees with the installed timm, and is the same after it is written and read."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
     from zoo_timm.catalogue import Catalogue
 
-same_timm = pytest.mark.usefixtures("catalogued_timm")
+same_timm = pytest.mark.usefixtures("cataloged_timm")
 
 
 @same_timm
-def test_all_architectures_are_listed_in_timms_order(catalogue: Catalogue) -> None:
-    assert list(catalogue.backbones) == timm.list_models()
+def test_all_architectures_are_listed_in_timms_order(catalog: Catalogue) -> None:
+    assert list(catalog.backbones) == timm.list_models()
 
 
 @same_timm
-def test_exactly_the_pretrained_tags_are_listed(catalogue: Catalogue) -> None:
-    tags = [f"{name}.{weights.tag}" for name, spec in catalogue.backbones.items() for weights in spec.weights]
+def test_exactly_the_pretrained_tags_are_listed(catalog: Catalogue) -> None:
+    tags = [f"{name}.{weights.tag}" for name, spec in catalog.backbones.items() for weights in spec.weights]
     assert sorted(tags) == sorted(timm.list_pretrained())
 
 
 @same_timm
-def test_the_first_weights_are_timms_default(catalogue: Catalogue) -> None:
-    listed = {name: spec.weights[0].tag for name, spec in catalogue.backbones.items() if spec.weights}
+def test_the_first_weights_are_timms_default(catalog: Catalogue) -> None:
+    listed = {name: spec.weights[0].tag for name, spec in catalog.backbones.items() if spec.weights}
     assert listed == {name: get_pretrained_cfg(name).tag for name in listed}
 
 
 @same_timm
-def test_the_family_is_timms_module(catalogue: Catalogue) -> None:
-    families = {name: spec.family for name, spec in catalogue.backbones.items()}
+def test_the_family_is_timms_module(catalog: Catalogue) -> None:
+    families = {name: spec.family for name, spec in catalog.backbones.items()}
     assert families == {name: model_entrypoint(name).__module__.split(".")[-1] for name in families}
 
 
 @same_timm
-def test_inputs_are_those_that_timm_resolves(catalogue: Catalogue) -> None:
-    for name, spec in catalogue.backbones.items():
+def test_inputs_equal_those_that_timm_resolves(catalog: Catalogue) -> None:
+    for name, spec in catalog.backbones.items():
         for weights in spec.weights:
             wanted = resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{name}.{weights.tag}").to_dict())
             given = weights.input or spec.input
@@ -60,21 +60,21 @@ def test_inputs_are_those_that_timm_resolves(catalogue: Catalogue) -> None:
 
 
 @same_timm
-def test_weights_are_those_in_timms_cfgs(catalogue: Catalogue) -> None:
-    for name, spec in catalogue.backbones.items():
+def test_weights_are_those_in_timms_cfgs(catalog: Catalogue) -> None:
+    for name, spec in catalog.backbones.items():
         listed = tuple(replace(weights, lacks=()) for weights in spec.weights)
         assert listed == read_weights(name)
 
 
 @same_timm
-def test_a_file_without_a_classifier_has_no_classes(catalogue: Catalogue) -> None:
-    for name, spec in catalogue.backbones.items():
+def test_a_file_without_a_classifier_has_no_classes(catalog: Catalogue) -> None:
+    for name, spec in catalog.backbones.items():
         for weights in spec.weights:
             assert (weights.num_classes or 0) == get_pretrained_cfg(f"{name}.{weights.tag}").num_classes
 
 
-def test_licenses_are_spdx_or_unknown(catalogue: Catalogue) -> None:
-    found = Counter(weights.license for spec in catalogue.backbones.values() for weights in spec.weights)
+def test_licenses_are_spdx_or_unknown(catalog: Catalogue) -> None:
+    found = Counter(weights.license for spec in catalog.backbones.values() for weights in spec.weights)
     plain = {"Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-NC-4.0", "unknown"}
     assert found.keys() >= plain
     assert all(license.startswith("LicenseRef-") for license in found.keys() - plain)
@@ -88,17 +88,17 @@ def test_a_license_becomes_an_spdx_identifier(stated: str | None, license: str) 
     assert read_license(stated) == license
 
 
-def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalogue: Catalogue) -> None:
-    on_hub = catalogue.backbones["vgg16"].weights[0]
+def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalog: Catalogue) -> None:
+    on_hub = catalog.backbones["vgg16"].weights[0]
     assert (on_hub.url, on_hub.sha256) == ("hf://timm/vgg16.tv_in1k/model.safetensors", None)
-    by_url = catalogue.backbones["legacy_senet154"].weights[0]
+    by_url = catalog.backbones["legacy_senet154"].weights[0]
     assert by_url.url.startswith("https://")
     assert by_url.sha256 == "e9eb9fe6"
 
 
-def test_a_catalogue_reads_back_as_it_was_written(catalogue: Catalogue) -> None:
+def test_a_catalog_is_the_same_after_it_is_written_and_read(catalog: Catalogue) -> None:
     text = CATALOGUE.read_text(encoding="utf-8")
-    assert dump_catalogue(catalogue.upstream, list(load_catalogue(text).backbones.values())) == text
+    assert dump_catalogue(catalog.upstream, list(load_catalogue(text).backbones.values())) == text
 
 
 def test_all_specs_are_valid() -> None:
@@ -108,7 +108,7 @@ def test_all_specs_are_valid() -> None:
     }
 
 
-def test_specs_are_not_checked_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_specs_are_not_checked_when_the_catalog_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = json.loads(CATALOGUE.read_text(encoding="utf-8"))
     table["backbones"]["vgg16"]["params"] = 0
     wrong = tmp_path / "catalogue.json"
@@ -119,5 +119,5 @@ def test_specs_are_not_checked_at_the_start(tmp_path: Path, monkeypatch: pytest.
         load_catalogue(wrong.read_text(encoding="utf-8"))
 
 
-def test_every_backbone_has_blocks_to_freeze(catalogue: Catalogue) -> None:
-    assert [name for name, spec in catalogue.backbones.items() if len(spec.blocks) < 2] == []
+def test_every_backbone_has_blocks_to_freeze(catalog: Catalogue) -> None:
+    assert [name for name, spec in catalog.backbones.items() if len(spec.blocks) < 2] == []

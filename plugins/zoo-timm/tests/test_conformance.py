@@ -1,6 +1,6 @@
-"""The specs are true: statically for all of timm, and on the meta device for one architecture of each module.
+"""The specs pass the static checks for all of timm, and the meta checks for one architecture of each module.
 
-`zoo check timm` checks every architecture further. Its results are in docs/conformance.md.
+`zoo check timm` runs more checks on every architecture. Its results are in docs/conformance.md.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from zoo.testing import BAD, check_backbone, conformance
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.runner import Scope
 
-catalogued = pytest.mark.usefixtures("catalogued_timm")
+cataloged = pytest.mark.usefixtures("cataloged_timm")
 
-test_conformance = catalogued(conformance("timm", level="meta", pattern="resnet18"))
-test_conformance_of_each_module = pytest.mark.breadth(catalogued(conformance("timm", level="meta", each_family=True)))
+test_conformance = cataloged(conformance("timm", level="meta", pattern="resnet18"))
+test_conformance_of_each_module = pytest.mark.breadth(cataloged(conformance("timm", level="meta", each_family=True)))
 
 
 def test_all_declarations_are_valid() -> None:

@@ -1,4 +1,4 @@
-"""Unlisted names: timm's own names, and backbones of another version of timm."""
+"""Unlisted names: timm's own names, and backbones of a different version of timm."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from zoo_timm.find import find_backbone
 
 
 @pytest.fixture
-def older(catalogue: Catalogue) -> Catalogue:
-    """Return a catalogue of another timm without ``test_vit``, and with no weights for ``test_vit2``."""
-    backbones = dict(catalogue.backbones)
+def older(catalog: Catalogue) -> Catalogue:
+    """Return a catalog of a different timm without ``test_vit``, and without weights for ``test_vit2``."""
+    backbones = dict(catalog.backbones)
     del backbones["test_vit"]
     backbones["test_vit2"] = replace(backbones["test_vit2"], weights=())
     return Catalogue("timm==0.0.1", backbones)
 
 
-def test_timms_own_name_is_found_with_its_weights_first(catalogue: Catalogue) -> None:
-    spec = catalogue.backbones["vgg16"]
-    found = find_backbone("vgg16.tv_in1k", catalogue)
+def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalogue) -> None:
+    spec = catalog.backbones["vgg16"]
+    found = find_backbone("vgg16.tv_in1k", catalog)
     assert found.name == "timm/vgg16"
     assert found.weights[0].tag == "tv_in1k"
-    last = catalogue.backbones["convnext_tiny"].weights[-1].tag
-    found = find_backbone(f"convnext_tiny.{last}", catalogue)
+    last = catalog.backbones["convnext_tiny"].weights[-1].tag
+    found = find_backbone(f"convnext_tiny.{last}", catalog)
     assert found.weights[0].tag == last
-    assert set(found.weights) == set(catalogue.backbones["convnext_tiny"].weights)
-    assert find_backbone("vgg16", catalogue) is spec
+    assert set(found.weights) == set(catalog.backbones["convnext_tiny"].weights)
+    assert find_backbone("vgg16", catalog) is spec
 
 
 @pytest.mark.parametrize("name", ["vgg16.no_such_tag", "no_such_net", "no_such_net.tag", ""])
-def test_other_names_are_not_found_with_the_catalogued_timm(catalogue: Catalogue, name: str) -> None:
-    assert find_backbone(name, catalogue) is None
+def test_other_names_are_not_found_with_the_cataloged_timm(catalog: Catalogue, name: str) -> None:
+    assert find_backbone(name, catalog) is None
 
 
-def test_a_backbone_of_another_timm_is_found(catalogue: Catalogue, older: Catalogue) -> None:
+def test_a_backbone_of_a_different_timm_is_found(catalog: Catalogue, older: Catalogue) -> None:
     found = find_backbone("test_vit.r160_in1k", older)
-    wanted = catalogue.backbones["test_vit"]
+    wanted = catalog.backbones["test_vit"]
     assert replace(found, build=wanted.build, convert=wanted.convert, upstream=wanted.upstream) == wanted
     assert found.build(None) is not None
 
 
-def test_a_tag_of_another_timm_is_found(older: Catalogue) -> None:
+def test_a_tag_of_a_different_timm_is_found(older: Catalogue) -> None:
     assert find_backbone("test_vit2.r160_in1k", older).weights[0].tag == "r160_in1k"
 
 
-def test_a_name_unknown_to_another_timm_is_not_found(older: Catalogue) -> None:
+def test_a_name_unknown_to_a_different_timm_is_not_found(older: Catalogue) -> None:
     assert find_backbone("no_such_net", older) is None
     assert find_backbone("test_vit.no_such_tag", older) is None

@@ -1,4 +1,4 @@
-"""Listing is fast: it imports nothing heavy and prints nothing."""
+"""Listing is fast, because it imports nothing heavy. It prints nothing."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_finding_a_listed_name_imports_neither_torch_nor_timm() -> None:
     assert run(FIND.format("vgg16.tv_in1k")) == "timm/vgg16 set()"
 
 
-@pytest.mark.usefixtures("catalogued_timm")
-def test_the_catalogued_timm_is_not_asked_for_other_names() -> None:
+@pytest.mark.usefixtures("cataloged_timm")
+def test_the_cataloged_timm_is_not_asked_for_other_names() -> None:
     assert run(FIND.format("no_such_net")) == "None set()"

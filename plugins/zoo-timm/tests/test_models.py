@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.breadth
-@pytest.mark.usefixtures("catalogued_timm")
+@pytest.mark.usefixtures("cataloged_timm")
 @pytest.mark.parametrize(
     "spec",
     choose_backbones(packaged_catalogue().backbones.values(), each_family=True),
     ids=lambda spec: spec.name.partition("/")[2],
 )
-def test_the_catalogue_equals_what_is_read_from_timm(spec: BackboneSpec) -> None:
+def test_the_catalog_equals_what_is_read_from_timm(spec: BackboneSpec) -> None:
     read = read_backbone(spec.name.partition("/")[2])
     differing = [field.name for field in fields(spec) if getattr(spec, field.name) != getattr(read, field.name)]
     assert set(differing) <= {"build", "convert", "upstream"}

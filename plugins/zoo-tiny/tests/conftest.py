@@ -18,7 +18,7 @@ def spec() -> BackboneSpec:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread: when tests run in parallel, the threads of such a small network mostly wait for each other."""
+    """Use one thread: when tests run in parallel, additional threads only slow down such a small network."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -21,7 +21,7 @@ def test_the_weights_file_has_the_pinned_hash(spec: BackboneSpec) -> None:
     assert zoo_tiny.WEIGHTS.stat().st_size == weights.size < 1_500_000
 
 
-def test_the_weights_load_strictly_and_recognize_every_figure(spec: BackboneSpec) -> None:
+def test_the_weights_load_strictly_and_have_a_class_for_every_shape(spec: BackboneSpec) -> None:
     network = spec.build("DRAWN_V1").eval()
     network.load_state_dict(load_file(zoo_tiny.WEIGHTS), strict=True)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Every promise of the plugin is kept. Its weights are in the wheel, so they are checked too."""
+"""The plugin keeps every promise. Its weights are in the wheel, so the tests also check them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures are reproducible, and those for pretraining differ from those of suns_moons."""
+"""Images are reproducible, and the images for pretraining differ from those of suns_moons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_seed_determines_the_picture(name: str) -> None:
+def test_the_seed_determines_the_image(name: str) -> None:
     first, again, other = (draw_picture(ALL[name], Random(seed)) for seed in (1, 1, 2))
     assert first.size == (SIDE, SIDE)
     assert first.mode == "RGB"
@@ -43,14 +43,14 @@ def test_suns_moons_is_reproducible_without_duplicates(tmp_path: Path) -> None:
     }
 
 
-def test_drawing_does_not_change_global_random_states(tmp_path: Path) -> None:
+def test_generating_images_does_not_change_global_random_states(tmp_path: Path) -> None:
     before = random.getstate(), torch.get_rng_state()
     draw_folder(tmp_path, ALL, count=1, seed="any")
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
-def test_suns_and_moons_are_not_among_the_pretraining_figures(tmp_path: Path) -> None:
+def test_suns_and_moons_are_not_among_the_pretraining_shapes(tmp_path: Path) -> None:
     assert not FIGURES.keys() & SUNS_MOONS.keys()
     assert not set(FIGURES.values()) & set(SUNS_MOONS.values())
     make_suns_moons(tmp_path / "suns_moons")

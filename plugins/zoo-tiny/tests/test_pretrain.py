@@ -1,4 +1,4 @@
-"""Pretraining on a few pictures."""
+"""Pretraining on a few images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo_tiny.pretrain import Plan, hash_file, pretrain
 SHORT = Plan(train=2, val=1, epochs=1)
 
 
-def test_pretraining_writes_reproducible_weights_that_fit(tmp_path: Path, spec: BackboneSpec) -> None:
+def test_pretraining_writes_reproducible_weights_that_load_strictly(tmp_path: Path, spec: BackboneSpec) -> None:
     first, again = tmp_path / "first.safetensors", tmp_path / "again.safetensors"
     for target in (first, again):
         assert 0 <= pretrain(target, SHORT, Silent()) <= 1

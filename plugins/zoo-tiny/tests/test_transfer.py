@@ -1,4 +1,4 @@
-"""Pretraining on figures helps to classify suns and moons."""
+"""Pretraining on other shapes helps to classify suns and moons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 import zoo
 
-#: Lowest accuracy that the test accepts. README.md has the measured one; other machines may differ a little.
+#: Lowest accepted accuracy after fine-tuning, and highest accepted accuracy after training from scratch. README.md has
+#: the measured values, which may differ slightly between machines.
 FINETUNED, SCRATCH = 0.9, 0.75
 
 

@@ -38,7 +38,7 @@ def spec(name: str) -> BackboneSpec:
 
 @pytest.fixture(scope="session")
 def build_on_meta() -> Callable[..., nn.Module]:
-    """Build a backbone on the meta device, which takes no memory and hardly any time."""
+    """Return a function that builds a backbone on the meta device, which takes no memory and hardly any time."""
 
     @cache
     def build(name: str, tag: str | None = None) -> nn.Module:

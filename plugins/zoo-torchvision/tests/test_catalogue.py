@@ -21,12 +21,12 @@ INSTALLED = f"torchvision=={version('torchvision').partition('+')[0]}"
 
 
 same_upstream = pytest.mark.skipif(
-    INSTALLED != UPSTREAM, reason=f"the catalogue is of {UPSTREAM}, installed is {INSTALLED}"
+    INSTALLED != UPSTREAM, reason=f"the catalog was generated from {UPSTREAM}, but {INSTALLED} is installed"
 )
 
 
 @same_upstream
-def test_catalogue_is_identical_to_one_made_from_the_installed_torchvision() -> None:
+def test_the_catalog_equals_one_generated_from_the_installed_torchvision() -> None:
     assert format_catalogue(make_catalogue()) == CATALOGUE.read_text(encoding="utf-8")
 
 
@@ -88,7 +88,7 @@ def test_only_swag_weights_are_non_commercial(spec: BackboneSpec) -> None:
         assert weights.license == ("CC-BY-NC-4.0" if "SWAG" in weights.tag else "BSD-3-Clause")
 
 
-def test_input_is_that_of_the_training_of_the_weights(specs: dict[str, BackboneSpec]) -> None:
+def test_the_input_is_the_one_that_the_weights_were_trained_with(specs: dict[str, BackboneSpec]) -> None:
     resnet, efficientnet, vit = specs["resnet50"], specs["efficientnet_v2_l"], specs["vit_b_16"]
     assert resnet.input == InputSpec(resize=232, min_size=1)  # V2, the default
     assert {weights.tag: weights.input for weights in resnet.weights} == {

@@ -1,4 +1,4 @@
-"""The specs of all backbones are true, as far as the meta device can show.
+"""The specs of all backbones pass all checks that run on the meta device.
 
 `zoo check torchvision` checks more. Its results are in docs/conformance.md.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_all_layers_of_the_classifier_can_be_replaced(name: str, spec: BackboneSpec, build_on_meta: Build) -> None:
-    """The head is the last layer of the region, which contains no norm, convolution or reshaping."""
+    """The head is the last layer of the classifier, which contains no norm, convolution or reshaping."""
     if spec.classifier is None:
         return
     region = build_on_meta(name).get_submodule(spec.classifier)

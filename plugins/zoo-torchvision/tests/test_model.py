@@ -51,8 +51,8 @@ def evaluate_constructor(spec: BackboneSpec, **values: int) -> nn.Module:
     return eval(spec.constructor.format(**values), {"torchvision": torchvision})
 
 
-def awaken(network: nn.Module, images: Tensor) -> nn.Module:
-    """Set the batch statistics from ``images``. Otherwise all outputs are nearly the same."""
+def set_running_statistics(network: nn.Module, images: Tensor) -> nn.Module:
+    """Set the running statistics from ``images``. Otherwise, all outputs would be nearly the same."""
     for module in network.train().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
@@ -61,8 +61,8 @@ def awaken(network: nn.Module, images: Tensor) -> nn.Module:
     return network.eval()
 
 
-def with_head_of(classes: int, network: nn.Module, spec: BackboneSpec) -> OrderedDict[str, Tensor]:
-    """Return the tensors of the network as they are after its heads were replaced."""
+def resize_heads(classes: int, network: nn.Module, spec: BackboneSpec) -> OrderedDict[str, Tensor]:
+    """Return the tensors of the network with all heads cut to the first ``classes`` outputs."""
     heads = (*spec.head, *spec.aux_heads)
     return OrderedDict(
         (key, tensor[:classes] if key.rpartition(".")[0] in heads else tensor)
@@ -89,26 +89,26 @@ def test_inception_files_load_strictly_in_upstream_and_predict_the_same(
 ) -> None:
     spec = specs[inception]
     images = torch.rand(2, *spec.input.size)
-    network = awaken(spec.build(spec.weights[0].tag), images)
+    network = set_running_statistics(spec.build(spec.weights[0].tag), images)
     plain = evaluate_constructor(spec, num_classes=2)
-    plain.load_state_dict(with_head_of(2, network, spec), strict=True)
+    plain.load_state_dict(resize_heads(2, network, spec), strict=True)
     with torch.inference_mode():
         torch.testing.assert_close(plain.eval()(images), network(images)[:, :2], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
-def test_our_input_equals_what_upstream_computes_from_imagenet_input(
+def test_our_input_equals_the_one_that_upstream_computes_from_imagenet_input(
     inception: str, specs: dict[str, BackboneSpec]
 ) -> None:
     spec = specs[inception]
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (spec.input.mean, spec.input.std))
     pixels = torch.rand(2, *spec.input.size)
     ours, imagenets = (pixels - mean) / std, (pixels - IMAGENET_MEAN) / IMAGENET_STD
-    network = awaken(spec.build(None).double(), ours.double())
+    network = set_running_statistics(spec.build(None).double(), ours.double())
     assert network.transform_input is False
     with torch.inference_mode():
         found, wrong = network(ours.double()), network(imagenets.double())
-        network.transform_input = True  # as upstream's builder does if it gets weights=
+        network.transform_input = True  # as in upstream's builder with weights=
         expected = network(imagenets.double())
     scale = expected.abs().max().item()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
@@ -132,10 +132,10 @@ def test_googlenets_file_has_no_trained_auxiliary_heads(specs: dict[str, Backbon
 
 
 @pytest.mark.parametrize(("tag", "expected"), [(None, 0.01), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)])
-def test_vgg_is_initialized_like_upstream_unless_weights_fill_it(
+def test_vgg_is_initialized_like_upstream_unless_weights_set_all_parameters(
     specs: dict[str, BackboneSpec], tag: str | None, expected: float | None
 ) -> None:
-    """Upstream draws the classifier's weights from a normal distribution of this width and sets the biases to 0."""
+    """Upstream samples the weights from a normal distribution with this standard deviation. The biases are 0."""
     layer = specs["vgg16"].build(tag).get_submodule("classifier.3")
     if expected is None:
         assert layer.bias.any()
@@ -162,7 +162,7 @@ def test_vit_is_built_for_the_image_size_of_its_weights(
         assert network.eval()(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
 
 
-def test_old_densenet_names_are_renamed(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+def test_old_densenet_names_are_converted(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
     spec = specs["densenet121"]
     assert spec.convert
     tensors = build_on_meta("densenet121").state_dict()
@@ -175,7 +175,7 @@ def test_old_densenet_names_are_renamed(specs: dict[str, BackboneSpec], build_on
     assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
 
 
-def test_old_vit_names_are_renamed(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
+def test_old_vit_names_are_converted(specs: dict[str, BackboneSpec], build_on_meta: Build) -> None:
     spec = specs["vit_b_32"]
     assert spec.convert
     tensors = build_on_meta("vit_b_32").state_dict()
@@ -187,8 +187,8 @@ def test_old_vit_names_are_renamed(specs: dict[str, BackboneSpec], build_on_meta
     assert set(spec.convert("IMAGENET1K_V1", old)) == set(spec.convert("IMAGENET1K_V1", tensors)) == set(tensors)
 
 
-def test_mnasnet_needs_a_version_that_a_plain_dict_lacks(specs: dict[str, BackboneSpec]) -> None:
-    """Upstream refuses tensors without ``_metadata``, such as all tensors from a safetensors file."""
+def test_mnasnet_requires_a_version_that_a_plain_dict_lacks(specs: dict[str, BackboneSpec]) -> None:
+    """Upstream refuses a dict of tensors without ``_metadata``, such as one loaded from a safetensors file."""
     network = specs["mnasnet0_5"].build(None)
     tensors = OrderedDict(network.state_dict().items())
     with pytest.raises(ValueError, match="version should be set to 1 or 2 instead of None"):

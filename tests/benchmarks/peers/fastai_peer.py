@@ -1,9 +1,9 @@
-"""fastai as in its quick start and its page on vision.learner: ImageDataLoaders, vision_learner, fit_one_cycle.
+"""Train with fastai as in its quick start and its page on vision.learner.
 
-`vision_learner` freezes the body if it is pretrained, except for its batch norms, as documented; `unfreeze` makes all
-parameters trainable. `fine_tune` does both in turn. The architecture is a function, which is also documented, because
-the weights come from a file here; fastai cuts it at its last pooling layer. The crop and flip are those of the others
-instead of `aug_transforms`, whose rotations and warps would be additional work.
+As documented, `vision_learner` freezes a pretrained body except for its batch norms, and `unfreeze` makes all
+parameters trainable. The architecture is passed as a function, which is also documented, because this script loads the
+weights from a file. fastai cuts the network at its last pooling layer. The script uses the same crop and flip as the
+other peers instead of `aug_transforms`, whose rotations and warps would be additional work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from fastai.vision.all import (
 )
 from torch import nn
 
-from job import Job, read_job, tell
-from networks import Counter, build_classifier, count_learning, split_network
+from job import Job, print_answer, read_job
+from networks import Counter, build_classifier, count_trainable, split_network
 
 
 def build_learner(job: Job) -> Learner:
@@ -35,7 +35,7 @@ def build_learner(job: Job) -> Learner:
         batch_tfms=Normalize.from_stats(*imagenet_stats),
         bs=job.batch_size,
         device=job.device,
-        drop_last=False,  # by default, the last batch of every epoch is left out
+        drop_last=False,  # by default, fastai drops the last batch of every epoch
     )
 
     def build_architecture(*, pretrained: bool) -> nn.Module:
@@ -54,15 +54,15 @@ def build_learner(job: Job) -> Learner:
 
 
 def main() -> None:
-    """Train with one cycle."""
+    """Train with the one-cycle schedule."""
     job = read_job()
     set_seed(job.seed)
     learner = build_learner(job)
     counter = Counter(learner.model)
     learner.fit_one_cycle(job.epochs)
     accuracies = [float(values[-1]) for values in learner.recorder.values]
-    learning = count_learning(learner.model)
-    tell(images=counter.images, epochs=len(accuracies), learning=learning, accuracies=accuracies)
+    trainable = count_trainable(learner.model)
+    print_answer(images=counter.images, epochs=len(accuracies), learning=trainable, accuracies=accuracies)
 
 
 if __name__ == "__main__":

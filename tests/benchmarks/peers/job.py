@@ -1,4 +1,4 @@
-"""The job of each script, given as JSON on the command line, and its answer, printed as JSON in the last line."""
+"""The job of a script, passed as JSON on the command line, and its answer, printed as JSON on the last line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """The work to do."""
+    """The training that a script must do."""
 
     #: ``frozen``, ``vgg`` or ``full``.
     workload: str
     #: Names of the network in torchvision and timm.
     model: str
     timm_model: str
-    #: Folder with ``train`` and ``val``, which have a folder for each class.
+    #: Folder with ``train`` and ``val``, each of which has one folder per class.
     data: Path
-    #: Empty folder.
+    #: Empty folder for the files that the script writes.
     output: Path
     epochs: int
     batch_size: int
@@ -29,26 +29,26 @@ class Job:
     size: int
     seed: int
     device: str
-    #: Weights files for torchvision's network and for timm's. None means random weights.
+    #: Weights files for torchvision's network and for timm's network. None means random weights.
     weights: Path | None
     timm_weights: Path | None
-    #: timm's training script, which its distribution does not contain.
+    #: Path of timm's training script, which timm's distribution does not contain.
     timm_train: Path | None
 
     @property
     def classes(self) -> list[str]:
-        """Return the sorted names of the classes."""
+        """The sorted names of the classes."""
         return sorted(path.name for path in (self.data / "train").iterdir())
 
 
 def read_job() -> Job:
-    """Return the job in the first argument."""
+    """Read the job from the first command-line argument."""
     fields: dict[str, Any] = json.loads(sys.argv[1])
     paths = ("data", "output", "weights", "timm_weights", "timm_train")
     return Job(**{key: Path(value) if key in paths and value else value for key, value in fields.items()})
 
 
-def tell(
+def print_answer(
     *,
     images: int,
     epochs: int,
@@ -63,11 +63,11 @@ def tell(
     Args:
         images: Number of images trained on, in all epochs together.
         epochs: Number of epochs.
-        learning: Number of trained parameters.
+        learning: Number of trainable parameters.
         accuracies: Validation accuracy after each epoch, from 0 to 1.
-        aside: Seconds that are not part of the work.
-        steps: Seconds of the training steps alone, if known.
-        epoch_seconds: Seconds of each training epoch without validation, if known.
+        aside: Seconds that do not count as work.
+        steps: Duration of the training steps alone in seconds, if known.
+        epoch_seconds: Duration of each training epoch without validation in seconds, if known.
     """
     accuracy = {"best": max(accuracies), "last": accuracies[-1]} if accuracies else None
     work = {"images": images, "epochs": epochs, "learning": learning}

@@ -1,8 +1,8 @@
-"""Lightning as in its pages on transfer learning and BackboneFinetuning: a module with a backbone and a head.
+"""Train a module with a backbone and a head, as in Lightning's pages on transfer learning and BackboneFinetuning.
 
-The callback unfreezes the backbone at an epoch that is never reached. Batch norms stay trainable, which is its default.
-If everything is trained, there is no callback. The loaders have one worker per core and keep them between epochs, as
-Lightning recommends in its warnings.
+The callback `BackboneFinetuning` unfreezes the backbone at an epoch that is never reached. Batch norms stay trainable,
+which is the default of the callback. If all parameters are trained, the callback is not used. The data loaders have one
+worker per core and keep their workers between epochs, as Lightning recommends in its warnings.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.datasets import ImageFolder
 
-from job import Job, read_job, tell
-from networks import Counter, build_transform, count_learning, split_network
+from job import Job, print_answer, read_job
+from networks import Counter, build_transform, count_trainable, split_network
 
 
 class Classifier(lightning.LightningModule):
-    """A backbone and a head."""
+    """A module with a backbone and a head."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class Classifier(lightning.LightningModule):
         self.accuracies: list[float] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.head(self.backbone(images))
-        return features
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         images, labels = batch
@@ -53,19 +53,19 @@ class Classifier(lightning.LightningModule):
             self.accuracies.append(float(self.accuracy.compute()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        learning = filter(lambda parameter: parameter.requires_grad, self.parameters())
-        return torch.optim.Adam(learning, lr=1e-4 if self.train_all else 1e-3)
+        trainable = filter(lambda parameter: parameter.requires_grad, self.parameters())
+        return torch.optim.Adam(trainable, lr=1e-4 if self.train_all else 1e-3)
 
 
 def build_loader(job: Job, split: str) -> DataLoader[Any]:
-    """Build the loader of train or val."""
+    """Build the data loader of a split."""
     folder = ImageFolder(job.data / split, build_transform(job, training=split == "train"))
     workers = os.cpu_count() or 1
     return DataLoader(folder, job.batch_size, shuffle=split == "train", num_workers=workers, persistent_workers=True)
 
 
 def main() -> None:
-    """Train."""
+    """Train, and print the answer."""
     job = read_job()
     lightning.seed_everything(job.seed, workers=True)
     model = Classifier(job)
@@ -75,7 +75,7 @@ def main() -> None:
         max_epochs=job.epochs, callbacks=callbacks, accelerator=job.device, default_root_dir=job.output
     )
     trainer.fit(model, build_loader(job, "train"), build_loader(job, "val"))
-    tell(images=counter.images, epochs=job.epochs, learning=count_learning(model), accuracies=model.accuracies)
+    print_answer(images=counter.images, epochs=job.epochs, learning=count_trainable(model), accuracies=model.accuracies)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The speed limit of the machine: only the work that cannot be avoided.
+"""Do only the work that cannot be avoided, to find the speed limit of the machine.
 
-Frozen network: each training and validation image is decoded once, by one thread per core, and goes through the network
-once. Everything trained: only the steps, on images that are already in memory. Both use channels_last and the faster of
-bfloat16 and float32, a choice that is not counted, and keep freed memory, as zoo does.
+With a frozen network, each training and validation image is decoded once, by one thread per core, and goes through the
+network once. If all parameters are trained, only the training steps run, on images that are already in memory. In both
+cases, the script uses channels_last, uses bfloat16 or float32, whichever is faster, and keeps freed memory, as zoo
+does. The time to choose the precision does not count.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from torch import Tensor, nn
 from torchvision.io import decode_jpeg, read_file
 from torchvision.transforms import v2
 
-from job import Job, read_job, tell
-from networks import MEAN, STD, count_learning, split_network
+from job import Job, print_answer, read_job
+from networks import MEAN, STD, count_trainable, split_network
 
 #: Number of trials of each precision.
 TRIES = 2
-#: Number of batches that are decoded while one goes through the network.
+#: Number of batches that are decoded in advance.
 AHEAD = 2
 
 
 def list_photos(job: Job, split: str) -> list[Path]:
-    """List the images in train or val."""
+    """List the images of a split."""
     return sorted((job.data / split).glob("*/*"))
 
 
@@ -51,28 +52,28 @@ def decode(job: Job) -> Iterator[Tensor]:
         image: Tensor = transform(decode_jpeg(read_file(str(path)), mode="RGB"))
         return image
 
-    paths, flight = [*list_photos(job, "train"), *list_photos(job, "val")], deque[list[Future[Tensor]]]()
+    paths, pending = [*list_photos(job, "train"), *list_photos(job, "val")], deque[list[Future[Tensor]]]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), job.batch_size):
-            flight.append([pool.submit(prepare, path) for path in paths[start : start + job.batch_size]])
-            if len(flight) > AHEAD:
-                yield collect(flight.popleft(), job.device)
-        for images in flight:
+            pending.append([pool.submit(prepare, path) for path in paths[start : start + job.batch_size]])
+            if len(pending) > AHEAD:
+                yield collect(pending.popleft(), job.device)
+        for images in pending:
             yield collect(images, job.device)
 
 
 def collect(images: list[Future[Tensor]], device: str) -> Tensor:
-    """Return images as one batch."""
+    """Wait for the images, and return them as one batch on the device."""
     return lay_out(torch.stack([image.result() for image in images]), device)
 
 
 def lay_out(pixels: Tensor, device: str) -> Tensor:
-    """Move images to the device, in the memory format that is fastest."""
+    """Move images to the device, in the channels-last memory format."""
     return pixels.to(device).contiguous(memory_format=torch.channels_last)
 
 
 def choose_precision(device: str, work: Callable[[], None]) -> Callable[[], AbstractContextManager[object]]:
-    """Return the faster precision."""
+    """Return a function that creates the context of the faster precision."""
 
     def half() -> AbstractContextManager[object]:
         return torch.autocast(device, torch.bfloat16)
@@ -97,7 +98,7 @@ def wait(device: str) -> None:
 
 
 def pass_once(job: Job, model: nn.Module) -> float:
-    """Send each image through the network once. Return the seconds spent on choosing a precision."""
+    """Run the network on each image once. Return the seconds spent on choosing a precision."""
     body = model[0].eval()  # type: ignore[index]
 
     def work() -> None:
@@ -114,7 +115,7 @@ def pass_once(job: Job, model: nn.Module) -> float:
 
 
 def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
-    """Take all steps. Return the seconds spent on choosing a precision, and those of the steps."""
+    """Take all training steps. Return the seconds spent on choosing a precision and on the steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     pixels = lay_out(torch.rand(job.batch_size, 3, job.size, job.size), job.device)
     labels = torch.randint(len(job.classes), (job.batch_size,)).to(job.device)
@@ -139,7 +140,7 @@ def step_only(job: Job, model: nn.Module) -> tuple[float, float]:
 
 
 def keep_freed() -> None:
-    """Make the C library keep freed memory: M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt."""
+    """Make the C library keep freed memory, through the options M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt."""
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(library, "mallopt"):
         library.mallopt(-4, 0)
@@ -147,7 +148,7 @@ def keep_freed() -> None:
 
 
 def main() -> None:
-    """Do the work."""
+    """Do the work, and print the answer."""
     keep_freed()
     job = read_job()
     torch.manual_seed(job.seed)
@@ -156,9 +157,9 @@ def main() -> None:
     images = len(list_photos(job, "train")) * job.epochs
     if job.workload == "full":
         aside, steps = step_only(job, model)
-        tell(images=images, epochs=job.epochs, learning=count_learning(model), aside=aside, steps=steps)
+        print_answer(images=images, epochs=job.epochs, learning=count_trainable(model), aside=aside, steps=steps)
     else:
-        tell(images=images, epochs=job.epochs, learning=0, aside=pass_once(job, model))
+        print_answer(images=images, epochs=job.epochs, learning=0, aside=pass_once(job, model))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""torchvision's networks with the heads of the workloads, and the transforms of their images."""
+"""torchvision's networks with the heads of the workloads, and the image transforms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build_network(job: Job) -> nn.Module:
-    """Build the network with its weights, or with random ones."""
+    """Build the network with the job's weights, or with random weights."""
     network: nn.Module = torchvision.models.get_model(job.model, weights=None)
     if job.weights:
         from safetensors.torch import load_file
@@ -38,7 +38,7 @@ def build_classifier(classes: int) -> nn.Sequential:
 
 
 def replace_last_layer(network: nn.Module, classes: int) -> None:
-    """Replace the last layer by a new linear layer, as people usually do: ``model.fc = nn.Linear(...)``."""
+    """Replace the last layer with a new linear layer, as is usually done: ``model.fc = nn.Linear(...)``."""
     name, last = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     parent, _, attribute = name.rpartition(".")
     setattr(network.get_submodule(parent), attribute, nn.Linear(last.in_features, classes))
@@ -65,13 +65,13 @@ def build_transform(job: Job, *, training: bool) -> transforms.Compose:
     return transforms.Compose([*crop, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
 
 
-def count_learning(network: nn.Module) -> int:
+def count_trainable(network: nn.Module) -> int:
     """Count the trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 class Counter:
-    """Counts the images that a network is trained on."""
+    """A counter of the images that a network is trained on."""
 
     def __init__(self, network: nn.Module) -> None:
         self.images = 0

@@ -1,4 +1,4 @@
-"""`zoo finetune` with its defaults, with an empty cache or with that of an earlier run."""
+"""Train with `zoo finetune` and its defaults, with an empty cache or with the cache of an earlier run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from job import Job, read_job, tell
+from job import Job, print_answer, read_job
 
 FLAGS = {"frozen": (), "vgg": ("--head", "mlp:4096,4096"), "full": ("--train", "all")}
 
@@ -31,19 +31,19 @@ def list_arguments(job: Job) -> list[str]:
 
 
 def main() -> None:
-    """Run the command, and print an answer from its run folder."""
+    """Run the command, and print the answer from its run folder."""
     job = read_job()
-    shutil.rmtree(job.output / "run", ignore_errors=True)  # of the earlier run; only its cache is needed
+    shutil.rmtree(job.output / "run", ignore_errors=True)  # only the cache of the earlier run is needed
     subprocess.run([str(Path(sys.executable).with_name("zoo")), *list_arguments(job)], check=True)
-    facts = json.loads((job.output / "run" / "run.json").read_text(encoding="utf-8"))
+    run = json.loads((job.output / "run" / "run.json").read_text(encoding="utf-8"))
     lines = (job.output / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     history = [json.loads(line) for line in lines]
-    tell(
-        images=facts["data"]["images"]["train"] * len(history),
+    print_answer(
+        images=run["data"]["images"]["train"] * len(history),
         epochs=len(history),
-        learning=facts["params"]["learning"],
+        learning=run["params"]["learning"],
         accuracies=[epoch["val_accuracy"] for epoch in history],
-        # The median, because the first epoch includes warming up, which the limit does not count either.
+        # The median leaves out the warm-up in the first epoch, which the limit does not count either.
         steps=median(epoch["train_seconds"] for epoch in history) * len(history),
         epoch_seconds=[epoch["train_seconds"] for epoch in history],
     )

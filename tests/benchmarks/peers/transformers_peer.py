@@ -1,9 +1,9 @@
-"""transformers' Trainer on a timm network, as in its guide to image classification and its page on TimmWrapper.
+"""Train a timm network with transformers' Trainer, as in its guide to image classification and its page on TimmWrapper.
 
-From the guide: an image folder as data set with a transform and a crop, evaluation and a checkpoint after every epoch,
-the best one loaded at the end, and a tenth of the steps for warmup. The learning rate is not the guide's 5e-5, which is
-meant for a full transformer and too low for a single new layer. The loaders use one worker process per core, as its
-page on training arguments recommends.
+As in the guide, the data set is an image folder, each epoch ends with an evaluation and a checkpoint, the best
+checkpoint is loaded at the end, and a tenth of the steps are for warmup. The learning rate is not 5e-5 as in the guide:
+that rate is meant for a full transformer and is too low for a single new layer. The data loaders use one worker process
+per core, as transformers' page on training arguments recommends.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from transformers import (
     set_seed,
 )
 
-from job import Job, read_job, tell
-from networks import Counter, build_transform, count_learning
+from job import Job, print_answer, read_job
+from networks import Counter, build_transform, count_trainable
 
 RATES = {"frozen": 5e-3, "vgg": 5e-4, "full": 3e-4}
 
 
 def build_model(job: Job) -> nn.Module:
-    """Build the network as from a checkpoint folder, with a new head. Freeze the rest unless everything is trained."""
+    """Build the network with a new head, and freeze everything else unless all parameters are trained."""
     if job.timm_weights:
         folder = job.output / "checkpoint"
         folder.mkdir()
         (folder / "model.safetensors").symlink_to(job.timm_weights)
-        facts = {"architecture": job.timm_model, "num_classes": 1000, "model_type": "timm_wrapper"}
-        (folder / "config.json").write_text(json.dumps(facts), encoding="utf-8")
+        config = {"architecture": job.timm_model, "num_classes": 1000, "model_type": "timm_wrapper"}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
         model = TimmWrapperForImageClassification.from_pretrained(
             folder, num_labels=len(job.classes), ignore_mismatched_sizes=True
         )
     else:
-        config = TimmWrapperConfig(architecture=job.timm_model, num_labels=len(job.classes))
-        model = TimmWrapperForImageClassification(config)
+        architecture = TimmWrapperConfig(architecture=job.timm_model, num_labels=len(job.classes))
+        model = TimmWrapperForImageClassification(architecture)
     if job.workload != "full":
         freeze(model.timm_model)
     return model  # type: ignore[no-any-return]
 
 
 def freeze(network: Any) -> None:
-    """Freeze everything except the head, which in VGG includes the two hidden layers."""
+    """Freeze everything except the head. VGG's head includes the two hidden layers."""
     for parameter in network.parameters():
         parameter.requires_grad = False
     heads = (network.pre_logits, network.head) if isinstance(network, timm.models.VGG) else (network.get_classifier(),)
@@ -61,7 +61,7 @@ def freeze(network: Any) -> None:
 
 
 def load_images(job: Job, split: str) -> Dataset:
-    """Load the images in train or val, transformed on access."""
+    """Load the images of a split, which are transformed on access."""
     name = "validation" if split == "val" else split
     images = load_dataset("imagefolder", data_files={name: str(job.data / split / "**")}, split=name)
     transform = build_transform(job, training=split == "train")
@@ -76,7 +76,7 @@ def load_images(job: Job, split: str) -> Dataset:
 
 
 def build_arguments(job: Job) -> TrainingArguments:
-    """Build the arguments of the guide."""
+    """Build the training arguments, as in the guide."""
     return TrainingArguments(
         output_dir=str(job.output / "run"),
         remove_unused_columns=False,
@@ -98,7 +98,7 @@ def build_arguments(job: Job) -> TrainingArguments:
 
 
 def main() -> None:
-    """Train."""
+    """Train, and print the answer."""
     job = read_job()
     set_seed(job.seed)
     model = build_model(job)
@@ -109,11 +109,11 @@ def main() -> None:
         data_collator=DefaultDataCollator(),
         train_dataset=load_images(job, "train"),
         eval_dataset=load_images(job, "val"),
-        compute_metrics=lambda said: {"accuracy": float((np.argmax(said[0], axis=1) == said[1]).mean())},
+        compute_metrics=lambda found: {"accuracy": float((np.argmax(found[0], axis=1) == found[1]).mean())},
     )
     trainer.train()
     accuracies = [line["eval_accuracy"] for line in trainer.state.log_history if "eval_accuracy" in line]
-    tell(images=counter.images, epochs=len(accuracies), learning=count_learning(model), accuracies=accuracies)
+    print_answer(images=counter.images, epochs=len(accuracies), learning=count_trainable(model), accuracies=accuracies)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The loop of the PyTorch tutorial "Transfer Learning for Computer Vision" (ants and bees), as it is commonly written.
+"""Train with the loop of the PyTorch tutorial "Transfer Learning for Computer Vision" (ants and bees).
 
-As in the tutorial: ImageFolder, random crop and flip, four workers, a train and a val phase per epoch, the loss read
-after every step, the best weights saved to disk, and SGD with a step schedule if everything is trained. On frozen
-networks, Adam with 1e-3 is used, as in most variants: the tutorial's learning rate is meant for batches of 4.
+The following is as in the tutorial: ImageFolder, random crop and flip, four workers, a train and a val phase per epoch,
+reading the loss after every step, saving the best weights to disk, and SGD with a step schedule if all parameters are
+trained. On frozen networks, the loop uses Adam with a learning rate of 1e-3, as in most variants of the tutorial,
+because the tutorial's learning rate is meant for batches of 4.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
 from torchvision import datasets
 
-from job import Job, read_job, tell
+from job import Job, print_answer, read_job
 from networks import (
     Counter,
     build_classifier,
     build_network,
     build_transform,
-    count_learning,
+    count_trainable,
     replace_last_layer,
 )
 
@@ -30,7 +31,7 @@ WORKERS = 4
 
 
 def build_loaders(job: Job) -> dict[str, DataLoader[Any]]:
-    """Build the loaders of train and val."""
+    """Build the data loaders of train and val."""
     folders = {
         split: datasets.ImageFolder(job.data / split, build_transform(job, training=split == "train"))
         for split in ("train", "val")
@@ -42,7 +43,7 @@ def build_loaders(job: Job) -> dict[str, DataLoader[Any]]:
 
 
 def build_model(job: Job) -> nn.Module:
-    """Build the network with a new head. The rest is frozen unless everything is trained."""
+    """Build the network with a new head, and freeze everything else unless all parameters are trained."""
     model: Any = build_network(job)
     if job.workload != "full":
         for parameter in model.parameters():
@@ -56,10 +57,10 @@ def build_model(job: Job) -> nn.Module:
 
 def build_optimizer(job: Job, model: nn.Module) -> optim.Optimizer:
     """Build the optimizer of the trainable parameters."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if job.workload == "full":  # the tutorial's learning rate of 0.001 is for batches of 4
-        return optim.SGD(learning, lr=0.001 * job.batch_size / 4, momentum=0.9)
-    return optim.Adam(learning, lr=1e-3)
+        return optim.SGD(trainable, lr=0.001 * job.batch_size / 4, momentum=0.9)
+    return optim.Adam(trainable, lr=1e-3)
 
 
 def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimizer | None, device: str) -> float:
@@ -83,7 +84,7 @@ def run_phase(model: nn.Module, loader: DataLoader[Any], optimizer: optim.Optimi
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train, save the best epoch, and return the answer."""
+    """Train, save the weights of the best epoch, and return the answer."""
     torch.manual_seed(job.seed)
     loaders, model = build_loaders(job), build_model(job)
     counter, accuracies = Counter(model), list[float]()
@@ -99,9 +100,9 @@ def train(job: Job) -> dict[str, Any]:
         if accuracies[-1] > max(accuracies[:-1], default=-1):
             torch.save(model.state_dict(), best)
     model.load_state_dict(torch.load(best, weights_only=True))
-    done = {"images": counter.images, "epochs": job.epochs, "learning": count_learning(model)}
+    done = {"images": counter.images, "epochs": job.epochs, "learning": count_trainable(model)}
     return {**done, "accuracies": accuracies, "epoch_seconds": epoch_seconds}
 
 
 if __name__ == "__main__":
-    tell(**train(read_job()))
+    print_answer(**train(read_job()))

@@ -17,7 +17,7 @@ declared(
 )
 declared(
     "prefix-without-parameters",
-    {"blocks.partition": "has the prefix layer3, but no parameter or buffer of the model has it; similar"},
+    {"blocks.partition": "has the prefix layer3, which no parameter or buffer of the model has; similar"},
     lambda: {"blocks": (STEM, LAYER1, BlockSpec("layer2", ("layer2", "layer3")), HIDDEN)},
 )
 declared(
@@ -41,7 +41,7 @@ def ties_weights_across_blocks(model: Any, torch: Any) -> None:
 
 declared(
     "missing-buffers",
-    {"blocks.buffers": "the buffer stem.1.running_mean is in no block and no head; add its module"},
+    {"blocks.buffers": "the buffer stem.1.running_mean is in neither a block nor a head; add its module"},
     lambda: {"blocks": (BlockSpec("stem", ("stem.0", "stem.1.weight", "stem.1.bias")), LAYER1, LAYER2, HIDDEN)},
 )
 
@@ -65,6 +65,6 @@ declared(
 )
 declared(
     "outdated-excuse-for-one-block",
-    {"blocks.several": "it declares freezing unsupported (it is one block), but supports it; remove that"},
+    {"blocks.several": "it declares freezing unsupported (it is one block), but supports it; remove the entry"},
     lambda: {"unsupported": {"freezing": "it is one block"}},
 )

@@ -1,4 +1,4 @@
-"""Backbones with side effects when they are built, or that are not as declared."""
+"""Backbones whose builders have side effects, or that are not built as declared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
 
 
-@built({"build.meta": "do not read values of tensors: on the meta device they have none"})
+@built({"build.meta": "do not read values of tensors: on the meta device, they have none"})
 def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 
@@ -70,7 +70,7 @@ def shares_a_stage(model: Any, _torch: Any) -> None:
 
 @built({"build.clean": "building prints 'ready'; leave that to the caller"})
 def prints(model: Any, _torch: Any) -> None:
-    if model.stem[0].weight.is_meta:  # Elsewhere it would print into the output of the tests.
+    if model.stem[0].weight.is_meta:  # On the CPU, it would print into the output of the tests.
         print("ready")  # noqa: T201  # the fault
 
 
@@ -79,7 +79,7 @@ def changes_the_environment(_model: Any, _torch: Any) -> None:
     os.environ["OMP_NUM_THREADS"] = "7"
 
 
-@built({"build.clean": "building changes the state of Python's random numbers"})
+@built({"build.clean": "building changes Python's random state"})
 def seeds_python(_model: Any, _torch: Any) -> None:
     random.seed(4)
 
@@ -89,7 +89,7 @@ def seeds_torch(_model: Any, torch: Any) -> None:
     torch.manual_seed(4)
 
 
-@built({"build.clean": "building changes cudnn's benchmarking from False to True"})
+@built({"build.clean": "building changes cuDNN's benchmark mode from False to True"})
 def enables_cudnn_benchmarking(_model: Any, torch: Any) -> None:
     torch.backends.cudnn.benchmark = True
 
@@ -108,7 +108,7 @@ declared(
 
 declared(
     "tag-for-larger-images",
-    {"build.weights": "as built for V2 it cannot take (3, 32, 32): "},
+    {"build.weights": "as built for V2, it fails on images of shape (3, 32, 32): "},
     lambda: {"weights": (declare_weights(tag="V2", input=replace(INPUT, size=(3, 32, 32))),)},
     of=declare_tokens,
 )
@@ -125,7 +125,7 @@ def build_with_a_connection(tag: str | None) -> nn.Module:
 
 declared(
     "tag-that-is-downloaded",
-    {"build.weights": "building for V1 connects to ('localhost', 9); leave that to zoo"},
+    {"build.weights": "building for V1 connects to ('localhost', 9); zoo downloads the weights"},
     lambda: {"build": build_with_a_connection, "weights": (declare_weights(),)},
 )
 
@@ -138,7 +138,7 @@ def build_for(tag: str | None) -> nn.Module:
 
 declared(
     "tag-with-more-classes",
-    {"build.weights": "as built for V1 it returns (2, 20), not (2, 10); build(tag) must return a head of num_classes"},
+    {"build.weights": "as built for V1, it returns (2, 20) for images of shape (3, 16, 16), not (2, 10); build(tag)"},
     lambda: {"build": build_for, "weights": (declare_weights(),)},
 )
 declared(
@@ -148,7 +148,7 @@ declared(
 )
 
 declared(
-    "constructor-of-another-network",
+    "constructor-of-a-different-network",
     {"build.upstream": "builds a different network: aux.2.bias, aux.2.weight (2 in all) differ; fix it"},
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )
@@ -164,6 +164,6 @@ declared(
 )
 
 
-@built({"build.repeatable": "differ in classifier.3.bias (1 in all); draw from torch's generator only"})
-def draws_from_another_generator(model: Any, torch: Any) -> None:
+@built({"build.repeatable": "differ in classifier.3.bias (1 in all); use only torch's random numbers"})
+def uses_a_different_generator(model: Any, torch: Any) -> None:
     torch.nn.init.constant_(model.classifier[3].bias, random.SystemRandom().random())

@@ -9,26 +9,29 @@ from specimens.register import built, declared
 
 declared(
     "images-of-one-size",
-    {"can.image_sizes": "it cannot take (3, 48, 48)"},
+    {"can.image_sizes": "it fails on images of shape (3, 48, 48)"},
     lambda: {"supports": ("image_sizes",)},
     of=declare_tokens,
 )
 
 
-@built({"can.image_sizes": "it returns (18, 2), not (2, 2); do not claim image_sizes"}, supports=("image_sizes",))
+@built(
+    {"can.image_sizes": "it returns (18, 2) for images of shape (3, 48, 48), not (2, 2); do not claim"},
+    supports=("image_sizes",),
+)
 def returns_logits_for_each_pixel(model: Any, torch: Any) -> None:
     model.pool = torch.nn.Sequential(torch.nn.AvgPool2d(2))
     model.add("pool", lambda features: features.permute(0, 2, 3, 1).flatten(0, 2))
 
 
-@built({"can.bf16": "in bf16 its logits differ; do not claim bf16"}, supports=("bf16",))
+@built({"can.bf16": "in bf16, its logits differ; do not claim bf16"}, supports=("bf16",))
 def loses_digits_in_bf16(model: Any, _torch: Any) -> None:
     model.add("pool", lambda features: (features * 100 + 30_000) - 30_000)
 
 
 declared(
     "checkpointing-without-a-switch",
-    {"can.gradient_checkpointing": "it has no set_grad_checkpointing(enable); write it, or do not claim"},
+    {"can.gradient_checkpointing": "it has no set_grad_checkpointing(enable); add it, or do not claim"},
     lambda: {"supports": ("gradient_checkpointing",)},
     of=declare_linear,
 )
@@ -51,7 +54,7 @@ def checkpoints_reentrantly(model: Any, torch: Any) -> None:
 
 
 @built(
-    {"can.gradient_checkpointing": "with gradient checkpointing the gradient of stem.0.weight"},
+    {"can.gradient_checkpointing": "with gradient checkpointing, the gradient of stem.0.weight"},
     supports=("gradient_checkpointing",),
 )
 def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
@@ -59,7 +62,7 @@ def detaches_when_it_checkpoints(model: Any, _torch: Any) -> None:
 
 
 @built(
-    {"can.gradient_checkpointing": "after set_grad_checkpointing(True) the backward pass recomputes no layer"},
+    {"can.gradient_checkpointing": "after set_grad_checkpointing(True), the backward pass recomputes no layer"},
     supports=("gradient_checkpointing",),
 )
 def checkpoints_nothing(model: Any, _torch: Any) -> None:

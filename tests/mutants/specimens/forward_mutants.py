@@ -10,7 +10,7 @@ from specimens.register import built, declared
 
 
 @built(
-    {"forward.logits": "in eval mode it returns a dict for two images; let forward() return logits, of shape (2, 10)"}
+    {"forward.logits": "in eval mode, it returns a dict for two images; forward() must return logits of shape (2, 10)"}
 )
 def returns_a_dict(model: Any, _torch: Any) -> None:
     model.forward = lambda images: {"logits": model.classifier(model.run_features(images))}
@@ -18,12 +18,12 @@ def returns_a_dict(model: Any, _torch: Any) -> None:
 
 declared(
     "wrong-num-classes",
-    {"forward.logits": "it returns (2, 10) for two images; let forward() return logits, of shape (2, 1000)"},
+    {"forward.logits": "it returns (2, 10) for two images; forward() must return logits of shape (2, 1000)"},
     lambda: {"num_classes": 1000},
 )
 declared(
     "wrong-size",
-    {"forward.logits": "it cannot take images of 3x32x32"},
+    {"forward.logits": "it fails on images of 3x32x32"},
     lambda: {"input": replace(INPUT, size=(3, 32, 32))},
     of=declare_tokens,
 )
@@ -31,25 +31,25 @@ declared(
 
 declared(
     "min-size-too-small",
-    {"forward.smallest": "in training it cannot take 8 pixels"},
+    {"forward.smallest": "in training mode, it fails on images of 8 pixels"},
     lambda: {"input": replace(INPUT, min_size=8)},
     of=declare_tokens,
 )
 
 
-@built({"forward.smallest": "in eval mode it cannot take (3, 8, 8)"}, input=replace(INPUT, min_size=8))
+@built({"forward.smallest": "in eval mode, it fails on images of shape (3, 8, 8)"}, input=replace(INPUT, min_size=8))
 def pools_by_a_window_in_eval_mode(model: Any, torch: Any) -> None:
     model.add("layer2", lambda features: features if model.training else torch.nn.functional.avg_pool2d(features, 2))
 
 
-@built({"forward.refuses": "it takes images of 4 channels, but it declares 3; raise an error"})
+@built({"forward.refuses": "it accepts images with 4 channels, but declares 3; raise an error"})
 def drops_channels(model: Any, _torch: Any) -> None:
     run = model.run_features
     model.run_features = lambda images: run(images[:, :3])
 
 
 @built(
-    {"forward.refuses": "4 channels raise AssertionError without a message; say in it which input the network takes"}
+    {"forward.refuses": "images with 4 channels raise AssertionError without a message; describe the expected input"}
 )
 def raises_without_a_message(model: Any, _torch: Any) -> None:
     run = model.run_features
@@ -62,7 +62,7 @@ def raises_without_a_message(model: Any, _torch: Any) -> None:
 
 
 @built(
-    {"forward.repeatable": "in eval mode it returns different logits for the same images; let forward() draw no random"}
+    {"forward.repeatable": "in eval mode, it returns different logits for the same images; make sure that forward()"}
 )
 def drops_out_in_eval_mode(model: Any, torch: Any) -> None:
     model.add("layer1", torch.nn.functional.dropout)
@@ -73,12 +73,12 @@ def overflows_in_eval_mode(model: Any, _torch: Any) -> None:
     model.add("layer2", lambda features: features if model.training else features.exp() * 3e38)
 
 
-@built({"forward.repeatable": "every class or every image has the same logits; initialize it so that they differ"})
+@built({"forward.repeatable": "all classes or all images have the same logits; initialize it so that they differ"})
 def has_all_logits_zero(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits - logits.detach())
 
 
-@built({"forward.repeatable": "every class or every image has the same logits; initialize it so that they differ"})
+@built({"forward.repeatable": "all classes or all images have the same logits; initialize it so that they differ"})
 def ignores_its_images(model: Any, _torch: Any) -> None:
     model.add("pool", lambda features: features * 0)
 

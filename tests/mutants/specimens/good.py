@@ -1,4 +1,4 @@
-"""A plugin whose backbones keep every promise, and claim every capability they have."""
+"""A plugin whose backbones keep every promise, and claim every capability that they have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN_BLOCKS = (
     BlockSpec("norm", ("norm",)),
 )
 AUX = BlockSpec("aux", ("aux",))
-#: Logits of the image that the kit draws, with the drawn weights.
+#: Logits of the generated image with the generated weights.
 LOGITS = (4.2089, 2.3882, -3.2110)
 
 
@@ -110,7 +110,7 @@ def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{"build": build, "supports": ("bf16",), **changes})
 
 
-def draw(folder: Path) -> None:
+def make_images(folder: Path) -> None:
     from PIL import Image
 
     for shade, name in enumerate(("dark", "light")):
@@ -138,4 +138,4 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def zoo_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="good/drawn", description="drawn", license="CC0-1.0", make=draw)]
+    return [DatasetSpec(name="good/generated", description="generated", license="CC0-1.0", make=make_images)]

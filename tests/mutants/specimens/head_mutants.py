@@ -32,7 +32,7 @@ declared(
 )
 declared(
     "hidden-layer-as-head",
-    {"head.found": "the head classifier.0 has 12 outputs, but the model has 10 logits; name another layer"},
+    {"head.found": "the head classifier.0 has 12 outputs, but the model has 10 logits; declare a different layer"},
     lambda: {"head": ("classifier.0",), "blocks": (*BLOCKS[:3], BlockSpec("last", ("classifier.3",)))},
 )
 
@@ -57,8 +57,8 @@ def runs_its_head_twice(model: Any, _torch: Any) -> None:
 
 @built(
     {
-        "head.fed": "the head classifier.3 takes 16 features, but its input has 12",
-        "head.complete": "in training it fails, also with heads of its own 10 classes",
+        "head.fed": "the head classifier.3 expects 16 features, but its input has 12",
+        "head.complete": "in training mode, it fails even with heads of its own 10 classes",
     }
 )
 def has_the_wrong_in_features(model: Any, _torch: Any) -> None:
@@ -67,24 +67,24 @@ def has_the_wrong_in_features(model: Any, _torch: Any) -> None:
 
 declared(
     "missing-aux-head",
-    {"head.complete": "an output in training has shape (2, 10); declare its layer in head, or in aux_heads"},
+    {"head.complete": "an output in training mode has shape (2, 10); declare its layer in head, or in aux_heads"},
     lambda: {"aux_heads": (), "blocks": (*BLOCKS, AUX)},
     of=declare_aux,
 )
 declared(
     "one-of-two-heads-missing",
-    {"head.complete": "it fails in training: Attempting to broadcast a dimension"},
+    {"head.complete": "it fails in training mode: Attempting to broadcast a dimension"},
     lambda: {"head": ("other_head",), "blocks": (*TOKEN_BLOCKS, BlockSpec("head", ("head",)))},
     of=declare_tokens,
 )
 
 
-@built({"head.complete": "or forward() does not take the number of classes from the head"})
+@built({"head.complete": "or forward() does not derive the number of classes from the head"})
 def reshapes_to_ten(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.reshape(len(logits), 10))
 
 
-@built({"head.complete": "in training it fails, also with heads of its own 10 classes: needs labels; fix it"})
+@built({"head.complete": "in training mode, it fails even with heads of its own 10 classes: needs labels; fix it"})
 def needs_labels_in_training(model: Any, _torch: Any) -> None:
     def refuse(logits: Any) -> Any:
         if model.training:
@@ -94,7 +94,7 @@ def needs_labels_in_training(model: Any, _torch: Any) -> None:
     model.add("classifier", refuse)
 
 
-@built({"head.complete": "in training it returns 3 outputs, but declares 1 aux_heads"}, of=declare_aux)
+@built({"head.complete": "in training mode, it returns 3 outputs, but has 1 declared aux_heads"}, of=declare_aux)
 def returns_its_logits_twice(model: Any, _torch: Any) -> None:
     run = model.forward
 
@@ -105,7 +105,7 @@ def returns_its_logits_twice(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.complete": "in training an auxiliary head's logits come first"}, of=declare_aux)
+@built({"head.complete": "in training mode, an auxiliary head's logits come first"}, of=declare_aux)
 def returns_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
     run = model.forward
 
@@ -116,13 +116,13 @@ def returns_its_auxiliary_logits_first(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"head.replaced": "with a new head for 1 classes it returns (2,), not (2, 1); let the head alone decide"})
+@built({"head.replaced": "with new heads (num_classes=1), it returns (2,) for images of shape (3, 16, 16), not (2, 1)"})
 def squeezes(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.squeeze())
 
 
 @built(
-    {"head.replaced": "with a new head for 1000 classes it returns (2, 10), not (2, 1000); let the head alone decide"}
+    {"head.replaced": "it returns (2, 10) for images of shape (3, 16, 16), not (2, 1000); only the heads may determine"}
 )
 def returns_at_most_ten_logits(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits[:, :10])
@@ -153,7 +153,7 @@ declared(
 
 
 @built(
-    {"head.mlp": "declare as classifier the region whose input is that of its first linear layer"},
+    {"head.mlp": "declare a classifier whose input is also the input of its first linear layer"},
     classifier="classifier",
     head=("classifier.4",),
     blocks=(*BLOCKS[:3], BlockSpec("hidden", ("classifier.1",))),
@@ -163,13 +163,13 @@ def flattens_in_its_classifier(model: Any, torch: Any) -> None:
     model.classifier = torch.nn.Sequential(torch.nn.Flatten(), *model.classifier)
 
 
-@built({"head.replayed": "something follows the head. Give the reason in unsupported, under cached_features"})
+@built({"head.replayed": "something follows the head. Declare cached_features in unsupported, with the reason"})
 def returns_probabilities(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.softmax(1))
 
 
 @built(
-    {"head.replayed": "something follows the head. Give the reason in unsupported, under cached_features"},
+    {"head.replayed": "something follows the head. Declare cached_features in unsupported, with the reason"},
     of=declare_squeeze,
     input=replace(INPUT, min_size=4),
     unsupported={},
@@ -181,6 +181,6 @@ def pools_after_its_head(model: Any, torch: Any) -> None:
 
 declared(
     "outdated-excuse-for-cached-features",
-    {"head.replayed": "it declares cached_features unsupported (a softmax follows), but supports it; remove that"},
+    {"head.replayed": "it declares cached_features unsupported (a softmax follows), but supports it; remove the entry"},
     lambda: {"unsupported": {"cached_features": "a softmax follows"}},
 )

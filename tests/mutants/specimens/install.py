@@ -41,13 +41,13 @@ def _install(
 
 
 def _write_weights(folder: Path) -> None:
-    """Write good weights, and others with one fault each."""
+    """Write good weights, and files with one fault each."""
     import torch
     from safetensors.torch import save_file
 
-    from specimens.networks import draw_weights
+    from specimens.networks import make_weights
 
-    good = draw_weights()
+    good = make_weights()
     files = {
         "good": good,
         "wide": {**good, "layer1.0.weight": torch.ones(8, 9, 3, 3)},

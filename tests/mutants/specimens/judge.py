@@ -49,7 +49,7 @@ def judge(name: str, plugin: PluginUnderTest | None = None, only: str = "") -> l
 
 
 def find_disagreement(results: Iterable[Result], fails: Mapping[str, str]) -> str:
-    """Describe how the results differ from the expected ones; return an empty text if they do not."""
+    """Describe how the results differ from the expected ones; return an empty string if they do not."""
     bad = {result.check: result for result in results if result.status in BAD}
     lines = [f"{name} is {bad[name].status}: {bad[name].reason}" for name in sorted(bad.keys() - fails.keys())]
     for name, message in fails.items():
@@ -62,7 +62,7 @@ def find_disagreement(results: Iterable[Result], fails: Mapping[str, str]) -> st
 
 @contextmanager
 def emptied(name: str) -> Iterator[None]:
-    """Replace a check's function by one that does nothing."""
+    """Replace a check's function with one that does nothing."""
     load = Check.load
 
     def load_or_not(check: Check) -> Callable[[Any], None]:

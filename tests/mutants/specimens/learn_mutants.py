@@ -75,7 +75,7 @@ declared(
 
 
 def update_statistics(norm: Any, when: Any) -> None:
-    """Update the running statistics of a batch norm in eval mode as well."""
+    """Update the running statistics of a batch norm in eval mode too."""
 
     def update(_module: Any, inputs: Any) -> None:
         if when():
@@ -86,8 +86,8 @@ def update_statistics(norm: Any, when: Any) -> None:
 
 @built(
     {
-        "forward.repeatable": "draw no random numbers and keep no state in that mode",
-        "freeze.still": "the frozen layer1.1.running_mean (1 in all); let forward() change nothing in eval mode",
+        "forward.repeatable": "neither draws random numbers nor keeps state in eval mode",
+        "freeze.still": "the frozen layer1.1.running_mean (1 in all); forward() must not change anything in eval mode",
     }
 )
 def updates_statistics_in_eval_mode(model: Any, _torch: Any) -> None:
@@ -99,7 +99,7 @@ def updates_statistics_in_training(model: Any, torch: Any) -> None:
     update_statistics(model.layer1[1], torch.is_grad_enabled)
 
 
-@built({"freeze.sticky": "in training the frozen stem.0.weight requires a gradient; do not override train()"})
+@built({"freeze.sticky": "in training, the frozen stem.0.weight requires a gradient; do not override train()"})
 def unfreezes_parameters_in_train(model: Any, _torch: Any) -> None:
     def train(*mode: bool) -> Any:
         model.requires_grad_(True)
@@ -109,7 +109,7 @@ def unfreezes_parameters_in_train(model: Any, _torch: Any) -> None:
 
 
 def unfreeze_in_forward(model: Any, layer: Any) -> None:
-    """Let forward() put a layer into the mode of the model."""
+    """Make forward() switch a layer to the mode of the model."""
 
     def hook(_module: Any, _inputs: Any) -> None:
         layer.train(model.training)
@@ -117,14 +117,16 @@ def unfreeze_in_forward(model: Any, layer: Any) -> None:
     model.register_forward_pre_hook(hook)
 
 
-@built({"freeze.sticky": "in training the frozen stem.0 is in training mode; do not override train(), or call it"})
+@built(
+    {"freeze.sticky": "in training, the frozen stem.0 is in training mode; do not override train(), and do not call it"}
+)
 def unfreezes_a_convolution_in_forward(model: Any, _torch: Any) -> None:
     unfreeze_in_forward(model, model.stem[0])
 
 
 @built(
     {
-        "freeze.sticky": "in training the frozen stem.1 is in training mode",
+        "freeze.sticky": "in training, the frozen stem.1 is in training mode",
         "freeze.still": "training the head alone changes the frozen stem.1.running_mean",
     }
 )
@@ -148,17 +150,21 @@ def swap_norms(model: Any, torch: Any, *, unfreeze: bool) -> Any:
     return train
 
 
-@built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
+@built(
+    {"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); do not change modules"}
+)
 def swaps_classes_and_back(model: Any, torch: Any) -> None:
     model.train = swap_norms(model, torch, unfreeze=True)
 
 
-@built({"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); leave modules"})
+@built(
+    {"freeze.reversible": "changes module layer1.1, module layer2.1, module stem.1 (3 in all); do not change modules"}
+)
 def swaps_classes_permanently(model: Any, torch: Any) -> None:
     model.train = swap_norms(model, torch, unfreeze=False)
 
 
-@built({"freeze.reversible": "after unfreezing, stem, stem.0, stem.1 (5 in all) is still frozen"})
+@built({"freeze.reversible": "unfreezing leaves stem, stem.0, stem.1 (5 in all) frozen"})
 def keeps_its_stem_in_eval_mode(model: Any, _torch: Any) -> None:
     def train(*mode: bool) -> Any:
         type(model).train(model, *mode)

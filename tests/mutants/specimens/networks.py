@@ -64,7 +64,7 @@ class ConvNet(nn.Module):
 
 
 class AuxNet(ConvNet):
-    """A network with an auxiliary head, which only training uses."""
+    """A network with an auxiliary head that is used only in training mode."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__(num_classes)
@@ -119,7 +119,7 @@ class TokenNet(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """A network whose head is a convolution followed by a ReLU; at random its logits are often all zero."""
+    """A network whose head is a convolution followed by a ReLU. With random weights, its logits are often all zero."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -145,14 +145,14 @@ class LinearNet(nn.Module):
         return self.fc(self.second(self.first(images.flatten(1))))
 
 
-def draw_weights() -> dict[str, Tensor]:
-    """Draw tensors for a ConvNet, without random numbers, which differ between versions."""
+def make_weights() -> dict[str, Tensor]:
+    """Generate tensors for a ConvNet. They are not random, because random numbers differ between versions of torch."""
     state = ConvNet().state_dict()
-    drawn = {name: _draw(tensor) for name, tensor in state.items() if tensor.is_floating_point()}
-    return {name: drawn.get(name, tensor) for name, tensor in state.items()}
+    filled = {name: _fill(tensor) for name, tensor in state.items() if tensor.is_floating_point()}
+    return {name: filled.get(name, tensor) for name, tensor in state.items()}
 
 
-def _draw(tensor: Tensor) -> Tensor:
+def _fill(tensor: Tensor) -> Tensor:
     waves = torch.linspace(1, 5 + tensor.ndim, tensor.numel(), dtype=torch.float64).mul(7).sin()
     # Running statistics must be positive; adding one does not matter elsewhere.
     return (waves / 2 + 1 if tensor.ndim == 1 else waves / 4).reshape(tensor.shape).float()

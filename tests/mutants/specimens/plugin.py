@@ -1,4 +1,4 @@
-"""The plugin of the mutant backbones, with some more backbones for other tests."""
+"""The plugin of the mutant backbones, with additional backbones for other tests."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from zoo.plugin import BackboneSpec
 
-#: Function that changes a built model in place, or returns another. It takes torch, which a plugin must not import.
+#: Function that changes a built model in place, or returns a new one. Its second argument is torch.
 Change = Callable[[Any, Any], "nn.Module | None"]
 
 

@@ -20,13 +20,13 @@ declared(
 )
 
 declared(
-    "params-as-text",
+    "params-as-string",
     {"spec.fields": "has params='2k'; it must be"},
     lambda: {"params": "2k"},
 )
 declared(
-    "head-as-text",
-    {"spec.fields": "has head='classifier.3'; it must be a tuple of distinct dotted paths"},
+    "head-as-string",
+    {"spec.fields": "has head='classifier.3'; it must be a nonempty tuple of distinct dotted paths"},
     lambda: {"head": "classifier.3"},
 )
 declared(
@@ -35,7 +35,7 @@ declared(
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
 )
 declared(
-    "prefixes-as-text",
+    "prefixes-as-string",
     {"spec.fields": "BlockSpec 'stem' has prefixes='stem'"},
     lambda: {"blocks": (BlockSpec("stem", "stem"), *BLOCKS[1:])},  # type: ignore[arg-type]  # the fault
 )
@@ -57,7 +57,7 @@ declared(
 )
 declared(
     "min-size-above-size",
-    {"spec.input": "min_size 32 is larger than its own size (3, 16, 16); lower it"},
+    {"spec.input": "min_size 32 is larger than the input size (3, 16, 16); lower it"},
     lambda: {"input": replace(INPUT, min_size=32)},
 )
 declared(
@@ -83,12 +83,12 @@ declared(
 )
 declared(
     "pickle-without-digest",
-    {"spec.weights": "are a pickle without sha256, which zoo does not read; pin it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
 )
 declared(
     "digest-that-is-not-hex",
-    {"spec.weights": "it must be 8 to 64 lower-case hex digits"},
+    {"spec.weights": "it must be 8 to 64 lowercase hex digits"},
     lambda: {"weights": (declare_weights(sha256="SHA256:1234"),)},
 )
 
@@ -115,12 +115,12 @@ declared(
 )
 declared(
     "capability-both-supported-and-unsupported",
-    {"spec.capabilities": "without bf16, because unsupported contains it too"},
+    {"spec.capabilities": "without bf16, because unsupported also contains it"},
     lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
 )
 declared(
     "expected-failure-of-an-unknown-check",
-    {"spec.capabilities": "it expects head.fund to fail, but no check of a backbone has that name; fix it"},
+    {"spec.capabilities": "expected_failures has head.fund, which is not a check of a backbone; fix it"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},
 )
 

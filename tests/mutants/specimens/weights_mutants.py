@@ -6,12 +6,12 @@ from specimens.good import LOGITS, declare_weights
 from specimens.register import declared
 
 declared(
-    "digest-of-another-file",
+    "digest-of-a-different-file",
     {"weights.fetched": f", not {'0' * 64}; fix url or sha256, or the file"},
     lambda: {"weights": (declare_weights(sha256="0" * 64),)},
 )
 declared(
-    "weights-of-another-shape",
+    "weights-of-a-different-shape",
     {"weights.fit": "weights V1 does not match the backbone: it has different shapes: layer1.0.weight is (8, 9, 3,"},
     lambda: {"weights": (declare_weights("wide.safetensors"),)},
 )
@@ -21,12 +21,12 @@ declared(
     lambda: {"weights": (declare_weights("short.safetensors"),)},
 )
 declared(
-    "weights-under-another-name",
-    {"weights.fit": "it lacks stem.0.weight, and has unknown conv1.weight (1 in all); fix url, build, convert"},
+    "weights-under-a-different-name",
+    {"weights.fit": "it lacks stem.0.weight, and has the unknown tensors conv1.weight (1 in all); fix url"},
     lambda: {"weights": (declare_weights("renamed.safetensors"),)},
 )
 declared(
-    "weights-with-another-number-of-classes",
+    "weights-with-a-different-number-of-classes",
     {"weights.fit": "weights V1 contain a head of 10 classes, but declare 1000; declare num_classes=10"},
     lambda: {"weights": (declare_weights(num_classes=1000),)},
 )
@@ -37,7 +37,7 @@ declared(
 )
 declared(
     "weights-that-lack-an-unknown-layer",
-    {"weights.fit": "lack layer7, but neither the model nor the file has it; similar names: layer2, layer1"},
+    {"weights.fit": "list layer7 in lacks, but neither the model nor the file has it; similar names: layer2, layer1"},
     lambda: {"weights": (declare_weights(lacks=("layer7",)),)},
 )
 declared(

@@ -192,7 +192,7 @@ def test_an_unknown_name_is_an_error_that_lists_known_names(static: Run, name: s
 
 @pytest.mark.parametrize(
     ("name", "code", "says"),
-    [("acme", 0, "acme/net"), ("acme/net", 0, "acme/net"), ("deadly", 1, "it ends the process with 9")],
+    [("acme", 0, "acme/net"), ("acme/net", 0, "acme/net"), ("deadly", 1, "it ends the process with exit code 9")],
 )
 @pytest.mark.usefixtures("run")
 def test_other_plugins_are_not_loaded_since_one_may_end_the_process(
@@ -282,5 +282,5 @@ def test_saved_results_are_reused(run: Run, tmp_path: Path) -> None:
     assert (row["backbone"], row["level"], row["only"]) == ("acme/net", "meta", "build.params")
     again = run(*arguments)
     assert again.stdout == first.stdout
-    assert again.stderr == f"{path} holds the results of 1 of 1 backbones\n"
+    assert again.stderr == f"{path} already contains the results of 1 of 1 backbones\n"
     assert path.read_text(encoding="ascii").splitlines() == [line]

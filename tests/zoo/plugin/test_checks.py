@@ -28,7 +28,7 @@ def flatten(table: dict[type, dict[str, tuple[Any, ...]]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_the_table_has_wrong_values_for_every_field(kind: type) -> None:
+def test_the_table_has_invalid_values_for_every_field(kind: type) -> None:
     assert {field.name for field in dataclasses.fields(kind)} == WRONG[kind].keys()
 
 
@@ -39,13 +39,13 @@ def test_the_required_fields_are_enough_for_a_spec(kind: type) -> None:
 
 
 @pytest.mark.parametrize(("kind", "field", "value"), flatten(RIGHT))
-def test_a_good_value_is_kept(kind: type, field: str, value: Any) -> None:
+def test_a_valid_value_is_kept(kind: type, field: str, value: Any) -> None:
     assert getattr(kind(**{**GOOD[kind], field: value}), field) == value
 
 
 @pytest.mark.parametrize(("kind", "field", "value"), flatten(WRONG))
-def test_a_wrong_value_is_refused_and_the_field_is_named(kind: type, field: str, value: Any) -> None:
-    others = {"url": None} if field == "make" else {}  # a data set has either url or make
+def test_an_invalid_value_is_refused_and_the_error_names_the_field(kind: type, field: str, value: Any) -> None:
+    others = {"url": None} if field == "make" else {}  # A data set has either url or make.
     with pytest.raises(PluginError) as caught:
         kind(**{**GOOD[kind], **others, field: value})
     message = str(caught.value)
@@ -78,7 +78,7 @@ def test_the_error_shortens_a_long_value() -> None:
     assert len(str(caught.value)) < 250
 
 
-def test_duplicate_block_names_and_tags_are_refused_and_named() -> None:
+def test_duplicate_block_names_and_tags_are_refused_and_listed() -> None:
     with pytest.raises(PluginError, match=r"blocks=\['stem', 'stem'\].*distinct names"):
         BackboneSpec(**{**GOOD[BackboneSpec], "blocks": (BLOCK, BLOCK)})
     with pytest.raises(PluginError, match=r"weights=\['V1', 'V1'\].*distinct tags"):
@@ -102,14 +102,14 @@ def test_a_data_set_has_either_a_url_or_make() -> None:
 
 @pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])
 def test_a_tag_that_the_weights_option_would_misread_is_refused(value: str) -> None:
-    with pytest.raises(PluginError, match="`weights` gives this one a different meaning"):
+    with pytest.raises(PluginError, match="this one has a special meaning for `weights`"):
         WeightsSpec(tag=value, url=None, license="MIT")
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
 def test_a_capability_cannot_be_both_supported_and_unsupported(name: str) -> None:
     with pytest.raises(
-        PluginError, match=rf"supports=\('{name}',\).*without {name}, because unsupported contains it too"
+        PluginError, match=rf"supports=\('{name}',\).*without {name}, because unsupported also contains it"
     ):
         BackboneSpec(**{**GOOD[BackboneSpec], "supports": (name,), "unsupported": {name: "slow"}})
 
@@ -117,7 +117,7 @@ def test_a_capability_cannot_be_both_supported_and_unsupported(name: str) -> Non
 # Deferred checks.
 
 
-def test_a_wrong_spec_can_be_created_while_checks_are_deferred_and_is_refused_later() -> None:
+def test_an_invalid_spec_can_be_created_while_checks_are_deferred_and_is_refused_later() -> None:
     with checks_deferred():
         spec = BackboneSpec(**{**GOOD[BackboneSpec], "params": 0})
     with pytest.raises(PluginError, match="params=0"):
@@ -171,7 +171,7 @@ def test_any_value_is_kept_or_refused_with_a_plugin_error(kind: type, data: st.D
     value = data.draw(ANYTHING)
     made = make(kind, field, value)
     if isinstance(made, PluginError):
-        assert f"has {field}=" in str(made) or field in {"size", "make"}  # other fields depend on them
+        assert f"has {field}=" in str(made) or field in {"size", "make"}  # Other fields depend on these two.
     else:
         assert getattr(made, field) is value
 
@@ -201,6 +201,6 @@ def test_no_name_contains_characters_with_a_meaning_on_the_command_line(pattern:
 
 @given(name=st.text(max_size=8))
 @settings(deadline=None)
-def test_only_a_plain_lower_case_word_is_a_namespace(name: str) -> None:
+def test_only_a_plain_lowercase_word_is_a_namespace(name: str) -> None:
     plain = bool(name) and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") and name[0].isalpha()
     assert bool(NAMESPACE.fullmatch(name)) == plain

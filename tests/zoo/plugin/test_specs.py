@@ -48,7 +48,7 @@ def test_the_hooks_and_their_arguments_do_not_change() -> None:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_hook_can_leave_out_arguments_and_every_hook_has_a_docstring(name: str) -> None:
+def test_a_hook_can_omit_arguments_and_every_hook_has_a_docstring(name: str) -> None:
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(Hooks)
     module = type("Module", (), {name: staticmethod(hookimpl(lambda: "answer"))})
@@ -71,7 +71,7 @@ def test_every_spec_has_a_docstring(spec: type) -> None:
     assert not spec.__doc__.startswith(f"{spec.__name__}(")  # the docstring that dataclasses generates
 
 
-def test_a_spec_is_checked_again_by_replace() -> None:
+def test_replace_rechecks_a_spec() -> None:
     with pytest.raises(PluginError, match="params=0"):
         dataclasses.replace(make_backbone(), params=0)
 

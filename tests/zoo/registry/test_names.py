@@ -133,7 +133,7 @@ def test_default_weights_are_the_first() -> None:
 
 
 def test_default_of_a_backbone_without_weights_is_an_error() -> None:
-    with pytest.raises(NameNotFound, match="none are published"):
+    with pytest.raises(NameNotFound, match="available: none"):
         make_backbone("acme/net", weights=()).get_weights("DEFAULT")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from run_facts import make_facts, make_metrics
 from zoo.errors import RunError
 from zoo.runs.compare import compare_runs, find_doubts
 from zoo.runs.report.numbers import measure_interval
@@ -17,17 +18,8 @@ def make_run(folder: Path, name: str, correct: int, images: int = 100, **changes
     run = folder / name
     run.mkdir()
     (run / "model.safetensors").write_bytes(b"x" * 1234)
-    measured = {"accuracy": correct / images, "images": images, "confusion": [[correct, images - correct], [0, 0]]}
-    facts = {
-        "backbone": f"acme/{name}",
-        "recipe": {"train": "head"},
-        "val": measured,
-        "epochs": 3,
-        "seconds": 4.5,
-        "params": {"total": 2000, "learning": 20},
-        "data": {"fingerprint": "ab"},
-        **changes,
-    }
+    measured = make_metrics(correct, images)
+    facts = make_facts(name, **{"val": measured, **changes})
     (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
     return run
 
@@ -42,8 +34,7 @@ def test_the_most_accurate_run_comes_first_with_its_confidence_interval(tmp_path
 
 
 def test_runs_are_compared_on_test_images_if_all_have_them(tmp_path: Path) -> None:
-    test = {"accuracy": 0.5, "images": 10, "confusion": [[5, 5], [0, 0]]}
-    one, two = make_run(tmp_path, "one", 90, test=test), make_run(tmp_path, "two", 80)
+    one, two = make_run(tmp_path, "one", 90, test=make_metrics(5, 10)), make_run(tmp_path, "two", 80)
     assert {run.split for run in compare_runs([one, two])} == {"val"}
     assert [(run.split, run.accuracy) for run in compare_runs([one])] == [("test", 0.5)]
 
@@ -59,18 +50,18 @@ def test_overlapping_intervals_are_pointed_out(tmp_path: Path) -> None:
 
 def test_runs_on_different_images_are_pointed_out(tmp_path: Path) -> None:
     one = make_run(tmp_path, "one", 99)
-    two = make_run(tmp_path, "two", 50, data={"fingerprint": "cd"})
+    two = make_run(tmp_path, "two", 50, data={**make_facts()["data"], "fingerprint": "cd"})
     assert any("used different images" in doubt for doubt in find_doubts(compare_runs([one, two])))
 
 
 def test_the_gain_over_the_baseline_is_included_if_it_was_measured(tmp_path: Path) -> None:
-    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "split": "val"})
+    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "accuracy": 0.65, "split": "val"})
     two = make_run(tmp_path, "two", 98)
     assert [run.gain for run in compare_runs([one, two])] == [0.34, None]
 
 
 def test_a_gain_on_test_images_is_not_shown_beside_validation_accuracy(tmp_path: Path) -> None:
-    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "split": "test"})
+    one = make_run(tmp_path, "one", 99, baseline={"gain": 0.34, "accuracy": 0.65, "split": "test"})
     assert [run.gain for run in compare_runs([one])] == [None]
 
 

@@ -56,7 +56,7 @@ class Shelf:
     folder: Path
 
     def add(self, namespace: str, *specs: str, top: str = "", end: str = "", distribution: str = "") -> None:
-        """Install a plugin that lists the specs of the expressions, with more lines at the top or the end."""
+        """Install a plugin that lists the given spec expressions, with additional lines at the top or the end."""
         lines = "".join(f"    yield {spec}\n" for spec in specs or ["spec()"])
         hook = f"@hookimpl\ndef zoo_backbones():\n{lines}"
         self.add_module(namespace, f"{top}\n{PREAMBLE}{hook}\n{end}\n", distribution)
@@ -70,7 +70,7 @@ class Shelf:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
         (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
         (self.folder / f"{module}.py").write_text(source.replace("NAMESPACE", namespace))
-        importlib.invalidate_caches()  # The clock may not distinguish two changes of a folder.
+        importlib.invalidate_caches()  # Two changes of a folder may have the same timestamp.
 
     def python(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run Python with these distributions installed."""
@@ -88,7 +88,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    """An empty shelf on the path, beside zoo's own plugins."""
+    """An empty shelf on the path, in addition to zoo's own plugins."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

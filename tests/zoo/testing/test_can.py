@@ -24,13 +24,13 @@ class Amplifying(nn.Module):
 @pytest.mark.parametrize(
     ("weight", "factor", "close"),
     [
-        (1.003, 0.0, True),  # Rounding its weight alone changes the whole logit, so arithmetic in bf16 may, too.
+        (1.003, 0.0, True),  # Rounding the weight alone changes the logit completely, so arithmetic in bf16 may too.
         (1.003, -3.5, False),
         (1.5, 0.95, True),  # bf16 represents this weight exactly, so one tenth is allowed.
         (1.5, 0.5, False),
     ],
 )
-def test_logits_in_bf16_may_differ_by_a_multiple_of_what_rounding_alone_changes(
+def test_logits_in_bf16_may_differ_by_a_multiple_of_the_difference_that_rounding_alone_causes(
     weight: float, factor: float, *, close: bool
 ) -> None:
     model, images = Amplifying(weight), torch.ones(1, 1)

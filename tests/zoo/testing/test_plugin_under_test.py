@@ -19,7 +19,7 @@ def hook(line: str, name: str = "zoo_backbones", arguments: str = "") -> str:
     return f"{LISTS_NOTHING}@hookimpl\ndef {name}({arguments}):\n    {line}\n"
 
 
-#: Sources of modules, the check that finds the fault, and a part of its message.
+#: For each fault: the source of a module, the check that reports the fault, and a part of its message.
 FAULTY = {
     "raises": ("raise ValueError('why')", "plugin.listed", "ValueError: why"),
     "exits": ("raise SystemExit(3)", "plugin.listed", "SystemExit: 3"),
@@ -81,7 +81,7 @@ def test_a_duplicate_name_is_a_fault_and_the_first_backbone_is_kept(shelf: Any, 
 
 
 @pytest.mark.parametrize("name", ["None", "3", "['acme/net']"])
-def test_a_name_that_is_not_text_is_a_fault_and_the_others_are_kept(shelf: Any, name: str) -> None:
+def test_a_name_that_is_not_a_string_is_a_fault_and_the_other_backbones_are_kept(shelf: Any, name: str) -> None:
     shelf.add("acme", f"spec({name})", "spec()")
     plugin = examine("acme")
     assert f"name={name}" in plugin.faults["plugin.listed"]
@@ -118,7 +118,7 @@ def test_faults_of_the_plugin_and_of_its_backbones_are_reported_together(shelf: 
     assert name_bad(check_backbone(plugin, plugin.backbones[0], Scope("static"))) == {"spec.fields"}
 
 
-def test_specs_are_checked_again_after_a_plugin_is_examined(shelf: Any) -> None:
+def test_specs_are_checked_normally_after_a_plugin_is_examined(shelf: Any) -> None:
     for namespace, top in (("acme", ""), ("bolts", "raise ValueError")):
         shelf.add(namespace, "spec(params=0)", top=top)
         examine(namespace)
@@ -156,7 +156,7 @@ def test_an_unknown_backbone_is_an_error_that_says_how_to_list_all(shelf: Any) -
 
 
 def find(shelf: Any, line: str) -> BackboneSpec:
-    """Get acme/net.v2, which is not listed, from a plugin whose hook has this line."""
+    """Find the unlisted backbone acme/net.v2 in a plugin whose hook has this line."""
     shelf.add("acme", end=f"@hookimpl\ndef zoo_find_backbone(name):\n    {line}\n")
     return examine("acme").get_backbone("acme/net.v2")
 
@@ -187,7 +187,7 @@ def test_a_backbone_that_the_plugin_does_not_find_is_an_error(shelf: Any) -> Non
         ("return spec(None)", "it returns None; its names must begin with acme/"),
     ],
 )
-def test_a_plugin_that_fails_to_find_a_backbone_is_an_error_that_names_the_hook(
+def test_an_exception_while_a_backbone_is_looked_up_is_an_error_that_names_the_hook(
     shelf: Any, line: str, message: str
 ) -> None:
     with pytest.raises(PluginError, match=f"plugin acme failed in zoo_find_backbone: {message}"):

@@ -44,7 +44,7 @@ def test_a_check_loads_its_function_which_returns_nothing_and_has_a_docstring(ch
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_a_check_takes_what_its_level_allows_it_to_examine(check: Check) -> None:
+def test_the_level_of_a_check_determines_its_argument(check: Check) -> None:
     (parameter,) = inspect.signature(check.load()).parameters.values()
     wanted = (
         "PluginUnderTest" if check.is_of_plugin else "Declaration" if check.level == "static" else "BackboneUnderTest"
@@ -61,7 +61,7 @@ def test_promises_are_unique() -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_the_checks_that_a_check_needs_precede_it_and_run_on_its_level(check: Check) -> None:
+def test_the_checks_that_a_check_needs_precede_it_and_run_at_its_level(check: Check) -> None:
     earlier = CHECKS[: CHECKS.index(check)]
     for need in check.needs:
         assert BY_NAME[need] in earlier
@@ -80,7 +80,7 @@ def test_every_check_is_for_plugins_or_for_backbones() -> None:
     assert {check.name.partition(".")[0] for check in of_plugin} == {"plugin"}
 
 
-def test_each_level_includes_the_ones_before_it() -> None:
+def test_each_level_includes_the_levels_before_it() -> None:
     assert LEVELS == ("static", "meta", "cpu", "network")
     for number, level in enumerate(LEVELS):
         check = Check("sample.one", level, "a promise")

@@ -1,4 +1,4 @@
-"""Tests that run pytest in a process of its own, as an author does."""
+"""Tests that run pytest in a separate process, as a plugin author does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.errors import NameNotFound
 from zoo.testing import conformance
 from zoo.testing.promises import LEVELS, Level, list_checks
 
-#: An author's complete test file.
+#: A plugin author's complete test file.
 THREE_LINES = "from zoo.testing import conformance\n\ntest_conformance = conformance('acme')\n"
 
 #: Runs pytest, and prints the heavy modules that it imported.
@@ -69,7 +69,7 @@ def plugins(far_shelf: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def static(plugins: Any) -> Ran:
-    """The output of pytest for all plugins on level static."""
+    """The output of pytest for all plugins at level static."""
     lines = "".join(f"test_{name} = conformance({name!r}, level='static')\n" for name in PLUGINS)
     (plugins.folder / "test_static.py").write_text(f"from zoo.testing import conformance\n\n{lines}")
     return run(plugins, "-rA", "test_static.py")
@@ -79,14 +79,14 @@ def static(plugins: Any) -> Ran:
 
 
 def test_every_check_of_a_good_plugin_is_a_case_with_a_readable_name(static: Ran) -> None:
-    without = ("plugin.datasets", "plugin.drawn")  # It has none.
+    without = ("plugin.datasets", "plugin.drawn")  # The plugin has no data sets.
     wanted = [f"acme::{check.name}" for check in list_checks(of_plugin=True) if check.name not in without]
     checks = [check.name for check in list_checks(of_plugin=False) if check.level == "static"]
     wanted += [f"acme/{name}::{check}" for name in ("net", "other") for check in checks]
     assert [case for case in static.find("PASSED") if case.startswith("acme")] == wanted
 
 
-def test_only_cases_of_broken_promises_fail(static: Ran) -> None:
+def test_only_the_cases_of_failed_checks_fail(static: Ran) -> None:
     assert static.end.startswith("1")
     assert sorted(case for case in static.find("FAILED") if not case.startswith("odd/")) == [
         "broken::plugin.imported",
@@ -103,7 +103,7 @@ def test_only_cases_of_broken_promises_fail(static: Ran) -> None:
         "code and weights have a license with an SPDX identifier. the license of the code is unknown; find out",
         "code and weights have a license with an SPDX identifier. it is declared to fail (asked upstream) but passes",
         "the module behind the entry point can be imported. importing it fails: ValueError: why",
-        "listing imports no torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
+        "listing does not import torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
     ],
 )
 def test_a_failure_shows_the_promise_and_the_reason(static: Ran, message: str) -> None:

@@ -57,7 +57,7 @@ def _raise(error: BaseException | None) -> None:
         raise error
 
 
-#: Place of that error, as results show it.
+#: Location of that error, as results show it.
 PLACE = f"test_runner.py:{_raise.__code__.co_firstlineno + 2}"
 
 
@@ -69,7 +69,7 @@ def test_a_kept_promise_passes_without_a_reason(run: Run) -> None:
 
 
 @pytest.mark.parametrize("kind", [CheckFailed, PluginError])
-def test_a_broken_promise_fails_with_a_reason_of_one_line(run: Run, kind: type[Exception]) -> None:
+def test_a_broken_promise_fails_with_a_one_line_reason(run: Run, kind: type[Exception]) -> None:
     assert run(kind("it has\n 3 heads")) == ("fail", "it has 3 heads")
 
 
@@ -97,7 +97,7 @@ def test_a_promise_that_is_not_made_is_not_applicable_with_a_reason(run: Run) ->
     assert run(NotApplicable("it provides no data sets")) == ("n/a", "it provides no data sets")
 
 
-def test_a_check_that_cannot_run_here_is_not_run_with_a_reason(run: Run) -> None:
+def test_a_check_that_cannot_run_has_the_status_not_run_and_a_reason(run: Run) -> None:
     assert run(CannotCheck("packaging is not installed")) == ("not-run", "packaging is not installed")
 
 
@@ -145,7 +145,7 @@ def test_a_claimed_capability_is_checked(run: Run, capability: str) -> None:
 
 
 @pytest.mark.parametrize("capability", EXPECTED)
-def test_a_capability_of_every_backbone_is_checked_without_a_claim(run: Run, capability: str) -> None:
+def test_a_capability_that_every_backbone_should_have_is_checked_without_a_claim(run: Run, capability: str) -> None:
     assert run(CheckFailed("checked"), excuse=capability) == ("fail", "checked")
 
 
@@ -177,7 +177,7 @@ def test_a_check_above_the_level_is_not_run(module: ModuleType, acme: BackboneSp
     assert results[1].reason == "it is above level meta"
 
 
-def test_expected_failures_of_another_type_are_ignored(run: Run) -> None:
+def test_expected_failures_of_the_wrong_type_are_ignored(run: Run) -> None:
     with checks_deferred():
         assert run(CheckFailed("why"), expected_failures=("sample.one",)) == ("fail", "why")
 
@@ -227,7 +227,7 @@ def test_each_check_runs_once(module: ModuleType, acme: BackboneSpec) -> None:
     assert len(seen) == 1
 
 
-def test_a_check_takes_a_plugin_a_declaration_or_a_backbone_that_checks_share(
+def test_a_check_takes_a_plugin_a_declaration_or_a_backbone_shared_by_all_checks(
     module: ModuleType, acme: BackboneSpec
 ) -> None:
     seen: list[Any] = []
@@ -252,7 +252,7 @@ def test_a_check_takes_a_plugin_a_declaration_or_a_backbone_that_checks_share(
 
 
 @pytest.mark.parametrize("only", ["head.mlp", "head.", "weights.golden", "can", "plugin.names", ""])
-def test_only_includes_checks_with_the_prefix_and_all_that_they_need(only: str) -> None:
+def test_only_includes_the_checks_with_the_prefix_and_all_checks_that_they_need(only: str) -> None:
     scope = Scope("network", only)
     included = {check.name for check in CHECKS if scope.find_exclusion(check) is None}
     wanted = {check.name for check in CHECKS if check.name.startswith(only)}
@@ -264,7 +264,7 @@ def test_only_includes_checks_with_the_prefix_and_all_that_they_need(only: str) 
 
 
 def test_the_reason_of_an_excluded_check_is_the_scope() -> None:
-    assert Scope("meta", "head.mlp").find_exclusion(BY_NAME["blocks.order"]) == "only head.mlp was asked for"
+    assert Scope("meta", "head.mlp").find_exclusion(BY_NAME["blocks.order"]) == "only head.mlp was requested"
     assert Scope("meta", "head.mlp").find_exclusion(BY_NAME["head.complete"]) is None
     assert Scope("static", "head.mlp").find_exclusion(BY_NAME["head.mlp"]) == "it is above level static"
 

@@ -25,13 +25,13 @@ def test_a_pattern_must_match_the_full_name_without_the_namespace(
     assert [spec.name for spec in found] == [f"acme/{name}" for name in chosen]
 
 
-def test_the_smallest_of_each_family_is_chosen_or_the_first_of_equal_ones(acme: BackboneSpec) -> None:
+def test_the_smallest_backbone_of_each_family_is_chosen_and_ties_are_broken_by_order(acme: BackboneSpec) -> None:
     backbones = [make(acme, "big", params=9), make(acme, "one"), make(acme, "two"), make(acme, "vit", "v", 9)]
     assert [spec.name for spec in choose_backbones(backbones, each_family=True)] == ["acme/one", "acme/vit"]
     assert [spec.name for spec in choose_backbones(backbones, "[bv]i*", each_family=True)] == ["acme/big", "acme/vit"]
 
 
-def test_invalid_specs_are_chosen_too(acme: BackboneSpec) -> None:
+def test_invalid_specs_are_also_chosen(acme: BackboneSpec) -> None:
     faulty = [make(acme, "one", ["a"], "5M"), make(acme, "two", None, None), make(acme, "three", ["a"], 5)]
     assert [spec.name for spec in choose_backbones(faulty, each_family=True)] == ["acme/one", "acme/two"]
     assert [count_params(spec) for spec in faulty] == [0, 0, 5]

@@ -69,7 +69,7 @@ def built(shelf: Any, tmp_path: Path) -> Path:
 
 
 def list_names(results: list[Result]) -> list[str]:
-    """List the names of the plugin and the backbones; each must have one result of each check."""
+    """List the names of the plugin and the backbones; each must have one result for each check."""
     names = list(dict.fromkeys(result.backbone for result in results))
     for name in names:
         wanted = [check.name for check in list_checks(of_plugin="/" not in name)]
@@ -78,7 +78,7 @@ def list_names(results: list[Result]) -> list[str]:
 
 
 def count_checked(built: Path) -> int:
-    """Count the networks that were checked, each in one process, which may build it several times."""
+    """Count the networks that were checked. Each is checked in one process, which may build it several times."""
     return len({*built.read_text().splitlines()})
 
 
@@ -86,7 +86,7 @@ def count_checked(built: Path) -> int:
 
 
 @pytest.mark.parametrize("level", ["static", "meta"])
-def test_a_namespace_stands_for_the_plugin_and_all_its_backbones(shelf: Any, progress: Recorder, level: Level) -> None:
+def test_a_namespace_selects_the_plugin_and_all_its_backbones(shelf: Any, progress: Recorder, level: Level) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
     results = list(Suite(level, "spec.").run(find_target("acme"), progress))
     first, *others = list_names(results)
@@ -95,7 +95,7 @@ def test_a_namespace_stands_for_the_plugin_and_all_its_backbones(shelf: Any, pro
     assert {result.status for result in results if result.check.startswith("spec.")} == {"pass"}
 
 
-def test_a_full_name_stands_for_the_backbone_and_its_plugin(shelf: Any, progress: Recorder) -> None:
+def test_a_full_name_selects_the_backbone_and_its_plugin(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
     assert list_names(list(Suite("static").run(find_target("acme/other"), progress))) == ["acme", "acme/other"]
 
@@ -115,12 +115,12 @@ def test_backbones_above_max_params_are_checked_up_to_level_meta(acme: BackboneS
     assert Suite(level, "spec.").scope_for(larger) == Scope(level, "spec.")
 
 
-def test_results_of_backbones_above_max_params_give_the_level(shelf: Any, progress: Recorder) -> None:
+def test_results_of_backbones_above_max_params_state_the_level(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec()", "spec('acme/large', params=10**9)")
     suite = Suite("cpu", "build.params", max_params=1000)
     results = [result for result in suite.run(find_target("acme"), progress) if result.check == "forward.repeatable"]
     reasons = {result.backbone: result.reason for result in results}
-    assert reasons == {"acme/net": "only build.params was asked for", "acme/large": "it is above level meta"}
+    assert reasons == {"acme/net": "only build.params was requested", "acme/large": "it is above level meta"}
 
 
 def test_an_invalid_number_of_parameters_does_not_count_as_large(acme: BackboneSpec) -> None:
@@ -161,11 +161,11 @@ def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, message: 
         ("cpu", "weights.", "use --level network"),
     ],
 )
-def test_a_prefix_of_no_check_on_the_level_is_an_error(
+def test_a_prefix_that_matches_no_check_at_the_level_is_an_error(
     shelf: Any, progress: Recorder, level: Level, only: str, cure: str
 ) -> None:
     shelf.add("acme")
-    with pytest.raises(OptionError, match=re.escape(f"no check on level {level} begins with '{only}'; {cure}")):
+    with pytest.raises(OptionError, match=re.escape(f"no check at level {level} begins with '{only}'; {cure}")):
         list(Suite(level, only).run(find_target("acme"), progress))
 
 
@@ -195,13 +195,13 @@ def test_an_unlisted_backbone_is_checked_as_the_plugin_finds_it(
 # Saved results.
 
 
-def test_saved_results_are_not_checked_again(built: Path, progress: Recorder, tmp_path: Path) -> None:
+def test_backbones_with_saved_results_are_not_rechecked(built: Path, progress: Recorder, tmp_path: Path) -> None:
     suite = Suite("meta", "build.params", save=tmp_path / "results" / "results.jsonl")
     first = list(suite.run(find_target("acme"), progress))
     assert (count_checked(built), progress.lines) == (2, [])
     second = list(suite.run(find_target("acme"), progress))
     assert count_checked(built) == 2
-    assert progress.lines == [f"{suite.save} holds the results of 2 of 2 backbones"]
+    assert progress.lines == [f"{suite.save} already contains the results of 2 of 2 backbones"]
     assert sorted(second, key=str) == sorted(first, key=str)
     assert list_names(second) == ["acme", "acme/a", "acme/b"]
 
@@ -214,13 +214,13 @@ def test_an_interrupted_run_is_resumed(built: Path, progress: Recorder, tmp_path
     suite.save.write_bytes(first)
     before = count_checked(built)
     results = list(suite.run(find_target("acme"), progress))
-    assert progress.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
+    assert progress.lines == [f"{suite.save} already contains the results of 1 of 2 backbones"]
     assert sorted(list_names(results)) == ["acme", "acme/a", "acme/b"]
     assert {result.status for result in results if result.check == "build.params"} == {"pass"}
     assert count_checked(built) == before + 1
 
 
-def test_only_backbones_that_broke_a_promise_are_checked_again(
+def test_only_backbones_with_failed_checks_are_rechecked(
     built: Path, shelf: Any, progress: Recorder, tmp_path: Path
 ) -> None:
     suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
@@ -233,17 +233,19 @@ def test_only_backbones_that_broke_a_promise_are_checked_again(
         assert statuses["bolts/bad"] == "fail"
         assert statuses["bolts/good"] == "pass"
         assert count_checked(built) == count
-    assert progress.lines == [f"{suite.save} holds the results of 1 of 2 backbones"]
+    assert progress.lines == [f"{suite.save} already contains the results of 1 of 2 backbones"]
 
 
-def test_results_of_another_scope_are_not_used(built: Path, progress: Recorder, tmp_path: Path) -> None:
+def test_results_for_a_different_scope_are_not_used(built: Path, progress: Recorder, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     list(Suite("meta", "build.params", save=path).run(find_target("acme"), progress))
     list(Suite("meta", "build.meta", save=path).run(find_target("acme/a"), progress))
     assert (count_checked(built), progress.lines) == (3, [])
 
 
-def test_results_of_other_code_are_checked_again(built: Path, shelf: Any, progress: Recorder, tmp_path: Path) -> None:
+def test_backbones_with_results_from_different_code_are_rechecked(
+    built: Path, shelf: Any, progress: Recorder, tmp_path: Path
+) -> None:
     suite = Suite("meta", "build.params", save=tmp_path / "results.jsonl")
     list(suite.run(find_target("acme"), progress))
     with (shelf.folder / "kit_zoo_acme.py").open("a") as file:
@@ -252,9 +254,9 @@ def test_results_of_other_code_are_checked_again(built: Path, shelf: Any, progre
     list(suite.run(find_target("acme"), progress))
     assert count_checked(built) == 4
     assert progress.lines == [
-        f"{suite.save} holds results of 1 from other code or versions; checking them again",
-        f"{suite.save} holds the results of 1 of 2 backbones",
-        f"{suite.save} holds results of 1 from other code or versions; checking them again",
+        f"rechecking 1 of 1 backbones: their results in {suite.save} are from different code or versions",
+        f"{suite.save} already contains the results of 1 of 2 backbones",
+        f"rechecking 1 of 2 backbones: their results in {suite.save} are from different code or versions",
     ]
 
 

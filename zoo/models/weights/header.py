@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
@@ -53,12 +54,17 @@ class Header:
             metadata = {"weights_license": metadata["weights_licence"], **metadata}
         try:
             fields = parse_fields(metadata, ModelHeader)
-            lists = {name: tuple(value) for name, value in fields["input"].items() if isinstance(value, list)}
-            given = InputSpec(**{**fields["input"], **lists})  # type: ignore[arg-type]  # checked by the schema
+            given = InputSpec(**_make_tuples(fields["input"]))
             HeadDesign.parse(fields["head"])
         except (Invalid, OptionError, PluginError) as error:
             raise Invalid(f"has a damaged header: {error}") from error
         return cls(**{**fields, "input": given, "classes": tuple(fields["classes"])})  # type: ignore[arg-type]
+
+
+def _make_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the known fields, with tuples in place of JSON's lists."""
+    known = {field.name for field in dataclasses.fields(InputSpec)} & fields.keys()
+    return {name: tuple(fields[name]) if isinstance(fields[name], list) else fields[name] for name in known}
 
 
 def find_header(path: Path) -> Header | None:

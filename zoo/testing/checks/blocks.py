@@ -13,22 +13,22 @@ from zoo.testing.suggestions import list_prefixes, suggest
 
 
 def partition(backbone: BackboneUnderTest) -> None:
-    """Compare parameters by identity: one that has two names must be in one block under both.
+    """Compare parameters by identity: all names of a shared parameter must be in the same block.
 
     Every prefix must also match a parameter or buffer.
     """
     names = [*dict(backbone.meta.named_parameters(remove_duplicate=False)), *dict(backbone.meta.named_buffers())]
-    for block in backbone.blocks:  # which raises an error if a parameter is not in exactly one block
+    for block in backbone.blocks:  # This property raises an error if a parameter is not in exactly one block.
         for prefix in block.prefixes:
             if not any(is_below(name, prefix) for name in names):
                 raise CheckFailed(
-                    f"the block {block.name} has the prefix {prefix}, but no parameter or buffer of the model has it; "
+                    f"the block {block.name} has the prefix {prefix}, which no parameter or buffer of the model has; "
                     f"{suggest(prefix, list_prefixes(names))}."
                 )
 
 
 def buffers(backbone: BackboneUnderTest) -> None:
-    """Find batch statistics outside all blocks: they would count as frozen, but change when other blocks are trained.
+    """Find running statistics outside all blocks: they would count as frozen, but training other blocks changes them.
 
     Buffers that training does not change, such as the angles of a position embedding, may be anywhere.
     """
@@ -36,14 +36,14 @@ def buffers(backbone: BackboneUnderTest) -> None:
     for name, buffer in backbone.meta.named_buffers(remove_duplicate=False):
         owners = [owner for _, owner in _list_owners(backbone, name)]
         if id(buffer) in norms and len(owners) != 1:
-            where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
+            where = f"in {' and '.join(owners)}" if owners else "in neither a block nor a head"
             raise CheckFailed(f"the buffer {name} is {where}; add its module to one block's prefixes.")
 
 
 def order(backbone: BackboneUnderTest) -> None:
     """Compare the declared order with the order of first use in a forward pass.
 
-    Parameters that the pass does not use, such as a mask token, have no place in the order. If there are several
+    Parameters that the pass does not use, such as a mask token, have no position in the order. If there are several
     parallel heads, at least one of them must come after all blocks.
     """
     uses = _list_uses(backbone)
@@ -59,10 +59,10 @@ def order(backbone: BackboneUnderTest) -> None:
 
 
 def several(backbone: BackboneUnderTest) -> None:
-    """Count the blocks: a single one cannot be frozen in part."""
+    """Count the blocks: a single block cannot be partly frozen."""
     if len(backbone.blocks) < 2:
         raise CheckFailed(
-            "it has only one block; declare its stages, or give the reason in unsupported, under freezing."
+            "it has only one block; declare its stages, or declare freezing in unsupported, with the reason."
         )
 
 
@@ -77,7 +77,7 @@ class _Use(NamedTuple):
 
 
 def _list_uses(backbone: BackboneUnderTest) -> list[_Use]:
-    """List the first uses of all parameters in their order, except those of auxiliary heads."""
+    """List the first use of each parameter, in order of use, except for the parameters of auxiliary heads."""
     names = {id(parameter): name for name, parameter in backbone.meta.named_parameters()}
     used = [names[key] for key in backbone.traced.uses]
     outside = [name for name in used if not is_below_any(name, backbone.head.aux_paths)]

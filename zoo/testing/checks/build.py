@@ -1,4 +1,4 @@
-"""Checks of building: offline, without side effects, and the network that was declared."""
+"""Check that building works offline, has no side effects, and yields the declared network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
-#: Number of classes for ``build.upstream``; it must differ from that of the network as built.
+#: Number of classes for ``build.upstream``; it must differ from ``num_classes`` of the network as built.
 CLASSES = 2
 
 
@@ -30,12 +30,12 @@ def offline(backbone: BackboneUnderTest) -> None:
 
 
 def meta(backbone: BackboneUnderTest) -> None:
-    """Build twice on the meta device: two models must share nothing."""
+    """Build twice on the meta device; the two models must not share anything."""
     _, effects = backbone.building
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
         has_read = "meta" in message
-        cure = "do not read values of tensors: on the meta device they have none" if has_read else "fix the builder"
+        cure = "do not read values of tensors: on the meta device, they have none" if has_read else "fix the builder"
         raise CheckFailed(f"{message}; {cure}.")
     again, _ = backbone.rebuilding
     if again is backbone.meta:
@@ -46,21 +46,21 @@ def meta(backbone: BackboneUnderTest) -> None:
 
 
 def clean(backbone: BackboneUnderTest) -> None:
-    """Build twice on the meta device: the first time, the effects of upstream's imports do not count."""
+    """Build twice on the meta device. In the first build, the side effects of upstream's imports do not count."""
     traces = dict.fromkeys(trace for _, effects in (backbone.building, backbone.rebuilding) for trace in effects.traces)
     if traces:
         raise CheckFailed(f"building {' and '.join(traces)}; leave that to the caller.")
 
 
 def params(backbone: BackboneUnderTest) -> None:
-    """Count the parameters; one that has several names counts once."""
+    """Count the parameters; a shared parameter counts once."""
     found = sum(parameter.numel() for parameter in backbone.meta.parameters())
     if found != backbone.spec.params:
         raise CheckFailed(f"params is {backbone.spec.params:,}, but the model has {found:,}; declare {found}.")
 
 
 def weights(backbone: BackboneUnderTest) -> None:
-    """Build for every tag on the meta device; nothing is downloaded."""
+    """Build the model for every tag on the meta device, without downloading the weights."""
     spec = backbone.spec
     if not spec.weights:
         raise NotApplicable("it publishes no weights")
@@ -68,17 +68,18 @@ def weights(backbone: BackboneUnderTest) -> None:
         with watch_side_effects(first=False) as effects:
             model = build_on_meta(spec, published.tag)
         if effects.connections:
-            raise CheckFailed(f"building for {published.tag} connects to {effects.connections[0]}; leave that to zoo.")
+            address = effects.connections[0]
+            raise CheckFailed(f"building for {published.tag} connects to {address}; zoo downloads the weights itself.")
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
             continue  # Other checks run this network.
-        cure = "build(tag) must return a head of num_classes outputs for every tag, and fit the input of the weights"
+        cure = "build(tag) must return num_classes logits for every tag, and accept the input that the weights declare"
         images = backbone.make_meta_images(size)
         expect_logits(model.eval(), images, spec.num_classes, f"as built for {published.tag}", cure)
 
 
 def upstream(backbone: BackboneUnderTest) -> None:
-    """Run the call that a run's model card shows."""
+    """Evaluate the call that a run's model card shows."""
     text = backbone.spec.constructor
     if text is None:
         raise NotApplicable("it declares no constructor")
@@ -94,11 +95,11 @@ def upstream(backbone: BackboneUnderTest) -> None:
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:
-    """Build twice on the CPU, from one seed."""
+    """Build twice on the CPU, with the same seed."""
     first, second = backbone.build().state_dict(), backbone.build().state_dict()
     same = {name for name in first.keys() & second.keys() if torch.equal(first[name], second[name])}
     if odd := sorted((first.keys() | second.keys()) - same):
-        raise CheckFailed(f"two builds from one seed differ in {shorten(odd)}; draw from torch's generator only.")
+        raise CheckFailed(f"two builds with the same seed differ in {shorten(odd)}; use only torch's random numbers.")
 
 
 def call_constructor(text: str) -> Any:
@@ -108,7 +109,8 @@ def call_constructor(text: str) -> Any:
     path = ast.unparse(call.func).split(".")
     target: Any = importlib.import_module(path[0])
     for position, name in enumerate(path[1:], 2):
-        # An attribute precedes a module of the same name, unlike in pkgutil.resolve_name: torchvision has such pairs.
+        # Unlike in pkgutil.resolve_name, an attribute takes precedence over a module of the same name, because
+        # torchvision has such pairs.
         if not hasattr(target, name) and hasattr(target, "__path__"):
             importlib.import_module(".".join(path[:position]))
         target = getattr(target, name)

@@ -18,29 +18,29 @@ from zoo.testing.suggestions import shorten
 
 #: Largest difference of logits in bf16, which has eight significant bits, as a fraction of the largest logit.
 BF16_TOLERANCE = 0.1
-#: Largest difference of logits in bf16, as a multiple of the difference that rounding alone makes. Random weights can
-#: amplify any rounding error, and then the difference says nothing about the network.
+#: Largest difference of logits in bf16, as a multiple of the difference that rounding alone causes. Random weights can
+#: amplify any rounding error. The difference then says nothing about the network.
 BF16_ROUNDINGS = 4
-#: Number of pixels that sides are lengthened by; networks usually divide an image by a factor of this number.
+#: Number of pixels added to a side; networks usually downsample by a factor that divides this number.
 STEP = 32
 
 
 def image_sizes(backbone: BackboneUnderTest) -> None:
-    """Run larger images, and oblong ones, on the meta device."""
+    """Run larger and non-square images on the meta device."""
     channels, height, width = backbone.spec.input.size
     model, _ = backbone.attach_heads(2)
     for size in ((channels, height + STEP, width + STEP), (channels, height, width + 2 * STEP)):
         images = backbone.make_meta_images(size)
-        expect_logits(model, images, 2, f"from images of {size}", "do not claim image_sizes")
+        expect_logits(model, images, 2, "at sizes other than the declared one", "do not claim image_sizes")
 
 
 def bf16(backbone: BackboneUnderTest) -> None:
-    """Run the network as zoo trains in bf16: the parameters stay in fp32."""
+    """Run the network in bf16 as zoo trains it: the parameters stay in fp32."""
     wanted = backbone.run(backbone.images[:1])
     with Hardware(torch.device("cpu"), "bf16").autocast():
         found = backbone.run(backbone.images[:1])
     if not found.isfinite().all() or not _are_close_in_bf16(found, wanted, backbone):
-        raise CheckFailed("in bf16 its logits differ; do not claim bf16, or compute what needs precision in fp32.")
+        raise CheckFailed("in bf16, its logits differ; do not claim bf16, or compute the sensitive operations in fp32.")
 
 
 def _are_close_in_bf16(found: Tensor, wanted: Tensor, backbone: BackboneUnderTest) -> bool:
@@ -71,10 +71,10 @@ def _round_output(_module: nn.Module, _inputs: object, output: object) -> object
 
 
 def gradient_checkpointing(backbone: BackboneUnderTest) -> None:
-    """Use timm's convention, ``model.set_grad_checkpointing(enable)``."""
+    """Compare the gradients before and after ``model.set_grad_checkpointing(True)``, which is timm's convention."""
     switch = getattr(backbone.network.model, "set_grad_checkpointing", None)
     if switch is None:
-        raise CheckFailed("it has no set_grad_checkpointing(enable); write it, or do not claim gradient_checkpointing.")
+        raise CheckFailed("it has no set_grad_checkpointing(enable); add it, or do not claim gradient_checkpointing.")
     plain, calls = _compute_gradients(backbone)
     switch(True)
     try:
@@ -83,19 +83,21 @@ def gradient_checkpointing(backbone: BackboneUnderTest) -> None:
         switch(False)
     if missing := [name for name in plain if name not in checkpointed]:
         raise CheckFailed(
-            f"with gradient checkpointing no gradient reaches {shorten(missing)}; checkpoint with use_reentrant=False."
+            f"with gradient checkpointing, no gradient reaches {shorten(missing)}; checkpoint with use_reentrant=False."
         )
     if odd := [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]:
-        raise CheckFailed(f"with gradient checkpointing the gradient of {shorten(odd)} differs; fix it.")
+        raise CheckFailed(f"with gradient checkpointing, the gradient of {shorten(odd)} differs; fix it.")
     if more_calls <= calls:
-        raise CheckFailed("after set_grad_checkpointing(True) the backward pass recomputes no layer; checkpoint some.")
+        raise CheckFailed(
+            "after set_grad_checkpointing(True), the backward pass recomputes no layer; checkpoint some layers."
+        )
 
 
 def _compute_gradients(backbone: BackboneUnderTest) -> tuple[Mapping[str, Tensor], int]:
-    """Return the gradients of all parameters that have one, and the number of calls of modules."""
+    """Return the gradients of all parameters that have one, and the number of module calls."""
     model, batch = backbone.network.model, (backbone.images, backbone.labels)
     backbone.freeze("all")
-    model.eval()  # Dropout would differ between two passes.
+    model.eval()  # Dropout would differ between the two passes.
     calls: list[nn.Module] = []
     with register_module_forward_pre_hook(lambda module, _inputs: calls.append(module)):
         gradients = compute_gradients(model, batch, aux_weight=0.0)

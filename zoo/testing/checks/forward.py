@@ -21,11 +21,11 @@ def logits(backbone: BackboneUnderTest) -> None:
         output = backbone.traced.output
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
-        raise CheckFailed(f"it cannot take images of {shown}: {type(error).__name__}: {error}; fix input.") from error
+        raise CheckFailed(f"it fails on images of {shown}: {type(error).__name__}: {error}; fix input.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
         raise CheckFailed(
-            f"in eval mode it returns {found} for two images; let forward() return logits, of shape {wanted}."
+            f"in eval mode, it returns {found} for two images; forward() must return logits of shape {wanted}."
         )
 
 
@@ -33,10 +33,10 @@ def smallest(backbone: BackboneUnderTest) -> None:
     """Run images of min_size on the meta device, in eval mode and in training mode."""
     side = backbone.spec.input.min_size
     if side is None:
-        raise NotApplicable("it declares no min_size; other checks use its own size")
+        raise NotApplicable("it declares no min_size, so the other checks use larger images")
     # If training fails at every size, min_size is not at fault; head.complete reports it.
     if isinstance(backbone.trained, Exception) and isinstance(backbone.try_training(backbone.spec.input.size), list):
-        raise CheckFailed(f"in training it cannot take {side} pixels: {backbone.trained}; raise min_size.")
+        raise CheckFailed(f"in training mode, it fails on images of {side} pixels: {backbone.trained}; raise min_size.")
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     images = backbone.make_meta_images(backbone.smallest_size)
@@ -45,40 +45,40 @@ def smallest(backbone: BackboneUnderTest) -> None:
 
 @torch.no_grad()
 def refuses(backbone: BackboneUnderTest) -> None:
-    """Run images with one more channel on the meta device; no network can mean that."""
+    """Run images with one more channel on the meta device; no network can legitimately accept them."""
     channels, height, width = backbone.spec.input.size
     try:
         backbone.meta.eval()(backbone.make_meta_images((channels + 1, height, width)))
     except Exception as error:
         if not str(error).strip():
             raise CheckFailed(
-                f"{channels + 1} channels raise {type(error).__name__} without a message; "
-                "say in it which input the network takes."
+                f"images with {channels + 1} channels raise {type(error).__name__} without a message; "
+                "describe the expected input in the message."
             ) from error
         return
-    raise CheckFailed(f"it takes images of {channels + 1} channels, but it declares {channels}; raise an error.")
+    raise CheckFailed(f"it accepts images with {channels + 1} channels, but declares {channels}; raise an error.")
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:
     """Run the same images twice on the CPU, in eval mode."""
     first, images = backbone.run(backbone.images[:1]), backbone.images
     if not first.isfinite().all():
-        raise CheckFailed("with random weights its logits are not finite; initialize it so that they are.")
+        raise CheckFailed("with random weights, its logits are not finite; initialize it so that they are.")
     if not all_differ(backbone.run(images)):
         raise CheckFailed(
-            "with random weights every class or every image has the same logits; initialize it so that they differ, "
+            "with random weights, all classes or all images have the same logits; initialize it so that they differ, "
             "or raise min_size."
         )
     if not torch.equal(first, backbone.run(images[:1])):
         raise CheckFailed(
-            "in eval mode it returns different logits for the same images; let forward() draw no random numbers and "
-            "keep no state in that mode."
+            "in eval mode, it returns different logits for the same images; make sure that forward() neither draws "
+            "random numbers nor keeps state in eval mode."
         )
 
 
 @torch.no_grad()
 def independent(backbone: BackboneUnderTest) -> None:
-    """Run an image alone on the CPU, in eval mode; kernels for other batch sizes may round differently."""
+    """Run an image alone on the CPU, in eval mode; kernels for different batch sizes may round differently."""
     images = backbone.images
     if are_close(backbone.run(images[:1]), backbone.run(images)[:1], TOLERANCE):
         return
@@ -86,23 +86,23 @@ def independent(backbone: BackboneUnderTest) -> None:
     model, images = copy.deepcopy(backbone.network.model).double().eval(), images.double()
     if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
-            "in eval mode an image's logits depend on the rest of its batch; normalize with running statistics."
+            "in eval mode, an image's logits depend on the rest of its batch; normalize with running statistics."
         )
 
 
 @torch.no_grad()
 def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str, cure: str) -> None:
     """Raise CheckFailed if the model does not return logits of shape (N, num_classes)."""
-    wanted = len(images), num_classes
+    wanted, size = (len(images), num_classes), tuple(images.shape[1:])
     try:
         shape = tuple(model(images).shape)
     except Exception as error:
-        raise CheckFailed(f"{when} it cannot take {tuple(images.shape[1:])}: {error}; {cure}.") from error
+        raise CheckFailed(f"{when}, it fails on images of shape {size}: {error}; {cure}.") from error
     if shape != wanted:
-        raise CheckFailed(f"{when} it returns {shape}, not {wanted}; {cure}.")
+        raise CheckFailed(f"{when}, it returns {shape} for images of shape {size}, not {wanted}; {cure}.")
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Compare logits; the tolerance is a fraction of the largest one."""
+    """Compare logits; the tolerance is a fraction of the largest logit."""
     scale = wanted.abs().max().item()
     return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * max(scale, 1e-30))

@@ -14,7 +14,8 @@ def still(backbone: BackboneUnderTest) -> None:
     """Train the head alone with zoo's own engine, and compare everything else."""
     if changed := [name for name in backbone.head_training.changed if not backbone.network.head.covers(name)]:
         raise CheckFailed(
-            f"training the head alone changes the frozen {shorten(changed)}; let forward() change nothing in eval mode."
+            f"training the head alone changes the frozen {shorten(changed)}; "
+            "forward() must not change anything in eval mode."
         )
 
 
@@ -26,24 +27,22 @@ def sticky(backbone: BackboneUnderTest) -> None:
     in_training_mode = [name for name in steps.in_training_mode if _is_frozen(backbone, name, modules[name])]
     if trainable or in_training_mode:
         what = f"{trainable[0]} requires a gradient" if trainable else f"{in_training_mode[0]} is in training mode"
-        raise CheckFailed(f"in training the frozen {what}; do not override train(), or call it in forward().")
+        raise CheckFailed(f"in training, the frozen {what}; do not override train(), and do not call it in forward().")
 
 
 def reversible(backbone: BackboneUnderTest) -> None:
-    """Freeze all but the head, unfreeze everything, and compare with a model that was never frozen."""
+    """Freeze everything except the head, unfreeze everything, and compare with a model that was never frozen."""
     model = backbone.network.model
     before = _describe(backbone.attach_heads(NUM_CLASSES)[0])
     for when, train in (("freezing", "head"), ("unfreezing", "all")):
         backbone.freeze(train).train()
         found = _describe(model)
         if odd := sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name)):
-            raise CheckFailed(f"{when} changes {shorten(odd)}; leave modules and names as they are.")
+            raise CheckFailed(f"{when} changes {shorten(odd)}; do not change modules and names.")
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     frozen += [name for name, module in model.named_modules() if not module.training]
     if frozen:
-        raise CheckFailed(
-            f"after unfreezing, {shorten(frozen)} is still frozen; do not override train() or requires_grad_()."
-        )
+        raise CheckFailed(f"unfreezing leaves {shorten(frozen)} frozen; do not override train() or requires_grad_().")
 
 
 def _is_frozen(backbone: BackboneUnderTest, name: str, module: nn.Module) -> bool:
@@ -54,7 +53,10 @@ def _is_frozen(backbone: BackboneUnderTest, name: str, module: nn.Module) -> boo
 
 
 def _describe(model: nn.Module) -> dict[str, str]:
-    """Map the names of all modules and saved tensors to their classes, by name, because builders may define classes."""
+    """Map the names of all modules and saved tensors to the names of their classes.
+
+    The classes themselves cannot be compared, because a builder may define a new class on each call.
+    """
     modules = {f"module {name}": module for name, module in model.named_modules()}
     everything = {**modules, **model.state_dict(keep_vars=True)}
     return {name: f"{type(one).__module__}.{type(one).__qualname__}" for name, one in everything.items()}

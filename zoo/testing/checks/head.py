@@ -16,24 +16,27 @@ from zoo.testing.passes import recorded_inputs
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
-#: Width of the layers of ``--head mlp:W``.
+#: Width of the hidden layer in ``head.mlp``.
 WIDTH = 12
 
 
 def found(backbone: BackboneUnderTest) -> None:
-    """Compare the outputs of each head in the model as built with its logits; ``forward.logits`` checks num_classes."""
+    """Compare each head's number of outputs with the model's number of logits, as built.
+
+    ``forward.logits`` compares the number of logits with num_classes.
+    """
     wanted = _count_logits(backbone)
     for path in (*backbone.head.paths, *backbone.head.aux_paths):
         outputs = len(backbone.meta.get_parameter(f"{path}.weight"))
         if outputs != wanted:
             raise CheckFailed(
-                f"the head {path} has {outputs} outputs, but the model has {wanted} logits; name another layer."
+                f"the head {path} has {outputs} outputs, but the model has {wanted} logits; declare a different layer."
             )
 
 
 def _count_logits(backbone: BackboneUnderTest) -> int:
-    """Return the number of logits that the model outputs for an image, or num_classes if it fails."""
-    with suppress(Exception):  # forward.logits reports it
+    """Return the number of logits per image, or num_classes if the forward pass fails."""
+    with suppress(Exception):  # forward.logits reports the error
         output = backbone.traced.output
         if isinstance(output, torch.Tensor) and output.ndim == 2:
             return output.shape[1]
@@ -41,7 +44,7 @@ def _count_logits(backbone: BackboneUnderTest) -> int:
 
 
 def fed(backbone: BackboneUnderTest) -> None:
-    """Record the inputs of each head: zoo caches them, and their width is that of a new head."""
+    """Record the inputs of each head, because zoo caches them and gives new heads their width."""
     for path, inputs in backbone.traced.inputs.items():
         if len(inputs) != 1:
             raise CheckFailed(
@@ -51,11 +54,14 @@ def fed(backbone: BackboneUnderTest) -> None:
         is_linear = isinstance(layer, nn.Linear)
         width, given = (layer.in_features, shape[-1]) if is_linear else (layer.in_channels, shape[1])
         if given != width:
-            raise CheckFailed(f"the head {path} takes {width} features, but its input has {given}.")
+            raise CheckFailed(f"the head {path} expects {width} features, but its input has {given}.")
 
 
 def complete(backbone: BackboneUnderTest) -> None:
-    """Attach new heads: all outputs must change, even if a hidden layer has the same number of outputs as a head."""
+    """Attach new heads: the size of every output must change.
+
+    This also detects a hidden layer that is declared as the head and has the same number of outputs.
+    """
     outputs = backbone.trained
     if isinstance(outputs, Exception):
         raise CheckFailed(_describe_failure(backbone, outputs)) from outputs
@@ -63,28 +69,28 @@ def complete(backbone: BackboneUnderTest) -> None:
     first, *others = (BATCH, NUM_CLASSES), *[(BATCH, AUX_CLASSES)] * len(backbone.head.aux_paths)
     if odd := [shape for shape in shapes if shape not in (first, *others)]:
         raise CheckFailed(
-            f"with new heads of {NUM_CLASSES} classes, an output in training has shape {odd[0]}; declare its layer in "
-            "head, or in aux_heads if only training uses it."
+            f"with new heads of {NUM_CLASSES} classes, an output in training mode has shape {odd[0]}; "
+            "declare its layer in head, or in aux_heads if only training uses it."
         )
     if shapes != [first, *others]:
-        fault = f"it returns {len(shapes)} outputs, but declares {len(others)} aux_heads"
+        fault = f"it returns {len(shapes)} outputs, but has {len(others)} declared aux_heads"
         if len(shapes) == 1 + len(others):
-            fault = "an auxiliary head's logits come first, or replace the head's"
-        raise CheckFailed(f"in training {fault}; return the logits, followed by those of each auxiliary head.")
+            fault = "an auxiliary head's logits come first, or replace those of the head"
+        raise CheckFailed(f"in training mode, {fault}; return the logits, followed by those of each auxiliary head.")
 
 
 @torch.no_grad()
 def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
-    """Describe whether the new heads break the model, or it fails in any case."""
+    """Describe whether the new heads break the model or it fails anyway."""
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     try:
         model.train()(backbone.make_meta_images(backbone.smallest_size))
     except Exception as own:  # noqa: BLE001  # it is reported
-        return f"in training it fails, also with heads of its own {num_classes} classes: {own}; fix it."
+        return f"in training mode, it fails even with heads of its own {num_classes} classes: {own}; fix it."
     return (
-        f"with new heads of {NUM_CLASSES} classes it fails in training: {failure}; "
-        "either a head is not declared, or forward() does not take the number of classes from the head."
+        f"with new heads of {NUM_CLASSES} classes, it fails in training mode: {failure}; "
+        "either a head is not declared, or forward() does not derive the number of classes from the head."
     )
 
 
@@ -92,7 +98,7 @@ def replaced(backbone: BackboneUnderTest) -> None:
     """Run the model with new heads on the meta device, in eval mode."""
     for num_classes in (1, 2, 1000):
         model, _ = backbone.attach_heads(num_classes)
-        when, cure = f"with a new head for {num_classes} classes", "let the head alone decide the number of logits"
+        when, cure = f"with new heads (num_classes={num_classes})", "only the heads may determine the number of logits"
         expect_logits(model, backbone.make_meta_images(), num_classes, when, cure)
 
 
@@ -104,11 +110,13 @@ def alone(backbone: BackboneUnderTest) -> None:
     after = _list_others(model, head)
     odd = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if odd := odd + sorted(names ^ model.state_dict().keys()):
-        raise CheckFailed(f"replacing its head also changes {shorten(odd)}; let assigning a layer do nothing else.")
+        raise CheckFailed(
+            f"replacing its head also changes {shorten(odd)}; assigning a layer must not change anything else."
+        )
 
 
 def typed(backbone: BackboneUnderTest) -> None:
-    """Use the meta device, which is not the default device of new layers."""
+    """Attach new heads on the meta device, which is not the default device of new layers."""
     model, head = backbone.attach_heads(1)
     try:
         for dtype in (torch.bfloat16, torch.float64):
@@ -119,7 +127,7 @@ def typed(backbone: BackboneUnderTest) -> None:
                     actual = f"{weight.dtype} on {weight.device}"
                     raise CheckFailed(f"in a model of {dtype} on meta, a new head {path} is {actual}; do not cast it.")
     finally:
-        model.to(torch.float32)  # Other checks use this model, too.
+        model.to(torch.float32)  # Other checks also use this model.
 
 
 def mlp(backbone: BackboneUnderTest) -> None:
@@ -128,29 +136,30 @@ def mlp(backbone: BackboneUnderTest) -> None:
         raise NotApplicable("it declares no classifier around its head")
     model = build_on_meta(backbone.spec)
     replace_head(backbone.spec, model, NUM_CLASSES, HeadDesign((WIDTH,)))
-    cure = "declare as classifier the region whose input is that of its first linear layer"
-    expect_logits(model.eval(), backbone.make_meta_images(), NUM_CLASSES, f"with a head mlp:{WIDTH}", cure)
+    cure = "declare a classifier whose input is also the input of its first linear layer"
+    expect_logits(model.eval(), backbone.make_meta_images(), NUM_CLASSES, f"with an mlp:{WIDTH} head", cure)
 
 
 @torch.no_grad()
 def replayed(backbone: BackboneUnderTest) -> None:
-    """Run the heads on their recorded inputs; the mean of several heads counts, as in distilled networks.
+    """Run the heads on their recorded inputs. If there are several, their mean counts, as in distilled networks.
 
-    With images of the smallest size, a pool may see a single pixel, and a ReLU may see only positive values. So the
-    shapes are checked at the declared size, and the logits with negated heads as well.
+    With images of the smallest size, a pooling layer may see a single pixel, and a ReLU may see only positive values.
+    Therefore, shapes are checked at the declared size, and logits are also compared with the signs of the head's
+    parameters flipped.
     """
     wanted, network = (BATCH, backbone.spec.num_classes), backbone.network
     parameters = [own for path in network.head.paths for own in network.model.get_submodule(path).parameters()]
     logits = [backbone.meta.get_submodule(path)(features) for path, (features,) in backbone.traced.inputs.items()]
     is_replayed = all(own.flatten(1).shape == wanted for own in logits)
-    for _ in range(2):  # Negated twice, the parameters have their old values, bit for bit.
+    for _ in range(2):  # After two negations, the parameters have their old values, bit for bit.
         is_replayed = is_replayed and _is_replayed(backbone)
         for parameter in parameters:
             parameter.neg_()
     if not is_replayed:
         raise CheckFailed(
             "its head, run on its recorded input, does not return the model's logits: something follows the head. "
-            "Give the reason in unsupported, under cached_features; zoo will cache earlier features where it can."
+            "Declare cached_features in unsupported, with the reason; zoo will cache earlier features if it can."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.errors import TrainingError
 from zoo.models.head import is_below
-from zoo.testing.backbone_under_test import BackboneUnderTest, draw_images
+from zoo.testing.backbone_under_test import BackboneUnderTest, generate_images
 from zoo.testing.passes import compute_gradients
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.suggestions import shorten
@@ -28,10 +28,10 @@ def all(backbone: BackboneUnderTest) -> None:  # noqa: A001  # a check's name
     """Run one backward pass as ``--train all`` does.
 
     With images of the smallest size, a batch norm may see only two values, which alone can make a gradient overflow.
-    In that case the declared size decides.
+    In that case, the gradients are computed again with images of the declared size.
     """
     model, labels = backbone.network.model, backbone.labels
-    for images in (backbone.images, draw_images(backbone.spec.input.size)):
+    for images in (backbone.images, generate_images(backbone.spec.input.size)):
         backbone.freeze("all").train()
         try:
             gradients = compute_gradients(model, (images, labels), backbone.spec.aux_weight)

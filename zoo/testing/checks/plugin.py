@@ -1,4 +1,4 @@
-"""Checks of a plugin as a whole. Those of level static do not import torch."""
+"""Checks of a plugin as a whole. The checks at level static do not import torch."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from zoo.testing.spdx import refuse_prose
 
 
 def imported(plugin: PluginUnderTest) -> None:
-    """Import in a fresh interpreter, where no import is refused."""
+    """Import the plugin in a fresh interpreter that allows all imports."""
     if plugin.probe.error:
         raise CheckFailed(f"importing it fails: {plugin.probe.error}.")
 
 
 def light(plugin: PluginUnderTest) -> None:
-    """List in a fresh interpreter."""
+    """List the plugin in a fresh interpreter."""
     if heavy := plugin.probe.heavy:
         raise CheckFailed(f"listing imports {', '.join(heavy)}; import them inside build().")
 
 
 def quiet(plugin: PluginUnderTest) -> None:
-    """List in a fresh interpreter."""
+    """List the plugin in a fresh interpreter."""
     if plugin.probe.traces:
         raise CheckFailed(f"listing {' and '.join(plugin.probe.traces)}; do that inside build(), or not at all.")
 
@@ -42,14 +42,14 @@ def requirements(plugin: PluginUnderTest) -> None:
 
 
 def namespace(plugin: PluginUnderTest) -> None:
-    """Compare names: the distribution's shows its namespace, so that people know which distribution to install."""
+    """Compare names: the distribution's name must show the namespace, so that users know what to install."""
     claimants = sorted({*plugin.claimants})
     if len(claimants) > 1:
         raise CheckFailed(f"{' and '.join(claimants)} claim the namespace {plugin.namespace}; change one of them.")
     if not NAMESPACE.fullmatch(plugin.namespace):
-        raise CheckFailed(f"{plugin.namespace!r} is not a namespace; use lower-case letters, digits, '_' and '-'.")
+        raise CheckFailed(f"{plugin.namespace!r} is not a namespace; use lowercase letters, digits, '_' and '-'.")
     if (rightful := FIRST_PARTY.get(plugin.namespace, plugin.distribution)) != plugin.distribution:
-        raise CheckFailed(f"the namespace {plugin.namespace} belongs to {rightful}; choose another one.")
+        raise CheckFailed(f"the namespace {plugin.namespace} belongs to {rightful}; choose a different namespace.")
     plain = plugin.namespace.replace("_", "-")
     if not f"{plugin.distribution.removeprefix('zoo-')}-".startswith(f"{plain}-"):
         raise CheckFailed(
@@ -74,12 +74,12 @@ def listed(plugin: PluginUnderTest) -> None:
 
 
 def names(plugin: PluginUnderTest) -> None:
-    """Compare names without case: run folders are named after backbones, and some file systems ignore case."""
+    """Compare names, ignoring case: run folders are named after backbones, and some file systems ignore case."""
     _raise_fault(plugin, "plugin.names")
 
 
 def datasets(plugin: PluginUnderTest) -> None:
-    """Check every field by the contract."""
+    """Check every field against the contract."""
     if not plugin.datasets:
         raise NotApplicable("it provides no data sets")
     for dataset in plugin.datasets:
@@ -93,21 +93,21 @@ def drawn(plugin: PluginUnderTest) -> None:
     """Call ``make`` twice with empty folders; data sets with a ``url`` are not downloaded."""
     own = [dataset for dataset in plugin.datasets if dataset.make is not None]
     if not own:
-        raise NotApplicable("it draws no data sets")
+        raise NotApplicable("it generates no data sets")
     for dataset in own:
-        if _draw(dataset) != _draw(dataset):
-            raise CheckFailed(f"the data set {dataset.name} differs each time it is drawn; seed its make.")
+        if _generate(dataset) != _generate(dataset):
+            raise CheckFailed(f"make generates a different {dataset.name} each time; use a fixed seed.")
 
 
-def _draw(dataset: DatasetSpec) -> dict[str, str]:
-    """Draw a data set; return the digest of each image by its path."""
+def _generate(dataset: DatasetSpec) -> dict[str, str]:
+    """Generate a data set; return the digest of each image, keyed by its path."""
     from zoo.data.folder import list_labelled
     from zoo.files.download import sha256_of
     from zoo.testing.isolation.side_effects import watch_side_effects
 
-    assert dataset.make is not None, "the caller chooses those that are drawn"
+    assert dataset.make is not None, "the caller passes only data sets with make"
     with TemporaryDirectory() as place:
-        folder = Path(place, "drawn")
+        folder = Path(place, "images")
         folder.mkdir()
         with watch_side_effects(first=True) as effects:
             try:
@@ -116,17 +116,19 @@ def _draw(dataset: DatasetSpec) -> dict[str, str]:
                 effects.error = error
         if effects.connections:
             raise CheckFailed(
-                f"drawing the data set {dataset.name} connects to {effects.connections[0]}; "
+                f"generating the data set {dataset.name} connects to {effects.connections[0]}; "
                 "declare its url, and zoo will fetch it."
             )
         if effects.error is not None:
-            raise CheckFailed(f"drawing the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
+            raise CheckFailed(f"generating the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
         try:
             images = list_labelled(folder).files
         except DataError as error:
-            raise CheckFailed(f"the drawn files of the data set {dataset.name} cannot be used: {error}") from error
+            raise CheckFailed(f"the generated data set {dataset.name} cannot be used: {error}") from error
         if not images:
-            raise CheckFailed(f"the data set {dataset.name} draws no image; put some into a folder of each class.")
+            raise CheckFailed(
+                f"make writes no images for the data set {dataset.name}; write some into a folder for each class."
+            )
         return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
 
 
@@ -140,7 +142,7 @@ def _list_missing(required: list[str]) -> Iterator[str]:
     try:
         from packaging.requirements import Requirement
     except ModuleNotFoundError as error:
-        raise CannotCheck("it needs the package packaging; pip install packaging") from error
+        raise CannotCheck("it needs packaging; run `pip install packaging`") from error
     for text in required:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

@@ -14,7 +14,7 @@ from zoo.testing.results.result import CheckFailed, describe_with_place
 
 
 def roundtrip(backbone: BackboneUnderTest) -> None:
-    """Save with zoo's own export, and load into a process that has built nothing yet."""
+    """Save the model as zoo saves a run, and load it in a process that has not built anything yet."""
     model = backbone.network.model
     logits, digest = backbone.run(backbone.images[:1]), digest_frozen(model, ())
     with TemporaryDirectory() as folder:
@@ -26,7 +26,7 @@ def roundtrip(backbone: BackboneUnderTest) -> None:
             raise CheckFailed(f"a fresh process cannot load the saved model: {describe_with_place(error)}") from error
     if found_digest != digest:
         raise CheckFailed(
-            "a fresh process has different parameters or buffers; give those that are not saved the same values "
+            "a fresh process has different parameters or buffers; buffers that are not saved must have the same values "
             "in every build."
         )
     if not are_close(found_logits, logits, 1e-5):

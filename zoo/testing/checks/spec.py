@@ -34,21 +34,21 @@ def name(declared: Declaration) -> None:
 
 
 def fields(declared: Declaration) -> None:
-    """Check the fields of the backbone and of its blocks by the contract."""
+    """Check the fields of the backbone and of its blocks against the contract."""
     check_backbone_fields(declared.spec)
     if isinstance(declared.spec.blocks, tuple):
         for block in declared.spec.blocks:
-            assert isinstance(block, BlockSpec)  # which check_backbone_fields ensures
+            assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
             check_block(block)
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
-    """Check the input of the backbone, and of all weights that have one of their own."""
+    """Check the input of the backbone, and the inputs that its weights declare."""
     inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
     for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports other types
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
-            raise CheckFailed(f"min_size {expected.min_size} is larger than its own size {expected.size}; lower it.")
+            raise CheckFailed(f"min_size {expected.min_size} is larger than the input size {expected.size}; lower it.")
         if not all(0 <= mean <= 1 for mean in expected.mean) or max(expected.std) > 1:
             raise CheckFailed(
                 f"mean {expected.mean} and std {expected.std} are not for pixels in 0..1; divide them by 255."
@@ -56,7 +56,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Check that all weights have a tag of their own, can be found, and can be verified."""
+    """Check that every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
@@ -66,7 +66,7 @@ def weights(declared: Declaration) -> None:
             _expect_in_wheel(declared, published.tag, url)
         is_pickle = url.endswith(FILE_SUFFIXES) and not url.endswith(".safetensors")
         if is_pickle and published.sha256 is None:
-            raise CheckFailed(f"weights {published.tag} are a pickle without sha256, which zoo does not read; pin it.")
+            raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
 
 
 def license(declared: Declaration) -> None:
@@ -80,11 +80,11 @@ def license(declared: Declaration) -> None:
 
 
 def capabilities(declared: Declaration) -> None:
-    """Check the words in supports and unsupported, and the names of the checks that are expected to fail."""
+    """Check the names in supports, unsupported and expected_failures."""
     check_capabilities(declared.spec)
     known = {*OLD_NAMES, *(check.name for check in list_checks(of_plugin=False))}
     if unknown := sorted(declared.spec.expected_failures.keys() - known):
-        raise CheckFailed(f"it expects {', '.join(unknown)} to fail, but no check of a backbone has that name; fix it.")
+        raise CheckFailed(f"expected_failures has {', '.join(unknown)}, which is not a check of a backbone; fix it.")
 
 
 def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:
@@ -105,7 +105,7 @@ def _is_shipped(namespace: str, file: Path) -> bool:
         distribution = importlib.metadata.distribution(plugin.distribution)
         if any(Path(str(part.locate())).resolve() == found for part in distribution.files or ()):
             return True
-        # An editable installation lists no files, so its package stands for the wheel.
+        # An editable installation lists no files, so all files in the package's folder count.
         package = importlib.util.find_spec(entry_point.module.partition(".")[0])
         folders = (package and package.submodule_search_locations) or ()
         if any(found.is_relative_to(Path(folder).resolve()) for folder in folders):

@@ -1,4 +1,4 @@
-"""Checks of published weights, which need a network unless the weights are in the plugin."""
+"""Checks of published weights, which need network access unless the weights are in the plugin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
 from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
 GOLDEN_TOLERANCE = 1e-3
-#: Advice in the errors for users of a file that zoo cannot fetch or read; the file's author needs a different one.
+#: Advice for users in errors about a file that zoo cannot fetch or read; the plugin's author needs different advice.
 USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
 
 
@@ -39,7 +39,7 @@ def fetched(backbone: BackboneUnderTest) -> None:
 
 
 def fit(backbone: BackboneUnderTest) -> None:
-    """Load all weights with zoo's own loading, which is strict."""
+    """Load all weights with zoo's own loader, which is strict."""
     for published in _list_weights(backbone):
         tensors = read_start(_get_source(published), Silent())
         model, convert = build_model(backbone.spec, published.tag), backbone.spec.convert
@@ -50,15 +50,15 @@ def fit(backbone: BackboneUnderTest) -> None:
         except WeightsError as error:
             fault = str(error).removesuffix(". Report this to the author of its plugin.")
             unknown = [name for name in names if not is_below_any(name, (*known, *published.lacks))]
-            # A missing tensor is usually in the file under another name.
-            more = f", and has unknown {shorten(unknown)}" if unknown and "it lacks" in fault else ""
+            # A missing tensor is usually in the file under a different name.
+            more = f", and has the unknown tensors {shorten(unknown)}" if unknown and "it lacks" in fault else ""
             raise CheckFailed(f"weights {fault}{more}; fix url, build, convert, or the declared lacks.") from error
         _expect_classes(published, built, _copy_head(backbone, model))
         _expect_use(published, [*model.state_dict(), *tensors, *names])
 
 
 def finite(backbone: BackboneUnderTest) -> None:
-    """Load the weights of each tag, and run the image that the kit draws."""
+    """Load the weights of each tag, and run the model on the generated image."""
     for published in _list_weights(backbone):
         model, logits = _predict(backbone, published)
         odd = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
@@ -69,14 +69,14 @@ def finite(backbone: BackboneUnderTest) -> None:
 
 def golden(backbone: BackboneUnderTest) -> None:
     """Compare the first logits of each tag; if a tag declares none, report the ones to declare."""
-    silent = [published for published in _list_weights(backbone) if not published.logits]
+    undeclared = [published for published in _list_weights(backbone) if not published.logits]
     for published in backbone.spec.weights:
         if published.logits:
             _expect_logits(backbone, published)
-    if silent:
-        tags = ", ".join(published.tag for published in silent)
-        found = tuple(round(value, 4) for value in _predict(backbone, silent[0])[1][:4].tolist())
-        raise NotApplicable(f"it declares no logits for {tags}; those of {silent[0].tag} are {found}")
+    if undeclared:
+        tags = ", ".join(published.tag for published in undeclared)
+        found = tuple(round(value, 4) for value in _predict(backbone, undeclared[0])[1][:4].tolist())
+        raise NotApplicable(f"it declares no logits for {tags}; those of {undeclared[0].tag} are {found}")
 
 
 def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:
@@ -90,8 +90,11 @@ def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:
         )
 
 
-def draw_golden_image(size: tuple[int, int, int]) -> Tensor:
-    """Draw an image of waves, of shape (1, C, H, W), without random numbers, which differ between versions."""
+def generate_golden_image(size: tuple[int, int, int]) -> Tensor:
+    """Generate an image of waves, of shape (1, C, H, W).
+
+    It contains no random numbers, because they differ between versions of torch.
+    """
     channels, height, width = size
     rows = torch.linspace(0, 12, height, dtype=torch.float64)[:, None]
     columns = torch.linspace(0, 9, width, dtype=torch.float64)
@@ -114,7 +117,7 @@ def _copy_head(backbone: BackboneUnderTest, model: nn.Module) -> Tensor:
 
 
 def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> None:
-    """Compare the head with the declared num_classes; if loading did not change it, the file has none."""
+    """Compare the head with the declared num_classes. If loading did not change the head, the file has no head."""
     found = None if torch.equal(built, loaded) else len(loaded)
     if published.num_classes not in (None, found):
         what = "no head" if found is None else f"a head of {found} classes"
@@ -124,18 +127,18 @@ def _expect_classes(published: WeightsSpec, built: Tensor, loaded: Tensor) -> No
 
 
 def _expect_use(published: WeightsSpec, names: list[str]) -> None:
-    """Raise CheckFailed if neither the model nor the file has what the weights declare to lack."""
+    """Raise CheckFailed if neither the model nor the file has what the weights list in ``lacks``."""
     if unused := [prefix for prefix in published.lacks if not any(is_below(name, prefix) for name in names)]:
         raise CheckFailed(
-            f"weights {published.tag} declare that they lack {unused[0]}, but neither the model nor the file has it; "
+            f"weights {published.tag} list {unused[0]} in lacks, but neither the model nor the file has it; "
             f"{suggest(unused[0], list_prefixes(names))}."
         )
 
 
 def _predict(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
-    """Return the model with these weights, and its logits for the drawn image, of shape (num_classes,)."""
+    """Return the model with these weights, and its logits for the generated image, of shape (num_classes,)."""
     torch.manual_seed(0)  # A head that the file lacks is random.
     model = build_backbone(backbone.spec, _get_source(published), Silent()).eval()
     with torch.no_grad():
-        logits: Tensor = model(draw_golden_image(input_for(backbone.spec, published.tag).size))
+        logits: Tensor = model(generate_golden_image(input_for(backbone.spec, published.tag).size))
     return model, logits[0]

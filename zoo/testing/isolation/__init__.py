@@ -1,1 +1,1 @@
-"""Processes that run a plugin's code, and the records of its side effects."""
+"""Processes that run a plugin's code, and records of its side effects."""

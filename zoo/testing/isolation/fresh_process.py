@@ -1,7 +1,7 @@
-"""Fresh processes, which know of a saved model only what they read from its file.
+"""Fresh processes, which know nothing about a saved model except the contents of its file.
 
-Where the system supports it, processes are forked from a server that has only imported torch. Such a process is as
-fresh as a newly started one, without the seconds that imports take.
+If the system supports it, processes are forked from a server that has only imported modules. Such a process is as fresh
+as a newly started one, but saves the seconds that the imports take.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from zoo.models.build import attach_head, build_model
 from zoo.models.freeze import digest_frozen
 from zoo.models.weights.choose import WeightsSource
 from zoo.runs.model_file import load_tensors
-from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest, draw_images
+from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest, generate_images
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 
-#: Modules that the fork server imports; it skips those that are not installed.
+#: Modules that the fork server imports; it skips modules that are not installed.
 _PRELOADED = ["torch", "zoo.testing.isolation.fresh_process"]
 
 
@@ -51,7 +51,7 @@ def preload_upstreams(plugin: PluginUnderTest) -> None:
 
 @contextmanager
 def hidden_script() -> Iterator[None]:
-    """Keep processes that start inside from running the user's script again."""
+    """Prevent processes started inside the block from running the user's script again."""
     script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
         yield
@@ -73,7 +73,7 @@ def _end_with_parent() -> NoReturn:
 
 
 def reopen_in_fresh_process(backbone: BackboneUnderTest, path: Path) -> tuple[str, Tensor]:
-    """Build the backbone in a process of its own and load the file into it; errors in the process are raised here.
+    """Build the backbone in a fresh process and load the file into it. Errors in the process are raised here.
 
     Returns:
         The digest of all parameters and buffers, and the logits of the kit's first image, of shape (1, num_classes).
@@ -81,8 +81,8 @@ def reopen_in_fresh_process(backbone: BackboneUnderTest, path: Path) -> tuple[st
     arguments = backbone.namespace, backbone.spec.name, path, backbone.smallest_size, torch.get_num_threads()
     with ProcessPoolExecutor(1, fresh_context(), follow_parent) as pool:
         with hidden_script():
-            answer = pool.submit(_reopen, *arguments)
-        digest, logits = answer.result()
+            future = pool.submit(_reopen, *arguments)
+        digest, logits = future.result()
     return digest, torch.tensor(logits)
 
 
@@ -95,5 +95,5 @@ def _reopen(
     model = attach_head(spec, WeightsSource("none"), build_model(spec, None), "linear", NUM_CLASSES).model
     load_tensors(model, path)
     with torch.no_grad():
-        logits: Tensor = model.eval()(draw_images(size)[:1])
+        logits: Tensor = model.eval()(generate_images(size)[:1])
     return digest_frozen(model, ()), logits.tolist()

@@ -1,4 +1,4 @@
-"""Import and list a plugin in a fresh interpreter, where no import is refused, and record the effects."""
+"""Import and list a plugin in a fresh interpreter that allows all imports, and record the effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.registry.isolation import HEAVY
 from zoo.registry.load_plugin import load_module
 from zoo.testing.results.result import describe_with_place
 
-#: Seconds that importing and listing may take.
+#: Maximum time for importing and listing, in seconds.
 PATIENCE = 120.0
 _CODE = "from zoo.testing.isolation.import_probe import main; main()"
 
@@ -29,9 +29,9 @@ _CODE = "from zoo.testing.isolation.import_probe import main; main()"
 class ImportProbe:
     """The effects of importing and listing a plugin."""
 
-    #: Error that the import raised, in one line; empty if it succeeded.
+    #: Error that the import raised, in one line; empty if the import succeeded.
     error: str
-    #: Imported modules that take seconds to import.
+    #: Modules that were imported although they take seconds to import.
     heavy: tuple[str, ...]
     #: Other side effects, in words.
     traces: tuple[str, ...]
@@ -40,7 +40,7 @@ class ImportProbe:
 
 
 def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
-    """Import a plugin's module and list its contents in an interpreter of its own."""
+    """Import a plugin's module and list its backbones and data sets in a fresh interpreter."""
     with TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [sys.executable, "-P", "-c", _CODE, namespace, distribution, str(report)]
@@ -58,7 +58,7 @@ def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
         except subprocess.TimeoutExpired:
             return ImportProbe(f"it did not finish within {PATIENCE:.0f} seconds", (), (), survives=False)
         if not report.exists():
-            ended = f"it ends the process with {done.returncode}: {done.stderr.strip()[-200:]}"
+            ended = f"it ends the process with exit code {done.returncode}: {done.stderr.strip()[-200:]}"
             return ImportProbe(ended, (), (), survives=False)
         found = json.loads(report.read_text(encoding="utf-8"))
     printed = (done.stdout + done.stderr).strip()
@@ -67,7 +67,7 @@ def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
 
 
 def probe_here(namespace: str, distribution: str) -> ImportProbe:
-    """Import and list in this interpreter."""
+    """Import and list the plugin in this interpreter."""
     entry_points = importlib.metadata.distribution(distribution).entry_points
     entry_point = entry_points.select(group="zoo", name=namespace)[namespace]
     before = _read_state()
@@ -76,7 +76,7 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
         with checks_deferred():
             module = load_module(entry_point)
             for hook in ("zoo_backbones", "zoo_datasets"):
-                with suppress(Exception):  # Another check reports what is wrong with a hook.
+                with suppress(Exception):  # Other checks report errors in hooks.
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything
         error = describe_with_place(raised, find_package(entry_point))
@@ -93,14 +93,14 @@ def find_package(entry_point: importlib.metadata.EntryPoint) -> str:
 def _read_state() -> dict[str, object]:
     return {
         "os.environ": dict(os.environ),
-        "the working folder": str(Path.cwd()),
-        "Python's random numbers": random.getstate(),
-        "the running threads": threading.active_count(),
+        "the working directory": str(Path.cwd()),
+        "Python's random state": random.getstate(),
+        "the number of running threads": threading.active_count(),
     }
 
 
 def main() -> None:
-    """Write the report to a file, because the plugin may print to stdout."""
+    """Probe the plugin, and write the report to a file, because the plugin may print to stdout."""
     namespace, distribution, report = sys.argv[1:]
     Path(report).write_text(json.dumps(asdict(probe_here(namespace, distribution))), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):

@@ -49,11 +49,12 @@ def restored_settings() -> Iterator[None]:
 
 @contextmanager
 def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
-    """Record side effects; connections are refused, and the environment is restored on exit.
+    """Record side effects, refuse connections, and restore the environment variables on exit.
 
     Args:
-        first: Whether a builder runs for the first time and imports its libraries. The libraries' own effects, such as
-            new threads and variables, are not recorded: they do not occur the next time, and the builder's own do.
+        first: Whether a builder runs for the first time and imports its libraries. Effects that imports can have, such
+            as new threads and environment variables, are then not recorded. The builder's own effects of this kind
+            occur again in the next build, which records them.
     """
     effects, printed = SideEffects(), io.StringIO()
     with ExitStack() as stack:
@@ -65,7 +66,7 @@ def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
         stack.enter_context(redirect_stderr(printed))
         yield effects
         after = _read_settings()
-    after[_THREADS] = max(before[_THREADS], after[_THREADS])  # A thread may have ended that was running before.
+    after[_THREADS] = max(before[_THREADS], after[_THREADS])  # A thread that was running before may have ended.
     for what in before:
         if before[what] != after[what] and not (first and what in _OF_IMPORTS):
             how = f" from {before[what]} to {after[what]}" if len(str(before[what])) < LONG else ""
@@ -89,30 +90,30 @@ def _connections_refused(attempts: list[str]) -> Iterator[None]:
 
 
 _THREADS = "the number of running threads"
-_NUMPY = "the state of numpy's random numbers"
-#: Length of a value, in characters, from which a trace does not show it.
+_NUMPY = "numpy's random state"
+#: Length in characters from which a trace omits a value.
 LONG = 80
 #: Settings that the import of a library may change.
-_OF_IMPORTS = ("os.environ", _THREADS, "sys.path", "the filters of warnings", _NUMPY)
-#: Variables that name folders of downloaded weights. Builders see an empty folder, as on a new machine.
+_OF_IMPORTS = ("os.environ", _THREADS, "sys.path", "the warning filters", _NUMPY)
+#: Environment variables that set the folders of downloaded weights. Builders see an empty folder, as on a new machine.
 _CACHES = ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE")
 
 _READ: Mapping[str, Callable[[], Any]] = {
     "torch's default dtype": torch.get_default_dtype,
     "torch's default device": torch.get_default_device,
     "torch's number of threads": torch.get_num_threads,
-    "whether torch computes gradients": torch.is_grad_enabled,
-    "whether torch's algorithms must be deterministic": torch.are_deterministic_algorithms_enabled,
-    "torch's precision of matrix products": torch.get_float32_matmul_precision,
-    "cudnn's benchmarking": lambda: torch.backends.cudnn.benchmark,
+    "torch's grad mode": torch.is_grad_enabled,
+    "torch's deterministic mode": torch.are_deterministic_algorithms_enabled,
+    "torch's precision of matrix multiplications": torch.get_float32_matmul_precision,
+    "cuDNN's benchmark mode": lambda: torch.backends.cudnn.benchmark,
     "torch's seed": torch.initial_seed,
-    "the state of Python's random numbers": random.getstate,
-    "the working folder": Path.cwd,
+    "Python's random state": random.getstate,
+    "the working directory": Path.cwd,
     _THREADS: threading.active_count,
     "os.environ": lambda: dict(os.environ),
     "sys.path": lambda: [*sys.path],
-    "the filters of warnings": lambda: [*warnings.filters],
-    # As bytes, because arrays cannot be compared; empty if numpy is not imported.
+    "the warning filters": lambda: [*warnings.filters],
+    # Bytes can be compared, unlike arrays; they are empty if numpy is not imported.
     _NUMPY: lambda: pickle.dumps(sys.modules["numpy"].random.get_state()) if "numpy" in sys.modules else b"",
 }
 
@@ -120,12 +121,12 @@ _RESTORE: Mapping[str, Callable[[Any], object]] = {
     "torch's default dtype": torch.set_default_dtype,
     "torch's default device": torch.set_default_device,
     "torch's number of threads": torch.set_num_threads,
-    "whether torch computes gradients": torch.set_grad_enabled,
-    "whether torch's algorithms must be deterministic": torch.use_deterministic_algorithms,
-    "torch's precision of matrix products": torch.set_float32_matmul_precision,
-    "cudnn's benchmarking": lambda value: setattr(torch.backends.cudnn, "benchmark", value),
-    "the state of Python's random numbers": random.setstate,
-    "the working folder": os.chdir,
+    "torch's grad mode": torch.set_grad_enabled,
+    "torch's deterministic mode": torch.use_deterministic_algorithms,
+    "torch's precision of matrix multiplications": torch.set_float32_matmul_precision,
+    "cuDNN's benchmark mode": lambda value: setattr(torch.backends.cudnn, "benchmark", value),
+    "Python's random state": random.setstate,
+    "the working directory": os.chdir,
 }
 
 

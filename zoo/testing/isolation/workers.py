@@ -1,4 +1,4 @@
-"""Check many backbones in several processes: one that dies loses the remaining results of one backbone."""
+"""Check many backbones in several processes. If one dies, only the remaining results of one backbone are lost."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from zoo.testing.runner import Runner, Scope
 
 #: Number of backbones after which a process is replaced by a new one, whose memory is not fragmented.
 JOBS_PER_PROCESS = 25
-#: Seconds without a result from any process, after which all of them count as hanging.
+#: Seconds without a result from any process after which all processes are considered hung and are killed.
 PATIENCE = 1800.0
 
 Job = tuple[str, Scope]
 
 
 def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> Iterator[list[Result]]:
-    """Check backbones in several processes; yield the results of each as soon as it is done.
+    """Check backbones in several processes; yield the results of each backbone as soon as it is done.
 
     Args:
         plugin: The plugin that the backbones belong to.
         jobs: The full name of each backbone, and the scope of its checks.
-        processes: Number of processes at a time; they share the CPU's cores.
+        processes: Maximum number of processes that run at the same time; they share the CPU's cores.
     """
     waiting = deque(jobs)
     threads = max(1, (os.cpu_count() or 1) // processes)
@@ -41,7 +41,7 @@ def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> 
             while waiting and len(busy) < processes:
                 worker = _Worker(plugin.namespace, threads)
                 busy[worker.pipe] = worker
-                worker.give(waiting.popleft())
+                worker.send(waiting.popleft())
             ready = wait(list(busy), PATIENCE)
             for worker in busy.values() if not ready else ():
                 worker.process.kill()  # Its pipe becomes ready.
@@ -49,7 +49,7 @@ def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> 
                 worker = busy[pipe]  # type: ignore[index]  # wait() returns what it was given
                 if results := worker.receive():
                     if waiting and worker.jobs_left:
-                        worker.give(waiting.popleft())
+                        worker.send(waiting.popleft())
                     else:
                         del busy[worker.pipe]
                         worker.stop()
@@ -60,7 +60,7 @@ def check_many(plugin: PluginUnderTest, jobs: Iterable[Job], processes: int) -> 
 
 
 class _Worker:
-    """A process that checks one backbone after the other."""
+    """A process that checks one backbone after another."""
 
     def __init__(self, namespace: str, threads: int) -> None:
         self.jobs_left = JOBS_PER_PROCESS
@@ -71,7 +71,7 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def give(self, job: Job) -> None:
+    def send(self, job: Job) -> None:
         """Send a job to the process."""
         self._name, _ = job
         self._results: list[Result] = []
@@ -80,7 +80,7 @@ class _Worker:
             self.pipe.send(job)
 
     def receive(self) -> list[Result] | None:
-        """Receive one result; return all results of the backbone after the last one."""
+        """Receive one result. If it was the last one, return all results of the backbone, otherwise None."""
         try:
             self._results.append(self.pipe.recv())
         except (EOFError, OSError):  # OSError if the process never read the job
@@ -105,9 +105,9 @@ def _describe_death(name: str, done: int, exitcode: int | None) -> Iterator[Resu
 
 
 def _serve(pipe: Connection, namespace: str, threads: int) -> None:
-    """Run in the process until the parent ends it: receive jobs, and send one result after the other."""
+    """Run in the process until the parent ends it: receive jobs, and send their results one by one."""
     follow_parent()
-    os.dup2(2, 1)  # Only the command writes to stdout, and a network may print.
+    os.dup2(2, 1)  # A network may print, but stdout belongs to the command.
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     plugin = examine(namespace, is_known_to_load=True)
     with contextlib.suppress(EOFError, BrokenPipeError):  # The parent has ended.

@@ -1,4 +1,4 @@
-"""Fingerprints of the code that results depend on: results are outdated when it changes."""
+"""Fingerprints of the code that results depend on. When this code changes, the results are outdated."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from zoo.testing.plugin_under_test import PluginUnderTest
 class Fingerprint:
     """The versions and the code that the results of a backbone depend on."""
 
-    #: Versions, by the name of the distribution.
+    #: Versions, keyed by the name of the distribution.
     versions: Mapping[str, str]
     #: Digests of the files of distributions under development, which change without a new version.
     code: Mapping[str, str]
 
 
 def take_fingerprints(plugin: PluginUnderTest, backbones: Iterable[BackboneSpec]) -> dict[str, Fingerprint]:
-    """Return the fingerprint of each backbone of a plugin, by its name."""
+    """Return the fingerprint of each backbone of a plugin, keyed by the backbone's name."""
     modules = {"zoo": sys.modules["zoo"], plugin.distribution: plugin.module}
     code = {name: digest_code(module) for name, module in modules.items() if module is not None}
     return {backbone.name: Fingerprint(_read_versions(plugin, backbone), code) for backbone in backbones}
@@ -51,9 +51,10 @@ def _find_version(distribution: str) -> str:
 
 
 def digest_code(module: ModuleType) -> str:
-    """Digest all files of the outermost package that contains a module, or the module's own file.
+    """Return a digest of all files in the outermost package that contains a module, or of the module's own file.
 
-    The files that its distribution lists are not enough: an editable installation lists others.
+    The list of files in the distribution's metadata is not enough, because an editable installation lists different
+    files.
     """
     names = accumulate(module.__name__.split("."), "{}.{}".format)
     files = [getattr(sys.modules.get(name), "__file__", None) for name in names]  # None for a namespace package

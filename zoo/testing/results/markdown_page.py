@@ -1,6 +1,6 @@
 """Write results as a page: ``python -m zoo.testing.results.markdown_page RESULTS.jsonl >docs/conformance.md``.
 
-The page shows the figures of each family, then each promise that is not made or not kept, with its reason.
+The page shows the number of results by family and status, and the reasons of checks that do not apply or fail.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from zoo.testing.runner import check_plugin
 
 TITLE = """# Conformance
 
-The results of `zoo check`, by family, and every promise that is not made or not kept, with its reason. The
-[reference](reference/conformance.md) explains the checks and their statuses, and
-[contributing](../CONTRIBUTING.md) how this page is written.
+This page shows the results of `zoo check` by family, and lists every check that does not apply or fails, with the
+reason. The [reference](reference/conformance.md) explains the checks and their statuses, and
+[contributing](../CONTRIBUTING.md) explains how to generate this page.
 """
 
 SECTIONS = {
-    "n/a": "Not promised",
-    "xfail": "Known to fail",
-    "fail": "Broken",
+    "n/a": "Not applicable",
+    "xfail": "Expected failures",
+    "fail": "Failed checks",
     "error": "Errors",
-    "xpass": "Kept, though declared to fail",
+    "xpass": "Passed, although declared as expected failures",
 }
 
 
 def write_page(entries: Iterable[Entry]) -> str:
-    """Write the page in Markdown from each backbone's last entry on the highest level.
+    """Return the page in Markdown, from each backbone's last entry at its highest level.
 
-    Entries of only some checks are ignored.
+    Entries with only some of the checks are ignored.
 
     Raises:
-        RunError: If there are no entries, or they are of different versions.
+        RunError: If there are no entries, or they are from different versions.
     """
     full = sorted((entry for entry in entries if not entry.scope.only), key=_get_rank)
     latest = sorted({entry.backbone: entry for entry in full}.values(), key=_get_namespace)
     if not latest:
-        raise RunError("there are no results; `zoo check NAMESPACE --save FILE` saves some.")
+        raise RunError("there are no results; to save some, run `zoo check NAMESPACE --save FILE`.")
     parts = [TITLE, _write_versions(latest)]
     for namespace, own in groupby(latest, _get_namespace):
         parts += _write_plugin(examine(namespace), list(own))
@@ -64,7 +64,7 @@ def _write_versions(entries: Sequence[Entry]) -> str:
     versions = sorted({version for entry in entries for version in entry.fingerprint.versions.items()})
     counts = Counter(name for name, _ in versions)
     if mixed := [name for name, count in counts.items() if count > 1]:
-        raise RunError(f"the results are of different versions of {', '.join(mixed)}; check all with the same ones.")
+        raise RunError(f"the results are from different versions of {', '.join(mixed)}; recheck all with one version.")
     return f"Checked with {', '.join(f'{name} {version}' for name, version in versions)}.\n"
 
 
@@ -74,23 +74,23 @@ def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator
         families[plugin.get_backbone(entry.backbone).family].append(entry)
     yield f"## {plugin.namespace}\n"
     yield f"The plugin itself: {count_statuses(check_plugin(plugin))} checks.\n"
-    heads = ("family", "backbones", "on the CPU", "passed", "n/a", "known to fail", "broken", "not run", "of")
+    heads = ("family", "backbones", "run on CPU", "pass", "n/a", "xfail", "failed", "not run", "total")
     rows = [(family, *_count(own)) for family, own in sorted(families.items())]
     yield _write_table(heads, [*rows, ("**all**", *_count(entries))])
     for status, title in SECTIONS.items():
         if reasons := list(_list_reasons(families, status)):
             yield f"### {title}\n"
-            yield _write_table(("check", "reason", "backbones", "of the families"), reasons)
+            yield _write_table(("check", "reason", "backbones", "families"), reasons)
     if without := sorted(entry.backbone for entry in entries if entry.scope.level == "meta"):
-        yield f"### Checked without values\n\n{len(without)} up to level meta: {', '.join(without)}.\n"
+        yield f"### Checked only up to level meta\n\n{len(without)} of {len(entries)}: {', '.join(without)}.\n"
 
 
 def _count(entries: Sequence[Entry]) -> list[str]:
-    """Return the cells of a row of figures."""
+    """Return the numbers in the row of a family."""
     counts = Counter(result.status for entry in entries for result in entry.results)
     on_cpu = sum(entry.scope.level != "meta" for entry in entries)
-    broken = sum(counts[status] for status in BAD)
-    by_status = counts["pass"], counts["n/a"], counts["xfail"], broken, counts["not-run"]
+    failed = sum(counts[status] for status in BAD)
+    by_status = counts["pass"], counts["n/a"], counts["xfail"], failed, counts["not-run"]
     return [f"{number:,}" for number in (len(entries), on_cpu, *by_status, counts.total())]
 
 
@@ -112,7 +112,7 @@ def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """Read the named files and print the page."""
+    """Read the results files given as arguments, and print the page."""
     try:
         entries = [entry for name in sys.argv[1:] for entry in ResultsFile(Path(name)).entries]
         print(write_page(entries), end="")  # noqa: T201  # the page goes to stdout

@@ -12,11 +12,11 @@ from typing import Literal, get_args
 from zoo.registry.isolation import describe_in_one_line
 
 #: Status of a check. ``xfail`` is a failure that the plugin declares, ``xpass`` a declared failure that did not occur.
-#: ``n/a`` is a promise that the plugin does not make, ``not-run`` a check that was not asked for or could not run.
+#: ``n/a`` means that the check does not apply, ``not-run`` that the check was not selected or could not run.
 Status = Literal["pass", "fail", "error", "xfail", "xpass", "n/a", "not-run"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-#: Statuses that break the plugin.
+#: Statuses that count as failures of the plugin.
 BAD: frozenset[Status] = frozenset(("fail", "error", "xpass"))
 
 
@@ -37,23 +37,23 @@ class CheckFailed(Exception):
 
 
 class CannotCheck(Exception):
-    """Something that a check needs is not installed; the message says what."""
+    """A check cannot run, because something that it needs is missing; the message says what."""
 
 
 class NotApplicable(Exception):
-    """The promise is not made; the message says why."""
+    """The plugin does not make the promise; the message says why."""
 
 
 def describe_with_place(error: BaseException, package: str = "") -> str:
-    """Describe an unexpected error by its type, message and place; see `find_place`."""
+    """Describe an unexpected error by its type, message and location; see `find_place`."""
     place = find_place(error, package)
     return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
 
 
 def find_place(error: BaseException, package: str = "") -> str:
-    """Return the file and line of the innermost frame of an error, or of its innermost frame in a package.
+    """Return the file and line of the innermost frame of an error, or an empty string if there is none.
 
-    Empty if there is no such frame.
+    If a package is given, only frames in this package count.
     """
     frames = [
         (Path(frame.f_code.co_filename).name, line)
@@ -65,7 +65,7 @@ def find_place(error: BaseException, package: str = "") -> str:
 
 
 def count_statuses(results: Iterable[Result]) -> str:
-    """Count the results of each status, and all: ``41 pass, 6 n/a of 51 (4 not run)``."""
+    """Count the results by status, and the total: ``41 pass, 6 n/a of 51 (4 not run)``."""
     counts = Counter(result.status for result in results)
     not_run = counts.pop("not-run", 0)
     shown = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "0 pass"

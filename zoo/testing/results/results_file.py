@@ -1,4 +1,4 @@
-"""The file of results: one line for each backbone, so that a long run can be interrupted and resumed."""
+"""The results file: one line for each backbone, so that a long run can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEGINNING = b'{"backbone": "'
 
 @dataclass(frozen=True)
 class Entry:
-    """The results of one backbone, and the scope and the code that they are for."""
+    """The results of one backbone, and the scope and code that they apply to."""
 
     backbone: str
     scope: Scope
@@ -40,18 +40,18 @@ class ResultsFile:
         try:
             content = path.read_bytes() if path.exists() else b""
         except OSError as error:
-            raise RunError(f"{path} cannot be read: {error.strerror}; give another file to --save.") from error
+            raise RunError(f"{path} cannot be read: {error.strerror}; pass a different file to --save.") from error
         *lines, incomplete = content.split(b"\n")
-        #: Position of an incomplete line, which the next one overwrites.
+        #: Position of an incomplete last line, which the next line overwrites.
         self._incomplete_at = len(content) - len(incomplete) if incomplete else None
         if not (incomplete.startswith(_BEGINNING) or _BEGINNING.startswith(incomplete)):
-            raise _describe_stranger(path)  # A user's own file must not be overwritten.
+            raise _make_foreign_file_error(path)  # A user's own file must not be overwritten.
         self.entries = [_parse(line, path) for line in lines]
 
     def find(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> list[Result] | None:
         """Return the results of a backbone with the same scope and fingerprint.
 
-        None if there are none, or if the backbone broke a promise, which may have been fixed since.
+        Return None if there are none, or if a check failed, because the fault may have been fixed since.
         """
         wanted = (backbone, scope, fingerprint)
         found = [entry for entry in self.entries if (entry.backbone, entry.scope, entry.fingerprint) == wanted]
@@ -60,7 +60,7 @@ class ResultsFile:
         return list(found[-1].results)
 
     def is_outdated(self, backbone: str, scope: Scope, fingerprint: Fingerprint) -> bool:
-        """Return whether all results of a backbone with the same scope have another fingerprint."""
+        """Return whether all results of a backbone with the same scope have a different fingerprint."""
         wanted = (backbone, scope)
         found = [entry.fingerprint for entry in self.entries if (entry.backbone, entry.scope) == wanted]
         return bool(found) and fingerprint not in found
@@ -87,7 +87,9 @@ class ResultsFile:
                     file.truncate(self._incomplete_at)
                 file.write(line)
         except OSError as error:
-            raise RunError(f"{self._path} cannot be written: {error.strerror}; give another file to --save.") from error
+            raise RunError(
+                f"{self._path} cannot be written: {error.strerror}; pass a different file to --save."
+            ) from error
         self._incomplete_at = None
 
 
@@ -99,8 +101,8 @@ def _parse(line: bytes, path: Path) -> Entry:
         fingerprint = Fingerprint(row.pop("versions"), row.pop("code", {}))
         return Entry(**row, scope=scope, fingerprint=fingerprint, results=results)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _describe_stranger(path) from error
+        raise _make_foreign_file_error(path) from error
 
 
-def _describe_stranger(path: Path) -> RunError:
-    return RunError(f"{path} is not a file that zoo check wrote; give another file to --save.")
+def _make_foreign_file_error(path: Path) -> RunError:
+    return RunError(f"{path} is not a file that zoo check wrote; pass a different file to --save.")

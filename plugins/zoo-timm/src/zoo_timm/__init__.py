@@ -1,4 +1,4 @@
-"""zoo's plugin for timm: every timm backbone, listed from a catalogue and built by timm.
+"""zoo's plugin for timm: every timm backbone, listed from a catalog and built by timm.
 
 Source: https://github.com/huggingface/pytorch-image-models, Apache-2.0.
 """
@@ -19,7 +19,7 @@ ZOO_API = 1
 
 @hookimpl
 def zoo_backbones() -> Iterable[BackboneSpec]:
-    """List all backbones in the catalogue, without importing timm."""
+    """List all backbones in the catalog, without importing timm."""
     from zoo_timm.catalogue import packaged_catalogue
 
     return packaged_catalogue().backbones.values()

@@ -1,9 +1,9 @@
 """The blocks of a model: timm's parameter groups without the head, in the order of the forward pass.
 
 timm groups parameters to set their learning rates by layer. The groups are suitable as blocks, but their order is not
-always that of the forward pass: the first group may contain a class token that only the last two blocks read. So each
-group is split into *pieces* by top-level module, and the pieces are sorted by first use. Neighboring pieces of the same
-group, and pieces whose uses overlap, are joined into one block.
+always that of the forward pass. For example, the first group may contain a class token that only the last two blocks
+read. Therefore, each group is split into *pieces* by top-level module, and the pieces are sorted by first use.
+Neighboring pieces of the same group, and pieces whose uses overlap, are joined into one block.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Piece:
     #: Group in timm, or top-level module if timm has no groups for this model.
     group: int | str
     names: list[str]
-    #: Position of each used parameter's first use in the forward pass.
+    #: Positions in the forward pass at which the parameters are first used.
     uses: list[int]
 
 
@@ -42,7 +42,7 @@ def read_blocks(model: nn.Module, heads: Sequence[str], size: tuple[int, int, in
     Args:
         model: A model on the meta device.
         heads: Dotted paths of the last layers.
-        size: Channels, height and width (in pixels) of an input that the model accepts.
+        size: Channels, height and width of an input that the model accepts, the last two in pixels.
     """
     pieces = _place_unused(_split_groups(model, heads, first_uses(model, size)))
     pieces = _join(_absorb_fragments(_join(sorted(pieces, key=lambda piece: min(piece.uses, default=0))), model))
@@ -76,7 +76,7 @@ def _map_groups(model: nn.Module) -> dict[str, int | str]:
 
 
 def _map_top_modules(names: Sequence[str]) -> dict[str, int | str]:
-    """Map each parameter name to its top-level module. The first module is the stem and is not split."""
+    """Map each parameter name to its top-level module. The first module is the stem, which is not split."""
     modules = (name.partition(".")[0] for name in names if "." in name)
     stem = next(modules, "")
     return {name: stem if covers(stem, name) else _find_top_module(name) for name in names}
@@ -89,7 +89,7 @@ def _find_top_module(name: str) -> str:
 
 
 def _place_unused(pieces: list[Piece]) -> list[Piece]:
-    """Join parameters that no forward pass uses, such as a mask token, to the preceding piece of their group."""
+    """Join parameters that the forward pass does not use, such as mask tokens, to the previous piece of their group."""
     placed: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: not piece.uses):
         target = next(
@@ -137,7 +137,7 @@ def _add_aliases(model: nn.Module, owners: dict[str, int]) -> dict[str, int]:
 
 
 def _name_blocks(prefixes: Sequence[tuple[str, ...]], model: nn.Module) -> tuple[BlockSpec, ...]:
-    """Name the blocks. The first one is called stem unless it is an item of a list."""
+    """Name the blocks. The first block is called stem unless it is an item of a list."""
     names = [_choose_name(several, model) for several in prefixes]
     tops = [_find_top_module(f"{name}.") for name in names]
     names = [top if top[-1].isdigit() and tops.count(top) == 1 else name for name, top in zip(names, tops, strict=True)]
@@ -147,7 +147,7 @@ def _name_blocks(prefixes: Sequence[tuple[str, ...]], model: nn.Module) -> tuple
 
 
 def _choose_name(prefixes: Sequence[str], model: nn.Module) -> str:
-    """Choose the prefix that names a block: an item of a list if there is one, else the one with most parameters."""
+    """Choose the prefix that names a block: an item of a list if there is one, else the prefix with most parameters."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters(remove_duplicate=False)}
 
     def rank(prefix: str) -> tuple[bool, int]:

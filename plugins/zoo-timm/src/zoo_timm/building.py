@@ -1,6 +1,6 @@
-"""Building a backbone and converting published weights, the two operations that need timm.
+"""Builds backbones and converts published weights, the two operations that need timm.
 
-Methods of `Upstream` are the callables of every spec of this plugin. timm is imported only when they are called.
+The callables in the specs of this plugin are methods of `Upstream`. They import timm only when they are called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Upstream:
     name: str
 
     def build(self, tag: str | None) -> nn.Module:
-        """Build timm's model with random weights and 1000 outputs. Needs no network.
+        """Build timm's model offline, with random weights and 1000 outputs.
 
         Raises:
             NameNotFound: If the installed timm lacks the architecture or the tag.
@@ -42,8 +42,8 @@ class Upstream:
     def convert(self, tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Convert the tensors of a published file to the keys and shapes of the model, including the file's head.
 
-        timm loads them into a model with the file's number of classes, because with any other number it would drop the
-        head.
+        timm loads the tensors into a model with the file's number of classes, because it would drop the head with any
+        other number.
 
         Raises:
             NameNotFound: If the installed timm lacks the architecture or the tag.
@@ -57,7 +57,7 @@ class Upstream:
             model = timm.create_model(self._full_name(tag), pretrained=True, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, ValueError, AssertionError) as error:
             reason = str(error).strip().partition("\n")[0]
-            message = f"these weights do not fit timm/{self.name}@{tag} ({reason}); use a file of that backbone."
+            message = f"these weights do not match timm/{self.name}@{tag} ({reason}); use a file for that backbone."
             raise WeightsError(message) from error
         return model.state_dict()
 
@@ -65,12 +65,12 @@ class Upstream:
         return f"{self.name}.{tag}" if tag else self.name
 
     def _check_available(self, tag: str | None) -> None:
-        """Raise an error if the installed timm lacks something. timm's own error names no version and no solution."""
+        """Raise NameNotFound if the installed timm lacks something. Unlike timm's error, it suggests a solution."""
         import timm
 
         if not timm.is_model(self.name):
             raise NameNotFound(
-                f"timm/{self.name} is in the catalogue, but not in the installed timm {timm.__version__}; "
+                f"timm/{self.name} is in the catalog, but not in the installed timm {timm.__version__}; "
                 "install the timm that `zoo info` shows, or choose another backbone.",
             )
         if tag and not _has_tag(self._full_name(tag)):

@@ -1,6 +1,6 @@
-"""The catalogue of timm's backbones, read without importing timm.
+"""The catalog of timm's backbones, read without importing timm.
 
-``catalogue.json`` is written by `zoo_timm.make_catalogue`. Each line holds one architecture, one input or one list of
+`zoo_timm.make_catalogue` writes ``catalogue.json``. Each line contains one architecture, one input or one list of
 blocks. Inputs and blocks that several architectures share are stored once, under the first of these architectures.
 """
 
@@ -23,7 +23,7 @@ CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 Row = dict[str, Any]
 
-#: Values that are left out of the file. A `url` of None means the usual place on the Hugging Face Hub.
+#: Values that are omitted from the file. A `url` of None means the usual location on the Hugging Face Hub.
 BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
 WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES, "input": None, "lacks": ()}
 
@@ -32,22 +32,22 @@ WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES
 class Catalogue:
     """The backbones of one version of timm."""
 
-    #: Version of timm, such as ``timm==1.0.31``.
+    #: Version of timm that was read, such as ``timm==1.0.31``.
     upstream: str
-    #: Specs by timm's name, in timm's order.
+    #: Specs, keyed by timm's names, in timm's order.
     backbones: Mapping[str, BackboneSpec]
 
 
 @cache
 def packaged_catalogue() -> Catalogue:
-    """Return the catalogue of this package, which is read only once."""
-    # The tests check the specs. To check them at every start would take as long as to read them.
+    """Return the catalog of this package, which is read only once."""
+    # The tests check the specs. Checking them on every load would take as long as reading them.
     with checks_deferred():
         return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
 
 
 def load_catalogue(text: str) -> Catalogue:
-    """Build the specs from the text that `dump_catalogue` returned."""
+    """Build the specs from the JSON that `dump_catalogue` returned."""
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
@@ -77,7 +77,7 @@ def load_catalogue(text: str) -> Catalogue:
 
 
 def dump_catalogue(upstream: str, specs: Sequence[BackboneSpec]) -> str:
-    """Return specs as JSON for `load_catalogue`. The same specs always give the same text."""
+    """Return specs as JSON for `load_catalogue`. The same specs always result in the same text."""
     inputs: dict[InputSpec, str] = {}
     blocks: dict[Any, str] = {}
     rows = {}

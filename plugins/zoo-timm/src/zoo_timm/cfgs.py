@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zoo.plugin import Crop, Interpolation
 
-#: SPDX identifiers by timm's name of a license. A license without an SPDX identifier becomes a ``LicenseRef-``.
+#: SPDX identifiers, keyed by timm's name of a license. A license without one becomes ``LicenseRef-`` and its name.
 LICENSES = {
     "apache-2.0": "Apache-2.0",
     "bsd-3-clause": "BSD-3-Clause",
@@ -66,7 +66,7 @@ def _weights(cfg: PretrainedCfg, own: InputSpec) -> WeightsSpec:
 
 
 def _url(cfg: PretrainedCfg) -> str:
-    """Return the URL that timm would download from; timm prefers the hub to a URL."""
+    """Return the URL that timm would download from. timm prefers the Hub to a URL."""
     if cfg.hf_hub_id:
         return hub_url(cfg.hf_hub_id, cfg.hf_hub_filename)
     return cast("str", cfg.url)
@@ -87,7 +87,7 @@ def _input(cfg: PretrainedCfg) -> InputSpec:
 
 
 def _min_size(cfg: PretrainedCfg) -> int | None:
-    """Return the smallest side, or None if it is not one number. A model of fixed size accepts only its own size."""
+    """Return the smallest side, or None if height and width differ. A model of fixed size accepts only that size."""
     smallest = cfg.input_size if cfg.fixed_input_size else cfg.min_input_size
     if smallest is None or smallest[1] != smallest[2]:
         return None

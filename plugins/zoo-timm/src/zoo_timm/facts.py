@@ -1,4 +1,4 @@
-"""Facts about all of timm's backbones that are known without importing timm."""
+"""Facts about timm's backbones that are available without importing timm."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 CODE_LICENSE = "Apache-2.0"
 #: File name that timm's hub loader tries first (``timm/models/_hub.py``).
 HUB_FILE = "model.safetensors"
-POOLS_AFTERWARDS = "its head is the projection of an attention pool, which selects one token afterwards"
-ADDS_TOKENS = "it adds half of the best logits that a second head returns for any token to the logits of its head"
-ONE_SIZE = "its position embedding or its windows fit one size only"
+POOLS_AFTERWARDS = "its head is the projection of an attention pool, which then selects one token"
+ADDS_TOKENS = "it adds half of a second head's maximum logits over all tokens to the logits of its head"
+ONE_SIZE = "its position embedding or its windows support only one image size"
 
 
 def hub_url(hub_id: str, file: str | None = None) -> str:
-    """Return the URL of a weights file on the hub."""
+    """Return the URL of a weights file on the Hub."""
     return f"hf://{hub_id}/{file or HUB_FILE}"
 
 
 def constructor(name: str) -> str:
-    """Return the expression that builds an architecture without zoo. timm takes the image size from its own cfg."""
+    """Return the expression that builds an architecture without zoo. timm reads the image size from its cfg."""
     return f'timm.create_model("{name}", num_classes={{num_classes}})'
 
 
 class Claims(TypedDict):
-    """What a backbone claims to support, and what it does not support."""
+    """Capabilities that a backbone claims, and those that it lacks."""
 
     supports: tuple[Capability, ...]
     unsupported: Mapping[str, str]
@@ -38,7 +38,7 @@ class Claims(TypedDict):
 
 @cache
 def claims(head: tuple[str, ...], *, image_sizes: bool) -> Claims:
-    """Return the claims of a backbone and the reasons for what is missing. The results are few, so they are shared."""
+    """Return the claims of a backbone. There are few different claims, so they are cached and shared."""
     lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS

@@ -1,4 +1,4 @@
-"""Finding backbones that are not listed: timm's names with a tag, and backbones that only the installed timm has."""
+"""Finds unlisted backbones: timm's names with a tag, and backbones that only the installed timm has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def find_backbone(name: str, catalogue: Catalogue | None = None) -> BackboneSpec | None:
     """Find a backbone such as ``vgg16`` or ``vgg16.tv_in1k``. With a tag, the weights with that tag come first.
 
-    timm is asked for a name that the catalogue lacks only if the installed version is not the one in the catalogue.
+    If the catalog lacks a name, timm is imported only if the installed version differs from the one in the catalog.
     """
     catalogue = catalogue or packaged_catalogue()
     architecture, _, tag = name.partition(".")

@@ -1,6 +1,6 @@
 """Write ``catalogue.json`` from the installed timm: ``python -m zoo_timm.make_catalogue``.
 
-Builds every architecture on the meta device, which takes several minutes and little memory.
+It builds every architecture on the meta device, which takes several minutes and little memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from zoo_timm.reading import read_backbone
 
 
 def main() -> None:
-    """Read all architectures and write the catalogue."""
+    """Read all architectures and write the catalog."""
     names = timm.list_models()
     specs = []
     for place, name in enumerate(names, 1):
         specs.append(read_backbone(name))
-        gc.collect()  # modules refer to each other, so a model is freed only by the garbage collector
+        gc.collect()  # Modules refer to each other, so only the garbage collector frees a model.
         sys.stderr.write(f"\r{place}/{len(names)} {name:<60}")
     sys.stderr.write("\n")
     upstream = f"timm=={importlib.metadata.version('timm')}"

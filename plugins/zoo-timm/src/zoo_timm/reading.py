@@ -1,7 +1,7 @@
 """Facts about one timm architecture, read from timm by building the model on the meta device.
 
-The catalogue is made from them. A backbone that the catalogue lacks, because another version of timm is installed, is
-also read in this way.
+The catalog contains these facts. If a different version of timm is installed and has a backbone that the catalog lacks,
+the plugin reads the facts about this backbone when it is looked up.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def accepts_other_sizes(model: nn.Module, size: tuple[int, int, int]) -> bool:
 
 
 def find_lacking(model: nn.Module, headless: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
-    """Find the parameters before the head that timm builds only with a head, so that files without a head lack them.
+    """Find the parameters before the head that timm builds only together with a head; files without a head lack them.
 
     Args:
         model: The model built with a head.

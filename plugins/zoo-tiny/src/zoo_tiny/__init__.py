@@ -1,4 +1,4 @@
-"""zoo's plugin with a tiny backbone, its weights and a data set that it draws itself. Needs no network.
+"""zoo's plugin with a tiny backbone, its weights and a synthetic data set. It works offline.
 
 Copy it to write a plugin of your own. Nothing in this module imports torch before a function is called.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ZOO_API = 1
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-#: Number of classes that the weights were trained on; see figures.py.
+#: Number of classes that the weights were trained on; figures.py defines them.
 NUM_CLASSES = 24
 
 
@@ -29,7 +29,7 @@ def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Modul
 
 
 def make_suns_moons(folder: Path) -> None:
-    """Draw the data set."""
+    """Generate the data set."""
     from zoo_tiny import suns_moons
 
     suns_moons.make_suns_moons(folder)
@@ -37,7 +37,7 @@ def make_suns_moons(folder: Path) -> None:
 
 @hookimpl
 def zoo_backbones() -> list[BackboneSpec]:
-    """List the only backbone."""
+    """List the plugin's only backbone."""
     return [
         BackboneSpec(
             name="tiny/tiny",
@@ -75,11 +75,11 @@ def zoo_backbones() -> list[BackboneSpec]:
 
 @hookimpl
 def zoo_datasets() -> list[DatasetSpec]:
-    """List the only data set."""
+    """List the plugin's only data set."""
     return [
         DatasetSpec(
             name="tiny/suns_moons",
-            description="240 drawings of suns and moons, 40 of them for training",
+            description="240 synthetic images of suns and moons, 40 of them for training",
             license="Apache-2.0",
             make=make_suns_moons,
         )

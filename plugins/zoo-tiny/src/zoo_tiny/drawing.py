@@ -1,6 +1,6 @@
-"""Draws pictures: one figure of random color, size, position and direction on a cluttered and noisy background.
+"""Generates images: one shape of random color, size, position and orientation on a cluttered and noisy background.
 
-All randomness comes from the ``random.Random`` that is passed as an argument: the same seed draws the same picture.
+All randomness comes from the ``random.Random`` that is passed as an argument: the same seed generates the same image.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from zoo_tiny.pen import Figure, Pen
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Height and width of a picture in pixels.
+#: Height and width of an image in pixels.
 SIDE = 96
-#: Smallest distance between the colors of a figure and of its background; black and white have a distance of 441.
+#: Smallest distance between the colors of a shape and of its background; black and white have a distance of 441.
 CONTRAST = 110
 
 Color = tuple[int, int, int]
 
 
 def draw_folder(folder: Path, figures: Mapping[str, Figure], *, count: int, seed: str) -> None:
-    """Draw ``count`` pictures of each figure: ``folder/NAME/000.jpg`` and so on."""
+    """Generate ``count`` images of each shape: ``folder/NAME/000.jpg`` and so on."""
     for name, figure in figures.items():
         (folder / name).mkdir(parents=True)
         for number in range(count):
@@ -34,7 +34,7 @@ def draw_folder(folder: Path, figures: Mapping[str, Figure], *, count: int, seed
 
 
 def draw_picture(figure: Figure, random: Random) -> Image:
-    """Draw one picture in RGB."""
+    """Generate one RGB image."""
     from PIL import Image
 
     background = _mix_color(random), _mix_color(random)

@@ -1,4 +1,4 @@
-"""The figures that the backbone is pretrained on. Suns and moons are not among them: they are for fine-tuning."""
+"""The shapes that the backbone is pretrained on. They do not include suns and moons, which are for fine-tuning."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def beads(pen: Pen, random: Random) -> None:
         pen.fill(circle(1.3 / count, polar(0.82, bead / count)))
 
 
-#: Figures by the name of their class.
+#: Shapes, keyed by the name of their class.
 FIGURES: Mapping[str, Figure] = {
     figure.__name__: figure
     for figure in (

@@ -1,4 +1,4 @@
-"""A residual network after He et al. 2015, arXiv:1512.03385, with one small block per layer."""
+"""A residual network following He et al. 2015, arXiv:1512.03385, with one small block per layer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TinyNet(nn.Module):
         """Return the logits."""
         x = torch.relu(self.bn1(self.conv1(images)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        # The mean shows how often a feature occurs, and the maximum how strong it gets. The norm brings both to one
-        # scale, so that a new head trains quickly.
+        # The mean shows how often a feature occurs, and the maximum how strong it gets. The norm brings both to the
+        # same scale, so that a new head trains quickly.
         features = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
         logits: Tensor = self.fc(self.norm(features))
         return logits

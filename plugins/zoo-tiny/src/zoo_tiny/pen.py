@@ -1,4 +1,4 @@
-"""A pen that draws one figure, and the outlines of figures."""
+"""A pen that draws one shape, and functions for the outlines of shapes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Masks are drawn larger by this factor and then reduced, because Pillow draws jagged edges.
+#: Factor by which masks are drawn larger and then reduced, because Pillow draws jagged edges.
 SUPERSAMPLING = 3
 
 Point = tuple[float, float]
 
 
 class Pen:
-    """Draws a mask in the coordinates of the figure, which extends about 1 from the origin in all directions."""
+    """Draws a mask in the coordinates of the shape, which extends about 1 from the origin in all directions."""
 
     def __init__(self, side: int, center: Point, *, radius: float, turns: float) -> None:
         """Create an empty mask.
@@ -39,7 +39,7 @@ class Pen:
         self._draw.polygon(self._place(outline), fill=255)
 
     def cut(self, outline: Iterable[Point]) -> None:
-        """Remove a polygon from what has been drawn so far."""
+        """Remove a polygon from the mask."""
         self._draw.polygon(self._place(outline), fill=0)
 
     def stroke(self, points: Iterable[Point], width: float) -> None:
@@ -47,11 +47,11 @@ class Pen:
         self._draw.line(self._place(points), fill=255, width=round(width * self._radius * SUPERSAMPLING), joint="curve")
 
     def mask(self) -> Image:
-        """Return the mask: 255 inside the figure, 0 outside."""
+        """Return the mask: 255 inside the shape, 0 outside."""
         return self._image.reduce(SUPERSAMPLING)
 
     def _place(self, points: Iterable[Point]) -> list[Point]:
-        """Rotate, scale and move points from the figure's coordinates to those of the mask."""
+        """Convert points from the coordinates of the shape to those of the mask."""
         (x, y), radius = self._center, self._radius
         turned = [
             polar(math.hypot(*point), math.atan2(point[1], point[0]) / math.tau + self._turns) for point in points
@@ -59,12 +59,12 @@ class Pen:
         return [((x + radius * right) * SUPERSAMPLING, (y + radius * down) * SUPERSAMPLING) for right, down in turned]
 
 
-#: Draws a figure; its details are random.
+#: Function that draws a shape, with random details.
 Figure = Callable[[Pen, Random], None]
 
 
 def polar(radius: float, turns: float) -> Point:
-    """Return the point at a distance from the origin, in a direction in turns."""
+    """Return the point at the given distance from the origin, in the given direction (in turns)."""
     return radius * math.cos(math.tau * turns), radius * math.sin(math.tau * turns)
 
 

@@ -1,9 +1,9 @@
-"""Writes weights.safetensors: draws figures and trains the network on them with zoo itself.
+"""Writes weights.safetensors: generates images of shapes and trains the network on them with zoo.
 
     python -m zoo_tiny.pretrain
 
-takes a few minutes. On the same machine it always writes the same file. It prints the size and the SHA-256 of the file,
-which belong in the plugin's ``WeightsSpec``.
+The command takes a few minutes. On the same machine, it always writes the same file. It prints the size and the SHA-256
+of the file, which belong in the plugin's ``WeightsSpec``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from zoo_tiny.figures import FIGURES
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many pictures are drawn, and how long the network is trained on them."""
+    """The number of images to generate, and the training settings."""
 
-    #: Number of training pictures per figure.
+    #: Number of training images per shape.
     train: int = 250
-    #: Number of validation pictures per figure.
+    #: Number of validation images per shape.
     val: int = 25
     epochs: int = 20
     lr: float = 5e-3

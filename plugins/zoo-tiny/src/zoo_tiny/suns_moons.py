@@ -1,4 +1,4 @@
-"""The data set ``tiny/suns_moons``: few training pictures, of figures that the backbone was not pretrained on."""
+"""The data set ``tiny/suns_moons``: a few training images of shapes that the backbone was not pretrained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from zoo_tiny.drawing import draw_folder
 from zoo_tiny.pen import Figure, Pen, circle, polar
 
-#: Number of pictures of each class.
+#: Number of images per class.
 TRAIN, VAL = 20, 100
 
 
@@ -27,11 +27,11 @@ def moon(pen: Pen, random: Random) -> None:
     pen.cut(circle(random.uniform(0.75, 1), (random.uniform(0.45, 0.65), 0)))
 
 
-#: Figures by the name of their class.
+#: Shapes, keyed by the name of their class.
 FIGURES: Mapping[str, Figure] = {"suns": sun, "moons": moon}
 
 
 def make_suns_moons(folder: Path) -> None:
-    """Draw train/ and val/, each with suns/ and moons/. The pictures are always the same."""
+    """Write the images into train/ and val/, each with suns/ and moons/. They are always the same."""
     draw_folder(folder / "train", FIGURES, count=TRAIN, seed="suns_moons/train")
     draw_folder(folder / "val", FIGURES, count=VAL, seed="suns_moons/val")

@@ -15,5 +15,5 @@ ZOO_API = 1
 
 @hookimpl
 def zoo_backbones() -> tuple[BackboneSpec, ...]:
-    """List all backbones from the catalogue, without importing torch."""
+    """List all backbones in the catalog, without importing torch."""
     return list_specs()

@@ -9,15 +9,15 @@ from typing import Any
 
 from zoo.errors import NameNotFound
 
-#: Written by make_catalogue.py, which documents its content.
+#: The catalog. make_catalogue.py writes it and documents its content.
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 
 @cache
 def load_catalogue() -> dict[str, Any]:
     """Read catalogue.json."""
-    catalogue: dict[str, Any] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
-    return catalogue
+    catalog: dict[str, Any] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return catalog
 
 
 def get_facts(name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The head and the blocks of the networks in each torchvision family.
 
-Blocks are ordered from input to output, and each is written as ``name: "parameter-name prefixes"``. Names are
-upstream's (``layer1``, ``denseblock2``, ``Mixed_6a``) if it has any; otherwise ``stem``, the stages in the paper,
-``last_conv`` and ``norm``.
+Blocks are ordered from input to output, and each is written as ``name: "parameter-name prefixes"``. If upstream names
+its blocks (``layer1``, ``denseblock2``, ``Mixed_6a``), these names are used. Otherwise, the names are ``stem``,
+``stage1`` and so on for the stages in the paper, ``last_conv`` and ``norm``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _FOUR_STAGES = stages("features", 1, 2, 2, 2)
 
 # Both networks expect pixels in -1..1, because their weights come from TensorFlow. When upstream is given ``weights=``,
 # it converts from ImageNet's normalization inside the model (``transform_input=True``); otherwise it does not. A
-# fine-tuned file would then give other logits in ``googlenet(num_classes=n)``. So here the model never converts, and
-# the images are normalized to -1..1 from the beginning.
+# fine-tuned file would then produce different logits in ``googlenet(num_classes=n)``. Therefore, the model never
+# converts here, and images are normalized to -1..1 before they enter the model.
 _TENSORFLOW_INPUT = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-#: Families by the name of their module in ``torchvision.models``.
+#: Families, keyed by the name of their module in ``torchvision.models``.
 FAMILIES: Mapping[str, Family] = {
     "alexnet": Family(
         name="alexnet",
@@ -40,7 +40,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "convnext": Family(
         name="convnext",
-        head="classifier.2",  # classifier.0 is a norm and classifier.1 flattens, so both must stay
+        head="classifier.2",  # classifier.0 is a norm and classifier.1 flattens, so both must be kept
         blocks={"": {"stem": "features.0", **_FOUR_STAGES, "norm": "classifier.0"}},
     ),
     "densenet": Family(
@@ -54,7 +54,7 @@ FAMILIES: Mapping[str, Family] = {
                 "norm": "features.norm5",
             }
         },
-        # The files were written when names of modules could contain dots. Upstream renames the keys too (densenet.py).
+        # The files were written when names of modules could contain dots. Upstream also renames the keys (densenet.py).
         renames={r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)": r"\1\2"},
     ),
     "efficientnet": Family(
@@ -103,14 +103,14 @@ FAMILIES: Mapping[str, Family] = {
                 **each("Mixed_7a", "Mixed_7b", "Mixed_7c"),
             }
         },
-        # Upstream's 75 holds only in eval mode: in training, the auxiliary head pools 5x5 and convolves 5x5 at 1/16.
+        # Upstream's 75 is enough only in eval mode: in training, the auxiliary head pools and convolves 5x5 at 1/16.
         input={**_TENSORFLOW_INPUT, "min_size": 299},
         init_weights=True,
         constructor=", init_weights=False",  # without it, upstream warns
     ),
     "maxvit": Family(
         name="maxvit",
-        head="classifier.5",  # classifier.2 is a norm, and .0 and .1 pool and flatten, so they must stay
+        head="classifier.5",  # classifier.2 is a norm, and .0 and .1 pool and flatten, so they must be kept
         blocks={
             "": {
                 "stem": "stem",
@@ -118,7 +118,7 @@ FAMILIES: Mapping[str, Family] = {
                 "classifier": "classifier.2 classifier.3",
             }
         },
-        unsupported={"image_sizes": "its windows fit one size only"},
+        unsupported={"image_sizes": "its windows support only one image size"},
     ),
     "mnasnet": Family(
         name="mnasnet",
@@ -177,7 +177,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "squeezenet": Family(
         name="squeezenet",
-        head="classifier.1",  # a convolution, with pooling after it, so the module around it must stay
+        head="classifier.1",  # a convolution, with pooling after it, so the module around it must be kept
         blocks={
             "squeezenet1_0": squeezenet_blocks(3, 4, 5, 7, 8, 9, 10, 12),
             "squeezenet1_1": squeezenet_blocks(3, 4, 6, 7, 9, 10, 11, 12),
@@ -212,8 +212,8 @@ FAMILIES: Mapping[str, Family] = {
         blocks={"vit_b": vit_blocks(12), "vit_l": vit_blocks(24), "vit_h": vit_blocks(32)},
         image_size=True,
         constructor=", image_size={image_size}",
-        unsupported={"image_sizes": "its position embedding fits one size only"},
-        # Names of the MLP in older files. Upstream renames them too (vision_transformer.py, MLPBlock).
+        unsupported={"image_sizes": "its position embedding supports only one image size"},
+        # Older files have different names for the MLP. Upstream also renames them (vision_transformer.py, MLPBlock).
         renames={r"\.mlp\.linear_1\.": ".mlp.0.", r"\.mlp\.linear_2\.": ".mlp.3."},
     ),
 }

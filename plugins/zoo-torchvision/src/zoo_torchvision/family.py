@@ -1,4 +1,4 @@
-"""What a family declares, and short notations for numbered blocks."""
+"""The declarations of a family, and short notations for numbered blocks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Family:
     name: str
     #: Dotted path of the last layer.
     head: str
-    #: Blocks by the beginning of the network's name; the first match is used.
+    #: Blocks, keyed by the beginning of the network's name; the first match is used.
     blocks: Mapping[str, Blocks]
-    #: Dotted path of the region that people usually replace. None if it is the head, or contains layers that must stay.
+    #: Dotted path of the module that is usually replaced; None if that is the head, or has layers that must be kept.
     classifier: str | None = None
     aux_heads: tuple[str, ...] = ()
     aux_weight: float = 0.0
@@ -30,16 +30,16 @@ class Family:
     image_size: bool = False
     init_weights: bool = False
     constructor: str | None = ""
-    #: Prefixes of parameters whose values in the published file are meaningless, by tag.
+    #: Prefixes of parameters whose values in the published file are meaningless, keyed by tag.
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: What the networks do not support, each with the reason.
+    #: Capabilities that the networks lack, each with the reason.
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    #: Replacements for regular expressions that turn the keys of a published file into those of the model.
+    #: Regular expressions and their replacements, which turn the keys of a published file into those of the model.
     renames: Mapping[str, str] = field(default_factory=dict)
 
 
 def stages(path: str, *counts: int, first: int = 1) -> Blocks:
-    """Name ``counts[i]`` successive children of ``path``, from index ``first``, as ``stage1``, ``stage2`` and so on."""
+    """Group successive children of ``path``, starting at index ``first``, into stages of ``counts[i]`` children."""
     ends = list(accumulate(counts, initial=first))
     runs = (range(start, end) for start, end in pairwise(ends))
     return {f"stage{i}": " ".join(f"{path}.{n}" for n in run) for i, run in enumerate(runs, 1)}

@@ -1,8 +1,9 @@
 """Write catalogue.json from the installed torchvision: ``python -m zoo_torchvision.make_catalogue``.
 
-Each backbone has the module that defines it, the number of its parameters as built, and its weights, the default ones
-first. Of an input, only what differs from ``InputSpec()`` is stored. The ``size`` of weights is in bytes, but accurate
-only to about 525 bytes, because upstream publishes it in MiB with three decimals.
+For each backbone, the file contains the module that defines it, the number of its parameters as built, and its weights,
+beginning with the default weights. Only those fields of an input that differ from ``InputSpec()`` are stored. The
+``size`` of weights is in bytes, but accurate only to about 525 bytes, because upstream publishes it in MiB with three
+decimals.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from zoo_torchvision.model import build_network
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum  # type: ignore[import-untyped]  # torchvision ships no types
 
-#: SPDX identifiers by the value of ``meta["license"]``. The README explains the license for None.
+#: SPDX identifiers, keyed by the value of ``meta["license"]``. The README explains the license for None.
 LICENSES = {
     None: "BSD-3-Clause",
     "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0",
@@ -39,9 +40,9 @@ def make_catalogue() -> dict[str, Any]:
     }
 
 
-def format_catalogue(catalogue: dict[str, Any]) -> str:
-    """Return the catalogue as JSON with one set of weights per line, so that a diff can be read."""
-    text = json.dumps(catalogue, indent=1, allow_nan=False)
+def format_catalogue(catalog: dict[str, Any]) -> str:
+    """Return the catalog as JSON with one set of weights per line, so that diffs are readable."""
+    text = json.dumps(catalog, indent=1, allow_nan=False)
     return re.sub(r"\n {5,}", " ", text).replace("\n    }", " }") + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Building torchvision's networks, without network access or output, and renaming published tensors."""
+"""Builds torchvision's networks offline and silently, and renames published tensors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def build_backbone(name: str, tag: str | None) -> nn.Module:
-    """Build torchvision's ``name`` with random weights, for the weights ``tag`` or the default ones.
+    """Build torchvision's ``name`` with random weights, so that the weights ``tag`` or the default weights fit.
 
-    If the file of the tag contains all parameters, upstream's slow initialization is skipped, as upstream does.
+    If the file of the tag contains all parameters, upstream's slow initialization is skipped, as in upstream.
     """
     family = FAMILIES[get_facts(name)["module"]]
     size: tuple[int, int, int] = get_weights_facts(name, tag)["input"].get("size", InputSpec().size)

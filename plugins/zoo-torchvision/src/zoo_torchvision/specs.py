@@ -1,4 +1,4 @@
-"""Builds the specs from catalogue.json, which holds upstream's facts, and from families.py, which holds our own."""
+"""Builds the specs from catalogue.json, which contains facts from upstream, and from families.py, which has our own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from zoo_torchvision.model import build_backbone, rename_tensors
 
 #: License of torchvision's code.
 LICENSE = "BSD-3-Clause"
-#: What a network supports unless its family says otherwise.
+#: Capabilities of a network unless its family declares otherwise.
 CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
 
 
 @cache
 def list_specs() -> tuple[BackboneSpec, ...]:
-    """Describe every backbone in the catalogue. The specs are built only once."""
-    catalogue = load_catalogue()
-    return tuple(_describe(name, facts, catalogue["upstream"]) for name, facts in catalogue["backbones"].items())
+    """Describe every backbone in the catalog. The specs are built only once."""
+    catalog = load_catalogue()
+    return tuple(_describe(name, facts, catalog["upstream"]) for name, facts in catalog["backbones"].items())
 
 
 def find_blocks(family: Family, name: str) -> Blocks:

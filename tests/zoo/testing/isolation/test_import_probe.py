@@ -48,11 +48,11 @@ def test_a_heavy_import_is_recorded(shelf: Any, lines: dict[str, str]) -> None:
         ("import sys; print('noise', file=sys.stderr)", "prints 'noise'"),
         ("import os; os.write(1, b'noise')", "prints 'noise'"),
         ("import os; os.environ['ACME'] = '1'", "changes os.environ"),
-        ("import os; os.chdir('/')", "changes the working folder"),
-        ("import random; random.seed(0)", "changes Python's random numbers"),
+        ("import os; os.chdir('/')", "changes the working directory"),
+        ("import random; random.seed(0)", "changes Python's random state"),
         (
             "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
-            "changes the running threads",
+            "changes the number of running threads",
         ),
     ],
 )
@@ -62,12 +62,12 @@ def test_other_side_effects_are_recorded(shelf: Any, line: str, trace: str) -> N
 
 def test_all_side_effects_of_the_import_are_recorded(shelf: Any) -> None:
     found = probe(shelf, top="import os, random\nos.environ['ACME'] = '1'\nrandom.seed(0)\nprint('noise')")
-    assert found.traces == ("changes os.environ", "changes Python's random numbers", "prints 'noise'")
+    assert found.traces == ("changes os.environ", "changes Python's random state", "prints 'noise'")
 
 
 def test_a_thread_that_never_ends_does_not_block_the_probe(shelf: Any) -> None:
     found = probe(shelf, top="import threading\nthreading.Thread(target=threading.Event().wait).start()")
-    assert found == ImportProbe("", (), ("changes the running threads",))
+    assert found == ImportProbe("", (), ("changes the number of running threads",))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_thread_that_never_ends_does_not_block_the_probe(shelf: Any) -> None:
         ({"top": "import nowhere_at_all"}, "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ],
 )
-def test_an_error_is_reported_with_its_place(shelf: Any, lines: dict[str, str], error: str) -> None:
+def test_an_error_is_reported_with_its_location(shelf: Any, lines: dict[str, str], error: str) -> None:
     found = probe(shelf, **lines)
     assert found.error.startswith(error)
     assert "\n" not in found.error
@@ -87,13 +87,13 @@ def test_an_error_is_reported_with_its_place(shelf: Any, lines: dict[str, str], 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("import os; os._exit(3)", "it ends the process with 3"),
+        ("import os; os._exit(3)", "it ends the process with exit code 3"),
         ("raise BaseException('why')", "why"),
     ],
 )
 def test_the_end_of_the_interpreter_is_reported(shelf: Any, line: str, message: str) -> None:
     found = probe(shelf, top=line)
-    assert found.error.startswith("it ends the process with ")
+    assert found.error.startswith("it ends the process with exit code ")
     assert message in found.error
     assert (found.heavy, found.traces) == ((), ())
 

@@ -12,7 +12,7 @@ from zoo.testing.promises import list_checks
 from zoo.testing.results.result import Result
 from zoo.testing.runner import Scope
 
-#: Only the checks that building needs.
+#: Only `build.params` and the checks that it needs.
 SCOPE = Scope("meta", "build.params")
 CHECKS = [check.name for check in list_checks(of_plugin=False)]
 
@@ -34,22 +34,22 @@ def check(shelf: Any, *specs: str, processes: int = 2, **lines: str) -> list[lis
 
 
 def map_results(results: list[Result]) -> dict[str, tuple[str, str]]:
-    """Map each check to its result; there must be one result of each check, in their order, for one backbone."""
+    """Map each check to its result; there must be one result for each check of one backbone, in order."""
     assert [result.check for result in results] == CHECKS
     assert len({result.backbone for result in results}) == 1
     return {result.check: (result.status, result.reason) for result in results}
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
-def test_every_backbone_is_checked_once_for_any_number_of_processes(shelf: Any, processes: int) -> None:
+def test_every_backbone_is_checked_once_with_any_number_of_processes(shelf: Any, processes: int) -> None:
     answers = check(shelf, *(f"spec('acme/{name}')" for name in "abc"), processes=processes)
     assert sorted(results[0].backbone for results in answers) == ["acme/a", "acme/b", "acme/c"]
     for results in answers:
         assert map_results(results)["build.params"] == ("pass", "")
-        assert map_results(results)["forward.logits"] == ("not-run", "only build.params was asked for")
+        assert map_results(results)["forward.logits"] == ("not-run", "only build.params was requested")
 
 
-def test_checks_run_in_another_process(shelf: Any) -> None:
+def test_checks_run_in_a_separate_process(shelf: Any) -> None:
     end = f"import os\n\n\ndef fail(tag=None):\n    raise OSError(f'built here: {{os.getpid() == {os.getpid()}}}')"
     (results,) = check(shelf, "spec(build=fail)", end=end)
     assert "built here: False" in map_results(results)["build.meta"][1]

@@ -49,7 +49,7 @@ def read_table(page: str, title: str) -> list[list[str]]:
 
 def test_every_family_has_a_row_and_the_last_row_has_the_totals(entries: list[Entry]) -> None:
     assert read_table(write_page(entries), "acme") == [
-        # backbones, on the CPU; passed, n/a, known to fail, broken, not run, of
+        # The columns are backbones, run on CPU, pass, n/a, xfail, failed, not run and total.
         ["f", "2", "2", "2", "2", "0", "1", "1", "6"],
         ["vit", "1", "0", "0", "0", "1", "2", "0", "3"],
         ["**all**", "3", "2", "2", "2", "1", "3", "1", "9"],
@@ -58,16 +58,18 @@ def test_every_family_has_a_row_and_the_last_row_has_the_totals(entries: list[En
 
 def test_each_reason_appears_once_with_its_backbones_and_families(entries: list[Entry]) -> None:
     page = write_page(entries)
-    assert read_table(page, "Not promised") == [["blocks.several", "it is one layer", "2", "f"]]
-    assert read_table(page, "Known to fail") == [["spec.name", "asked upstream", "1", "vit"]]
-    assert read_table(page, "Broken") == [["can.bf16", "a\\|b", "1", "f"]]
+    assert read_table(page, "Not applicable") == [["blocks.several", "it is one layer", "2", "f"]]
+    assert read_table(page, "Expected failures") == [["spec.name", "asked upstream", "1", "vit"]]
+    assert read_table(page, "Failed checks") == [["can.bf16", "a\\|b", "1", "f"]]
     assert read_table(page, "Errors") == [["can.bf16", "OSError: why", "1", "vit"]]
-    assert read_table(page, "Kept, though declared to fail") == [["blocks.several", "remove it", "1", "vit"]]
+    assert read_table(page, "Passed, although declared as expected failures") == [
+        ["blocks.several", "remove it", "1", "vit"]
+    ]
 
 
-def test_a_reason_of_every_family_is_marked_as_all(entries: list[Entry]) -> None:
+def test_a_reason_that_applies_to_every_family_is_marked_as_all(entries: list[Entry]) -> None:
     other = dataclasses.replace(entries[2], results=(Result("acme/vit", "blocks.several", "n/a", "it is one layer"),))
-    assert read_table(write_page([*entries[:2], other]), "Not promised")[0][-1] == "all"
+    assert read_table(write_page([*entries[:2], other]), "Not applicable")[0][-1] == "all"
 
 
 def test_every_status_with_a_reason_has_a_section() -> None:
@@ -77,27 +79,27 @@ def test_every_status_with_a_reason_has_a_section() -> None:
 def test_reasons_are_in_the_order_of_the_checks(entries: list[Entry]) -> None:
     results = tuple(Result("acme/a", check, "n/a", "no") for check in ("can.bf16", "head.mlp", "build.weights"))
     page = write_page([dataclasses.replace(entries[0], results=results)])
-    assert [row[0] for row in read_table(page, "Not promised")] == ["build.weights", "head.mlp", "can.bf16"]
+    assert [row[0] for row in read_table(page, "Not applicable")] == ["build.weights", "head.mlp", "can.bf16"]
 
 
-def test_large_backbones_are_named(entries: list[Entry]) -> None:
-    assert "1 up to level meta: acme/vit." in write_page(entries)
+def test_backbones_checked_only_up_to_level_meta_are_listed(entries: list[Entry]) -> None:
+    assert "1 of 3: acme/vit." in write_page(entries)
 
 
 def test_only_the_last_entry_of_a_backbone_counts(entries: list[Entry]) -> None:
     fixed = dataclasses.replace(entries[1], results=(Result("acme/b", "can.bf16", "pass"),))
     page = write_page([*entries, fixed])
-    assert read_table(page, "Broken") == []
+    assert read_table(page, "Failed checks") == []
     assert read_table(page, "acme")[0] == ["f", "2", "2", "2", "1", "0", "0", "1", "4"]
 
 
-def test_the_page_names_the_versions_and_refuses_mixed_ones(entries: list[Entry]) -> None:
+def test_the_page_lists_the_versions_and_mixed_versions_are_refused(entries: list[Entry]) -> None:
     assert "\nChecked with torch 2.13.0, zoo 0.1.0.\n" in write_page(entries)
-    with pytest.raises(RunError, match=r"different versions of torch; check all with the same ones\."):
+    with pytest.raises(RunError, match=r"different versions of torch; recheck all with one version\."):
         write_page([*entries, make_entry("acme/a", torch="2.14.0"), make_entry("acme/b")])
 
 
-def test_no_entries_is_an_error_that_says_how_to_save_some() -> None:
+def test_without_entries_the_error_says_how_to_save_some() -> None:
     with pytest.raises(RunError, match="zoo check NAMESPACE --save FILE"):
         write_page([])
 
@@ -117,7 +119,7 @@ def test_the_page_of_a_file_of_results_is_printed(
 @pytest.mark.parametrize(
     ("content", "message"), [("", "there are no results"), ("3\n", "not a file that zoo check wrote")]
 )
-def test_a_file_without_results_is_an_error_of_one_line(
+def test_a_file_without_results_is_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
 ) -> None:
     path = tmp_path / "results.jsonl"

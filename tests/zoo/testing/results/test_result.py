@@ -36,6 +36,6 @@ def test_the_counts_add_up_to_the_total(statuses: list[Status]) -> None:
     assert sum(int(word) for word in [*counts.split(), *not_run] if word.isdigit()) == len(statuses)
 
 
-def test_only_undeclared_failures_and_outdated_declarations_break_a_plugin() -> None:
+def test_only_undeclared_failures_and_outdated_declarations_count_as_failures() -> None:
     assert {"fail", "error", "xpass"} == BAD
     assert set(STATUSES) - BAD == {"pass", "xfail", "n/a", "not-run"}

@@ -28,7 +28,7 @@ fingerprints = st.builds(Fingerprint, mappings, mappings)
 
 @st.composite
 def entries(draw: st.DrawFn) -> tuple[list[Result], Scope, Fingerprint]:
-    """Draw the arguments of `add`: the results of a backbone, their scope and their fingerprint."""
+    """Generate the arguments of `add`: the results of a backbone, their scope and their fingerprint."""
     name = draw(texts)
     rows = draw(st.lists(st.tuples(texts, st.sampled_from(STATUSES), texts), min_size=1, max_size=3))
     return [Result(name, *row) for row in rows], draw(scopes), draw(fingerprints)
@@ -53,7 +53,7 @@ def test_added_results_are_found_when_the_file_is_read_again(
         file = ResultsFile(path)
         for entry in added:
             file.add(*entry)
-        # The last entry of a backbone, scope and fingerprint counts, unless it broke a promise.
+        # The last entry of a backbone, scope and fingerprint counts, unless a check failed.
         last = {repr((entry[0][0].backbone, *entry[1:])): entry for entry in added}
         for results, scope, of in last.values():
             wanted = None if any(result.status in BAD for result in results) else results
@@ -89,7 +89,7 @@ def test_each_line_holds_one_backbone(path: Path) -> None:
     ],
     ids=["backbone", "lower-level", "higher-level", "only", "version", "more-versions", "fewer-versions", "code"],
 )
-def test_results_with_another_name_scope_or_fingerprint_are_not_found(
+def test_results_with_a_different_name_scope_or_fingerprint_are_not_found(
     path: Path, asked: tuple[str, Scope, Fingerprint]
 ) -> None:
     ResultsFile(path).add(make_results(), SCOPE, FINGERPRINT)
@@ -98,7 +98,7 @@ def test_results_with_another_name_scope_or_fingerprint_are_not_found(
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_backbone_that_broke_a_promise_is_checked_again(path: Path, status: Status) -> None:
+def test_a_backbone_with_failed_checks_is_rechecked(path: Path, status: Status) -> None:
     file = ResultsFile(path)
     file.add([*make_results(), Result("acme/net", "spec.input", status, "why")], SCOPE, FINGERPRINT)
     is_found = ResultsFile(path).find("acme/net", SCOPE, FINGERPRINT) is not None
@@ -116,7 +116,7 @@ def test_an_old_pass_does_not_hide_a_later_failure(path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["pass", "fail"])
-def test_results_are_outdated_if_all_have_another_fingerprint(path: Path, status: Status) -> None:
+def test_results_are_outdated_if_all_have_a_different_fingerprint(path: Path, status: Status) -> None:
     other = Fingerprint(VERSIONS, {})
     assert not ResultsFile(path).is_outdated("acme/net", SCOPE, FINGERPRINT)
     ResultsFile(path).add([Result("acme/net", "spec.name", status)], SCOPE, other)
@@ -181,21 +181,21 @@ def test_an_incomplete_line_is_ignored_and_overwritten(data: st.DataObject) -> N
         b'{"format": "pt", "tensors": []}',
     ],
 )
-def test_another_kind_of_file_is_an_error_and_is_not_changed(tmp_path: Path, content: bytes) -> None:
+def test_a_different_kind_of_file_is_an_error_and_is_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine"
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"mine is not a file that zoo check wrote; give another file to --save\."):
+    with pytest.raises(RunError, match=r"mine is not a file that zoo check wrote; pass a different file to --save\."):
         ResultsFile(path)
     assert path.read_bytes() == content
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot be read: .+; give another file to --save\."):
+    with pytest.raises(RunError, match=r"cannot be read: .+; pass a different file to --save\."):
         ResultsFile(tmp_path)
 
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     file = ResultsFile(tmp_path / "folder" / "file")
     (tmp_path / "folder").touch()  # The folder is a file now.
-    with pytest.raises(RunError, match=r"file cannot be written: .+; give another file to --save\."):
+    with pytest.raises(RunError, match=r"file cannot be written: .+; pass a different file to --save\."):
         file.add(make_results(), SCOPE, FINGERPRINT)

@@ -34,7 +34,7 @@ def zoo_backbones() -> list[BackboneSpec]:
             name="acme/net",
             family="acme",
             build=build,
-            # The path of the last layer. zoo replaces it by a layer for the user's classes.
+            # The path of the last layer. zoo replaces it with a layer for the user's classes.
             head=("fc",),
             # From input to output. Each block has a name, for `--train from:NAME`, and prefixes of parameter names.
             blocks=(
