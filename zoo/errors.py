@@ -1,11 +1,11 @@
 """Every error that a user or a plugin can cause.
 
     ZooError
-    ├── OptionError        an option has an unknown or unsuitable value
+    ├── OptionError        an option has an unknown or unsupported value
     ├── SettingsError      a registry.toml or --config file cannot be used
     ├── NameNotFound       no backbone, weights tag, block or data set has that name
     ├── PluginError        a plugin breaks its contract
-    ├── WeightsError       a weights file is missing, is damaged or does not fit
+    ├── WeightsError       a weights file is missing, is damaged or does not match
     │   └── DownloadError  weights or data could not be downloaded
     ├── DataError          images are missing or cannot be used
     ├── RunError           a run folder cannot be written or read
@@ -26,7 +26,7 @@ class ZooError(Exception):
 
 
 class OptionError(ZooError):
-    """An option has an unknown or unsuitable value."""
+    """An option has an unknown or unsupported value."""
 
 
 class SettingsError(ZooError):
@@ -42,7 +42,7 @@ class PluginError(ZooError):
 
 
 class WeightsError(ZooError):
-    """A weights file is missing, is damaged or does not fit the backbone."""
+    """A weights file is missing, is damaged or does not match the backbone."""
 
 
 class DownloadError(WeightsError):
@@ -83,10 +83,10 @@ class LostProcess(ZooError):
 
 
 class SaidElsewhere(LostProcess):
-    """Another process of the same run ended and reports why, so this one need not."""
+    """Another process of the same run ended and reports why, so this one does not."""
 
 
-#: Parts of the messages of out-of-memory errors that do not have torch's own type: of cuBLAS, cuDNN and the CPU.
+#: Substrings of the out-of-memory errors of cuBLAS, cuDNN and the CPU, which do not have torch's own type.
 _OUT_OF_MEMORY = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-#: Function that receives the number of steps that are done.
+#: Function that receives the number of steps that were just done.
 Advance = Callable[[int], None]
 
 #: Unicode categories that are escaped: control characters, surrogates, line separators and paragraph separators.
@@ -22,7 +22,7 @@ class Progress(Protocol):
     """The interface through which long work reports its progress."""
 
     def say(self, line: str) -> None:
-        """Report one fact that the user should know."""
+        """Show a line to the user."""
 
     def track(self, title: str, total: int | None) -> AbstractContextManager[Advance]:
         """Show the progress of some work.
@@ -37,7 +37,7 @@ class Progress(Protocol):
 
 
 def make_printable(text: str) -> str:
-    """Escape the characters that a terminal would obey or could not show.
+    """Escape the characters that a terminal would interpret or could not display.
 
     Names of classes and files come from outside, so they can contain any character.
     """
@@ -57,10 +57,10 @@ class Silent:
 
 
 class Lines(Silent):
-    """Progress as plain lines, for logs and pipes. It shows no bars, because every important fact is also a line."""
+    """Progress as plain lines, for logs and pipes. Bars are left out, because all important facts are also lines."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it.
+        """Create the object.
 
         Args:
             word: Function that rewords each line before it is printed.
@@ -76,7 +76,7 @@ class Bars(Lines):
     """Progress as lines with a bar below them, for terminals."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
-        """Create it.
+        """Create the object.
 
         Args:
             word: Function that rewords each line before it is printed.
@@ -87,7 +87,7 @@ class Bars(Lines):
         self._console = Console(stderr=True)
 
     def say(self, line: str) -> None:
-        """Print the line above the bars that are shown."""
+        """Print the line above any bars."""
         self._console.print(
             make_printable(self._word(line)), markup=False, emoji=False, highlight=False, soft_wrap=True
         )
@@ -115,7 +115,7 @@ def is_first() -> bool:
 
 
 def open_progress(word: Callable[[str], str] = str) -> Progress:
-    """Return bars on a terminal, lines elsewhere, and nothing in all processes but the first.
+    """Return bars on a terminal and lines elsewhere. All processes except the first show nothing.
 
     Args:
         word: Function that rewords each line before it is printed.

@@ -79,7 +79,7 @@ def make_learner(
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
-def draw(count: int) -> Batch:
+def make_batch(count: int) -> Batch:
     """Generate images, the last of which is bright, and labels."""
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(count, 3, 2, 2, generator=generator)

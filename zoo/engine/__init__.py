@@ -1,1 +1,1 @@
-"""The training loop and its parts. It does not depend on names, plugins, run folders or the terminal."""
+"""The training loop and its parts. They do not depend on backbone names, plugins, run folders or the terminal."""

@@ -19,8 +19,8 @@ def keep_freed() -> None:
     """Keep freed memory in this process, unless the user has tuned malloc.
 
     Each training step allocates tensors of the same sizes. By default, malloc returns a large block to the system when
-    it is freed, and the system fills every page with zeros when the block is allocated again. In VGG's classifier, this
-    takes a third of a step.
+    it is freed, and the system fills every page with zeros when the block is allocated again. For VGG's classifier,
+    this accounts for a third of a step's time.
     """
     library = _find_library()
     if library and not _tuned and not _is_tuned_by_user():
@@ -30,7 +30,7 @@ def keep_freed() -> None:
 
 
 def give_back() -> None:
-    """Return the freed memory to the system, for example when later allocations have other sizes."""
+    """Return freed memory to the system, for example because later allocations have different sizes."""
     for library in _tuned:
         library.malloc_trim(ctypes.c_size_t(0))
 

@@ -1,4 +1,4 @@
-"""Batches to train and evaluate on: images for the whole model, or cached features for its trainable part."""
+"""Batches to train and evaluate on: images for the full model, or cached features for its trainable part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
 
 
 def plan_evaluation(count: int, recipe: Recipe, world: World) -> list[list[int]]:
-    """Return the indices of each evaluation batch of this process, for a split of ``count`` samples."""
+    """Return the sample indices of this process's evaluation batches, for a split of ``count`` samples."""
     local, batch_size = world.slice_of(count), math.ceil(recipe.batch_size / world.size)
     if not recipe.shard or not count:
         return plan_in_order(local, batch_size=batch_size)
@@ -55,7 +55,7 @@ class ImageBatchSource:
     kind = "images"
 
     def __init__(self, model: nn.Module, images: Images, views: Views, recipe: Recipe, hardware: Hardware) -> None:
-        #: Model that takes the batches.
+        #: Model that runs on the batches.
         self.model = model
         self._hardware = hardware
         self._normalise = views.plain.normalise
@@ -82,7 +82,7 @@ class ImageBatchSource:
         return prepare(self._train.epoch(epoch, start), self._normalise, self._hardware)
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return the indices of the training images in a batch, for all processes."""
+        """Return the indices of the training images in a batch, over all processes."""
         return self._train.plan(epoch)[step]
 
     def measure(self, split: str) -> Batches:
@@ -97,7 +97,7 @@ class ImageBatchSource:
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Features of images, in the order of the images. The tensor stays on disk until a row is read."""
+    """Features of images, in the order of the images. A row stays on disk until it is read."""
 
     #: Features of shape (rows, width).
     tensor: Tensor
@@ -112,19 +112,19 @@ class FeatureSource(Protocol):
     """An object that provides the features of images."""
 
     def train(self, view: int) -> FeatureRows:
-        """Return the features of the training images in a view; views are numbered from 0."""
+        """Return the features of the training images in a view; views are numbered starting at 0."""
 
     def plain(self, split: str) -> FeatureRows:
         """Return the features of a split without augmentation."""
 
 
 class FeatureBatchSource:
-    """Batches of features, which are computed once."""
+    """Batches of features, which are computed only once."""
 
     kind = "features"
 
     def __init__(self, model: nn.Module, source: FeatureSource, images: Images, recipe: Recipe, world: World) -> None:
-        #: Model that takes the batches.
+        #: Model that runs on the batches.
         self.model = model
         self._device = next(model.parameters()).device
         self._source = source
@@ -141,7 +141,7 @@ class FeatureBatchSource:
         return len(self._sampler.plan(len(self._labels["train"]), 0))
 
     def train(self, epoch: int, start: int = 0) -> Batches:
-        """Return this process's part of the training batches of an epoch, in the same order as images.
+        """Return this process's part of the training batches of an epoch, in the same order as for images.
 
         Args:
             epoch: Index of the epoch.
@@ -152,7 +152,7 @@ class FeatureBatchSource:
         return self._select(rows, labels, map(self._sampler.share_of, self._sampler.plan(len(labels), epoch)[start:]))
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
-        """Return the indices of the training images in a batch, for all processes."""
+        """Return the indices of the training images in a batch, over all processes."""
         return self._sampler.plan(len(self._labels["train"]), epoch)[step]
 
     def measure(self, split: str) -> Batches:

@@ -1,4 +1,4 @@
-"""The cache of torch.compile, kept in zoo's cache folder instead of the folder for temporary files."""
+"""The cache of torch.compile, kept in zoo's cache folder instead of the system's temporary directory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zoo.files.cache import cache_folder
 KIND = "compiled"
 #: Environment variable that names torch's cache folder. torch sets it if the user has not.
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
-#: Environment variable that torch then sets to a subfolder, on GPUs.
+#: Environment variable for the cache of Triton kernels. On GPUs, torch sets it to a subfolder of its cache folder.
 TRITON_VARIABLE = "TRITON_CACHE_DIR"
 
 
 @contextmanager
-def keeping_artefacts() -> Iterator[None]:
+def keeping_artifacts() -> Iterator[None]:
     """Return a context in which torch caches compiled code in zoo's cache folder, unless the user chose a folder."""
     before = {name: os.environ.get(name) for name in (VARIABLE, TRITON_VARIABLE)}
     chosen = before[VARIABLE]
@@ -39,7 +39,7 @@ def keeping_artefacts() -> Iterator[None]:
 
 
 def _is_default_of_torch(folder: Path) -> bool:
-    """Return whether torch chose the folder itself; it leaves its choice in the environment."""
+    """Return whether torch itself chose the folder and wrote its choice to the environment."""
     return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("torchinductor_")
 
 

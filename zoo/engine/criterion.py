@@ -10,9 +10,10 @@ from torch.nn.functional import cross_entropy
 class Criterion:
     """Cross entropy, plus the weighted cross entropy of auxiliary heads.
 
-    With class weights, the loss of each image is multiplied by the weight of its own class, and the mean is weighted.
-    torch's own ``weight`` argument differs: combined with label smoothing, it also multiplies the share of every other
-    class, so that images of frequent classes are pulled towards the rare ones.
+    With class weights, the loss is the weighted mean of the images' losses, and the weight of an image is that of its
+    class. torch's own ``weight`` argument differs. Combined with label smoothing, it also multiplies every other
+    class's share of the smoothed target by that class's weight, which biases images of frequent classes toward rare
+    classes.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Criterion:
         return (losses * weights).sum() / weights.sum()
 
     def _list_weights(self, targets: Tensor) -> Tensor | None:
-        """Return the weight of each target, of shape (N,); for mixed images, the mean over their classes."""
+        """Return the weight of each target, of shape (N,). A mixed image has the mean weight of its classes."""
         if self._class_weights is None:
             return None
         return self._class_weights[targets] if targets.ndim == 1 else targets @ self._class_weights

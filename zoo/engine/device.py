@@ -16,7 +16,7 @@ from zoo.errors import OptionError
 
 #: Number of batches that are prepared in advance for a GPU.
 AHEAD = 3
-#: Maximum number of threads that decode images, for training on a GPU and on a CPU.
+#: Maximum numbers of threads that decode images when training on a GPU and on a CPU.
 GPU_WORKERS, CPU_WORKERS = 16, 4
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,7 +37,7 @@ class Hardware:
     def build_scaler(self) -> torch.amp.GradScaler:
         """Build a gradient scaler, which is enabled only for fp16."""
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        # The scaler creates its state at the first call; undoing the first step needs that state.
+        # The scaler creates its state on the first call, and undoing the first step needs that state.
         scaler.scale(torch.zeros((), device=self.device))
         return scaler
 
@@ -86,7 +86,7 @@ def place(model: nn.Module, hardware: Hardware) -> None:
 def rounding(hardware: Hardware) -> Iterator[None]:
     """Return a context in which a GPU uses TF32 for fp32 operations, unless the precision is fp32.
 
-    By default, torch uses TF32 for convolutions but not for matrix products.
+    By default, torch uses TF32 for convolutions but not for matrix multiplications.
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if hardware.device.type == "cuda":
@@ -106,6 +106,6 @@ def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None
     cores = max(1, count_cores() // hardware.world.local_size)
     if workers is None:
         workers = min(GPU_WORKERS if on_gpu else CPU_WORKERS, cores)
-    # On a CPU, decoding and training take turns on the same cores. Running both at once is slower, since the threads of
-    # torch wait for each other.
+    # On a CPU, decoding and training take turns on the same cores. Running both at once is slower, because
+    # torch's threads would wait for each other.
     return LoaderOptions(batch_size=batch_size, workers=workers, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)

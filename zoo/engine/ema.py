@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is often more accurate than the weights of the last step."""
+"""A moving average of the weights, which is often more accurate than the weights of the last step."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zoo.models.sharding import part
 class MovingAverage:
     """An exponential moving average of parameters and buffers.
 
-    Sources: Polyak and Juditsky 1992. The decay is lower in the first steps, as in Tarvainen and Valpola 2017,
-    arXiv:1703.01780, so that the initial weights are soon forgotten.
+    Source: Polyak and Juditsky 1992. As in Tarvainen and Valpola 2017, arXiv:1703.01780, the decay is lower in the
+    first steps, so that the average quickly forgets the initial weights.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], decay: float) -> None:
-        """Start from the current values; integers, and tensors that are not finite (such as masks), are left out."""
+        """Start from the current values. Integer tensors and non-finite tensors (such as masks) are left out."""
         self.decay = decay
         self._is_swapped = False
         self._model_tensors = {
@@ -32,16 +32,16 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Update the average with the current values, after ``steps`` steps."""
+        """Update the average with the current values; ``steps`` is the number of steps so far."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
         averages = [part(average) for average in self.tensors.values()]
         values = [part(tensor) for tensor in self._model_tensors.values()]
-        # torch's own AveragedModel uses the same function, but copies the whole model, frozen parameters included.
+        # torch's own AveragedModel uses the same function, but copies the full model, including frozen parameters.
         torch._foreach_lerp_(averages, values, weight)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Return a context in which the model holds the average."""
+        """Return a context in which the model's weights are replaced with the average."""
         try:
             self._swap()
             yield
@@ -49,10 +49,10 @@ class MovingAverage:
             self.restore()
 
     def restore(self) -> None:
-        """Put the weights back into the model if it holds the average.
+        """Restore the model's own weights if they are currently replaced with the average.
 
-        A signal can be raised between the end of the ``in_place`` block and this call, so code that saves the weights
-        calls it as well.
+        A signal can be raised after the ``in_place`` block ends but before it calls this, so code that saves the
+        weights must also call it.
         """
         if self._is_swapped:
             self._swap()

@@ -24,10 +24,10 @@ def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
         local: Result of this process.
 
     Returns:
-        The result of the whole batch.
+        The result of the global batch.
 
     Raises:
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     world = learner.hardware.world
     if world.size == 1:
@@ -44,7 +44,7 @@ def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
 def _list_gradients(parameters: Sequence[nn.Parameter], world: World) -> list[Tensor]:
     """List the gradients of the parameters that any process has used.
 
-    The others keep no gradient: with a gradient of zero, the optimizer would apply weight decay to them.
+    All other gradients stay None: with a gradient of zero, the optimizer would apply weight decay to them.
     """
     users = world.total([float(parameter.grad is not None) for parameter in parameters])
     for parameter, count in zip(parameters, users, strict=True):

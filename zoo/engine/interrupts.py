@@ -10,17 +10,19 @@ from contextlib import contextmanager
 
 #: Signals other than Ctrl-C that end a process: a request to terminate, and the loss of the terminal.
 ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-#: Seconds in which a second signal counts as a duplicate. Some programs signal a process and then its process group.
+#: Time window in seconds within which another signal counts as a duplicate. Some programs signal a process and then its
+#: process group.
 ECHO = 1.0
 
 
 @contextmanager
 def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Return a context with a signal handler; outside the main thread, where no signals arrive, it does nothing."""
+    """Return a context with a signal handler. It does nothing outside the main thread, where no signals arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Ignored signals stay ignored. Handlers that were not installed by Python (None) could not be restored.
+    # Ignored signals stay ignored. Handlers that were not installed by Python (None) are kept, because
+    # they could not be restored.
     before = {number: found for number in numbers if (found := signal.getsignal(number)) not in (None, signal.SIG_IGN)}
     try:
         for number in before:
@@ -31,18 +33,18 @@ def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object],
             signal.signal(number, found)
 
 
-#: Signals received so far, for each active `undisturbed` block: number and time.
+#: Signals received so far, as pairs of number and time, for each active `undisturbed` block.
 _blocks: list[list[tuple[int, float]]] = []
 
 
 def is_signal_pending() -> bool:
-    """Return whether a signal waits for an `undisturbed` block to end."""
+    """Return whether a signal is waiting for an `undisturbed` block to end."""
     return any(_blocks)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Return a context that defers SIGINT, SIGTERM and SIGHUP until it exits; a second one ends the process at once.
+    """Return a context that defers SIGINT, SIGTERM and SIGHUP until it exits; a second signal ends the process.
 
     If the block raises an exception, a deferred signal is dropped.
     """

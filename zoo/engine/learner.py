@@ -1,4 +1,4 @@
-"""The model and everything that a training step needs beside it."""
+"""The model and everything besides it that a training step needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.torch_compile import CompiledModel
 from zoo.models.freeze import Frozen
 
-#: Function that mixes the images of a batch: it takes images and labels of shape (N,), and returns images and targets,
+#: Function that mixes the images of a batch. It takes images and labels of shape (N,), and returns images and targets,
 #: which are labels of shape (N,) or class probabilities of shape (N, classes).
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -59,7 +59,7 @@ class Learner:
     #: How batches are split into micro-batches, in training and in evaluation.
     micro_batches: MicroBatches = field(default_factory=MicroBatches)
     eval_micro_batches: MicroBatches = field(default_factory=MicroBatches)
-    #: Moving average of the weights, which replaces the weights in evaluation and in the saved model.
+    #: Moving average of the weights, which replaces the weights during evaluation and in the saved model.
     average: MovingAverage | None = None
     #: Batch norms whose statistics are computed over all processes.
     norms: SharedNorms | None = None

@@ -23,12 +23,12 @@ class LocalBatch:
     total_weight: Tensor
     #: Number of images in the global batch.
     global_size: int
-    #: Number of processes that have at least one image of it.
+    #: Number of processes that have at least one image of the global batch.
     num_processes: int = 1
 
     @property
     def max_local_size(self) -> int:
-        """Return the number of images in the largest part that any process has."""
+        """Return the number of images in the largest local batch of all processes."""
         return -(-self.global_size // self.num_processes)
 
     def split(self, learner: Learner) -> Iterator[tuple[Tensor, ...]]:
@@ -42,16 +42,16 @@ class LocalBatch:
             return iter(())
         images, targets = learner.mix(self.images, self.labels)
         labels = targets if targets.ndim == 1 else targets.argmax(1)
-        # Processes that wait for each other in the forward pass must all split into the same number of micro-batches.
+        # Processes that wait for each other in the forward pass must all use the same number of micro-batches.
         size = self.global_size // self.num_processes if learner.micro_batches.is_fixed else len(labels)
         return learner.micro_batches.split(images, targets, labels, size=size)
 
 
 def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalBatch:
-    """Create the local batch; the processes exchange the sizes of their parts.
+    """Create this process's local batch. The processes exchange the sizes of their parts.
 
     Raises:
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     world = learner.hardware.world
     weight = learner.criterion.weigh(labels)  # Mixing images with each other does not change the sum.

@@ -57,7 +57,7 @@ class EpochProgress:
     #: Index of the epoch.
     epoch: int
     sums: Sums
-    #: Learning rate of the epoch's first step, in the parameter group with the highest one.
+    #: Learning rate of the epoch's first step, in the parameter group with the highest learning rate.
     lr: float = 0.0
     #: Number of steps so far.
     step: int = 0
@@ -79,16 +79,16 @@ def train_one_epoch(
         current: Progress of the epoch, updated after each step.
         batches: This process's part of the remaining batches, on the model's device: images of shape (N, C, H, W) or
             features of shape (N, width), and labels of shape (N,).
-        advance: Function that is called after each step with the number of samples of all processes.
+        advance: Function that is called after each step with the number of samples, over all processes.
         on_step: Function that is called after each step. An exception that it raises ends the epoch.
 
     Returns:
         The score on the training batches of all processes.
 
     Raises:
-        NotFinite: If a loss or a gradient is not finite. The step was not taken.
+        NotFinite: If a loss or a gradient is not finite. The step is not taken.
         TrainingError: If memory is insufficient even for one image at a time.
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     rank = learner.hardware.world.rank
     learner.frozen.train()
@@ -115,11 +115,12 @@ def evaluate(
         model: Model to evaluate. It is left in eval mode.
         batches: This process's part of the batches, on the model's device.
         hardware: Device and precision.
-        advance: Function that is called after each batch with the approximate number of samples of all processes.
+        advance: Function that is called after each batch with the approximate number of samples, over all processes.
         micro_batches: How batches are split if memory is short.
 
     Returns:
-        The score, and the probabilities of the samples of all processes in order, of shape (N, classes), on the CPU.
+        The score over the samples of all processes, and the probabilities of these samples in order, of shape
+        (N, classes), on the CPU.
 
     Raises:
         TrainingError: If memory is insufficient even for one image at a time.

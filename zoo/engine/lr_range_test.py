@@ -24,13 +24,13 @@ from zoo.progress import Advance
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 100
 #: Weight of the previous losses in the moving average.
 SMOOTHING = 0.9
-#: The test ends when the loss exceeds its minimum by this factor.
+#: Factor by which the loss must exceed its minimum for the test to end early.
 EXPLODED = 4.0
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A learning rate, and the smoothed loss of the step at it."""
+    """A learning rate, and the smoothed loss of the step taken at that rate."""
 
     lr: float
     loss: float
@@ -40,16 +40,16 @@ class Tried:
 class ExponentialSchedule(Schedule):
     """A learning rate that grows by the same factor at each step."""
 
-    #: Learning rate of the optimizer, which the factors multiply.
+    #: Learning rate of the optimizer, which is multiplied by the factors.
     initial_lr: float = 1.0
 
     def factor(self, step: int) -> float:
-        """Return the factor of the learning rate in a step; steps are numbered from 0."""
+        """Return the factor of the learning rate in a step; steps are numbered starting at 0."""
         return lr_at(step, self.steps) / self.initial_lr
 
 
 def lr_at(step: int, steps: int) -> float:
-    """Return the learning rate of a step; steps are numbered from 0."""
+    """Return the learning rate of a step; steps are numbered starting at 0."""
     return float(LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1)))
 
 

@@ -49,19 +49,19 @@ def _measure_class(confusion: Tensor, index: int) -> dict[str, float | int | Non
 class Epoch:
     """The results of an epoch: one line of history.jsonl."""
 
-    #: Number of the epoch, from 1.
+    #: Number of the epoch, starting at 1.
     epoch: int
     train_loss: float
     train_accuracy: float
     val_loss: float
     val_accuracy: float
-    #: Learning rate of the epoch's first step, in the parameter group with the highest one.
+    #: Learning rate of the epoch's first step, in the parameter group with the highest learning rate.
     lr: float
-    #: Duration of the training steps in seconds, including the loading of images.
+    #: Duration of the training steps in seconds, including loading the images.
     train_seconds: float
-    #: Duration of the whole epoch in seconds.
+    #: Duration of the full epoch in seconds.
     seconds: float
-    #: Number of the phase, from 1.
+    #: Number of the phase, starting at 1.
     phase: int = 1
 
     @property
@@ -70,7 +70,7 @@ class Epoch:
         return self.val_accuracy, -self.val_loss
 
     def is_better_than(self, other: Epoch | None) -> bool:
-        """Compare by validation accuracy, and by validation loss if the accuracies are equal."""
+        """Return whether the validation accuracy is higher or, if both are equal, the validation loss is lower."""
         return other is None or self.rank > other.rank
 
     def __str__(self) -> str:
@@ -81,5 +81,5 @@ class Epoch:
 
 
 def find_best(history: Iterable[Epoch]) -> Epoch | None:
-    """Return the best epoch, the first one of equals, or None if there are no epochs."""
+    """Return the best epoch (the earliest in case of a tie), or None if there are no epochs."""
     return max(history, key=lambda epoch: epoch.rank, default=None)

@@ -59,9 +59,10 @@ class MicroBatches:
                 if self.is_fixed:
                     raise TrainingError(
                         f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller `batch_size`; "
-                        f"processes that wait for each other cannot split batches further during a run. ({reason})"
+                        f"with `shard` or `sync_batch_norm`, batches cannot be split further during a run. ({reason})"
                     ) from error
-            # This is outside the except block, where the traceback would keep the failed attempt's tensors alive.
+            # This must stay outside the except block; inside it, the traceback would keep the failed attempt's tensors
+            # alive.
             undo()
             self._double(size, reason)
 
@@ -71,8 +72,8 @@ class MicroBatches:
             few = "one image" if self.least == 1 else f"{self.least} images"
             raise TrainingError(f"not enough memory for {few} at a time; use a smaller `head` or backbone. ({reason})")
         self.count = min(2 * self.count, most)
-        torch.cuda.empty_cache()  # It does nothing if CUDA is not initialized.
+        torch.cuda.empty_cache()  # This does nothing if CUDA is not initialized.
         self.say(
             f"note: out of memory; splitting each batch into {self.count} micro-batches from now on "
-            "(the update is unchanged)"
+            "(there is still one update per batch)"
         )

@@ -41,11 +41,12 @@ def build_optimizer(
         {"params": members[key], "weight_decay": key[1], "initial_lr": lr * key[0]}
         for key in sorted(members, reverse=True)
     ]
-    # A fused optimizer reads and writes the memory once per step, which takes most of a step's time for large heads.
+    # A fused optimizer makes only one pass over memory per step; memory access takes most of a step's time for large
+    # heads.
     if name == "sgd":
         trainable = [parameter for parameters in members.values() for parameter in parameters]
-        # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as in fp16 on GPUs,
-        # the kernel leaves the momentum uninitialized.
+        # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as can happen with
+        # fp16 on GPUs, the kernel leaves the momentum uninitialized.
         fused = all(parameter.device.type == "cpu" and not is_divided(parameter) for parameter in trainable)
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=fused)
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]

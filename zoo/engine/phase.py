@@ -51,7 +51,7 @@ class PhaseCallbacks(Protocol):
         Args:
             epoch: Results of the epoch.
             probabilities: Probabilities of the validation images, of shape (N, classes).
-            model: Full model. If the recipe asks for a moving average of the weights, the model holds it.
+            model: Full model. Its weights are the moving average if the recipe asks for one.
             is_best: Whether this is the best epoch so far.
         """
 
@@ -115,7 +115,7 @@ class Phase:
                 with undisturbed():
                     is_best = epoch.is_better_than(find_best(state.history))
                     callbacks.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
-                    # This is last, so that a run resumed from an earlier checkpoint repeats the evaluation.
+                    # This comes last, so that a run resumed from an earlier checkpoint repeats the evaluation.
                     state.end_epoch(epoch)
 
     def _train(
@@ -193,12 +193,12 @@ class Phase:
         return CompiledModel(source.model, len(sampler.share_of(source.list_batch(0, 0))), progress.say)
 
     def _uses_batch_statistics(self) -> bool:
-        """Return whether a batch norm uses the statistics of the batch, for which it needs more than one image."""
+        """Return whether a batch norm uses batch statistics, for which it needs more than one image."""
         self.frozen.train()
         return any(norm.training for norm in list_batch_norms(self.network.model))
 
     def _choose_scale(self) -> Callable[[nn.Parameter], float]:
-        """Return a function that returns the factor of a parameter's learning rate, which falls toward the input."""
+        """Return a function that returns a parameter's learning rate factor; the factor decreases toward the input."""
         decay, network = self.recipe.layer_decay, self.network
         if decay == 1:
             return lambda _parameter: 1.0
@@ -212,7 +212,7 @@ class Phase:
         return lambda parameter: scales.get(parameter, 1.0)
 
     def _weigh_classes(self) -> Tensor | None:
-        """Return the weight of each class, of shape (classes,), or None; the mean over the training images is 1."""
+        """Return the class weights, of shape (classes,), or None. Their mean over the training images is 1."""
         if self.recipe.balance != "loss":
             return None
         labels = torch.tensor([sample.label for sample in self.images.train])

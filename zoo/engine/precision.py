@@ -15,7 +15,7 @@ def computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # The public torch.cpu.get_capabilities is not in the oldest torch that zoo supports.
+        # The public torch.cpu.get_capabilities is missing from the oldest torch that zoo supports.
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
     return False
 
@@ -25,8 +25,8 @@ def settle_precision(requested: str, backbone: BackboneSpec, hardware: Hardware)
 
     Args:
         requested: Requested precision. ``auto`` means bf16 if the device supports it natively and the plugin declares
-            that the backbone supports it, and fp32 otherwise. It does not depend on any timing, so that a run can be
-            repeated.
+            that the backbone supports it, and fp32 otherwise. The choice does not depend on measured speed, so that a
+            run can be repeated.
         backbone: Backbone to train.
         hardware: Hardware that already has the requested precision, unless that is ``auto``.
     """

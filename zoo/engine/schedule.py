@@ -1,4 +1,4 @@
-"""Learning rate schedules, as functions of the step: they have no state that a checkpoint would have to hold."""
+"""Learning rate schedules, as functions of the step: they have no state that a checkpoint would have to contain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
-#: Fraction of a one-cycle schedule in which the learning rate rises, and factor at which it starts.
+#: Fraction of a one-cycle schedule in which the learning rate rises, and the factor at which it starts.
 RISE, LOWEST = 0.25, 0.04
 #: Factor of each drop of the schedules ``step`` and ``plateau``.
 DROP = 0.1
@@ -29,13 +29,13 @@ class Schedule:
     drops: int = 0
 
     def factor(self, step: int) -> float:
-        """Return the factor of the learning rate in a step; steps are numbered from 0."""
+        """Return the factor of the learning rate in a step; steps are numbered starting at 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return FACTORS[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
-        """Set the learning rate of every parameter group: the factor of the step times the group's ``initial_lr``."""
+        """Set the learning rate of every parameter group to its ``initial_lr`` times the factor of the step."""
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.factor(step)
 
@@ -77,7 +77,7 @@ FACTORS: Mapping[str, Callable[[int, int], float]] = {
 
 
 def count_drops(ranks: Sequence[tuple[float, float]]) -> int:
-    """Return how often ``plateau`` has dropped the learning rate, given the rank of each epoch (higher is better)."""
+    """Return how often ``plateau`` has dropped the learning rate, given the ranks of the epochs (higher is better)."""
     best, waited, drops = (-math.inf, -math.inf), 0, 0
     for rank in ranks:
         best, waited = (rank, 0) if rank > best else (best, waited + 1)

@@ -1,4 +1,4 @@
-"""Copies of the tensors that a training step changes before it can fail, so that a failed step can be undone."""
+"""Copies of tensors that a training step may have changed by the time it fails, so that the step can be undone."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ class Snapshot:
             if module.training
             for name, buffer in module.named_buffers(recurse=False)
         ]
-        # Parameter groups step one after the other, so one parameter of each shows whether the weights have changed.
+        # The optimizer updates one parameter group after the other, so one parameter of each group shows whether the
+        # weights have changed.
         # Fused optimizers do not increment the version counter of a tensor.
         smallest = [min(group["params"], key=Tensor.numel).detach() for group in learner.optimizer.param_groups]
         self._parameters = [(part(parameter), part(parameter).clone()) for parameter in smallest]
 
     def undo(self) -> None:
-        """Undo a failed step so that it can be tried again.
+        """Undo a failed step so that it can be retried.
 
         Raises:
-            TrainingError: If some of the weights have changed already.
+            TrainingError: If some of the weights have already changed.
         """
         if any(not torch.equal(now, before) for now, before in self._parameters):
             raise TrainingError("not enough memory for the optimizer state; use sgd or a smaller backbone.")
         learner = self._learner
         if not learner.steps:
-            learner.optimizer.state.clear()  # The first step may have created a part of it.
-        # Reset the scaler; otherwise it assumes that the next gradients are unscaled already.
+            learner.optimizer.state.clear()  # The first step may have created a part of the state.
+        # Reset the scaler; otherwise it assumes that the next gradients are already unscaled.
         learner.scaler.update(learner.scaler.get_scale())
         self.restore()
 

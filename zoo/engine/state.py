@@ -25,7 +25,7 @@ _MODEL, _OPTIMIZER, _AVERAGE, _EPOCH = "model.", "optimizer.", "average.", "lap.
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a checkpoint: tensors by name, and facts that JSON can represent."""
+    """The content of a checkpoint: tensors by name, and values that JSON can represent."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
@@ -35,9 +35,9 @@ class Checkpoint:
 class TrainingState:
     """The training state of a run."""
 
-    #: Full model, of which the learner may run only the trainable part.
+    #: Full model. The learner may run only its trainable part.
     model: nn.Module
-    #: Checkpoint to resume from, until its phase has begun.
+    #: Checkpoint to resume from; None once its phase has begun.
     saved: Checkpoint | None = None
     #: Index of the current phase.
     phase: int = 0
@@ -86,18 +86,18 @@ class TrainingState:
         with undisturbed():  # Otherwise, an interrupted run could save a partly restored state.
             current = self._restore(learner, feed, self.saved) if self.saved else None
             self.phase, self.feed, self.current, self.saved = phase, feed, current, None
-            # List the names now: the next phase may have unfrozen more by the time that this one is saved.
+            # List the names now, because the next phase may already have unfrozen more when this phase is saved.
             self.trainable = tuple(list_trainable_state(self.model))
             self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not is_finite(buffer))
             self.learner = learner
 
     def capture(self) -> Checkpoint:
-        """Return a checkpoint whose tensors are not copies, so write it before the next step.
+        """Return a checkpoint. Do not call this during a step.
 
-        Do not call this during a step.
+        The tensors are not copies, so write the checkpoint before the next step.
         """
         if self.learner and self.learner.average:
-            self.learner.average.restore()  # A signal may have come just before the end of an evaluation.
+            self.learner.average.restore()  # A signal may have arrived just before an evaluation ended.
         listed = self._list()
         return Checkpoint({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
 
@@ -135,7 +135,7 @@ class TrainingState:
         return Checkpoint({name: tensor.detach() for name, tensor in tensors.items()}, facts)
 
     def require_finite(self) -> None:
-        """Check the state; a finite loss does not guarantee finite weights.
+        """Check that the state is finite, which a finite loss does not guarantee.
 
         Raises:
             TrainingError: If a parameter, a buffer or a tensor of the optimizer is not finite.
@@ -151,7 +151,7 @@ class TrainingState:
         if saved.facts["feed"] != feed:
             raise RunError(
                 f"the run was trained on {saved.facts['feed']}, but would now be trained on {feed}; "
-                "resume it with as much space in the cache folder as before."
+                "resume it with the same amount of free space in the cache folder as before."
             )
         _restore_model(self.model, saved.tensors)
         _restore_slots(learner.optimizer, self.model, saved.tensors)
@@ -217,6 +217,6 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
 
 
 def list_trainable_state(model: nn.Module) -> dict[str, Tensor]:
-    """List the trainable parameters and all buffers, such as batch norm statistics."""
+    """List the trainable parameters and all buffers, including batch norm statistics."""
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     return {**trainable, **dict(model.named_buffers())}

@@ -1,7 +1,7 @@
 """One training step: forward pass, backward pass, and an optimizer step if the loss and the gradients are finite.
 
 A step is either completed or undone. If memory runs out, it is retried with more micro-batches. If the model cannot be
-compiled, it is retried uncompiled. Signals wait until the step is complete.
+compiled, it is retried uncompiled. Signals are deferred until the step is complete.
 """
 
 from __future__ import annotations
@@ -31,17 +31,21 @@ def take_step(
     seed: int,
     record: Callable[[StepResult], None] = lambda _result: None,
 ) -> StepResult:
-    """Train on a batch and record the result, compiled if possible; signals wait until both are done."""
+    """Train on a batch, using the compiled model if possible, and record the result.
+
+    Signals are deferred until both are done.
+    """
     with undisturbed():
         try:
             result = learn(learner, images, labels, seed)
         except CannotCompile as error:
-            # The error itself would keep the tensors of the failed attempt alive, through its traceback.
+            # The traceback of the error itself would keep the tensors of the failed attempt alive.
             reason = str(error)
         else:
             record(result)
             return result
-    # Any signal that waited has been raised by now. Ctrl-C also interrupts compilers, which are then not at fault.
+    # Ctrl-C also kills a running compiler. In that case, raising the signal above ends the run before the compiler is
+    # blamed.
     learner.give_up_compiling(reason)
     return take_step(learner, images, labels, seed, record)
 
@@ -59,7 +63,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
     Raises:
         NotFinite: If the loss or a gradient is not finite. The model is unchanged.
         TrainingError: If memory is insufficient even for the smallest micro-batches.
-        LostProcess: If another process is gone. The model is unchanged.
+        LostProcess: If another process has died. The model is unchanged.
         CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
     local_batch = make_local_batch(learner, images, labels)

@@ -20,8 +20,8 @@ from zoo.errors import is_out_of_memory
 #: Maximum length of an error in a message; torch adds long advice to its errors.
 MAX_ERROR_LENGTH = 200
 
-#: Dropout uses the same random numbers as in the uncompiled model. Precompiled headers are disabled because they take
-#: 150 MB of the folder for temporary files, regardless of the cache folder.
+#: Options of torch.compile. Dropout uses the same random numbers as in the uncompiled model. Precompiled headers are
+#: disabled because they take up 150 MB in the system's temporary directory, regardless of the cache folder.
 _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "fallback_random": True,
     "cpp_cache_precompile_headers": False,
@@ -33,10 +33,10 @@ class CannotCompile(Exception):
 
 
 class CompiledModel:
-    """A model that is compiled at its first batch of the usual size."""
+    """A model that is compiled on its first batch of the usual size."""
 
     def __init__(self, model: nn.Module, batch_size: int, say: Callable[[str], None]) -> None:
-        """Create it; ``batch_size`` is the usual number of images in a batch of this process."""
+        """Create the object; ``batch_size`` is the usual number of images in this process's batches."""
         self._model = model
         self._batch_size = batch_size
         self._say = say
@@ -54,10 +54,11 @@ class CompiledModel:
             return self._model
         if self._compiled is None:
             self._say("compiling the model: the first step takes longer")
-            torch.compiler.reset()  # The number of compilations is limited, and earlier phases count.
+            # torch limits the number of compilations, and those of earlier phases count toward the limit.
+            torch.compiler.reset()
             self._compiled = torch.compile(
                 self._model,
-                fullgraph=True,  # With graph breaks, the model would be slow without any message.
+                fullgraph=True,  # Graph breaks would make the model slow without any message.
                 dynamic=False,
                 options=_OPTIONS,
             )
@@ -65,10 +66,10 @@ class CompiledModel:
 
     @contextmanager
     def attempting(self) -> Iterator[None]:
-        """Return a context for the forward and backward pass, either of which may show that compilation fails.
+        """Return a context for the forward and backward pass, in either of which compilation may fail.
 
         Raises:
-            CannotCompile: If anything fails before the compiled model has completed a step.
+            CannotCompile: If either pass fails for a reason other than insufficient memory.
         """
         try:
             with nullcontext() if self._has_succeeded else _quiet():
@@ -97,15 +98,15 @@ def find_obstacle(kind: str, micro_batches: MicroBatches) -> str | None:
         micro_batches: How batches are split into micro-batches.
     """
     if kind != "images":
-        return "the run trains on cached features, so it hardly runs the model"
+        return "the epochs train on cached features and hardly run the model"
     if micro_batches.is_fixed:
-        return "the processes wait for each other within the model"
+        return "the forward or backward pass involves communication between processes"
     return None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Return a context without torch's warnings and log messages about compilation; zoo reports it in one line."""
+    """Return a context without torch's warnings and log messages about compilation; zoo reports a failure itself."""
     logger = logging.getLogger("torch")
     level = logger.level
     try:

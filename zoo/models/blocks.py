@@ -36,7 +36,7 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
         owners = [block.name for block in blocks if is_below_any(name, block.prefixes)]
         owners += ["the head"] if head.covers(name) else []
         if len(owners) != 1:
-            where = f"in {' and '.join(owners)}" if owners else "in no block and no head"
+            where = f"in {' and '.join(owners)}" if owners else "in neither a block nor a head"
             raise PluginError(f"{backbone.name} declares its blocks incorrectly: parameter {name} is {where}.")
         if owner_of.setdefault(id(parameter), owners[0]) != owners[0]:
             where = f"in {owner_of[id(parameter)]}, and under another name in {owners[0]}"
@@ -52,10 +52,12 @@ def _find_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, .
     except Exception as error:
         raise PluginError(f"{backbone.name} cannot find its blocks: {type(error).__name__}: {error}") from error
     if not (isinstance(blocks, tuple) and all(isinstance(block, BlockSpec) for block in blocks)):
-        raise PluginError(f"{backbone.name} finds the blocks {blocks!r:.80}; it must be a tuple of BlockSpec.")
+        raise PluginError(f"blocks() of {backbone.name} returned {blocks!r:.80}; it must return a tuple of BlockSpec.")
     names = [block.name for block in blocks]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise PluginError(f"{backbone.name} finds several blocks called {', '.join(duplicates)}; names must differ.")
+        raise PluginError(
+            f"blocks() of {backbone.name} returned several blocks called {', '.join(duplicates)}; names must differ."
+        )
     return blocks
 
 
@@ -81,14 +83,14 @@ def list_trainable(blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope)
         NameNotFound: If there is no such block.
     """
     if scope.is_head_only:
-        # Auxiliary heads help to train the layers below them. If those are frozen, they have no purpose.
+        # Auxiliary heads help to train the layers below them. They have no purpose if those layers are frozen.
         return head.paths
     first = _get_position(scope.block, blocks) if scope.block else 0
     return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
 
 
 def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainScope, ...]:
-    """Return the scopes of the phases of a scope; a scope without phases is its own only phase."""
+    """Return the scope of each phase; for a scope without phases, only that scope."""
     if scope.kind == "head-then-all":
         return HEAD, ALL
     if scope.kind == "gradual":

@@ -57,11 +57,11 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
 
 
 def build_backbone(backbone: BackboneSpec, source: WeightsSource, progress: Progress) -> nn.Module:
-    """Build upstream's model and load its initial weights. Its head is that of the weights.
+    """Build upstream's model and load its initial weights, including those of its head.
 
     Raises:
         PluginError: If the model cannot be built.
-        WeightsError: If the weights file is missing, is damaged or belongs to another network.
+        WeightsError: If the weights file is missing, is damaged or belongs to a different network.
     """
     tensors = read_start(source, progress)
     model = build_model(backbone, source.tag)
@@ -120,18 +120,19 @@ def build(
     Args:
         name: The name of the backbone as ``zoo list`` shows it, with or without the namespace. ``@TAG`` after it
             chooses the weights.
-        num_classes: The number of outputs of a new head; None keeps the head of the weights.
-        weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the name, else ``DEFAULT``.
+        num_classes: The number of outputs of a new head; None keeps the head that the weights contain.
+        weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the name, or ``DEFAULT``
+            without one.
         head: The design of the new head: ``linear`` or ``mlp:W,W``.
-        registry: The registry to find the name in; None: that of all installed plugins.
+        registry: The registry to search; None means the registry of all installed plugins.
 
     Returns:
         Upstream's own module, in training mode.
 
     Raises:
-        OptionError: If an argument is invalid, or if the backbone has no published weights and none are given.
+        OptionError: If an argument is invalid, or if ``weights`` is None and the backbone has no published weights.
         NameNotFound: If there is no such backbone, or if it has no such weights.
-        WeightsError: If the weights cannot be read or do not fit.
+        WeightsError: If the weights cannot be read or do not match the backbone.
     """
     design = HeadDesign.parse(head)
     if num_classes is None and design.widths:

@@ -17,7 +17,7 @@ class Frozen:
     """The frozen part of a model. It gets no gradients and stays in eval mode, and its digest must not change."""
 
     def __init__(self, model: nn.Module, trainable: tuple[str, ...], fixed: Sequence[nn.Module] = ()) -> None:
-        """Freeze all parameters but the trainable ones.
+        """Freeze all parameters except the trainable ones.
 
         Args:
             model: The model, whose parameters are changed in place.
@@ -90,7 +90,7 @@ def digest_frozen(model: nn.Module, trainable: tuple[str, ...]) -> str:
 
 def list_batch_norms(model: nn.Module) -> list[nn.Module]:
     """Return the batch norm layers of a model. In training mode, they need more than one image per batch."""
-    # torch has no public base class of its batch norms. Those of timm derive from BatchNorm2d.
+    # torch has no public base class for its batch norms. Those of timm derive from BatchNorm2d.
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm))]
 
 

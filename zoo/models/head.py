@@ -20,7 +20,7 @@ MLP_DROPOUT = 0.5
 class Head:
     """The location of the head in a model."""
 
-    #: Dotted paths of the layers that output the logits. For a new MLP head, these are the paths of the whole MLPs.
+    #: Dotted paths of the layers that output the logits. For a new MLP head, these are the paths of the complete MLPs.
     paths: tuple[str, ...]
     #: Dotted paths of the auxiliary heads, which are used in training only.
     aux_paths: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def _find_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
     except Exception as error:
         raise PluginError(f"{backbone.name} cannot find its head: {type(error).__name__}: {error}") from error
     if not (isinstance(paths, tuple) and paths and all(isinstance(path, str) for path in paths)):
-        raise PluginError(f"{backbone.name} finds the head {paths!r:.80}; it must be a tuple of dotted paths.")
+        raise PluginError(f"head() of {backbone.name} returned {paths!r:.80}; it must return a tuple of dotted paths.")
     return paths
 
 
@@ -137,7 +137,7 @@ def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classe
 
 
 def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
-    """Build a layer like an old one, with another number of outputs."""
+    """Build a layer like an old one, with a different number of outputs."""
     bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, num_outputs, bias=bias, device=device, dtype=dtype)
@@ -155,7 +155,7 @@ def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv
 
 
 def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
-    """Build a layer of the same kind for the outputs of a layer. A convolution has a kernel size of 1."""
+    """Build a layer of the same kind that takes a layer's outputs. A convolution has a kernel size of 1."""
     bias, device, dtype = layer.bias is not None, layer.weight.device, layer.weight.dtype
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)

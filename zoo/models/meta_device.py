@@ -15,10 +15,10 @@ from zoo.plugin import BackboneSpec
 
 
 def build_on_meta(backbone: BackboneSpec, tag: str | None = None) -> nn.Module:
-    """Build upstream's model on the meta device, which is fast and takes no memory for its weights.
+    """Build upstream's model on the meta device, which is fast and needs no memory for its weights.
 
     Raises:
-        PluginError: If it cannot be built in either of the ways of `make_on_meta`.
+        PluginError: If it cannot be built in either of the ways that `make_on_meta` tries.
     """
     return make_on_meta(lambda: build_model(backbone, tag))
 
@@ -35,12 +35,12 @@ def make_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
             return make()
     except Exception:  # noqa: BLE001  # the second call shows whether the builder itself is at fault
         with parameters_on_meta():
-            return make().to("meta")  # the buffers
+            return make().to("meta")  # moves the buffers as well
 
 
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
-    """Move every new parameter to the meta device, and leave all other tensors where they are."""
+    """Return a context in which every new parameter is moved to the meta device, and no other tensor is."""
 
     def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
         if parameter is None or parameter.is_meta:  # a shared parameter stays the same object

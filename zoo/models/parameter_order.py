@@ -1,7 +1,8 @@
 """The order in which a forward pass first uses each parameter.
 
-The modules of a model do not show this order: a class token is not in a submodule, and a module can run later than it
-was defined. So a forward pass runs on the meta device, and every torch function that gets a parameter is recorded.
+The modules of a model do not show this order: a class token is not in a submodule, and modules can run in a different
+order from that in which they were defined. So a forward pass runs on the meta device, and every torch function call
+that takes a parameter is recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def first_uses(model: nn.Module, size: tuple[int, int, int]) -> dict[int, int]:
         size: Channels, height and width of the input, the last two in pixels.
 
     Returns:
-        Positions by ``id(parameter)``. Parameters that the pass does not use are absent.
+        Positions by ``id(parameter)``. Parameters that the forward pass does not use are absent.
     """
     uses = FirstUses(model.parameters())
     with torch.no_grad(), uses:
@@ -34,7 +35,7 @@ def first_uses(model: nn.Module, size: tuple[int, int, int]) -> dict[int, int]:
 
 
 class FirstUses(TorchFunctionMode):
-    """Records the order in which parameters are first used while it is entered."""
+    """A mode that records the order in which parameters are first used."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()

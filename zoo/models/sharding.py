@@ -1,4 +1,4 @@
-"""Sharding of parameters across processes with torch's FSDP2, for networks that do not fit into the memory of one GPU.
+"""Sharding of parameters across processes with torch's FSDP2, for networks that do not fit in the memory of one GPU.
 
 Each process holds its shard of every parameter, of its gradient and of its optimizer state. The parameters of a block
 are gathered while the block runs. Gathering a full tensor is a collective operation: all processes must take part.
@@ -34,7 +34,8 @@ def shard(model: nn.Module, blocks: Sequence[BlockSpec], device: torch.device, s
     mesh = init_device_mesh(device.type, (size,))
     for module in _list_units(model, blocks):
         fully_shard(module, mesh=mesh)
-    # Without resharding, the parameters outside of all blocks would stay gathered after a pass without gradients.
+    # Without resharding, the parameters outside of all blocks would stay gathered after a forward pass without
+    # gradients.
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
     for module in model.modules():
         if isinstance(module, FSDPModule):
@@ -43,7 +44,7 @@ def shard(model: nn.Module, blocks: Sequence[BlockSpec], device: torch.device, s
 
 
 def _list_units(model: nn.Module, blocks: Sequence[BlockSpec]) -> Iterator[nn.Module]:
-    """Yield the modules whose parameters are gathered together. All other parameters belong to the model itself."""
+    """Yield the modules whose parameters are gathered together. The model itself gathers all other parameters."""
     modules = dict(model.named_modules())
     for prefix in (prefix for block in blocks for prefix in block.prefixes):
         module = modules.get(prefix)
@@ -57,7 +58,7 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a full tensor. A sharded one is gathered on the CPU, and all processes must call this."""
+    """Return the full tensor. A sharded tensor is gathered on the CPU, and all processes must call this."""
     # The device has memory for one full tensor at a time, but not for all of them.
     return tensor.full_tensor().cpu() if is_divided(tensor) else tensor
 

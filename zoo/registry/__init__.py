@@ -1,1 +1,1 @@
-"""What names mean: installed plugins, backbones, data sets and recipes. Never imports torch."""
+"""Name resolution: installed plugins, backbones, data sets and recipes. Never imports torch."""

@@ -1,8 +1,8 @@
-"""A note of the plugin that is being loaded, so that the next start knows which one ended this process.
+"""A note on disk that names the plugin being loaded, so that zoo can later tell which plugin ended the process.
 
-A plugin can crash the process, exit from it or never return, and then nothing in the process is left to report that. So
-a small file in the cache folder names the plugin while it is loaded. A start that finds such a file, left by a process
-that is gone, first loads the plugin in a process of its own, and skips it if that fails again.
+A plugin can crash the process, exit it or never return, and the process itself then cannot report this. So zoo writes a
+small file with the plugin's name to the cache folder while the plugin is loaded. When zoo starts and finds such a file
+from a process that has ended, it first loads the plugin in a separate process, and skips the plugin if that fails.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from zoo.files.cache import cache_folder
 
-#: Seconds after which zoo says which plugin it is waiting for.
+#: Seconds after which zoo reports which plugin it is waiting for.
 PATIENCE = 3.0
-#: Seconds that a plugin gets in a process of its own.
+#: Maximum loading time in seconds of a plugin in a separate process.
 TRIAL_SECONDS = 5.0
 _LOADED = "loaded"
-#: Loads one plugin. If the plugin ends the process, the last line is not reached.
+#: Script that loads one plugin. If the plugin ends the process, the last line is not reached.
 _TRIAL = f"""
 import sys
 from zoo.registry.discovery import try_plugin
@@ -33,12 +33,13 @@ sys.__stdout__.write({_LOADED!r})
 
 @contextmanager
 def noted(namespace: str) -> Iterator[None]:
-    """Load a plugin inside this block: a note on disk names it, and so does a line on stderr if it takes long.
+    """Return a context in which a note on disk names the plugin being loaded.
 
-    The note stays if the process ends inside the block, or if the user interrupts a plugin that takes long.
+    If loading takes long, a line on stderr also names the plugin. The note is kept if the process ends in this context,
+    or if the user interrupts a plugin that takes long.
     """
     path, started = _note_path(), time.monotonic()
-    with suppress(OSError):  # Without a cache folder there is no note, and a crash is not explained.
+    with suppress(OSError):  # Without a cache folder, no note is written, and a crash is not explained.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(namespace, encoding="utf-8")
     try:
@@ -53,7 +54,7 @@ def noted(namespace: str) -> Iterator[None]:
 
 
 def find_culprits() -> dict[str, str]:
-    """Return the plugins that ended an earlier process and still do, with what happens, by namespace."""
+    """Return a description of the fault of each plugin that ended an earlier process and still does, by namespace."""
     culprits: dict[str, str] = {}
     for path in _list_left_notes():
         try:
@@ -70,7 +71,7 @@ def find_culprits() -> dict[str, str]:
 
 @contextmanager
 def _naming_if_slow(namespace: str) -> Iterator[None]:
-    """Name the plugin on stderr after `PATIENCE` seconds."""
+    """Return a context that names the plugin on stderr after `PATIENCE` seconds."""
     try:
         stderr = os.dup(2)  # The guard redirects descriptor 2 while the plugin is loaded.
     except OSError:  # Stderr is closed.
@@ -101,12 +102,12 @@ def _note_path() -> Path:
 
 
 def _read_node() -> str:
-    """Return the name of this machine: a cache folder may be shared by several."""
+    """Return the name of this machine, because several machines may share a cache folder."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
 def _list_left_notes() -> list[Path]:
-    """List the notes of this machine whose process is gone."""
+    """List the notes of this machine whose process has ended."""
     try:
         found = sorted((cache_folder() / "loading").iterdir())
     except OSError:
@@ -117,7 +118,7 @@ def _list_left_notes() -> list[Path]:
 
 def _is_running(process: str) -> bool:
     if not process.isdecimal() or int(process) == os.getpid():
-        return False  # An earlier process had the same number.
+        return False  # An earlier process had the same ID as this one.
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, OverflowError):
@@ -128,7 +129,7 @@ def _is_running(process: str) -> bool:
 
 
 def _try_in_process(namespace: str) -> str:
-    """Load a plugin in a process of its own.
+    """Load a plugin in a separate process.
 
     Returns:
         What went wrong, or an empty string.

@@ -48,7 +48,7 @@ def discover_plugins() -> list[Plugin]:
 
 
 def try_plugin(namespace: str) -> None:
-    """Load the plugin of a namespace, regardless of notes about it. A failure to load is not reported."""
+    """Load the plugin of a namespace, even if there is a note about it. A failure to load is not reported."""
     chosen = _choose_claim(namespace, get_claims(namespace))
     if chosen is not None:
         load_plugin(chosen[0], partial(load_module, chosen[1]))

@@ -1,4 +1,4 @@
-"""Lets the process exit although a plugin has left a thread or an exit handler that does not end."""
+"""Lets the process exit even if a plugin has left a thread or an exit handler that does not end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Seconds that the exit handlers of a plugin get.
+#: Maximum running time in seconds of a plugin's exit handler.
 PATIENCE = 3.0
 
 
@@ -20,7 +20,7 @@ class _ExitHandler:
 
     def __init__(self, plugin: str, function: Callable[..., object]) -> None:
         self.plugin = plugin
-        #: Time at which the function was called, while it is running.
+        #: Time at which the function was called; None unless it is running.
         self.started: float | None = None
         self._function = function
 
@@ -38,7 +38,7 @@ _stray_threads: list[threading.Thread] = []
 
 @contextmanager
 def noting_exit_handlers(plugin: str) -> Iterator[None]:
-    """Note the exit handlers that a plugin registers while it is loaded inside this block."""
+    """Return a context that records the exit handlers that a plugin registers while it is loaded."""
     register = atexit.register
 
     def note(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Callable[..., Any]:
@@ -55,17 +55,17 @@ def noting_exit_handlers(plugin: str) -> Iterator[None]:
 
 
 def note_stray_thread(thread: threading.Thread) -> None:
-    """Note a thread that a plugin started and that would keep the process from exiting."""
+    """Record a thread of a plugin that would keep the process from exiting."""
     _stray_threads.append(thread)
 
 
 def has_stray_threads() -> bool:
-    """Return whether such a thread is running."""
+    """Return whether a thread recorded by `note_stray_thread` is still running."""
     return any(thread.is_alive() for thread in _stray_threads)
 
 
 def watch_exit_handlers(status: int) -> None:
-    """Exit with a status if an exit handler of a plugin takes longer than `PATIENCE`, and name the plugin."""
+    """If an exit handler of a plugin takes longer than `PATIENCE`, report the plugin and exit with a status."""
     if _handlers:
         threading.Thread(target=_watch, args=(status,), daemon=True).start()
 

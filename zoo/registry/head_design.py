@@ -20,7 +20,7 @@ class HeadDesign:
         """Parse ``linear`` or ``mlp:W,W``, such as ``mlp:4096,4096``.
 
         Raises:
-            OptionError: If the text is neither.
+            OptionError: If the string is neither.
         """
         kind, _, widths = text.partition(":")
         if text == "linear":

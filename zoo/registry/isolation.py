@@ -14,7 +14,7 @@ from types import ModuleType
 from zoo.errors import PluginError
 from zoo.progress import make_printable
 
-#: Modules that take seconds to import. A plugin must not import them while it is listed.
+#: Modules that take seconds to import. A plugin must not import them while its backbones are listed.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
 
 
@@ -31,7 +31,7 @@ class Output(io.TextIOWrapper):
         super().__init__(self._bytes, encoding="utf-8", errors="replace", write_through=True)
 
     def close(self) -> None:
-        """Stay open, because others may still print."""
+        """Stay open, because other code may still print."""
 
     def read_all(self) -> str:
         """Return everything that was printed."""
@@ -40,7 +40,7 @@ class Output(io.TextIOWrapper):
 
 @contextmanager
 def contained(output: Output) -> Iterator[None]:
-    """Run a plugin's code in isolation.
+    """Return a context that isolates the code of a plugin.
 
     What it prints goes to ``output``, heavy imports fail, and the environment variables are restored afterwards.
 
@@ -62,7 +62,7 @@ def contained(output: Output) -> Iterator[None]:
 
 @contextmanager
 def failing_as_plugin_error() -> Iterator[None]:
-    """Turn any exception of a plugin into a PluginError of one line, SystemExit included."""
+    """Return a context that turns any exception of a plugin, including SystemExit, into a PluginError of one line."""
     try:
         yield
     except KeyboardInterrupt:
@@ -102,4 +102,4 @@ class _NoHeavyImports(Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        raise PluginError(f"it imports {module.__name__} while it is listed; import it inside build().")
+        raise PluginError(f"it imports {module.__name__} while its backbones are listed; import it inside build().")

@@ -1,4 +1,4 @@
-"""What a license identifier means for a user. It reads only the identifier and is not legal advice."""
+"""What a license means for a user, judged only by its identifier. This is not legal advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def describe_license(owner: str, license: str) -> str | None:
     """
     plain = license.lower()
     if "-nc" in plain or "noncommercial" in plain.replace("-", "") or plain in RESEARCH_ONLY:
-        return f"license: {owner} is under {license}, which forbids commercial use, also of models trained from it"
+        return (
+            f"license: {owner} is under {license}, which forbids commercial use, "
+            "including that of models trained from it"
+        )
     if plain.startswith("licenseref-"):
         return f"license: {owner} is under {license}, a custom license; read it before you use a model trained from it"
     if plain == "unknown":

@@ -68,11 +68,11 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
 def ask_module(plugin: Plugin, module: ModuleType) -> None:
     """List the backbones and data sets of a plugin's module, without checking their names.
 
-    A module that is written for another version of the contract is not called.
+    The hooks of a module that is written for a different version of the contract are not called.
 
     Raises:
-        PluginError: If the module or one of its hooks breaks the contract. If the hooks do not, ``plugin.hooks`` is
-            set.
+        PluginError: If the module or one of its hooks breaks the contract. ``plugin.hooks`` is set if only the values
+            that the hooks return are wrong.
     """
     state, reason = judge_version(module)
     if state != "ok":
@@ -92,7 +92,7 @@ def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
     """Call a hook of a plugin.
 
     Returns:
-        What the hook returns other than None, as a list; empty if the plugin lacks the hook or cannot be used.
+        The results of the hook other than None; empty if the plugin lacks the hook or cannot be used.
 
     Raises:
         PluginError: If the hook raises. The message is one line and names the plugin and the hook.
@@ -120,7 +120,7 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
     results = call_hook(plugin, "zoo_find_backbone", name=name)
     if not results:
         return None
-    spec, failed = results[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it finds"
+    spec, failed = results[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it returns"
     if not isinstance(spec, BackboneSpec):
         raise PluginError(f"{failed} {spec!r:.80}, which is not a BackboneSpec.")
     if not str(spec.name).startswith(f"{plugin.namespace}/"):
@@ -154,7 +154,7 @@ def judge_version(module: object) -> tuple[State, str]:
 
 
 def refuse_wrong_hooks(module: ModuleType) -> None:
-    """Refuse mistakes that pluggy ignores, or that it reports without a remedy.
+    """Refuse mistakes that pluggy ignores, or reports without saying how to fix them.
 
     Raises:
         PluginError: If a hook is misspelled, is not marked, or has an unknown argument.

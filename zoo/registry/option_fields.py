@@ -59,19 +59,19 @@ def switch(*, default: bool) -> Any:
 
 
 def text(default: str | None) -> Any:
-    """Return a field for text that is not empty. None is valid only if it is the default."""
+    """Return a field for a string that is not empty. None is valid only if it is the default."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
-            raise OptionError(f"{name} must be text, got {value!r}.")
+            raise OptionError(f"{name} must be a string, got {value!r}.")
         if not value:
-            raise OptionError(f"{name} is empty; leave it out or give it a value.")
+            raise OptionError(f"{name} is empty; leave it out or set it to a value.")
 
     return _field(default, check)
 
 
 def check_fields(options: Any) -> None:
-    """Check all fields of a dataclass of options, and convert whole numbers where fractions are allowed.
+    """Check all fields of a dataclass of options, and convert whole numbers to floats if fractions are allowed.
 
     Raises:
         OptionError: If a value is invalid.

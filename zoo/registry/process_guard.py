@@ -1,4 +1,4 @@
-"""Restores the process after a plugin was loaded, and names what the plugin did to it."""
+"""Restores the process after a plugin has been loaded, and reports what the plugin changed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from zoo.registry.exit_guard import note_stray_thread, noting_exit_handlers
 
 #: Signals whose handlers a plugin must not replace.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
-#: Seconds that a thread gets to end by itself once its plugin is loaded.
+#: Seconds within which a thread must end once its plugin has been loaded.
 _GRACE = 0.2
 
 
 @contextmanager
 def guarding_process(plugin: str) -> Iterator[None]:
-    """Load a plugin inside this block; afterwards the process is as it was before.
+    """Return a context for loading a plugin; when it exits, the process is restored to its earlier state.
 
     Raises:
-        PluginError: If the plugin changed something that the whole process shares. The change has been undone.
+        PluginError: If the plugin changed a global state of the process. The change has been undone.
     """
     faults: list[str] = []
     with _reporting(faults), ExitStack() as stack:
@@ -38,7 +38,7 @@ def guarding_process(plugin: str) -> Iterator[None]:
 
 @contextmanager
 def guarding_streams() -> Iterator[None]:
-    """Discard what is written to descriptors 1 and 2 directly, and reopen them if they were closed.
+    """Return a context that discards direct writes to descriptors 1 and 2, and reopens them if they were closed.
 
     Raises:
         PluginError: If they were closed.
@@ -91,7 +91,7 @@ def _is_open(number: int) -> bool:
 
 
 def _reopen_closed(faults: list[str]) -> None:
-    """Replace the text streams of Python that were closed."""
+    """Replace Python's text streams if they were closed."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is not None and stream.closed and _is_open(number):
@@ -135,8 +135,8 @@ def _keep_builtins(faults: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _keep_signals(faults: list[str]) -> Iterator[None]:
-    """Put back signal handlers, and tell a KeyboardInterrupt of the plugin's own from Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+    """Restore signal handlers, and distinguish a KeyboardInterrupt that the plugin raised from Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -184,7 +184,7 @@ def _keep_threads(faults: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _keep_one_process(faults: list[str]) -> Iterator[None]:
-    """End a copy of the process that a plugin made with `os.fork`."""
+    """End any copy of the process that a plugin created with `os.fork`."""
     process, fork = os.getpid(), getattr(os, "fork", None)
 
     def note_fork() -> int:
@@ -205,7 +205,7 @@ def _keep_one_process(faults: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _keep_folder(faults: list[str]) -> Iterator[None]:
-    with suppress(FileNotFoundError):  # the current folder itself may have been removed
+    with suppress(FileNotFoundError):  # the working directory itself may have been removed
         before = Path.cwd()
     try:
         yield
@@ -213,4 +213,4 @@ def _keep_folder(faults: list[str]) -> Iterator[None]:
         with suppress(FileNotFoundError):
             if Path.cwd() != before:
                 os.chdir(before)
-                faults.append("changes the current folder")
+                faults.append("changes the working directory")

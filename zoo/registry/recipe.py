@@ -23,28 +23,28 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 #: Learning rates of a new linear layer on frozen features, by optimizer.
 HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
-#: Learning rates of an MLP head, by optimizer. With those of a linear layer, its training is unstable.
+#: Learning rates of an MLP head, by optimizer. With the learning rates of a linear layer, training is unstable.
 MLP_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 5e-3}
 #: Learning rates of a pretrained network, by optimizer.
 BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: Weight decay by optimizer. In AdamW, the decay does not depend on the size of the gradients.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
-#: Steps between two checkpoints of a sharded network.
+#: Number of steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
-#: Views per image if only the head is trained on augmented images. Each view costs a pass of all images through the
-#: network.
+#: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
+#: images.
 HEAD_VIEWS = 4
-#: Largest number of threads that decode images.
+#: Maximum number of threads that decode images.
 MAX_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The options of a run. The fields are the flags of ``zoo finetune``."""
+    """The options of a run. Each field is also a flag of ``zoo finetune``."""
 
-    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None: the tag in the backbone's name, or
-    #: ``DEFAULT``.
+    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the backbone's name,
+    #: or ``DEFAULT`` without one.
     weights: str | None = text(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
@@ -53,40 +53,42 @@ class Recipe:
     train: str = text("head")
     epochs: int = count(5)
     batch_size: int = count(32)
-    #: Peak learning rate; None: chosen by the optimizer and the trainable part.
+    #: Peak learning rate; None means a default that depends on the optimizer and the trainable part.
     lr: float | None = number(None, 100.0)
     optimizer: str = one_of("adamw", OPTIMIZERS)
     schedule: str = one_of("onecycle", SCHEDULES)
-    #: Weight decay, which does not apply to biases and normalization layers; None: chosen by the optimizer.
+    #: Weight decay, which does not apply to biases and normalization layers; None means a default that depends on the
+    #: optimizer.
     weight_decay: float | None = number(None, 1.0)
     #: Factor between the learning rate of a block and that of the block after it.
     layer_decay: float = number(1.0, 1.0)
-    #: Epochs in which the learning rate rises before the schedule begins.
+    #: Number of epochs in which the learning rate rises before the schedule begins.
     warmup: float = number(0.0, 1000.0)
-    #: Maximum gradient norm; None: gradients are not clipped.
+    #: Maximum gradient norm; None means no gradient clipping.
     clip_norm: float | None = number(None, 1e6)
     #: Number of micro-batches into which each batch is divided to save memory. There is still one step per batch.
     accumulate: int = count(1)
     label_smoothing: float = number(0.0, 0.999)
     #: Remedy for rare classes: ``loss`` increases their weight in the loss, ``sampling`` samples them more often.
     balance: str = one_of("none", BALANCES)
-    #: Augmentation; None: ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
-    #: change colors and shapes, as in TrivialAugment and RandAugment.
+    #: Augmentation; None means ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
+    #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
     #: Probability that a part of an image is erased.
     erase: float = number(0.0, 1.0)
-    #: Alpha of mixup, which blends images; 0: off.
+    #: Alpha of mixup, which blends images; 0 turns it off.
     mixup: float = number(0.0, 100.0)
-    #: Alpha of CutMix, which pastes a part of one image into another; 0: off.
+    #: Alpha of CutMix, which pastes a part of one image into another; 0 turns it off.
     cutmix: float = number(0.0, 100.0)
-    #: Whether batch norms use the statistics of all processes that share a batch.
+    #: Whether batch norms compute their statistics over the images of all processes.
     sync_batch_norm: bool = switch(default=False)
-    #: Whether parameters are sharded across processes, for networks that do not fit into the memory of one GPU.
+    #: Whether parameters are sharded across processes, for networks that do not fit in the memory of one GPU.
     shard: bool = switch(default=False)
-    #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0: off.
+    #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0 turns it off.
     ema: float = number(0.0, 0.999999)
     #: Number of augmented views of each image. The views alternate from epoch to epoch and are the same in every run;
-    #: 0: every epoch has new ones. None: 1 without augmentation, 4 if only the head is trained, else 0.
+    #: 0 means new views in every epoch. None means 4 if only the head is trained with augmentation, 1 without
+    #: augmentation, else 0.
     views: int | None = count(None, 0)
     #: Whether the outputs of the frozen part are computed once and kept in the cache folder.
     cache: bool = switch(default=True)
@@ -97,11 +99,11 @@ class Recipe:
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
-    #: Steps between two checkpoints, from which the run can resume; None: about every five minutes.
+    #: Number of steps between two checkpoints, from which the run can resume; None means about every five minutes.
     save_every: int | None = count(None)
-    #: Number of epochs without a better validation accuracy after which training stops; None: it does not stop early.
+    #: Number of epochs without a better validation accuracy after which training stops; None means no early stopping.
     patience: int | None = count(None)
-    #: Number of threads that decode images; None: one per core, at most 4, or 16 for a GPU.
+    #: Number of threads that decode images; None means one per core, up to 4 (up to 16 with a GPU).
     workers: int | None = count(None, 0, MAX_WORKERS)
 
     def __post_init__(self) -> None:
@@ -136,7 +138,8 @@ class Recipe:
     def augmentation(self) -> str:
         """The augmentation of training images.
 
-        If only the head is trained, the default is none, because augmentation did not improve accuracy in measurements.
+        The default is none if only the head is trained and neither ``views`` nor ``erase`` is set, because augmentation
+        did not improve accuracy in measurements.
         """
         if self.augment is not None:
             return self.augment
@@ -144,7 +147,7 @@ class Recipe:
 
     @property
     def num_views(self) -> int:
-        """The number of augmented views of each image; 0: every epoch has new ones."""
+        """The number of augmented views of each image; 0 if every epoch has new ones."""
         if self.augmentation == "none":
             return 1
         if self.views is not None:
@@ -162,7 +165,7 @@ class Recipe:
 
     @property
     def saves_every(self) -> int | None:
-        """The number of steps between two checkpoints; None: checkpoints are saved by time.
+        """The number of steps between two checkpoints; None if checkpoints are saved by time.
 
         Sharded processes save a checkpoint together, and they do not share a clock.
         """
@@ -174,7 +177,7 @@ class Recipe:
         return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
 
     def list_decided(self) -> dict[str, Any]:
-        """Return the values that were chosen for the fields that can be None."""
+        """Return the values in use for the fields whose default depends on other fields."""
         return {
             "augment": self.augmentation,
             "views": self.num_views,

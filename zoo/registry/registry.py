@@ -23,7 +23,7 @@ from zoo.registry.upstream_version import list_version_notes
 class Resolved:
     """A backbone that was found by its name."""
 
-    #: Name that the user gave.
+    #: Name that the user passed.
     asked: str
     backbone: BackboneSpec
     #: Tag of the weights in the name, or None.
@@ -33,7 +33,7 @@ class Resolved:
 
     @property
     def name(self) -> str:
-        """The full name, with the tag if the user gave one."""
+        """The full name, with the tag if the user passed one."""
         return self.backbone.name if self.tag is None else f"{self.backbone.name}@{self.tag}"
 
 
@@ -57,7 +57,7 @@ class Registry:
             asked: ``namespace/name``, an alias or a bare name, each with an optional ``@tag``.
 
         Raises:
-            NameNotFound: If no backbone or several have that name, or if there are no weights with that tag. The
+            NameNotFound: If no backbone has that name, if several have it, or if no weights have that tag. The
                 message lists similar names.
             PluginError: If the plugin fails while it searches for the backbone.
         """
@@ -80,7 +80,7 @@ class Registry:
         """Find a data set by its full name, or by its bare name.
 
         Raises:
-            NameNotFound: If no data set or several have that name.
+            NameNotFound: If no data set has that name, or if several have it.
         """
         if asked in self._datasets:
             return self._datasets[asked]
@@ -88,10 +88,10 @@ class Registry:
         if match is not None:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
-        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or give a folder or an archive.")
+        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
 
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
-        """Return the registry.toml that defines a data set; None if zoo or a plugin does."""
+        """Return the registry.toml that defines a data set, or None if zoo or a plugin defines it."""
         return self._settings.defined_in.get(dataset.name)
 
     def announce(self, event: str, **arguments: Any) -> list[str]:
@@ -140,7 +140,7 @@ class Registry:
 
     @functools.cached_property
     def _settings(self) -> RegistryToml:
-        # Read when it is first needed, because listing backbones does not need it.
+        # The files are read when they are first needed, because listing backbones does not need them.
         return load_registry_toml() if self._given_settings is None else self._given_settings
 
     @functools.cached_property
@@ -203,7 +203,7 @@ class Registry:
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:
-    """Return the only known name that equals a name when case is ignored, or the name itself."""
+    """Return the only known name that matches a name if case is ignored, or the name itself."""
     if name in known:
         return name
     spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
@@ -221,8 +221,8 @@ def list_backbones(pattern: str | None = None, registry: Registry | None = None)
 
     Args:
         pattern: Part of the name, or a shell pattern for the full name or the bare one (``timm/vit_*``). Case is
-            ignored. None returns all backbones.
-        registry: Registry to search; None: that of all installed plugins.
+            ignored. None means all backbones.
+        registry: Registry to search; None means the registry of all installed plugins.
     """
     backbones = (registry or open_registry()).list_backbones()
     if pattern is None:

@@ -37,7 +37,7 @@ class RegistryToml:
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     #: Recipes by name.
     recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
-    #: File that defines each data set, by bare name; without those of the packaged file.
+    #: File that defines each data set, by bare name. Data sets of the packaged file are left out.
     defined_in: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Read and merge registry.toml files.
 
     Args:
-        layers: Files, each of which overrides those before it; None: those of `list_layers`.
+        layers: Files, each of which overrides those before it; None means those of `list_layers`.
 
     Raises:
         SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an
@@ -64,13 +64,13 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
 
 
 def _packaged_file() -> Path:
-    # A wheel contains it in the package. In a checkout it is in the root folder, where people look for it.
+    # In a wheel, the file is in the package. In a checkout, it is in the root folder, where people look for it.
     inside = Path(__file__).with_name("registry.toml")
     return inside if inside.is_file() else Path(__file__).parents[2] / "registry.toml"
 
 
 def _read(path: Path) -> RegistryToml:
-    import tomllib  # listing does not need it
+    import tomllib  # listing backbones does not need it
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -93,8 +93,8 @@ def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryTo
         replaced = earlier.datasets.get(name)
         if replaced and replaced.sha256 and not spec.sha256 and name not in earlier.defined_in:
             raise SettingsError(
-                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, and has none; add its "
-                "sha256, or use another name."
+                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, but has none itself; "
+                "add its sha256, or use a different name."
             )
     own = {} if path == _packaged_file() else dict.fromkeys(later.datasets, path)
     return RegistryToml(
@@ -127,7 +127,7 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     table = {"license" if key == "licence" else key: value for key, value in table.items()}
     _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:
-        raise SettingsError(f"{path}: [datasets.{name}] has no url; give the https://... of an archive.")
+        raise SettingsError(f"{path}: [datasets.{name}] has no url; add the https://... address of an archive.")
     try:
         return DatasetSpec(name=name, **{"description": name, "license": "unknown", **table})
     except PluginError as error:
@@ -135,10 +135,10 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
 
 
 def _recipe(path: Path, name: str, table: Mapping[str, Any]) -> NamedRecipe:
-    """Read a recipe. Its options are checked when it is used, as flags are."""
+    """Read a recipe. Like flags, its options are checked when they are used."""
     expected = table.get("expected", "")
     if not isinstance(expected, str):
-        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be text.")
+        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be a string.")
     return NamedRecipe(expected, {key.replace("-", "_"): table[key] for key in table if key != "expected"})
 
 

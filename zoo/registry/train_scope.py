@@ -1,4 +1,4 @@
-"""The trainable part of a run: the head, everything, the blocks from one on, or phases that unfreeze more and more."""
+"""The trainable part of a run: the head, everything, all layers from a given block onward, or phases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrainScope:
         """Parse ``head``, ``all``, ``head-then-all``, ``gradual`` or ``from:BLOCK``.
 
         Raises:
-            OptionError: If the text is none of them.
+            OptionError: If the string is none of them.
         """
         kind, _, block = text.partition(":")
         if text in KINDS:
@@ -33,7 +33,7 @@ class TrainScope:
         if kind == "from" and block and block.isprintable():
             return cls(kind, block)
         raise OptionError(
-            f"invalid `train` {text!r}; choose from {', '.join(KINDS)}, or from:BLOCK with a block of `zoo info`."
+            f"invalid `train` {text!r}; choose from {', '.join(KINDS)}, or from:BLOCK (`zoo info` lists the blocks)."
         )
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from zoo.plugin import BackboneSpec
 
 
 def list_version_notes(backbone: BackboneSpec) -> Iterator[str]:
-    """Yield a note if upstream is missing, or if its minor version is not the one that was declared."""
+    """Yield a note if upstream is missing, or if its minor version differs from the declared one."""
     if backbone.upstream is None:
         return
     distribution, _, read_from = backbone.upstream.partition("==")

@@ -15,7 +15,7 @@ from zoo.data.dataset import Images, open_images
 from zoo.data.decode import quiet_pillow
 from zoo.data.pixel_cache import Views, choose_budget
 from zoo.data.source import look_up
-from zoo.engine.compile_cache import keeping_artefacts
+from zoo.engine.compile_cache import keeping_artifacts
 from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.distributed.process_group import get_world
 from zoo.engine.distributed.world import World
@@ -115,7 +115,7 @@ def run_context(job: Job) -> Iterator[None]:
 
     The states of the caller's random generators are restored at the end.
     """
-    compiling = keeping_artefacts() if job.recipe.compile else nullcontext()
+    compiling = keeping_artifacts() if job.recipe.compile else nullcontext()
     with fork_generators(job.hardware.device), quiet_pillow(), compiling:
         torch.manual_seed(job.recipe.seed)
         try:

@@ -22,7 +22,7 @@ declared(
 )
 declared(
     "missing-block",
-    {"blocks.partition": "parameter layer2.0.weight is in no block and no head"},
+    {"blocks.partition": "parameter layer2.0.weight is in neither a block nor a head"},
     lambda: {"blocks": (STEM, LAYER1, HIDDEN)},
 )
 declared(

@@ -12,7 +12,7 @@ declared(
 )
 declared(
     "weights-of-a-different-shape",
-    {"weights.fit": "weights V1 does not fit: it has other shapes: layer1.0.weight is (8, 9, 3, 3), not"},
+    {"weights.fit": "weights V1 does not match the backbone: it has different shapes: layer1.0.weight is (8, 9, 3,"},
     lambda: {"weights": (declare_weights("wide.safetensors"),)},
 )
 declared(

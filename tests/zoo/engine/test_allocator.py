@@ -67,7 +67,7 @@ def run(begin: str, folder: Path | None = None, **variables: str) -> tuple[int, 
     return faults, given_back
 
 
-#: A script that runs a command until it fails because it finds no images.
+#: A script that runs a command until the command fails because there are no images.
 COMMAND = """
 from click import ClickException
 from zoo.cli import cli

@@ -1,4 +1,4 @@
-"""The loss, compared with references that are written out."""
+"""The loss, compared with explicit reference implementations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIXED = 0.3 * torch.eye(3, dtype=torch.float64)[LABELS] + 0.7 * torch.eye(3, dty
 
 
 def compute_reference(probabilities: Tensor, smoothing: float, weights: Tensor) -> Tensor:
-    """Smooth the targets, compute each image's cross entropy, and average it with the weight of its own class."""
+    """Smooth the targets, compute each image's cross entropy, and average with the weights of the images' classes."""
     smoothed = probabilities * (1 - smoothing) + smoothing / probabilities.shape[1]
     losses = -(smoothed * LOGITS.log_softmax(1)).sum(1)
     own = probabilities @ weights
@@ -55,7 +55,7 @@ def test_mixing_the_images_of_a_batch_keeps_the_denominator() -> None:
     torch.testing.assert_close(criterion.weigh(MIXED), criterion.weigh(LABELS))
 
 
-def test_label_smoothing_does_not_pull_frequent_classes_towards_rare_ones() -> None:
+def test_label_smoothing_does_not_bias_frequent_classes_toward_rare_ones() -> None:
     """With balanced weights, an image of the frequent class must not be pushed to the rare class."""
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, _ = Criterion(0.1, class_weights=torch.tensor([0.5, 15.0]))(logits, torch.tensor([0]))

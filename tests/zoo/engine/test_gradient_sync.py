@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from small_steps import Normed, Plain, draw, make_learner, share, state_of
+from small_steps import Normed, Plain, make_batch, make_learner, share, state_of
 from worlds import get_results
 from zoo.data.sampler import Sampler, seed_of_step
 from zoo.engine.criterion import Criterion
@@ -41,7 +41,7 @@ class Case:
 
     def train(self, model: nn.Module, world: World) -> tuple[dict[str, Tensor], list[Score]]:
         """Return the trained tensors, and the score of each epoch."""
-        images, labels = draw(self.count)
+        images, labels = make_batch(self.count)
         learner = make_learner(
             model,
             world,
@@ -117,10 +117,10 @@ def test_batch_norm_statistics_are_those_of_the_first_process(size: int) -> None
     def work(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
             model = Normed()
-            learn(make_learner(model, world), *share(draw(11), world), seed_of_step(0, 0, 0, world.rank))
+            learn(make_learner(model, world), *share(make_batch(11), world), seed_of_step(0, 0, 0, world.rank))
             return model.norm.state_dict()
 
-    model, (images, _) = Normed(), share(draw(11), World(0, size))
+    model, (images, _) = Normed(), share(make_batch(11), World(0, size))
     model.train()(images)
     for found in get_results(size, work):
         for name in ("running_mean", "running_var", "num_batches_tracked"):
@@ -130,7 +130,7 @@ def test_batch_norm_statistics_are_those_of_the_first_process(size: int) -> None
 def test_unused_parameters_do_not_decay_and_parameters_used_by_one_process_are_updated_in_all() -> None:
     def work(rank: int) -> dict[str, bool]:
         with join_world() as world:
-            model, batch = Plain(), share(draw(7), world)
+            model, batch = Plain(), share(make_batch(7), world)
             assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright image
             learn(make_learner(model, world), *batch, 0)
             return {

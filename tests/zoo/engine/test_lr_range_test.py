@@ -27,7 +27,7 @@ FAST = Recipe(weights="none", batch_size=6, workers=0, device="cpu")
 
 
 @pytest.fixture
-def fit(acme: BackboneSpec, photos: Path, registry: Registry) -> Phase:
+def phase(acme: BackboneSpec, photos: Path, registry: Registry) -> Phase:
     images = open_images(photos, registry=registry, seed=0, progress=Silent())
     return make_phase(acme, images, FAST)
 
@@ -39,10 +39,10 @@ def test_learning_rates_grow_by_the_same_factor() -> None:
     assert max(factors) == pytest.approx(min(factors))
 
 
-def test_the_test_ends_when_the_loss_explodes(fit: Phase) -> None:
-    state = TrainingState(fit.network.model)
-    with closing(choose_feed(fit, "", Silent())) as feed:
-        fit.begin(0, feed, state, Silent())
+def test_the_test_ends_when_the_loss_explodes(phase: Phase) -> None:
+    state = TrainingState(phase.network.model)
+    with closing(choose_feed(phase, "", Silent())) as feed:
+        phase.begin(0, feed, state, Silent())
         assert state.learner is not None
         tried = try_rates(state.learner, feed, lambda _count: None)
     assert all(math.isfinite(trial.loss) for trial in tried)

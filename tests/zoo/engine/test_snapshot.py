@@ -17,7 +17,7 @@ from zoo.models.freeze import Frozen
 
 
 class Replacing(nn.Module):
-    """A model that replaces its buffer at every forward pass."""
+    """A model that replaces its buffer in every forward pass."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -147,7 +147,7 @@ def test_before_the_first_step_there_is_no_optimizer_state(acme: BackboneSpec) -
 
 
 @pytest.mark.parametrize("change", ["missing", "other shape", "other dtype", "additional"])
-def test_a_checkpoint_of_another_model_is_an_error(acme: BackboneSpec, change: str) -> None:
+def test_a_checkpoint_of_a_different_model_is_an_error(acme: BackboneSpec, change: str) -> None:
     learner = make_learner(acme, "sgd", ALL)
     saved = save(begin(learner))
     tensors = dict(saved.tensors)

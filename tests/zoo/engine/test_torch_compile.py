@@ -202,8 +202,8 @@ def make_compiled() -> CompiledModel:
     ("kind", "is_fixed", "words"),
     [
         ("images", False, None),
-        ("features", False, "trains on cached features"),
-        ("images", True, "wait for each other"),
+        ("features", False, "train on cached features"),
+        ("images", True, "communication between processes"),
     ],
 )
 def test_compilation_is_skipped_if_it_is_useless_or_impossible(kind: str, words: str | None, *, is_fixed: bool) -> None:

@@ -207,7 +207,7 @@ def test_a_head_can_be_found_by_a_function(acme: BackboneSpec) -> None:
     assert get_head(spec, spec.build(None)) == Head(("classifier.3",))
 
 
-def test_a_head_covers_everything_below_it_and_nothing_beside_it() -> None:
+def test_a_head_covers_everything_below_it_and_nothing_next_to_it() -> None:
     head = Head(("fc",), ("aux.fc",))
     assert all(head.covers(name) for name in ("fc", "fc.weight", "fc.0.bias", "aux.fc.weight"))
     assert not any(head.covers(name) for name in ("fc2.weight", "aux", "aux.conv.weight", "layer.fc.weight", ""))

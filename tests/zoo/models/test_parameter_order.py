@@ -11,7 +11,7 @@ SIZE = (2, 4, 4)
 
 
 class Net(nn.Module):
-    """A model that uses its parameters in another order than it defines them, some directly, and one never."""
+    """A model that uses its parameters in a different order than it defines them, some directly, and one never."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,11 +18,11 @@ Contain = Callable[[], AbstractContextManager[None]]
 
 
 class Panic(BaseException):
-    """Not an Exception."""
+    """An error that is not an Exception."""
 
 
 class Mute(Exception):
-    """Its ``__str__`` raises."""
+    """An exception whose ``__str__`` raises."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.parametrize("name", ["heavy_one", "heavy_one.part", "brings_heavy_one"])
 def test_a_heavy_import_is_refused_before_any_of_its_code_runs(heavy: str, name: str) -> None:
     output = Output()
-    message = r"^it imports heavy_one while it is listed; import it inside build\(\)\.$"
+    message = r"^it imports heavy_one while its backbones are listed; import it inside build\(\)\.$"
     with pytest.raises(PluginError, match=message), contained(output):
         importlib.import_module(name)
     assert output.read_all() == ""

@@ -247,7 +247,7 @@ def test_any_value_from_a_file_is_kept_or_refused_with_the_name_of_the_option(fi
 
 @pytest.mark.parametrize("field", ["head", "train", "weights"])
 @pytest.mark.parametrize("value", [3, ["head"], True], ids=str)
-def test_a_value_that_is_not_text_is_refused(field: str, value: Any) -> None:
+def test_a_value_that_is_not_a_string_is_refused(field: str, value: Any) -> None:
     assert field in refuse(**{field: value})
 
 
@@ -257,7 +257,7 @@ def test_an_invalid_train_scope_is_refused_before_anything_is_built(value: str) 
     if value:
         assert f"invalid `train` {value!r}; choose from head, all, head-then-all, gradual, or from:BLOCK" in message
     else:
-        assert message == "train is empty; leave it out or give it a value."
+        assert message == "train is empty; leave it out or set it to a value."
 
 
 @pytest.mark.parametrize("value", ["head", "all", "from:layer4", "from:blocks.11"])

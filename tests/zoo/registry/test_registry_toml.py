@@ -142,7 +142,7 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
         (f"{PETS.format('a')}sha256 = 'abc'\n", "'pets' has sha256='abc'"),
         ("[datasets.pets]\nurl = 'example.org'\n", "'pets' has url='example.org'"),
         ("[datasets.'a b']\nurl = 'https://example.org/a.zip'\n", "has name='a b'"),
-        ("[datasets.pets]\n", "[datasets.pets] has no url; give the https://... of an archive"),
+        ("[datasets.pets]\n", "[datasets.pets] has no url; add the https://... address of an archive"),
         (f"{PETS.format('a')}root = '../..'\n", "'pets' has root='../..'"),
         ("[resolve\n", "cannot be read"),
         ("a = 1\na = 2\n", "cannot be read"),
@@ -202,5 +202,5 @@ def test_the_packaged_recipes_are_valid_and_have_an_expected_result() -> None:
 
 @pytest.mark.parametrize("text", ["recipes = 3", "[recipes]\nfast = 3", "[recipes.fast]\nexpected = 98"])
 def test_an_invalid_recipe_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match=r"one\.toml: .* it must be (a table|text)"):
+    with pytest.raises(SettingsError, match=r"one\.toml: .* it must be a (table|string)"):
         load_registry_toml([write(tmp_path / "one.toml", text)])

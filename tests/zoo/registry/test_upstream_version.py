@@ -1,4 +1,4 @@
-"""Notes about a backbone that was declared for another version of upstream."""
+"""Notes about a backbone that was declared for a different version of upstream."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_patch_release_of_upstream_needs_no_note(tmp_path: Path, monkeypatch: 
     assert note("upstreamlib==1.2.0") == ()
 
 
-def test_another_minor_version_of_upstream_is_noted_with_a_remedy(
+def test_a_different_minor_version_of_upstream_is_noted_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "upstreamlib", "1.3", monkeypatch)

@@ -182,9 +182,9 @@ def test_a_backbone_that_the_plugin_does_not_find_is_an_error(shelf: Any) -> Non
     ("line", "message"),
     [
         ("raise OSError('disk')", "OSError: disk"),
-        ("return 'acme/net'", "it finds 'acme/net', which is not a BackboneSpec"),
-        ("return spec('other/net')", "it finds 'other/net'; its names must begin with acme/"),
-        ("return spec(None)", "it finds None; its names must begin with acme/"),
+        ("return 'acme/net'", "it returns 'acme/net', which is not a BackboneSpec"),
+        ("return spec('other/net')", "it returns 'other/net'; its names must begin with acme/"),
+        ("return spec(None)", "it returns None; its names must begin with acme/"),
     ],
 )
 def test_an_exception_while_a_backbone_is_looked_up_is_an_error_that_names_the_hook(

@@ -1,4 +1,4 @@
-"""Actions that all processes of a run take together: continue with a step, try it again, or stop."""
+"""Actions that all processes of a run take together: continue with a step, retry it, or stop."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from zoo.errors import TrainingError, is_out_of_memory
 
 
 class OutOfMemoryEverywhere(torch.OutOfMemoryError):
-    """A process is out of memory, and all processes know."""
+    """A process is out of memory, and all processes know it."""
 
 
 @contextmanager
 def agreeing(learner: Learner) -> Iterator[None]:
-    """Run the forward and backward pass in all processes; if it fails in one of them, raise in all.
+    """Return a context for the forward and backward pass; if either fails in one process, raise in all.
 
     Raises:
         OutOfMemoryEverywhere: If a process is out of memory.
         CannotCompile: If a process cannot compile the network.
-        LostProcess: If another process is gone.
+        LostProcess: If another process has died.
     """
     world, failure = learner.hardware.world, None
-    # The processes wait for each other inside the network, so no step can be retried.
+    # The processes wait for each other during the forward and backward pass, so no step can be retried.
     if learner.micro_batches.is_fixed:
         with world.reporting_lost_processes():
             yield
@@ -44,12 +44,12 @@ def agreeing(learner: Learner) -> Iterator[None]:
         if learner.compiled:
             world.raise_in_all(failure if isinstance(failure, CannotCompile) else None, CannotCompile)
     finally:
-        del failure  # it refers to this frame, and to all the memory of the failed attempt
+        del failure  # it would keep this frame alive, and with it the memory of the failed attempt
 
 
 def _raise_if_any_out_of_memory(learner: Learner, failure: BaseException | None) -> None:
     text = str(failure) if failure is not None and is_out_of_memory(failure) else None
-    del failure  # it refers to the memory of the failed attempt, and the error below would refer to this frame
+    del failure  # it would keep the memory of the failed attempt alive, because the error below keeps this frame alive
     error = None if text is None else OutOfMemoryEverywhere(text)
     try:
         learner.hardware.world.raise_in_all(error, OutOfMemoryEverywhere)
@@ -59,7 +59,7 @@ def _raise_if_any_out_of_memory(learner: Learner, failure: BaseException | None)
 
 @contextmanager
 def ending_together(learner: Learner) -> Iterator[None]:
-    """End the run if this process is out of memory when the others cannot know, and so cannot try again.
+    """Return a context in which running out of memory ends the run, because the other processes cannot retry.
 
     Raises:
         TrainingError: If there is not enough memory for the communication between processes.
@@ -74,7 +74,7 @@ def ending_together(learner: Learner) -> Iterator[None]:
 
 
 def allocating_together(learner: Learner) -> None:
-    """Allocate the state of the optimizer in all processes; a process that has taken a step could not try it again.
+    """Allocate the optimizer's state in all processes before any of them takes a step, which cannot be retried.
 
     Raises:
         OutOfMemoryEverywhere: If a process is out of memory.

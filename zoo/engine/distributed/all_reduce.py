@@ -17,8 +17,8 @@ def exchange(tensors: Sequence[Tensor], send: Callable[..., dist.Work | None]) -
     """Apply a collective operation to tensors in place, bucket by bucket; one is sent while the next is filled.
 
     Args:
-        tensors: The same shapes and dtypes in all processes.
-        send: Starts the operation on a flat tensor, with ``async_op=True``.
+        tensors: Tensors with the same shapes and dtypes in all processes.
+        send: Function that starts the operation on a flat tensor; it is called with ``async_op=True``.
     """
     pending: tuple[list[Tensor], Tensor, dist.Work | None] | None = None
     for bucket in _fill_buckets(tensors):

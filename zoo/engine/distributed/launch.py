@@ -22,7 +22,7 @@ _LOCALHOST = "127.0.0.1"
 
 
 def needs_launch(count: int, device: str) -> bool:
-    """Return whether processes have to be started, which torchrun may have done already.
+    """Return whether zoo must start processes; torchrun may have started them already.
 
     Args:
         count: Number of processes on this machine.
@@ -50,7 +50,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     """Run ``zoo`` with these arguments in several processes, wait for them, and return the exit code.
 
     Raises:
-        LostProcess: If a process was killed, after the others were stopped.
+        LostProcess: If a process was killed. The other processes have been stopped.
     """
     _silence(logging.getLogger("torch.distributed.elastic"))  # zoo prints one line instead
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
@@ -78,6 +78,6 @@ def launch(arguments: Sequence[str], count: int) -> int:
 
 
 def _silence(logger: logging.Logger) -> None:
-    """Drop the records of a logger and its children; their own levels would override one that is set here."""
+    """Drop the records of a logger and its children, whose own levels would override a level set here."""
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""The exit notices of processes: each leaves its reason in the store, so that the others can report it."""
+"""Exit notices: each process leaves its reason for exiting in the store, so that the others can report it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.distributed.distributed_c10d import Store
 
 from zoo.errors import LostProcess, is_out_of_memory
 
-#: Seconds to wait for the notices of the other processes; a process without one is assumed to be lost.
+#: Seconds to wait for the notices of the other processes; a process without one is assumed to have died.
 PATIENCE = 5.0
-#: The notice of a process that exits because another one is gone.
-_ANOTHER_IS_GONE = "\0"
+#: Notice of a process that exits because another one died.
+_ANOTHER_DIED = "\0"
 
 
 def _is_reason(notice: str) -> bool:
-    return notice != _ANOTHER_IS_GONE
+    return notice != _ANOTHER_DIED
 
 
 @dataclass(frozen=True)
@@ -34,32 +34,32 @@ class Notices:
     def leave(self, text: str) -> None:
         """Leave the reason why this process exits."""
         if self.store is not None:
-            with suppress(RuntimeError):  # the process that holds the store is gone
+            with suppress(RuntimeError):  # the process that holds the store has died
                 self.store.set(f"left/{self.rank}", text)
 
     def read(self, ranks: Iterable[int], seconds: float) -> dict[int, str]:
-        """Wait until a process gives a reason, all have left notices, or the time is over; return the notices."""
+        """Wait until a process has given a reason, all have left notices, or time is up; return the notices."""
         assert self.store is not None
         notices: dict[int, str] = {}
         deadline, missing = time.monotonic() + seconds, set(ranks)
         try:
-            # Once there is a reason, a process without a notice may still be waiting for this one to exit.
+            # Once a reason is known, stop: a process without a notice may still be waiting for this one to exit.
             while missing and not any(map(_is_reason, notices.values())) and time.monotonic() < deadline:
                 for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
                     notices[rank] = bytes(self.store.get(f"left/{rank}")).decode()
                     missing.remove(rank)
                 time.sleep(0.02)
         except RuntimeError:
-            pass  # the process that holds the store is gone
+            pass  # the process that holds the store has died
         return notices
 
     def explain(self, error: BaseException) -> LostProcess:
-        """Find out which processes are gone, and why. The others learn that this process exits as well.
+        """Find out which processes have died, and why. The others are told that this process also exits.
 
         Args:
             error: The error that torch raised. The variables in its traceback are cleared.
         """
-        self.leave(_ANOTHER_IS_GONE)
+        self.leave(_ANOTHER_DIED)
         _close_connections(error)
         others = [rank for rank in range(self.size) if rank != self.rank]
         notices = self.read(others, PATIENCE)
@@ -67,17 +67,18 @@ class Notices:
         lost = [str(rank) for rank in others if rank not in notices and not reasons]
         if lost:
             who = f"rank {lost[0]}" if len(lost) == 1 else f"at least one of ranks {', '.join(lost)}"
-            reasons.append(f"{who} is gone: it was killed, or its machine was lost")
+            reasons.append(f"{who} died: it was killed, or its machine failed")
         text = f"{'; '.join(reasons)}. The other processes cannot continue without it."
         if not reasons:
-            text = "the processes lost contact: " + str(error).partition("\n")[0]
+            text = "the processes lost contact with each other: " + str(error).partition("\n")[0]
         return LostProcess(text, is_first_there=0 in notices or not lost)
 
 
 def _close_connections(error: BaseException) -> None:
-    """Close the connections to the neighbors, which would wait for this process otherwise.
+    """Close the connections to the neighbors, which would otherwise wait for this process.
 
-    Only gloo's: it was not tested whether NCCL would wait for a kernel that never ends.
+    Only gloo's connections are closed, because it has not been tested whether NCCL would wait for a kernel that never
+    ends.
     """
     if dist.is_initialized() and dist.get_backend() == "gloo":
         traceback.clear_frames(error.__traceback__)  # the frames refer to the connections
@@ -85,12 +86,12 @@ def _close_connections(error: BaseException) -> None:
 
 
 def is_peer_error(error: BaseException) -> bool:
-    """Return whether an error is one that torch raises when another process is gone."""
+    """Return whether an error is one that torch raises when another process has died."""
     if not isinstance(error, RuntimeError) or is_out_of_memory(error):
         return False
     return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
 
 
 def is_gpu_error(error: BaseException) -> bool:
-    """Return whether an error is one of this process's own GPU."""
+    """Return whether an error comes from this process's own GPU."""
     return "CUDA error" in str(error)

@@ -17,9 +17,9 @@ from zoo.engine.distributed.rendezvous import meet
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
 
-#: Longest time that a process waits for another one, such as the first one while it downloads weights.
+#: Maximum time that a process waits for another one, for example while the first process downloads weights.
 TIMEOUT = timedelta(hours=1)
-#: Seconds to wait for the first process to raise the same error; if it does, only that process reports it.
+#: Seconds to wait for the first process to raise the same error; if it does, only the first process reports it.
 ECHO = 2.0
 
 _current: World | None = None
@@ -32,8 +32,8 @@ def get_world() -> World:
 
 @contextmanager
 def join_world() -> Iterator[World]:
-    """Join the processes that torchrun started, if it did, until the block ends."""
-    global _current  # noqa: PLW0603  # torch has one default group per process as well
+    """Return a context in which this process has joined those that torchrun started, if there are any."""
+    global _current  # noqa: PLW0603  # torch also has one default group per process
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or _current is not None:
         yield get_world()
@@ -41,7 +41,7 @@ def join_world() -> Iterator[World]:
     _current = world = _join(size)
     try:
         yield world
-        if dist.is_initialized():  # it was destroyed if another process is gone
+        if dist.is_initialized():  # it was destroyed if another process died
             dist.destroy_process_group()
     except BaseException as error:
         replacement = _leave(world, error)
@@ -71,8 +71,8 @@ def _join(size: int) -> World:
 
 
 def _leave(world: World, error: BaseException) -> BaseException:
-    """Leave the reason for the other processes, and return the error to raise here: only one process reports it."""
-    if is_peer_error(error):  # inside a sharded network
+    """Leave the reason for the other processes, and return the error to raise here. Only one process reports it."""
+    if is_peer_error(error):  # raised inside a sharded network
         error = world.notices.explain(error)
     text = _describe(error)
     if isinstance(error, LostProcess):
@@ -80,7 +80,8 @@ def _leave(world: World, error: BaseException) -> BaseException:
     world.notices.leave(text)
     if world.is_first or not isinstance(error, ZooError):
         return error
-    # A loss that is not finite is so in all processes, and the first one saves a checkpoint before it reports it.
+    # If the loss is not finite, all processes raise this error, and the first one saves a checkpoint before it reports
+    # the error.
     patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
     is_reported = world.notices.read([0], patience).get(0) == text
     return SaidElsewhere(text) if is_reported else type(error)(f"rank {world.rank}: {text}")

@@ -2,7 +2,7 @@
 
 When torchrun restarts its processes, they get the same store, which still contains the addresses and exit notices of
 the earlier ones. Each machine counts restarts for itself, so the counts may differ. Therefore each process writes a
-random token, and the first process answers the tokens with the name of a fresh part of the store.
+random token, and the first process answers the tokens with the name of an unused part of the store.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def meet(store: Store, rank: int, size: int, timeout: timedelta) -> Store:
         store: A store that only these processes and earlier ones write to.
         rank: The rank of this process.
         size: The number of processes.
-        timeout: How long to wait for the others.
+        timeout: Maximum time to wait for the other processes.
 
     Raises:
         LostProcess: If another process does not join in time.

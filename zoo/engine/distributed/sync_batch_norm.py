@@ -1,6 +1,6 @@
-"""Batch norms whose statistics are those of the images of all processes.
+"""Batch norms that compute their statistics over the images of all processes.
 
-The layers are not replaced, regardless of their class. Instead their calls of ``batch_norm`` are intercepted.
+The layers are not replaced. Instead, their calls to ``batch_norm`` are intercepted, so layers of any class work.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from zoo.engine.distributed.world import World
 
 
 class SharedNorms:
-    """Synchronizes the statistics of batch norms in train mode over the full batch.
+    """Synchronization of batch norms, which then use the statistics of the full batch in train mode.
 
-    Source: Peng et al. 2017, arXiv:1711.07240. It is what torch's SyncBatchNorm does, but that works on GPUs only and
-    would replace the layers.
+    Source: Peng et al. 2017, arXiv:1711.07240. torch's SyncBatchNorm does the same, but it works only on GPUs and would
+    replace the layers.
     """
 
     def __init__(self, world: World) -> None:
@@ -33,18 +33,18 @@ class SharedNorms:
 
     @contextmanager
     def among(self, sharing: int) -> Iterator[None]:
-        """Synchronize the statistics of the first processes until the block ends.
+        """Return a context that synchronizes the statistics of the first processes.
 
-        All processes have to call this.
+        All processes must call this.
 
         Args:
-            sharing: The number of processes that have images.
+            sharing: Number of processes that have images.
         """
         if sharing == 1:
             yield
             return
         if sharing not in self._groups:
-            # None is torch's default group, of all processes.
+            # None is torch's default group, which contains all processes.
             new = partial(dist.new_group, range(sharing), timeout=TIMEOUT)
             self._groups[sharing] = new() if sharing < self._world.size else None
         with _SyncedBatchNorm(self._groups[sharing]):
@@ -52,7 +52,7 @@ class SharedNorms:
 
 
 class _AllReduceSum(torch.autograd.Function):
-    """The sum over the processes of a group. Its gradient is summed too, since each input is part of every output."""
+    """The sum over the processes of a group. Its gradient is summed too, because each input is part of every output."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, group: Any) -> Tensor:
@@ -69,7 +69,7 @@ class _AllReduceSum(torch.autograd.Function):
 
 
 class _SyncedBatchNorm(TorchFunctionMode):
-    """Replaces calls of ``batch_norm`` that use the statistics of the batch."""
+    """A mode that replaces calls to ``batch_norm`` that use batch statistics."""
 
     def __init__(self, group: Any) -> None:
         super().__init__()

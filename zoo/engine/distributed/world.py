@@ -1,6 +1,7 @@
 """The processes of a run: one, or several that torchrun started, each of which trains on a part of each batch.
 
-After every step all of them have the same weights, statistics and optimizer state. Only the first one writes files.
+After every step, all processes have the same weights, batch norm statistics and optimizer state. Only the first process
+writes files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from zoo.errors import OptionError, is_out_of_memory
 
 Result = TypeVar("Result")
 
-#: Dtypes of rows that can be gathered; processes send their index.
+#: Dtypes of rows that can be gathered; processes send an index into this tuple.
 _DTYPES = (
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 )  # fmt: skip
@@ -31,7 +32,7 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class World:
-    """This process among the processes of its run. All of them call its methods in the same order."""
+    """This process among the processes of its run. All processes must call the methods in the same order."""
 
     rank: int = 0
     size: int = 1
@@ -65,7 +66,7 @@ class World:
         """Return the sum of each number over all processes.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         if self.size == 1:
             return list(numbers)
@@ -77,12 +78,13 @@ class World:
     def together(
         self, work: Callable[[], Result], fails: Callable[[Exception], bool], instead: Callable[[str], Exception]
     ) -> Result:
-        """Do work in all processes; if it fails in one of them, raise in all.
+        """Call a function in all processes; if it fails in one of them, raise in all.
 
         Args:
-            work: Does the work, without communication between processes.
-            fails: Returns whether an error is to be raised in all processes.
-            instead: Makes the error for the other processes from a text with the rank and the message.
+            work: Function to call. It must not communicate with other processes.
+            fails: Function that returns whether an error must be raised in all processes.
+            instead: Function that creates the error for the other processes from a string that contains the rank and
+                the message.
         """
         failure: Exception | None = None
         try:
@@ -94,15 +96,16 @@ class World:
         try:
             self.raise_in_all(failure, instead)
         finally:
-            del failure  # it refers to this frame, and to all the memory of the failed work
+            del failure  # it would keep this frame alive, and with it the memory of the failed work
         return result
 
     def raise_in_all(self, failure: Exception | None, instead: Callable[[str], Exception]) -> None:
         """Raise in all processes if one of them has failed.
 
         Args:
-            failure: The error of this process, which raises it; None if it has not failed.
-            instead: Makes the error for the other processes from a text with the rank and the message.
+            failure: Error that this process raises; None if it has not failed.
+            instead: Function that creates the error for the other processes from a string that contains the rank and
+                the message.
         """
         try:
             if self.size == 1:
@@ -115,33 +118,33 @@ class World:
                 reason = self.spread("" if failure is None else str(failure), source=rank)
                 raise instead(f"rank {rank}: {reason}") if failure is None else failure
         finally:
-            del failure  # it refers to this frame, and to all the memory of the failed work
+            del failure  # it would keep this frame alive, and with it the memory of the failed work
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their sums over all processes; the results are bit-identical in all of them.
+        """Replace tensors with their sums over all processes; the results are bit-identical in all of them.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         if self.size > 1:
             with self._communicating():
                 exchange(tensors, dist.all_reduce)
 
     def spread_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
-        """Replace tensors by those of the process ``source``.
+        """Replace tensors with those of the process ``source``.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         if self.size > 1:
             with self._communicating():
                 exchange(tensors, partial(send_from, source))
 
     def spread(self, text: str, source: int = 0) -> str:
-        """Return the text of the process ``source``.
+        """Return the string that the process ``source`` passed.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         if self.size == 1:
             return text
@@ -154,7 +157,7 @@ class World:
         """Return the tensors of the first process, on the CPU.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         own_specs = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
         specs = json.loads(self.spread(json.dumps(own_specs)))
@@ -172,7 +175,7 @@ class World:
             rows: Tensor of shape (N, width) on the CPU; None if this process has no rows.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         if self.size == 1:
             assert rows is not None
@@ -183,12 +186,12 @@ class World:
             mine[: len(rows)] = rows
         every = [torch.empty_like(mine) for _ in counts]
         with self._communicating():
-            # They are sent as bytes because gloo does not support all dtypes.
+            # The rows are sent as bytes because gloo does not support all dtypes.
             dist.all_gather([each.view(torch.uint8) for each in every], mine.view(torch.uint8))
         return torch.cat([each[:count] for each, count in zip(every, counts, strict=True)])
 
     def _describe_rows(self, rows: Tensor | None) -> tuple[list[int], int, torch.dtype]:
-        """Return the number of rows of each process, their width and their dtype, which are unknown without rows."""
+        """Return the number of rows of each process, and their width and dtype, which some processes do not know."""
         count, width, dtype = (0, 0, 0) if rows is None else (len(rows), rows.shape[1], _DTYPES.index(rows.dtype))
         numbers = [0.0] * (3 * self.size)
         numbers[3 * self.rank : 3 * self.rank + 3] = [float(count), float(width), float(dtype)]
@@ -198,17 +201,17 @@ class World:
         return counts, found[3 * owner + 1], _DTYPES[found[3 * owner + 2]]
 
     def require_same(self, what: str, text: str) -> None:
-        """Raise `OptionError` if a text is not the same in all processes; ``what`` names it in the message."""
+        """Raise `OptionError` if a string is not the same in all processes; ``what`` names it in the message."""
         of_first = self.spread(text)
         differs = self.total([float(text != of_first and rank == self.rank) for rank in range(self.size)])
         if any(differs):
             raise OptionError(
-                f"rank {differs.index(1)} does not have the same {what} as rank 0; give all processes the same."
+                f"rank {differs.index(1)} does not have the same {what} as rank 0; all processes need the same {what}."
             )
 
     @contextmanager
     def _communicating(self) -> Iterator[None]:
-        """Turn torch's error for a lost process into one that says which process is gone."""
+        """Return a context that turns torch's error for a dead process into one that says which process died."""
         try:
             yield
         except RuntimeError as error:
@@ -218,10 +221,10 @@ class World:
 
     @contextmanager
     def reporting_lost_processes(self) -> Iterator[None]:
-        """Turn torch's error for a lost process into one that says which, in work that includes communication.
+        """Return a context that does the same as `_communicating`, for work that may also fail for other reasons.
 
         Raises:
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         try:
             yield

@@ -1,1 +1,1 @@
-"""Compute the frozen part of a network once: split the network, cache its features, train the remaining part."""
+"""Compute the frozen part of a network once: split the network, cache the features, and train the remaining part."""

@@ -1,9 +1,10 @@
-"""Run a network from its last frozen module on, using the cached output of that module.
+"""Run only the part of a network after its last frozen module, using the cached output of that module.
 
-With ``--train from:BLOCK`` the first blocks return the same for the same image in every epoch. The network's own
-``forward`` still runs, but its frozen modules return at once. The last one that runs before anything trainable returns
-the cached features. The others return zeros of the right shape, which need no memory, because their output is not used.
-If it is used after all, for example by a skip connection, a proof fails and the network is not split.
+With ``--train from:BLOCK``, the frozen blocks return the same output for an image in every epoch. The network's own
+``forward`` still runs, but its frozen modules return immediately. The last frozen module that runs before any trainable
+one returns the cached features. The other frozen modules return zeros of the right shape, which take up no memory,
+because their outputs are not used. If such an output is used after all, for example by a skip connection, the
+comparison with the full network fails and the network is not split.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from zoo.models.parameter_order import FirstUses
 
 @dataclass(frozen=True)
 class _TensorKind:
-    """The properties of a batch of images or of a module's output; the shape is that for one image."""
+    """The properties of a batch of images or of a module's output; the shape is that of one image."""
 
     shape: torch.Size
     dtype: torch.dtype
@@ -45,16 +46,16 @@ class _TensorKind:
         return cls(batch.shape[1:], batch.dtype, memory_format)
 
     def make_zeros(self, features: Tensor) -> Tensor:
-        """Return zeros for the same number of images as in the features; they need no memory."""
+        """Return zeros for the same number of images as the features; they take up no memory."""
         return torch.zeros((), dtype=self.dtype, device=features.device).expand(len(features), *self.shape)
 
     def restore(self, features: Tensor) -> Tensor:
-        """Return a copy of features (N, width) in the shape, dtype and memory format of this kind."""
+        """Return a copy of features (N, width) with the shape, dtype and memory format of this kind."""
         return features.reshape(-1, *self.shape).to(self.dtype, copy=True, memory_format=self.memory_format)
 
 
 class AfterBlock(Tail):
-    """A network that starts after the last frozen module that runs before anything trainable."""
+    """The part of a network after the last frozen module that runs before any trainable one."""
 
     def __init__(self, model: nn.Module, outputs: Mapping[str, _TensorKind], images: Tensor) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class AfterBlock(Tail):
 
     @property
     def width(self) -> int:
-        """The number of features that the module returns per image."""
+        """The number of features that the last frozen module returns per image."""
         return self._outputs[self.where].shape.numel()
 
     def forward(self, features: Tensor) -> Any:
@@ -79,7 +80,7 @@ class AfterBlock(Tail):
 
     @torch.no_grad()
     def extract(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the model, which is in eval mode, up to the split; return features of shape (N, width)."""
+        """Run the model, which must be in eval mode, up to the split; return features of shape (N, width)."""
         outputs: list[Tensor] = []
 
         def record(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -91,19 +92,20 @@ class AfterBlock(Tail):
 
 
 def split_after_block(network: Network, frozen: Frozen, images: Tensor) -> AfterBlock:
-    """Split after the last frozen module before anything trainable; prove on some images that nothing changes.
+    """Split after the last frozen module that runs before any trainable one, and verify the split on some images.
 
-    Call it under the autocast of the training. Buffers and the state of the random number generators do not change.
+    Call this under the same autocast as training. Buffers and random number generators do not change.
 
     Raises:
-        CannotSplit: If nothing frozen comes first, or what follows uses more than that module's output.
+        CannotSplit: If no frozen module runs first, or if the part after it uses more than that module's output.
     """
     model = network.model
     with torch.no_grad(), fork_generators(images.device), preserved_buffers(model):
         frozen.train()
         frozen_modules = {path: module for path, module in model.named_modules() if path and not _is_trainable(module)}
         fixed = {path: module for path, module in frozen_modules.items() if not module.training}
-        # Modules without a state, such as pooling, are included unless the proof fails, as it does for a dropout.
+        # Modules without a state, such as pooling, are included unless the comparison then fails, as it does for
+        # dropout.
         stateless = {path: module for path, module in frozen_modules.items() if not module.state_dict()}
         try:
             return _split(network, frozen, {**fixed, **stateless}, images)
@@ -134,8 +136,8 @@ def _split(network: Network, frozen: Frozen, modules: Mapping[str, nn.Module], i
 def _record_outputs(model: nn.Module, modules: Mapping[str, nn.Module], images: Tensor) -> dict[str, _TensorKind]:
     """Return the kind of output of each module that finishes before a trainable parameter is used, in order.
 
-    Modules within another one are left out. So are those that are called twice or do not return a tensor with a row
-    per image: they have to run.
+    Submodules of such a module are left out. So are modules that are called more than once or do not return a tensor
+    with one row per image, because they must run.
     """
     outputs: dict[str, _TensorKind] = {}
     calls = Counter[str]()

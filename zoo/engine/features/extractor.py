@@ -1,4 +1,4 @@
-"""Compute the features of images: which part of the network runs, in which batches, and in which process."""
+"""Compute the features of images in batches, which are divided among the processes of the run."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from zoo.engine.phase import Phase
 from zoo.files.versions import read_versions
 from zoo.progress import Advance, Progress
 
-#: Version of the features; it changes when zoo computes or writes them differently.
+#: Version of the features, to be increased when zoo computes or writes them differently.
 FORMAT = 4
-#: Images per batch. Kernels may round differently for a different batch size.
+#: Images per batch. Kernels may round differently for different batch sizes.
 BATCH = 32
-#: Number of images on which the tail is compared with the full network. Before features of an earlier run are used,
-#: those of the same number of images are computed again and compared.
+#: Number of images on which the tail is compared with the full network. Before zoo uses the features of an earlier run,
+#: it recomputes and compares those of this number of images.
 PROOF = 4
-#: By precision, the largest difference between features that should be equal, as a fraction of the largest feature.
+#: Largest difference between features that should be equal, as a fraction of the largest feature, by precision.
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Computes features of images for one phase."""
+    """The frozen part of a network, which computes the features of images for one phase."""
 
     phase: Phase
-    #: The part of the network that is trained on the features.
+    #: Part of the network that is trained on the features.
     tail: Tail
-    #: The functions of folded batch norms, used while features are computed.
+    #: Replacements for `forward` that fold batch norms, used while features are computed.
     folded: Forwards
-    #: SHA-256 of everything that is frozen.
+    #: SHA-256 of the frozen part.
     frozen: str
     micro_batches: MicroBatches
 
     def describe(self, samples: Sequence[Sample], view: int | None) -> dict[str, Any]:
-        """Return everything that decides the features of these images."""
+        """Return everything that determines the features of these images."""
         network, recipe, hardware = self.phase.network, self.phase.recipe, self.phase.hardware
         return {
             "format": FORMAT,
@@ -75,8 +75,8 @@ class Extractor:
 
         Args:
             samples: Images.
-            view: Index of the augmented view; None for the view without augmentation.
-            plan: Indices of the images in each batch; all images in order if it is None.
+            view: Index of the augmented view; None means the view without augmentation.
+            plan: Indices of the images in each batch; None means all images in order.
 
         Raises:
             DataError: If an image can no longer be read.
@@ -90,11 +90,11 @@ class Extractor:
                 yield self.micro_batches.attempt(len(images), partial(self._take, images))
 
     def compute_together(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
-        """Yield features batch by batch; every process computes a slice of each batch and receives all of it.
+        """Yield features batch by batch; every process computes a slice of each batch and receives the full batch.
 
         Raises:
             DataError: If an image can no longer be read.
-            LostProcess: If another process is gone.
+            LostProcess: If another process has died.
         """
         world = self.phase.hardware.world
         chunks = plan_in_order(range(len(samples)), batch_size=BATCH * world.size)
@@ -111,7 +111,7 @@ class Extractor:
 
 
 def build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
-    """Split the network and build what computes the features.
+    """Split the network, and build an extractor for the features of its frozen part.
 
     Raises:
         CannotSplit: If the trainable part cannot be run alone.
@@ -126,7 +126,7 @@ def build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
 
 
 def _split(phase: Phase, images: Tensor) -> Tail:
-    """Split off the heads if nothing else is trained, and otherwise everything after the last frozen module."""
+    """Split off the heads if only they are trained, and everything after the last frozen module otherwise."""
     if not phase.recipe.scope.is_head_only:
         return split_after_block(phase.network, phase.frozen, images)
     try:

@@ -1,7 +1,8 @@
-"""Features in the cache folder, under the digest of everything that decides them.
+"""Features in the cache folder, identified by a digest of everything that determines them.
 
-Each file is ``features/KEY.safetensors``: complete or absent, and memory-mapped when it is read. Its header lists what
-decides the features, for people to read. Files that were not used for the longest time make room for new ones.
+Each file is ``features/KEY.safetensors``. It is written atomically, and memory-mapped when it is read. Its header
+describes what determines the features, for people to read. The least recently used files are removed to make room for
+new ones.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from zoo.errors import CacheError, OptionError
 from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
 
-#: Largest total size of all features on disk, in bytes, without ``ZOO_CACHE_LIMIT``.
+#: Maximum total size of all features on disk, in bytes, if ``ZOO_CACHE_LIMIT`` is not set.
 LIMIT = 20 * 2**30
-#: Bytes of the disk that stay free regardless of the limit.
+#: Number of bytes that stay free on the disk, regardless of the limit.
 SPARE = 2**30
 #: Seconds since the last write to a partial file after which its writer is assumed to be dead.
 ABANDONED = 3600.0
@@ -49,15 +50,15 @@ def find_rows(about: Mapping[str, Any], say: Callable[[str], None] = lambda _lin
     try:
         rows, digest = _read(path)
         if digest != _update(hashlib.sha256(), rows).hexdigest():
-            raise OSError("its rows do not have its checksum")
+            raise OSError("the checksum does not match")
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError) as error:
-        say(f"note: cached features are damaged and will be computed again: {path}: {error}")
+        say(f"note: cached features are damaged and will be recomputed: {path}: {error}")
         with suppress(OSError):  # the file may belong to another user
             path.unlink(missing_ok=True)
         return None
-    with suppress(OSError):  # the same
+    with suppress(OSError):  # as above
         os.utime(path)
     return rows
 
@@ -73,7 +74,7 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
     Rows with the same description are replaced.
 
     Args:
-        about: What decides the rows, as values that JSON can hold.
+        about: Description of everything that determines the rows, as values that JSON can represent.
         count: Total number of rows.
         batches: Tensors of shape (N, width).
 
@@ -109,7 +110,7 @@ def check_room(num_bytes: int) -> None:
     """Raise `CacheError` if the limit or the disk is too small for this many bytes."""
     folder, limit = _folder(), _read_limit()
     if num_bytes > limit:
-        raise CacheError(f"the features need {num_bytes:,} bytes, and ZOO_CACHE_LIMIT allows {limit:,}")
+        raise CacheError(f"the features need {num_bytes:,} bytes, but ZOO_CACHE_LIMIT allows only {limit:,}")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -117,13 +118,14 @@ def check_room(num_bytes: int) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     if num_bytes + SPARE > free + sum(entry.size for entry in _list_complete()):
         raise CacheError(
-            f"the features need {num_bytes:,} bytes, and {folder} has {free:,} bytes free; move it with ZOO_CACHE"
+            f"the features need {num_bytes:,} bytes, but only {free:,} bytes are free in {folder}; "
+            "set ZOO_CACHE to a folder on a different disk"
         )
 
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turn an `OSError` into a `CacheError`."""
+    """Return a context that turns an `OSError` into a `CacheError`."""
     try:
         yield
     except OSError as error:
@@ -141,7 +143,7 @@ def _path_of(about: Mapping[str, Any]) -> Path:
 def _write(
     file: BinaryIO, about: Mapping[str, Any], shape: tuple[int, ...], dtype: torch.dtype, batches: Iterable[Tensor]
 ) -> None:
-    """Write a safetensors file batch by batch; safetensors itself can only write rows that are all there."""
+    """Write a safetensors file batch by batch; the safetensors library needs all rows in memory."""
     size = torch.Size(shape).numel() * dtype.itemsize
     metadata = {"about": json.dumps(about), _DIGEST: "0" * 64}
     header = {
@@ -153,7 +155,7 @@ def _write(
     for batch in batches:
         _update(digest, batch)
         file.write(batch.contiguous().view(torch.uint8).numpy().tobytes())
-    metadata[_DIGEST] = digest.hexdigest()  # known only now, and as long as the zeros in its place
+    metadata[_DIGEST] = digest.hexdigest()  # the digest is known only now; it is as long as the zeros in its place
     file.seek(0)
     _write_header(file, header)
 

@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 
 
 class Features:
-    """The features of the images of a phase, by view."""
+    """The features of a phase's images, by view."""
 
     def __init__(self, extractor: Extractor, progress: Progress, *, is_last: bool) -> None:
-        """Compute nothing yet.
+        """Create the object without computing any features yet.
 
         Args:
-            extractor: Computes the features.
-            progress: Receives notes and the progress of computing.
+            extractor: Extractor that computes the features.
+            progress: Object that receives notes and shows the progress of the computation.
             is_last: Whether this is the last phase, so that decoded images are no longer needed.
         """
         self._extractor = extractor
@@ -44,7 +44,7 @@ class Features:
         self._views: dict[int, FeatureRows] = {}
 
     def train(self, view: int) -> FeatureRows:
-        """Return the features of the training images in a view, counted from 0.
+        """Return the features of the training images in a view; views are numbered starting at 0.
 
         Raises:
             CacheError: If the features cannot be cached.
@@ -82,7 +82,7 @@ class Features:
             self._progress.say(f"features of {len(samples)} images: cached by an earlier run")
             return rows
         if rows is not None and not is_valid:
-            self._progress.say("note: cached features differ from what the network returns now; computing them again")
+            self._progress.say("note: cached features differ from what the network returns now; recomputing them")
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
             rows = _cache_together(world, about, len(samples), computed)
@@ -90,7 +90,7 @@ class Features:
         return rows
 
     def _is_valid(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
-        """Compute the first rows again: no digest shows that the code of the network has changed."""
+        """Recompute and compare the first rows, because no digest shows whether the network's code has changed."""
         first = samples[:PROOF]
         found = torch.cat(list(self._extractor.compute(first, view)))
         return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.phase.hardware.precision])
@@ -110,7 +110,7 @@ def _cache_together(world: World, about: Mapping[str, Any], count: int, batches:
             if world.is_first_here:
                 keep_rows(about, count, batches)
         finally:
-            for _ in batches:  # the other processes need the slices of this one, even after an error here
+            for _ in batches:  # the other processes need this one's slices, even after an error here
                 pass
 
     _agree(world, cache)
@@ -118,7 +118,7 @@ def _cache_together(world: World, about: Mapping[str, Any], count: int, batches:
 
 
 def _agree(world: World, work: Callable[[], Result]) -> Result:
-    """Do work that has to do with features; if it fails in one process, raise in all of them."""
+    """Call a function in all processes; if it raises an error about features in one of them, raise in all."""
 
     def is_shared(error: Exception) -> bool:
         return isinstance(error, (CannotSplit, CacheError))
@@ -126,26 +126,26 @@ def _agree(world: World, work: Callable[[], Result]) -> Result:
     return world.together(work, is_shared, CacheError)
 
 
-def choose_feed(fit: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
-    """Return batches of cached features if the trainable part returns the same logits from them, or else of images.
+def choose_feed(phase: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
+    """Return batches of cached features if the trainable part can run alone, and batches of images otherwise.
 
     Args:
-        fit: The phase to be trained.
-        frozen: SHA-256 of everything that is frozen.
-        progress: Receives a note that says why features are not cached.
+        phase: The phase to be trained.
+        frozen: SHA-256 of the frozen part.
+        progress: Object that receives a note if features are not cached, with the reason.
         is_last: Whether this is the last phase.
     """
-    recipe, world = fit.recipe, fit.hardware.world
-    is_any_frozen = any(not parameter.requires_grad for parameter in fit.network.model.parameters())
+    recipe, world = phase.recipe, phase.hardware.world
+    is_any_frozen = any(not parameter.requires_grad for parameter in phase.network.model.parameters())
     if is_any_frozen and recipe.cache and recipe.num_views:
         try:
-            extractor = _agree(world, partial(_build_extractor, fit, frozen, progress))
+            extractor = _agree(world, partial(_build_extractor, phase, frozen, progress))
         except (CannotSplit, CacheError) as error:
             progress.say(f"note: the frozen part is computed in every epoch: {error}")
         else:
             features = Features(extractor, progress, is_last=is_last)
-            return FeatureBatchSource(extractor.tail, features, fit.images, recipe, world)
-    return ImageBatchSource(fit.network.model, fit.images, fit.views, recipe, fit.hardware)
+            return FeatureBatchSource(extractor.tail, features, phase.images, recipe, world)
+    return ImageBatchSource(phase.network.model, phase.images, phase.views, recipe, phase.hardware)
 
 
 def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
@@ -153,7 +153,7 @@ def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor
 
     Raises:
         CannotSplit: If the trainable part cannot be run alone.
-        CacheError: If there is no room for the features of all views.
+        CacheError: If there is not enough space for the features of all views.
     """
     recipe, images = phase.recipe, phase.images
     if recipe.mixup or recipe.cutmix:
@@ -165,7 +165,7 @@ def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CannotSplit("not enough memory to prove that cached features give the same logits") from error
+        raise CannotSplit("not enough memory to verify that cached features lead to the same logits") from error
     num_images = sum(len(samples) for samples in (images.train, images.val, images.test))
     check_room(num_images * recipe.num_views * extractor.tail.width * torch.float32.itemsize)
     return extractor

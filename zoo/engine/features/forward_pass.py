@@ -1,4 +1,4 @@
-"""Forward passes that are observed by hooks, stopped early, or run with other functions in place of some modules."""
+"""Forward passes that are observed by hooks, stopped early, or run with the `forward` of some modules replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-#: Functions that are called in place of the `forward` of modules.
+#: Replacements for the `forward` of modules.
 Forwards = Mapping[nn.Module, Callable[..., Any]]
 
 
@@ -18,7 +18,7 @@ class StopForward(Exception):
 
 
 def run_with_hooks(model: nn.Module, images: Tensor, hooks: Sequence[RemovableHandle]) -> None:
-    """Run the model on some images, or until a hook raises `StopForward`, and then remove the hooks."""
+    """Run the model on some images until it returns or a hook raises `StopForward`; then remove the hooks."""
     try:
         with suppress(StopForward):
             model(images)
@@ -29,7 +29,7 @@ def run_with_hooks(model: nn.Module, images: Tensor, hooks: Sequence[RemovableHa
 
 @contextmanager
 def replaced_forwards(forwards: Forwards) -> Iterator[None]:
-    """Replace the `forward` of some modules until the block ends; their hooks and attributes stay."""
+    """Return a context in which the `forward` of some modules is replaced; their hooks and attributes are kept."""
     originals = {module: vars(module).get("forward") for module in forwards}
     try:
         for module, forward in forwards.items():

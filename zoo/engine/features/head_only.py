@@ -1,9 +1,9 @@
-"""Run only the heads of a network, on the features that enter them.
+"""Run only the heads of a network, on their cached inputs.
 
-With ``--train head`` everything before the head returns the same features for the same image in every epoch. They are
-computed once, and then only the head runs. Splitting after the last frozen module would work as well, but pooling is
-often not a module: vit_b_16 would need 151,296 instead of 768 features per image, and mobilenet_v2 62,720 instead of
-1,280.
+With ``--train head``, everything before the head returns the same features for an image in every epoch. The features
+are computed once, and then only the head runs. Splitting after the last frozen module would work as well, but pooling
+is often not a module: vit_b_16 would need 151,296 instead of 768 features per image, and mobilenet_v2 62,720 instead
+of 1,280.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Branch(nn.Module):
     """The dropouts before a head, and the head."""
 
     def __init__(self, calls: Sequence[_Call]) -> None:
-        """Take the calls in the order in which they were made, that of the head last."""
+        """Create a branch from calls in the order in which they were made; the last one is the call of the head."""
         super().__init__()
         self.steps = nn.ModuleList(call.module for call in calls)
         self.head = calls[-1].module
@@ -62,7 +62,7 @@ class HeadOnly(Tail):
 
     @property
     def width(self) -> int:
-        """The number of features that enter the heads, per image."""
+        """The number of features per image, over the inputs of all heads."""
         return sum(self._widths)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class HeadOnly(Tail):
 
     @torch.no_grad()
     def extract(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the model, which is in eval mode, up to its heads; return features of shape (N, width)."""
+        """Run the model, which must be in eval mode, up to its heads; return features of shape (N, width)."""
         inputs: dict[nn.Module, Tensor] = {}
 
         def record(head: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -87,9 +87,9 @@ class HeadOnly(Tail):
 
 
 def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnly:
-    """Split the heads off, and check on some images that they return the logits of the network.
+    """Split off the heads, and verify on some images that they return the logits of the network.
 
-    Call it under the autocast of the training. The state of the random number generators does not change.
+    Call this under the same autocast as training. Buffers and random number generators do not change.
 
     Raises:
         CannotSplit: If the heads cannot run alone or return different logits.
@@ -107,7 +107,7 @@ def _find_branches(network: Network, frozen: Frozen, images: Tensor) -> list[_Br
     model, calls = network.model, list[_Call]()
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-        if inputs:  # calls with keyword arguments only are ignored
+        if inputs:  # calls that pass only keyword arguments are ignored
             calls.append(_Call(module, inputs[0], output))
 
     frozen.train()

@@ -1,4 +1,4 @@
-"""The trainable part of a network, run alone on cached features, and the proof that this changes nothing."""
+"""The trainable part of a network, run alone on cached features, and the proof that this does not change training."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zoo.models.freeze import Frozen
 #: Largest difference between the logits of the tail and of the full network, as a fraction of the largest logit. The
 #: same layers compute the same numbers, but a kernel for a different memory layout may round differently.
 TOLERANCE = 1e-4
-#: The same for autocast on a GPU, which may choose a different kernel for a smaller batch.
+#: The same tolerance for autocast on a GPU, which may choose a different kernel for a smaller batch.
 AUTOCAST_TOLERANCE = 2e-2
-#: The same for each gradient, as a fraction of its largest element.
+#: The same tolerance for each gradient, as a fraction of its largest element.
 GRADIENT_TOLERANCE = 1e-2
 
 
 def fork_generators(device: torch.device) -> AbstractContextManager[None]:
-    """Restore the state of torch's random number generators, on the CPU and on the device, when the block ends."""
-    # Without a list torch would fork the generators of all GPUs, and warn if there are several.
+    """Return a context that restores torch's random number generators, on the CPU and on the device, when it exits."""
+    # Without a list, torch would fork the generators of all GPUs, and warn if there are several.
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
@@ -38,7 +38,7 @@ class Tail(nn.Module, ABC):
     It consists of the network's own modules, so training it trains the network.
     """
 
-    #: Dotted paths of the modules whose input or output the features are.
+    #: Dotted paths of the modules whose inputs or outputs are the features.
     where: str
 
     @property
@@ -48,7 +48,7 @@ class Tail(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run the model, which is in eval mode, up to the features; return them in shape (N, width)."""
+        """Run the model, which must be in eval mode, up to the features; return them in shape (N, width)."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
@@ -61,7 +61,7 @@ class Tail(nn.Module, ABC):
 def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the logits of the tail and of the model in eval mode and, with the same dropout masks, in train mode.
 
-    In between, the model sees the images in a different order, so that the tail cannot use what the model remembers.
+    In between, the model runs on the images in a different order, so that a tail that relies on stored tensors fails.
 
     Raises:
         CannotSplit: If the logits differ, or the tail cannot run.
@@ -69,7 +69,7 @@ def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -
     model.eval()
     features = tail.extract(model, images)
     is_gpu_autocast = images.is_cuda and torch.is_autocast_enabled("cuda")
-    # In eval mode the tail gets one image less, so that it cannot use another tensor with the same number of rows.
+    # In eval mode, the tail gets one image fewer, so that it fails if it uses a stored tensor of the full batch.
     for set_mode, count, tolerance in (
         (model.eval, max(1, len(images) - 1), AUTOCAST_TOLERANCE if is_gpu_autocast else TOLERANCE),
         (frozen.train, len(images), TOLERANCE),
@@ -109,7 +109,7 @@ def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any])
     model.zero_grad(set_to_none=True)
     frozen.train()
     torch.manual_seed(0)
-    torch.clear_autocast_cache()  # it has copies of the weights that were made under no_grad
+    torch.clear_autocast_cache()  # it contains copies of the weights that were made under no_grad
     with torch.enable_grad():
         total = torch.stack([_weigh(logits) for logits in list_logits(run())]).sum()
         total.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
@@ -118,7 +118,7 @@ def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any])
 
 
 def _weigh(logits: Tensor) -> Tensor:
-    """Return a weighted sum of the logits, in which no two have the same weight."""
+    """Return a weighted sum of the logits in which all weights differ."""
     flat = logits.float().flatten()
     return (flat * torch.linspace(0.5, 1.5, len(flat), device=flat.device)).sum()
 
@@ -129,16 +129,16 @@ def _run(tail: Tail, features: Tensor) -> Any:
     except Exception as error:  # a network may raise anything when only a part of it runs
         if is_out_of_memory(error):
             raise
-        raise CannotSplit(f"what follows {tail.where} cannot run alone: {error}") from error
+        raise CannotSplit(f"the part after {tail.where} cannot run alone: {error}") from error
 
 
 def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the logits in a network's output, and then its auxiliary logits if it has any."""
+    """Return the logits in a network's output, followed by any auxiliary logits."""
     return [output] if isinstance(output, Tensor) else output
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Return whether all differences are at most ``tolerance`` times the largest wanted number."""
+    """Return whether all differences are at most ``tolerance`` times the largest wanted value."""
     if found.shape != wanted.shape:
         return False
     scale = wanted.float().abs().max().item()
@@ -147,7 +147,10 @@ def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
 
 @contextmanager
 def preserved_buffers(model: nn.Module) -> Iterator[None]:
-    """Restore all buffers when the block ends: a forward pass in train mode updates batch norm statistics."""
+    """Return a context that restores all buffers when it exits.
+
+    A forward pass in train mode updates batch norm statistics.
+    """
     before = [
         (module, name, buffer, buffer if buffer is None else buffer.clone())
         for module in model.modules()

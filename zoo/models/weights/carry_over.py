@@ -1,4 +1,4 @@
-"""Keeps the head of a run when its model is trained further: each class keeps its row of the last layer."""
+"""Keeps the head of a run if training continues from its model: each class keeps its row of the last layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.models.head import is_below_any
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 
-#: Most class names that a message lists.
+#: Maximum number of class names that a message lists.
 SHOWN = 10
 
 
@@ -21,12 +21,12 @@ SHOWN = 10
 def carry_over_head(network: Network, classes: Sequence[str], progress: Progress) -> None:
     """Copy the head of the file that a model was initialized from into the model's new head, class by class.
 
-    A class that the file does not have keeps its random row. Nothing happens if the file is not that of a run.
+    A class that is missing from the file keeps its random row. Nothing happens if the file was not written by a run.
 
     Args:
         network: The network, whose new head is random.
         classes: Names of the classes, in the order of the logits.
-        progress: Receives a note about what was kept.
+        progress: Object that receives a note about what was kept.
     """
     header, path = network.start.header, network.start.file
     if header is None or path is None:

@@ -25,11 +25,11 @@ class WeightsSource:
     tag: str | None = None
     #: Published weights, or None.
     weights: WeightsSpec | None = None
-    #: File of the user, or None.
+    #: File that the user passed, or None.
     file: Path | None = None
-    #: Header of the file, if it is that of a run.
+    #: Header of the file if a run wrote it, or None.
     header: Header | None = None
-    #: Prefixes of the parameters of upstream's model that the file of a run lacks.
+    #: Prefixes of parameters of upstream's model that are missing from the file of a run.
     file_lacks: tuple[str, ...] = ()
 
     @property
@@ -56,7 +56,7 @@ def choose_input(backbone: BackboneSpec, source: WeightsSource) -> InputSpec:
 
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
-    """Return the input that the weights with a tag expect, which is the backbone's unless they have their own."""
+    """Return the input that the weights with a tag expect: their own if they declare one, else that of the backbone."""
     weights = backbone.get_weights(tag) if tag else None
     return backbone.input if weights is None or weights.input is None else weights.input
 
@@ -66,7 +66,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
     Args:
         resolved: The backbone.
-        asked: ``DEFAULT``, a tag, ``none`` or a file; None: the tag in the name, else ``DEFAULT``.
+        asked: ``DEFAULT``, a tag, ``none`` or a file; None means the tag in the name, or ``DEFAULT`` without one.
 
     Raises:
         NameNotFound: If there are no such weights.
@@ -79,17 +79,18 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
         return _choose_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
-            f"{backbone.name} has no published weights; give a .safetensors file, or none for random weights."
+            f"{backbone.name} has no published weights; set `weights` to a .safetensors file, or to none for random "
+            "weights."
         )
     weights = backbone.get_weights(asked or resolved.tag or "DEFAULT")
     return WeightsSource(weights.tag, weights.tag, weights=weights)
 
 
 def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:
-    """Return the weights in a file. The header of a run's own file overrides the tag and the input of the backbone.
+    """Return the weights in a file. If a run wrote the file, its header overrides the backbone's tag and input.
 
     Raises:
-        WeightsError: If the file is that of a run with another backbone or tag.
+        WeightsError: If a run with a different backbone or tag wrote the file.
     """
     header = _find_header(path)
     if header is None:

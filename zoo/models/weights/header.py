@@ -34,7 +34,7 @@ class Header:
     weights_license: str
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the header as safetensors metadata, in which all values are text."""
+        """Return the header as safetensors metadata, in which all values are strings."""
         fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
         return {"format": "pt", "zoo_format": FORMAT, **fields}
 

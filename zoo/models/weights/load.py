@@ -38,8 +38,8 @@ def load_tensors(
 ) -> list[str]:
     """Load tensors into upstream's model.
 
-    The tensors must match the model exactly, except for its head: a head with another number of classes gets the size
-    of that in the file, and a head that the file lacks stays random.
+    The tensors must match the model exactly, except for its head. If the head in the file has a different number of
+    classes, the model's head is resized to match. A head that is missing from the file stays random.
 
     Args:
         backbone: The backbone of the model.
@@ -51,7 +51,8 @@ def load_tensors(
         Remarks for the user, one line each.
 
     Raises:
-        WeightsError: If a tensor is missing, is unknown, has another shape or is not finite. The model is unchanged.
+        WeightsError: If a tensor is missing, is unknown, has a different shape or is not finite. The model is then
+            unchanged.
     """
     head = get_head(backbone, model)
     has_head = source.weights is None or source.weights.num_classes is not None
@@ -64,7 +65,7 @@ def load_tensors(
     _refuse_misfits(source, model.state_dict(), tensors, head)
     notes = list(_fit_head(backbone, model, head, tensors))
     if source.header:
-        notes = []  # `carry_over_head` reports what becomes of the head of a run.
+        notes = []  # `carry_over_head` reports which part of the head is kept.
     # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
     # BatchNorm) would treat the tensors as those of an older version.
     state = model.state_dict()
@@ -87,7 +88,7 @@ def _convert(
 
 
 def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Iterable[str]:
-    """Give the model's head the number of classes in the file."""
+    """Resize the model's head to the number of classes in the file."""
     path = head.paths[0]
     weight = tensors.get(f"{path}.weight")
     if weight is None:
@@ -104,8 +105,8 @@ def _refuse_misfits(
 ) -> None:
     faults = {
         "lacks": _list_missing(source, state, tensors, head),
-        "has the unknown": [name for name in tensors if name not in state],
-        "has other shapes:": [
+        "has the unknown tensors": [name for name in tensors if name not in state],
+        "has different shapes:": [
             f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
             for name in tensors
             if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=head.covers(name))
@@ -116,12 +117,13 @@ def _refuse_misfits(
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             advice = (
-                "Give weights of this backbone, under upstream's own parameter names."
+                "Pass weights of this backbone, with upstream's own parameter names."
                 if source.file
                 else "Report this to the author of its plugin."
             )
             raise WeightsError(
-                f"{source.file or source.label} does not fit: it {fault} {', '.join(names[:3])}{more}. {advice}"
+                f"{source.file or source.label} does not match the backbone: "
+                f"it {fault} {', '.join(names[:3])}{more}. {advice}"
             )
 
 
@@ -130,8 +132,8 @@ def _list_missing(
 ) -> list[str]:
     """List the required names that a file lacks.
 
-    A file can lack a whole head, the parameters that it is declared to lack, and the counters that older files do not
-    have. It needs only one of the names of a parameter that has several.
+    A file may lack an entire head, the parameters that it is declared to lack, and the counters that older files do not
+    contain. It needs only one of the names of a parameter that has several.
     """
     heads = (*head.paths, *head.aux_paths)
     absent_heads = [path for path in heads if not any(is_below(name, path) for name in tensors)]
@@ -159,15 +161,15 @@ def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
 
 
 def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of tensors whose values cannot be loaded, by what is wrong with them.
+    """Return the names of tensors whose values cannot be loaded, by fault.
 
     Args:
-        tensors: Tensors that are to be loaded.
+        tensors: Tensors to load.
         state: The ``state_dict`` of the model. A buffer that is infinite there, such as a mask, may be infinite.
     """
     known = [name for name in tensors if name in state]
     return {
-        "has numbers of another kind in": [
+        "has the wrong kind of numbers (integer or float) in": [
             name for name in known if tensors[name].is_floating_point() != state[name].is_floating_point()
         ],
         "is not finite in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],

@@ -26,8 +26,9 @@ from zoo.progress import Progress
 def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
     """Return the path of a weights file, and download the file if it is not on this machine.
 
-    The file is searched at its ``file:`` address, in zoo's cache, and in those of torch and the Hugging Face Hub. A
-    file in another tool's cache is used only if it has the pinned SHA-256.
+    The file is looked for at its ``file:`` address, in zoo's cache, and in the caches of torch and the Hugging Face
+    Hub. If a SHA-256 is pinned, a file in another tool's cache must match it. A file in torch's cache is used only if
+    a SHA-256 is pinned.
 
     Raises:
         WeightsError: If there is no such file.
@@ -35,7 +36,7 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
     """
     url = weights.url
     if url is None:
-        raise WeightsError(f"weights {weights.tag!r} are not published; give a .safetensors file")
+        raise WeightsError(f"weights {weights.tag!r} are not published; pass a .safetensors file")
     if url.startswith("file:"):
         path = Path(url2pathname(urlsplit(url).path))
         if not path.is_file():
@@ -48,7 +49,7 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
         for found in _find_elsewhere(weights, url):
             if (mismatch := _find_mismatch(found, weights)) is None:
                 return found
-            progress.say(f"{found} is not used: {mismatch}")
+            progress.say(f"note: ignoring {found}: {mismatch}")
     # The size is not checked, because the published size may be rounded.
     return fetch(url, own, sha256=weights.sha256, size=None, progress=progress)
 

@@ -29,21 +29,21 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     """Read the tensors of a weights file.
 
     Args:
-        path: A .safetensors file, or a .pth, .pt or .bin file if ``sha256`` is given.
-        sha256: The pinned SHA-256 of the file: all 64 hex digits, or the first 8 or more; None: it is not checked.
+        path: A .safetensors file, or a .pth, .pt or .bin file if ``sha256`` is not None.
+        sha256: The pinned SHA-256 of the file: all 64 hex digits, or at least the first 8; None to skip the check.
 
     Returns:
         The tensors by name, on the CPU. They are memory-mapped if the format allows it.
 
     Raises:
-        WeightsError: If the file is missing, is damaged, has another SHA-256, or contains anything but tensors.
+        WeightsError: If the file is missing, is damaged, has a different SHA-256, or contains anything but tensors.
     """
     suffix = read_suffix(path.name)
     if suffix not in PICKLES | {".safetensors"}:
-        raise WeightsError(f"{path} is not a weights file that zoo can read; give a .safetensors file")
+        raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path} {problem}; give a .safetensors file")
+        raise WeightsError(f"{path} {problem}; pass a .safetensors file")
     if suffix in PICKLES and len(sha256 or "") < 8:
         raise make_unpinned_error(str(path))
     try:
@@ -126,7 +126,7 @@ def make_unpinned_error(source: str) -> WeightsError:
     convert = f"s.save_file(torch.load('{name}', weights_only=True), '{Path(name).stem}.safetensors')"
     return WeightsError(
         f"{source} is a pickle, which can run code when it is loaded, and its SHA-256 is not pinned. If you trust it, "
-        f'convert it and give the result: python -c "import torch, safetensors.torch as s; {convert}"'
+        f'convert it and pass the result: python -c "import torch, safetensors.torch as s; {convert}"'
     )
 
 

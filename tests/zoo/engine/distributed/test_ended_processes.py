@@ -41,7 +41,7 @@ def first_line(ended: Ended) -> str:
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_an_error_of_all_processes_is_reported_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)  # the same error does come
+    monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)  # the first process does raise the error
 
     def end(_world: World) -> None:
         raise OptionError("no such thing")
@@ -91,7 +91,7 @@ def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) 
 
 
 @pytest.mark.parametrize(("size", "victim"), [(2, 0), (2, 1), (3, 1), (6, 0), (6, 3)])
-def test_all_processes_name_a_killed_one_at_about_the_same_time(
+def test_all_processes_report_a_killed_process_at_about_the_same_time(
     size: int, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patience = 2.0
@@ -103,17 +103,17 @@ def test_all_processes_name_a_killed_one_at_about_the_same_time(
 
     ended = run_world(size, end)
     assert ended.pop(victim).code == -signal.SIGKILL
-    gone = f"rank {victim} is gone: it was killed, or its machine was lost"
-    text = f"{gone}. The other processes cannot continue without it."
-    # The first process reports it; if the first one is lost, all others do.
+    died = f"rank {victim} died: it was killed, or its machine failed"
+    text = f"{died}. The other processes cannot continue without it."
+    # The first process reports it. If the first process itself died, all others report it.
     kinds = ["LostProcess" if victim == 0 or not place else "SaidElsewhere" for place in range(size - 1)]
     assert [*map(first_line, ended)] == [f"{kind}: {text}" for kind in kinds]
-    # No process waits for one that waits itself, although each is connected to its neighbors only.
+    # No process waits for another waiting process, although each is connected only to its neighbors.
     seconds = [each.seconds for each in ended]
     assert max(seconds) - min(seconds) < patience
 
 
-def test_an_error_of_the_own_gpu_is_not_reported_as_a_lost_process() -> None:
+def test_an_error_of_this_process_s_gpu_is_not_reported_as_a_lost_process() -> None:
     world = replace(ALONE, size=2)
     with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world._communicating():
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
@@ -123,5 +123,5 @@ def test_torchs_message_is_reported_if_no_process_is_missing() -> None:
     def end(world: World) -> None:
         raise world.notices.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
 
-    text = "the processes lost contact: NCCL error: unhandled system error"
+    text = "the processes lost contact with each other: NCCL error: unhandled system error"
     assert [*map(first_line, run_world(2, end))] == [f"LostProcess: {text}", f"SaidElsewhere: {text}"]

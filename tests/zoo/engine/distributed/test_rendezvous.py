@@ -16,7 +16,7 @@ LONG, SHORT = timedelta(seconds=60), timedelta(seconds=0.1)
 
 
 def meet_all(store: Store, ranks: tuple[int, ...]) -> dict[int, Store]:
-    """Let threads meet as processes of these ranks, started in this order; return the store of each."""
+    """Call ``meet`` in one thread per rank, started in this order, and return the store of each rank."""
     with ThreadPoolExecutor(len(ranks)) as pool:
         futures = {rank: pool.submit(meet, store, rank, len(ranks), LONG) for rank in ranks}
     return {rank: each.result() for rank, each in futures.items()}
@@ -38,7 +38,7 @@ def test_the_notices_of_earlier_processes_are_not_found() -> None:
         found[0].set("left/0", "it was killed")
 
 
-def test_an_earlier_process_that_is_gone_is_not_met() -> None:
+def test_an_earlier_process_that_has_exited_is_not_met() -> None:
     store = HashStore()
     with pytest.raises(LostProcess, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)

@@ -1,4 +1,4 @@
-"""A step of several processes when one of them runs out of memory, has non-finite numbers, or is lost."""
+"""A step of several processes when one of them runs out of memory, has non-finite numbers, or dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
 from short_memory import SAYINGS, Once
-from small_steps import Normed, Plain, do_nothing, draw, make_learner, share, state_of
+from small_steps import Normed, Plain, do_nothing, make_batch, make_learner, share, state_of
 from told import Told
 from worlds import get_results, in_world
 from zoo.engine.distributed.process_group import join_world
@@ -25,16 +25,16 @@ from zoo.engine.step import NotFinite, learn
 from zoo.errors import LostProcess
 
 SIZE = 2
-#: A number of images for both processes, and one for the first process only.
+#: Number of images that is enough for both processes, and one that is enough only for the first.
 BOTH, ONE = 7, 3
 ERRORS = [*SAYINGS, MemoryError()]
-#: Where a step fails, and whether a process without images gets there as well.
+#: Places where a step can fail, and whether a process without images also reaches them.
 PLACES = {"forward": False, "backward": False, "step": True, "slots": True}
 
 
 def take_steps(learner: Learner, world: World, count: int, steps: int = 2) -> None:
     for step in range(steps):
-        learn(learner, *share(draw(count), world), step)
+        learn(learner, *share(make_batch(count), world), step)
 
 
 def fail_once(learner: Learner, where: str, error: Exception) -> None:
@@ -116,7 +116,7 @@ def test_batch_norm_statistics_are_restored_if_another_process_failed(victim: in
             learner = make_learner(model, world, micro_batches=MicroBatches(1, least=2))
             if rank == victim:
                 fail_once(learner, "backward", ERRORS[0])
-            learn(learner, *share(draw(9), world), 0)
+            learn(learner, *share(make_batch(9), world), 0)
             return int(model.norm.num_batches_tracked)
 
     assert get_results(SIZE, work) == [2] * SIZE  # one per micro-batch
@@ -128,7 +128,7 @@ def test_if_one_process_has_no_memory_for_one_image_all_end() -> None:
             model = Plain()
             if rank == 1:
                 model.fail = lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
-            learn(make_learner(model, world), *share(draw(8), world), 0)
+            learn(make_learner(model, world), *share(make_batch(8), world), 0)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
     assert first.startswith("TrainingError: not enough memory for one image at a time")
@@ -136,7 +136,7 @@ def test_if_one_process_has_no_memory_for_one_image_all_end() -> None:
 
 
 @pytest.mark.parametrize("where", ["exchange", "later step"])
-def test_out_of_memory_that_the_others_cannot_know_ends_all_processes(
+def test_out_of_memory_that_the_others_cannot_know_about_ends_all_processes(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
@@ -177,7 +177,7 @@ def test_a_non_finite_number_in_one_process_stops_all_before_anything_changes(vi
         with join_world() as world:
             found = []
             for spoil, value in cases:
-                model, batch = Normed(), share(draw(9), world)
+                model, batch = Normed(), share(make_batch(9), world)
                 if rank == victim:
                     spoil(model, batch, value)
                 learner = make_learner(model, world)
@@ -189,7 +189,7 @@ def test_a_non_finite_number_in_one_process_stops_all_before_anything_changes(vi
 
     first, other = get_results(SIZE, work)
     for case, result, other_result in zip(cases, first, other, strict=True):
-        assert result == other_result, case  # the message as well, so that it is reported once
+        assert result == other_result, case  # including the message, so that it is reported only once
         assert result[:3] == (True, 0, 0), case
 
 
@@ -210,9 +210,9 @@ def test_an_fp16_step_that_overflows_in_one_process_is_skipped_by_all(victim: in
 
             if rank == victim:
                 model.body.weight.register_hook(spoil)
-            learn(learner, *share(draw(BOTH), world), 0)
+            learn(learner, *share(make_batch(BOTH), world), 0)
             is_same, scale = are_same(model.state_dict(), Plain().state_dict()), learner.scaler.get_scale()
-            learn(learner, *share(draw(BOTH), world), 1)
+            learn(learner, *share(make_batch(BOTH), world), 1)
             return is_same, scale, learner.steps, state_of(learner)
 
     (*first, state), (*other, other_state) = get_results(SIZE, work)
@@ -221,9 +221,7 @@ def test_an_fp16_step_that_overflows_in_one_process_is_skipped_by_all(victim: in
 
 
 @pytest.mark.parametrize("where", ["backward", "step", "next forward"])
-def test_the_others_keep_the_last_complete_step_if_a_process_is_lost(
-    where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_others_keep_the_last_complete_step_if_a_process_dies(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo.engine.distributed.notices, "PATIENCE", 0.3)
 
     def end(*_: object) -> None:
@@ -248,5 +246,5 @@ def test_the_others_keep_the_last_complete_step_if_a_process_is_lost(
     survivor, killed = in_world(SIZE, work)
     assert killed.code == -signal.SIGKILL
     text, steps, is_unchanged = survivor.result
-    assert text.startswith("rank 1 is gone")
+    assert text.startswith("rank 1 died")
     assert (steps, is_unchanged) == (0, True)

@@ -27,10 +27,10 @@ class Own(nn.BatchNorm2d):
         return normalized.relu()
 
 
-def draw() -> Tensor:
-    """Draw images whose mean is large compared to their variance.
+def make_images() -> Tensor:
+    """Generate images whose mean is large compared to their variance.
 
-    In float64, because gradients of such images are ill-conditioned, and CPUs round float32 differently.
+    They are float64, because gradients of such images are ill-conditioned, and CPUs round float32 differently.
     """
     return 10 + torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -49,7 +49,7 @@ def build(kind: type[nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 2, 1), kind(2)).double()
     for _ in range(20):
-        model(draw())
+        model(make_images())
     model.zero_grad()
     return model
 
@@ -60,10 +60,10 @@ def test_batch_norms_use_the_statistics_of_all_processes(kind: type[nn.Module]) 
         with join_world() as world:
             norms, model = SharedNorms(world), build(kind)
             with norms.among(2):
-                return run_backward(model, draw()[SLICES[rank]]) if rank < 2 else {}
+                return run_backward(model, make_images()[SLICES[rank]]) if rank < 2 else {}
 
     first, second, _ = (ended.result for ended in in_world(3, work))
-    wanted = run_backward(build(kind), draw())
+    wanted = run_backward(build(kind), make_images())
     found = {
         "outputs": torch.cat([first["outputs"], second["outputs"]]),
         "images": torch.cat([first["images"], second["images"]]),
@@ -79,9 +79,9 @@ def test_a_batch_norm_in_eval_mode_keeps_its_statistics() -> None:
         with join_world() as world:
             model = build(nn.BatchNorm2d).eval()
             with SharedNorms(world).among(2):
-                return model(draw()[SLICES[rank]]).detach(), model.state_dict()["1.running_mean"]
+                return model(make_images()[SLICES[rank]]).detach(), model.state_dict()["1.running_mean"]
 
     model = build(nn.BatchNorm2d).eval()
     for rank, ended in enumerate(in_world(2, work)):
-        torch.testing.assert_close(ended.result[0], model(draw()[SLICES[rank]]))
+        torch.testing.assert_close(ended.result[0], model(make_images()[SLICES[rank]]))
         torch.testing.assert_close(ended.result[1], model.state_dict()["1.running_mean"], rtol=0, atol=0)

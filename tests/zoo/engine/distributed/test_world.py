@@ -103,7 +103,7 @@ def test_processes_can_join_again_after_an_error(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("size", SIZES)
 def test_sums_over_all_processes_are_bit_identical_in_all(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(rank: int) -> list[Tensor]:
+    def make_tensors(rank: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(rank)
         laid_out = torch.randn(4, 3, 5, 5, generator=generator).to(memory_format=torch.channels_last)
         transposed = torch.randn(7, 3, generator=generator, dtype=torch.float64).T
@@ -114,14 +114,16 @@ def test_sums_over_all_processes_are_bit_identical_in_all(size: int, monkeypatch
         found = []
         for bucket in (1, 1000, 2**25):
             monkeypatch.setattr(zoo.engine.distributed.all_reduce, "BUCKET", bucket)
-            tensors = draw(world.rank)
+            tensors = make_tensors(world.rank)
             world.sum_(tensors)
             assert tensors[0].is_contiguous(memory_format=torch.channels_last)
             found += tensors
         return [*found, torch.tensor(world.total([world.rank + 1, 0.1]))]
 
     first, *others = join(size, work)
-    wanted = [torch.stack(parts).sum(0).to(parts[0].dtype) for parts in zip(*map(draw, range(size)), strict=True)]
+    wanted = [
+        torch.stack(parts).sum(0).to(parts[0].dtype) for parts in zip(*map(make_tensors, range(size)), strict=True)
+    ]
     torch.testing.assert_close(first, [*wanted * 3, torch.tensor([size * (size + 1) / 2, 0.1 * size])])
     for other in others:
         assert all(torch.equal(found, same) for found, same in zip(first, other, strict=True))
@@ -129,17 +131,17 @@ def test_sums_over_all_processes_are_bit_identical_in_all(size: int, monkeypatch
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_other_processes_receive_the_tensors_of_the_first(size: int) -> None:
-    def draw(rank: int) -> dict[str, Tensor]:
+    def make_tensors(rank: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(rank)
-        drawn = {str(dtype): (10 * torch.rand(2, 5, generator=generator)).to(dtype) for dtype in DTYPES}
-        return {**drawn, "scalar": torch.tensor(rank), "empty": torch.empty(0, 3), "odd": torch.tensor(float("nan"))}
+        values = {str(dtype): (10 * torch.rand(2, 5, generator=generator)).to(dtype) for dtype in DTYPES}
+        return {**values, "scalar": torch.tensor(rank), "empty": torch.empty(0, 3), "odd": torch.tensor(float("nan"))}
 
     def work(world: World) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        replaced = draw(world.rank)
+        replaced = make_tensors(world.rank)
         world.spread_([*replaced.values()])
-        return replaced, dict(world.spread_tensors(draw(0) if world.is_first else {}))
+        return replaced, dict(world.spread_tensors(make_tensors(0) if world.is_first else {}))
 
-    wanted = draw(0)
+    wanted = make_tensors(0)
     for replaced, received in join(size, work):
         for found in (replaced, received):
             assert list(found) == list(wanted)
@@ -215,4 +217,4 @@ def test_the_error_names_the_rank_that_differs() -> None:
             world.require_same("images", "others" if world.rank == 1 else "these")
         return str(caught.value)
 
-    assert join(3, work) == ["rank 1 does not have the same images as rank 0; give all processes the same."] * 3
+    assert join(3, work) == ["rank 1 does not have the same images as rank 0; all processes need the same images."] * 3

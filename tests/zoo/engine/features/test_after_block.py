@@ -21,7 +21,7 @@ OTHERS = torch.randn(7, 3, 16, 16, generator=torch.Generator().manual_seed(6))
 
 
 class Block(nn.Sequential):
-    """A block that stores something of its last output."""
+    """A block that stores a part of its last output."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__(nn.Conv2d(width, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
@@ -82,9 +82,9 @@ REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
     ),
     "an in-place operation": (
         lambda net, x: finish(net, net.two(net.one(x).mul_(2))),
-        "what follows two cannot run alone: .*memory location",
+        "the part after two cannot run alone: .*memory location",
     ),
-    "something stored of the images": (
+    "something stored from the images": (
         lambda net, x: finish(net, net.two(net.one(x)) + net.one.stored[0]),
         "different logits",
     ),
@@ -256,7 +256,7 @@ def make_flat(*layers: nn.Module, train: str) -> tuple[Network, Frozen]:
     return network, Frozen(network.model, list_trainable(blocks, network.head, TrainScope.parse(train)))
 
 
-def test_modules_without_a_state_are_before_the_split_unless_they_drop() -> None:
+def test_modules_without_a_state_are_before_the_split_unless_they_are_dropouts() -> None:
     layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3))
     network, frozen = make_flat(*layers, train="from:3")
     tail = split_after_block(network, frozen, IMAGES)

@@ -52,7 +52,7 @@ def test_safetensors_can_read_the_file(own_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"view": 0}, {"images": ["b", "a"]}, {"backbone": "acme/nets"}, {"more": 1}])
-def test_rows_with_another_description_are_not_found(change: dict[str, Any]) -> None:
+def test_rows_with_a_different_description_are_not_found(change: dict[str, Any]) -> None:
     keep_rows(ABOUT, 4, in_batches(ROWS))
     assert find_rows({**ABOUT, **change}) is None
 
@@ -80,9 +80,7 @@ def test_a_flipped_bit_in_the_rows_is_noticed(own_cache: Path, place: int) -> No
     path.write_bytes(content)
     lines: list[str] = []
     assert find_rows(ABOUT, lines.append) is None
-    assert lines == [
-        f"note: cached features are damaged and will be computed again: {path}: its rows do not have its checksum"
-    ]
+    assert lines == [f"note: cached features are damaged and will be recomputed: {path}: the checksum does not match"]
     assert not path.exists()
 
 
@@ -187,7 +185,7 @@ def test_a_folder_without_permission_is_an_error_before_anything_is_computed(mon
 
 def test_rows_above_the_limit_are_an_error_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "47")
-    with pytest.raises(CacheError, match="the features need 48 bytes, and ZOO_CACHE_LIMIT allows 47"):
+    with pytest.raises(CacheError, match="the features need 48 bytes, but ZOO_CACHE_LIMIT allows only 47"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 

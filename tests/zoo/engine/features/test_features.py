@@ -26,7 +26,7 @@ CACHED = "cached by an earlier run"
 
 @dataclass
 class Recorder(Silent):
-    """Records the lines of a run, and the number of images each time that it computes features."""
+    """A record of a run's lines, and of the number of images each time that it computes features."""
 
     lines: list[str] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ def weights(source: dict[str, Tensor], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train(photos: Path, weights: Path, registry: Registry, tmp_path: Path) -> Any:
-    """Train the head for two epochs; returns the run and its recorder."""
+    """Train the head for two epochs; return the run and its recorder."""
 
     def run(spec: BackboneSpec | None = None, data: Path = photos, **options: Any) -> tuple[Run, Recorder]:
         recorder = Recorder()
@@ -87,7 +87,7 @@ def test_a_run_with_the_cache_equals_one_without(train: Any, options: dict[str, 
     "options",
     [{"seed": 1}, {"head": "linear", "lr": 0.1}, {"schedule": "step", "epochs": 3}, {"batch_size": 7}],
 )
-def test_a_run_with_another_seed_learning_rate_schedule_or_batch_size_computes_no_features(
+def test_a_run_with_a_different_seed_learning_rate_schedule_or_batch_size_computes_no_features(
     train: Any, options: dict[str, Any]
 ) -> None:
     train()
@@ -96,7 +96,7 @@ def test_a_run_with_another_seed_learning_rate_schedule_or_batch_size_computes_n
     assert f"features of 34 images: {CACHED}" in recorder.lines
 
 
-def test_the_same_images_in_another_folder_use_the_cache(train: Any, photos: Path, tmp_path: Path) -> None:
+def test_the_same_images_in_a_different_folder_use_the_cache(train: Any, photos: Path, tmp_path: Path) -> None:
     train()
     _, recorder = train(data=shutil.copytree(photos, tmp_path / "copy"))
     assert recorder.computed == []
@@ -206,12 +206,12 @@ def test_a_network_that_cannot_be_split_is_computed_in_every_epoch_and_a_note_sa
     )
 
 
-def test_a_run_without_room_in_the_cache_prints_a_note_and_continues(
+def test_a_run_without_space_in_the_cache_prints_a_note_and_continues(
     train: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "100")
     run, recorder = train()
-    assert any("ZOO_CACHE_LIMIT allows 100" in line for line in recorder.lines)
+    assert any("ZOO_CACHE_LIMIT allows only 100" in line for line in recorder.lines)
     assert run.facts["best"]["epoch"] in (1, 2)
 
 

@@ -40,7 +40,7 @@ def test_blocks_can_be_found_by_a_function(acme: BackboneSpec) -> None:
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ((("stem", "stem"), ("rest", "layer2 classifier.0")), r"layer1\.0\.weight is in no block and no head"),
+        ((("stem", "stem"), ("rest", "layer2 classifier.0")), r"layer1\.0\.weight is in neither a block nor a head"),
         (
             (("stem", "stem"), ("one", "layer1"), ("rest", "layer1.0 layer2 classifier.0")),
             r"layer1\.0\.weight is in one and rest",
@@ -48,7 +48,7 @@ def test_blocks_can_be_found_by_a_function(acme: BackboneSpec) -> None:
         ((("all", "stem layer1 layer2 classifier"),), r"classifier\.3\.weight is in all and the head"),
         (
             (("all", "stem layer layer2 classifier.0"),),
-            r"layer1\.0\.weight is in no block",
+            r"layer1\.0\.weight is in neither",
         ),  # not layer1
     ],
 )
@@ -72,7 +72,7 @@ class ManyLayers(nn.Module):
 def test_layer1_is_not_a_prefix_of_layer10(acme: BackboneSpec) -> None:
     model, head = ManyLayers(), Head(("fc",))
     wrong = replace(acme, head=("fc",), blocks=(BlockSpec("one", ("layer1", "token")),))
-    with pytest.raises(PluginError, match=r"layer10\.weight is in no block"):
+    with pytest.raises(PluginError, match=r"layer10\.weight is in neither"):
         list_blocks(wrong, model, head)
     Frozen(model, ("layer1", "fc"))
     assert [name for name, p in model.named_parameters() if p.requires_grad] == [
@@ -117,7 +117,7 @@ def test_an_unknown_block_is_an_error_that_lists_the_blocks(acme: BackboneSpec, 
 
 def test_both_names_of_a_parameter_must_be_in_a_block(acme: BackboneSpec) -> None:
     spec = replace(acme, head=("head",), blocks=(BlockSpec("one", ("one",)),))
-    with pytest.raises(PluginError, match=r"two\.weight is in no block"):
+    with pytest.raises(PluginError, match=r"two\.weight is in neither"):
         list_blocks(spec, Shared(), get_head(spec, Shared()))
 
 

@@ -62,7 +62,9 @@ def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(published: Backbon
 
 
 def test_without_published_weights_the_option_is_required(acme: BackboneSpec) -> None:
-    with pytest.raises(OptionError, match=r"acme/net has no published weights; give a .safetensors file, or none"):
+    with pytest.raises(
+        OptionError, match=r"acme/net has no published weights; set `weights` to a .safetensors file, or to none"
+    ):
         choose_weights(Resolved("net", acme, None), None)
     with pytest.raises(NameNotFound, match="acme/net has no weights 'DEFAULT'"):
         choose_weights(Resolved("net", acme, None), "DEFAULT")
@@ -82,7 +84,7 @@ def test_every_tensor_is_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_head_of_another_size_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_a_head_of_a_different_size_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
     model = acme.build(None)
     assert load_tensors(acme, model, FILE, source) == ["the head of these weights has 7 classes"]
@@ -152,8 +154,8 @@ def drop_bias_of_head(source: dict[str, Tensor]) -> None:
 FAULTS = [
     (drop_one, r"lacks layer1\.0\.weight\. "),
     (drop_many, r"lacks layer1\.0\.weight, layer1\.0\.bias, layer1\.1\.weight and 3 more"),
-    (add_unknown, r"has the unknown layer3\.0\.weight"),
-    (reshape_one, r"other shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
+    (add_unknown, r"has the unknown tensors layer3\.0\.weight"),
+    (reshape_one, r"different shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
     (add_nan, r"not finite in stem\.1\.running_var"),
     (add_inf, r"not finite in classifier\.3\.bias"),
     (drop_bias_of_head, r"lacks classifier\.3\.bias"),
@@ -161,20 +163,20 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "message"), FAULTS)
-def test_a_tensor_that_does_not_fit_is_an_error_and_nothing_is_loaded(
+def test_a_tensor_that_does_not_match_is_an_error_and_nothing_is_loaded(
     acme: BackboneSpec, source: dict[str, Tensor], fault: object, message: str
 ) -> None:
     assert callable(fault)
     fault(source)
     model = acme.build(None)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(WeightsError, match=rf"weights\.safetensors does not fit.*{message}"):
+    with pytest.raises(WeightsError, match=rf"weights\.safetensors does not match.*{message}"):
         load_tensors(acme, model, FILE, source)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_file_that_does_not_fit_leaves_the_model_s_own_head(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+def test_a_file_that_does_not_match_leaves_the_model_s_own_head(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
     drop_one(source)
     model = acme.build(None)
@@ -309,7 +311,7 @@ def test_whole_numbers_in_place_of_weights_are_refused(acme: BackboneSpec, tmp_p
     tensors = acme.build(None).state_dict()
     tensors["stem.0.weight"] = tensors["stem.0.weight"].to(dtype)
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"it has numbers of another kind in stem\.0\.weight"):
+    with pytest.raises(WeightsError, match=r"it has the wrong kind of numbers \(integer or float\) in stem\.0\.weight"):
         build_backbone(acme, choose_file(tmp_path / "model.safetensors", acme), Silent())
 
 

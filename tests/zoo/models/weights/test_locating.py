@@ -47,7 +47,7 @@ def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
 
 
 def test_weights_without_an_address_are_an_error() -> None:
-    with pytest.raises(WeightsError, match=r"'tag' are not published; give a \.safetensors file"):
+    with pytest.raises(WeightsError, match=r"'tag' are not published; pass a \.safetensors file"):
         locate_weights(spec(None), Silent())
 
 
@@ -82,7 +82,7 @@ def test_a_different_file_of_the_same_name_is_reported_and_not_used(site: Site, 
     found = locate_weights(spec(url, sha256_of(pickle)), notes)
     assert found.read_bytes() == pickle.read_bytes()
     reason = f"its SHA-256 is {sha256_of(cached)}, not {sha256_of(pickle)}"
-    assert notes.lines[0].startswith(f"{cached} is not used: {reason}")
+    assert notes.lines[0].startswith(f"note: ignoring {cached}: {reason}")
     assert (cached.read_bytes(), list(cached.parent.iterdir())) == (b"other", [cached])
 
 
@@ -111,7 +111,7 @@ def test_the_pinned_revision_in_the_hub_cache_is_used(site: Site, tmp_path: Path
     assert locate_weights(spec(url), Silent()).read_bytes() == b"new"
     notes = Told()
     assert locate_weights(spec(url, sha256_of(snapshots / "pinned" / path.name)), notes).read_bytes() == b"pinned"
-    assert [line.partition(" is not used")[0] for line in notes.lines] == [str(snapshots / "new" / path.name)]
+    assert [line.partition(": its")[0] for line in notes.lines] == [f"note: ignoring {snapshots / 'new' / path.name}"]
     assert site.requests == []
 
 

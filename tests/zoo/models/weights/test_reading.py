@@ -164,7 +164,7 @@ def test_any_damage_is_a_weights_error_or_harmless(at: int, replaced: bytes) -> 
 
 
 def test_a_path_that_is_not_a_weights_file_is_an_error(tmp_path: Path) -> None:
-    assert "does not exist; give a .safetensors file" in refusal(tmp_path / "net.safetensors")
+    assert "does not exist; pass a .safetensors file" in refusal(tmp_path / "net.safetensors")
     (tmp_path / "folder.safetensors").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.safetensors")
     (tmp_path / "net.onnx").write_bytes(b"abc")

@@ -164,7 +164,7 @@ def test_plugins_without_metadata_are_loaded_without_a_name(site: Site, monkeypa
 def test_a_distribution_without_metadata_that_is_on_the_path_twice_is_one_plugin(site: Site) -> None:
     site.add("half")
     (site.info("zoo-half") / "METADATA").unlink()
-    # The site is on the path and is also the current folder.
+    # The site is on the path and is also the working directory.
     assert {"good/net", "half/net"} <= set(site.list_names())
 
 

@@ -1,4 +1,4 @@
-"""Every fault that a plugin can have: all of them installed together, and each alone, beside one good plugin."""
+"""Every fault that a plugin can have: all of them installed together, and each alone, next to one good plugin."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Results(NamedTuple):
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Run the commands with every fault installed together, beside one good plugin."""
+    """Run the commands with all faults installed together, next to one good plugin."""
     site = Site(tmp_path_factory.mktemp("crowd") / "site")
     for name, fault in {**FAULTS, **HEAVY_FAULTS}.items():
         site.add(name, fault.source)
@@ -137,7 +137,7 @@ def test_info_and_help_work_beside_every_fault(crowd: Results) -> None:
 
 
 @pytest.mark.parametrize("name", [*FAULTS, *HEAVY_FAULTS])
-def test_zoo_plugins_names_the_fault(crowd: Results, name: str) -> None:
+def test_zoo_plugins_reports_the_fault(crowd: Results, name: str) -> None:
     fault = {**FAULTS, **HEAVY_FAULTS}[name]
     row = crowd.plugins[f"zoo-{name}"]
     assert row["state"] == fault.state

@@ -33,7 +33,7 @@ SURVIVED = {
     "delete-builtin": ("import builtins\ndel builtins.print", "replaces the built-in print"),
     "ignore-ctrl-c": ("import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)", "replaces the handler of SIGINT"),
     "alarm": ("import signal\nsignal.alarm(1)", "sets an alarm"),
-    "change-folder": ("import os\nos.chdir('/')", "changes the current folder"),
+    "change-folder": ("import os\nos.chdir('/')", "changes the working directory"),
 }  # fmt: skip
 #: What ends or stops the whole process, and what the next start says about it.
 ENDING = {

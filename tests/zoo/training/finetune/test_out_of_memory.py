@@ -68,7 +68,7 @@ PLACES = {
             any_batch_of(count),
             {"train": train},
             "note: the frozen part is computed in every epoch: "
-            "not enough memory to prove that cached features give the same logits",
+            "not enough memory to verify that cached features lead to the same logits",
             {"cache": False},
         )
         for name, train, count in (

@@ -274,7 +274,7 @@ def test_a_run_on_features_cannot_be_resumed_on_images(
     interrupt(photos, output, registry, 2, **options)
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "10")
     with pytest.raises(
-        RunError, match="was trained on features, but would now be trained on images; resume it with as much space"
+        RunError, match="was trained on features, but would now be trained on images; resume it with the same amount"
     ):
         finetune("net", photos, output=output, resume=True, registry=registry, **options)
 

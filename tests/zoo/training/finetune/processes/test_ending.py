@@ -78,7 +78,7 @@ def test_the_error_for_different_images_names_the_rank(train: Train, output: Pat
     copy = shutil.copytree(photos, photos.with_name("copy"))
     (copy / "train" / "red" / "3.png").unlink()
     first, _, other = list_errors(3, lambda rank: train(output, data=copy if rank == 1 else photos))
-    assert first == "OptionError: rank 1 does not have the same images as rank 0; give all processes the same."
+    assert first == "OptionError: rank 1 does not have the same images as rank 0; all processes need the same images."
     assert other == first.replace("OptionError", "SaidElsewhere")
     assert not output.exists()
 
@@ -143,7 +143,7 @@ def test_the_error_for_a_process_that_ends_names_its_rank(
         assert errors[1 - victim] == f"{'LostProcess' if victim else 'SaidElsewhere'}: rank {victim} {reason}. {LEFT}"
     else:
         assert errors[victim] == ""
-        assert errors[1 - victim].startswith(f"LostProcess: rank {victim} is gone: it was killed")
+        assert errors[1 - victim].startswith(f"LostProcess: rank {victim} died: it was killed")
     names = {path.name for path in output.iterdir()}
     assert "run.json" not in names
     assert ("checkpoints" in names and any((output / "checkpoints").glob("*.safetensors"))) == (victim == 1)

@@ -94,7 +94,7 @@ def test_a_run_resumes_after_a_process_was_killed(
 
     ended = in_world(SIZE, work)
     assert ended[victim].code == -signal.SIGKILL
-    assert ended[1 - victim].raised.startswith(f"LostProcess: rank {victim} is gone")
+    assert ended[1 - victim].raised.startswith(f"LostProcess: rank {victim} died")
     get_results(SIZE, lambda _rank: train(output, resume=True, **options).path)
     assert describe(output) == expected
 
