@@ -24,7 +24,7 @@ WORDS = {
     r"\btaken up again\b|\bgoes on with\b": "resumed",
     r"\bcolours?\b|\bbehaviours?\b|\bneighbours?\b|\bfavours?\b": "American spelling",
     r"\blabelled\b|\bunlabelled\b|\bcancelled\b": "American spelling: one l",
-    r"\d %(?!\w)": "no space before %",
+    r"\b\d+ % (?:of|at|in|on)\b|\b\d+ %[.,;)]": "no space before %",
 }
 
 

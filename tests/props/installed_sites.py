@@ -61,7 +61,13 @@ class Site:
         path = os.pathsep.join(filter(None, (str(self.folder), os.environ.get("PYTHONPATH"))))
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**clean, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(self.folder), **environment},
+            env={
+                **clean,
+                "PYTHONPATH": path,
+                "XDG_CONFIG_HOME": str(self.folder),
+                "ZOO_CACHE": str(self.folder / "cache"),
+                **environment,
+            },
             cwd=self.folder,
             capture_output=True,
             text=True,

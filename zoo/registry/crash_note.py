@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,13 +53,19 @@ def noted(namespace: str) -> Iterator[None]:
     _remove(path)
 
 
-def find_culprits() -> dict[str, str]:
-    """Return a description of the fault of each plugin that ended an earlier process and still does, by namespace."""
+def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
+    """Return a description of the fault of each plugin that ended an earlier process and still does, by namespace.
+
+    Args:
+        namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are left alone.
+    """
     culprits: dict[str, str] = {}
     for path in _list_left_notes():
         try:
             namespace = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
+            continue
+        if namespace not in namespaces:
             continue
         fault = culprits.get(namespace) or _try_in_process(namespace)
         if fault:

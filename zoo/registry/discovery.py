@@ -32,12 +32,9 @@ def discover_plugins() -> list[Plugin]:
         The plugins, including those that cannot be used, sorted by namespace.
     """
     claims, damaged = _scan()
-    culprits = find_culprits()
-    for namespace, claimants in claims.items():
-        chosen = _choose_claim(namespace, claimants)
-        if chosen is None:
-            continue
-        plugin, entry_point = chosen
+    chosen = {namespace: claim for namespace, found in claims.items() if (claim := _choose_claim(namespace, found))}
+    culprits = find_culprits(chosen)
+    for namespace, (plugin, entry_point) in chosen.items():
         if fault := culprits.get(namespace):
             plugin.fail("broken", f"{fault}; set ZOO_DISABLE_PLUGINS={namespace} to skip it without this check.")
             continue

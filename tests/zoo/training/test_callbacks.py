@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from acme import make_acme
 from made_phases import make_phase
+from run_facts import make_facts
 from zoo.data.dataset import Images, open_images
 from zoo.data.pixel_cache import Views
 from zoo.engine.batches import ImageBatchSource
@@ -154,7 +155,8 @@ class RestartedRun:
 
     def _open_record(self, earlier: EarlierRun | None) -> Record:
         folder = earlier.folder if earlier else RunFolder.claim(self._output, "net", "photos")
-        facts = {"recipe": {"save_every": None, "baseline": "none", "shard": False}, "frozen": {}}
+        facts = make_facts()
+        facts["recipe"] |= {"save_every": None, "baseline": "none", "shard": False}
         record = Record(folder, facts, Registry([], RegistryToml()), Silent())
         if earlier and earlier.checkpoint:
             history = earlier.checkpoint.facts["history"]

@@ -161,3 +161,12 @@ def start(site: Site, tmp_path: Path) -> subprocess.Popen[str]:
         [sys.executable, "-m", "zoo", "list"],
         env=environment, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def test_a_note_about_a_plugin_that_is_not_installed_here_is_left_alone(site: Site, tmp_path: Path) -> None:
+    site.add("culprit", "import os\nos._exit(3)\n")
+    cache = str(tmp_path / "cache")
+    site.run("list", ZOO_CACHE=cache)
+    (note,) = (tmp_path / "cache" / "loading").iterdir()
+    assert "good/net" in site.list_names(ZOO_CACHE=cache, ZOO_DISABLE_PLUGINS="culprit")
+    assert note.read_text() == "culprit"

@@ -19,7 +19,7 @@ from zoo.training.finetune import finetune
 @pytest.fixture
 def registry() -> Registry:
     recipes = {
-        "slow": NamedRecipe("50 % at best", {"lr": 0.001, "seed": 7, "optimizer": "sgd"}),
+        "slow": NamedRecipe("50% at best", {"lr": 0.001, "seed": 7, "optimizer": "sgd"}),
         "odd": NamedRecipe("", {"shade": "red"}),
     }
     return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml(recipes=recipes))
@@ -32,7 +32,7 @@ def test_options_of_a_recipe_are_used_and_reported_unless_overridden(
     run = finetune("net", photos, output=output, recipe="slow", registry=registry, progress=progress, **options)
     recipe = run.facts["recipe"]
     assert (recipe["lr"], recipe["seed"], recipe["optimizer"]) == (QUICK["lr"], 3, "sgd")
-    assert progress.lines[:2] == ["recipe slow: lr 0.001, seed 7, optimizer sgd", "expected: 50 % at best"]
+    assert progress.lines[:2] == ["recipe slow: lr 0.001, seed 7, optimizer sgd", "expected: 50% at best"]
 
 
 def test_the_error_for_an_unknown_recipe_lists_the_recipes(registry: Registry, photos: Path) -> None:

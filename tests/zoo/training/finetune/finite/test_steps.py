@@ -189,7 +189,8 @@ def test_cached_features_that_are_not_finite_are_not_trained_on(
     features[place, -1] = value
     with safe_open(path, "pt") as file:
         about = file.metadata()
-    save_file(rows, path, about)
+    digest = sha256(features.view(torch.uint8).numpy().tobytes()).hexdigest()
+    save_file(rows, path, {**about, "sha256": digest})
     with pytest.raises(
         NotFinite, match=rf"^loss \S+ .* of epoch 1; .* Images in the batch: .*{re.escape(str(files[place]))}"
     ):
