@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 #: Options that have a flag. All others are set by ``--set``.
@@ -10,7 +11,6 @@ FLAGS = (
     "label_smoothing", "lr", "optimizer", "output", "patience", "precision", "recipe", "resume", "schedule", "seed",
     "split", "train", "views", "weights",
 )  # fmt: skip
-SETTINGS = ("accumulate", "balance", "clip_norm", "compile", "ema", "erase", "mixup", "save_every", "shard", "workers")
 
 
 def name_flags(message: str) -> str:
@@ -22,4 +22,6 @@ def _name_flag(match: re.Match[str]) -> str:
     name = match[1]
     if name in FLAGS:
         return f"--{name.replace('_', '-')}"
-    return f"--set {name}" if name in SETTINGS else match[0]
+    from zoo.registry.recipe import Recipe  # only errors and notes need it
+
+    return f"--set {name}" if name in {field.name for field in dataclasses.fields(Recipe)} else match[0]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import COMMANDS, SYNONYMS, cli
-from zoo.cli.flags import FLAGS, SETTINGS, name_flags
+from zoo.cli.flags import FLAGS, name_flags
 from zoo.registry.recipe import Recipe
 
 
@@ -109,8 +109,9 @@ def test_options_in_messages_become_flags() -> None:
     assert name_flags("`zoo list` and `no_option` stay") == "`zoo list` and `no_option` stay"
 
 
-def test_options_of_a_run_are_flags_or_settings() -> None:
+def test_every_option_of_a_run_is_named_as_the_command_line_takes_it() -> None:
     flags = {param.name for param in cli.get_command(click.Context(cli), "finetune").params}  # type: ignore[union-attr]
     options = {field.name for field in dataclasses.fields(Recipe)}
     assert set(FLAGS) >= options & flags
-    assert set(SETTINGS) <= options - flags
+    for name in options - flags:
+        assert name_flags(f"`{name}`") == f"--set {name}"
