@@ -14,7 +14,7 @@ import pytest
 from acme import draw_photos, make_acme
 from published import ONE, TWO
 from zoo.plugin import BackboneSpec
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

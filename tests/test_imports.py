@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import zoo.cli
-from zoo.registry.discovery import FIRST_PARTY
-from zoo.registry.isolation import HEAVY
+from zoo.registry.plugins.discovery import FIRST_PARTY
+from zoo.registry.plugins.isolation import HEAVY
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,9 +21,9 @@ LIGHT = [
     "zoo.errors",
     "zoo.plugin.fields",
     "zoo.plugin",
-    "zoo.registry.isolation",
-    "zoo.registry.load_plugin",
-    "zoo.registry.discovery",
+    "zoo.registry.plugins.isolation",
+    "zoo.registry.plugins.load",
+    "zoo.registry.plugins.discovery",
     "zoo.registry.registry_toml",
     "zoo.registry.registry",
     "zoo.registry.recipe",

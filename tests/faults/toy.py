@@ -16,7 +16,7 @@ from torch import Tensor
 import zoo.registry.registry
 import zoo.training.finetune
 from acme import draw_photos, make_acme
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.checkpoints import Checkpoints

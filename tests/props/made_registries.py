@@ -10,7 +10,7 @@ import pytest
 
 from zoo.errors import NameNotFound
 from zoo.plugin import BackboneSpec, BlockSpec, WeightsSpec, hookimpl
-from zoo.registry.load_plugin import Plugin, load_plugin
+from zoo.registry.plugins.load import Plugin, load_plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

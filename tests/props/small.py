@@ -9,7 +9,7 @@ from torch import nn
 
 from acme import make_acme
 from zoo.plugin import BlockSpec
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

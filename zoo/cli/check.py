@@ -21,7 +21,7 @@ from zoo.cli.signals import choose_code
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress
-from zoo.registry.discovery import get_claims
+from zoo.registry.plugins.discovery import get_claims
 from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import BY_NAME, LEVELS, Level

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 #: Options that have a flag. All others are set by ``--set``.
@@ -24,4 +23,4 @@ def _name_flag(match: re.Match[str]) -> str:
         return f"--{name.replace('_', '-')}"
     from zoo.registry.recipe import Recipe  # only errors and notes need it
 
-    return f"--set {name}" if name in {field.name for field in dataclasses.fields(Recipe)} else match[0]
+    return f"--set {name}" if name in Recipe.__dataclass_fields__ else match[0]

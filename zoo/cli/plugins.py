@@ -6,8 +6,8 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.output import format_table, print_json
-from zoo.registry.discovery import list_unknown_names
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import list_unknown_names
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import open_registry
 
 

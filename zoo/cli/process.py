@@ -39,7 +39,7 @@ def run() -> NoReturn:
 
 def _leave_plugins(status: int) -> None:
     """Exit in spite of threads and exit handlers of plugins that do not end."""
-    from zoo.registry.exit_guard import has_stray_threads, watch_exit_handlers
+    from zoo.registry.plugins.exit_guard import has_stray_threads, watch_exit_handlers
 
     watch_exit_handlers(status)
     if has_stray_threads():  # Python would wait for them before it runs exit functions.

@@ -13,8 +13,8 @@ from typing import Any
 
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
-from zoo.registry.discovery import FIRST_PARTY, discover_plugins
-from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
+from zoo.registry.plugins.discovery import FIRST_PARTY, discover_plugins
+from zoo.registry.plugins.load import Plugin, call_hook, find_unlisted
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
 from zoo.registry.upstream_version import list_version_notes
 

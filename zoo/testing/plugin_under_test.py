@@ -17,9 +17,9 @@ from unittest.mock import patch
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
-from zoo.registry.discovery import FIRST_PARTY, get_claims
-from zoo.registry.isolation import Output, failing_as_plugin_error
-from zoo.registry.load_plugin import Plugin, ask_module, find_unlisted, load_module
+from zoo.registry.plugins.discovery import FIRST_PARTY, get_claims
+from zoo.registry.plugins.isolation import Output, failing_as_plugin_error
+from zoo.registry.plugins.load import Plugin, ask_module, find_unlisted, load_module
 from zoo.testing.isolation.import_probe import ImportProbe, find_package, probe_plugin
 from zoo.testing.suggestions import describe_fault
 

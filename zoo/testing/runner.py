@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
-from zoo.registry.isolation import describe_in_one_line
+from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from zoo.cli import cli
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

@@ -24,7 +24,7 @@ from zoo.cli.scaffold import FILES, write_plugin
 from zoo.errors import OptionError
 from zoo.plugin import API_VERSION, BackboneSpec
 from zoo.plugin.fields import NAMESPACE
-from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.plugins.discovery import FIRST_PARTY
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "zoo/cli/scaffold/template"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from made_registries import make_plugin, resolve
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from made_registries import TAGS, explain, make_backbone, make_plugin, make_registry, resolve
 from zoo.errors import NameNotFound
-from zoo.registry.discovery import FIRST_PARTY
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import FIRST_PARTY
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry, Resolved
 from zoo.registry.registry_toml import RegistryToml
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from made_registries import make_backbone
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 

@@ -17,7 +17,7 @@ THREE_LINES = "from zoo.testing import conformance\n\ntest_conformance = conform
 #: Runs pytest, and prints the heavy modules that it imported.
 CODE = """
 import sys, pytest
-from zoo.registry.isolation import HEAVY
+from zoo.registry.plugins.isolation import HEAVY
 
 code = pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[1:]])
 print("heavy:", int(code), *sorted(HEAVY & sys.modules.keys()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoo.files.versions import read_version
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.training import doctor

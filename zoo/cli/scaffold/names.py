@@ -6,7 +6,7 @@ import keyword
 import re
 
 from zoo.errors import OptionError
-from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.plugins.discovery import FIRST_PARTY
 
 #: Names that are also valid in the names of a distribution and a module. Distribution names must end with a letter or a
 #: digit, and those that differ only in separators refer to the same distribution.

@@ -11,7 +11,7 @@ from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
 from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
-from zoo.registry.discovery import FIRST_PARTY
+from zoo.registry.plugins.discovery import FIRST_PARTY
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose

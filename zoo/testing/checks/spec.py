@@ -19,7 +19,7 @@ from zoo.plugin.backbone_spec import (
 from zoo.plugin.block_spec import check_block
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import FILE_SUFFIXES, check_weights
-from zoo.registry.discovery import get_claims
+from zoo.registry.plugins.discovery import get_claims
 from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration

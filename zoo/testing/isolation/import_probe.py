@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from zoo.plugin.fields import checks_deferred
-from zoo.registry.isolation import HEAVY
-from zoo.registry.load_plugin import load_module
+from zoo.registry.plugins.isolation import HEAVY
+from zoo.registry.plugins.load import load_module
 from zoo.testing.results.result import describe_with_place
 
 #: Maximum time for importing and listing, in seconds.

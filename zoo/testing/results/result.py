@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from zoo.registry.isolation import describe_in_one_line
+from zoo.registry.plugins.isolation import describe_in_one_line
 
 #: Status of a check. ``xfail`` is a failure that the plugin declares, ``xpass`` a declared failure that did not occur.
 #: ``n/a`` means that the check does not apply, ``not-run`` that the check was not selected or could not run.

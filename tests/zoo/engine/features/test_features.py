@@ -16,7 +16,7 @@ from torch import Tensor
 from zoo.files.cache import list_entries
 from zoo.plugin import BackboneSpec
 from zoo.progress import Advance, Silent
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.training.finetune import Run, finetune

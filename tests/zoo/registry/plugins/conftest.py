@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from installed_sites import Site
-from zoo.registry.discovery import discover_plugins
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import discover_plugins
+from zoo.registry.plugins.load import Plugin
 
 
 @pytest.fixture

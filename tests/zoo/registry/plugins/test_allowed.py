@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from installed_sites import Site
-from zoo.registry.discovery import list_unknown_names
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import list_unknown_names
+from zoo.registry.plugins.load import Plugin
 
 
 @pytest.mark.parametrize(

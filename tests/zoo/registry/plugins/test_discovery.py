@@ -12,8 +12,8 @@ import pytest
 
 from installed_sites import Site
 from zoo.errors import NameNotFound
-from zoo.registry.discovery import discover_plugins, get_claims
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import discover_plugins, get_claims
+from zoo.registry.plugins.load import Plugin
 
 
 @pytest.mark.parametrize(

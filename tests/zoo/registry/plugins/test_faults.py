@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from installed_sites import LISTS, PREAMBLE, Site, hook
-from zoo.registry.discovery import FIRST_PARTY
-from zoo.registry.isolation import HEAVY
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.discovery import FIRST_PARTY
+from zoo.registry.plugins.isolation import HEAVY
+from zoo.registry.plugins.load import Plugin
 
 
 class Fault(NamedTuple):
@@ -221,7 +221,7 @@ def test_details_contain_the_traceback_of_the_plugin(site: Site, load: Callable[
 def test_a_module_that_was_refused_can_be_imported_after_loading(site: Site) -> None:
     site.add("hides", HEAVY_FAULTS["hides-its-import"].source)
     code = (
-        "from zoo.registry.discovery import discover_plugins\n"
+        "from zoo.registry.plugins.discovery import discover_plugins\n"
         "print(*(plugin.state for plugin in discover_plugins() if plugin.namespace == 'hides'))\n"
         "import numpy\n"
         "print(numpy.zeros(2).sum())\n"

@@ -10,7 +10,7 @@ import pytest
 
 from installed_sites import Site, hook
 from zoo.errors import PluginError
-from zoo.registry.load_plugin import Plugin, call_hook, find_unlisted
+from zoo.registry.plugins.load import Plugin, call_hook, find_unlisted
 
 UNLISTED = hook("print('looking')", "return spec(f'NAMESPACE/{name}')", name="zoo_find_backbone", arguments="name")
 

@@ -10,7 +10,7 @@ import pytest
 from installed_sites import LISTS, PREAMBLE, Site
 from zoo.errors import PluginError
 from zoo.plugin import hookimpl
-from zoo.registry.load_plugin import Plugin, judge_version, load_module, refuse_wrong_hooks
+from zoo.registry.plugins.load import Plugin, judge_version, load_module, refuse_wrong_hooks
 
 
 def test_ctrl_c_while_loading_stops_zoo(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from zoo.errors import NameNotFound, RunError, ZooError
 from zoo.plugin import BackboneSpec
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.classifier import load

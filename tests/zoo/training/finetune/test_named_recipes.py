@@ -10,7 +10,7 @@ from acme import make_acme
 from quick_runs import QUICK
 from told import Told
 from zoo.errors import NameNotFound, OptionError
-from zoo.registry.load_plugin import Plugin
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml
 from zoo.training.finetune import finetune

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import PluginError
-from zoo.registry.isolation import Output, contained, describe_in_one_line, failing_as_plugin_error
+from zoo.registry.plugins.isolation import Output, contained, describe_in_one_line, failing_as_plugin_error
 
 Contain = Callable[[], AbstractContextManager[None]]
 
@@ -202,7 +202,7 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "light_one.py").write_text("", encoding="utf-8")
     (tmp_path / "brings_heavy_one.py").write_text("import heavy_one\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("zoo.registry.isolation.HEAVY", frozenset({"heavy_one", "heavy_but_absent"}))
+    monkeypatch.setattr("zoo.registry.plugins.isolation.HEAVY", frozenset({"heavy_one", "heavy_but_absent"}))
     yield "heavy_one"
     for name in ("heavy_one", "heavy_one.part", "light_one", "brings_heavy_one"):
         sys.modules.pop(name, None)

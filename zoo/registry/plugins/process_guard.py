@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import PluginError
-from zoo.registry.exit_guard import note_stray_thread, noting_exit_handlers
+from zoo.registry.plugins.exit_guard import note_stray_thread, noting_exit_handlers
 
 #: Signals whose handlers a plugin must not replace.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]

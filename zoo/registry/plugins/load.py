@@ -17,8 +17,8 @@ import pluggy
 
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
-from zoo.registry.isolation import Output, contained, failing_as_plugin_error
-from zoo.registry.process_guard import guarding_process, guarding_streams
+from zoo.registry.plugins.isolation import Output, contained, failing_as_plugin_error
+from zoo.registry.plugins.process_guard import guarding_process, guarding_streams
 
 T = TypeVar("T")
 State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]

@@ -25,7 +25,7 @@ _LOADED = "loaded"
 #: Script that loads one plugin. If the plugin ends the process, the last line is not reached.
 _TRIAL = f"""
 import sys
-from zoo.registry.discovery import try_plugin
+from zoo.registry.plugins.discovery import try_plugin
 try_plugin(sys.argv[1])
 sys.__stdout__.write({_LOADED!r})
 """

@@ -10,9 +10,9 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 from zoo.errors import NameNotFound
 from zoo.plugin.fields import NAMESPACE
-from zoo.registry.crash_note import find_culprits, noted
-from zoo.registry.isolation import describe_in_one_line
-from zoo.registry.load_plugin import Plugin, load_module, load_plugin
+from zoo.registry.plugins.crash_note import find_culprits, noted
+from zoo.registry.plugins.isolation import describe_in_one_line
+from zoo.registry.plugins.load import Plugin, load_module, load_plugin
 
 #: Entry point group of plugins. The name of an entry point is the plugin's namespace.
 GROUP = "zoo"

@@ -1,0 +1,1 @@
+"""Installed plugins: found, loaded, and isolated from zoo and from each other."""
