@@ -41,7 +41,7 @@ parentheses, the lowest and the highest. **If the ratio is above 1, zoo is faste
   image once and runs the network on it once. If all parameters are trained, it runs only the forward pass, the
   backward pass and the optimizer step, on images in memory. It uses channels-last and bfloat16 or float32,
   whichever is faster, and keeps freed memory. It does not fold batch norms into convolutions. zoo does this in
-  frozen networks, so the ratio of the limit can be above 1 for them.
+  frozen networks, so with a frozen network even the limit can be slower than zoo (a ratio above 1).
 - With `--train head`, zoo runs the frozen part once, on one center-cropped view of each image, and trains the head
   on the output. This is the default, because augmentation does not improve the accuracy. The other tools run the
   full network in every epoch, on randomly cropped and flipped images. This difference in work causes the

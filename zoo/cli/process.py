@@ -26,7 +26,7 @@ def run() -> NoReturn:
     from zoo.cli import main
 
     status: list[int] = []
-    # Exit functions run in reverse order, so this one runs after all that torch and trackers register later.
+    # Exit functions run in reverse order, so this one runs after every one that torch and trackers register later.
     atexit.register(_exit_at_once, status)
     try:
         main()
@@ -38,7 +38,7 @@ def run() -> NoReturn:
 
 
 def _leave_plugins(status: int) -> None:
-    """Exit in spite of threads and exit handlers of plugins that do not end."""
+    """Exit even if a plugin's threads or exit handlers never finish."""
     from zoo.registry.plugins.exit_guard import has_stray_threads, watch_exit_handlers
 
     watch_exit_handlers(status)

@@ -1,7 +1,7 @@
-"""What the files that zoo reads must contain: model headers, run.json and checkpoints.
+"""Types of the files that zoo reads: model headers, run.json and checkpoints.
 
-A file may come from another machine, from another version of zoo, or from an attacker. Its content is compared with the
-types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
+A file may come from another machine, from another version of zoo, or from an attacker. Its content is validated against
+the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
 newer versions as long as the listed fields are unchanged.
 """
 
@@ -16,8 +16,8 @@ from msgspec import Meta
 
 T = TypeVar("T")
 
-#: Most classes that a model may have, and most images that a file may list.
-MAX_CLASSES, MAX_IMAGES = 1_000_000, 100_000_000
+#: Maximum number of classes that a model may have.
+MAX_CLASSES = 1_000_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Text = Annotated[str, Meta(max_length=100_000)]
@@ -30,11 +30,11 @@ Options = dict[Name, Any]
 
 
 class Invalid(ValueError):
-    """The content of a file is not what it must be. The message says where and what was expected."""
+    """The content of a file does not have the declared type. The message says where, and what was expected."""
 
 
 def parse_json(text: str | bytes, kind: type[T]) -> T:
-    """Parse JSON and compare it with a type.
+    """Parse JSON and validate it against a type.
 
     Raises:
         Invalid: If the text is not JSON or does not have the type.
@@ -43,7 +43,7 @@ def parse_json(text: str | bytes, kind: type[T]) -> T:
 
 
 def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
-    """Parse the values of a mapping, which are JSON, and compare the result with a type.
+    """Parse the values of a mapping, each of which is JSON text, and validate the result against a type.
 
     Raises:
         Invalid: If a value is not JSON or does not have the type.
@@ -52,7 +52,7 @@ def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
 
 
 def check(value: Any, kind: type[T]) -> T:
-    """Return a parsed value, fields that are not listed included.
+    """Validate a parsed value and return it unchanged, including fields that are not listed.
 
     Raises:
         Invalid: If it does not have the type.
@@ -66,7 +66,7 @@ def check(value: Any, kind: type[T]) -> T:
 
 def _parse(text: str | bytes) -> Any:
     try:
-        # msgspec's own parser refuses half a surrogate pair, which names of files and classes can have.
+        # msgspec's own parser rejects lone surrogates, which file names and class names can contain.
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Invalid(_describe(error)) from error
@@ -176,14 +176,14 @@ class DataFacts(TypedDict):
 
 
 class RecipeFacts(TypedDict):
-    """The options that a run was started with; the others are not read back one by one."""
+    """The options of a run that zoo reads individually."""
 
     train: Name
     head: Name
 
 
 class HardwareFacts(TypedDict):
-    """What a run was computed on."""
+    """The hardware that a run used."""
 
     device: Name
     precision: Name

@@ -47,7 +47,7 @@ def parameters_on_meta() -> Iterator[None]:
             return parameter
         return Parameter(parameter.to("meta"), parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # its annotation lacks the result
+    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # its annotation lacks the hook's result
     try:
         yield
     finally:

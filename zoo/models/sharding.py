@@ -39,7 +39,7 @@ def shard(model: nn.Module, blocks: Sequence[BlockSpec], device: torch.device, s
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            module.set_gradient_divide_factor(1.0)  # the loss of each process is already divided
+            module.set_gradient_divide_factor(1.0)  # the loss is already divided by the size of the batch
             module.set_force_sum_reduction_for_comms(enable=True)  # gloo supports no other reduction
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Identifiers, in lower case, that forbid commercial use although they do not contain NC.
+#: Identifiers, in lower case, of licenses that forbid commercial use although they do not contain NC.
 RESEARCH_ONLY = frozenset({"licenseref-apple-amlr", "licenseref-seer-license"})
 
 

@@ -60,7 +60,7 @@ class Recipe:
     #: Weight decay, which does not apply to biases and normalization layers; None means a default that depends on the
     #: optimizer.
     weight_decay: float | None = number(None, 1.0)
-    #: Factor between the learning rate of a block and that of the block after it.
+    #: Ratio of the learning rate of a block to that of the next block.
     layer_decay: float = number(1.0, 1.0)
     #: Number of epochs in which the learning rate rises before the schedule begins.
     warmup: float = number(0.0, 1000.0)
@@ -87,15 +87,15 @@ class Recipe:
     #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0 turns it off.
     ema: float = number(0.0, 0.999999)
     #: Number of augmented views of each image. The views alternate from epoch to epoch and are the same in every run;
-    #: 0 means new views in every epoch. None means 4 if only the head is trained with augmentation, 1 without
-    #: augmentation, else 0.
+    #: 0 means new views in every epoch. None means 1 without augmentation. With augmentation, it means 4 if
+    #: only the head is trained, and 0 otherwise.
     views: int | None = count(None, 0)
     #: Whether the outputs of the frozen part are computed once and kept in the cache folder.
     cache: bool = switch(default=True)
     #: Run to compare with: ``scratch`` trains the same network from random weights for the same number of epochs.
     baseline: str = one_of("none", BASELINES)
     precision: str = one_of("auto", PRECISIONS)
-    #: Whether the network is compiled for training, if it runs in every epoch.
+    #: Whether the network is compiled for training; ignored if the epochs train on cached features.
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
@@ -167,7 +167,7 @@ class Recipe:
     def saves_every(self) -> int | None:
         """The number of steps between two checkpoints; None if checkpoints are saved by time.
 
-        Sharded processes save a checkpoint together, and they do not share a clock.
+        With sharding, all processes save a checkpoint together, and they do not share a clock.
         """
         return SHARD_EVERY if self.shard and self.save_every is None else self.save_every
 

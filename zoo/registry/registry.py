@@ -97,8 +97,8 @@ class Registry:
     def announce(self, event: str, **arguments: Any) -> list[str]:
         """Call the hook of an event in every plugin.
 
-        Each plugin gets its own copy of the arguments. A plugin that fails gets no more events of the run, but its
-        backbones stay available.
+        Each plugin gets its own copy of the arguments. A plugin that fails receives no further events during the run,
+        but its backbones stay available.
 
         Returns:
             A message for each plugin that failed.
@@ -203,7 +203,7 @@ class Registry:
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:
-    """Return the only known name that matches a name if case is ignored, or the name itself."""
+    """Return the known name that equals a name if case is ignored, if there is exactly one; else the name itself."""
     if name in known:
         return name
     spellings = [spelling for spelling in known if spelling.lower() == name.lower()]

@@ -36,7 +36,7 @@ class Checkpoints:
         self._folder = folder
 
     def save(self, step: int, state: Checkpoint, best: Path | None = None) -> None:
-        """Write a checkpoint, and remove all but the newest `KEPT`, including any with a higher step.
+        """Write a checkpoint. Remove those with a higher step, and keep only the newest `KEPT` of the rest.
 
         Args:
             step: Number that increases from one checkpoint to the next.

@@ -50,7 +50,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, output: Path) -> RunFolder:
-        """Return a folder that is empty or contains a run, and remove partial files that a killed process left.
+        """Return a folder that is empty or contains a run, and remove partial files that a killed process left behind.
 
         Raises:
             RunError: If the folder contains anything else, or cannot be created.
@@ -81,7 +81,7 @@ class RunFolder:
 
     @staticmethod
     def refuse_used(output: Path | None) -> None:
-        """Raise RunError if ``output`` is not an empty folder, or cannot be created."""
+        """Raise RunError if ``output`` exists and is not an empty folder, or if it cannot be created."""
         if output is None:
             return
         above = next(folder for folder in output.absolute().parents if folder.exists())

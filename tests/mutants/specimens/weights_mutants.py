@@ -42,7 +42,7 @@ declared(
 )
 declared(
     "weights-with-nan",
-    {"weights.fit": "it is not finite in classifier.0.bias"},
+    {"weights.fit": "it has non-finite values in classifier.0.bias"},
     lambda: {"weights": (declare_weights("nan.safetensors"),)},
 )
 declared(

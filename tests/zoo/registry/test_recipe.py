@@ -240,7 +240,7 @@ def test_any_value_from_a_file_is_kept_or_refused_with_the_name_of_the_option(fi
     if isinstance(recipe, OptionError):
         assert field in str(recipe)
     else:
-        assert getattr(recipe, field) is value
+        assert getattr(recipe, field) == value
         assert recipe.learning_rate >= 0
         assert recipe.decay >= 0
 

@@ -8,8 +8,8 @@ import re
 from zoo.errors import OptionError
 from zoo.registry.plugins.discovery import FIRST_PARTY
 
-#: Names that are also valid in the names of a distribution and a module. Distribution names must end with a letter or a
-#: digit, and those that differ only in separators refer to the same distribution.
+#: Pattern for plugin names that can also be used as part of a distribution name and a module name. Distribution names
+#: must end with a letter or a digit, and those that differ only in separators refer to the same distribution.
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", re.ASCII)
 
 #: The name of the template and of its module.

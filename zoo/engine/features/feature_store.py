@@ -143,7 +143,7 @@ def _path_of(about: Mapping[str, Any]) -> Path:
 def _write(
     file: BinaryIO, about: Mapping[str, Any], shape: tuple[int, ...], dtype: torch.dtype, batches: Iterable[Tensor]
 ) -> None:
-    """Write a safetensors file batch by batch; the safetensors library needs all rows in memory."""
+    """Write a safetensors file batch by batch; the safetensors library would need all rows in memory at once."""
     size = torch.Size(shape).numel() * dtype.itemsize
     metadata = {"about": json.dumps(about), _DIGEST: "0" * 64}
     header = {

@@ -65,7 +65,7 @@ class Features:
         if self._plain is None:
             names = ("val", "test") if self._is_augmented else ("train", "val", "test")
             samples = {sample.digest: sample for name in names for sample in getattr(self._images, name)}
-            ordered = [samples[digest] for digest in sorted(samples)]  # the same for every split of the same images
+            ordered = [samples[digest] for digest in sorted(samples)]  # the order does not depend on the split
             self._plain = ({sample.digest: row for row, sample in enumerate(ordered)}, self._get(ordered, None))
             if self._is_last:
                 self._extractor.phase.views.plain.forget()

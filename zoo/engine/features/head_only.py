@@ -62,7 +62,7 @@ class HeadOnly(Tail):
 
     @property
     def width(self) -> int:
-        """The number of features per image, over the inputs of all heads."""
+        """The number of features per image, summed over the inputs of all heads."""
         return sum(self._widths)
 
     def forward(self, features: Tensor) -> Tensor:

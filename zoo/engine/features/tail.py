@@ -16,9 +16,9 @@ from zoo.models.freeze import Frozen
 #: Largest difference between the logits of the tail and of the full network, as a fraction of the largest logit. The
 #: same layers compute the same numbers, but a kernel for a different memory layout may round differently.
 TOLERANCE = 1e-4
-#: The same tolerance for autocast on a GPU, which may choose a different kernel for a smaller batch.
+#: The corresponding tolerance for autocast on a GPU, which may choose a different kernel for a smaller batch.
 AUTOCAST_TOLERANCE = 2e-2
-#: The same tolerance for each gradient, as a fraction of its largest element.
+#: The corresponding tolerance for each gradient, as a fraction of its largest element.
 GRADIENT_TOLERANCE = 1e-2
 
 
@@ -86,7 +86,7 @@ def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -
 
 
 def prove_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
-    """Compare the gradients of all parameters, because a parameter may not affect the logits yet.
+    """Compare the gradients of all parameters, because a parameter may have no effect on the logits at first.
 
     Raises:
         CannotSplit: If the gradients differ.

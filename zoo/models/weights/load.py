@@ -132,8 +132,8 @@ def _list_missing(
 ) -> list[str]:
     """List the required names that a file lacks.
 
-    A file may lack an entire head, the parameters that it is declared to lack, and the counters that older files do not
-    contain. It needs only one of the names of a parameter that has several.
+    A file may lack an entire head, the parameters that it is declared to lack, and the ``num_batches_tracked`` counters
+    of batch norms, which older files do not contain. It needs only one of the names of a parameter that has several.
     """
     heads = (*head.paths, *head.aux_paths)
     absent_heads = [path for path in heads if not any(is_below(name, path) for name in tensors)]
@@ -172,7 +172,7 @@ def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) ->
         "has the wrong kind of numbers (integer or float) in": [
             name for name in known if tensors[name].is_floating_point() != state[name].is_floating_point()
         ],
-        "is not finite in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],
+        "has non-finite values in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],
     }
 
 

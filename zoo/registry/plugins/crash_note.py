@@ -35,8 +35,8 @@ sys.__stdout__.write({_LOADED!r})
 def noted(namespace: str) -> Iterator[None]:
     """Return a context in which a note on disk names the plugin being loaded.
 
-    If loading takes long, a line on stderr also names the plugin. The note is kept if the process ends in this context,
-    or if the user interrupts a plugin that takes long.
+    If loading takes a long time, a line on stderr also names the plugin. The note is kept if the process ends in this
+    context, or if the user interrupts a plugin that is slow to load.
     """
     path, started = _note_path(), time.monotonic()
     with suppress(OSError):  # Without a cache folder, no note is written, and a crash is not explained.
@@ -54,7 +54,7 @@ def noted(namespace: str) -> Iterator[None]:
 
 
 def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
-    """Return a description of the fault of each plugin that ended an earlier process and still does, by namespace.
+    """Return what is wrong with each plugin that ended an earlier process and still ends the process, by namespace.
 
     Args:
         namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are left alone.

@@ -86,7 +86,8 @@ def _scan() -> tuple[dict[str, list[Claim]], list[Plugin]]:
             entry_points, fault = tuple(distribution.entry_points.select(group=GROUP)), ""
         except Exception as error:  # noqa: BLE001  # the parser raises errors of many types for a damaged line
             entry_points, fault = (), describe_in_one_line(error)
-        # As in an import, the first copy on the path wins. Without a name, the entry points identify the copies.
+        # As in an import, the first copy on the path wins. Copies of a distribution without a name are recognized by
+        # their entry points.
         identity = name or entry_points
         if identity in seen:
             continue

@@ -62,7 +62,7 @@ def contained(output: Output) -> Iterator[None]:
 
 @contextmanager
 def failing_as_plugin_error() -> Iterator[None]:
-    """Return a context that turns any exception of a plugin, including SystemExit, into a PluginError of one line."""
+    """Return a context that turns any exception of a plugin, including SystemExit, into a one-line PluginError."""
     try:
         yield
     except KeyboardInterrupt:

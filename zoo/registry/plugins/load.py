@@ -154,7 +154,7 @@ def judge_version(module: object) -> tuple[State, str]:
 
 
 def refuse_wrong_hooks(module: ModuleType) -> None:
-    """Refuse mistakes that pluggy ignores, or reports without saying how to fix them.
+    """Reject hooks with mistakes that pluggy ignores, or reports without saying how to fix them.
 
     Raises:
         PluginError: If a hook is misspelled, is not marked, or has an unknown argument.

@@ -190,7 +190,7 @@ def _keep_one_process(faults: list[str]) -> Iterator[None]:
     def note_fork() -> int:
         faults.append("forks the process")
         assert fork is not None
-        return fork()  # type: ignore[no-any-return]  # read by its name
+        return fork()  # type: ignore[no-any-return]  # getattr() returns Any
 
     if fork:
         os.fork = note_fork

@@ -156,8 +156,8 @@ FAULTS = [
     (drop_many, r"lacks layer1\.0\.weight, layer1\.0\.bias, layer1\.1\.weight and 3 more"),
     (add_unknown, r"has the unknown tensors layer3\.0\.weight"),
     (reshape_one, r"different shapes: stem\.0\.weight is \(8, 4, 3, 3\), not \(8, 3, 3, 3\)"),
-    (add_nan, r"not finite in stem\.1\.running_var"),
-    (add_inf, r"not finite in classifier\.3\.bias"),
+    (add_nan, r"non-finite values in stem\.1\.running_var"),
+    (add_inf, r"non-finite values in classifier\.3\.bias"),
     (drop_bias_of_head, r"lacks classifier\.3\.bias"),
 ]
 
