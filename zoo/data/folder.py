@@ -24,6 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+#: Maximum number of nested single folders to enter. A link can lead back to a folder above it.
+_MAX_DEPTH = 64
 #: Files and folders that operating systems add.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -64,9 +66,11 @@ def list_labeled(folder: Path) -> Listing:
 
 def _enter_single_folder(folder: Path) -> Path:
     """Return the folder itself, or its only subfolder if that contains the classes or splits, as in many archives."""
-    folders = _list_folders(folder)
-    if len(folders) == 1 and folders[0].name.lower() not in _SPLIT_NAMES and _list_folders(folders[0]):
-        return _enter_single_folder(folders[0])
+    for _ in range(_MAX_DEPTH):
+        folders = _list_folders(folder)
+        if len(folders) != 1 or folders[0].name.lower() in _SPLIT_NAMES or not _list_folders(folders[0]):
+            return folder
+        (folder,) = folders
     return folder
 
 

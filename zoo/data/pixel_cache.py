@@ -121,6 +121,6 @@ def choose_budget(processes: int = 1) -> int:
     Args:
         processes: Number of processes of the run on this machine.
     """
-    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
+    if "SC_AVPHYS_PAGES" not in getattr(os, "sysconf_names", {}):  # Windows has no such names
         return BUDGET
     return min(BUDGET, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * processes))

@@ -54,4 +54,6 @@ class Criterion:
         """Return the weight of each target, of shape (N,). A mixed image has the mean weight of its classes."""
         if self._class_weights is None:
             return None
-        return self._class_weights[targets] if targets.ndim == 1 else targets @ self._class_weights
+        if targets.ndim == 1:
+            return self._class_weights[targets]
+        return (targets * self._class_weights).sum(1)  # A matrix product would be computed in bfloat16 under autocast.

@@ -58,7 +58,9 @@ class TrainingState:
     def __post_init__(self) -> None:
         if self.saved:
             self.phase, self.done = (self.saved.facts[name] for name in ("phase", "done"))
-            self.history = [Epoch(**line) for line in self.saved.facts["history"]]
+            known = {field.name for field in dataclasses.fields(Epoch)}
+            lines = self.saved.facts["history"]
+            self.history = [Epoch(**{name: line[name] for name in known & line.keys()}) for line in lines]
 
     @property
     def batches(self) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("features", "compiled", "examined", "weights", "data")
+KINDS = ("features", "compiled", "examined", "weights", "data", "loading")
 
 
 @dataclass(frozen=True)

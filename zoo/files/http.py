@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
+from importlib.metadata import PackageNotFoundError
 from typing import IO
 from urllib import request as urllib
 from urllib.error import HTTPError, URLError
@@ -136,11 +137,17 @@ class _Redirects(urllib.HTTPRedirectHandler):
         return request
 
 
+def _name_client() -> str:
+    try:
+        return f"zoo/{read_version('zoo')}"
+    except PackageNotFoundError:  # zoo runs from a source tree that is not installed
+        return "zoo"
+
+
 def _build_request(url: str, start: int) -> urllib.Request:
     address = web_address(url)
     _check_scheme(address)
-    user_agent = f"zoo/{read_version('zoo')}"
-    request = urllib.Request(address, headers={"User-Agent": user_agent})  # noqa: S310  # checked above
+    request = urllib.Request(address, headers={"User-Agent": _name_client()})  # noqa: S310  # checked above
     if start:
         request.add_header("Range", f"bytes={start}-")
     if url.startswith("hf://") and (token := os.environ.get("HF_TOKEN")):

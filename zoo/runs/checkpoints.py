@@ -51,12 +51,14 @@ class Checkpoints:
         path = self._folder / f"{step:08}.safetensors"
         size = sum(tensor.nbytes for tensor in state.tensors.values())
         remove(path.with_suffix(".sha256"))  # An earlier checkpoint of this step is invalid while it is overwritten.
-        metadata = {_FACTS: json.dumps(dict(state.facts)), **({} if best is None else {_BEST: sha256_of(best)})}
-        with written(path, size) as own:
-            write_tensors(state.tensors, metadata, own)
-            digest = sha256_of(own)
+        metadata = {_FACTS: json.dumps(dict(state.facts))}
         if best is not None:
             _copy(best, path.with_suffix(".best"))
+        with written(path, size) as own:
+            if best is not None:
+                metadata[_BEST] = sha256_of(path.with_suffix(".best"))
+            write_tensors(state.tensors, metadata, own)
+            digest = sha256_of(own)
         with written(path.with_suffix(".sha256")) as own:
             own.write_text(f"{digest}  {path.name}\n", encoding="ascii")
         paths = self._list()

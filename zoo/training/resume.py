@@ -67,7 +67,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
                 f"no checkpoint in {output / CHECKPOINTS} can be used; remove {output} to start from scratch."
             )
         return EarlierRun(folder, folder.read_json(BEGUN, BegunRun), None)
-    if saved.facts["format"] != FORMAT:
+    if saved.facts.get("format") != FORMAT:
         raise RunError(f"{output} was started by a different version of zoo; resume it with that version.")
     _check_facts(saved.facts, output)
     if saved.facts["state"]["history"] and not (output / MODEL).is_file():

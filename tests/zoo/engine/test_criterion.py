@@ -50,6 +50,13 @@ def test_micro_batches_weighted_by_their_denominators_add_up_to_the_batch(target
     torch.testing.assert_close(total / criterion.weigh(targets), whole)
 
 
+def test_weights_of_mixed_images_are_exact_under_autocast() -> None:
+    criterion, mixed = Criterion(class_weights=WEIGHTS.float()), MIXED.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = criterion(LOGITS.float(), mixed)
+    torch.testing.assert_close(loss, criterion(LOGITS.float(), mixed)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_mixing_the_images_of_a_batch_keeps_the_denominator() -> None:
     criterion = Criterion(class_weights=WEIGHTS)
     torch.testing.assert_close(criterion.weigh(MIXED), criterion.weigh(LABELS))

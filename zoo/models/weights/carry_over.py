@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from zoo.errors import WeightsError
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
+from zoo.models.weights.load import find_unusable
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 
@@ -27,11 +30,15 @@ def carry_over_head(network: Network, classes: Sequence[str], progress: Progress
         network: The network, whose new head is random.
         classes: Names of the classes, in the order of the logits.
         progress: Object that receives a note about what was kept.
+
+    Raises:
+        WeightsError: If the head in the file is damaged.
     """
     header, path = network.start.header, network.start.file
     if header is None or path is None:
         return
-    kept = [name for name in classes if name in header.classes]
+    known = set(header.classes)
+    kept = [name for name in classes if name in known]
     if not kept or HeadDesign.parse(header.head) != network.design:
         reason = "" if kept else ", because it has none of these classes"
         progress.say(
@@ -39,15 +46,42 @@ def carry_over_head(network: Network, classes: Sequence[str], progress: Progress
             "the new head starts from random values"
         )
         return
-    rows = [(classes.index(name), header.classes.index(name)) for name in kept]
     state, last = network.model.state_dict(), _list_last_layers(network)
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118  # It is not a dict.
-            if name in state and network.head.covers(name):
-                _copy(state[name], file.get_tensor(name), rows if is_below_any(name, last) else None)
-    new = [name for name in classes if name not in header.classes]
+    targets = {name: tensor for name, tensor in state.items() if network.head.covers(name)}
+    tensors = _read_head(path, targets, last, len(header.classes))
+    old = {name: row for row, name in enumerate(header.classes)}
+    rows = [(row, old[name]) for row, name in enumerate(classes) if name in old]
+    for name, tensor in tensors.items():
+        _copy(targets[name], tensor, rows if is_below_any(name, last) else None)
+    new = [name for name in classes if name not in known]
     rest = f"; random values for {_shorten(new)}" if new else ""
     progress.say(f"note: keeping the head of {path.name} for {_shorten(kept)}{rest}")
+
+
+def _read_head(path: Path, targets: Mapping[str, Tensor], last: Sequence[str], num_classes: int) -> dict[str, Tensor]:
+    """Read the head of a run's model.
+
+    Args:
+        path: The model file.
+        targets: Tensors of the new head, by name.
+        last: Paths of the layers with one row per class.
+        num_classes: Number of classes in the header of the file.
+
+    Raises:
+        WeightsError: If a tensor is missing, has an unexpected shape or has unusable values.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name in targets}  # noqa: SIM118
+    shapes = {
+        name: (num_classes, *tensor.shape[1:]) if is_below_any(name, last) else tuple(tensor.shape)
+        for name, tensor in targets.items()
+    }
+    wrong = [name for name, shape in shapes.items() if name not in tensors or tuple(tensors[name].shape) != shape]
+    unusable = [name for names in find_unusable(tensors, targets).values() for name in names]
+    if wrong or unusable:
+        names = ", ".join((wrong or unusable)[:3])
+        raise WeightsError(f"{path} has a damaged head: {names} does not match its header, or has unusable values.")
+    return tensors
 
 
 def _copy(target: Tensor, source: Tensor, rows: Sequence[tuple[int, int]] | None) -> None:

@@ -70,7 +70,10 @@ def load_tensors(
     # BatchNorm) would treat the tensors as those of an older version.
     state = model.state_dict()
     state.update(tensors)
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # a head whose weight and bias have different numbers of outputs
+        raise WeightsError(f"{source.file or source.label} does not match the backbone: {error}") from error
     if source.lacks and not source.header:
         notes.append(f"{source.label} has no usable values for {', '.join(source.lacks)}, which stays random")
     return notes
@@ -82,7 +85,7 @@ def _convert(
     """Map the names in a file to those of the model, if they differ."""
     default = backbone.default_weights
     tag = source.tag or (default.tag if default else None)
-    if backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
+    if source.header or backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
         return tensors
     return backbone.convert(tag, tensors)
 

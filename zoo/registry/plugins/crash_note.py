@@ -21,6 +21,8 @@ from zoo.files.cache import cache_folder
 PATIENCE = 3.0
 #: Maximum loading time in seconds of a plugin in a separate process.
 TRIAL_SECONDS = 5.0
+#: Folder of the notes in the cache folder.
+FOLDER = "loading"
 _LOADED = "loaded"
 #: Script that loads one plugin. If the plugin ends the process, the last line is not reached.
 _TRIAL = f"""
@@ -38,10 +40,7 @@ def noted(namespace: str) -> Iterator[None]:
     If loading takes a long time, a line on stderr also names the plugin. The note is kept if the process ends in this
     context, or if the user interrupts a plugin that is slow to load.
     """
-    path, started = _note_path(), time.monotonic()
-    with suppress(OSError):  # Without a cache folder, no note is written, and a crash is not explained.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(namespace, encoding="utf-8")
+    path, started = _write_note(namespace), time.monotonic()
     try:
         with _naming_if_slow(namespace):
             yield
@@ -51,6 +50,19 @@ def noted(namespace: str) -> Iterator[None]:
         _remove(path)
         raise
     _remove(path)
+
+
+def _write_note(namespace: str) -> Path | None:
+    """Write the note of this process. Without a cache folder there is none, and a crash is not explained."""
+    try:
+        path = cache_folder() / FOLDER / f"{_read_node()}.{os.getpid()}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}-new")
+        partial.write_text(namespace, encoding="utf-8")
+        partial.replace(path)
+    except (OSError, RuntimeError):  # a RuntimeError if there is no home directory
+        return None
+    return path
 
 
 def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
@@ -67,9 +79,8 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
             continue
         if namespace not in namespaces:
             continue
-        fault = culprits.get(namespace) or _try_in_process(namespace)
-        if fault:
-            culprits[namespace] = fault
+        if fault := culprits.get(namespace) or _try_in_process(namespace):
+            culprits[namespace] = f"{fault}; remove {path} to load it again without a test"
         else:
             _remove(path)
     return culprits
@@ -95,16 +106,14 @@ def _naming_if_slow(namespace: str) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
-        os.close(stderr)
+        with suppress(OSError):  # the plugin may have closed it
+            os.close(stderr)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path | None) -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _note_path() -> Path:
-    return cache_folder() / "loading" / f"{_read_node()}.{os.getpid()}"
+        if path:
+            path.unlink(missing_ok=True)
 
 
 def _read_node() -> str:
@@ -115,15 +124,17 @@ def _read_node() -> str:
 def _list_left_notes() -> list[Path]:
     """List the notes of this machine whose process has ended."""
     try:
-        found = sorted((cache_folder() / "loading").iterdir())
-    except OSError:
+        found = sorted((cache_folder() / FOLDER).iterdir())
+    except (OSError, RuntimeError):
         return []
     split = [(path, *path.name.rpartition(".")) for path in found]
     return [path for path, node, _, process in split if node == _read_node() and not _is_running(process)]
 
 
 def _is_running(process: str) -> bool:
-    if not process.isdecimal() or int(process) == os.getpid():
+    if os.name == "nt" or not process.isdecimal():
+        return True  # On Windows, there is no harmless way to ask; the note of another kind is not one of ours.
+    if int(process) == os.getpid():
         return False  # An earlier process had the same ID as this one.
     try:
         os.kill(int(process), 0)
@@ -148,12 +159,14 @@ def _try_in_process(namespace: str) -> str:
     with tempfile.TemporaryFile() as stdout:  # not a pipe, which a child of the plugin could hold open
         try:
             done = subprocess.run(  # noqa: S603  # this interpreter, and a namespace that is installed
-                [sys.executable, "-c", _TRIAL, namespace],
+                [sys.executable, "-P", "-c", _TRIAL, namespace],
                 env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL,
                 timeout=TRIAL_SECONDS, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return f"it does not finish loading within {TRIAL_SECONDS:.0f} s"
+        except (OSError, ValueError):  # no process can be started, so load the plugin without a test
+            return ""
         stdout.seek(0)
         if stdout.read().endswith(_LOADED.encode()):
             return ""

@@ -13,6 +13,7 @@ from zoo.plugin.fields import NAMESPACE
 from zoo.registry.plugins.crash_note import find_culprits, noted
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.registry.plugins.load import Plugin, load_module, load_plugin
+from zoo.registry.plugins.process_guard import LOADING
 
 #: Entry point group of plugins. The name of an entry point is the plugin's namespace.
 GROUP = "zoo"
@@ -31,12 +32,17 @@ def discover_plugins() -> list[Plugin]:
     Returns:
         The plugins, including those that cannot be used, sorted by namespace.
     """
+    with LOADING:
+        return _discover()
+
+
+def _discover() -> list[Plugin]:
     claims, damaged = _scan()
     chosen = {namespace: claim for namespace, found in claims.items() if (claim := _choose_claim(namespace, found))}
     culprits = find_culprits(chosen)
     for namespace, (plugin, entry_point) in chosen.items():
         if fault := culprits.get(namespace):
-            plugin.fail("broken", f"{fault}; set ZOO_DISABLE_PLUGINS={namespace} to skip it without this check.")
+            plugin.fail("broken", f"{fault}, or set ZOO_DISABLE_PLUGINS={namespace}.")
             continue
         with noted(namespace):
             load_plugin(plugin, partial(load_module, entry_point))

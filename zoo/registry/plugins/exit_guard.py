@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-#: Maximum running time in seconds of a plugin's exit handler.
-PATIENCE = 3.0
+#: Maximum running time in seconds of an exit handler that a plugin registered while it was loaded.
+LIMIT = 8.0
 
 
 class _ExitHandler:
@@ -31,6 +31,13 @@ class _ExitHandler:
         finally:
             self.started = None
 
+    def __eq__(self, other: object) -> bool:
+        """Compare with a function, as `atexit.unregister` does."""
+        return self._function == (other._function if isinstance(other, _ExitHandler) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._function)
+
 
 _handlers: list[_ExitHandler] = []
 _stray_threads: list[threading.Thread] = []
@@ -42,6 +49,10 @@ def noting_exit_handlers(plugin: str) -> Iterator[None]:
     register = atexit.register
 
     def note(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        if (
+            str(getattr(function, "__module__", "")).partition(".")[0] in sys.stdlib_module_names
+        ):  # of a module that it imports
+            return register(function, *arguments, **options)
         handler = _ExitHandler(plugin, function)
         _handlers.append(handler)
         register(handler, *arguments, **options)
@@ -65,7 +76,7 @@ def has_stray_threads() -> bool:
 
 
 def watch_exit_handlers(status: int) -> None:
-    """If an exit handler of a plugin takes longer than `PATIENCE`, report the plugin and exit with a status."""
+    """If an exit handler of a plugin takes longer than `LIMIT`, report the plugin and exit with a status."""
     if _handlers:
         threading.Thread(target=_watch, args=(status,), daemon=True).start()
 
@@ -74,8 +85,12 @@ def _watch(status: int) -> None:
     while True:
         time.sleep(0.1)
         for handler in _handlers:
-            if handler.started is not None and time.monotonic() - handler.started > PATIENCE:
-                line = f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it\n"
-                sys.stderr.write(line)
-                sys.stderr.flush()
+            if handler.started is not None and time.monotonic() - handler.started > LIMIT:
+                with suppress(OSError, ValueError, AttributeError):  # a stream may be closed
+                    sys.stdout.flush()
+                    line = (
+                        f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it"
+                    )
+                    sys.stderr.write(f"{line}\n")
+                    sys.stderr.flush()
                 os._exit(status)

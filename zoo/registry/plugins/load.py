@@ -18,7 +18,7 @@ import pluggy
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
 from zoo.registry.plugins.isolation import Output, contained, failing_as_plugin_error
-from zoo.registry.plugins.process_guard import guarding_process, guarding_streams
+from zoo.registry.plugins.process_guard import LOADING, guarding_process, guarding_streams
 
 T = TypeVar("T")
 State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]
@@ -57,7 +57,7 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """
     output = Output()
     try:
-        with guarding_streams(), contained(output), guarding_process(plugin.namespace):
+        with LOADING, guarding_streams(), contained(output), guarding_process(plugin.namespace):
             ask_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:

@@ -17,6 +17,8 @@ from zoo.registry.plugins.exit_guard import note_stray_thread, noting_exit_handl
 
 #: Signals whose handlers a plugin must not replace.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
+#: Lock that a thread holds while it loads a plugin, because the guards below change the whole process.
+LOADING = threading.RLock()
 #: Seconds within which a thread must end once its plugin has been loaded.
 _GRACE = 0.2
 
@@ -66,7 +68,7 @@ def _reporting(faults: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _keep_streams(faults: list[str]) -> Iterator[None]:
-    saved = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
+    saved = {number: _copy_high(number) for number in (1, 2) if _is_open(number)}
     sink = os.open(os.devnull, os.O_WRONLY)
     for number in saved:
         os.dup2(sink, number)
@@ -74,12 +76,22 @@ def _keep_streams(faults: list[str]) -> Iterator[None]:
         yield
     finally:
         for number, copy in saved.items():
-            if not (_is_open(number) and os.path.samestat(os.fstat(number), os.fstat(sink))):
+            if not (_is_open(number) and _is_open(sink) and os.path.samestat(os.fstat(number), os.fstat(sink))):
                 faults.append("closes " + ("stdout" if number == 1 else "stderr"))
             os.dup2(copy, number)
             os.close(copy)
-        os.close(sink)
+        with suppress(OSError):  # the plugin may have closed it
+            os.close(sink)
         _reopen_closed(faults)
+
+
+def _copy_high(number: int) -> int:
+    """Duplicate a descriptor under a high number, which a plugin that closes all low ones does not close."""
+    if sys.platform == "win32":
+        return os.dup(number)
+    import fcntl
+
+    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 900)
 
 
 def _is_open(number: int) -> bool:
@@ -139,7 +151,9 @@ def _keep_signals(faults: list[str]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    # A handler that was not installed by Python is None and could not be restored.
+    before = {number: handler for number, handler in found.items() if handler is not None}
     had_no_alarm = hasattr(signal, "alarm") and not any(signal.getitimer(signal.ITIMER_REAL))
     arrived: list[int] = []
     own = {number: _note_arrival(handler, arrived) for number, handler in before.items() if callable(handler)}
@@ -205,12 +219,19 @@ def _keep_one_process(faults: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _keep_folder(faults: list[str]) -> Iterator[None]:
-    with suppress(FileNotFoundError):  # the working directory itself may have been removed
-        before = Path.cwd()
+    before = _find_folder()
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):
-            if Path.cwd() != before:
-                os.chdir(before)
-                faults.append("changes the working directory")
+        if _find_folder() != before:
+            faults.append("changes the working directory")
+            with suppress(OSError):  # it may have been removed
+                os.chdir(before or "/")
+
+
+def _find_folder() -> Path | None:
+    """Return the working directory, or None if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from acme import INPUT, make_acme
 from told import Told
+from zoo.errors import WeightsError
 from zoo.models.build import Network, attach_head, build_backbone
 from zoo.models.head import replace_head
 from zoo.models.weights.carry_over import carry_over_head
@@ -80,6 +81,23 @@ def test_a_head_that_is_not_used_is_reported(tmp_path: Path, head: str, classes:
     assert note in lines[0]
     state = network.model.state_dict()
     assert not any(torch.equal(state[name], before["classifier.3.weight"]) for name in state)
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp:5"])
+@pytest.mark.parametrize("damage", ["classes", "shape", "missing", "nan", "integers"])
+def test_a_damaged_head_is_refused_before_the_model_is_changed(tmp_path: Path, head: str, damage: str) -> None:
+    path = tmp_path / "model.safetensors"
+    tensors = write_run(path, head, ["ant", "bee"])
+    name = "classifier.3.bias" if head == "linear" else "classifier.3.weight"
+    classes = ("ant", "bee", "cat") if damage == "classes" else ("ant", "bee")
+    changes = {"shape": tensors[name][:1], "nan": tensors[name] * float("nan"), "integers": tensors[name].long()}
+    if damage in changes:
+        tensors[name] = changes[damage]
+    if damage == "missing":
+        del tensors[name]
+    save_file(tensors, path, metadata=Header("acme/net", None, head, classes, INPUT, "none", "none").to_metadata())
+    with pytest.raises(WeightsError):
+        continue_from(path, head, ["ant", "bee", "cat"])
 
 
 def test_the_file_of_another_tool_has_no_head_to_keep(tmp_path: Path) -> None:

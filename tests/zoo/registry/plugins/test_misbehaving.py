@@ -133,13 +133,13 @@ def test_what_a_plugin_writes_does_not_reach_stdout(site: Site, source: str) -> 
 
 
 def test_a_child_that_a_plugin_leaves_behind_does_not_hold_the_output_open(site: Site) -> None:
-    source = "import subprocess\nsubprocess.Popen(['sleep', '100'])\n"
+    source = "import subprocess\nsubprocess.Popen(['sleep', '20'])\n"  # longer than listing takes
     site.add("parent", source + hook("return [spec('NAMESPACE/net')]"))
     assert "parent/net" in site.list_names()
 
 
 def test_an_exit_handler_that_does_not_return_is_named_and_left_behind(site: Site) -> None:
-    source = "import atexit, threading\natexit.register(threading.Event().wait)\n"
+    source = "import atexit, threading\n\n\ndef wait():\n    threading.Event().wait()\n\n\natexit.register(wait)\n"
     site.add("waiting", source + hook("return [spec('NAMESPACE/net')]"))
     result = site.run("list")
     assert result.returncode == 0
@@ -149,7 +149,7 @@ def test_an_exit_handler_that_does_not_return_is_named_and_left_behind(site: Sit
 
 def test_an_exit_handler_that_returns_is_run(site: Site) -> None:
     mark = site.folder / "ended"
-    source = f"import atexit, pathlib\natexit.register(pathlib.Path({str(mark)!r}).touch)\n"
+    source = f"import atexit, pathlib\ndef touch(): pathlib.Path({str(mark)!r}).touch()\natexit.register(touch)\n"
     site.add("tidy", source + hook("return [spec('NAMESPACE/net')]"))
     assert "tidy/net" in site.list_names()
     assert mark.exists()
@@ -170,3 +170,47 @@ def test_a_note_about_a_plugin_that_is_not_installed_here_is_left_alone(site: Si
     (note,) = (tmp_path / "cache" / "loading").iterdir()
     assert "good/net" in site.list_names(ZOO_CACHE=cache, ZOO_DISABLE_PLUGINS="culprit")
     assert note.read_text() == "culprit"
+
+
+def test_an_exit_handler_can_be_unregistered(site: Site) -> None:
+    mark = site.folder / "ended"
+    source = f"import atexit, pathlib\ndef touch(): pathlib.Path({str(mark)!r}).touch()\natexit.register(touch)\n"
+    site.add("tidy", source + "atexit.unregister(touch)\n" + hook("return [spec('NAMESPACE/net')]"))
+    assert "tidy/net" in site.list_names()
+    assert not mark.exists()
+
+
+def test_a_plugin_that_closes_all_descriptors_is_named(site: Site) -> None:
+    site.add("culprit", "import os\nos.closerange(1, 256)\n")
+    assert "good/net" in site.list_names()
+    assert site.describe()["zoo-culprit"]["state"] == "broken"
+
+
+def test_without_a_home_directory_plugins_are_listed(site: Site) -> None:
+    code = "import os\nos.environ.pop('HOME', None)\nimport pathlib\n"
+    code += "def fail(path):\n    raise RuntimeError('Could not determine home directory.')\n"
+    code += "pathlib.Path.expanduser = fail\nimport sys\nsys.argv = ['zoo', 'list']\nimport zoo.cli\nzoo.cli.main()\n"
+    result = site.python("-c", code, ZOO_CACHE="", XDG_CACHE_HOME="")
+    assert "good/net" in result.stdout, result.stderr
+
+
+def test_threads_that_open_the_registry_at_once_leave_the_process_as_it_was(site: Site) -> None:
+    code = """
+import os, sys, threading
+from zoo.registry.registry import open_registry
+
+before = os.fstat(1), os.fstat(2), sys.stdout, os.fork
+barrier = threading.Barrier(4)
+
+def work():
+    barrier.wait()
+    open_registry()
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert before == (os.fstat(1), os.fstat(2), sys.stdout, os.fork)
+print("same")
+"""
+    for _ in range(3):
+        assert site.python("-c", code).stdout == "same\n"
