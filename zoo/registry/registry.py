@@ -38,7 +38,7 @@ class Resolved:
 
 
 class Registry:
-    """The backbones and data sets of some plugins, and the names, data sets and recipes of registry.toml."""
+    """The backbones and data sets of some plugins, and the aliases, data sets and recipes of registry.toml."""
 
     def __init__(self, plugins: Iterable[Plugin], settings: RegistryToml | None = None) -> None:
         self.plugins = tuple(plugins)
@@ -133,7 +133,7 @@ class Registry:
         return None if plugin is None else {"distribution": plugin.distribution, "version": plugin.version}
 
     def _find_plugin(self, name: str) -> Plugin | None:
-        """Return the usable plugin of a qualified name, if there is one."""
+        """Return the plugin for the namespace of a full name, or None if there is no usable one."""
         namespace = name.partition("/")[0]
         usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state == "ok")
         return next(usable, None)
@@ -203,7 +203,7 @@ class Registry:
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:
-    """Return the known name that equals a name if case is ignored, if there is exactly one; else the name itself."""
+    """If exactly one known name equals this name when case is ignored, return it; else return the name unchanged."""
     if name in known:
         return name
     spellings = [spelling for spelling in known if spelling.lower() == name.lower()]

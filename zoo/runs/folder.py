@@ -18,7 +18,7 @@ T = TypeVar("T")
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
-#: Folder of the run from random weights that this one is compared with.
+#: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
 
 
@@ -140,7 +140,7 @@ class RunFolder:
             kind: Type of its content, from `zoo.files.schema`.
 
         Raises:
-            RunError: If it is missing, is not valid JSON or does not have the type.
+            RunError: If the file is missing, is not valid JSON, or does not have the type ``kind``.
         """
         path = self.path / name
         try:

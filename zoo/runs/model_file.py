@@ -33,7 +33,7 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
 
 
 def save_model(model: nn.Module, header: Header, path: Path) -> None:
-    """Write all parameters and buffers, so that the upstream model can load them with ``load_state_dict`` strictly.
+    """Write all parameters and buffers, so that the upstream model can load them with a strict ``load_state_dict``.
 
     Strict loading requires every name, so tensors that share memory are written separately.
     """
