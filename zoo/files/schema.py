@@ -7,14 +7,9 @@ newer versions as long as the listed fields are unchanged.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Annotated, Any, NotRequired, TypedDict
 
-import msgspec
 from msgspec import Meta
-
-T = TypeVar("T")
 
 #: Maximum number of classes that a model may have.
 MAX_CLASSES = 1_000_000
@@ -27,57 +22,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
 Options = dict[Name, Any]
-
-
-class Invalid(ValueError):
-    """The content of a file does not have the declared type. The message says where, and what was expected."""
-
-
-def parse_json(text: str | bytes, kind: type[T]) -> T:
-    """Parse JSON and validate it against a type.
-
-    Raises:
-        Invalid: If the text is not JSON or does not have the type.
-    """
-    return check(_parse(text), kind)
-
-
-def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
-    """Parse the values of a mapping, each of which is JSON text, and validate the result against a type.
-
-    Raises:
-        Invalid: If a value is not JSON or does not have the type.
-    """
-    return check({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
-
-
-def check(value: Any, kind: type[T]) -> T:
-    """Validate a parsed value and return it unchanged, including fields that are not listed.
-
-    Raises:
-        Invalid: If it does not have the type.
-    """
-    try:
-        msgspec.convert(value, type=kind)
-    except (msgspec.ValidationError, RecursionError, UnicodeError) as error:
-        raise Invalid(_describe(error)) from error
-    return cast("T", value)
-
-
-def _parse(text: str | bytes) -> Any:
-    try:
-        # msgspec's own parser rejects lone surrogates, which file names and class names can contain.
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise Invalid(_describe(error)) from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-def _describe(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 class Input(TypedDict):

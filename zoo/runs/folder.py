@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
-from zoo.files.schema import Invalid, parse_json
+from zoo.files.validation import Invalid, parse_json
 
 T = TypeVar("T")
 

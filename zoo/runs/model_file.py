@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.errors import RunError
-from zoo.files.schema import Invalid
+from zoo.files.validation import Invalid
 from zoo.models.build import Network
 from zoo.models.weights.header import Header, find_header
 from zoo.models.weights.load import find_unusable

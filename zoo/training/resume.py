@@ -12,7 +12,8 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import Checkpoint
 from zoo.errors import OptionError, RunError
 from zoo.files.atomic import make_folder, remove
-from zoo.files.schema import BegunRun, CheckpointFacts, Invalid, Run, check
+from zoo.files.schema import BegunRun, CheckpointFacts, Run
+from zoo.files.validation import Invalid, check
 from zoo.progress import Progress
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder

@@ -16,7 +16,8 @@ from acme import INPUT
 from mutations import mutate
 from run_facts import make_facts
 from zoo.errors import RunError
-from zoo.files.schema import CheckpointFacts, Invalid, check
+from zoo.files.schema import CheckpointFacts
+from zoo.files.validation import Invalid, check
 from zoo.models.weights.header import Header
 from zoo.runs.compare import compare_runs
 from zoo.runs.model_file import load_header

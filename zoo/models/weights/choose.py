@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from zoo.errors import OptionError, WeightsError
-from zoo.files.schema import Invalid
+from zoo.files.validation import Invalid
 from zoo.models.weights.header import Header, find_header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.plugin.weights_spec import FILE_SUFFIXES

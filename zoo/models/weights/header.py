@@ -12,7 +12,8 @@ from typing import Any
 from safetensors import safe_open
 
 from zoo.errors import OptionError, PluginError
-from zoo.files.schema import Invalid, ModelHeader, parse_fields
+from zoo.files.schema import ModelHeader
+from zoo.files.validation import Invalid, parse_fields
 from zoo.plugin import InputSpec
 from zoo.registry.head_design import HeadDesign
 
