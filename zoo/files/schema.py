@@ -21,7 +21,6 @@ Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
-Options = dict[Name, Any]
 
 
 class Input(TypedDict):

@@ -49,9 +49,8 @@ def noting_exit_handlers(plugin: str) -> Iterator[None]:
     register = atexit.register
 
     def note(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Callable[..., Any]:
-        if (
-            str(getattr(function, "__module__", "")).partition(".")[0] in sys.stdlib_module_names
-        ):  # of a module that it imports
+        module = str(getattr(function, "__module__", "")).partition(".")[0]
+        if module in sys.stdlib_module_names:  # A module that the plugin imports has registered it.
             return register(function, *arguments, **options)
         handler = _ExitHandler(plugin, function)
         _handlers.append(handler)

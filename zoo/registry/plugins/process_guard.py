@@ -91,7 +91,10 @@ def _copy_high(number: int) -> int:
         return os.dup(number)
     import fcntl
 
-    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 900)
+    try:
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 900)
+    except OSError:  # The limit on open files is lower, as it is by default on macOS.
+        return os.dup(number)
 
 
 def _is_open(number: int) -> bool:

@@ -186,6 +186,14 @@ def test_a_plugin_that_closes_all_descriptors_is_named(site: Site) -> None:
     assert site.describe()["zoo-culprit"]["state"] == "broken"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits on open files")
+def test_a_low_limit_on_open_files_does_not_prevent_listing(site: Site) -> None:
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))\n"
+    code += "import sys\nsys.argv = ['zoo', 'list']\nimport zoo.cli\nzoo.cli.main()\n"
+    result = site.python("-c", code)
+    assert "good/net" in result.stdout, result.stderr
+
+
 def test_without_a_home_directory_plugins_are_listed(site: Site) -> None:
     code = "import os\nos.environ.pop('HOME', None)\nimport pathlib\n"
     code += "def fail(path):\n    raise RuntimeError('Could not determine home directory.')\n"
