@@ -58,7 +58,7 @@ MOST_JOBS = 4
     "--max-params",
     type=Count(),
     metavar="N",
-    help="Check backbones with more than N parameters, such as 100M, only up to level meta.",
+    help="For backbones with more than N parameters, such as 100M, run only the checks up to level meta.",
 )
 @click.option("--each-family", is_flag=True, help="Check only the smallest backbone of each family.")
 @click.option(
@@ -114,7 +114,7 @@ def _interruptible(save: Path | None) -> Iterator[None]:
         if save is not None and save.exists():
             kept = f"{save} contains the results so far; run the same command again to continue"
         else:
-            kept = "no results were saved; with --save FILE, the same command would continue where it stopped"
+            kept = "no results were saved; pass --save FILE to be able to continue after an interruption"
         click.echo(f"interrupted; {kept}", err=True)
         raise Exit(choose_code(interrupt)) from None
 

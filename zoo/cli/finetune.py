@@ -78,7 +78,7 @@ class FinetuneCommand(click.Command):
     type=int,
     metavar="N",
     help="Number of augmented views of each image, used in turn; 0 for a new view in every epoch.  "
-    "[default: 4 if only the head is trained with augmentation, else 0]",
+    "[default: 1 without augmentation; with it, 4 if only the head is trained, else 0]",
 )
 @click.option(
     "--cache/--no-cache",

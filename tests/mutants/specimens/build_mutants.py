@@ -45,7 +45,7 @@ def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
 
 
-@built({"build.meta": "do not read values of tensors: on the meta device, they have none"})
+@built({"build.meta": "do not read tensor values: tensors on the meta device have none"})
 def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 

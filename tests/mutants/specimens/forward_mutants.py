@@ -68,17 +68,17 @@ def drops_out_in_eval_mode(model: Any, torch: Any) -> None:
     model.add("layer1", torch.nn.functional.dropout)
 
 
-@built({"forward.repeatable": "its logits are not finite; initialize it so that they are"})
+@built({"forward.repeatable": "its logits are not finite; change the initialization"})
 def overflows_in_eval_mode(model: Any, _torch: Any) -> None:
     model.add("layer2", lambda features: features if model.training else features.exp() * 3e38)
 
 
-@built({"forward.repeatable": "all classes or all images have the same logits; initialize it so that they differ"})
+@built({"forward.repeatable": "all classes or all images have the same logits; change the initialization"})
 def has_all_logits_zero(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits - logits.detach())
 
 
-@built({"forward.repeatable": "all classes or all images have the same logits; initialize it so that they differ"})
+@built({"forward.repeatable": "all classes or all images have the same logits; change the initialization"})
 def ignores_its_images(model: Any, _torch: Any) -> None:
     model.add("pool", lambda features: features * 0)
 

@@ -62,8 +62,8 @@ def read(pipe: int) -> bytes:
 @pytest.mark.parametrize(
     ("send", "number", "code", "said"),
     [
-        (os.killpg, signal.SIGINT, 130, "interrupted; no results were saved; with --save FILE, the same command "),
-        (os.kill, signal.SIGTERM, 143, "interrupted; no results were saved; with --save FILE, the same command "),
+        (os.killpg, signal.SIGINT, 130, "interrupted; no results were saved; pass --save FILE to be able to continue"),
+        (os.kill, signal.SIGTERM, 143, "interrupted; no results were saved; pass --save FILE to be able to continue"),
         (os.kill, signal.SIGKILL, -9, ""),
     ],
     ids=["ctrl-c", "sigterm", "sigkill"],

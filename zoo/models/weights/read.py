@@ -20,7 +20,7 @@ NESTS = frozenset({"state_dict", "model", "model_state"})
 IMPOSTORS = {
     b"<": "a web page",
     b"PK\x03\x04": "a pickle that torch.save wrote (.pth)",
-    b"\x80\x02": "a pickle that an old torch.save wrote (.pth)",
+    b"\x80\x02": "a pickle in the legacy format of torch.save (.pth)",
     b"version https://git-lfs": "a Git LFS pointer to the file, not the file",
 }
 

@@ -35,7 +35,7 @@ def meta(backbone: BackboneUnderTest) -> None:
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
         has_read = "meta" in message
-        cure = "do not read values of tensors: on the meta device, they have none" if has_read else "fix the builder"
+        cure = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
         raise CheckFailed(f"{message}; {cure}.")
     again, _ = backbone.rebuilding
     if again is backbone.meta:

@@ -63,10 +63,10 @@ def repeatable(backbone: BackboneUnderTest) -> None:
     """Run the same images twice on the CPU, in eval mode."""
     first, images = backbone.run(backbone.images[:1]), backbone.images
     if not first.isfinite().all():
-        raise CheckFailed("with random weights, its logits are not finite; initialize it so that they are.")
+        raise CheckFailed("with random weights, its logits are not finite; change the initialization.")
     if not all_differ(backbone.run(images)):
         raise CheckFailed(
-            "with random weights, all classes or all images have the same logits; initialize it so that they differ, "
+            "with random weights, all classes or all images have the same logits; change the initialization, "
             "or raise min_size."
         )
     if not torch.equal(first, backbone.run(images[:1])):
