@@ -1,4 +1,4 @@
-"""Words that this project does not use, because a native engineer would not: see CONTRIBUTING.md."""
+"""Words that this project does not use, because a native speaker of English would not: see CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -29,19 +29,24 @@ WORDS = {
 
 
 def list_files() -> Iterator[Path]:
-    own = Path(__file__)
+    own = Path(__file__)  # which has to contain the words
     for folder in FOLDERS:
         for suffix in ("py", "md", "jinja", "toml", "sh"):
             yield from (path for path in (ROOT / folder).rglob(f"*.{suffix}") if path != own)
     yield from ROOT.glob("*.md")
 
 
-@pytest.mark.parametrize("pattern", WORDS)
-def test_prose_does_without(pattern: str) -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+@pytest.fixture(scope="module")
+def lines() -> list[tuple[str, str]]:
+    """Every line, with its place."""
+    return [
+        (f"{path.relative_to(ROOT)}:{number}", line.strip())
         for path in list_files()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(pattern, line)
     ]
+
+
+@pytest.mark.parametrize("pattern", WORDS)
+def test_prose_does_without(pattern: str, lines: list[tuple[str, str]]) -> None:
+    found = [f"{place}: {line}" for place, line in lines if re.search(pattern, line)]
     assert found == [], f"write: {WORDS[pattern]}"
