@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.examine import Examined, examine_files
-from zoo.data.listing import SPLITS, LeftOut, check_trainable, show_names
+from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, look_up
 from zoo.data.split import split_off_val
@@ -67,6 +67,8 @@ def open_images(
     source = look_up(value, registry=registry)
     listing = list_images(value, registry=registry, progress=progress)
     check_trainable(listing, value)
+    for note in (*listing.notes, *_list_twins(listing.classes)):
+        progress.say(f"note: {note}")
     good, bad = examine_files(listing.files, keep=keep, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
@@ -75,6 +77,7 @@ def open_images(
         good = _split_off_val(good, seed)
     _check_splits(good, (*listing.splits, "val"), value)
     _report_copies(good, progress)
+    _report_gaps(good, listing.classes, progress)
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=str(value),
@@ -155,6 +158,25 @@ def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
             progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
     if ambiguous := sum(len(found) > 1 for found in classes.values()):
         progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
+
+
+def _report_gaps(images: Iterable[Examined], classes: Iterable[str], progress: Progress) -> None:
+    """Warn about classes without images in a split, because its accuracy says nothing about them."""
+    filled: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        filled[image.file.split].add(image.file.class_name)
+    for split in SPLITS[1:]:
+        missing = [name for name in classes if name not in filled[split]]
+        if missing and filled[split]:
+            more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
+            progress.say(f"warning: no {split} images of {show_names(missing)}{more}")
+
+
+def _list_twins(classes: Iterable[str]) -> list[str]:
+    """Return a note for each pair of classes whose names differ only in case."""
+    seen: dict[str, str] = {}
+    pairs = ((seen.setdefault(name.casefold(), name), name) for name in classes)
+    return [f"the classes {one!r} and {other!r} differ only in case" for one, other in pairs if one != other]
 
 
 def _describe(images: Images) -> str:

@@ -10,7 +10,7 @@ from zoo.errors import DataError
 
 SPLITS = ("train", "val", "test")
 #: Maximum number of classes listed in an error message.
-_MAX_NAMES = 5
+MAX_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Listing:
     has_splits: bool
     #: Description of the supported layouts, for error messages.
     layouts: str
+    #: What the user should know about how the source was understood.
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -82,4 +84,4 @@ def check_trainable(listing: Listing, value: str | Path) -> None:
 
 def show_names(names: Iterable[str]) -> str:
     """Return the first few names, quoted, for an error message."""
-    return ", ".join([repr(name) for name in names][:_MAX_NAMES])
+    return ", ".join([repr(name) for name in names][:MAX_NAMES])

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
-from zoo.data.folder import list_labeled
+from zoo.data.sources.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
+from zoo.data.sources.folder import list_folder
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.atomic import whole
 from zoo.files.cache import cache_folder
@@ -36,7 +36,7 @@ def list_images(value: str | Path, *, registry: Registry, progress: Progress) ->
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
     """
-    return list_labeled(get_folder(value, registry=registry, progress=progress))
+    return list_folder(get_folder(value, registry=registry, progress=progress))
 
 
 def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from zoo.data.decode import decode_image, quiet_pillow
 from zoo.data.eval_dataset import open_labeled
-from zoo.data.folder import IMAGE_SUFFIXES
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
+from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding

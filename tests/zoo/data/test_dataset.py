@@ -150,9 +150,26 @@ def test_copies_in_several_splits_or_classes_are_reported(
 def test_data_without_problems_is_described_in_one_line(
     tmp_path: Path, open_: Open, plant: Plant, progress: Any
 ) -> None:
-    plant(tmp_path, {"train/ant": 2, "train/bee": 2, "val/ant": 1})
+    plant(tmp_path, {"train/ant": 2, "train/bee": 2, "val/ant": 1, "val/bee": 1})
     open_(tmp_path)
-    assert progress.lines == [f"{tmp_path} -> 4 train, 1 val images of 2 classes: ant, bee"]
+    assert progress.lines == [f"{tmp_path} -> 4 train, 2 val images of 2 classes: ant, bee"]
+
+
+def test_classes_that_a_split_does_not_measure_are_named(
+    tmp_path: Path, open_: Open, plant: Plant, progress: Any
+) -> None:
+    plant(tmp_path, {"ants": 5, "bees": 5, "cats": 1})
+    open_(tmp_path)
+    assert "warning: no val images of 'cats'" in progress.lines
+
+
+def test_classes_whose_names_differ_only_in_case_are_named(
+    tmp_path: Path, open_: Open, plant: Plant, progress: Any
+) -> None:
+    plant(tmp_path, {"Cat": 2, "cat": 2, "dog": 2})
+    images = open_(tmp_path)
+    assert images.classes == ("Cat", "cat", "dog")
+    assert "note: the classes 'Cat' and 'cat' differ only in case" in progress.lines
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can read every file")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from zoo.data.examine import add_known, examine_files, read_known
-from zoo.data.folder import list_labeled
 from zoo.data.listing import ImageFile
 from zoo.data.pixel_cache import Pixels, Views
+from zoo.data.sources.folder import list_folder
 from zoo.data.transform import build_eval_transform
 from zoo.plugin import InputSpec
 from zoo.progress import Silent
@@ -37,7 +37,7 @@ def examine(files: list[ImageFile]) -> tuple[int, int, int]:
 
 @pytest.fixture
 def files(tmp_path: Path, plant: Plant) -> list[ImageFile]:
-    return list(list_labeled(plant(tmp_path / "a", {"ant": 3, "bee": 2})).files)
+    return list(list_folder(plant(tmp_path / "a", {"ant": 3, "bee": 2})).files)
 
 
 def test_nothing_is_decoded_the_second_time(files: list[ImageFile]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.folder import list_labeled
 from zoo.data.listing import check_trainable
+from zoo.data.sources.folder import list_folder
 from zoo.errors import DataError
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
@@ -17,7 +17,7 @@ Check = Callable[[Mapping[str, int]], None]
 
 @pytest.fixture
 def check(tmp_path: Path, plant: Plant) -> Check:
-    return lambda counts: check_trainable(list_labeled(plant(tmp_path / "photos", counts)), "photos")
+    return lambda counts: check_trainable(list_folder(plant(tmp_path / "photos", counts)), "photos")
 
 
 def test_two_classes_with_an_image_each_are_enough(check: Check) -> None:
@@ -51,7 +51,7 @@ def test_fewer_than_two_classes_are_an_error_that_shows_the_layouts(check: Check
 
 def test_an_empty_folder_is_an_error_that_shows_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'photos' has no folder of images, but .* or CLASS/IMAGE"):
-        check_trainable(list_labeled(tmp_path), "photos")
+        check_trainable(list_folder(tmp_path), "photos")
 
 
 def test_val_without_train_is_an_error(check: Check) -> None:

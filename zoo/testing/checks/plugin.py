@@ -101,7 +101,7 @@ def drawn(plugin: PluginUnderTest) -> None:
 
 def _generate(dataset: DatasetSpec) -> dict[str, str]:
     """Generate a data set; return the digest of each image, keyed by its path."""
-    from zoo.data.folder import list_labeled
+    from zoo.data.sources.folder import list_folder
     from zoo.files.download import sha256_of
     from zoo.testing.isolation.side_effects import watch_side_effects
 
@@ -122,7 +122,7 @@ def _generate(dataset: DatasetSpec) -> dict[str, str]:
         if effects.error is not None:
             raise CheckFailed(f"generating the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
         try:
-            images = list_labeled(folder).files
+            images = list_folder(folder).files
         except DataError as error:
             raise CheckFailed(f"the generated data set {dataset.name} cannot be used: {error}") from error
         if not images:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.folder import list_labeled
 from zoo.data.listing import Listing
+from zoo.data.sources.folder import list_folder
 from zoo.errors import DataError
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
@@ -24,7 +24,7 @@ def reasons(listing: Listing) -> dict[str, str]:
 
 
 def test_given_splits_are_kept(tmp_path: Path, plant: Plant) -> None:
-    listing = list_labeled(plant(tmp_path, {"train/bee": 1, "train/ant": 2, "val/ant": 1, "test/bee": 1}))
+    listing = list_folder(plant(tmp_path, {"train/bee": 1, "train/ant": 2, "val/ant": 1, "test/bee": 1}))
     assert listing.has_splits
     assert listing.classes == ("ant", "bee")
     assert listing.splits == ("train", "val", "test")
@@ -37,63 +37,75 @@ def test_given_splits_are_kept(tmp_path: Path, plant: Plant) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val", "dev", "Val_Set", "validation images"])
 def test_val_folder_may_have_several_names(tmp_path: Path, plant: Plant, name: str) -> None:
-    listing = list_labeled(plant(tmp_path, {"train/ant": 1, "train/bee": 1, f"{name}/ant": 1}))
+    listing = list_folder(plant(tmp_path, {"train/ant": 1, "train/bee": 1, f"{name}/ant": 1}))
     assert listing.splits == ("train", "val")
 
 
 def test_two_folders_for_one_split_are_an_error(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 1, "train/bee": 1, "val/ant": 1, "valid/ant": 1})
     with pytest.raises(DataError, match="both 'val' and 'valid'"):
-        list_labeled(tmp_path)
+        list_folder(tmp_path)
 
 
 def test_class_folders_without_splits_belong_to_train(tmp_path: Path, plant: Plant) -> None:
-    listing = list_labeled(plant(tmp_path, {"ant": 1, "bee": 1}))
+    listing = list_folder(plant(tmp_path, {"ant": 1, "bee": 1}))
     assert not listing.has_splits
     assert listing.splits == ("train",)
     assert listing.classes == ("ant", "bee")
 
 
-def test_a_class_may_be_called_train(tmp_path: Path, plant: Plant) -> None:
-    assert list_labeled(plant(tmp_path, {"train": 1, "car": 1, "test": 1})).classes == ("car", "test", "train")
-
-
 def test_split_folders_without_class_folders_are_not_classes(tmp_path: Path, plant: Plant) -> None:
     with pytest.raises(DataError, match="has no class folders"):
-        list_labeled(plant(tmp_path, {"train": 2, "val": 2}))
+        list_folder(plant(tmp_path, {"train": 2, "val": 2}))
 
 
 def test_a_single_folder_at_the_top_is_entered(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path / "a" / "b", {"train/ant": 1, "train/bee": 1})
     (tmp_path / "readme.txt").touch()
     (tmp_path / "__MACOSX").mkdir()
-    listing = list_labeled(tmp_path)
+    listing = list_folder(tmp_path)
     assert [file.path for file in listing.files] == sorted((tmp_path / "a" / "b" / "train").glob("*/*.png"))
     assert table(listing) == [("train", "ant", "0.png"), ("train", "bee", "0.png")]
 
 
 def test_subfolders_of_a_class_belong_to_it(tmp_path: Path, plant: Plant) -> None:
-    listing = list_labeled(plant(tmp_path, {"ant/2024/may": 1, "ant/2025": 1, "bee": 1}))
+    listing = list_folder(plant(tmp_path, {"ant/2024/may": 1, "ant/2025": 1, "bee": 1}))
     assert table(listing)[:2] == [("train", "ant", "2024/may/0.png"), ("train", "ant", "2025/0.png")]
 
 
-def test_hidden_files_and_system_files_are_ignored(tmp_path: Path, plant: Plant) -> None:
-    plant(tmp_path, {"ant": 1, "bee": 1, ".ipynb_checkpoints": 1, "__MACOSX/ant": 1, "ant/.cache": 1})
+def test_hidden_and_system_folders_and_hidden_images_are_left_out_with_a_reason(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ant": 1, "bee": 1, ".ipynb_checkpoints": 1, "__MACOSX/ant": 1, "ant/.cache": 1, "@eaDir/x": 1})
     for name in ("Thumbs.db", "desktop.ini", "ant/._0.png", ".DS_Store"):
         (tmp_path / name).touch()
-    listing = list_labeled(tmp_path)
+    listing = list_folder(tmp_path)
     assert listing.classes == ("ant", "bee")
     assert len(listing.files) == 2
-    assert listing.left_out == ()
+    assert reasons(listing) == {
+        ".ipynb_checkpoints": "hidden folder",
+        "__MACOSX": "system folder",
+        "@eaDir": "system folder",
+        ".cache": "hidden folder",
+        "._0.png": "hidden file",
+    }
+
+
+def test_runs_of_zoo_beside_the_classes_are_left_out(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ant": 1, "bee": 1, "runs/one/baseline": 1, "my_run": 1})
+    for run in ("runs/one", "my_run"):
+        for name in ("run.json", "history.jsonl"):
+            (tmp_path / run / name).touch()
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("ant", "bee")
+    assert reasons(listing) == {"runs": "run folder", "my_run": "run folder"}
 
 
 def test_unsupported_file_types_are_left_out_with_a_reason(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ant": 1, "bee": 1})
     for name in ("ant/placeholder.gif", "ant/notes.txt", "ant/noext", "labels.csv"):
         (tmp_path / name).touch()
-    found = reasons(list_labeled(tmp_path))
+    found = reasons(list_folder(tmp_path))
     assert found.keys() == {"placeholder.gif", "notes.txt", "noext", "labels.csv"}
     assert found["placeholder.gif"].startswith("unsupported file type .gif (zoo reads .jpg .jpeg .png")
     assert found["noext"].startswith("unsupported file type (no suffix)")
@@ -104,11 +116,11 @@ def test_suffixes_are_not_case_sensitive(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ant": 0, "bee": 1})
     for suffix in (".jpg", ".JPEG", ".png", ".WebP", ".bmp", ".tif", ".TIFF"):
         (tmp_path / "ant" / f"x{suffix}").touch()
-    assert len(list_labeled(tmp_path).files) == 8
+    assert len(list_folder(tmp_path).files) == 8
 
 
 def test_a_test_split_without_class_folders_is_left_out(tmp_path: Path, plant: Plant) -> None:
-    listing = list_labeled(plant(tmp_path, {"train/ant": 1, "train/bee": 1, "test": 3, "unlabeled/x": 2}))
+    listing = list_folder(plant(tmp_path, {"train/ant": 1, "train/bee": 1, "test": 3, "unlabeled/x": 2}))
     assert listing.splits == ("train",)
     assert reasons(listing) == {
         "test": "a test split without class folders",
@@ -117,7 +129,7 @@ def test_a_test_split_without_class_folders_is_left_out(tmp_path: Path, plant: P
 
 
 def test_both_unicode_forms_of_a_name_are_one_class(tmp_path: Path, plant: Plant) -> None:
-    listing = list_labeled(plant(tmp_path, {"train/caf\u00e9": 1, "train/tea": 1, "val/cafe\u0301": 1}))
+    listing = list_folder(plant(tmp_path, {"train/caf\u00e9": 1, "train/tea": 1, "val/cafe\u0301": 1}))
     assert listing.classes == ("caf\u00e9", "tea")
     assert {file.class_name for file in listing.files if file.split == "val"} == {"caf\u00e9"}
 
@@ -128,14 +140,14 @@ def test_two_folders_for_one_class_are_an_error(tmp_path: Path, plant: Plant) ->
     (tmp_path / "links" / "wasp").symlink_to("ant", target_is_directory=True)
     for folder in (tmp_path / "forms", tmp_path / "links"):
         with pytest.raises(DataError, match="are the same class"):
-            list_labeled(folder)
+            list_folder(folder)
 
 
 def test_links_to_listed_folders_do_not_duplicate_or_mislabel_images(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"train/ant/deep": 2, "train/bee": 2, "val/ant": 1})
     for place, target in {"self": ".", "parent": "..", "sibling": "../bee", "top": "../..", "val": "../../val"}.items():
         (tmp_path / "train/ant" / place).symlink_to(target, target_is_directory=True)
-    listing = list_labeled(tmp_path)
+    listing = list_folder(tmp_path)
     assert table(listing) == [
         ("train", "ant", "deep/0.png"),
         ("train", "ant", "deep/1.png"),
@@ -149,14 +161,14 @@ def test_links_to_listed_folders_do_not_duplicate_or_mislabel_images(tmp_path: P
 def test_a_single_folder_that_links_back_is_not_entered_forever(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "loop").symlink_to("..", target_is_directory=True)
-    assert list_labeled(tmp_path).files == ()
+    assert list_folder(tmp_path).files == ()
 
 
 def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path / "store", {"ants": 2})
     plant(tmp_path / "data", {"bee": 1})
     (tmp_path / "data" / "ant").symlink_to(tmp_path / "store" / "ants", target_is_directory=True)
-    assert len(list_labeled(tmp_path / "data").files) == 3
+    assert len(list_folder(tmp_path / "data").files) == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -165,7 +177,7 @@ def test_pipes_and_broken_links_are_left_out(tmp_path: Path, plant: Plant) -> No
     os.mkfifo(tmp_path / "ant" / "pipe.jpg")
     (tmp_path / "ant" / "broken.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "ant" / "loop.jpg").symlink_to("loop.jpg")
-    found = reasons(list_labeled(tmp_path))
+    found = reasons(list_folder(tmp_path))
     assert found["pipe.jpg"] == "not a regular file"
     assert found["broken.jpg"].startswith("cannot be opened")
     assert found["loop.jpg"].startswith("cannot be opened")

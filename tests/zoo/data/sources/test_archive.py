@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data import archive as archive_module
-from zoo.data.archive import extract_archive, is_archive_name
+from zoo.data.sources import archive as archive_module
+from zoo.data.sources.archive import extract_archive, is_archive_name
 from zoo.errors import DataError
 
 GOOD = {"top/ant/1.jpg": b"one", "top/bee/2.jpg": b"two" * 1000, "top/empty.txt": b""}

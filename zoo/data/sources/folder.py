@@ -1,0 +1,123 @@
+"""List the images of a folder by split and class, without opening them.
+
+    train/ant/1.jpg  val/ant/2.jpg  [test/ant/3.jpg]     The splits are given.
+    train/ant/1.jpg  [test/ant/3.jpg]                    val is split off from train.
+    ant/1.jpg  bee/2.jpg                                 There are no splits; val is split off from all images.
+
+If the folder has only one subfolder, and that subfolder has one of these layouts, the subfolder is used instead. Images
+in subfolders of a class folder belong to that class.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
+from zoo.data.sources.entries import Entries, find_reason, list_entries
+from zoo.data.sources.layout import LAYOUTS, read_layout
+from zoo.data.split_names import find_split
+from zoo.errors import DataError
+
+#: Maximum number of nested single folders to enter. A link can lead back to a folder above it.
+_MAX_DEPTH = 64
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The folders visited and the files found so far."""
+
+    #: Real paths of folders that must not be entered again; links may lead back to them.
+    visited: set[str] = field(default_factory=set)
+    files: list[ImageFile] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def list_folder(folder: Path) -> Listing:
+    """List the images of a folder by split and class.
+
+    Raises:
+        DataError: If it is unclear which folders are splits, two folders stand for the same split or class, or a folder
+            cannot be read.
+    """
+    walk = _Walk()
+    top, entries = _enter_single_folder(folder, walk)
+    layout = read_layout(top, entries)
+    walk.left_out += layout.left_out
+    if layout.has_splits:
+        _leave_out_loose_files(entries, walk)
+    excluded = {item.path for item in layout.left_out}
+    classes = {split: _find_classes(path, excluded, walk) for split, path in layout.splits.items()}
+    class_folders = [path for found in classes.values() for path in found.values()]
+    walk.visited.update(os.path.realpath(path) for path in (top, *layout.splits.values(), *class_folders))
+    for split, found in classes.items():
+        for class_name, path in found.items():
+            _walk_class(walk, path, split=split, class_name=class_name)
+    return Listing(
+        classes_of={split: tuple(found) for split, found in classes.items()},
+        files=tuple(sorted(walk.files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name))),
+        left_out=tuple(sorted(walk.left_out, key=lambda item: str(item.path))),
+        has_splits=layout.has_splits,
+        layouts=LAYOUTS,
+        notes=layout.notes,
+    )
+
+
+def _enter_single_folder(folder: Path, walk: _Walk) -> tuple[Path, Entries]:
+    """Return the folder itself, or its only subfolder if that contains the classes or splits, as in many archives."""
+    entries = list_entries(folder)
+    for _ in range(_MAX_DEPTH):
+        if len(entries.folders) != 1 or find_split(entries.folders[0].name):
+            break
+        inside = list_entries(entries.folders[0])
+        if not inside.folders:
+            break
+        _leave_out_loose_files(entries, walk)
+        folder, entries = entries.folders[0], inside
+    return folder, entries
+
+
+def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[str, Path]:
+    """Return the class folders of a split by class name, sorted."""
+    entries = list_entries(split_folder)
+    _leave_out_loose_files(entries, walk)
+    classes: dict[str, Path] = {}
+    by_real_path: dict[str, Path] = {}
+    for path in entries.folders:
+        if path in excluded:
+            continue
+        name = unicodedata.normalize("NFC", path.name)  # Archives created on macOS contain names in NFD.
+        if not name.isprintable():
+            raise DataError(f"the folder {name!r} in {str(split_folder)!r} has an unprintable name; rename it.")
+        real_path = os.path.realpath(path)
+        if other := classes.get(name) or by_real_path.get(real_path):
+            raise DataError(f"{str(other)!r} and {str(path)!r} are the same class; remove one or rename it.")
+        classes[name] = by_real_path[real_path] = path
+    return dict(sorted(classes.items()))
+
+
+def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
+    pending = [top]
+    while pending:
+        entries = list_entries(pending.pop())
+        walk.left_out += entries.left_out
+        for path in entries.folders:
+            real_path = os.path.realpath(path)
+            if real_path in walk.visited:
+                walk.left_out.append(LeftOut(path, "a link to a folder that is already listed"))
+            else:
+                walk.visited.add(real_path)
+                pending.append(path)
+        for path in entries.files:
+            if reason := find_reason(path):
+                walk.left_out.append(LeftOut(path, reason))
+            else:
+                name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
+                walk.files.append(ImageFile(path, split, class_name, name))
+
+
+def _leave_out_loose_files(entries: Entries, walk: _Walk) -> None:
+    walk.left_out += entries.left_out
+    walk.left_out += (LeftOut(path, "not in a class folder") for path in entries.files)

@@ -1,0 +1,172 @@
+"""Decide which folders of a data set are splits and which are classes.
+
+A name alone does not decide: ``train`` may contain photos of trains, and ``train_station`` may be a class. A folder is
+a split if its name says so and it contains folders of classes. If the names and the contents contradict each other, zoo
+refuses the data set instead of guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from zoo.data.listing import SPLITS, LeftOut, show_names
+from zoo.data.sources.entries import Entries, list_entries
+from zoo.data.split_names import find_split, find_split_in
+from zoo.errors import DataError
+
+LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
+
+#: Number of equally named subfolders from which two folders look like splits of the same classes.
+_SHARED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders that contain the classes of each split."""
+
+    #: Folder by split, in the order train, val, test. Without splits, the folder itself is ``train``.
+    splits: dict[str, Path]
+    has_splits: bool
+    left_out: tuple[LeftOut, ...] = ()
+    #: What the user should know about the names of the folders.
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A folder that may be a split or a class."""
+
+    #: Name of the folder in the data set.
+    name: str
+    #: The folder, or the folder of the same name inside it: archives often contain ``test/test``.
+    path: Path
+    entries: Entries
+    #: Split that the whole name stands for, such as ``Training_Set``.
+    split: str | None
+    #: Split that is part of the name, such as ``seg_train``, and the rest of the name.
+    similar: tuple[str, str] | None
+
+    @property
+    def classes(self) -> set[str]:
+        """Names of its subfolders."""
+        return {path.name for path in self.entries.folders}
+
+
+def read_layout(top: Path, entries: Entries) -> Layout:
+    """Find the splits of a folder.
+
+    Args:
+        top: Folder of the data set.
+        entries: Contents of the folder.
+
+    Raises:
+        DataError: If it is unclear which folders are splits, or two folders stand for the same split.
+    """
+    candidates = [_open_candidate(path) for path in entries.folders]
+    nested = [candidate for candidate in candidates if candidate.classes]
+    splits = _find_splits(nested)
+    if not splits:
+        _refuse_unclear(nested)
+        return _read_classes(top, candidates)
+    if len(splits) == 1:
+        _refuse_classes_beside(splits[0], candidates)
+    by_split: dict[str, _Candidate] = {}
+    for split, candidate in splits:
+        if other := by_split.get(split):
+            raise DataError(f"{str(top)!r} has both {other.name!r} and {candidate.name!r}; keep one as {split}.")
+        by_split[split] = candidate
+    beside = [c for c in candidates if all(c is not chosen for _, chosen in splits)]
+    return Layout(
+        {split: by_split[split].path for split in SPLITS if split in by_split},
+        has_splits=True,
+        left_out=tuple(LeftOut(c.path, _explain_beside(c)) for c in beside),
+    )
+
+
+def _open_candidate(path: Path) -> _Candidate:
+    name, entries = path.name, list_entries(path)
+    while len(entries.folders) == 1 and entries.folders[0].name.lower() == name.lower():
+        (path,) = entries.folders
+        entries = list_entries(path)
+    split = find_split(name)
+    return _Candidate(name, path, entries, split, None if split else find_split_in(name))
+
+
+def _find_splits(nested: Sequence[_Candidate]) -> list[tuple[str, _Candidate]]:
+    """Return the folders that are splits; there are none if all folders are classes."""
+    exact = [(candidate.split, candidate) for candidate in nested if candidate.split]
+    similar = [candidate for candidate in nested if candidate.similar]
+    if exact or _is_family(similar) or _share_classes(similar):
+        return [*exact, *((candidate.similar[0], candidate) for candidate in similar if candidate.similar)]
+    return []
+
+
+def _is_family(similar: Sequence[_Candidate]) -> bool:
+    """Return whether two names differ only in the split, like ``seg_train`` and ``seg_test``."""
+    names = {candidate.similar for candidate in similar if candidate.similar}
+    return len({rest for _, rest in names}) < len(names)
+
+
+def _share_classes(similar: Sequence[_Candidate]) -> bool:
+    """Return whether folders of different splits contain the same class, like ``cars_train/vw`` and ``test_b/vw``."""
+    splits = {candidate.similar[0] for candidate in similar if candidate.similar}
+    return len(splits) > 1 and bool(set.intersection(*(candidate.classes for candidate in similar)))
+
+
+def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
+    """Refuse folders that may be splits, although their names do not say so clearly."""
+    for candidate in nested:
+        if candidate.similar:
+            raise DataError(
+                f"cannot tell whether {candidate.name!r} is a split or a class, because it contains folders; "
+                f"if it is a split, rename it to {candidate.similar[0]}; if it is a class, move its images out of the "
+                "subfolders."
+            )
+    for one, other in combinations(nested, 2):
+        if len(shared := sorted(one.classes & other.classes)) >= _SHARED:
+            raise DataError(
+                f"{one.name!r} and {other.name!r} contain folders of the same names ({show_names(shared)}). If they are"
+                " splits, rename them to train, val and test; if they are classes, move their images out of the "
+                "subfolders."
+            )
+
+
+def _refuse_classes_beside(only: tuple[str, _Candidate], candidates: Sequence[_Candidate]) -> None:
+    """Refuse a single split beside folders of images, because all of them may be classes."""
+    split, one = only
+    beside = [c.name for c in candidates if c.split is None and c.similar is None and c.entries.files]
+    if beside and one.name not in beside:
+        raise DataError(
+            f"cannot tell whether {one.name!r} is the {split} split or a class: it contains folders, but "
+            f"{show_names(beside)} beside it contain files. Move the other classes into {one.name!r} if it is a split; "
+            "rename it if it is a class."
+        )
+
+
+def _read_classes(top: Path, candidates: Sequence[_Candidate]) -> Layout:
+    """Read a folder without splits. Folders that are named like splits are not classes."""
+    named = [candidate for candidate in candidates if candidate.split]
+    similar = [candidate for candidate in candidates if candidate.similar]
+    if candidates and (len(named) == len(candidates) or _is_family(similar)):
+        first = (named or similar)[0]
+        raise DataError(f"{str(first.path)!r} has no class folders; {LAYOUTS}.")
+    for candidate in named:
+        if candidate.split != "test":
+            raise DataError(
+                f"{str(candidate.path)!r} is named like a {candidate.split} split, but has no class folders. If it is "
+                "a class, rename it; if it is a split, move its images into class folders."
+            )
+    return Layout(
+        {"train": top},
+        has_splits=False,
+        # Competitions often publish test images without labels.
+        left_out=tuple(LeftOut(candidate.path, _explain_beside(candidate)) for candidate in named),
+        notes=tuple(f"{c.name!r} is used as a class, although its name contains the name of a split" for c in similar),
+    )
+
+
+def _explain_beside(candidate: _Candidate) -> str:
+    return f"a {candidate.split} split without class folders" if candidate.split else "not train, val or test"

@@ -1,0 +1,50 @@
+"""The words that people use for train, val and test."""
+
+from __future__ import annotations
+
+import re
+
+#: Split by each word that may name it, in lowercase.
+WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+#: Words beside a split's word that do not change its meaning, as in ``train_set`` or ``test images``.
+_FILLERS = ("set", "data", "dataset", "split", "images", "imgs", "photos", "pictures")
+_WORD = "|".join(sorted(WORDS, key=len, reverse=True))
+_FILLER = "|".join(sorted(_FILLERS, key=len, reverse=True))
+#: A split's word with at most one filler before or after it. ``trainset`` is one word.
+_SPLIT_NAME = re.compile(rf"(?:(?:{_FILLER}) ?)?({_WORD})(?: ?(?:{_FILLER}))?")
+
+
+def find_split(name: str) -> str | None:
+    """Return the split that a name stands for, such as ``train`` for ``Training_Set``; None if it is not a split."""
+    match = _SPLIT_NAME.fullmatch(" ".join(_list_words(name)))
+    return WORDS[match.group(1)] if match else None
+
+
+def find_split_in(name: str) -> tuple[str, str] | None:
+    """Find the word of a split among other words, as in ``seg_train``.
+
+    Returns:
+        The split, and the name without its word; None if the name contains no such word, or several.
+    """
+    words = _list_words(name)
+    found = [word for word in words if word in WORDS]
+    if len(found) != 1:
+        return None
+    return WORDS[found[0]], " ".join(word for word in words if word != found[0])
+
+
+def _list_words(name: str) -> list[str]:
+    """Return the words of a name in lowercase: ``seg_Train2`` and ``segTrain`` contain the words seg and train."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W\d_]+", spaced.lower())
