@@ -15,6 +15,8 @@ from zoo.cli.process import torch_session
 @click.command(name="evaluate")
 @click.argument("run", shell_complete=complete_run)
 @shared.data
+@shared.label_from
+@shared.columns
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test", "all"]),
@@ -22,13 +24,13 @@ from zoo.cli.process import torch_session
 )
 @shared.inference_device
 @shared.as_json
-def command(run: str, data: str, split: str | None, device: str, as_json: bool) -> None:
+def command(run: str, data: str, split: str | None, device: str, as_json: bool, **options: str | None) -> None:
     """Evaluate a run on labeled images."""
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
         classifier = load(run, device=device, registry=registry)
-        result = classifier.evaluate(data, split, registry=registry, progress=progress)
+        result = classifier.evaluate(data, split, registry=registry, progress=progress, **options)
     print_json(result) if as_json else click.echo(_format(result))
 
 

@@ -28,7 +28,7 @@ SECTIONS = {
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
         "assignments", "config",
     ),
-    "Data": ("data", "augment", "views"),
+    "Data": ("data", "label_from", "columns", "split", "augment", "views"),
     "Machine": ("device", "devices", "precision", "cache"),
     "Run": ("output", "resume", "baseline", "as_json"),
 }  # fmt: skip
@@ -51,6 +51,13 @@ class FinetuneCommand(click.Command):
 @click.command(name="finetune", cls=FinetuneCommand, epilog=EXAMPLES)
 @click.argument("backbone", shell_complete=complete_backbone)
 @shared.data
+@shared.label_from
+@shared.columns
+@click.option(
+    "--split",
+    metavar="FRACTIONS",
+    help="Fractions of the images for train, val and test, such as 0.6,0.2,0.2.  [default: 0.8,0.2]",
+)
 @click.option("--recipe", metavar="NAME", help="Recipe in registry.toml that sets options. Flags take precedence.")
 @shared.weights
 @shared.head

@@ -18,6 +18,8 @@ from zoo.files.atomic import written
 @click.command(name="lr-find")
 @click.argument("backbone", shell_complete=complete_backbone)
 @shared.data
+@shared.label_from
+@shared.columns
 @shared.weights
 @shared.head
 @click.option(

@@ -19,8 +19,14 @@ data = click.option(
     required=True,
     shell_complete=complete_data,
     metavar="DATA",
-    help="Folder of images, archive of such a folder, or name of a data set.",
+    help="Folder of images, table that lists images, archive, or name of a data set.",
 )
+label_from = click.option(
+    "--label-from",
+    metavar="REGEX",
+    help="Regular expression that finds the class in the name of an image file, such as '(cat|dog)'.",
+)
+columns = click.option("--columns", metavar="ROLE=NAME,...", help="Columns of a table, such as image=path,label=breed.")
 inference_device = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run the model on."
 )

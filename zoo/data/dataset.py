@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.examine import Examined, examine_files
-from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, check_trainable, show_names
+from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, look_up
-from zoo.data.split import split_off_val
-from zoo.errors import DataError
+from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
+from zoo.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
     from zoo.plugin import DatasetSpec
     from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
 
 #: Maximum number of unused files to report; ``Images.left_out`` contains all of them.
@@ -48,14 +49,14 @@ class Images:
 
 
 def open_images(
-    value: str | Path, *, registry: Registry, seed: int, progress: Progress, keep: Views | None = None
+    value: str | Path, options: DataOptions, *, registry: Registry, progress: Progress, keep: Views | None = None
 ) -> Images:
     """Find, examine and split the images of a data source.
 
     Args:
-        value: A folder, an archive, or the name of a data set.
+        value: A folder, a table, an archive, or the name of a data set.
+        options: How to find and split the images.
         registry: Where to look up the names of data sets.
-        seed: Seed of the split into train and val, for data without a val split.
         progress: Where to report progress.
         keep: Cache that receives the decoded images.
 
@@ -63,9 +64,11 @@ def open_images(
         DataError: If the images do not exist or cannot be used.
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
+        OptionError: If an option does not apply to this data source.
     """
     source = look_up(value, registry=registry)
-    listing = list_images(value, registry=registry, progress=progress)
+    listing = list_images(value, options, registry=registry, progress=progress)
+    fractions = _choose_fractions(listing, options)
     check_trainable(listing, value)
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
@@ -73,9 +76,8 @@ def open_images(
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
-    if "val" not in listing.splits:
-        good = _split_off_val(good, seed)
-    _check_splits(good, (*listing.splits, "val"), value)
+    good = _split_off(good, fractions, options.seed)
+    _check_splits(good, (*listing.splits, "val", *fractions), value)
     _report_copies(good, progress)
     _report_gaps(good, listing.classes, progress)
     labels = {name: label for label, name in enumerate(listing.classes)}
@@ -93,11 +95,25 @@ def open_images(
     return images
 
 
-def _split_off_val(images: Sequence[Examined], seed: int) -> list[Examined]:
-    chosen = split_off_val(((i.file.class_name, i.digest) for i in images if i.file.split == "train"), seed=seed)
+def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float]:
+    """Return the fraction of the training images that each other split gets."""
+    if options.fractions is None:
+        return {} if "val" in listing.splits else {"val": VAL_FRACTION}
+    _, val, test = options.fractions
+    fractions = {"val": val, "test": test} if test else {"val": val}
+    if given := [split for split in fractions if split in listing.splits]:
+        raise OptionError(f"`split` cannot divide this data, because it already has a {given[0]} split.")
+    return fractions
+
+
+def _split_off(images: Sequence[Examined], fractions: Mapping[str, float], seed: int) -> list[Examined]:
+    """Move images from train to the other splits."""
+    train = [image for image in images if image.file.split == "train"]
+    labeled = (Labeled(image.file.class_name, image.digest, image.file.group) for image in train)
+    chosen = choose_splits(labeled, fractions, seed=seed)
     return [
-        replace(image, file=replace(image.file, split="val"))
-        if image.file.split == "train" and image.digest in chosen
+        replace(image, file=replace(image.file, split=chosen.get(image.digest, "train")))
+        if image.file.split == "train"
         else image
         for image in images
     ]

@@ -1,4 +1,4 @@
-"""Find labeled images to evaluate a finished run on. The labels are indices into the class names of the run."""
+"""Examine labeled images to evaluate a finished run on. The labels are indices into the class names of the run."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from zoo.data.dataset import report_left_out
 from zoo.data.examine import examine_files
 from zoo.data.listing import Listing, show_names
 from zoo.data.sample import Sample
-from zoo.data.source import list_images
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.progress import Progress
-    from zoo.registry.registry import Registry
 
 
 def open_labeled(
-    value: str | Path, split: str | None, *, classes: Sequence[str], registry: Registry, progress: Progress
+    listing: Listing, value: str | Path, split: str | None, *, classes: Sequence[str], progress: Progress
 ) -> tuple[str, tuple[Sample, ...]]:
-    """Find and examine the images of one split.
+    """Examine the images of one split.
 
     Args:
-        value: A folder, an archive, or the name of a data set.
+        listing: Images of the data source.
+        value: The data source, as the user named it.
         split: ``train``, ``val``, ``test`` or ``all``. None means ``test`` if it exists, else ``val``, else ``all``.
         classes: Class names of the run; the index of a class is its label.
-        registry: Where to look up the names of data sets.
         progress: Where to report progress and unused files.
 
     Returns:
@@ -36,7 +34,6 @@ def open_labeled(
     Raises:
         DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
     """
-    listing = list_images(value, registry=registry, progress=progress)
     chosen = _choose_split(listing, split, value)
     if chosen == "all" and split is None:
         progress.say(f"note: {value} has no splits; using all images, including those that the run was trained on")

@@ -28,8 +28,11 @@ class ImageFile:
     path: Path
     split: str
     class_name: str
-    #: Path relative to the class folder, with ``/`` and in Unicode NFC, so that it does not depend on the machine.
+    #: Path relative to the class folder or the table, with ``/`` and in Unicode NFC, so that it does not depend on the
+    #: machine.
     name: str
+    #: Images of the same group, such as photos of one patient, are never divided between train and val or test.
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

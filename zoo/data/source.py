@@ -1,67 +1,85 @@
-"""Find the images of a ``--data`` value: a folder, an archive, or the name of a data set to fetch or generate."""
+"""Find the images of a ``--data`` value: a folder, a table, an archive, or the name of a data set."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from zoo.data.sources.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
+from zoo.data.sources.archive import ARCHIVE_SUFFIXES, is_archive_name
+from zoo.data.sources.cached import get_dataset_root, unpack
+from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
-from zoo.errors import DataError, NameNotFound, PluginError
-from zoo.files.atomic import whole
-from zoo.files.cache import cache_folder
-from zoo.files.download import fetch, sha256_of
+from zoo.data.sources.folder_tables import list_folder_tables
+from zoo.data.sources.table import list_table
+from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
+from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
     from zoo.plugin import DatasetSpec
     from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
 
-_WANTED = "a folder of images, a .zip or .tar archive of one, or the name of a data set"
+_WANTED = "a folder of images, a .csv file that lists images, a .zip or .tar archive, or the name of a data set"
 
 
-def list_images(value: str | Path, *, registry: Registry, progress: Progress) -> Listing:
+def list_images(value: str | Path, options: DataOptions, *, registry: Registry, progress: Progress) -> Listing:
     """List the images that ``value`` refers to, by split and class.
 
+    Unpacked archives and data sets are kept under ``cache_folder()/data`` and used again the next time.
+
     Raises:
-        DataError: If the path does not exist, or is not a folder or archive of images.
+        DataError: If the path does not exist, is of no supported kind, or its images cannot be listed.
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
+        OptionError: If an option does not apply to this kind of source.
     """
-    return list_folder(get_folder(value, registry=registry, progress=progress))
+    path = get_path(value, registry=registry, progress=progress)
+    if path.is_file():
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
+        return list_table(path, options, is_own=isinstance(look_up(value, registry=registry), Path))
+    if options.label_from:
+        _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
+        return list_flat_folder(path, options.label_from)
+    if listing := list_folder_tables(path, options):
+        return listing
+    _refuse_option("columns", options.columns, f"{str(value)!r} is a folder", "a table")
+    return list_folder(path)
 
 
-def get_folder(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
-    """Return the folder of images that ``value`` refers to.
+def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:
+    if value:
+        raise OptionError(f"`{name}` applies only to {wanted}, but {found}.")
 
-    A folder takes precedence over a local archive, and an archive over the name of a data set. Unpacked archives and
-    data sets are kept under ``cache_folder()/data`` and used again the next time.
+
+def get_path(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
+    """Return the folder or table that ``value`` refers to, after fetching or unpacking it if necessary.
+
+    A folder takes precedence over a local file, and a file over the name of a data set.
 
     Raises:
-        DataError: If the path does not exist, or is neither a folder nor an archive.
+        DataError: If the path does not exist, or is of no supported kind.
         DownloadError: If a named data set cannot be fetched.
         NameNotFound: If there is no data set of that name.
     """
     source = look_up(value, registry=registry)
     if isinstance(source, Path):
-        return source if source.is_dir() else _unpack(source, progress)
+        if source.is_dir() or is_table_name(source.name):
+            return source
+        if is_archive_name(source.name):
+            return unpack(source, progress)
+        raise DataError(
+            f"cannot use {str(source)!r}: it is a file, but its name does not end with one of "
+            f"{', '.join((*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES))}; pass {_WANTED}."
+        )
     if path := registry.find_definition(source):
         digest = f"sha256 {source.sha256}" if source.sha256 else "without a sha256"
         progress.say(f"note: {source.name} is defined in {path}: {source.url}, {digest}")
-    folder = _generate(source.name, source.make) if source.make else _fetch(source, progress)
-    if not (folder / source.root).is_dir():
-        raise DataError(
-            f"the data set {source.name!r} has no folder {source.root!r}, which its spec declares as `root`."
-        )
-    return folder / source.root
+    return get_dataset_root(source, progress)
 
 
 def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
@@ -92,66 +110,6 @@ def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
         similar = _list_similar(Path(value))
         hint = f" Similar names in the working directory: {', '.join(similar)}." if similar else ""
         raise NameNotFound(f"{error}{hint}") from error
-
-
-def _unpack(archive: Path, progress: Progress) -> Path:
-    if not is_archive_name(archive.name):
-        known = ", ".join(ARCHIVE_SUFFIXES)
-        raise DataError(
-            f"cannot use {str(archive)!r}: it is a file, but its name does not end with one of {known}; pass {_WANTED}."
-        )
-    folder = _cached(sha256_of(archive))
-    if not folder.is_dir():
-        progress.say(f"unpacking {archive}")
-        with whole(folder) as partial:
-            extract_archive(archive, partial)
-    return folder
-
-
-def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
-    url = spec.url or ""
-    key = spec.sha256 or _digest(url)
-    folder = _cached(key)
-    if not folder.is_dir():
-        name = Path(urlsplit(url).path).name
-        archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
-        progress.say(f"unpacking {name}")
-        with whole(folder) as partial:
-            extract_archive(archive, partial)
-        archive.unlink(missing_ok=True)  # Another process may already have removed it.
-    return folder
-
-
-def _generate(name: str, make: Callable[[Path], None]) -> Path:
-    folder = _cached(_digest(name, _code_of(make)))
-    if folder.is_dir():
-        return folder
-    with whole(folder) as partial:
-        partial.mkdir(parents=True)
-        try:
-            make(partial)
-        except Exception as error:
-            raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
-        if not any(partial.iterdir()):
-            raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
-    return folder
-
-
-def _cached(key: str) -> Path:
-    return cache_folder() / "data" / key
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _code_of(make: Callable[[Path], None]) -> str:
-    """Return the code of all modules in the function's folder; if it changes, the data set may change, too."""
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(make))
-        return "".join(path.read_text("utf-8") for path in sorted(Path(file).parent.glob("*.py"))) if file else ""
-    except (OSError, TypeError, ValueError):  # Without a source file, only the name identifies the data set.
-        return ""
 
 
 def _explain_missing(value: str | Path) -> str:

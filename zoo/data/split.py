@@ -1,42 +1,102 @@
-"""Split off validation images from the training images, stratified by class and determined by the seed and content."""
+"""Split off images for validation and test from the training images, determined by the seed and the content.
+
+The split is stratified: each class is divided in the same proportions. Copies of an image stay together, and so do
+images of one group.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-#: Fraction of the training images that is used for validation.
+#: Fraction of the training images that is used for validation if the user does not choose one.
 VAL_FRACTION = 0.2
 
 
-def split_off_val(images: Iterable[tuple[str, str]], *, seed: int, fraction: float = VAL_FRACTION) -> set[str]:
-    """Choose images for validation and return their digests.
+@dataclass(frozen=True, slots=True)
+class Labeled:
+    """An image to be placed in a split."""
 
-    From each class, ``fraction`` of the distinct images is chosen, rounded to a whole number: at least one image if the
-    class has two or more, and never all of them. Copies of an image stay together. An image in several classes stays in
-    train, because its label is ambiguous. The choice depends only on content, classes, ``seed`` and ``fraction``.
+    class_name: str
+    #: SHA-256 of the file's bytes in hex.
+    digest: str
+    group: str | None = None
+
+
+def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, seed: int) -> dict[str, str]:
+    """Choose the images that do not stay in train, and return their split by digest.
+
+    From each class, the fraction of each split is chosen, rounded to a whole number of distinct images: at least one
+    image for each split if the class has enough, and never all of them. With groups, the proportions are only
+    approximate. An image in several classes stays in train, because its label is ambiguous. The choice depends only on
+    content, classes, groups, ``fractions`` and ``seed``.
 
     Args:
-        images: Class name and digest of each image.
+        images: Images of the training split.
+        fractions: Fraction of each class to choose, by split; together below 1.
         seed: Seed of the random choice.
-        fraction: Fraction of each class to choose, between 0 and 1.
     """
+    images = list(images)
+    if any(image.group for image in images):
+        return _choose_groups(images, fractions, seed)
     classes: defaultdict[str, set[str]] = defaultdict(set)
-    for class_name, digest in images:
-        classes[digest].add(class_name)
+    for image in images:
+        classes[image.digest].add(image.class_name)
     unambiguous: defaultdict[str, list[str]] = defaultdict(list)
     for digest, names in classes.items():
         if len(names) == 1:
             unambiguous[next(iter(names))].append(digest)
-    return {digest for digests in unambiguous.values() for digest in _choose(digests, seed, fraction)}
+    chosen = (_choose(digests, fractions, seed) for digests in unambiguous.values())
+    return {digest: split for splits in chosen for digest, split in splits.items()}
 
 
-def _choose(digests: list[str], seed: int, fraction: float) -> list[str]:
-    if len(digests) < 2:
-        return []
-    count = min(max(round(fraction * len(digests)), 1), len(digests) - 1)
-    return sorted(digests, key=lambda digest: _rank(digest, seed))[:count]
+def _choose(digests: Sequence[str], fractions: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Choose from the images of one class."""
+    left = sorted(digests, key=lambda digest: _rank(digest, seed))
+    chosen: dict[str, str] = {}
+    for split, fraction in fractions.items():
+        count = min(max(round(fraction * len(digests)), 1), len(left) - 1) if fraction else 0
+        chosen.update(dict.fromkeys(left[:count], split))
+        left = left[count:]
+    return chosen
+
+
+def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Place whole groups, the largest first, each in the split that lacks its classes most."""
+    units = _join(images)
+    totals = Counter(image.class_name for image in images)
+    wanted = {"train": 1 - sum(fractions.values()), **fractions}
+    lacking = {split: {name: wanted[split] * count for name, count in totals.items()} for split in wanted}
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for unit in sorted(units, key=lambda unit: (-len(unit), _rank(min(image.digest for image in unit), seed))):
+        counts = Counter(image.class_name for image in unit)
+        split = max(
+            wanted, key=lambda split: sum(n * lacking[split][name] / totals[name] for name, n in counts.items())
+        )
+        for name, count in counts.items():
+            lacking[split][name] -= count
+        members[split] += (image.digest for image in unit)
+    return {digest: split for split in fractions for digest in members[split]}
+
+
+def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:
+    """Return the images that must stay together: those with the same content, or in the same group."""
+    parents: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(node: tuple[str, str]) -> tuple[str, str]:
+        while (parent := parents.setdefault(node, node)) != node:
+            parents[node] = node = parents[parent]
+        return node
+
+    for image in images:
+        if image.group is not None:
+            parents[find(("digest", image.digest))] = find(("group", image.group))
+    units: defaultdict[tuple[str, str], list[Labeled]] = defaultdict(list)
+    for image in images:
+        units[find(("digest", image.digest))].append(image)
+    return list(units.values())
 
 
 def _rank(digest: str, seed: int) -> bytes:

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
+from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
 from zoo.registry.train_scope import TrainScope
@@ -74,6 +75,13 @@ class Recipe:
     #: Augmentation; None means ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
     #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
+    #: Regular expression that finds the class in the name of an image file, for folders without class folders.
+    label_from: str | None = text(None)
+    #: Columns of a table by role, such as ``image=path,label=breed``; None means that they have usual names.
+    columns: str | None = text(None)
+    #: Fractions of the images for train, val and test, such as ``0.6,0.2,0.2``; None means that val gets a fifth of
+    #: train.
+    split: str | None = text(None)
     #: Probability that a part of an image is erased.
     erase: float = number(0.0, 1.0)
     #: Alpha of mixup, which blends images; 0 turns it off.
@@ -108,7 +116,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _ = self.scope, self.head_design  # these raise OptionError if `train` or `head` is invalid
+        _ = self.scope, self.head_design, self.data_options  # these raise OptionError if an option is invalid
         if self.views is not None and self.views > 1 and self.augmentation == "none":
             raise OptionError(
                 f"without augmentation, all {self.views} views would be the same; set `augment` to crop-flip."
@@ -133,6 +141,11 @@ class Recipe:
     def head_design(self) -> HeadDesign:
         """The design of the new head, parsed from ``head``."""
         return HeadDesign.parse(self.head)
+
+    @cached_property
+    def data_options(self) -> DataOptions:
+        """How the images are found and split."""
+        return DataOptions.parse(label_from=self.label_from, columns=self.columns, split=self.split, seed=self.seed)
 
     @property
     def augmentation(self) -> str:

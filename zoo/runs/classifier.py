@@ -17,6 +17,7 @@ from zoo.data.decode import decode_image, quiet_pillow
 from zoo.data.eval_dataset import open_labeled
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
+from zoo.data.source import list_images
 from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
@@ -28,6 +29,7 @@ from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.header import Header
 from zoo.progress import Progress, Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import load_header, load_tensors
@@ -90,15 +92,17 @@ class Classifier:
                 batch = paths[first : first + BATCH]
                 yield from self._predict_batch(batch, list(pool.map(self._read, batch)), top)
 
-    def evaluate(
-        self, data: str | Path, split: str | None = None, *, registry: Registry | None = None,
-        progress: Progress | None = None,
+    def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
+        self, data: str | Path, split: str | None = None, *, label_from: str | None = None,
+        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Evaluate the model on labeled images.
 
         Args:
             data: Data set, as for ``finetune``. Its classes are matched by name.
             split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if it exists, else ``val``, else ``all``.
+            label_from: Regular expression that finds the class in the name of an image file, as for ``finetune``.
+            columns: Columns of a table by role, as for ``finetune``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.
 
@@ -109,9 +113,9 @@ class Classifier:
             DataError: If the data has a class that the model does not know, or no such split.
         """
         progress = progress or Silent()
-        chosen, samples = open_labeled(
-            data, split, classes=self.classes, registry=registry or open_registry(), progress=progress
-        )
+        options = DataOptions.parse(label_from=label_from, columns=columns)
+        listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
+        chosen, samples = open_labeled(listing, data, split, classes=self.classes, progress=progress)
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalise, self._hardware)

@@ -136,7 +136,7 @@ def prepare(job: Job) -> Plan:
     model = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
     views = Views.build(choose_input(backbone, job.weights), recipe.augmentation, budget, recipe.erase)
-    images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
+    images = open_images(job.data, recipe.data_options, registry=job.registry, progress=progress, keep=views)
     network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)

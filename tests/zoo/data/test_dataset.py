@@ -12,6 +12,7 @@ import pytest
 
 from zoo.data.dataset import Images, open_images
 from zoo.errors import DataError
+from zoo.registry.data_options import DataOptions
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
 Open = Callable[..., Images]
@@ -19,7 +20,7 @@ Open = Callable[..., Images]
 
 @pytest.fixture
 def open_(names: Any, progress: Any) -> Open:
-    return lambda value, seed=0: open_images(value, registry=names, seed=seed, progress=progress)
+    return lambda value, **options: open_images(value, DataOptions.parse(**options), registry=names, progress=progress)
 
 
 def names_of(images: Images, split: str, root: Path) -> list[str]:

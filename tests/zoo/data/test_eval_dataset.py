@@ -11,7 +11,9 @@ import pytest
 
 from zoo.data.eval_dataset import open_labeled
 from zoo.data.sample import Sample
+from zoo.data.source import list_images
 from zoo.errors import DataError, NameNotFound
+from zoo.registry.data_options import DataOptions
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
 Open = Callable[..., tuple[str, tuple[Sample, ...]]]
@@ -22,7 +24,11 @@ CLASSES = ("cow", "ant", "bee")  # The run's order differs from the alphabetical
 @pytest.fixture
 def open_(names: Any, progress: Any) -> Open:
     return lambda value, split=None, classes=CLASSES: open_labeled(
-        value, split, classes=classes, registry=names, progress=progress
+        list_images(value, DataOptions(), registry=names, progress=progress),
+        value,
+        split,
+        classes=classes,
+        progress=progress,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from told import Told
-from zoo.data.source import get_folder
+from zoo.data.source import get_path
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
@@ -24,7 +24,7 @@ Find = Callable[..., Path]
 
 @pytest.fixture
 def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # It sets the cache folder.
-    return lambda value: get_folder(value, registry=names, progress=progress)
+    return lambda value: get_path(value, registry=names, progress=progress)
 
 
 def pack(folder: Path, archive: Path) -> Path:
@@ -72,7 +72,7 @@ def test_a_damaged_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Fin
 
 def test_a_file_that_is_not_an_archive_is_an_error_with_advice(tmp_path: Path, find: Find) -> None:
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(DataError, match=r"does not end with one of \.zip, .*pass a folder"):
+    with pytest.raises(DataError, match=r"does not end with one of \.csv, .*\.zip, .*pass a folder"):
         find(tmp_path / "photo.jpg")
 
 
@@ -154,14 +154,14 @@ def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed:
     names.files["bees"] = Path("registry.toml")
     put_fetched(packed, str(spec.sha256))
     told = Told()
-    get_folder("bees", registry=names, progress=told)
+    get_path("bees", registry=names, progress=told)
     assert told.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 
 def test_a_root_that_is_missing_from_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:
     names.specs["bees"] = spec = fetched_spec(packed, root="PetImages")
     put_fetched(packed, str(spec.sha256))
-    with pytest.raises(DataError, match="'bees' has no folder 'PetImages'"):
+    with pytest.raises(DataError, match="'bees' has no 'PetImages'"):
         find("bees")
 
 

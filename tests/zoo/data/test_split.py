@@ -8,11 +8,17 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.split import VAL_FRACTION, split_off_val
+from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
 
 #: Number of distinct images of each class; no image is in two classes.
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 seeds = st.integers(0, 2**32)
+
+
+def split_off_val(images: list[tuple[str, str]], *, seed: int) -> set[str]:
+    chosen = choose_splits((Labeled(*image) for image in images), {"val": VAL_FRACTION}, seed=seed)
+    assert set(chosen.values()) <= {"val"}
+    return set(chosen)
 
 
 def images_of(counts: list[int]) -> list[tuple[str, str]]:
@@ -59,3 +65,49 @@ def test_a_new_class_does_not_change_the_choice_for_the_others() -> None:
     before = split_off_val(images_of([30, 30]), seed=1)
     after = split_off_val(images_of([30, 30, 30]), seed=1)
     assert before == {digest for digest in after if not digest.startswith("2-")}
+
+
+@given(sizes, seeds)
+def test_each_class_is_divided_by_all_fractions(counts: list[int], seed: int) -> None:
+    images = [Labeled(*image) for image in images_of(counts)]
+    chosen = choose_splits(images, {"val": 0.2, "test": 0.2}, seed=seed)
+    for label, count in enumerate(counts):
+        splits = [split for digest, split in chosen.items() if digest.startswith(f"{label}-")]
+        expected = max(1, round(0.2 * count))
+        assert splits.count("val") == (expected if count > 1 else 0)
+        assert splits.count("test") == (expected if count > 2 else 0)
+
+
+@given(sizes, seeds)
+def test_val_is_the_same_with_and_without_test(counts: list[int], seed: int) -> None:
+    images = [Labeled(*image) for image in images_of(counts)]
+    both = choose_splits(images, {"val": 0.2, "test": 0.1}, seed=seed)
+    alone = choose_splits(images, {"val": 0.2}, seed=seed)
+    assert {digest for digest, split in both.items() if split == "val"} == alone.keys()
+
+
+groups = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.sampled_from([None, *"pqrstuvw"])), min_size=1, max_size=80
+)
+
+
+@given(groups, seeds)
+def test_images_of_a_group_and_copies_stay_together(images: list[tuple[str, int, str | None]], seed: int) -> None:
+    labeled = [Labeled(name, f"{digest}", group) for name, digest, group in images]
+    chosen = choose_splits(labeled, {"val": 0.2, "test": 0.2}, seed=seed)
+    splits = defaultdict(set)
+    for image in labeled:
+        if image.group:
+            splits[image.group].add(chosen.get(image.digest, "train"))
+    assert all(len(found) == 1 for found in splits.values())
+
+
+@given(seeds)
+def test_groups_are_divided_in_about_the_wanted_proportions(seed: int) -> None:
+    labeled = [
+        Labeled(f"c{number % 3}", f"{number}", f"patient {number // 5}") for number in range(600)
+    ]  # 120 groups of 5 images
+    chosen = choose_splits(labeled, {"val": 0.2, "test": 0.2}, seed=seed)
+    for name in ("c0", "c1", "c2"):
+        splits = [chosen.get(image.digest, "train") for image in labeled if image.class_name == name]
+        assert [round(splits.count(split) / 200, 1) for split in ("train", "val", "test")] == [0.6, 0.2, 0.2]

@@ -22,6 +22,7 @@ from zoo.engine.distributed.world import ALONE, World
 from zoo.engine.loop import Score, evaluate
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 
@@ -34,7 +35,7 @@ def images(registry: Registry, tmp_path: Path) -> Images:
     """Images of two classes, with an odd number of validation images."""
     draw_photos(tmp_path / "train", per_class=4)
     draw_photos(tmp_path / "val", per_class=17, seed=2)
-    found = open_images(tmp_path, registry=registry, seed=0, progress=Silent())
+    found = open_images(tmp_path, DataOptions(), registry=registry, progress=Silent())
     mixed = sorted(found.val, key=lambda sample: sample.digest)
     return replace(found, val=tuple(mixed[:MAX_IMAGES]))
 

@@ -18,6 +18,7 @@ from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.runs.report.lr_plot import draw_rates
@@ -28,7 +29,7 @@ FAST = Recipe(weights="none", batch_size=6, workers=0, device="cpu")
 
 @pytest.fixture
 def phase(acme: BackboneSpec, photos: Path, registry: Registry) -> Phase:
-    images = open_images(photos, registry=registry, seed=0, progress=Silent())
+    images = open_images(photos, DataOptions(), registry=registry, progress=Silent())
     return make_phase(acme, images, FAST)
 
 

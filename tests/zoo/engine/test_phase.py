@@ -20,6 +20,7 @@ from zoo.errors import TrainingError
 from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.recipe import DECAY, Recipe
 from zoo.registry.registry import Registry
 
@@ -28,7 +29,7 @@ FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", l
 
 @pytest.fixture
 def images(photos: Path, registry: Registry) -> Images:
-    return open_images(photos, registry=registry, seed=0, progress=Silent())
+    return open_images(photos, DataOptions(), registry=registry, progress=Silent())
 
 
 @dataclass

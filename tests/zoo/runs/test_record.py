@@ -22,6 +22,7 @@ from zoo.models.head import Head, replace_head
 from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
@@ -34,7 +35,7 @@ EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.2, 1.5)
 
 @pytest.fixture
 def images(photos: Path, registry: Registry) -> Images:
-    return open_images(photos, registry=registry, seed=0, progress=Silent())
+    return open_images(photos, DataOptions(), registry=registry, progress=Silent())
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from zoo.engine.state import TrainingState
 from zoo.errors import TrainingError
 from zoo.plugin import BlockSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
@@ -203,7 +204,7 @@ class RestartedRun:
 
 @pytest.fixture
 def images(few_photos: Path, registry: Registry) -> Images:
-    return open_images(few_photos, registry=registry, seed=0, progress=Silent())
+    return open_images(few_photos, DataOptions(), registry=registry, progress=Silent())
 
 
 # The process is killed while a checkpoint is written, or right after one whose best model is not written yet.

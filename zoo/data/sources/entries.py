@@ -83,10 +83,17 @@ def _is_run(path: Path) -> bool:
 
 def find_reason(path: Path) -> str | None:
     """Return why a file cannot be used, based only on its name and type, or None if it can be used."""
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        return f"unsupported file type {path.suffix or '(no suffix)'} (zoo reads {' '.join(IMAGE_SUFFIXES)})"
+    if reason := find_unsupported(path):
+        return reason
     try:
         path.stat()
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     return None if path.is_file() else "not a regular file"  # Opening a named pipe would block forever.
+
+
+def find_unsupported(path: Path) -> str | None:
+    """Return why a file cannot be used, based only on its suffix, or None if it can be used."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return None
+    return f"unsupported file type {path.suffix or '(no suffix)'} (zoo reads {' '.join(IMAGE_SUFFIXES)})"

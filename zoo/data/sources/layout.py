@@ -19,9 +19,6 @@ from zoo.errors import DataError
 
 LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
 
-#: Number of equally named subfolders from which two folders look like splits of the same classes.
-_SHARED = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -126,7 +123,8 @@ def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
                 "subfolders."
             )
     for one, other in combinations(nested, 2):
-        if len(shared := sorted(one.classes & other.classes)) >= _SHARED:
+        # A split has more than one class, so cats/images and dogs/images are classes.
+        if (shared := sorted(one.classes & other.classes)) and len(one.classes | other.classes) > 1:
             raise DataError(
                 f"{one.name!r} and {other.name!r} contain folders of the same names ({show_names(shared)}). If they are"
                 " splits, rename them to train, val and test; if they are classes, move their images out of the "

@@ -15,6 +15,7 @@ from told import Told
 from zoo.data.dataset import open_images
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
+from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry
 from zoo.runs.model_file import load_header
 from zoo.training.finetune import Run, finetune
@@ -110,7 +111,7 @@ def test_unreadable_images_are_listed_in_run_json(registry: Registry, photos: Pa
 
 def test_run_json_has_the_fingerprint_of_the_data(registry: Registry, photos: Path, output: Path) -> None:
     run = finetune("net", photos, output=output, registry=registry, **QUICK)
-    images = open_images(photos, registry=registry, seed=0, progress=Silent())
+    images = open_images(photos, DataOptions(), registry=registry, progress=Silent())
     assert run.facts["data"]["fingerprint"] == images.fingerprint
 
 

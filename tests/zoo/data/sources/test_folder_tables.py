@@ -1,0 +1,69 @@
+"""Folders that contain a table of their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.data.sources.folder_tables import list_folder_tables
+from zoo.errors import DataError
+from zoo.registry.data_options import DataOptions
+
+
+def write(folder: Path, **tables: str) -> Path:
+    for name, text in tables.items():
+        path = folder / name.replace("__", "/").replace("_csv", ".csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_metadata_of_hugging_face_names_the_labels_of_all_splits(tmp_path: Path) -> None:
+    write(tmp_path, metadata_csv="file_name,label\ntrain/1.jpg,ant\ntrain/2.jpg,bee\ntest/3.jpg,ant\n")
+    listing = list_folder_tables(tmp_path, DataOptions())
+    assert listing
+    assert listing.classes_of == {"train": ("ant", "bee"), "test": ("ant",)}
+
+
+def test_each_split_may_have_a_table(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        train___classes_csv="filename, ant, bee\n1.jpg, 1, 0\n2.jpg, 0, 1\n",
+        valid___classes_csv="filename, ant, bee\n3.jpg, 0, 1\n",
+    )
+    listing = list_folder_tables(tmp_path, DataOptions())
+    assert listing
+    assert [(file.split, file.class_name, file.path.relative_to(tmp_path).as_posix()) for file in listing.files] == [
+        ("train", "ant", "train/1.jpg"),
+        ("train", "bee", "train/2.jpg"),
+        ("val", "bee", "valid/3.jpg"),
+    ]
+    assert listing.has_splits
+
+
+def test_the_tables_may_be_in_a_single_folder(tmp_path: Path) -> None:
+    write(tmp_path, export__train__metadata_csv="file_name,label\n1.jpg,ant\n2.jpg,bee\n")
+    listing = list_folder_tables(tmp_path, DataOptions())
+    assert listing
+    assert listing.classes == ("ant", "bee")
+
+
+@pytest.mark.parametrize("text", ["file_name,text\n1.jpg,a photo of an ant\n", "", "just text\n"])
+def test_captions_are_not_labels(tmp_path: Path, text: str) -> None:
+    assert list_folder_tables(write(tmp_path, metadata_csv=text), DataOptions()) is None
+
+
+def test_an_ambiguous_table_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, metadata_csv="file_name,label,class\n1.jpg,0,ant\n")
+    with pytest.raises(DataError, match="both 'label' and 'class'"):
+        list_folder_tables(tmp_path, DataOptions())
+    listing = list_folder_tables(tmp_path, DataOptions.parse(columns="label=class"))
+    assert listing
+    assert listing.classes == ("ant",)
+
+
+def test_a_table_in_a_folder_cannot_point_outside(tmp_path: Path) -> None:
+    write(tmp_path, metadata_csv="file_name,label\n../1.jpg,ant\n")
+    with pytest.raises(DataError, match="outside the folder"):
+        list_folder_tables(tmp_path, DataOptions())

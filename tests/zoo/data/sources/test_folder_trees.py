@@ -1,0 +1,60 @@
+"""Random folder trees: zoo finds the true splits and classes, or refuses the tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from folder_trees import Tree, make_tree
+from zoo.data.listing import Listing, check_trainable
+from zoo.data.sources import layout
+from zoo.data.sources.folder import list_folder
+from zoo.errors import DataError
+
+COUNT = 1000
+
+
+def find_errors(tree: Tree, top: Path, listing: Listing) -> list[str]:
+    """Return what is wrong with a listing: a label, a split, or a file that is neither used nor reported."""
+    wrong = []
+    used = {file.path.relative_to(top).as_posix(): file for file in listing.files}
+    for name, file in used.items():
+        split, class_name = tree.labeled.get(name, (None, None))
+        if (file.split if listing.has_splits else None, file.class_name) != (split, class_name):
+            wrong.append(f"{name}: {file.split} {file.class_name}")
+    reported = [item.path.relative_to(top).as_posix() for item in listing.left_out]
+    for name in {*tree.labeled, *tree.unlabeled} - used.keys():
+        if not any(name == item or name.startswith(f"{item}/") for item in reported):
+            wrong.append(f"{name} is missing")
+    return wrong
+
+
+def count_wrong(folder: Path, count: int) -> tuple[int, int]:
+    """Return the number of trees that are wrong without an error, and of those that are refused."""
+    wrong = refused = 0
+    for seed in range(count):
+        tree = make_tree(Random(seed))
+        top = folder / f"{seed}"
+        tree.write(top)
+        try:
+            listing = list_folder(top)
+            check_trainable(listing, top)
+        except DataError:
+            refused += 1
+            continue
+        wrong += bool(find_errors(tree, top, listing))
+    return wrong, refused
+
+
+def test_no_tree_is_wrong_in_silence_and_most_are_accepted(tmp_path: Path) -> None:
+    wrong, refused = count_wrong(tmp_path, COUNT)
+    assert wrong == 0
+    assert refused < COUNT / 3
+
+
+def test_trees_show_it_if_names_alone_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_refuse_unclear", lambda _nested: None)
+    wrong, _ = count_wrong(tmp_path, COUNT)
+    assert wrong > 0

@@ -1,0 +1,182 @@
+"""Tables that list images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from zoo.data.listing import Listing
+from zoo.data.sources.table import list_table
+from zoo.errors import DataError
+from zoo.registry.data_options import DataOptions
+
+POKEMON = [("bulbasaur/1.png", "bulbasaur", "train"), ("mew/2.png", "mew", "val"), ("mew/3.png", "mew", "train")]
+
+
+def list_text(folder: Path, text: str, name: str = "table.csv", **options: Any) -> Listing:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return list_table(path, DataOptions.parse(**options))
+
+
+def rows_of(listing: Listing) -> list[tuple[str, str, str]]:
+    return sorted((file.name, file.class_name, file.split) for file in listing.files)
+
+
+def write_csv(path: Path) -> None:
+    path.write_text("path,label,split\n" + "".join(f"{','.join(row)}\n" for row in POKEMON), encoding="utf-8")
+
+
+def write_semicolons(path: Path) -> None:
+    path.write_text(
+        "\ufeffFilename;Class;Subset\r\n" + "".join(f"{';'.join(row)}\r\n" for row in POKEMON), encoding="utf-8"
+    )
+
+
+def write_tsv(path: Path) -> None:
+    path.write_text("file_name\ttarget\tsplit\n" + "".join("\t".join(row) + "\n" for row in POKEMON), encoding="utf-8")
+
+
+def write_json(path: Path) -> None:
+    records = ({"image": name, "label": label, "split": split, "hp": 1} for name, label, split in POKEMON)
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+
+
+def write_parquet(path: Path) -> None:
+    columns = zip(*POKEMON, strict=True)
+    parquet.write_table(pa.table(dict(zip(("filepath", "label", "split"), map(list, columns), strict=True))), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.csv", write_csv),
+        ("a.CSV", write_csv),
+        ("a.csv", write_semicolons),
+        ("a.tsv", write_tsv),
+        ("a.jsonl", write_json),
+        ("a.parquet", write_parquet),
+    ],
+)
+def test_every_format_lists_the_same_images(tmp_path: Path, name: str, write: Any) -> None:
+    write(tmp_path / name)
+    listing = list_table(tmp_path / name, DataOptions())
+    assert rows_of(listing) == sorted(POKEMON)
+    assert listing.has_splits
+    assert listing.classes_of == {"train": ("bulbasaur", "mew"), "val": ("mew",)}
+    assert [file.path for file in listing.files] == [tmp_path / file.name for file in listing.files]
+
+
+def test_a_table_of_two_columns_needs_no_names(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "bulbasaur/1.png,0\nmew/2.png,1\n")
+    assert rows_of(listing) == [("bulbasaur/1.png", "0", "train"), ("mew/2.png", "1", "train")]
+    assert not listing.has_splits
+    assert listing.notes == ("columns of the table: image 1, label 2",)
+
+
+def test_columns_can_be_named_or_numbered(tmp_path: Path) -> None:
+    named = list_text(tmp_path, "id,breed,class\na.png,pug,dog\n", columns="image=id,label=breed")
+    numbered = list_text(tmp_path, "pug,a.png,dog\n", columns="image=2,label=1")
+    assert rows_of(named) == rows_of(numbered) == [("a.png", "pug", "train")]
+
+
+def test_the_columns_in_use_are_reported(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "Path,Class,weight,group\na.png,cat,3,x\n")
+    assert listing.notes == ("columns of the table: image 'Path', label 'Class', group 'group'",)
+    assert listing.files[0].group == "x"
+
+
+def test_classes_can_be_columns(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "filename, ant, bee\na.jpg, 1, 0\nb.jpg, 0, 1\nc.jpg, 0, 0\n", "_classes.csv")
+    assert rows_of(listing) == [("a.jpg", "ant", "train"), ("b.jpg", "bee", "train")]
+    assert [(item.path.name, item.reason) for item in listing.left_out] == [("c.jpg", "no label")]
+
+
+def test_splits_may_be_part_of_the_paths(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "path,label\ntrain/a.png,cat\ntrain/b.png,dog\nTest/c.png,dog\n")
+    assert listing.has_splits
+    assert listing.classes_of == {"train": ("cat", "dog"), "test": ("dog",)}
+
+
+def test_folders_that_are_not_all_splits_are_part_of_no_split(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "path,label\ntrain/a.png,train\nbus/b.png,bus\n")
+    assert not listing.has_splits
+
+
+def test_rows_without_label_repeated_rows_and_other_files_are_left_out(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "path,label\na.png,cat\na.png,cat\nb.png,\nc.txt,cat\n")
+    assert rows_of(listing) == [("a.png", "cat", "train")]
+    assert [item.reason.partition(" (")[0] for item in listing.left_out] == [
+        "line 3 repeats an earlier line",
+        "no label",
+        "unsupported file type .txt",
+    ]
+
+
+def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "a.png").touch()
+    (file,) = list_text(tmp_path, "path,label\ncats\\a.png,cat\n").files
+    assert (file.path, file.name) == (tmp_path / "cats" / "a.png", "cats/a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it is empty"),
+        ("path,label\n", "no row names an image and its label"),
+        ("path,label\na.png,\n", "no row names an image and its label; '.*a.png': no label"),
+        ("a,b\nc,d\n", "no column for image and label among 'a', 'b'"),
+        ("path,x\na.png,b\n", "no column for label"),
+        ("a.png,cat,train\nb.png,dog,val\n", "no column for image and label"),
+        ("path,filename,label\na,b,c\n", "both 'path' and 'filename' may be the image column"),
+        ("path,label,class\na,b,c\n", "both 'label' and 'class' may be the label column"),
+        ("path,label\na.png,cat,x\n", "line 2 has 3 cells instead of 2"),
+        ("path,label\na.png\n", "line 2 has 1 cells instead of 2"),
+        ("path,label\n,cat\n", "line 2 has no path"),
+        ("path,label\nhttps://x.org/a.png,cat\n", "line 2 contains the URL"),
+        ("path,label\na.png,cat\na.png,dog\n", "line 3 lists 'a.png' as 'dog' in train, but an earlier line"),
+        ("path,label,split\na.png,cat,train\na.png,cat,val\n", "line 3 lists 'a.png' as 'cat' in val"),
+        ("path,label,split\na.png,cat,fold1\n", "line 2 has the unknown split 'fold1'"),
+        ("path,label\na.png,c\x07t\n", "line 2 has the unprintable label"),
+        ("path,label\na\x00.png,cat\n", "line 2 has a NUL in the path"),
+        ("filename,ant,bee\na.jpg,1,0\nb.jpg,1,1\n", "line 3 has 2 classes"),
+        ("filename,ant,bee\na.jpg,1,0\nb.jpg,2,0\n", "line 3 has '2' in the column of a class"),
+        ('path,label\n"a.png,cat\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_tables_that_are_unclear_or_damaged_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        list_text(tmp_path, text)
+    assert str(tmp_path / "table.csv") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", "path,label\ncaf\u00e9.png,cat\n".encode("latin-1"), "not in UTF-8"),
+        ("a.csv", b"path,label\n" + b"x" * 200_000 + b",cat\n", "field larger than field limit"),
+        ("a.jsonl", b'{"path": "a.png"', "line 1 is not JSON"),
+        ("a.jsonl", b"[" * 100_000, "line 1 is not JSON"),
+        ("a.jsonl", b'["a.png", "cat"]', "line 1 is not a JSON object"),
+        ("a.jsonl", b'{"path": "a.png", "label": {"x": 1}}', "'label' is neither text nor a number"),
+        ("a.parquet", b"PAR1 something else", "not a Parquet file"),
+    ],
+)
+def test_files_in_another_format_are_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        list_table(tmp_path / name, DataOptions())
+
+
+@pytest.mark.parametrize("name", ["/etc/a.png", "../a.png", "x/../../a.png", "C:\\a.png", "..\\a.png"])
+def test_only_a_table_that_the_user_named_may_point_outside_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text(f"path,label\n{name},cat\n", encoding="utf-8")
+    assert len(list_table(tmp_path / "t.csv", DataOptions()).files) == 1
+    with pytest.raises(DataError, match="outside the folder of the table"):
+        list_table(tmp_path / "t.csv", DataOptions(), is_own=False)

@@ -1,0 +1,96 @@
+"""Unpack archives, and fetch or generate named data sets, into the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from zoo.data.sources.archive import extract_archive
+from zoo.data.sources.table_rows import is_table_name
+from zoo.errors import DataError, PluginError
+from zoo.files.atomic import whole
+from zoo.files.cache import cache_folder
+from zoo.files.download import fetch, sha256_of
+
+if TYPE_CHECKING:
+    from zoo.plugin import DatasetSpec
+    from zoo.progress import Progress
+
+
+def get_dataset_root(spec: DatasetSpec, progress: Progress) -> Path:
+    """Return the folder or table of a named data set, which is fetched or generated the first time.
+
+    Raises:
+        DataError: If the archive cannot be unpacked, or lacks the folder that the spec names.
+        DownloadError: If the archive cannot be fetched.
+        PluginError: If the images cannot be generated.
+    """
+    folder = _generate(spec.name, spec.make) if spec.make else _fetch(spec, progress)
+    root = folder / spec.root
+    if not root.is_dir() and not (root.is_file() and is_table_name(root.name)):
+        raise DataError(f"the data set {spec.name!r} has no {spec.root!r}, which its spec declares as `root`.")
+    return root
+
+
+def unpack(archive: Path, progress: Progress) -> Path:
+    """Return the folder that an archive is unpacked to, which is kept for the next time.
+
+    Raises:
+        DataError: If the archive cannot be unpacked.
+    """
+    folder = _cached(sha256_of(archive))
+    if not folder.is_dir():
+        progress.say(f"unpacking {archive}")
+        with whole(folder) as partial:
+            extract_archive(archive, partial)
+    return folder
+
+
+def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
+    url = spec.url or ""
+    key = spec.sha256 or _digest(url)
+    folder = _cached(key)
+    if not folder.is_dir():
+        name = Path(urlsplit(url).path).name
+        archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
+        progress.say(f"unpacking {name}")
+        with whole(folder) as partial:
+            extract_archive(archive, partial)
+        archive.unlink(missing_ok=True)  # Another process may already have removed it.
+    return folder
+
+
+def _generate(name: str, make: Callable[[Path], None]) -> Path:
+    folder = _cached(_digest(name, _code_of(make)))
+    if folder.is_dir():
+        return folder
+    with whole(folder) as partial:
+        partial.mkdir(parents=True)
+        try:
+            make(partial)
+        except Exception as error:
+            raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
+        if not any(partial.iterdir()):
+            raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
+    return folder
+
+
+def _cached(key: str) -> Path:
+    return cache_folder() / "data" / key
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _code_of(make: Callable[[Path], None]) -> str:
+    """Return the code of all modules in the function's folder; if it changes, the data set may change, too."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(make))
+        return "".join(path.read_text("utf-8") for path in sorted(Path(file).parent.glob("*.py"))) if file else ""
+    except (OSError, TypeError, ValueError):  # Without a source file, only the name identifies the data set.
+        return ""

@@ -1,0 +1,96 @@
+"""Which column of a table contains the path, the label, the split or the group of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
+
+from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.errors import DataError
+from zoo.registry.data_options import ROLES
+
+#: Usual names of the columns, in lowercase.
+NAMES = {
+    "image": ("path", "file_name", "filename", "image", "filepath", "file_path", "image_path", "file"),
+    "label": ("label", "class", "target", "class_name", "category"),
+    "split": ("split", "subset", "partition", "set"),
+    "group": ("group", "group_id"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The index of the column for each role."""
+
+    image: int
+    #: None if the classes are columns.
+    label: int | None
+    split: int | None = None
+    group: int | None = None
+    #: Index of the column of each class that contains 1 for its images and 0 for all others.
+    one_hot: Mapping[int, str] = field(default_factory=dict)
+    #: Whether the first row contains the names of the columns.
+    has_header: bool = True
+
+
+class NoColumn(DataError):
+    """A table has no column for the image or the label."""
+
+
+def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str, str]) -> Columns:
+    """Find the columns of a table.
+
+    Args:
+        first: First row of the table, which usually contains the names of the columns.
+        second: Second row of the table, which shows what the columns contain.
+        asked: Name of the column for some roles, or its number from 1 for a table without names.
+
+    Raises:
+        NoColumn: If there is no column for the image or the label.
+        DataError: If a column that was asked for does not exist, or two columns may have the same role.
+    """
+    if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) & set(first):
+        return _number_columns(first, asked)
+    names = [name.strip().lower() for name in first]
+    found = {role: _find_role(role, names, first, asked) for role in ROLES}
+    image, label = found["image"], found["label"]
+    if image is None and label is None and not asked and len(first) == 2 and _is_image(first[0]):
+        return Columns(image=0, label=1, has_header=False)
+    one_hot: dict[int, str] = {}
+    if image is not None and label is None:
+        others = [index for index in range(len(first)) if index not in found.values()]
+        if len(others) > 1 and len(second) == len(first) and all(second[index].strip() in "01" for index in others):
+            one_hot = {index: first[index].strip() for index in others}
+    if image is None or (label is None and not one_hot):
+        missing = " and ".join(role for role in ("image", "label") if found[role] is None)
+        raise NoColumn(
+            f"no column for {missing} among {', '.join(map(repr, first[:20]))}; name it, "
+            "for example with `columns` image=path,label=breed"
+        )
+    return Columns(image, label, found["split"], found["group"], one_hot)
+
+
+def _find_role(role: str, names: Sequence[str], shown: Sequence[str], asked: Mapping[str, str]) -> int | None:
+    wanted = (asked[role].lower(),) if role in asked else NAMES[role]
+    matches = [index for index, name in enumerate(names) if name in wanted]
+    if len(matches) > 1:
+        columns = " and ".join(repr(shown[index]) for index in matches)
+        raise DataError(f"both {columns} may be the {role} column; choose one, for example with `columns` {role}=...")
+    if role in asked and not matches:
+        raise DataError(f"no column {asked[role]!r}; the columns are {', '.join(map(repr, shown[:20]))}")
+    return matches[0] if matches else None
+
+
+def _number_columns(first: Sequence[str], asked: Mapping[str, str]) -> Columns:
+    for role, number in asked.items():
+        if not 1 <= int(number) <= len(first):
+            raise DataError(f"no column {number} for {role}; the table has {len(first)} columns")
+    if not {"image", "label"} <= asked.keys():
+        raise DataError("a table without column names needs the numbers of both image and label in `columns`")
+    index = {role: int(number) - 1 for role, number in asked.items()}
+    return Columns(index["image"], index["label"], index.get("split"), index.get("group"), has_header=False)
+
+
+def _is_image(cell: str) -> bool:
+    return PureWindowsPath(cell.strip()).suffix.lower() in IMAGE_SUFFIXES  # splits paths at / and at \

@@ -1,0 +1,80 @@
+"""List the images of a folder whose classes are part of the file names, such as ``train/cat.0.jpg``."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
+from zoo.data.sources.entries import find_reason, list_entries
+from zoo.data.split_names import find_split
+from zoo.errors import DataError
+
+LAYOUT = "with `label_from`, the name of each image file must contain its class"
+
+
+def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
+    """List the images of a folder, in subfolders too. Subfolders that are named like splits are the splits.
+
+    Args:
+        folder: Folder of images.
+        pattern: Regular expression that is searched in the name of each file. Its group, or the whole match, is the
+            class.
+
+    Raises:
+        DataError: If no name matches, two folders stand for the same split, or a folder cannot be read.
+    """
+    entries = list_entries(folder)
+    splits = _find_splits(folder, entries.folders)
+    left_out = list(entries.left_out) if splits else []
+    if splits:
+        beside = [path for path in (*entries.folders, *entries.files) if path not in splits.values()]
+        left_out += (LeftOut(path, "not train, val or test") for path in beside)
+    files: list[ImageFile] = []
+    for split, top in (splits or {"train": folder}).items():
+        for path, reason in _walk(top):
+            name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
+            if reason or not (class_name := _find_class(pattern, path.name)):
+                left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
+            else:
+                files.append(ImageFile(path, split, class_name, name))
+    if not files:
+        raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
+    found = [split for split in SPLITS if any(file.split == split for file in files)]
+    return Listing(
+        classes_of={s: tuple(sorted({file.class_name for file in files if file.split == s})) for s in found},
+        files=tuple(sorted(files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name))),
+        left_out=tuple(sorted(left_out, key=lambda item: str(item.path))),
+        has_splits=bool(splits),
+        layouts=LAYOUT,
+    )
+
+
+def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:
+    splits: dict[str, Path] = {}
+    for path in folders:
+        if split := find_split(path.name):
+            if split in splits:
+                raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
+            splits[split] = path
+    return splits
+
+
+def _walk(top: Path) -> list[tuple[Path, str | None]]:
+    """Return all files below a folder, each with the reason why it cannot be used, or None. Links are not followed."""
+    found: list[tuple[Path, str | None]] = []
+    pending = [top]
+    while pending:
+        entries = list_entries(pending.pop())
+        found += ((item.path, item.reason) for item in entries.left_out)
+        found += ((path, find_reason(path)) for path in entries.files)
+        found += ((path, "a link to a folder") for path in entries.folders if path.is_symlink())
+        pending += (path for path in entries.folders if not path.is_symlink())
+    return found
+
+
+def _find_class(pattern: re.Pattern[str], name: str) -> str | None:
+    """Return the class in a file name; None if the pattern does not match, or matches nothing."""
+    match = pattern.search(unicodedata.normalize("NFC", name))
+    return match.group(match.re.groups) or None if match else None

@@ -1,0 +1,81 @@
+"""List the images of a folder that contains a table of its labels, as Hugging Face and Roboflow write it.
+
+metadata.csv  train/1.jpg  test/2.jpg                                One table for all splits.
+train/metadata.csv  train/1.jpg  test/metadata.csv  test/2.jpg       One table for each split.
+train/_classes.csv  train/1.jpg  valid/_classes.csv  valid/2.jpg     The same, with a column for each class.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.data.listing import SPLITS, Listing
+from zoo.data.sources.columns import NoColumn, find_columns
+from zoo.data.sources.entries import list_entries
+from zoo.data.sources.table import list_table
+from zoo.data.sources.table_rows import read_rows
+from zoo.data.split_names import find_split
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo.registry.data_options import DataOptions
+
+_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
+
+
+def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
+    """List the images in the tables of a folder; None if it contains no table of labels.
+
+    Raises:
+        DataError: If a table cannot be used, or there are two for one split.
+    """
+    if table := _find_table(folder, options):
+        return list_table(table, options, is_own=False)
+    tables: dict[str, Path] = {}
+    folders = list_entries(folder).folders
+    for path in folders:
+        if (split := find_split(path.name)) and (table := _find_table(path, options)):
+            if split in tables:
+                raise DataError(f"{str(tables[split])!r} and {str(table)!r} are both tables of {split}; keep one.")
+            tables[split] = table
+    if not tables:
+        # Archives often contain a single folder with everything else inside.
+        return list_folder_tables(folders[0], options) if len(folders) == 1 else None
+    return _merge(
+        [list_table(tables[split], options, split=split, is_own=False) for split in SPLITS if split in tables]
+    )
+
+
+def _find_table(folder: Path, options: DataOptions) -> Path | None:
+    """Return the table of labels in a folder. Hugging Face's metadata often has captions instead of labels."""
+    for name in _TABLES:
+        path = folder / name
+        if path.is_file() and _has_labels(path, options):
+            return path
+    return None
+
+
+def _has_labels(path: Path, options: DataOptions) -> bool:
+    try:
+        rows = [cells for _, cells in itertools.islice(read_rows(path), 2)]
+        find_columns(rows[0] if rows else [], rows[-1] if rows else [], options.columns)
+    except NoColumn:
+        return False
+    except DataError as error:
+        raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
+    return True
+
+
+def _merge(listings: Sequence[Listing]) -> Listing:
+    notes = dict.fromkeys(note for listing in listings for note in listing.notes)
+    return Listing(
+        classes_of={split: names for listing in listings for split, names in listing.classes_of.items()},
+        files=tuple(file for listing in listings for file in listing.files),
+        left_out=tuple(item for listing in listings for item in listing.left_out),
+        has_splits=True,
+        layouts=listings[0].layouts,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,100 @@
+"""Read the rows of a table: CSV, TSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+#: Delimiters of CSV files; programs write semicolons where the comma is the decimal separator.
+_DELIMITERS = ",;\t|"
+
+#: Number of the row in the file, starting at 1, and its cells. Missing values are empty.
+Row = tuple[int, list[str]]
+
+
+def is_table_name(name: str) -> bool:
+    """Return whether a file name has a suffix of a table that :func:`read_rows` can read."""
+    return name.lower().endswith(TABLE_SUFFIXES)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a table. The first row of JSON lines and Parquet files is made of the names of the columns.
+
+    Raises:
+        DataError: If the file cannot be read, or is damaged. The message contains the reason but not the path.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from _read_parquet(path)
+        else:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                yield from _read_json(file) if suffix == ".jsonl" else _read_csv(file, tabs=suffix == ".tsv")
+    except UnicodeDecodeError as error:
+        raise DataError(f"it is not in UTF-8 (byte {error.object[error.start]:#x}); save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{error.strerror or error}") from error
+
+
+def _read_csv(lines: Iterable[str], *, tabs: bool) -> Iterator[Row]:
+    lines = iter(lines)
+    first = next(lines, "")
+    delimiter = "\t" if tabs else max(_DELIMITERS, key=first.count)
+    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"line {reader.line_num}: {error}") from error
+
+
+def _read_json(lines: Iterable[str]) -> Iterator[Row]:
+    names: list[str] | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"line {number} is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise DataError(f"line {number} is not a JSON object")
+        if names is None:
+            names = list(record)
+            yield 0, names
+        yield number, [_to_text(record.get(name), number, name) for name in names]
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise DataError("reading Parquet needs pyarrow; install zoo-backbones[parquet]") from error
+    try:
+        file = parquet.ParquetFile(path)
+        names = list(file.schema_arrow.names)
+        yield 0, names
+        number = 0
+        for batch in file.iter_batches(batch_size=2**16):
+            columns = [batch.column(index).to_pylist() for index in range(len(names))]
+            for values in zip(*columns, strict=True):
+                number += 1
+                yield number, [_to_text(value, number, name) for name, value in zip(names, values, strict=True)]
+    except ArrowException as error:
+        raise DataError(f"it is not a Parquet file: {error}") from error
+
+
+def _to_text(value: Any, number: int, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, (str, int, float)):
+        raise DataError(f"row {number}: {name!r} is neither text nor a number")
+    return str(value)

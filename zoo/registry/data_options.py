@@ -1,0 +1,89 @@
+"""How the images of a data source are found and split, parsed once from the options of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoo.errors import OptionError
+
+#: What a column of a table can contain. The first two are required.
+ROLES = ("image", "label", "split", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """How the images of a data source are found and split."""
+
+    #: Regular expression whose first group, or whole match, is the class in the name of an image file.
+    label_from: re.Pattern[str] | None = None
+    #: Name or number of the column for each role, for tables whose columns have other names.
+    columns: Mapping[str, str] = field(default_factory=dict)
+    #: Fractions of the images for train, val and test; None means that val gets a fifth of train.
+    fractions: tuple[float, float, float] | None = None
+    #: Seed of the split.
+    seed: int = 0
+
+    @classmethod
+    def parse(
+        cls, *, label_from: str | None = None, columns: str | None = None, split: str | None = None, seed: int = 0
+    ) -> DataOptions:
+        """Parse the options.
+
+        Args:
+            label_from: Regular expression with at most one group, such as ``(cat|dog)``.
+            columns: Columns by role, such as ``image=path,label=breed``.
+            split: Fractions such as ``0.6,0.2,0.2`` for train, val and test, or ``0.8,0.2`` for train and val.
+            seed: Seed of the split.
+
+        Raises:
+            OptionError: If a value is invalid.
+        """
+        return cls(
+            _parse_pattern(label_from) if label_from else None,
+            _parse_columns(columns) if columns else {},
+            _parse_fractions(split) if split else None,
+            seed,
+        )
+
+
+def _parse_pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise OptionError(f"`label_from` {text!r} is not a regular expression: {error}.") from error
+    if pattern.groups > 1:
+        raise OptionError(
+            f"`label_from` {text!r} has {pattern.groups} groups; put the class into one group, "
+            "and write (?:...) for the others."
+        )
+    return pattern
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for assignment in text.split(","):
+        role, equals, name = (part.strip() for part in assignment.partition("="))
+        if not equals or not name or role not in ROLES:
+            raise OptionError(
+                f"`columns` needs ROLE=COLUMN, got {assignment!r}; roles are {', '.join(ROLES)}, "
+                "as in image=path,label=breed."
+            )
+        if role in columns:
+            raise OptionError(f"`columns` names the {role} column twice.")
+        columns[role] = name
+    return columns
+
+
+def _parse_fractions(text: str) -> tuple[float, float, float]:
+    try:
+        fractions = [float(part) for part in text.split(",")]
+    except ValueError:
+        fractions = []
+    if len(fractions) not in (2, 3):
+        raise OptionError(f"`split` must be fractions of train, val and test, such as 0.6,0.2,0.2, got {text!r}.")
+    train, val, test = (*fractions, 0.0)[:3]
+    if not (train > 0 and val > 0 and test >= 0 and abs(train + val + test - 1) < 1e-6):  # also refuses NaN
+        raise OptionError(f"the fractions of `split` must be above 0 and add up to 1, got {text!r}.")
+    return train, val, test
