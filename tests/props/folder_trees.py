@@ -9,8 +9,9 @@ from random import Random
 from zoo.data.split_names import WORDS
 
 CLASSES = (
-    "ants", "bees", "cats", "dogs", "Train station", "train_station", "bullet train", "test_tube", "testament", "dev_board",
-    "validator", "evaluation_kit", "trains", "restrain", "0", "1", "10", "caf\u00e9", "n01440764", "images_of_war",
+    "ants", "bees", "cats", "dogs", "Train station", "train_station", "bullet train", "test_tube", "testament",
+    "dev_board", "validator", "evaluation_kit", "trains", "restrain", "0", "1", "10", "caf\u00e9", "n01440764",
+    "images_of_war",
 )  # fmt: skip
 AFFIXES = ("", "", "seg", "cars", "my", "kaggle", "v2", "2017", "set", "images", "data", "split", "final")
 UNKNOWN = ("A", "B", "part1", "part2", "holdout", "first", "second", "unlabeled", "extra")
@@ -56,10 +57,11 @@ def make_tree(random: Random) -> Tree:
 
 def _add_splits(tree: Tree, top: str, classes: list[str], random: Random) -> None:
     spelling = random.choice(AFFIXES) if random.random() < 0.7 else None
-    for split in random.choice([("train", "val", "test"), ("train", "test"), ("train", "val"), ("train",)]):
+    splits = random.choice([("train", "val", "test"), ("train", "test"), ("train", "val"), ("train",)])
+    for split in splits:
         word = random.choice([word for word, meaning in WORDS.items() if meaning == split])
-        known = random.random() < 0.9
-        folder = _spell(word, random, spelling) if known else random.choice(UNKNOWN)
+        is_known = len(splits) == 1 or random.random() < 0.9
+        folder = _spell(word, random, spelling) if is_known else random.choice(UNKNOWN)
         inner = f"/{folder}" if random.random() < 0.15 else ""
         for name in classes if split == "train" else random.sample(classes, random.randint(1, len(classes))):
             _add_class(tree, f"{top}{folder}{inner}/{name}", (split, name), random)

@@ -116,7 +116,7 @@ def _share_classes(similar: Sequence[_Candidate]) -> bool:
 def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
     """Refuse folders that may be splits, although their names do not say so clearly."""
     for candidate in nested:
-        if candidate.similar:
+        if candidate.similar and len(candidate.classes) > 1:
             raise DataError(
                 f"cannot tell whether {candidate.name!r} is a split or a class, because it contains folders; "
                 f"if it is a split, rename it to {candidate.similar[0]}; if it is a class, move its images out of the "

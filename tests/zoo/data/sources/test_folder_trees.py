@@ -17,18 +17,19 @@ COUNT = 1000
 
 
 def find_errors(tree: Tree, top: Path, listing: Listing) -> list[str]:
-    """Return what is wrong with a listing: a label, a split, or a file that is neither used nor reported."""
+    """Return what is wrong with a listing and not reported: labels, splits, and files that are missing."""
     wrong = []
     used = {file.path.relative_to(top).as_posix(): file for file in listing.files}
     for name, file in used.items():
         split, class_name = tree.labeled.get(name, (None, None))
-        if (file.split if listing.has_splits else None, file.class_name) != (split, class_name):
+        # A train split alone is the same as no split, and zoo may say that it is not sure about a class.
+        is_split_right = file.split == split or (not listing.has_splits and split in (None, "train"))
+        is_reported = any(repr(file.class_name) in note for note in listing.notes)
+        if not is_reported and not (is_split_right and file.class_name == class_name):
             wrong.append(f"{name}: {file.split} {file.class_name}")
     reported = [item.path.relative_to(top).as_posix() for item in listing.left_out]
-    for name in {*tree.labeled, *tree.unlabeled} - used.keys():
-        if not any(name == item or name.startswith(f"{item}/") for item in reported):
-            wrong.append(f"{name} is missing")
-    return wrong
+    missing = {*tree.labeled, *tree.unlabeled} - used.keys()
+    return wrong + [name for name in missing if not any(name == r or name.startswith(f"{r}/") for r in reported)]
 
 
 def count_wrong(folder: Path, count: int) -> tuple[int, int]:

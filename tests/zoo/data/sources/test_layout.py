@@ -81,7 +81,7 @@ def test_a_folder_of_test_images_is_no_class(tmp_path: Path, plant: Plant) -> No
 
 
 def test_a_class_whose_name_contains_the_name_of_a_split_is_reported(tmp_path: Path, plant: Plant) -> None:
-    listing = list_folder(plant(tmp_path, {"beaker": 1, "test_tube": 1}))
+    listing = list_folder(plant(tmp_path, {"beaker": 1, "test_tube/2024": 1}))
     assert listing.classes == ("beaker", "test_tube")
     assert listing.notes == ("'test_tube' is used as a class, although its name contains the name of a split",)
 
