@@ -28,7 +28,7 @@ SECTIONS = {
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
         "assignments", "config",
     ),
-    "Data": ("data", "label_from", "columns", "split", "augment", "views"),
+    "Data": ("data", "label_from", "columns", "split", "image_size", "augment", "views"),
     "Machine": ("device", "devices", "precision", "cache"),
     "Run": ("output", "resume", "baseline", "as_json"),
 }  # fmt: skip
@@ -57,6 +57,12 @@ class FinetuneCommand(click.Command):
     "--split",
     metavar="FRACTIONS",
     help="Fractions of the images for train, val and test, such as 0.6,0.2,0.2.  [default: 0.8,0.2]",
+)
+@click.option(
+    "--image-size",
+    type=int,
+    metavar="N",
+    help="Height and width of the input in pixels.  [default: as the weights expect]",
 )
 @click.option("--recipe", metavar="NAME", help="Recipe in registry.toml that sets options. Flags take precedence.")
 @shared.weights

@@ -6,13 +6,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.examine import Examined, examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
-from zoo.data.source import list_images, look_up
+from zoo.data.source import list_images, look_up, name_source
 from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
 from zoo.errors import DataError, OptionError
 
@@ -49,12 +50,12 @@ class Images:
 
 
 def open_images(
-    value: str | Path, options: DataOptions, *, registry: Registry, progress: Progress, keep: Views | None = None
+    value: Any, options: DataOptions, *, registry: Registry, progress: Progress, keep: Views | None = None
 ) -> Images:
     """Find, examine and split the images of a data source.
 
     Args:
-        value: A folder, a table, an archive, or the name of a data set.
+        value: A folder, a table, an archive, the name of a data set, or a Python object.
         options: How to find and split the images.
         registry: Where to look up the names of data sets.
         progress: Where to report progress.
@@ -66,10 +67,11 @@ def open_images(
         NameNotFound: If there is no data set of that name.
         OptionError: If an option does not apply to this data source.
     """
-    source = look_up(value, registry=registry)
+    source = look_up(value, registry=registry) if isinstance(value, (str, PathLike)) else None
+    origin = name_source(value)
     listing = list_images(value, options, registry=registry, progress=progress)
     fractions = _choose_fractions(listing, options)
-    check_trainable(listing, value)
+    check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
     good, bad = examine_files(listing.files, keep=keep, progress=progress)
@@ -77,12 +79,12 @@ def open_images(
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
     good = _split_off(good, fractions, options.seed)
-    _check_splits(good, (*listing.splits, "val", *fractions), value)
+    _check_splits(good, (*listing.splits, "val", *fractions), origin)
     _report_copies(good, progress)
     _report_gaps(good, listing.classes, progress)
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
-        origin=str(value),
+        origin=origin,
         source=None if isinstance(source, Path) else source,
         classes=listing.classes,
         train=_select_samples(good, "train", labels),
@@ -139,12 +141,12 @@ def _check_train(classes: Iterable[str], good: Iterable[Examined], bad: Sequence
         raise DataError(f"classes without readable images in train: {show_names(empty)} ({reasons}).")
 
 
-def _check_splits(images: Iterable[Examined], splits: Iterable[str], value: str | Path) -> None:
+def _check_splits(images: Iterable[Examined], splits: Iterable[str], origin: str) -> None:
     filled = {image.file.split for image in images}
     for split in splits:
         if split not in filled:
             raise DataError(
-                f"{str(value)!r} has no readable images for {split}; add a {split} folder. "
+                f"{origin!r} has no readable images for {split}; add a {split} folder. "
                 "To let zoo split off val, provide at least two different images in some class."
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.dataset import report_left_out
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def open_labeled(
-    listing: Listing, value: str | Path, split: str | None, *, classes: Sequence[str], progress: Progress
+    listing: Listing, origin: str, split: str | None, *, classes: Sequence[str], progress: Progress
 ) -> tuple[str, tuple[Sample, ...]]:
     """Examine the images of one split.
 
     Args:
         listing: Images of the data source.
-        value: The data source, as the user named it.
+        origin: Name of the data source.
         split: ``train``, ``val``, ``test`` or ``all``. None means ``test`` if it exists, else ``val``, else ``all``.
         classes: Class names of the run; the index of a class is its label.
         progress: Where to report progress and unused files.
@@ -34,9 +33,9 @@ def open_labeled(
     Raises:
         DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
     """
-    chosen = _choose_split(listing, split, value)
+    chosen = _choose_split(listing, split, origin)
     if chosen == "all" and split is None:
-        progress.say(f"note: {value} has no splits; using all images, including those that the run was trained on")
+        progress.say(f"note: {origin} has no splits; using all images, including those that the run was trained on")
     files = [file for file in listing.files if chosen in ("all", file.split)]
     labels = {name: label for label, name in enumerate(classes)}
     unknown = sorted({file.class_name for file in files} - labels.keys())
@@ -45,16 +44,14 @@ def open_labeled(
     good, bad = examine_files(files, progress=progress)
     report_left_out(bad, progress)
     if not good:
-        raise DataError(f"{str(value)!r} has no readable images in {chosen}.")
+        raise DataError(f"{origin!r} has no readable images in {chosen}.")
     return chosen, tuple(Sample(item.file.path, labels[item.file.class_name], item.digest) for item in good)
 
 
-def _choose_split(listing: Listing, split: str | None, value: str | Path) -> str:
+def _choose_split(listing: Listing, split: str | None, origin: str) -> str:
     if split is None:
         return next((name for name in ("test", "val") if name in listing.splits), "all")
     if split == "all" or (listing.has_splits and split in listing.splits):
         return split
     available = ", ".join(listing.splits) if listing.has_splits else "no splits"
-    raise DataError(
-        f"{str(value)!r} has no split {split!r}; it has {available}. To use every image, set `split` to all."
-    )
+    raise DataError(f"{origin!r} has no split {split!r}; it has {available}. To use every image, set `split` to all.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,24 +62,37 @@ class Listing:
         return self.classes_of.get("train", ())
 
 
-def check_trainable(listing: Listing, value: str | Path) -> None:
-    """Check that a model can be trained on the images of ``value``.
+def merge_listings(listings: Sequence[Listing]) -> Listing:
+    """Combine the listings of the splits of one data source, in the order train, val, test."""
+    notes = dict.fromkeys(note for listing in listings for note in listing.notes)
+    return Listing(
+        classes_of={split: names for listing in listings for split, names in listing.classes_of.items()},
+        files=tuple(file for listing in listings for file in listing.files),
+        left_out=tuple(item for listing in listings for item in listing.left_out),
+        has_splits=True,
+        layouts=listings[0].layouts,
+        notes=tuple(notes),
+    )
+
+
+def check_trainable(listing: Listing, origin: str) -> None:
+    """Check that a model can be trained on the images of the data source ``origin``.
 
     Raises:
         DataError: If train is missing or has fewer than two classes, a class or a split has no image, or val or test
             has a class that train lacks.
     """
     if "train" not in listing.splits:
-        raise DataError(f"{str(value)!r} has {', '.join(listing.splits)} but no train; {listing.layouts}.")
+        raise DataError(f"{origin!r} has {', '.join(listing.splits)} but no train; {listing.layouts}.")
     if len(listing.classes) < 2:
         found = f"only one class, {listing.classes[0]!r}" if listing.classes else "no folder of images"
-        raise DataError(f"{str(value)!r} has {found}, but training needs at least two classes; {listing.layouts}.")
+        raise DataError(f"{origin!r} has {found}, but training needs at least two classes; {listing.layouts}.")
     for split, classes in listing.classes_of.items():
         if unknown := [name for name in classes if name not in listing.classes]:
             others = f"train has {len(listing.classes)} different classes"
             raise DataError(f"{split} has classes that are missing from train: {show_names(unknown)}; {others}.")
         if not any(file.split == split for file in listing.files):
-            raise DataError(f"{str(value)!r} has no images in {split}; add some, or remove {split}.")
+            raise DataError(f"{origin!r} has no images in {split}; add some, or remove {split}.")
     filled = {file.class_name for file in listing.files if file.split == "train"}
     if empty := [name for name in listing.classes if name not in filled]:
         raise DataError(f"classes without images in train: {show_names(empty)}; add images, or remove the classes.")

@@ -1,17 +1,19 @@
-"""Find the images of a ``--data`` value: a folder, a table, an archive, or the name of a data set."""
+"""Find the images of a data source: a folder, a table, an archive, the name of a data set, or a Python object."""
 
 from __future__ import annotations
 
 import difflib
 import os
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources.archive import ARCHIVE_SUFFIXES, is_archive_name
 from zoo.data.sources.cached import get_dataset_root, unpack
 from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
+from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.errors import DataError, NameNotFound, OptionError
@@ -27,8 +29,20 @@ if TYPE_CHECKING:
 _WANTED = "a folder of images, a .csv file that lists images, a .zip or .tar archive, or the name of a data set"
 
 
-def list_images(value: str | Path, options: DataOptions, *, registry: Registry, progress: Progress) -> Listing:
-    """List the images that ``value`` refers to, by split and class.
+def name_source(value: Any) -> str:
+    """Return the name of a data source: what the user passed, or a description of a Python object."""
+    return str(value) if isinstance(value, (str, PathLike)) else describe_object(value)
+
+
+def list_images(value: Any, options: DataOptions, *, registry: Registry, progress: Progress) -> Listing:
+    """List the images of a data source, by split and class.
+
+    Args:
+        value: A folder, a table, an archive, the name of a data set, or a Python object; see
+            `zoo.data.sources.objects`.
+        options: How to find the images.
+        registry: Where to look up the names of data sets.
+        progress: Where to report progress.
 
     Unpacked archives and data sets are kept under ``cache_folder()/data`` and used again the next time.
 
@@ -38,6 +52,9 @@ def list_images(value: str | Path, options: DataOptions, *, registry: Registry, 
         NameNotFound: If there is no data set of that name.
         OptionError: If an option does not apply to this kind of source.
     """
+    if not isinstance(value, (str, PathLike)):
+        _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
+        return list_object(value, options, progress)
     path = get_path(value, registry=registry, progress=progress)
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
@@ -56,7 +73,7 @@ def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:
         raise OptionError(f"`{name}` applies only to {wanted}, but {found}.")
 
 
-def get_path(value: str | Path, *, registry: Registry, progress: Progress) -> Path:
+def get_path(value: str | PathLike[str], *, registry: Registry, progress: Progress) -> Path:
     """Return the folder or table that ``value`` refers to, after fetching or unpacking it if necessary.
 
     A folder takes precedence over a local file, and a file over the name of a data set.
@@ -82,8 +99,8 @@ def get_path(value: str | Path, *, registry: Registry, progress: Progress) -> Pa
     return get_dataset_root(source, progress)
 
 
-def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
-    """Return the folder, archive or data set that ``value`` refers to, without fetching or opening it.
+def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | DatasetSpec:
+    """Return the path or data set that ``value`` refers to, without fetching or opening it.
 
     Raises:
         DataError: If the path does not exist, or is neither a folder nor a file.
@@ -99,8 +116,8 @@ def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
     return _find_dataset(value, registry)
 
 
-def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
-    if isinstance(value, Path) or not DATASET_NAME.fullmatch(value) or is_archive_name(value):
+def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec:
+    if not isinstance(value, str) or not DATASET_NAME.fullmatch(value) or is_archive_name(value):
         raise DataError(_explain_missing(value))
     try:
         return registry.get_dataset(value)
@@ -112,7 +129,7 @@ def _find_dataset(value: str | Path, registry: Registry) -> DatasetSpec:
         raise NameNotFound(f"{error}{hint}") from error
 
 
-def _explain_missing(value: str | Path) -> str:
+def _explain_missing(value: str | PathLike[str]) -> str:
     if "://" in str(value):
         return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
     similar = _list_similar(Path(value).expanduser())

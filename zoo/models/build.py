@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 
 import torch
@@ -15,6 +15,7 @@ from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.preprocessing import Preprocessing
 from zoo.registry.registry import Registry, open_registry
 
 
@@ -30,11 +31,13 @@ class Network:
     model: nn.Module
     #: Location of the head in the model.
     head: Head
+    #: Changes to the input that the weights expect.
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
     @property
     def input(self) -> InputSpec:
-        """The input that the model expects."""
-        return choose_input(self.backbone, self.start)
+        """The input of the model."""
+        return self.preprocessing.apply(choose_input(self.backbone, self.start))
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
@@ -91,6 +94,7 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
     """Run the model on one gray image, so that a mismatch is reported before the data is processed.
 
     Raises:
+        OptionError: If the model cannot process the image size that the user chose.
         PluginError: If the model cannot process its declared input, or if its output does not have the shape
             (1, num_classes).
     """
@@ -101,7 +105,11 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise PluginError(f"{name} cannot process an image of {shown}: {type(error).__name__}: {error}") from error
+        reason = f"{name} cannot process an image of {shown}: {type(error).__name__}: {error}"
+        if network.preprocessing.image_size:
+            own = choose_input(network.backbone, network.start).size[1]
+            raise OptionError(f"{reason}; leave out `image_size`, or set it to {own}.") from error
+        raise PluginError(reason) from error
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise PluginError(f"{name} outputs {found} for one image and {num_classes} classes, not (1, {num_classes}).")

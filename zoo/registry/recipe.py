@@ -12,6 +12,7 @@ from zoo.errors import OptionError
 from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
+from zoo.registry.preprocessing import RESIZES, Preprocessing
 from zoo.registry.train_scope import TrainScope
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -36,6 +37,10 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
+#: Maximum height and width of the input in pixels.
+MAX_SIDE = 4096
+#: Options that are strings, but that may also be passed as a path, a number or a list of numbers.
+_TEXTS = ("weights", "mean", "std", "split")
 #: Maximum number of threads that decode images.
 MAX_WORKERS = 256
 
@@ -75,6 +80,15 @@ class Recipe:
     #: Augmentation; None means ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
     #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
+    #: How an image is brought to the size of the input: ``crop`` crops the center, ``pad`` adds a border, ``squash``
+    #: ignores the aspect ratio. None means as the weights expect it, as for the next three.
+    resize: str | None = one_of(None, tuple(RESIZES))
+    #: Height and width of the input in pixels.
+    image_size: int | None = count(None, 1, MAX_SIDE)
+    #: Mean of each channel, such as ``0.5,0.5,0.5``, for pixel values from 0 to 1.
+    mean: str | None = text(None)
+    #: Standard deviation of each channel, for pixel values from 0 to 1.
+    std: str | None = text(None)
     #: Regular expression that finds the class in the name of an image file, for folders without class folders.
     label_from: str | None = text(None)
     #: Columns of a table by role, such as ``image=path,label=breed``; None means that they have usual names.
@@ -116,7 +130,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _ = self.scope, self.head_design, self.data_options  # these raise OptionError if an option is invalid
+        # These raise OptionError if an option is invalid.
+        _ = self.scope, self.head_design, self.data_options, self.preprocessing
         if self.views is not None and self.views > 1 and self.augmentation == "none":
             raise OptionError(
                 f"without augmentation, all {self.views} views would be the same; set `augment` to crop-flip."
@@ -146,6 +161,11 @@ class Recipe:
     def data_options(self) -> DataOptions:
         """How the images are found and split."""
         return DataOptions.parse(label_from=self.label_from, columns=self.columns, split=self.split, seed=self.seed)
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """The changes to the input that the weights expect."""
+        return Preprocessing.parse(self.resize, self.image_size, self.mean, self.std)
 
     @property
     def augmentation(self) -> str:
@@ -210,6 +230,13 @@ def make_recipe(options: dict[str, Any]) -> Recipe:
     for name in options:
         if name not in known:
             raise OptionError(f"no option {name!r}; the options are {', '.join(known)}.")
-    if isinstance(options.get("weights"), PathLike):
-        options = {**options, "weights": fspath(options["weights"])}
-    return Recipe(**options)
+    return Recipe(**{name: _to_text(value) if name in _TEXTS else value for name, value in options.items()})
+
+
+def _to_text(value: Any) -> Any:
+    """Return a path, a number or a list of numbers as a string."""
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return str(value) if type(value) in (int, float) else value

@@ -17,7 +17,7 @@ from zoo.data.decode import decode_image, quiet_pillow
 from zoo.data.eval_dataset import open_labeled
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
-from zoo.data.source import list_images
+from zoo.data.source import list_images, name_source
 from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
@@ -93,7 +93,7 @@ class Classifier:
                 yield from self._predict_batch(batch, list(pool.map(self._read, batch)), top)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
-        self, data: str | Path, split: str | None = None, *, label_from: str | None = None,
+        self, data: Any, split: str | None = None, *, label_from: str | None = None,
         columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Evaluate the model on labeled images.
@@ -115,7 +115,7 @@ class Classifier:
         progress = progress or Silent()
         options = DataOptions.parse(label_from=label_from, columns=columns)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
-        chosen, samples = open_labeled(listing, data, split, classes=self.classes, progress=progress)
+        chosen, samples = open_labeled(listing, name_source(data), split, classes=self.classes, progress=progress)
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalise, self._hardware)

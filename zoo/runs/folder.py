@@ -36,7 +36,7 @@ class RunFolder:
             RunError: If ``output`` contains a run or other files, or cannot be created.
         """
         if output is None:
-            name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", Path(data).name or data)
+            name = re.sub(r"\.(zip|tgz|csv|tsv|jsonl|parquet|tar(\.\w+)?)$", "", Path(data).name or data)
             stem = f"{_make_plain(backbone.rpartition('/')[2])}-{_make_plain(name)}"
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.data.source import name_source
 from zoo.engine.device import rounding
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
@@ -46,7 +47,7 @@ class Run(os.PathLike[str]):
 
 def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
     backbone: str,
-    data: str | Path,
+    data: Any,
     *,
     output: str | Path | None = None,
     resume: bool = False,
@@ -59,7 +60,8 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
 
     Args:
         backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights.
-        data: Folder of images, archive of such a folder, or name of a data set.
+        data: Folder of images, table that lists images, archive of a folder, or name of a data set; or a list of
+            (path, label), a pandas DataFrame, a map-style data set, or a dictionary of these by split.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
         resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
         recipe: Name of a recipe in registry.toml. Options passed here override those of the recipe.
@@ -132,7 +134,7 @@ def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
 
 def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path | None, lock: RunLock) -> Record:
     """Create the run folder and its record, or continue those of the earlier run."""
-    folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, str(job.data))
+    folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, name_source(job.data))
     lock.take(folder.path)
     record = Record(folder, plan.facts, job.registry, job.progress)
     if earlier and earlier.checkpoint:

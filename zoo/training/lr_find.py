@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from zoo.engine.device import rounding
@@ -32,7 +31,7 @@ class FoundRate:
 
 def find_lr(
     backbone: str,
-    data: str | Path,
+    data: Any,
     *,
     registry: Registry | None = None,
     progress: Progress | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Job:
 
     resolved: Resolved
     weights: WeightsSource
-    data: str | Path
+    data: Any
     recipe: Recipe
     hardware: Hardware
     registry: Registry
@@ -74,13 +74,14 @@ class Plan:
         return Phase(self.network, frozen, self.images, views, recipe, self.hardware)
 
 
-def resolve_job(backbone: str, data: str | Path, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
+def resolve_job(backbone: str, data: Any, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
     """Resolve all names before anything is built or read, and report what was chosen.
 
     Raises:
         ZooError: If a name does not exist, or an option is invalid.
     """
-    look_up(data, registry=registry)
+    if isinstance(data, (str, PathLike)):
+        look_up(data, registry=registry)
     world = get_world()
     hardware = choose_hardware(recipe.device, recipe.precision, world)
     if world.size > 1 and recipe.batch_size < 2 * world.size:
@@ -135,9 +136,13 @@ def prepare(job: Job) -> Plan:
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
     model = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
-    views = Views.build(choose_input(backbone, job.weights), recipe.augmentation, budget, recipe.erase)
+    expected = choose_input(backbone, job.weights)
+    for change in recipe.preprocessing.list_changes(expected):
+        progress.say(f"note: the input has {change}, which the weights expect")
+    views = Views.build(recipe.preprocessing.apply(expected), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, recipe.data_options, registry=job.registry, progress=progress, keep=views)
     network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
+    network = replace(network, preprocessing=recipe.preprocessing)
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)

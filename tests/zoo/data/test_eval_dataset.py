@@ -25,7 +25,7 @@ CLASSES = ("cow", "ant", "bee")  # The run's order differs from the alphabetical
 def open_(names: Any, progress: Any) -> Open:
     return lambda value, split=None, classes=CLASSES: open_labeled(
         list_images(value, DataOptions(), registry=names, progress=progress),
-        value,
+        str(value),
         split,
         classes=classes,
         progress=progress,

@@ -8,11 +8,10 @@ train/_classes.csv  train/1.jpg  valid/_classes.csv  valid/2.jpg     The same, w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.data.listing import SPLITS, Listing
+from zoo.data.listing import SPLITS, Listing, merge_listings
 from zoo.data.sources.columns import NoColumn, find_columns
 from zoo.data.sources.entries import list_entries
 from zoo.data.sources.table import list_table
@@ -44,7 +43,7 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
     if not tables:
         # Archives often contain a single folder with everything else inside.
         return list_folder_tables(folders[0], options) if len(folders) == 1 else None
-    return _merge(
+    return merge_listings(
         [list_table(tables[split], options, split=split, is_own=False) for split in SPLITS if split in tables]
     )
 
@@ -67,15 +66,3 @@ def _has_labels(path: Path, options: DataOptions) -> bool:
     except DataError as error:
         raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
     return True
-
-
-def _merge(listings: Sequence[Listing]) -> Listing:
-    notes = dict.fromkeys(note for listing in listings for note in listing.notes)
-    return Listing(
-        classes_of={split: names for listing in listings for split, names in listing.classes_of.items()},
-        files=tuple(file for listing in listings for file in listing.files),
-        left_out=tuple(item for listing in listings for item in listing.left_out),
-        has_splits=True,
-        layouts=listings[0].layouts,
-        notes=tuple(notes),
-    )

@@ -41,19 +41,38 @@ def list_table(path: Path, options: DataOptions, *, split: str | None = None, is
     Raises:
         DataError: If the table cannot be read, has no column for the image or the label, or contradicts itself.
     """
+    origin = f"table {str(path)!r}"
+    return list_rows(read_rows(path), path.parent, options, origin=origin, split=split, is_own=is_own)
+
+
+def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or for messages
+    rows: Iterator[Row], folder: Path, options: DataOptions, *, origin: str, split: str | None, is_own: bool = True
+) -> Listing:
+    """List the images of the rows of a table.
+
+    Args:
+        rows: Rows of the table. The first one may contain the names of the columns.
+        folder: Folder to which the paths are relative.
+        options: Names of the columns.
+        origin: Name of the table, for error messages.
+        split: Split of all rows; None means that the table names it, or has no splits.
+        is_own: Whether the user named the table. Other tables may not point outside the folder.
+
+    Raises:
+        DataError: If the table has no column for the image or the label, or contradicts itself.
+    """
     try:
-        rows = read_rows(path)
         first = list(itertools.islice(rows, 2))
         if not first:
             raise DataError("it is empty")
         columns = find_columns(first[0][1], first[-1][1], options.columns)
-        reader = _RowReader(path.parent, columns, len(first[0][1]), split, is_own=is_own)
+        reader = _RowReader(folder, columns, len(first[0][1]), split, is_own=is_own)
         files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader)
         if not files:
             reason = f"; {str(left_out[0].path)!r}: {left_out[0].reason}" if left_out else ""
             raise DataError(f"no row names an image and its label{reason}")
     except DataError as error:
-        raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
+        raise DataError(f"cannot use the {origin}: {error}.") from error
     has_splits = split is not None or columns.split is not None
     if not has_splits and (by_path := _split_by_path(files)):
         files, has_splits = by_path, True

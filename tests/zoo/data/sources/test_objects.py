@@ -1,0 +1,152 @@
+"""Python objects as data sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import TensorDataset
+
+from zoo.data.decode import decode_image
+from zoo.data.listing import Listing
+from zoo.data.sources.objects import describe_object, list_object
+from zoo.errors import DataError
+from zoo.registry.data_options import DataOptions
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)
+
+
+class Images:
+    """A map-style data set with the images of `PIXELS` in a chosen form."""
+
+    classes = ("ant", "bee")
+
+    def __init__(self, form: Any = Image.fromarray) -> None:
+        self._form = form
+
+    def __len__(self) -> int:
+        return len(PIXELS)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self._form(PIXELS[index]), index % 2
+
+
+class Frame:
+    """What zoo uses of a pandas DataFrame."""
+
+    def __init__(self, **columns: list[Any]) -> None:
+        self.columns = list(columns)
+        self._rows = list(zip(*columns.values(), strict=True))
+
+    def itertuples(self, *, index: bool, name: None) -> Any:
+        assert not index
+        assert name is None
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+@pytest.fixture
+def list_(cache: Path, progress: Any) -> Any:
+    assert cache
+    return lambda value, **options: list_object(value, DataOptions.parse(**options), progress)
+
+
+def rows_of(listing: Listing) -> list[tuple[str, str, str]]:
+    return [(file.path.as_posix(), file.class_name, file.split) for file in listing.files]
+
+
+def test_pairs_of_paths_and_labels(list_: Any) -> None:
+    listing = list_([("a/1.jpg", "ant"), (Path("/b/2.png"), 7)])
+    assert rows_of(listing) == [("/b/2.png", "7", "train"), ("a/1.jpg", "ant", "train")]
+    assert not listing.has_splits
+
+
+def test_a_data_frame_is_a_table(list_: Any) -> None:
+    frame = Frame(path=["1.jpg", "2.jpg", "3.jpg"], breed=["pug", "husky", float("nan")], fold=["train", "val", "val"])
+    listing = list_(frame, columns="label=breed,split=fold")
+    assert rows_of(listing) == [("1.jpg", "pug", "train"), ("2.jpg", "husky", "val")]
+    assert [item.reason for item in listing.left_out] == ["no label"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Image.fromarray,
+        np.array,
+        lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1),
+        lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1) / 255,
+    ],
+)
+def test_the_images_of_a_data_set_are_kept_without_loss(list_: Any, form: Any) -> None:
+    listing = list_(Images(form))
+    assert listing.classes == ("ant", "bee")
+    assert len(listing.files) == 6
+    for file in listing.files:
+        number = int(file.path.stem)
+        assert file.class_name == ("ant", "bee")[number % 2]
+        assert torch.equal(decode_image(file.path), torch.from_numpy(PIXELS[number]).permute(2, 0, 1))
+
+
+def test_gray_images_are_accepted(list_: Any) -> None:
+    listing = list_(Images(lambda pixels: pixels[:, :, :1]))
+    assert decode_image(listing.files[0].path)[0].equal(torch.from_numpy(PIXELS[0][:, :, 0]))
+
+
+def test_the_bytes_of_image_files_are_kept_as_they_are(list_: Any, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS[0]).save(tmp_path / "0.jpg")
+    data = (tmp_path / "0.jpg").read_bytes()
+    listing = list_(Images(lambda _pixels: data))
+    assert all(file.path.read_bytes() == data and file.path.suffix == ".jpg" for file in listing.files)
+
+
+def test_the_same_images_are_kept_once(list_: Any, cache: Path) -> None:
+    first, second = list_(Images()), list_(Images(np.array))
+    assert first == second
+    assert len(list((cache / "data").iterdir())) == 1
+
+
+def test_a_dictionary_has_a_value_for_each_split(list_: Any) -> None:
+    listing = list_({"test": [("3.jpg", "bee")], "training": Images(), "val": [("1.jpg", "ant")]})
+    assert listing.classes_of == {"train": ("ant", "bee"), "val": ("ant",), "test": ("bee",)}
+    assert listing.has_splits
+
+
+def test_a_tensor_data_set_has_no_class_names(list_: Any) -> None:
+    images = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
+    assert list_(TensorDataset(images, torch.tensor([0, 1, 2] * 2))).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (7, "cannot use a int as `data`"),
+        ([], "no row names an image and its label"),
+        ([("a.jpg",)], "item 0 is .* not a pair of a path and a label"),
+        ([("a.jpg", "x"), (1, "x")], "item 1 is .* not a pair of a path and a label"),
+        ({}, "`data` is empty"),
+        ({"train": [("a.jpg", "x")], "folds": [("b.jpg", "x")]}, "the split 'folds'"),
+        ({"val": [("a.jpg", "x")], "dev": [("b.jpg", "x")]}, "the split 'dev'"),
+        (Images(lambda _pixels: "a.jpg"), "image 0 is a str, not an image"),
+        (Images(lambda _pixels: b"text"), "image 0 is of an unknown file type"),
+        (Images(lambda pixels: pixels[None]), r"image 0 is a ndarray of shape \(1, 8, 10, 3\), not an image"),
+        (Images(lambda pixels: pixels / 127.5 - 1), "values of type float64 from -1 to .*normalize"),
+        (Images(lambda pixels: pixels.astype(np.int64)), "values of type int64"),
+        (Images(lambda pixels: pixels * float("nan")), "values of type float64"),
+        (TensorDataset(torch.zeros(2, 3, 4, 4)), "item 0 is a tuple, not a pair"),
+    ],
+)
+def test_other_objects_are_refused(list_: Any, cache: Path, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list_(value)
+    assert not list(cache.rglob("*.png"))
+
+
+def test_objects_are_described_by_type_and_size() -> None:
+    assert describe_object(Images()) == "Images of 6 images"
+    assert describe_object({"train": [1, 2]}) == "{train: list of 2 images}"

@@ -1,0 +1,67 @@
+"""Preprocessing that the user chooses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from zoo.errors import OptionError
+from zoo.plugin import InputSpec
+from zoo.registry.preprocessing import Preprocessing
+from zoo.registry.recipe import make_recipe
+
+SPEC = InputSpec(size=(3, 224, 224), resize=256, min_size=32)
+
+
+def apply(**options: Any) -> InputSpec:
+    return make_recipe(options).preprocessing.apply(SPEC)
+
+
+def test_without_options_nothing_changes() -> None:
+    assert apply() == SPEC
+    assert Preprocessing().list_changes(SPEC) == []
+
+
+def test_the_margin_around_the_crop_stays_in_proportion() -> None:
+    assert apply(image_size=112) == InputSpec(size=(3, 112, 112), resize=128, min_size=32)
+
+
+@pytest.mark.parametrize(("resize", "crop"), [("pad", "border"), ("squash", "squash")])
+def test_padded_and_squashed_images_are_used_whole(resize: str, crop: Any) -> None:
+    assert apply(resize=resize) == InputSpec(size=(3, 224, 224), resize=224, crop=crop, min_size=32)
+
+
+@pytest.mark.parametrize("value", ["0.5", 0.5, "0.5,0.5,0.5", [0.5, 0.5, 0.5], (0.5, 0.5, 0.5)])
+def test_mean_and_std_may_be_numbers_lists_or_text(value: Any) -> None:
+    spec = apply(mean=value, std=value)
+    assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def test_changes_are_described() -> None:
+    chosen = make_recipe({"image_size": 96, "resize": "squash", "std": 1}).preprocessing
+    assert chosen.list_changes(SPEC) == [
+        "size 96x96 instead of 224x224",
+        "crop squash instead of center",
+        "std (1.0, 1.0, 1.0) instead of (0.229, 0.224, 0.225)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resize": "stretch"}, "unknown resize 'stretch'"),
+        ({"image_size": 0}, "image_size must be at least 1"),
+        ({"image_size": 16}, "`image_size` must be at least 32 for this backbone, got 16"),
+        ({"image_size": 10**6}, "image_size must be at most 4096"),
+        ({"mean": "0.5,0.5"}, "`mean` has 2 numbers, but the input has 3 channels"),
+        ({"mean": "half"}, "`mean` must be numbers"),
+        ({"std": "0"}, "`std` must be numbers above 0"),
+        ({"std": "nan"}, "`std` must be numbers above 0"),
+        ({"mean": "inf"}, "`mean` must be numbers"),
+        ({"mean": [[1]]}, "`mean` must be numbers"),
+    ],
+)
+def test_invalid_values_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        apply(**options)

@@ -1,0 +1,125 @@
+"""Write images that are not files, such as those of a map-style data set, to image files in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import DataError
+from zoo.files.atomic import PREFIX, publish
+from zoo.files.cache import cache_folder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from zoo.progress import Progress
+
+#: Name of the table in a folder of cached images.
+TABLE = "images.jsonl"
+#: Suffix by the first bytes of a file.
+_SUFFIXES = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG": ".png",
+    b"RIFF": ".webp",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CachedImage:
+    """An image to be written."""
+
+    #: Bytes of an image file, a PIL image, an array of shape (height, width) or (height, width, channels), or a tensor
+    #: of shape (channels, height, width).
+    image: Any
+    label: str
+    split: str | None = None
+
+
+def cache_images(images: Iterable[CachedImage], total: int | None, progress: Progress) -> Path:
+    """Write images to the cache folder and return the path of the table that lists them.
+
+    The same images with the same labels are kept only once.
+
+    Args:
+        images: Images to be written.
+        total: Number of images, or None if it is unknown.
+        progress: Where to report progress.
+
+    Raises:
+        DataError: If an image is of an unknown type, or has values that are not pixels.
+    """
+    folder = cache_folder() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{PREFIX}{secrets.token_hex(4)}"
+    digest = hashlib.sha256()
+    try:
+        partial.mkdir()
+        with (partial / TABLE).open("w", encoding="utf-8") as table, progress.track("reading images", total) as advance:
+            for number, item in enumerate(images):
+                data = _encode(number, item.image)
+                name = f"{number:07}{_find_suffix(number, data)}"
+                (partial / name).write_bytes(data)
+                row = {"path": name, "label": item.label, **({"split": item.split} if item.split else {})}
+                digest.update(hashlib.sha256(data).digest() + json.dumps(row).encode())
+                table.write(json.dumps(row) + "\n")
+                advance(1)
+        publish(partial, folder / digest.hexdigest())
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / digest.hexdigest() / TABLE
+
+
+def _find_suffix(number: int, data: bytes) -> str:
+    for start, suffix in _SUFFIXES.items():
+        if data.startswith(start):
+            return suffix
+    raise DataError(f"image {number} is of an unknown file type; it begins with {data[:8]!r}")
+
+
+def _encode(number: int, image: Any) -> bytes:
+    """Return the bytes of an image file; pixels are written as PNG, which is lossless."""
+    if isinstance(image, bytes):
+        return image
+    file = io.BytesIO()
+    _to_pil(number, image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _to_pil(number: int, image: Any) -> Image:
+    from PIL import Image as PillowImage
+
+    if isinstance(image, PillowImage.Image):
+        return image
+    array = _to_array(image)
+    if array is None or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        shape = f" of shape {tuple(image.shape)}" if hasattr(image, "shape") else ""
+        raise DataError(f"image {number} is a {type(image).__name__}{shape}, not an image")
+    if array.dtype.kind == "f" and 0 <= array.min() <= array.max() <= 1:  # also refuses NaN
+        array = (array * 255).round().astype("uint8")
+    if array.dtype != "uint8":
+        raise DataError(
+            f"image {number} has values of type {array.dtype} from {array.min():g} to {array.max():g}; pixels must be "
+            "uint8, or between 0 and 1. Leave out transforms that normalize the images; zoo normalizes them itself"
+        )
+    return PillowImage.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _to_array(image: Any) -> Any:
+    """Return an array of shape (height, width[, channels]); None if the object is neither an array nor a tensor."""
+    import numpy as np
+    from torch import Tensor
+
+    if isinstance(image, Tensor):
+        array = image.detach().cpu().numpy()
+        return array.transpose(1, 2, 0) if array.ndim == 3 else array
+    return image if isinstance(image, np.ndarray) and image.size else None

@@ -1,0 +1,108 @@
+"""List the images of Python objects: lists of paths and labels, data frames and map-style data sets.
+
+[("1.jpg", "ant"), ("2.jpg", "bee")]          Paths and labels.
+pandas.DataFrame                              A table; see `zoo.data.sources.table`.
+torchvision.datasets.CIFAR10("cifar")         A map-style data set, whose items are images and labels.
+{"train": ..., "val": ...}                    One of these for each split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.data.listing import SPLITS, Listing, merge_listings
+from zoo.data.sources.cached_images import CachedImage, cache_images
+from zoo.data.sources.table import list_rows, list_table
+from zoo.data.split_names import WORDS, find_split
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo.data.sources.table_rows import Row
+    from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
+
+
+def describe_object(value: object) -> str:
+    """Return a short name of a Python object that contains images, for messages and run.json."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {describe_object(part)}' for name, part in value.items())}}}"
+    size = f" of {len(value)} images" if hasattr(value, "__len__") else ""
+    return f"{type(value).__name__}{size}"
+
+
+def list_object(value: object, options: DataOptions, progress: Progress, *, split: str | None = None) -> Listing:
+    """List the images of a Python object.
+
+    Args:
+        value: A list of pairs, a data frame, a map-style data set, or a dictionary of these by split.
+        options: Names of the columns of a data frame.
+        progress: Where to report progress while the images of a data set are written to the cache folder.
+        split: Split of all images; None means that the object names it, or has no splits.
+
+    Raises:
+        DataError: If the object is none of these, or contains something other than images and labels.
+    """
+    if isinstance(value, Mapping):
+        return _list_splits(value, options, progress)
+    if hasattr(value, "itertuples") and hasattr(value, "columns"):  # pandas need not be installed
+        return list_rows(_read_frame(value), Path(), options, origin=describe_object(value), split=split)
+    if isinstance(value, (list, tuple)):
+        return list_rows(_read_pairs(value), Path(), options, origin=describe_object(value), split=split)
+    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+        return _list_dataset(value, options, progress, split)
+    raise DataError(
+        f"cannot use a {type(value).__name__} as `data`; pass a path, a list of (path, label), a pandas DataFrame, or "
+        "a map-style data set with __len__ and __getitem__."
+    )
+
+
+def _list_splits(value: Mapping[Any, object], options: DataOptions, progress: Progress) -> Listing:
+    parts: dict[str, object] = {}
+    for name, part in value.items():
+        split = find_split(str(name))
+        if split is None or split in parts:
+            raise DataError(f"`data` has the split {name!r}; use one each of {', '.join(WORDS)}.")
+        parts[split] = part
+    if not parts:
+        raise DataError("`data` is empty; pass a dictionary of splits, such as train and val.")
+    ordered = [split for split in SPLITS if split in parts]
+    return merge_listings([list_object(parts[split], options, progress, split=split) for split in ordered])
+
+
+def _read_frame(frame: Any) -> Iterator[Row]:
+    yield 0, [str(name) for name in frame.columns]
+    for number, row in enumerate(frame.itertuples(index=False, name=None), 1):
+        yield number, ["" if value is None or value != value else str(value) for value in row]  # noqa: PLR0124  # NaN
+
+
+def _read_pairs(pairs: Sequence[Any]) -> Iterator[Row]:
+    yield 0, ["path", "label"]
+    for number, pair in enumerate(pairs, 1):
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], (str, PathLike))):
+            raise DataError(f"item {number - 1} is {str(pair)[:80]!r}, not a pair of a path and a label")
+        yield number, [fspath(pair[0]), str(pair[1])]
+
+
+def _list_dataset(dataset: Any, options: DataOptions, progress: Progress, split: str | None) -> Listing:
+    """Write the images of a map-style data set to the cache folder, and list them."""
+    try:
+        table = cache_images(_read_dataset(dataset, split), len(dataset), progress)
+    except DataError as error:
+        raise DataError(f"cannot use the {describe_object(dataset)}: {error}.") from error
+    return list_table(table, options)
+
+
+def _read_dataset(dataset: Any, split: str | None) -> Iterator[CachedImage]:
+    names = getattr(dataset, "classes", None)
+    for number in range(len(dataset)):
+        item = dataset[number]
+        if not (isinstance(item, (tuple, list)) and len(item) == 2):
+            raise DataError(f"item {number} is a {type(item).__name__}, not a pair of an image and a label")
+        image, label = item
+        label = label.item() if hasattr(label, "item") else label
+        if isinstance(label, int) and isinstance(names, Sequence) and 0 <= label < len(names):
+            label = names[label]
+        yield CachedImage(image, str(label), split)

@@ -1,0 +1,96 @@
+"""Preprocessing that the user chooses instead of that of the weights, parsed once from the options of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from zoo.errors import OptionError
+
+if TYPE_CHECKING:
+    from zoo.plugin import InputSpec
+    from zoo.plugin.input_spec import Crop
+
+#: How an image is brought to the size of the input. ``InputSpec`` has other names for the same.
+RESIZES: dict[str, Crop] = {"crop": "center", "pad": "border", "squash": "squash"}
+
+Channels = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Changes to the input that the weights expect; None keeps what the weights expect."""
+
+    resize: str | None = None
+    #: Height and width of the input in pixels.
+    image_size: int | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+
+    @classmethod
+    def parse(cls, resize: str | None, image_size: int | None, mean: str | None, std: str | None) -> Preprocessing:
+        """Parse the options.
+
+        Raises:
+            OptionError: If ``mean`` or ``std`` is not a list of numbers, or a number of ``std`` is not above 0.
+        """
+        return cls(resize, image_size, _parse_channels("mean", mean), _parse_channels("std", std))
+
+    def apply(self, spec: InputSpec) -> InputSpec:
+        """Return the input after the changes.
+
+        Raises:
+            OptionError: If the backbone does not accept the image size, or has another number of channels.
+        """
+        channels, height, _ = spec.size
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values and len(values) not in (1, channels):
+                raise OptionError(f"`{name}` has {len(values)} numbers, but the input has {channels} channels.")
+        if self.image_size and spec.min_size and self.image_size < spec.min_size:
+            raise OptionError(
+                f"`image_size` must be at least {spec.min_size} for this backbone, got {self.image_size}."
+            )
+        side = self.image_size or height
+        crop = RESIZES[self.resize] if self.resize else spec.crop
+        return replace(
+            spec,
+            size=(channels, side, side) if self.image_size else spec.size,
+            # The margin around the crop stays in proportion. Images that are padded or squashed are used whole.
+            resize=round(spec.resize * side / height) if crop == spec.crop else side,
+            crop=crop,
+            mean=_spread(self.mean, channels) or spec.mean,
+            std=_spread(self.std, channels) or spec.std,
+        )
+
+    def list_changes(self, spec: InputSpec) -> list[str]:
+        """Return how the input differs from the one that the weights expect."""
+        changed = self.apply(spec)
+        pairs = (
+            ("size", changed.size[1:], spec.size[1:]),
+            ("crop", changed.crop, spec.crop),
+            ("mean", changed.mean, spec.mean),
+            ("std", changed.std, spec.std),
+        )
+        return [f"{name} {_show(new)} instead of {_show(old)}" for name, new, old in pairs if new != old]
+
+
+def _parse_channels(name: str, text: str | None) -> Channels | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    is_valid = all((value > 0 if name == "std" else True) and abs(value) < 1e6 for value in values)  # refuses NaN
+    if not values or not is_valid:
+        above = " above 0" if name == "std" else ""
+        raise OptionError(f"`{name}` must be numbers{above} for pixels from 0 to 1, such as 0.5,0.5,0.5, got {text!r}.")
+    return values
+
+
+def _spread(values: Channels | None, channels: int) -> Channels | None:
+    return values * channels if values and len(values) == 1 else values
+
+
+def _show(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) and all(type(v) is int for v in value) else str(value)
