@@ -39,8 +39,8 @@ SHARD_EVERY = 100
 HEAD_VIEWS = 4
 #: Maximum height and width of the input in pixels.
 MAX_SIDE = 4096
-#: Options that are strings, but that may also be passed as a path, a number or a list of numbers.
-_TEXTS = ("weights", "mean", "std", "split")
+#: Options that are strings of numbers, and may also be passed as a number or a list of numbers.
+_NUMBERS = ("mean", "std", "split")
 #: Maximum number of threads that decode images.
 MAX_WORKERS = 256
 
@@ -230,13 +230,13 @@ def make_recipe(options: dict[str, Any]) -> Recipe:
     for name in options:
         if name not in known:
             raise OptionError(f"no option {name!r}; the options are {', '.join(known)}.")
-    return Recipe(**{name: _to_text(value) if name in _TEXTS else value for name, value in options.items()})
+    if isinstance(options.get("weights"), PathLike):
+        options = {**options, "weights": fspath(options["weights"])}
+    return Recipe(**{name: _join(value) if name in _NUMBERS else value for name, value in options.items()})
 
 
-def _to_text(value: Any) -> Any:
-    """Return a path, a number or a list of numbers as a string."""
-    if isinstance(value, PathLike):
-        return fspath(value)
+def _join(value: Any) -> Any:
+    """Return a number or a list of numbers as a string."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return str(value) if type(value) in (int, float) else value
