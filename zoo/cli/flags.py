@@ -6,9 +6,9 @@ import re
 
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
-    "augment", "baseline", "batch_size", "cache", "config", "data", "device", "devices", "epochs", "head",
-    "label_smoothing", "lr", "optimizer", "output", "patience", "precision", "recipe", "resume", "schedule", "seed",
-    "split", "train", "views", "weights",
+    "augment", "baseline", "batch_size", "cache", "config", "data", "device", "devices", "epochs", "head", "key",
+    "label_smoothing", "lr", "optimizer", "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume",
+    "schedule", "seed", "split", "train", "views", "weights",
 )  # fmt: skip
 
 

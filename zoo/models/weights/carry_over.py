@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.errors import WeightsError
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
-from zoo.models.weights.load import find_unusable
+from zoo.models.weights.misfits import find_unusable
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 

@@ -75,7 +75,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
     backbone = resolved.backbone
     if asked == "none":
         return WeightsSource("none", resolved.tag)
-    if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
+    if asked is not None and (asked.lower().endswith(FILE_SUFFIXES) or "/" in asked):
         return _choose_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(

@@ -23,7 +23,7 @@ from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
 GOLDEN_TOLERANCE = 1e-3
 #: Advice for users in errors about a file that zoo cannot fetch or read; the plugin's author needs different advice.
-USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
+USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. (?:Convert|Download) .*|\.$")
 
 
 def fetched(backbone: BackboneUnderTest) -> None:
