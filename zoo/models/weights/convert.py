@@ -110,6 +110,8 @@ def convert_weights(
 def _check_output(path: Path, *, overwrite: bool) -> None:
     if read_suffix(path.name) != ".safetensors":
         raise OptionError(f"{path} must end in .safetensors, because `weights` accepts only such files.")
+    if not path.parent.is_dir():
+        raise OptionError(f"{path} cannot be written, because {path.parent} is not a folder; create it first.")
     if path.exists() and not overwrite:
         raise OptionError(f"{path} exists; choose a different name, or set `overwrite` to replace it.")
 
@@ -182,12 +184,10 @@ def _copy(path: Path, name: str, tensor: Tensor) -> Tensor:
     """Return a dense copy of a tensor, which shares no memory with any other.
 
     Raises:
-        WeightsError: If the tensor is sparse or quantized, or has NaN values.
+        WeightsError: If the tensor is not dense, or has NaN values.
     """
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
-        raise WeightsError(
-            f"{path} cannot be converted: {name} is a sparse, quantized or empty tensor, not a dense one"
-        )
+        raise WeightsError(f"{path} cannot be converted: {name} is a sparse, quantized or meta tensor, not a dense one")
     if tensor.isnan().any():
         raise WeightsError(f"{path} cannot be converted: {name} has NaN values, so the training that wrote it failed")
     return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -61,7 +61,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         if is_torch_file(path):
             message = f"{path} is a pickle that torch.save wrote; convert it: {show_conversion(str(path))}"
             raise WeightsError(message) from error
-        raise WeightsError(f"{path} is {describe_content(path)} ({error}); download or save it again") from error
+        content = describe_content(path, "damaged, or not a safetensors file")
+        raise WeightsError(f"{path} is {content} ({error}); download or save it again") from error
     if not tensors:
         raise WeightsError(f"{path} must contain named tensors; it is empty")
     return tensors

@@ -21,6 +21,8 @@ ZIP = b"PK\x03\x04"
 #: First bytes of files in the legacy format of torch.save, a pickle of protocol 2 to 5. No safetensors file begins like
 #: this, because its header would be too long.
 LEGACY = (b"\x80\x02\x8a\x0a", b"\x80\x03\x8a\x0a", b"\x80\x04\x95", b"\x80\x05\x95")
+#: Description of any other file that torch cannot load.
+UNKNOWN = "damaged, or not a file that torch.save wrote"
 #: torch names what it refuses in one of these ways.
 REFUSED = re.compile(r"(?:GLOBAL|but got|function) (?:<\w+ ')?([\w.]+)")
 
@@ -40,11 +42,13 @@ def read_torch_file(path: Path) -> Any:
 
     if reason := _find_other_format(path):
         raise WeightsError(f"{path} is {reason}")
+    # Only zip archives, the format since torch 1.6, can be memory-mapped. torch.load takes a path with this suffix for a
+    # safetensors file, whatever it contains.
+    is_mapped = _begins_with(path, ZIP) and path.suffix != ".safetensors"
     try:
-        with warnings.catch_warnings():  # about pickle protocols, which the errors below cover
-            warnings.simplefilter("ignore")
-            # Only zip archives, the format since torch 1.6, can be memory-mapped.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=_begins_with(path, ZIP))
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols, which the errors below cover
+            return torch.load(path if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except OSError:
         raise
     except Exception as error:  # A damaged file can raise any exception in the unpickler.
@@ -63,12 +67,12 @@ def _begins_with(path: Path, beginning: bytes | tuple[bytes, ...]) -> bool:
         return file.read(4).startswith(beginning)
 
 
-def describe_content(path: Path) -> str:
+def describe_content(path: Path, otherwise: str) -> str:
     """Return what a file that cannot be read is, as far as its first bytes show."""
     with path.open("rb") as file:
         beginning = file.read(64).lstrip()
     known = (description for prefix, description in IMPOSTORS.items() if beginning.startswith(prefix))
-    return next(known, "damaged, or not a weights file" if beginning else "empty")
+    return next(known, otherwise if beginning else "empty")
 
 
 def _find_other_format(path: Path) -> str | None:
@@ -78,7 +82,7 @@ def _find_other_format(path: Path) -> str | None:
     if tarfile.is_tarfile(path):
         return "a tar archive, not a file that torch.save wrote; unpack it first, or save it with a newer torch"
     if not is_torch_file(path):
-        return f"{describe_content(path)}, and torch.save did not write it; download or save it again"
+        return f"{describe_content(path, UNKNOWN)}; download or save it again"
     return None
 
 
@@ -102,7 +106,7 @@ def _describe_refusal(error: Exception) -> str:
             "save it with the default protocol"
         )
     if refused is None:
-        return "is damaged, or torch.save did not write it; download or save it again"
+        return f"is {UNKNOWN}; download or save it again"
     return (
         f"contains more than tensors: it needs {refused[1]}, and zoo loads only tensors, because anything else could "
         "run code; save only the tensors, such as model.state_dict(), in the program that wrote the file"

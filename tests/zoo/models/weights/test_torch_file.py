@@ -102,7 +102,7 @@ def write_zip(path: Path) -> None:
 
 
 def write_pickle(path: Path) -> None:
-    path.write_bytes(pickle.dumps({"weight": [1.0, 2.0]}, protocol=4))
+    path.write_bytes(pickle.dumps({"weight": [1.0, 2.0]}, protocol=2))
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,12 @@ def write_pickle(path: Path) -> None:
     [
         (write_tar, "is a tar archive, not a file that torch.save wrote; unpack it first"),
         (write_zip, "is a zip archive, not a file that torch.save wrote; unpack it first"),
-        (write_pickle, "is damaged, or torch.save did not write it"),
+        (write_pickle, "is damaged, or not a file that torch.save wrote"),
         (Path.touch, "is empty"),
-        (lambda path: path.write_bytes(b"hello"), "is damaged, or not a weights file"),
+        (
+            lambda path: path.write_bytes(b"hello"),
+            "is damaged, or not a file that torch.save wrote; download or save it again",
+        ),
         (lambda path: path.write_bytes(b"<html>"), "is a web page"),
         (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "is a Git LFS pointer"),
     ],
