@@ -133,11 +133,11 @@ def prepare(job: Job) -> Plan:
         ZooError: If the data, the weights or an option is invalid.
     """
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
-    model = build_backbone(backbone, job.weights, progress)
+    model, weights = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
     views = Views.build(choose_input(backbone, job.weights), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, registry=job.registry, seed=recipe.seed, progress=progress, keep=views)
-    network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
+    network = attach_head(backbone, weights, model, recipe.head, len(images.classes))
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)

@@ -133,5 +133,6 @@ def test_a_prefixed_safetensors_file_trains_as_it_is(assets: Path, photos: Path,
     assert trained.returncode == 0, trained.stderr
     note = "note: using the tensors of net.safetensors below 'module.encoder.', without this prefix"
     assert note in trained.stderr.splitlines()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["weights"]["prefix"] == "module.encoder."
     frozen = load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(frozen[name], upstream[name]) for name in upstream if name.startswith("features."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -17,6 +17,16 @@ from zoo.models.weights.read import read_weights
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How tensors were loaded into a model."""
+
+    #: Remarks for the user, one line each.
+    notes: tuple[str, ...]
+    #: Prefix of the names in the file that the names in the model lack; usually empty.
+    prefix: str = ""
 
 
 def read_start(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
@@ -37,20 +47,18 @@ def read_start(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor
 
 def load_tensors(
     backbone: BackboneSpec, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
-) -> list[str]:
+) -> Loaded:
     """Load tensors into upstream's model.
 
     The tensors must match the model exactly, except for its head. If the head in the file has a different number of
-    classes, the model's head is resized to match. A head that is missing from the file stays random.
+    classes, the model's head is resized to match. A head that is missing from the file stays random. Of a file that the
+    user passed, the part below a prefix is loaded if it alone matches the model.
 
     Args:
         backbone: The backbone of the model.
         model: The model, which is changed in place.
         source: Where the tensors come from.
         tensors: The tensors by name, under the names in the file.
-
-    Returns:
-        Remarks for the user, one line each.
 
     Raises:
         WeightsError: If a tensor is missing, is unknown, has a different shape or is not finite. The model is then
@@ -59,7 +67,7 @@ def load_tensors(
     head = get_head(backbone, model)
     has_head = source.weights is None or source.weights.num_classes is not None
     unusable = source.lacks if has_head else (*source.lacks, *head.paths)
-    selection = _select(source, model, tensors, head)
+    selection = _select(source, model, head, tensors)
     tensors = {
         name: tensor
         for name, tensor in _convert(backbone, model, source, selection.tensors).items()
@@ -80,10 +88,10 @@ def load_tensors(
         raise WeightsError(f"{source.file or source.label} does not match the backbone: {error}") from error
     if source.lacks and not source.header:
         notes.append(f"{source.label} has no usable values for {', '.join(source.lacks)}, which stays random")
-    return notes
+    return Loaded(tuple(notes), selection.prefix)
 
 
-def _select(source: WeightsSource, model: nn.Module, tensors: Mapping[str, Tensor], head: Head) -> Selection:
+def _select(source: WeightsSource, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Selection:
     """Select the tensors of the model. Only files from elsewhere have a prefix, or a head of a different design."""
     if source.file is None or source.header is not None:
         return Selection(tensors)

@@ -42,8 +42,8 @@ def read_torch_file(path: Path) -> Any:
 
     if reason := _find_other_format(path):
         raise WeightsError(f"{path} is {reason}")
-    # Only zip archives, the format since torch 1.6, can be memory-mapped. torch.load takes a path with this suffix for a
-    # safetensors file, whatever it contains.
+    # Only zip archives, the format since torch 1.6, can be memory-mapped. torch.load reads a path with this suffix as
+    # safetensors, whatever the file contains.
     is_mapped = _begins_with(path, ZIP) and path.suffix != ".safetensors"
     try:
         with path.open("rb") as file, warnings.catch_warnings():

@@ -34,7 +34,7 @@ def project(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load(acme: BackboneSpec, tensors: dict[str, Tensor]) -> tuple[nn.Module, list[str]]:
     model = acme.build(None)
-    return model, load_tensors(acme, model, FILE, tensors)
+    return model, list(load_tensors(acme, model, FILE, tensors).notes)
 
 
 def refusal(acme: BackboneSpec, tensors: dict[str, Tensor]) -> str:
@@ -65,8 +65,9 @@ def test_the_note_is_shown_when_a_backbone_is_built(
 ) -> None:
     save_file(add("module.", source), tmp_path / "net.safetensors")
     told = Told()
-    model = build_backbone(acme, WeightsSource("net.safetensors", file=tmp_path / "net.safetensors"), told)
+    model, weights = build_backbone(acme, WeightsSource("net.safetensors", file=tmp_path / "net.safetensors"), told)
     assert is_loaded(model, source)
+    assert weights.prefix == "module."
     assert told.lines == ["note: using the tensors of net.safetensors below 'module.', without this prefix"]
 
 
@@ -166,6 +167,6 @@ def test_names_below_a_prefix_that_differ_from_the_model_s_are_converted(
     spec = replace(published, convert=rename)
     model = spec.build(None)
     old = {name.replace("stem", "old_stem"): tensor for name, tensor in source.items()}
-    (note,) = load_tensors(spec, model, FILE, add("module.", old))
+    (note,) = load_tensors(spec, model, FILE, add("module.", old)).notes
     assert is_loaded(model, source)
     assert "below 'module.'" in note

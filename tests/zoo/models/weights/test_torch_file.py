@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import os
 import pickle
@@ -89,6 +90,23 @@ def test_a_torchscript_archive_is_refused_with_the_reason(tmp_path: Path) -> Non
         warnings.simplefilter("ignore")  # torch.jit is deprecated, but its files exist
         torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "net.pt")  # type: ignore[no-untyped-call]
     assert "is a TorchScript archive, which contains code; save the state_dict()" in refusal(tmp_path / "net.pt")
+
+
+def test_nothing_else_in_the_code_loads_pickles() -> None:
+    root = Path(__file__).parents[4]
+    calls = [
+        (path.relative_to(root).as_posix(), call)
+        for path in (*root.glob("zoo/**/*.py"), *root.glob("plugins/*/src/**/*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and re.search(
+            r"(torch|pickle|dill|joblib|marshal|numpy|np|jit|hub|checkpoint)\.(load\w*|Unpickler)$",
+            ast.unparse(call.func),
+        )
+    ]
+    ((path, call),) = calls
+    assert path == "zoo/models/weights/torch_file.py"
+    assert [ast.unparse(keyword) for keyword in call.keywords if keyword.arg == "weights_only"] == ["weights_only=True"]
 
 
 def write_tar(path: Path) -> None:
