@@ -9,15 +9,15 @@ from os import PathLike
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo.errors import OptionError, WeightsError
 from zoo.files.atomic import written
-from zoo.models.weights.header import find_header
-from zoo.models.weights.nested import Found, find_tensors
-from zoo.models.weights.prefix import shorten
+from zoo.models.weights.nested import SHOWN, Found, find_tensors
 from zoo.models.weights.read import read_suffix, read_weights
+from zoo.models.weights.shorten import shorten
 from zoo.models.weights.torch_file import is_torch_file, read_torch_file
 
 #: First part of all names in a file that was saved from DistributedDataParallel, DataParallel or DeepSpeed.
@@ -51,10 +51,10 @@ class Converted:
     def list_notes(self) -> Iterator[str]:
         """List remarks for the user."""
         if self.key is not None:
-            others = f"; set `key` to use those under {' or '.join(self.other_keys)}" if self.other_keys else ""
+            others = f"; set `key` to use those under {shorten(self.other_keys, SHOWN)}" if self.other_keys else ""
             yield f"using the tensors under the key {self.key!r}{others}"
         if self.left_out:
-            yield f"leaving out everything that is not weights: {', '.join(self.left_out)}"
+            yield f"leaving out everything that is not weights: {shorten(self.left_out, SHOWN)}"
         if self.removed:
             yield f"removing {' and '.join(map(repr, self.removed))} from the names of the tensors"
         if self.not_below:
@@ -130,8 +130,9 @@ def _read(path: Path, key: str | None) -> Found:
 
 def _read_safetensors(path: Path, key: str | None) -> Found:
     tensors = read_weights(path, sha256=None)
-    if find_header(path) is not None:
-        raise WeightsError(f"{path} is the model of a run; set `weights` to it as it is")
+    with safe_open(path, framework="pt") as file:
+        if "zoo_format" in (file.metadata() or {}):
+            raise WeightsError(f"{path} is the model of a run; set `weights` to it as it is")
     return find_tensors(str(path), tensors, key)
 
 

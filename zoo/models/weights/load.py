@@ -12,8 +12,9 @@ from zoo.models.head import Head, get_head, is_below_any, replace_head
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.locate import locate_weights
 from zoo.models.weights.misfits import find_misfits, find_unusable
-from zoo.models.weights.prefix import Selection, select_tensors, shorten
+from zoo.models.weights.prefix import Selection, select_tensors
 from zoo.models.weights.read import read_weights
+from zoo.models.weights.shorten import shorten
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo.errors import WeightsError
+from zoo.models.weights.shorten import shorten
 
 #: Keys under which training scripts save the weights themselves. Any other key, such as ``model_ema`` or ``teacher``,
 #: is used only if there is no other choice, or if the user chooses it.
@@ -19,6 +20,8 @@ KEYS = frozenset(
 OPTIMIZER = "optim"
 #: Maximum number of nested dicts, as in ``{"state": {"model": {...}}}``.
 DEPTH = 3
+#: Maximum number of keys that a message lists.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ def find_tensors(source: str, content: Any, key: str | None = None) -> Found:
         name: value for name, value in candidates[chosen].items() if isinstance(name, str) and isinstance(value, Tensor)
     }
     top = {name.partition(".")[0] for name in candidates} if chosen else tensors.keys()
-    left_out = tuple(_shorten(name) for name in content if name not in top)
-    inner = [_shorten(f"{chosen}.{name}") for name in candidates[chosen] if chosen and name not in tensors]
+    left_out = tuple(str(name) for name in content if name not in top)
+    inner = [f"{chosen}.{name}" for name in candidates[chosen] if chosen and name not in tensors]
     return Found(tensors, chosen or None, others, (*left_out, *inner))
 
 
@@ -70,13 +73,15 @@ def _choose(source: str, candidates: list[str], key: str | None) -> str:
         return candidates[0]
     if len(usual) == 1:
         return usual[0]
-    raise WeightsError(f"{source} contains several sets of weights; choose one with `key`: {', '.join(candidates)}")
+    raise WeightsError(
+        f"{source} contains several sets of weights; choose one with `key`: {shorten(candidates, SHOWN)}"
+    )
 
 
 def _describe_keys(candidates: list[str]) -> str:
     if candidates == [""]:
         return "its tensors are not below a key, so leave out `key`"
-    return f"choose from {', '.join(candidates)}"
+    return f"choose from {shorten(candidates, SHOWN)}"
 
 
 def _list_candidates(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -100,8 +105,4 @@ def _describe(content: Any) -> str:
         return f"is a {type(content).__name__}"
     if not content:
         return "is empty"
-    return f"contains only {', '.join(_shorten(name) for name in [*content][:10])}"
-
-
-def _shorten(name: object) -> str:
-    return f"{name!s:.80}"
+    return f"contains only {shorten(content, SHOWN)}"

@@ -17,9 +17,7 @@ from torch import Tensor
 from zoo.errors import WeightsError
 from zoo.models.head import Head, is_below
 from zoo.models.weights.misfits import find_misfits, list_missing
-
-#: Number of names that a note lists.
-SHOWN = 3
+from zoo.models.weights.shorten import shorten
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,3 @@ def _list_other_head(names: Iterable[str], head: Head, state: Mapping[str, Tenso
         below = [name for name in names if is_below(name, path)]
         other += below if state.keys().isdisjoint(below) else []
     return tuple(other)
-
-
-def shorten(names: Iterable[str]) -> str:
-    """Return the first few names, and the number of the others."""
-    listed = [*names]
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more

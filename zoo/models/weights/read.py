@@ -35,15 +35,15 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     Raises:
         WeightsError: If the file is missing, is damaged, has a different SHA-256, or contains anything but tensors.
     """
-    suffix = read_suffix(path.name)
-    if suffix not in PICKLES | {".safetensors"}:
-        raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise WeightsError(f"{path} {problem}; pass a .safetensors file")
-    if suffix in PICKLES and len(sha256 or "") < 8:
-        raise make_unpinned_error(str(path))
+    suffix = read_suffix(path.name)
     try:
+        if len(sha256 or "") < 8 and suffix != ".safetensors" and (suffix in PICKLES or is_torch_file(path)):
+            raise make_unpinned_error(str(path))
+        if suffix not in PICKLES | {".safetensors"}:
+            raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
         if sha256 is not None:
             _check_digest(path, sha256)
         return _read_safetensors(path) if suffix == ".safetensors" else _read_pickle(path)

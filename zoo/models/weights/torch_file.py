@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import tarfile
 import warnings
@@ -16,6 +17,9 @@ IMPOSTORS = {
     b"<": "a web page",
     b"version https://git-lfs": "a Git LFS pointer to the file, not the file",
 }
+#: The only classes that are loaded besides torch's own. Many training scripts save their options in a Namespace, which
+#: is an object without code of its own.
+HARMLESS = [argparse.Namespace]
 #: First bytes of a zip archive.
 ZIP = b"PK\x03\x04"
 #: First bytes of files in the legacy format of torch.save, a pickle of protocol 2 to 5. No safetensors file begins like
@@ -36,7 +40,7 @@ def read_torch_file(path: Path) -> Any:
     Raises:
         OSError: If the file cannot be read.
         WeightsError: If the file is damaged, has a different format, or contains anything but tensors, numbers, texts,
-            lists and dicts. Nothing in such a file is run.
+            lists, dicts and argparse.Namespace. Nothing in such a file is run.
     """
     import torch
 
@@ -46,7 +50,7 @@ def read_torch_file(path: Path) -> Any:
     # safetensors, whatever the file contains.
     is_mapped = _begins_with(path, ZIP) and path.suffix != ".safetensors"
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
             warnings.simplefilter("ignore")  # about pickle protocols, which the errors below cover
             return torch.load(path if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except OSError:

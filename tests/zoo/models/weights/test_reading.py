@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import collections
 import os
 import shlex
 import subprocess
@@ -106,12 +106,12 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, suffix: str, *, zipped: boo
     assert canary.exists()  # it runs when it is allowed to
 
 
-@pytest.mark.parametrize("name", ["n.pth", "n.pt", "n.CKPT", "n.pth.tar", "n.tar", "n.bin", "a b.pth"])
+@pytest.mark.parametrize("name", ["n.pth", "n.pt", "n.CKPT", "n.pth.tar", "n.tar", "n.bin", "a b.pth", "n", "n.dat"])
 def test_the_advice_names_the_file_and_a_safetensors_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     torch.save(TENSORS, path)
     *_, file, output = shlex.split(refusal(path))
-    assert (file, Path(output).name) == (str(path), f"{name.partition('.')[0]}.safetensors")
+    assert (file, Path(output).name) == (str(path), f"{name.removesuffix('.dat').partition('.')[0]}.safetensors")
 
 
 def test_a_pickle_that_is_called_safetensors_is_to_be_converted_to_another_file(tmp_path: Path) -> None:
@@ -128,7 +128,8 @@ def test_a_pickle_that_is_called_safetensors_is_to_be_converted_to_another_file(
         ({"epoch": 3, "loss": torch.tensor(0.5)}, "it contains only epoch, loss"),
         ({1: torch.ones(1)}, "it contains only 1"),
         ({"model": TENSORS, "net": TENSORS}, "several sets of weights; choose one with `key`: model, net"),
-        ({"args": argparse.Namespace(lr=1)}, "contains more than tensors: it needs argparse.Namespace, and"),
+        ({"args": collections.Counter()}, "it contains only args"),
+        ({"args": collections.UserDict()}, "contains more than tensors: it needs collections.UserDict, and"),
     ],
 )
 def test_the_error_names_other_content_of_a_pickle(tmp_path: Path, content: Any, words: str) -> None:

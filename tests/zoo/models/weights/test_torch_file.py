@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import collections
 import os
@@ -50,6 +51,23 @@ def test_every_format_of_torch_save_is_read(tmp_path: Path, protocol: int, *, zi
     path = tmp_path / "net"
     torch.save(TENSORS, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     assert same(read_torch_file(path), TENSORS)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_options_of_a_training_script_are_read(tmp_path: Path, *, zipped: bool) -> None:
+    path, args = tmp_path / "net.pth", argparse.Namespace(lr=0.1, layers=[1, 2])
+    torch.save({"args": args, "model": TENSORS}, path, _use_new_zipfile_serialization=zipped)
+    assert read_torch_file(path)["args"] == args
+    assert argparse.Namespace not in torch.serialization.get_safe_globals()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_pickle_hidden_in_options_creates_no_file(tmp_path: Path, *, zipped: bool) -> None:
+    canary, path = tmp_path / "canary", tmp_path / "net.pth"
+    args = argparse.Namespace(name=Runs(os.system, f"touch {canary}"))
+    torch.save({"args": args, "model": TENSORS}, path, _use_new_zipfile_serialization=zipped)
+    assert "contains more than tensors" in refusal(path)
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize("zipped", [True, False])
