@@ -7,6 +7,7 @@ import re
 import tarfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +20,7 @@ IMPOSTORS = {
 }
 #: The only classes that are loaded besides torch's own. Many training scripts save their options in a Namespace, which
 #: is an object without code of its own.
-HARMLESS = [argparse.Namespace]
+HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
 #: First bytes of a zip archive.
 ZIP = b"PK\x03\x04"
 #: First bytes of files in the legacy format of torch.save, a pickle of protocol 2 to 5. No safetensors file begins like
