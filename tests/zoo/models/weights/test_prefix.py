@@ -110,9 +110,13 @@ def test_two_parts_that_match_are_an_error_that_lists_them(
     assert message.endswith(f"zoo convert weights.safetensors OUTPUT.safetensors --prefix {first}")
 
 
-def test_a_second_model_beside_upstream_s_names_is_not_used(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("lacking", ["nothing", HEAD])
+def test_a_second_model_beside_upstream_s_names_is_not_used(
+    acme: BackboneSpec, source: dict[str, Tensor], lacking: str
+) -> None:
     average = {name: tensor + 1 for name, tensor in source.items()}
-    message = refusal(acme, source | add("ema.", average))
+    plain = {name: tensor for name, tensor in source.items() if not name.startswith(lacking)}
+    message = refusal(acme, plain | add("ema.", average))
     assert "it has the unknown tensors ema.stem.0.weight" in message
 
 
