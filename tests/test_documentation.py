@@ -185,6 +185,14 @@ def test_the_how_to_on_many_processes_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
+def test_the_how_to_on_weights_runs(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/weights.md")
+    assert len(reader.commands) == 3
+    assert json.loads((tmp_path / "mine" / "run.json").read_text())["weights"]["label"] == "tiny.safetensors"
+
+
+@pytest.mark.breadth
 def test_the_how_to_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/how-to/write-a-plugin.md")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.models.build import build
+    from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, Prediction, load
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Classifier": "zoo.runs.classifier",
     "Compared": "zoo.runs.compare",
+    "Converted": "zoo.models.weights.convert",
     "FoundRate": "zoo.training.lr_find",
     "Prediction": "zoo.runs.classifier",
     "Recipe": "zoo.registry.recipe",
@@ -35,6 +37,7 @@ _HOMES = {
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
     "compare_runs": "zoo.runs.compare",
+    "convert_weights": "zoo.models.weights.convert",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
     "list_backbones": "zoo.registry.registry",
@@ -44,6 +47,7 @@ _HOMES = {
 __all__ = [
     "Classifier",
     "Compared",
+    "Converted",
     "FoundRate",
     "Prediction",
     "Recipe",
@@ -51,6 +55,7 @@ __all__ = [
     "ZooError",
     "build",
     "compare_runs",
+    "convert_weights",
     "find_lr",
     "finetune",
     "list_backbones",

@@ -96,7 +96,7 @@ def build_trained(work: Workload, hardware: Hardware) -> Trained:
     torch.manual_seed(0)
     resolved = open_registry().resolve(work.backbone)
     weights = choose_weights(resolved, "none")
-    model = build_backbone(resolved.backbone, weights, Silent())
+    model, weights = build_backbone(resolved.backbone, weights, Silent())
     network = attach_head(resolved.backbone, weights, model, work.head, CLASSES)
     place(model, hardware)
     blocks = list_blocks(resolved.backbone, model, network.head)

@@ -21,6 +21,7 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 COMMANDS = {
     "list": "List the available backbones.",
     "info": "Show the details of a backbone.",
+    "convert": "Convert a .pth or .ckpt file to safetensors.",
     "lr-find": "Find a good learning rate for a backbone on your images.",
     "finetune": "Fine-tune a backbone on your images.",
     "evaluate": "Evaluate a run on labeled images.",
@@ -38,6 +39,7 @@ SYNONYMS = {
     "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
+    "import": "convert", "to-safetensors": "convert",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from zoo.engine.loop import EpochProgress, Sums
 from zoo.engine.metrics import Epoch
 from zoo.errors import RunError, TrainingError
 from zoo.models.sharding import contribute, part, put, whole
-from zoo.models.weights.load import is_finite
+from zoo.models.weights.misfits import is_finite
 
 #: Prefixes of tensor names in a checkpoint.
 _MODEL, _OPTIMIZER, _AVERAGE, _EPOCH = "model.", "optimizer.", "average.", "lap."

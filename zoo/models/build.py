@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 
 import torch
@@ -59,8 +59,13 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
     return model
 
 
-def build_backbone(backbone: BackboneSpec, source: WeightsSource, progress: Progress) -> nn.Module:
+def build_backbone(
+    backbone: BackboneSpec, source: WeightsSource, progress: Progress
+) -> tuple[nn.Module, WeightsSource]:
     """Build upstream's model and load its initial weights, including those of its head.
+
+    Returns:
+        The model, and its weights with the prefix that the names in their file have.
 
     Raises:
         PluginError: If the model cannot be built.
@@ -68,9 +73,12 @@ def build_backbone(backbone: BackboneSpec, source: WeightsSource, progress: Prog
     """
     tensors = read_start(source, progress)
     model = build_model(backbone, source.tag)
-    for note in [] if source.is_random else load_tensors(backbone, model, source, tensors):
+    if source.is_random:
+        return model, source
+    loaded = load_tensors(backbone, model, source, tensors)
+    for note in loaded.notes:
         progress.say(f"note: {note}")
-    return model
+    return model, replace(source, prefix=loaded.prefix)
 
 
 def attach_head(
@@ -149,7 +157,7 @@ def build(
         raise OptionError(f"num_classes must be a whole number of at least 1, got {num_classes!r}.")
     resolved = (registry or open_registry()).resolve(name)
     source = choose_weights(resolved, None if weights is None else fspath(weights))
-    model = build_backbone(resolved.backbone, source, Silent())
+    model, _ = build_backbone(resolved.backbone, source, Silent())
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)
     return model

@@ -24,7 +24,7 @@ SHA256 = re.compile(r"[0-9a-f]{8,64}")
 #: Values of the option ``weights`` that are not tags.
 NO_TAGS = ("none", "DEFAULT")
 #: Suffixes of files that the option ``weights`` accepts.
-FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin")
 
 
 @accepting_licence
@@ -53,7 +53,7 @@ class WeightsSpec:
     #: SPDX identifier of the weights' license, or ``unknown``.
     license: str
     #: SHA-256 of the file: all 64 lowercase hex digits, or the first 8 or more that upstream publishes. zoo does not
-    #: read a pickle (.pth, .pt, .bin) without a SHA-256.
+    #: read a pickle (.pth, .pt, .ckpt, .tar, .bin) without a SHA-256.
     sha256: str | None = None
     #: Size of the file in bytes, as published. zoo shows the size but does not check it, because it may be rounded.
     size: int | None = None
@@ -79,7 +79,7 @@ def check_weights(spec: WeightsSpec) -> None:
         PluginError: If a field has an invalid value.
     """
     require(spec, ("tag", matches(TAG, spec.tag), "made of letters, digits, '_', '.' and '-'"))
-    is_free = spec.tag not in NO_TAGS and not spec.tag.endswith(FILE_SUFFIXES)
+    is_free = spec.tag not in NO_TAGS and not spec.tag.lower().endswith(FILE_SUFFIXES)
     are_logits = type(spec.logits) is tuple and all(map(is_number, spec.logits))
     is_percentage = spec.accuracy is None or (is_number(spec.accuracy) and 0 <= spec.accuracy <= 100)
     require(

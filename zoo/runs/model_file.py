@@ -14,7 +14,7 @@ from zoo.errors import RunError
 from zoo.files.validation import Invalid
 from zoo.models.build import Network
 from zoo.models.weights.header import Header, find_header
-from zoo.models.weights.load import find_unusable
+from zoo.models.weights.misfits import find_unusable
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:

@@ -91,6 +91,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "label": weights.label,
             "url": weights.weights.url if weights.weights else None,
             "license": weights.license,
+            **({"prefix": weights.prefix} if weights.prefix else {}),
         },
         "classes": list(images.classes),
         "recipe": {**dataclasses.asdict(recipe), **recipe.list_decided()},

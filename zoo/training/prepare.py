@@ -134,14 +134,14 @@ def prepare(job: Job) -> Plan:
         ZooError: If the data, the weights or an option is invalid.
     """
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
-    model = build_backbone(backbone, job.weights, progress)
+    model, weights = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
     expected = choose_input(backbone, job.weights)
     for change in recipe.preprocessing.list_changes(expected):
         progress.say(f"note: the input has {change}, which the weights expect")
     views = Views.build(recipe.preprocessing.apply(expected), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, recipe.data_options, registry=job.registry, progress=progress, keep=views)
-    network = attach_head(backbone, job.weights, model, recipe.head, len(images.classes))
+    network = attach_head(backbone, weights, model, recipe.head, len(images.classes))
     network = replace(network, preprocessing=recipe.preprocessing)
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)

@@ -87,6 +87,11 @@ declared(
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
 )
 declared(
+    "pickle-without-digest-behind-a-query",
+    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.PTH?download=1"),)},
+)
+declared(
     "digest-that-is-not-hex",
     {"spec.weights": "it must be 8 to 64 lowercase hex digits"},
     lambda: {"weights": (declare_weights(sha256="SHA256:1234"),)},

@@ -61,7 +61,7 @@ def test_a_backbone_is_built_with_its_initial_weights_and_reports_remarks(
     weights = replace(TWO, url=(tmp_path / "two.safetensors").as_uri())
     spec = replace(published, weights=(ONE, weights))
     notes = Told()
-    model = build_backbone(spec, WeightsSource("TWO", "TWO", weights=weights), notes)
+    model, _ = build_backbone(spec, WeightsSource("TWO", "TWO", weights=weights), notes)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
     assert notes.lines == ["note: these weights have no head; the head is initialized randomly, like any new head"]
 

@@ -84,6 +84,13 @@ def test_the_fields_include_the_url_and_the_license_of_published_weights(acme: B
     assert facts["weights"] == {"label": "ONE", "url": weights.url, "license": "CC-BY-NC-4.0"}
 
 
+def test_the_fields_include_the_prefix_of_the_names_in_a_file(acme: BackboneSpec, images: Images) -> None:
+    weights = WeightsSource("net.safetensors", file=Path("net.safetensors"), prefix="module.")
+    network = Network(acme, weights, HeadDesign(), acme.build(None), Head(("x",)))
+    facts = list_facts(network, Recipe(), choose_hardware("cpu"), images)
+    assert facts["weights"] == {"label": "net.safetensors", "url": None, "license": None, "prefix": "module."}
+
+
 @pytest.mark.parametrize(
     ("train", "learning", "params"),
     [("head", set(), 26), ("from:hidden", {"hidden"}, 230), ("all", {"stem", "layer1", "layer2", "hidden"}, 2270)],

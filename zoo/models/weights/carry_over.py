@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from zoo.errors import WeightsError
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
-from zoo.models.weights.load import find_unusable
+from zoo.models.weights.misfits import find_unusable
+from zoo.models.weights.shorten import shorten
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 
@@ -42,7 +43,7 @@ def carry_over_head(network: Network, classes: Sequence[str], progress: Progress
     if not kept or HeadDesign.parse(header.head) != network.design:
         reason = "" if kept else ", because it has none of these classes"
         progress.say(
-            f"note: the head of {path.name} ({header.head}: {_shorten(header.classes)}) is not used{reason}; "
+            f"note: the head of {path.name} ({header.head}: {shorten(header.classes, SHOWN)}) is not used{reason}; "
             "the new head starts from random values"
         )
         return
@@ -54,8 +55,8 @@ def carry_over_head(network: Network, classes: Sequence[str], progress: Progress
     for name, tensor in tensors.items():
         _copy(targets[name], tensor, rows if is_below_any(name, last) else None)
     new = [name for name in classes if name not in known]
-    rest = f"; random values for {_shorten(new)}" if new else ""
-    progress.say(f"note: keeping the head of {path.name} for {_shorten(kept)}{rest}")
+    rest = f"; random values for {shorten(new, SHOWN)}" if new else ""
+    progress.say(f"note: keeping the head of {path.name} for {shorten(kept, SHOWN)}{rest}")
 
 
 def _read_head(path: Path, targets: Mapping[str, Tensor], last: Sequence[str], num_classes: int) -> dict[str, Tensor]:
@@ -99,8 +100,3 @@ def _list_last_layers(network: Network) -> list[str]:
         module = network.model.get_submodule(path)
         paths.append(f"{path}.{len(module) - 1}" if isinstance(module, nn.Sequential) else path)
     return paths
-
-
-def _shorten(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -29,6 +29,8 @@ class WeightsSource:
     file: Path | None = None
     #: Header of the file if a run wrote it, or None.
     header: Header | None = None
+    #: Prefix of the names in the file that the names in the model lack, as far as the file has been loaded.
+    prefix: str = ""
     #: Prefixes of parameters of upstream's model that are missing from the file of a run.
     file_lacks: tuple[str, ...] = ()
 
@@ -75,7 +77,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
     backbone = resolved.backbone
     if asked == "none":
         return WeightsSource("none", resolved.tag)
-    if asked is not None and (asked.endswith(FILE_SUFFIXES) or "/" in asked):
+    if asked is not None and (asked.lower().endswith(FILE_SUFFIXES) or "/" in asked):
         return _choose_file(resolved, Path(asked).expanduser())
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.errors import WeightsError
 from zoo.files.download import sha256_of
 from zoo.files.http import file_name
+from zoo.models.weights.torch_file import describe_content, is_torch_file, read_torch_file
+from zoo.plugin.weights_spec import FILE_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PICKLES = frozenset({".pth", ".pt", ".bin"})
-#: Keys under which training scripts save the tensors if a file contains more than tensors.
-NESTS = frozenset({"state_dict", "model", "model_state"})
-#: First bytes of files that are often mistaken for safetensors, and what these files are.
-IMPOSTORS = {
-    b"<": "a web page",
-    b"PK\x03\x04": "a pickle that torch.save wrote (.pth)",
-    b"\x80\x02": "a pickle in the legacy format of torch.save (.pth)",
-    b"version https://git-lfs": "a Git LFS pointer to the file, not the file",
-}
+#: Suffixes of files that torch.save wrote, which are pickles.
+PICKLES = frozenset(FILE_SUFFIXES) - {".safetensors"}
+#: The suffixes of a weights file, such as ``.pth.tar``.
+SUFFIX = re.compile(rf"({'|'.join(map(re.escape, FILE_SUFFIXES))})+$", flags=re.IGNORECASE)
 
 
 def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     """Read the tensors of a weights file.
 
     Args:
-        path: A .safetensors file, or a .pth, .pt or .bin file if ``sha256`` is not None.
+        path: A .safetensors file, or a file that torch.save wrote if ``sha256`` is not None.
         sha256: The pinned SHA-256 of the file: all 64 hex digits, or at least the first 8; None to skip the check.
 
     Returns:
@@ -38,66 +35,43 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     Raises:
         WeightsError: If the file is missing, is damaged, has a different SHA-256, or contains anything but tensors.
     """
-    suffix = read_suffix(path.name)
-    if suffix not in PICKLES | {".safetensors"}:
-        raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "does not exist"
         raise WeightsError(f"{path} {problem}; pass a .safetensors file")
-    if suffix in PICKLES and len(sha256 or "") < 8:
-        raise make_unpinned_error(str(path))
+    suffix = read_suffix(path.name)
     try:
+        if len(sha256 or "") < 8 and suffix != ".safetensors" and (suffix in PICKLES or is_torch_file(path)):
+            raise make_unpinned_error(str(path))
+        if suffix not in PICKLES | {".safetensors"}:
+            raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
         if sha256 is not None:
             _check_digest(path, sha256)
-        return _check_tensors(path, _read_safetensors(path) if suffix == ".safetensors" else _read_pickle(path))
+        return _read_safetensors(path) if suffix == ".safetensors" else _read_pickle(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def _read_safetensors(path: Path) -> Any:
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path, device="cpu")
+        tensors = load_file(path, device="cpu")
     except SafetensorError as error:
-        raise WeightsError(f"{path} is {_describe_content(path)} ({error}); download or save it again") from error
+        if is_torch_file(path):
+            message = f"{path} is a pickle that torch.save wrote; convert it: {show_conversion(str(path))}"
+            raise WeightsError(message) from error
+        content = describe_content(path, "damaged, or not a safetensors file")
+        raise WeightsError(f"{path} is {content} ({error}); download or save it again") from error
+    if not tensors:
+        raise WeightsError(f"{path} must contain named tensors; it is empty")
+    return tensors
 
 
-def _read_pickle(path: Path) -> Any:
-    import pickle
-    import zipfile
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    from zoo.models.weights.nested import find_tensors
 
-    import torch
-
-    try:  # only zip files, the format since torch 1.6, can be memory-mapped
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise WeightsError(f"{path} is damaged, or contains more than tensors{_describe_global(error)}") from error
-    if isinstance(content, dict) and len(content) == 1 and NESTS.issuperset(content):
-        inner = next(iter(content.values()))
-        return inner if isinstance(inner, dict) else content
-    return content
-
-
-def _describe_global(error: Exception) -> str:
-    """Return what torch.load refused to call, without its advice to load the file with weights_only=False."""
-    found = re.search(r"Unsupported (?:global|class|operand)[^.]*?([\w.]+\.\w+)", str(error))
-    return f": it would call {found[1]}" if found else ""
-
-
-def _check_tensors(path: Path, content: Any) -> dict[str, Tensor]:
-    from torch import Tensor
-
-    wanted = f"{path} must contain only named tensors"
-    if not isinstance(content, dict):
-        raise WeightsError(f"{wanted}; it is a {type(content).__name__}")
-    for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, Tensor)):
-            raise WeightsError(f"{wanted}; its {name!r} is a {type(value).__name__}")
-    if not content:
-        raise WeightsError(f"{wanted}; it is empty")
-    return dict(content)
+    return find_tensors(str(path), read_torch_file(path)).tensors
 
 
 def _check_digest(path: Path, sha256: str) -> None:
@@ -109,25 +83,26 @@ def _check_digest(path: Path, sha256: str) -> None:
         )
 
 
-def _describe_content(path: Path) -> str:
-    with path.open("rb") as file:
-        beginning = file.read(64).lstrip()
-    known = (description for prefix, description in IMPOSTORS.items() if beginning.startswith(prefix))
-    return next(known, "damaged, or not a safetensors file" if beginning else "empty")
-
-
 def make_unpinned_error(source: str) -> WeightsError:
     """Return the error for a pickle whose SHA-256 no plugin pins.
 
     Args:
         source: Path or address of the pickle.
     """
-    name = file_name(source) if "://" in source else Path(source).name
-    convert = f"s.save_file(torch.load('{name}', weights_only=True), '{Path(name).stem}.safetensors')"
+    is_remote = "://" in source
+    name = file_name(source) if is_remote else source
     return WeightsError(
-        f"{source} is a pickle, which can run code when it is loaded, and its SHA-256 is not pinned. If you trust it, "
-        f'convert it and pass the result: python -c "import torch, safetensors.torch as s; {convert}"'
+        f"{source} is a pickle, which can run code when it is loaded, and its SHA-256 is not pinned. "
+        f"{'Download it and convert' if is_remote else 'Convert'} it to a .safetensors file, and set `weights` to that "
+        f"file: {show_conversion(name)}"
     )
+
+
+def show_conversion(path: str) -> str:
+    """Return the command that converts a pickle, for messages."""
+    stem = SUFFIX.sub("", path)
+    output = f"{stem}.safetensors" if f"{stem}.safetensors" != path else f"{stem}-converted.safetensors"
+    return f"zoo convert {shlex.quote(path)} {shlex.quote(output)}"
 
 
 def read_suffix(name: str) -> str:

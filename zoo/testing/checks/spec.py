@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from zoo.files.http import file_name
+from zoo.models.weights.read import PICKLES, read_suffix
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
 from zoo.plugin.backbone_spec import (
     check_backbone_fields,
@@ -18,7 +20,7 @@ from zoo.plugin.backbone_spec import (
 )
 from zoo.plugin.block_spec import check_block
 from zoo.plugin.input_spec import check_input
-from zoo.plugin.weights_spec import FILE_SUFFIXES, check_weights
+from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
 from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.result import CheckFailed
@@ -64,8 +66,7 @@ def weights(declared: Declaration) -> None:
             raise CheckFailed(f"weights {published.tag} have no url; declare one, or leave them out.")
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
-        is_pickle = url.endswith(FILE_SUFFIXES) and not url.endswith(".safetensors")
-        if is_pickle and published.sha256 is None:
+        if read_suffix(file_name(url)) in PICKLES and published.sha256 is None:
             raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
 
 

@@ -23,7 +23,7 @@ from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
 GOLDEN_TOLERANCE = 1e-3
 #: Advice for users in errors about a file that zoo cannot fetch or read; the plugin's author needs different advice.
-USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. Where you trust it.*|\.$")
+USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\. (?:Convert|Download) .*|\.$")
 
 
 def fetched(backbone: BackboneUnderTest) -> None:
@@ -138,7 +138,7 @@ def _expect_use(published: WeightsSpec, names: list[str]) -> None:
 def _predict(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
     """Return the model with these weights, and its logits for the generated image, of shape (num_classes,)."""
     torch.manual_seed(0)  # A head that the file lacks is random.
-    model = build_backbone(backbone.spec, _get_source(published), Silent()).eval()
+    model, _ = build_backbone(backbone.spec, _get_source(published), Silent())
     with torch.no_grad():
-        logits: Tensor = model(generate_golden_image(input_for(backbone.spec, published.tag).size))
+        logits: Tensor = model.eval()(generate_golden_image(input_for(backbone.spec, published.tag).size))
     return model, logits[0]

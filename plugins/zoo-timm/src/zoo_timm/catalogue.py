@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec, checks_deferred
 from zoo_timm.building import NUM_CLASSES, Upstream
-from zoo_timm.facts import CODE_LICENSE, claims, constructor, hub_url
+from zoo_timm.facts import CODE_LICENSE, claims, constructor, hub_url, list_expected_failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +56,7 @@ def load_catalogue(text: str) -> Catalogue:
     for name, listed in table["backbones"].items():
         row = {**BACKBONE_DEFAULTS, **listed}
         source = Upstream(name)
+        weights = tuple(_load_weights(name, weights, inputs) for weights in row["weights"])
         backbones[name] = BackboneSpec(
             name=f"timm/{name}",
             family=row["family"],
@@ -65,12 +66,13 @@ def load_catalogue(text: str) -> Catalogue:
             params=row["params"],
             license=CODE_LICENSE,
             input=inputs[row["input"]],
-            weights=tuple(_load_weights(name, weights, inputs) for weights in row["weights"]),
+            weights=weights,
             num_classes=NUM_CLASSES,
             classifier=row["classifier"],
             convert=source.convert,
             upstream=upstream,
             constructor=None if row["headless"] else constructor(name),
+            expected_failures=list_expected_failures(weights),
             **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
         )
     return Catalogue(upstream, backbones)

@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from zoo.plugin import Capability
+    from zoo.plugin import Capability, WeightsSpec
 
 #: SPDX identifier of the license of timm's code.
 CODE_LICENSE = "Apache-2.0"
@@ -27,6 +27,13 @@ def hub_url(hub_id: str, file: str | None = None) -> str:
 def constructor(name: str) -> str:
     """Return the expression that builds an architecture without zoo. timm reads the image size from its cfg."""
     return f'timm.create_model("{name}", num_classes={{num_classes}})'
+
+
+def list_expected_failures(weights: Sequence[WeightsSpec]) -> dict[str, str]:
+    """Return the check that fails because of weights that zoo does not download, with the reason."""
+    pickles = [spec.tag for spec in weights if spec.sha256 is None and not str(spec.url).endswith(".safetensors")]
+    reason = f"the weights {', '.join(pickles)} are a pickle for which timm has no SHA-256"
+    return {"spec.weights": reason} if pickles else {}
 
 
 class Claims(TypedDict):

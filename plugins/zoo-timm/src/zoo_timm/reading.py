@@ -22,7 +22,7 @@ from zoo_timm.blocks import read_blocks
 from zoo_timm.building import NUM_CLASSES, Upstream
 from zoo_timm.cfgs import read_input, read_weights
 from zoo_timm.encoder import HEAD, lacks_head
-from zoo_timm.facts import CODE_LICENSE, claims, constructor
+from zoo_timm.facts import CODE_LICENSE, claims, constructor, list_expected_failures
 from zoo_timm.prefixes import covers, shortest_prefixes
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def read_backbone(name: str) -> BackboneSpec:
         model = upstream.build(None)
     head = read_head(model)
     expected = read_input(name)
+    weights = tuple(_add_lacking(name, weights, model, head) for weights in read_weights(name))
     return BackboneSpec(
         name=f"timm/{name}",
         family=model_entrypoint(name).__module__.rpartition(".")[2],
@@ -51,12 +52,13 @@ def read_backbone(name: str) -> BackboneSpec:
         params=sum(parameter.numel() for parameter in model.parameters()),
         license=CODE_LICENSE,
         input=expected,
-        weights=tuple(_add_lacking(name, weights, model, head) for weights in read_weights(name)),
+        weights=weights,
         num_classes=NUM_CLASSES,
         classifier=read_classifier(model, head, expected.size),
         convert=upstream.convert,
         upstream=f"timm=={importlib.metadata.version('timm')}",
         constructor=None if lacks_head(model) else constructor(name),
+        expected_failures=list_expected_failures(weights),
         **claims(head, image_sizes=accepts_other_sizes(model, expected.size)),
     )
 

@@ -38,7 +38,7 @@ def write_run(path: Path, head: str, classes: Sequence[str]) -> dict[str, Tensor
 def continue_from(path: Path, head: str, classes: Sequence[str]) -> tuple[Network, list[str]]:
     """Build a network from the file, for these classes."""
     source, told = choose_weights(Resolved("acme/net", ACME, None), str(path)), Told()
-    model = build_backbone(ACME, source, Silent())
+    model, source = build_backbone(ACME, source, Silent())
     network = attach_head(ACME, source, model, head, len(classes))
     carry_over_head(network, classes, told)
     return network, told.lines

@@ -73,14 +73,14 @@ def test_weights_can_have_their_own_input(published: BackboneSpec) -> None:
 
 def test_every_tensor_is_loaded(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     model = acme.build(None)
-    assert load_tensors(acme, model, FILE, source) == []
+    assert load_tensors(acme, model, FILE, source).notes == ()
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
 def test_a_head_of_a_different_size_is_noted(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source |= {"classifier.3.weight": torch.rand(7, 12), "classifier.3.bias": torch.rand(7)}
     model = acme.build(None)
-    assert load_tensors(acme, model, FILE, source) == ["the head of these weights has 7 classes"]
+    assert load_tensors(acme, model, FILE, source).notes == ("the head of these weights has 7 classes",)
     assert all(torch.equal(tensor, source[name]) for name, tensor in model.state_dict().items())
 
 
@@ -88,7 +88,7 @@ def test_a_head_that_the_file_lacks_stays_random_and_is_noted(acme: BackboneSpec
     rest = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.3.")}
     model = acme.build(None)
     head = model.get_submodule("classifier.3").weight.detach().clone()
-    (note,) = load_tensors(acme, model, FILE, rest)
+    (note,) = load_tensors(acme, model, FILE, rest).notes
     assert "have no head" in note
     assert torch.equal(model.get_submodule("classifier.3").weight, head)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
@@ -100,7 +100,7 @@ def test_what_published_weights_lack_stays_random_and_is_noted(acme: BackboneSpe
     del source["classifier.0.bias"]
     model = acme.build(None)
     before = model.get_submodule("classifier.0").weight.detach().clone()
-    (note,) = load_tensors(acme, model, chosen, source)
+    (note,) = load_tensors(acme, model, chosen, source).notes
     assert "ONE has no usable values for classifier.0, which stays random" in note
     assert torch.equal(model.get_submodule("classifier.0").weight, before)
     assert torch.equal(model.get_submodule("layer2.0").weight, source["layer2.0.weight"])
@@ -110,7 +110,7 @@ def test_a_meaningless_head_is_not_loaded(acme: BackboneSpec, source: dict[str, 
     chosen = WeightsSource("ONE", "ONE", weights=replace(ONE, num_classes=None))
     source["classifier.3.weight"] = torch.full((4, 4), float("nan"))
     model = acme.build(None)
-    (note,) = load_tensors(acme, model, chosen, source)
+    (note,) = load_tensors(acme, model, chosen, source).notes
     assert "have no head" in note
     assert model.get_submodule("classifier.3").out_features == 10
 
@@ -190,7 +190,7 @@ def test_counters_of_batches_may_be_missing(acme: BackboneSpec, source: dict[str
     old = {name: tensor for name, tensor in source.items() if not name.endswith("num_batches_tracked")}
     model = acme.build(None)
     assert len(old) < len(source)
-    assert load_tensors(acme, model, FILE, old) == []
+    assert load_tensors(acme, model, FILE, old).notes == ()
     assert torch.equal(model.get_submodule("stem.1").running_mean, source["stem.1.running_mean"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import collections
 import os
 import shlex
 import subprocess
@@ -65,6 +65,12 @@ def test_changing_a_tensor_does_not_change_the_file(tmp_path: Path, suffix: str)
     assert sha256_of(path) == before
 
 
+def test_what_is_saved_beside_the_tensors_of_a_pinned_pickle_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"state_dict": TENSORS, "epoch": 3, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}, path)
+    assert same(read_weights(path, sha256=sha256_of(path)), TENSORS)
+
+
 def test_a_pickle_needs_its_pinned_sha256(pickle: Path) -> None:
     assert "its SHA-256 is not pinned" in refusal(pickle)
     assert "its SHA-256 is not pinned" in refusal(pickle, sha256_of(pickle)[:7])
@@ -72,8 +78,9 @@ def test_a_pickle_needs_its_pinned_sha256(pickle: Path) -> None:
 
 
 def test_the_advice_for_a_pickle_works(pickle: Path) -> None:
-    command = shlex.split(refusal(pickle).partition(": ")[2])
-    subprocess.run([sys.executable, *command[1:]], cwd=pickle.parent, check=True, timeout=60)
+    program, *arguments = shlex.split(refusal(pickle).partition(": ")[2])
+    assert program == "zoo"
+    subprocess.run([sys.executable, "-m", "zoo", *arguments], cwd=pickle.parent, check=True, timeout=60)
     assert same(read_weights(pickle.with_suffix(".safetensors"), sha256=None), TENSORS)
 
 
@@ -99,18 +106,30 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, suffix: str, *, zipped: boo
     assert canary.exists()  # it runs when it is allowed to
 
 
+@pytest.mark.parametrize("name", ["n.pth", "n.pt", "n.CKPT", "n.pth.tar", "n.tar", "n.bin", "a b.pth", "n"])
+def test_the_advice_names_the_file_and_a_safetensors_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    torch.save(TENSORS, path)
+    *_, file, output = shlex.split(refusal(path))
+    assert (file, Path(output).name) == (str(path), f"{name.partition('.')[0]}.safetensors")
+
+
+def test_a_pickle_that_is_called_safetensors_is_to_be_converted_to_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    torch.save(TENSORS, path)
+    assert refusal(path).endswith(f"convert it: zoo convert {path} {tmp_path / 'net-converted.safetensors'}")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ([], "it is a list"),
         ({}, "it is empty"),
-        ({"state_dict": TENSORS, "epoch": 3}, "its 'state_dict' is a dict"),
-        ({"model": torch.ones(1), "epoch": 3}, "its 'epoch' is a int"),
-        ({1: torch.ones(1)}, "its 1 is a Tensor"),
-        (
-            {"args": argparse.Namespace(lr=1)},
-            "is damaged, or contains more than tensors: it would call argparse.Names",
-        ),
+        ({"epoch": 3, "loss": torch.tensor(0.5)}, "it contains only epoch, loss"),
+        ({1: torch.ones(1)}, "it contains only 1"),
+        ({"model": TENSORS, "net": TENSORS}, "several sets of weights; choose one with `key`: model, net"),
+        ({"args": collections.Counter()}, "it contains only args"),
+        ({"args": collections.UserDict()}, "contains more than tensors: it needs collections.UserDict, and"),
     ],
 )
 def test_the_error_names_other_content_of_a_pickle(tmp_path: Path, content: Any, words: str) -> None:
@@ -122,7 +141,7 @@ def test_the_error_names_other_content_of_a_pickle(tmp_path: Path, content: Any,
 @pytest.mark.parametrize("keep", [0, 1, 100, 600])
 def test_a_truncated_pickle_is_refused(pickle: Path, keep: int) -> None:
     pickle.write_bytes(pickle.read_bytes()[:keep])
-    assert "damaged" in refusal(pickle, sha256_of(pickle))
+    assert ("damaged" if keep else "is empty") in refusal(pickle, sha256_of(pickle))
 
 
 GOOD = save(TENSORS)

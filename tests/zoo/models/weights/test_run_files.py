@@ -82,7 +82,7 @@ def test_the_file_of_a_run_with_an_mlp_head_is_loaded_except_for_the_head(
     model = acme.build(None)
     replace_head(acme, model, 3, HeadDesign((5, 4)))
     chosen = choose_file(write_run(model, tmp_path / "model.safetensors", head="mlp:5,4"), acme)
-    loaded = build_backbone(acme, chosen, Silent())
+    loaded, _ = build_backbone(acme, chosen, Silent())
     wanted, found = model.state_dict(), loaded.state_dict()
     replaced = classifier or "classifier.3"
     kept = [name for name in found if not name.startswith(replaced)]

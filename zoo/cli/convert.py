@@ -1,0 +1,35 @@
+"""``zoo convert``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli import shared
+from zoo.cli.flags import name_flags
+from zoo.cli.output import print_json
+
+
+@click.command(name="convert")
+@click.argument("file", type=click.Path())
+@click.argument("output", type=click.Path())
+@click.option(
+    "--key", metavar="KEY", help="Key of the tensors in the file, such as state_dict_ema.  [default: the usual one]"
+)
+@click.option(
+    "--prefix",
+    metavar="PREFIX",
+    help="Keep only tensors whose names begin with PREFIX, such as encoder_q, and remove it from the names.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@shared.as_json
+def command(file: str, output: str, key: str | None, prefix: str | None, overwrite: bool, as_json: bool) -> None:
+    """Convert a .pth or .ckpt file to safetensors.
+
+    Loads only tensors and runs nothing in the file. Prints the path of the new file on the last line.
+    """
+    from zoo.models.weights.convert import convert_weights
+
+    converted = convert_weights(file, output, key=key, prefix=prefix, overwrite=overwrite)
+    for note in converted.list_notes():
+        click.echo(f"note: {name_flags(note)}", err=True)
+    print_json(converted) if as_json else click.echo(converted.output)
