@@ -274,7 +274,8 @@ def test_a_valid_train_scope_is_accepted(value: str) -> None:
         ({"train": "all", "views": 3}, "crop-flip", 3),
         ({"augment": "crop-flip"}, "crop-flip", 4),
         ({"views": 2}, "crop-flip", 2),
-        ({"views": 0}, "none", 1),
+        ({"views": 0}, "crop-flip", 0),
+        ({"views": 0, "augment": "none"}, "none", 1),
         ({"train": "all", "augment": "none"}, "none", 1),
     ],
 )
@@ -286,6 +287,23 @@ def test_augmentation_depends_on_the_trainable_part(options: dict[str, Any], aug
 def test_identical_views_are_refused() -> None:
     with pytest.raises(OptionError, match="without augmentation, all 3 views would be the same"):
         Recipe(views=3, augment="none")
+
+
+@pytest.mark.parametrize("option", ["mixup", "cutmix"])
+def test_a_batch_of_one_image_cannot_be_mixed(option: str) -> None:
+    message = "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2, not 1."
+    assert refuse(batch_size=1, **{option: 0.4}) == message
+    assert make_recipe({"batch_size": 2, option: 0.4}).batch_size == 2
+
+
+def test_a_patience_that_ends_the_run_before_the_schedule_acts_is_refused() -> None:
+    message = (
+        "the schedule plateau lowers the learning rate after 2 epochs without improvement, but a `patience` of 2 ends "
+        "the run first; set `patience` to at least 3."
+    )
+    assert refuse(schedule="plateau", patience=2) == message
+    assert make_recipe({"schedule": "plateau", "patience": 3}).patience == 3
+    assert make_recipe({"schedule": "cosine", "patience": 2}).patience == 2
 
 
 @pytest.mark.parametrize("options", [{"views": -1}, {"views": 1.5}, {"cache": "no"}])
