@@ -19,39 +19,39 @@ BASE: dict[str, Any] = {
     "precision": "fp32",
     "workers": 0,
 }
-#: Options by the name under which docs/explanation/option-pairs.md lists them. With the learning rate of ``plateau``,
-#: the accuracy stops improving within a few epochs.
+#: Options by the name under which docs/explanation/option-pairs.md lists them. With the learning rate of the schedule
+#: plateau, the accuracy stops improving within a few epochs.
 VALUES: dict[str, dict[str, Any]] = {
     "optimizer": {"optimizer": "adamw"},
     "weight_decay": {"weight_decay": 0.5},
     "layer_decay": {"layer_decay": 0.5},
     "lr": {"lr": 0.2},
-    "cosine": {"schedule": "cosine"},
-    "onecycle": {"schedule": "onecycle", "warmup": 1.0},
-    "plateau": {"schedule": "plateau", "lr": 0.6, "epochs": 6},
+    "schedule=cosine": {"schedule": "cosine"},
+    "schedule=onecycle": {"schedule": "onecycle", "warmup": 1.0},
+    "schedule=plateau": {"schedule": "plateau", "lr": 0.6, "epochs": 6},
     "warmup": {"warmup": 1.5},
     "batch_size": {"batch_size": 10},
     "accumulate": {"accumulate": 3},
     "clip_norm": {"clip_norm": 0.2},
     "label_smoothing": {"label_smoothing": 0.3},
-    "loss": {"balance": "loss"},
-    "sampling": {"balance": "sampling"},
+    "balance=loss": {"balance": "loss"},
+    "balance=sampling": {"balance": "sampling"},
     "mixup": {"mixup": 1.0},
     "cutmix": {"cutmix": 1.0},
     "views": {"views": 2},
-    "augment": {"augment": "none"},
+    "augment=none": {"augment": "none"},
     "erase": {"erase": 1.0},
     "ema": {"ema": 0.8},
     "epochs": {"epochs": 5},
     "patience": {"patience": 1},
     "seed": {"seed": 1},
-    "head": {"train": "head", "augment": "crop-flip", "views": 0},
-    "from": {"train": "from:layer2"},
-    "head-then-all": {"train": "head-then-all"},
-    "gradual": {"train": "gradual"},
+    "train=head": {"train": "head", "augment": "crop-flip", "views": 0},
+    "train=from": {"train": "from:layer2"},
+    "train=head-then-all": {"train": "head-then-all"},
+    "train=gradual": {"train": "gradual"},
 }
 #: Pairs that zoo refuses, because one of the two would have no effect.
-REFUSED = ({"augment", "views"}, {"augment", "erase"}, {"plateau", "patience"})
+REFUSED = ({"augment=none", "views"}, {"augment=none", "erase"}, {"schedule=plateau", "patience"})
 
 
 def are_compatible(one: str, two: str) -> bool:

@@ -110,15 +110,21 @@ def check_options(place: Place, seed: int) -> str:
     try:
         run = place.train(f"{seed}", **options)
     except ZooError as error:
-        assert len(str(error).splitlines()) == 1, error
-        assert str(error).strip(), type(error)
-        return type(error).__name__
+        return _check_error(error)
     _check_history(run, options)
     _check_model(place, run)
     if seed % 3:
         return "finished"
     _check_resumed(place, run, options, seed)
     return "resumed"
+
+
+def _check_error(error: ZooError) -> str:
+    """Require a message of one line, and return the type of the error."""
+    message = str(error)
+    assert message.strip(), type(error)
+    assert message.isprintable(), message
+    return type(error).__name__
 
 
 def _check_history(run: Path, options: Mapping[str, Any]) -> None:
@@ -179,8 +185,8 @@ def main() -> int:
                 counts[check_options(place, seed)] += 1
             except Exception as error:  # noqa: BLE001  # any error is a failure to report
                 counts["failed"] += 1
-                print(f"seed {seed}: {draw_options(seed)}\n  {type(error).__name__}: {error}", flush=True)
-    print(dict(counts))
+                print(f"seed {seed}: {draw_options(seed)}\n  {type(error).__name__}: {error}", flush=True)  # noqa: T201
+    print(dict(counts))  # noqa: T201  # a script
     return min(1, counts["failed"])
 
 

@@ -33,8 +33,10 @@ DEPTHS = ("classifier.3", "classifier.0", "layer2", "layer1", "stem")
 class Reference:
     """The result of a reference loop."""
 
-    #: State of the model in the best epoch.
-    best: State = field(default_factory=dict)
+    #: State of the model after each epoch, with the moving average if there is one.
+    states: list[State] = field(default_factory=list)
+    #: Index of the best epoch.
+    best: int = -1
     #: Learning rate of each step.
     rates: list[float] = field(default_factory=list)
     #: Validation accuracy and negative loss of each epoch.
@@ -52,6 +54,7 @@ class PlainTraining:
     val: Batch
     #: Weight of each class, for the option ``balance``.
     class_weights: Tensor
+    is_bf16: bool = False
     found: Reference = field(default_factory=Reference)
 
     def run(self, recipe: Recipe) -> None:
@@ -94,23 +97,30 @@ class PlainTraining:
         optimizer.zero_grad()
         most = len(labels) if recipe.train == "head" else len(labels) // 2  # a batch norm needs 2 images
         for some in torch.arange(len(labels)).tensor_split(min(recipe.accumulate, most)):
-            losses = -(smoothed[some] * self.model(images[some]).log_softmax(1)).sum(1)
+            with self._autocast():
+                losses = -(smoothed[some] * self.model(images[some]).log_softmax(1)).sum(1)
             ((losses * weights[some]).sum() / weights.sum()).backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
         optimizer.step()
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16)
+
     @torch.no_grad()
     def _validate(self, state: State) -> None:
-        """Validate the average on plain labels, and keep it if it is the best so far of all phases."""
+        """Validate the average on plain labels. The best epoch is the best so far of all phases."""
         model = copy.deepcopy(self.model).eval()
         model.load_state_dict(state)
         images, labels = self.val
-        logits = model(images)
-        rank = (logits.argmax(1) == labels).double().mean().item(), -cross_entropy(logits, labels).item()
+        with self._autocast():
+            logits = model(images)
+            loss = cross_entropy(logits, labels)
+        rank = (logits.argmax(1) == labels).double().mean().item(), -loss.item()
         if rank > max(self.found.ranks, default=(-1.0, 0.0)):
-            self.found.best = copy.deepcopy(state)
+            self.found.best = len(self.found.ranks)
         self.found.ranks.append(rank)
+        self.found.states.append(copy.deepcopy(state))
 
 
 def _build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

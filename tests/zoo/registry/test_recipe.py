@@ -289,23 +289,6 @@ def test_identical_views_are_refused() -> None:
         Recipe(views=3, augment="none")
 
 
-@pytest.mark.parametrize("option", ["mixup", "cutmix"])
-def test_a_batch_of_one_image_cannot_be_mixed(option: str) -> None:
-    message = "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2, not 1."
-    assert refuse(batch_size=1, **{option: 0.4}) == message
-    assert make_recipe({"batch_size": 2, option: 0.4}).batch_size == 2
-
-
-def test_a_patience_that_ends_the_run_before_the_schedule_acts_is_refused() -> None:
-    message = (
-        "the schedule plateau lowers the learning rate after 2 epochs without improvement, but a `patience` of 2 ends "
-        "the run first; set `patience` to at least 3."
-    )
-    assert refuse(schedule="plateau", patience=2) == message
-    assert make_recipe({"schedule": "plateau", "patience": 3}).patience == 3
-    assert make_recipe({"schedule": "cosine", "patience": 2}).patience == 2
-
-
 @pytest.mark.parametrize("options", [{"views": -1}, {"views": 1.5}, {"cache": "no"}])
 def test_views_is_a_count_and_cache_is_a_switch(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
