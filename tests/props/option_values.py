@@ -26,7 +26,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "weight_decay": {"weight_decay": 0.5},
     "layer_decay": {"layer_decay": 0.5},
     "lr": {"lr": 0.2},
-    "schedule=cosine": {"schedule": "cosine"},
+    "schedule": {"schedule": "cosine"},
     "schedule=onecycle": {"schedule": "onecycle", "warmup": 1.0},
     "schedule=plateau": {"schedule": "plateau", "lr": 0.6, "epochs": 6},
     "warmup": {"warmup": 1.5},

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compared_training import require_equal, run_both
-from option_values import PAIRS, VALUES, list_covering
+from option_values import BASE, PAIRS, VALUES, list_covering
 from reference_loop import Reference
 
 #: Pairs of which one option, the one listed here, changes the result of these runs, but the other does not.
@@ -29,6 +29,12 @@ def are_equal(one: Reference, other: Reference) -> bool:
 def test_options_together_train_as_the_reference_does(few_blue: Path, names: tuple[str, ...]) -> None:
     """Every pair of options is in one of these sets."""
     require_equal(*run_both(few_blue, {key: value for name in names for key, value in VALUES[name].items()}))
+
+
+def test_a_warmup_that_is_too_long_lasts_as_long_as_the_phase(few_blue: Path) -> None:
+    found, expected = run_both(few_blue, {"warmup": 1000, "epochs": 2})
+    require_equal(found, expected)
+    assert found.rates == pytest.approx([BASE["lr"] * step / 7 for step in range(1, 7)])
 
 
 @pytest.fixture(scope="module")
