@@ -14,7 +14,11 @@ from option_values import BASE, PAIRS, VALUES, list_covering
 from reference_loop import Reference
 
 #: Pairs of which one option, the one listed here, changes the result of these runs, but the other does not.
-WITHOUT_EFFECT: dict[tuple[str, str], set[str]] = {}
+WITHOUT_EFFECT = {
+    ("layer_decay", "train=head"): {"train=head"},  # the head has the full learning rate
+    ("epochs", "patience"): {"patience"},  # the run stops before the last epoch
+    ("patience", "train=gradual"): {"train=gradual"},  # each phase has a single epoch
+}
 
 
 def are_equal(one: Reference, other: Reference) -> bool:

@@ -1,4 +1,4 @@
-"""Pairs of options that are refused, because one of the two would have no effect."""
+"""Pairs of options that are refused, and options whose default depends on another one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zoo.errors import OptionError
-from zoo.registry.recipe import make_recipe
+from zoo.registry.recipe import SHARD_EVERY, make_recipe
 
 
 def refuse(**options: Any) -> str:
@@ -39,3 +39,9 @@ def test_a_sharded_network_cannot_be_trained_in_fp16() -> None:
         "`shard` does not work with fp16; set `precision` to bf16 or fp32."
     )
     assert make_recipe({"shard": True, "train": "all", "precision": "bf16"}).shard
+
+
+def test_a_sharded_run_counts_the_steps_between_checkpoints() -> None:
+    assert make_recipe({"shard": True, "train": "all"}).saves_every == SHARD_EVERY == 100
+    assert make_recipe({"shard": True, "train": "all", "save_every": 7}).saves_every == 7
+    assert make_recipe({"train": "all"}).saves_every is None
