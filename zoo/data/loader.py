@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -104,8 +104,8 @@ class TrainBatches(_Loader):
         Raises:
             DataError: If an image can no longer be read.
         """
-        parts = map(self._order.share_of, self.plan(number)[start:])
-        return self._load([(index, self._order.seed_of(number, index)) for index in part] for part in parts)
+        batches = self._order.add_seeds(self.plan(number), number)
+        return self._load(map(self._order.share_of, islice(batches, start, None)))
 
     def plan(self, number: int) -> list[list[int]]:
         """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 #: First numbers of the seeds of views and steps. They are negative, so that they differ from a run's seed.
 _VIEWS, _STEPS = -1, -2
@@ -55,16 +58,32 @@ class Sampler:
             batches = _join_rest(batches, 2)
         return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
 
-    def share_of(self, batch: Sequence[int]) -> Sequence[int]:
+    def share_of(self, batch: Sequence[T]) -> Sequence[T]:
         """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""
         parts = max(1, min(self.ranks, len(batch) // self.least))
         if self.rank >= parts:
             return ()
         return batch[len(batch) * self.rank // parts : len(batch) * (self.rank + 1) // parts]
 
-    def seed_of(self, epoch: int, index: int) -> int:
-        """Return the seed of a sample's augmentation; with views, it does not depend on the run's seed."""
-        return mix_seed(self.seed, epoch, index) if not self.views else seed_of_view(epoch % self.views, index)
+    def add_seeds(self, batches: Iterable[Sequence[int]], epoch: int) -> Iterator[list[tuple[int, int]]]:
+        """Yield the indices of each batch of an epoch, each with the seed of its augmentation.
+
+        With ``chances``, a sample may be chosen several times in an epoch. It then has a different seed each time, so
+        that a rare class is not trained on copies of the same few augmented images.
+        """
+        draws = Counter[int]()
+        for batch in batches:
+            keys = []
+            for index in batch:
+                keys.append((index, self._seed_of(epoch, index, draws[index])))
+                draws[index] += 1
+            yield keys
+
+    def _seed_of(self, epoch: int, index: int, draw: int) -> int:
+        """Return the seed of a sample's augmentation; with views, it depends only on the view."""
+        if self.views:
+            return seed_of_view(epoch % self.views, index)
+        return mix_seed(self.seed, epoch, index, *([draw] if draw else []))
 
 
 def seed_of_view(view: int, index: int) -> int:

@@ -151,7 +151,8 @@ class Phase:
     def _count_drops(self, state: TrainingState) -> int:
         if self.recipe.schedule != "plateau":
             return 0
-        return count_drops([epoch.rank for epoch in state.phase_history])
+        # During warmup, the learning rate has not reached its maximum yet, so nothing would be gained by lowering it.
+        return count_drops([epoch.rank for epoch in state.phase_history[math.ceil(self.recipe.warmup) :]])
 
     def _build_learner(self, source: BatchSource, progress: Progress) -> Learner:
         recipe, model = self.recipe, self.network.model

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
+from zoo.registry.recipe import PLATEAU
+
 #: Fraction of a one-cycle schedule in which the learning rate rises, and the factor at which it starts.
 RISE, LOWEST = 0.25, 0.04
 #: Factor of each drop of the schedules ``step`` and ``plateau``.
 DROP = 0.1
-#: Number of epochs without improvement before ``plateau`` drops the learning rate.
-PLATEAU = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class Schedule:
         """Return the factor of the learning rate in a step; steps are numbered starting at 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
-        return FACTORS[self.name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
+        # Warmup takes the place of the rise of a one-cycle schedule. Otherwise the learning rate would rise twice.
+        name = "cosine" if self.warmup and self.name == "onecycle" else self.name
+        return FACTORS[name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
         """Set the learning rate of every parameter group to its ``initial_lr`` times the factor of the step."""

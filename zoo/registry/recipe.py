@@ -32,6 +32,8 @@ BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: Weight decay by optimizer. In AdamW, the decay does not depend on the size of the gradients.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
+#: Number of epochs without improvement before the schedule ``plateau`` drops the learning rate.
+PLATEAU = 2
 #: Number of steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
@@ -140,6 +142,15 @@ class Recipe:
             raise OptionError("`erase` needs augmentation; set `augment` to something other than none.")
         if self.clip_norm == 0:
             raise OptionError("clip_norm must be above 0; leave it out to train without gradient clipping.")
+        if self.batch_size == 1 and (self.mixup or self.cutmix):
+            raise OptionError(
+                "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2, not 1."
+            )
+        if self.schedule == "plateau" and self.patience is not None and self.patience <= PLATEAU:
+            raise OptionError(
+                f"the schedule plateau lowers the learning rate after {PLATEAU} epochs without improvement, but a "
+                f"`patience` of {self.patience} ends the run first; set `patience` to at least {PLATEAU + 1}."
+            )
         if self.shard and self.scope.is_phased:
             raise OptionError(
                 f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
@@ -172,11 +183,11 @@ class Recipe:
         """The augmentation of training images.
 
         The default is none if only the head is trained and neither ``views`` nor ``erase`` is set, because augmentation
-        did not improve accuracy in measurements.
+        did not improve accuracy in measurements. ``views`` 0 is set too: it asks for a new augmentation in every epoch.
         """
         if self.augment is not None:
             return self.augment
-        return "none" if self.scope.is_head_only and not self.views and not self.erase else "crop-flip"
+        return "none" if self.scope.is_head_only and self.views is None and not self.erase else "crop-flip"
 
     @property
     def num_views(self) -> int:

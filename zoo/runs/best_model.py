@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from torch import Tensor, nn
 
+from zoo.files.download import sha256_of
 from zoo.models.sharding import whole_state
 from zoo.models.weights.header import Header
 from zoo.runs.folder import MODEL, RunFolder
@@ -31,6 +33,7 @@ class BestModel:
         self._held: dict[str, Tensor] | None = None
         #: Time from which the next model may be written.
         self._due = float("-inf")
+        self._digest: str | None = None
 
     def flush(self) -> None:
         """Write the model in memory, if any.
@@ -66,6 +69,17 @@ class BestModel:
         if self._is_due():
             self.flush()
 
+    def find_file(self) -> tuple[Path, str] | None:
+        """Return the path and the SHA-256 of the file, or None if there is no best model yet.
+
+        The file is read only once after each time it is written, not for each checkpoint.
+        """
+        path = self._folder.path / MODEL
+        if not path.exists():
+            return None
+        self._digest = self._digest or sha256_of(path)
+        return path, self._digest
+
     def _is_due(self) -> bool:
         return self._clock() >= self._due
 
@@ -73,5 +87,5 @@ class BestModel:
         started = self._clock()
         self._folder.write(MODEL, lambda path: write_tensors(tensors, self._header.to_metadata(), path))
         ended = self._clock()
-        self._held = None
+        self._held = self._digest = None
         self._due = ended + SHARE * (ended - started)

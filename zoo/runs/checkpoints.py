@@ -35,13 +35,13 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, step: int, state: Checkpoint, best: Path | None = None) -> None:
+    def save(self, step: int, state: Checkpoint, best: tuple[Path, str] | None = None) -> None:
         """Write a checkpoint. Remove those with a higher step, and keep only the newest `KEPT` of the rest.
 
         Args:
             step: Number that increases from one checkpoint to the next.
             state: State to resume from.
-            best: File of the best model so far.
+            best: File of the best model so far, and its SHA-256.
 
         Raises:
             RunError: If the checkpoint cannot be written. The earlier checkpoints are kept.
@@ -53,10 +53,9 @@ class Checkpoints:
         remove(path.with_suffix(".sha256"))  # An earlier checkpoint of this step is invalid while it is overwritten.
         metadata = {_FACTS: json.dumps(dict(state.facts))}
         if best is not None:
-            _copy(best, path.with_suffix(".best"))
+            file, metadata[_BEST] = best
+            _copy(file, path.with_suffix(".best"))
         with written(path, size) as own:
-            if best is not None:
-                metadata[_BEST] = sha256_of(path.with_suffix(".best"))
             write_tensors(state.tensors, metadata, own)
             digest = sha256_of(own)
         with written(path.with_suffix(".sha256")) as own:

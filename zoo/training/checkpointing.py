@@ -11,7 +11,7 @@ from zoo.models.sharding import is_sharded
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
 from zoo.runs.checkpoints import Checkpoints
-from zoo.runs.folder import CHECKPOINTS, MODEL
+from zoo.runs.folder import CHECKPOINTS
 from zoo.runs.record import Record
 
 #: Seconds between two checkpoints, unless the recipe sets a number of steps.
@@ -80,12 +80,11 @@ class Checkpointer:
         self._best_model.flush()  # The checkpoint records the best epoch, so the best model must be on disk.
         captured = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}
-        best = self._record.folder.path / MODEL
         self._checkpoints.save(
             # The end of an epoch counts as a step. Its checkpoint is therefore newer than that of the last step.
             state.batches + len(state.history),
             Checkpoint(captured.tensors, {"format": FORMAT, "run": run, "state": captured.facts}),
-            best if best.exists() else None,
+            self._best_model.find_file(),
         )
         self._last = where
         ended = time.monotonic()

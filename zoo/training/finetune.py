@@ -151,7 +151,8 @@ def _train_baseline(job: Job, record: Record | None) -> Run | None:
     if job.recipe.baseline != "scratch":
         return None
     job.progress.say("baseline: training the same network from random weights for the same number of epochs")
-    recipe = replace(job.recipe, weights="none", baseline="none")
+    # The layers of a random network are all new, so none of them gets a lower learning rate.
+    recipe = replace(job.recipe, weights="none", baseline="none", layer_decay=1.0)
     if recipe.scope != ALL:  # Options that work for a head do not work for a full network.
         recipe = replace(recipe, train=str(ALL), lr=None, augment=None, views=None)
     tag = f"@{job.weights.tag}" if job.weights.tag else ""  # The tag determines the architecture and the input size.

@@ -17,7 +17,7 @@ from zoo.data.decode import decode_image
 from zoo.data.loader import Batch, EvalBatches, LoaderOptions, TrainBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.sample import Sample
-from zoo.data.sampler import Sampler
+from zoo.data.sampler import Sampler, mix_seed
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import DataError
 from zoo.plugin import InputSpec
@@ -27,6 +27,8 @@ Plant = Callable[[Path, Mapping[str, int]], Path]
 INPUT = InputSpec(size=(3, 12, 12), resize=14)
 AUGMENTED = build_train_transform(INPUT, "crop-flip")
 PLAIN = build_eval_transform(INPUT)
+#: Seed of the first image's augmentation in the first epoch of a run with seed 0.
+FIRST = mix_seed(0, 0, 0)
 
 
 @pytest.fixture
@@ -208,3 +210,20 @@ def test_several_processes_together_load_the_same_batches_as_one(samples: list[S
     ]
     assert equal(together, alone)
     assert {labels.dtype for batches in loaded for _, labels in batches} == {torch.int64}
+
+
+def test_an_image_that_is_drawn_again_in_an_epoch_is_augmented_differently(samples: list[Sample]) -> None:
+    order = Sampler(4, 0, chances=(1.0, *[0.0] * 12))  # only the first image is drawn
+    batches = TrainBatches(samples, Pixels(AUGMENTED, 0), LoaderOptions(batch_size=4), order)
+    images = torch.cat([images for images, _ in batches.epoch(0)])
+    assert len(images.flatten(1).unique(dim=0)) == 13
+    resumed = list(batches.epoch(0, 2))
+    assert torch.equal(torch.cat([images for images, _ in resumed]), images[8:])
+    assert torch.equal(images[0], train(samples, LoaderOptions(batch_size=4), seed=0)._pixels.get(samples[0], FIRST))
+
+
+def test_an_image_that_is_drawn_again_in_an_epoch_has_the_same_view(samples: list[Sample]) -> None:
+    order = Sampler(4, 0, views=2, chances=(1.0, *[0.0] * 12))
+    batches = TrainBatches(samples, Pixels(AUGMENTED, 0), LoaderOptions(batch_size=4), order)
+    images = torch.cat([images for images, _ in batches.epoch(0)])
+    assert len(images.flatten(1).unique(dim=0)) == 1

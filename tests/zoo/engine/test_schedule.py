@@ -89,7 +89,8 @@ def test_onecycle_with_few_steps_starts_at_the_maximum(steps: int, factors: list
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("warmup", [0, 1, 4])
 def test_a_schedule_starts_after_warmup(name: str, warmup: int) -> None:
-    with_warmup, plain = Schedule(name, 10 + warmup, warmup), Schedule(name, 10)
+    after = "cosine" if name == "onecycle" and warmup else name  # the learning rate must not rise twice
+    with_warmup, plain = Schedule(name, 10 + warmup, warmup), Schedule(after, 10)
     rising = [with_warmup.factor(step) for step in range(warmup)]
     assert rising == [(step + 1) / (warmup + 1) for step in range(warmup)]
     assert [with_warmup.factor(step + warmup) for step in range(10)] == [plain.factor(step) for step in range(10)]

@@ -276,7 +276,8 @@ def test_a_valid_train_scope_is_accepted(value: str) -> None:
         ({"train": "all", "views": 3}, "crop-flip", 3),
         ({"augment": "crop-flip"}, "crop-flip", 4),
         ({"views": 2}, "crop-flip", 2),
-        ({"views": 0}, "none", 1),
+        ({"views": 0}, "crop-flip", 0),
+        ({"views": 0, "augment": "none"}, "none", 1),
         ({"train": "all", "augment": "none"}, "none", 1),
     ],
 )

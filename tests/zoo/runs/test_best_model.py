@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from zoo.errors import RunError
+from zoo.files.download import sha256_of
 from zoo.models.weights.header import Header
 from zoo.plugin import InputSpec
 from zoo.runs.best_model import SHARE, BestModel
@@ -115,3 +116,25 @@ def test_a_missing_folder_is_an_error(best: BestModel, folder: RunFolder) -> Non
     best.keep(fill(1))
     with pytest.raises(RunError, match="cannot be written"):
         best.flush()
+
+
+def test_the_file_is_hashed_once_after_each_write(
+    best: BestModel, folder: RunFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def hash_file(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("zoo.runs.best_model.sha256_of", hash_file)
+    for number in range(2):
+        found = [best.find_file() for _ in range(3)]
+        assert found == [(folder.path / MODEL, sha256_of(folder.path / MODEL))] * 3
+        assert len(hashed) == number + 1
+        clock.now += 1000.0
+        best.keep(fill(1))
+
+
+def test_without_a_best_model_there_is_no_file(folder: RunFolder) -> None:
+    assert BestModel(folder, HEADER).find_file() is None

@@ -102,7 +102,7 @@ def test_a_checkpoint_that_is_rewritten_is_ignored_until_it_is_complete(
     best = tmp_path / "best"
     best.write_bytes(b"")
     with pytest.raises(RunError, match="the disk is full"):
-        checkpoints.save(20, make(21), best)
+        checkpoints.save(20, make(21), (best, hashlib.sha256(b"").hexdigest()))
     found, complaints = checkpoints.load()
     expect(found, 10)
     assert complaints == []

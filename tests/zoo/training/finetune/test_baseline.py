@@ -71,3 +71,10 @@ def test_an_interrupted_baseline_is_resumed(registry: Registry, photos: Path, ou
     assert len(steps) == 32
     assert read_facts(output / "baseline")["resumed"] == [2]
     assert run.facts["baseline"]["accuracy"] == read_facts(output / "baseline")["val"]["accuracy"]
+
+
+def test_the_baseline_has_no_layer_decay(registry: Registry, photos: Path, output: Path) -> None:
+    """With it, the random layers near the input would hardly be trained, and the transfer gain would be too high."""
+    finetune("net", photos, output=output, registry=registry, **{**QUICK, "layer_decay": 0.5, "baseline": "scratch"})
+    assert read_facts(output)["recipe"]["layer_decay"] == 0.5
+    assert read_facts(output / "baseline")["recipe"]["layer_decay"] == 1.0

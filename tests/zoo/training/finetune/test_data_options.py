@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from quick_runs import QUICK, read_facts
 from told import Told
+from zoo.data.decode import decode_image
+from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import OptionError
+from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import load
 from zoo.training.finetune import finetune
@@ -90,3 +95,58 @@ def test_own_preprocessing_is_recorded_reported_and_used_for_prediction(
     assert classifier.header.input.size == (3, 24, 24)
     result = classifier.evaluate(photos, "val", registry=registry)
     assert result["accuracy"] == read_facts(output)["val"]["accuracy"]
+
+
+def test_a_table_that_has_splits_cannot_be_divided(registry: Registry, photos: Path, output: Path) -> None:
+    rows = (f"{path},{path.parent.name},{path.parts[-3]}\n" for path in sorted(photos.rglob("*.png")))
+    table = output.with_name("splits.csv")
+    table.write_text("".join(rows), encoding="utf-8")
+    options: dict[str, Any] = {**QUICK, "columns": "image=1,label=2,split=3"}
+    with pytest.raises(OptionError, match="it already has a val split"):
+        finetune("net", table, output=output, registry=registry, split="0.8,0.2", **options)
+    assert finetune("net", table, output=output, registry=registry, **options).facts["classes"] == ["blue", "red"]
+
+
+def test_label_from_and_columns_exclude_each_other(registry: Registry, photos: Path, output: Path) -> None:
+    options = {**QUICK, "label_from": "(red|blue)", "columns": "image=1,label=2"}
+    with pytest.raises(OptionError, match="`columns` applies only to a table, but `label_from` is set, too"):
+        finetune("net", photos, output=output, registry=registry, **options)
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+def test_random_crops_have_the_chosen_size(registry: Registry, photos: Path, resize: str) -> None:
+    recipe = make_recipe({"image_size": 24, "resize": resize, "augment": "crop-flip"})
+    spec = recipe.preprocessing.apply(registry.resolve("net").backbone.input)
+    pixels = decode_image(next(photos.rglob("*.png")))
+    crops = [
+        build_train_transform(replace(spec, crop=crop), "crop-flip")(pixels, torch.Generator().manual_seed(1))
+        for crop in ("center", "border", "squash")
+    ]
+    assert crops[0].shape == (3, 24, 24)
+    assert crops[0].equal(crops[1])
+    assert crops[0].equal(crops[2])
+
+
+def test_mean_and_std_replace_those_of_the_weights(registry: Registry, photos: Path) -> None:
+    own = registry.resolve("net").backbone.input
+    pixels = decode_image(next(photos.rglob("*.png")))
+    plain = build_eval_transform(make_recipe({"mean": 0, "std": 1}).preprocessing.apply(own))(pixels)
+    for options, mean, std in (
+        ({"mean": 0.25}, (0.25,) * 3, own.std),
+        ({"std": 0.5}, own.mean, (0.5,) * 3),
+        ({"mean": 0.25, "std": 0.5}, (0.25,) * 3, (0.5,) * 3),
+    ):
+        spec = make_recipe(options).preprocessing.apply(own)
+        expected = (plain - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+        assert torch.allclose(build_eval_transform(spec)(pixels), expected, atol=1e-6)
+
+
+def test_features_depend_on_the_preprocessing(registry: Registry, photos: Path, tmp_path: Path) -> None:
+    options = {**QUICK, "train": "head", "registry": registry}
+    losses = []
+    for mean, cache in ((0.1, True), (0.1, False), (0.9, True), (0.9, False)):
+        run = finetune("net", photos, output=tmp_path / f"{mean}-{cache}", mean=mean, cache=cache, **options)
+        losses.append(run.facts["best"]["val_loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert losses[2] == pytest.approx(losses[3], abs=1e-5)
+    assert losses[0] != pytest.approx(losses[2], abs=1e-3)
