@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
+from zoo.files.limits import MAX_WORKERS
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
 from zoo.registry.train_scope import TrainScope
@@ -35,8 +36,6 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
-#: Maximum number of threads that decode images.
-MAX_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
