@@ -14,33 +14,21 @@ import lzma
 import re
 import shutil
 import stat
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from zoo.data.safe_tar import HeaderRefused, SafeTar
 from zoo.errors import DataError, ZooError
-from zoo.files.limits import DEPTH, MEMBERS, MEMBERS_PER_KIB, TAR_HEADER_BYTES, UNPACKED_BYTES, UNPACKED_RATIO
+from zoo.files.limits import DEPTH, MEMBERS, MEMBERS_PER_KIB, UNPACKED_BYTES, UNPACKED_RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Self
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-#: Maximum number of extended headers before a member. Real archives have up to four.
-MAX_CHAIN = 8
-
 _CHUNK = 2**20
-_BAD_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]  # no types
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
@@ -95,7 +83,7 @@ def _extract_zip(archive: Path, sink: _Sink) -> None:
 
 
 def _extract_tar(stream: _Counted, sink: _Sink) -> None:
-    with _Tar.open(fileobj=stream, mode="r|") as opened:
+    with SafeTar.open(fileobj=stream, mode="r|") as opened:
         for member in opened:
             opened.members.clear()  # Otherwise, tarfile keeps all members in memory.
             if member.isdir():
@@ -203,43 +191,6 @@ class _Counted(io.RawIOBase):
         return data
 
 
-class _TarMember(tarfile.TarInfo):
-    """A tar member that rejects headers that are damaged or too large; tarfile would silently stop at damaged ones."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the member that the header ``buf`` describes."""
-        try:
-            member = super().frombuf(buf, encoding, errors)
-        except _BAD_HEADER as error:
-            raise tarfile.ReadError(str(error)) from error
-        if member.type in _EXTENDED and member.size > TAR_HEADER_BYTES.read():
-            raise tarfile.ReadError(f"a header has {TAR_HEADER_BYTES.explain(member.size)}")
-        return member
-
-    @classmethod
-    def fromtarfile(cls, tarfile: _Tar) -> Self:  # type: ignore[override]  # the only kind of archive that has it
-        """Return the next member. For each extended header, tarfile calls this method again to read what follows."""
-        tarfile.chain += 1
-        try:
-            tarfile.check_chain()
-            return super().fromtarfile(tarfile)
-        finally:
-            tarfile.chain -= 1
-
-
-class _Tar(tarfile.TarFile):
-    """A tar archive that rejects long chains of extended headers, for which tarfile would exceed the stack."""
-
-    tarinfo = _TarMember
-    chain = 0
-
-    def check_chain(self) -> None:
-        """Raise ReadError if a member has too many extended headers."""
-        if self.chain > MAX_CHAIN + 1:
-            raise tarfile.ReadError(f"a member has more than {MAX_CHAIN} extended headers")
-
-
 @contextmanager
 def _explained(archive: Path) -> Iterator[None]:
     failed = f"cannot unpack {str(archive)!r}"
@@ -247,6 +198,8 @@ def _explained(archive: Path) -> Iterator[None]:
         yield
     except (ZooError, MemoryError):
         raise
+    except HeaderRefused as error:
+        raise DataError(f"{failed}: {error}.") from error
     except OSError as error:
         raise DataError(f"{failed}: {error.strerror or error}.") from error
     except Exception as error:  # The libraries raise many kinds of exceptions on damaged archives.

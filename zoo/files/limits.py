@@ -54,7 +54,7 @@ class Limit:
     def explain(self, measured: int) -> str:
         """Return what was measured, what is allowed and how to allow more, without a period at the end."""
         return (
-            f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; if you trust it, set"
+            f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; to allow this, set"
             f" {self.variable} to {measured} or more"
         )
 

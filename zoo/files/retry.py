@@ -44,7 +44,7 @@ def _choose_wait(failure: TransferFailed, number: int) -> int:
         raise TransferFailed(
             f"{failure}; the server asks to wait {RETRY_SECONDS.explain(asked)}, or try again later"
         ) from failure
-    return max(asked, min(2 ** (number - 1), RETRY_SECONDS.read()))
+    return max(asked, min(1 << (number - 1), RETRY_SECONDS.read()))
 
 
 def read_retry_after(headers: Message) -> int:
