@@ -27,6 +27,8 @@ _PILLOW = 32
 _LARGE = 8
 
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
+#: Markers that begin a JPEG which is not progressive.
+_SEQUENTIAL = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc9")
 #: A marker with a length after it, or the end of the image. The excluded bytes are fill bytes, stuffed bytes, and
 #: markers without a length, most of which are within a scan.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
@@ -89,18 +91,16 @@ def estimate_memory(image: Image.Image, data: bytes, *, turbo: bool) -> int:
 
 def count_scans(data: bytes) -> int:
     """Return the number of scans of a JPEG file, without those of a thumbnail in its metadata."""
-    # Within compressed pixels, these two bytes occur nowhere else, so most files need no closer look.
-    scans = data.count(_SCAN)
-    return _walk_scans(data) if scans > 1 else scans
-
-
-def _walk_scans(data: bytes) -> int:
-    scans, place = 0, 0
-    while found := _MARKER.search(data, place):
-        if found[0] == _END:
-            break
-        scans += found[0] == _SCAN
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    scans, place, colors = 0, 0, b""
+    while (found := _MARKER.search(data, place)) and found[0] != _END:
+        start = found.end()
+        if found[0] in _SEQUENTIAL:
+            colors = data[start + 7 : start + 8]
+        elif found[0] == _SCAN:
+            scans += 1
+            if scans == 1 and data[start + 2 : start + 3] == colors:
+                break  # All colors are in the first scan. libjpeg refuses another one, so there is no need to search.
+        place = start + int.from_bytes(data[start : start + 2])
     return scans
 
 

@@ -100,7 +100,7 @@ EXAMINING_THREADS = Limit(
     default=8,
     unit="threads",
     bounds="the threads that decode images before training; there is also at most one per core",
-    reason="the number of threads was never above this",
+    reason="each thread has a decoded image in memory",
 )
 UNPACKED_BYTES = Limit(
     variable="ZOO_MAX_UNPACKED_BYTES",

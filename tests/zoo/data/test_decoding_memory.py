@@ -198,6 +198,14 @@ def test_a_jpeg_with_hundreds_of_scans_is_refused_before_it_is_decoded(
     assert decode_image(with_scans(400)).shape == (3, 64, 48)
 
 
+def test_a_second_scan_of_a_sequential_jpeg_is_never_decoded() -> None:
+    data = encode(RGBA.convert("RGB"), "JPEG")
+    twice = data[:-2] + data[data.rindex(b"\xff\xda") :]
+    assert count_scans(data) == count_scans(twice) == 1
+    with pytest.raises(DataError, match="damaged or truncated"):
+        decode_image(twice)
+
+
 def test_scans_in_metadata_and_after_the_image_do_not_count() -> None:
     photo = RGBA.convert("RGB")
     scans = b"\xff\xda" * 300

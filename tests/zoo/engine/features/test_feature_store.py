@@ -192,7 +192,7 @@ def test_rows_above_the_limit_are_an_error_with_both_numbers(monkeypatch: pytest
 
 def test_a_limit_that_is_not_a_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "20G")
-    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT must be a whole number of bytes, got '20G'"):
+    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT must be a whole number of bytes, at least 0, got '20G'"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 
