@@ -12,7 +12,6 @@ import click
 from zoo.cli.flags import name_flags
 from zoo.cli.signals import choose_code, terminable
 from zoo.errors import SaidElsewhere, ZooError
-from zoo.files.limits import check_limits
 
 #: Environment variables that zoo sets before torch is imported, unless the user has set them. With PASSIVE, idle
 #: threads sleep. Otherwise they spin, and on a busy machine they take CPU time from the threads that do the work.
@@ -71,6 +70,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and turn a `ZooError` into a one-line message."""
+        from zoo.files.limits import check_limits  # help does not need it
+
         try:
             check_limits()
             return super().invoke(ctx)
