@@ -32,6 +32,7 @@ class Site:
     #: Address and additional headers of the redirect, by path.
     redirects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     #: Faults, one for each request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``, ``chunked``,
+    #: ``endless`` (chunked, and repeats the file until the client leaves), ``busy:TEXT`` (503 with ``Retry-After``),
     #: ``shifted`` (sends a range that was not requested), ``hold:N`` (waits for ``released`` after N bytes), ``ok``.
     faults: list[str] = field(default_factory=list)
     supports_ranges: bool = True
@@ -78,6 +79,8 @@ class RequestHandler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if kind == "status":
             self.send_error(int(value))
+        elif kind == "busy":
+            self._start(503, {"Retry-After": value, "Content-Length": "0"})
         elif path in site.redirects:
             address, headers = site.redirects[path]
             self._start(302, {"Location": address, "Content-Length": "0", **headers})
@@ -93,7 +96,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             return
         start = start + 1 if kind == "shifted" else start
         headers = {"Content-Length": str(value if kind == "length" else len(content) - start)}
-        if kind == "chunked":
+        if kind in {"chunked", "endless"}:
             headers = {}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
@@ -109,6 +112,9 @@ class RequestHandler(BaseHTTPRequestHandler):
         first = rest[:value] if kind in {"cut", "reset", "hold"} else rest
         site.sent += len(first)  # This comes first, because the client may be done before this thread continues.
         self.wfile.write(first)
+        while kind == "endless" and not site.released.is_set():
+            self.wfile.write(rest)  # It fails when the client has closed the connection.
+            site.sent += len(rest)
         if kind == "reset":  # Closing the socket now sends a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         if kind == "hold":

@@ -72,7 +72,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and turn a `ZooError` into a one-line message."""
+        from zoo.files.limits import check_limits  # help does not need it
+
         try:
+            check_limits()
             return super().invoke(ctx)
         except SaidElsewhere:
             return 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -15,13 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
-from zoo.errors import DataError
-
-#: Maximum number of pixels in an image. A PNG file of 12 kB can contain 100 megapixels. Pillow warns above the same
-#: limit.
-MAX_PIXELS = 2**28 // 3
-#: Maximum size of an image file in bytes.
-MAX_BYTES = 2**29
+from zoo.data.decoding_memory import DECODING, estimate_memory
+from zoo.errors import DataError, ZooError
+from zoo.files.limits import IMAGE_BYTES, PIXELS
 
 #: Formats that Pillow may open. Every additional format would increase the attack surface.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -41,15 +39,29 @@ def decode_image(source: Path | bytes) -> Tensor:
     but damage in the middle of a JPEG cannot be detected.
 
     Raises:
-        DataError: If the image cannot be read or decoded, or has more than ``MAX_PIXELS`` pixels. The message contains
-            the path if ``source`` is one.
+        DataError: If the image cannot be read or decoded, or exceeds a limit of `zoo.files.limits`. The message
+            contains the path if ``source`` is one.
     """
-    if isinstance(source, bytes):
-        return _decode(source)
-    try:
-        return _decode(read_image_file(source))
-    except DataError as error:
-        raise DataError(f"cannot use the image {str(source)!r}: {error}.") from error
+    with decoded(source) as pixels:
+        return pixels
+
+
+@contextmanager
+def decoded(source: Path | bytes) -> Iterator[Tensor]:
+    """Return a context with the pixels of an image, as from `decode_image`.
+
+    Use it in threads. It holds the memory of the image, so that other threads wait if the images would take too much
+    memory together. Within the context, reduce the image to the part that you keep.
+    """
+    with ExitStack() as stack:
+        try:
+            data = source if isinstance(source, bytes) else read_image_file(source)
+            pixels = stack.enter_context(_decoded(data))
+        except DataError as error:
+            if isinstance(source, bytes):
+                raise
+            raise DataError(f"cannot use the image {str(source)!r}: {error}.") from error
+        yield pixels
 
 
 def read_image_file(path: Path) -> bytes:
@@ -58,50 +70,73 @@ def read_image_file(path: Path) -> bytes:
         if not path.is_file():  # Opening a named pipe would block forever.
             raise DataError("it is not a file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            if (size := os.fstat(file.fileno()).st_size) > IMAGE_BYTES.read():
+                raise DataError(f"it has {IMAGE_BYTES.explain(size)}")
+            return file.read(size)
     except OSError as error:
         raise DataError(f"{error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise DataError(f"it is larger than {MAX_BYTES // 2**20} MiB")
-    return data
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Suppress Pillow's warnings about metadata and image size, which do not affect the pixels.
+    """Suppress Pillow's warnings about metadata and image size, which do not affect the pixels, and use our own limit.
 
-    Warning filters apply to the entire process, so use this context around threads, not inside them.
+    Both apply to the entire process, so use this context around threads, not inside them.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, PIXELS.read()
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(data: bytes) -> Tensor:
+@contextmanager
+def _decoded(data: bytes) -> Iterator[Tensor]:
     if not data:
         raise DataError("the file is empty")
+    with _explained():
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)  # This reads only the header.
+        turbo = _TURBO is not None and image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
+        memory = estimate_memory(image, data, turbo=turbo)
+    with DECODING.hold(memory):
+        with _explained(), image:
+            pixels = _decode_jpeg(data) if turbo else _decode_with_pillow(image)
+        del image  # It may have its own copy of the pixels.
+        yield pixels
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} megapixels")
-            if _TURBO and image.format in ("JPEG", "MPO"):  # MPO files contain several JPEGs.
-                # torchvision is faster than Pillow. Pillow also fills a truncated image with gray if other data follows
-                # it. Other formats are left to Pillow, because torchvision crashes on some damaged PNGs and ignores the
-                # orientation of WebP.
-                encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-                return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
-            image.load()
-            return cast("Tensor", pil_to_tensor(_to_rgb(_rotate_upright(image))))
-    except (DataError, MemoryError):
+        yield
+    except (ZooError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise DataError("not an image in a supported format") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"more than {MAX_PIXELS // 10**6} megapixels") from error
+        found = re.search(r"(\d+) pixels", str(error))
+        raise DataError(f"it has {PIXELS.explain(int(found[1]))}" if found else str(error)) from error
     except Exception as error:  # Decoders raise many kinds of exceptions on damaged files.
         raise DataError(f"damaged or truncated ({_first_line(error)})") from error
+
+
+def _decode_jpeg(data: bytes) -> Tensor:
+    """Decode a JPEG with torchvision.
+
+    It is faster than Pillow. Pillow also fills a truncated image with gray if other data follows it. Other formats are
+    left to Pillow, because torchvision crashes on some damaged PNGs and ignores the orientation of WebP.
+    """
+    assert _TURBO is not None
+    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
+
+
+def _decode_with_pillow(image: Image.Image) -> Tensor:
+    image.load()
+    return cast("Tensor", pil_to_tensor(_to_rgb(_rotate_upright(image))))
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:

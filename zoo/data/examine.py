@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.cores import count_cores
-from zoo.data.decode import decode_image, quiet_pillow, read_image_file
+from zoo.data.decode import decoded, quiet_pillow, read_image_file
 from zoo.data.listing import ImageFile, LeftOut
 from zoo.errors import DataError
 from zoo.files.cache import cache_folder
+from zoo.files.limits import EXAMINING_THREADS
 from zoo.files.versions import read_versions
 from zoo.progress import Progress
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
 
-#: Maximum number of threads, and therefore of decoded images in memory at the same time.
-_MAX_THREADS = 8
 #: Packages whose versions affect which files can be decoded.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
 
@@ -63,7 +62,7 @@ def examine_files(
 def _examine_each(
     files: Sequence[ImageFile], examine: Callable[[ImageFile], Examined | LeftOut]
 ) -> Iterator[Examined | LeftOut]:
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, count_cores()), thread_name_prefix="examine")
+    pool = ThreadPoolExecutor(min(EXAMINING_THREADS.read(), count_cores()), thread_name_prefix="examine")
     try:
         yield from pool.map(examine, files)  # Decoding releases the GIL.
     finally:
@@ -75,9 +74,9 @@ def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Exam
         data = read_image_file(file.path)
         digest = hashlib.sha256(data).hexdigest()
         if digest not in known:
-            decoded = decode_image(data)
-            if keep:
-                keep.offer(file.split, digest, decoded)
+            with decoded(data) as pixels:
+                if keep:
+                    keep.offer(file.split, digest, pixels)
     except DataError as error:
         return LeftOut(file.path, str(error))
     return Examined(file, digest)

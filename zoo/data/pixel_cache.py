@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,16 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.decode import decode_image, read_image_file
+from zoo.data.decode import decoded, read_image_file
 from zoo.data.transform import Transform, build_eval_transform, build_train_transform
 from zoo.errors import DataError
+from zoo.files.limits import PIXEL_CACHE
 
 if TYPE_CHECKING:
     from zoo.data.sample import Sample
     from zoo.plugin import InputSpec
-
-#: Maximum memory in bytes for the images of one transform: about 1,900 photos for training or 7,000 for evaluation.
-BUDGET = 2**30
 
 
 class Pixels:
@@ -52,7 +52,8 @@ class Pixels:
         """
         reduced = self._kept.get(sample.digest)
         if reduced is None:
-            reduced = self._reduce(_decode_again(sample))
+            with _decoded_again(sample) as pixels:
+                reduced = self._reduce(pixels)
             self._keep(sample.digest, reduced)
         if self._crop is None or seed is None:
             return reduced
@@ -100,21 +101,24 @@ class Views:
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
 
-def _decode_again(sample: Sample) -> Tensor:
-    try:
-        data = read_image_file(sample.path)
-        if hashlib.sha256(data).hexdigest() != sample.digest:
-            raise DataError("the file has changed")
-        return decode_image(data)
-    except DataError as error:
-        raise DataError(
-            f"cannot use the image {str(sample.path)!r}: {error}. "
-            "It was readable when the run began; restore it and run again."
-        ) from None
+@contextmanager
+def _decoded_again(sample: Sample) -> Iterator[Tensor]:
+    with ExitStack() as stack:
+        try:
+            data = read_image_file(sample.path)
+            if hashlib.sha256(data).hexdigest() != sample.digest:
+                raise DataError("the file has changed")
+            pixels = stack.enter_context(decoded(data))
+        except DataError as error:
+            raise DataError(
+                f"cannot use the image {str(sample.path)!r}: {error}. "
+                "It was readable when the run began; restore it and run again."
+            ) from None
+        yield pixels
 
 
 def choose_budget(processes: int = 1) -> int:
-    """Return the budget of a process in bytes: `BUDGET`, or less if little memory is free.
+    """Return the budget of a process in bytes: that of `PIXEL_CACHE`, or less if little memory is free.
 
     Together, the processes on this machine get at most a quarter of the free memory.
 
@@ -122,5 +126,5 @@ def choose_budget(processes: int = 1) -> int:
         processes: Number of processes of the run on this machine.
     """
     if "SC_AVPHYS_PAGES" not in getattr(os, "sysconf_names", {}):  # Windows has no such names
-        return BUDGET
-    return min(BUDGET, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * processes))
+        return PIXEL_CACHE.read()
+    return min(PIXEL_CACHE.read(), os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * processes))

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 
 from zoo.errors import RunError
 
-#: Prefix of the names of unfinished files. If a killed process left such files behind, they can be removed.
+#: Prefix of the names of unfinished files, before the ID of the process. If a killed process left such files behind,
+#: they can be removed.
 PREFIX = ".partial-"
 #: Error numbers of file systems on which a folder cannot be synchronized.
 UNSUPPORTED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
@@ -29,7 +30,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If the disk is full, or the parent folder is missing or not writable.
     """
-    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         publish(temporary, path)

@@ -10,23 +10,19 @@ import errno
 import hashlib
 import os
 import shutil
-import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
-from zoo.files.cache import cache_folder
 from zoo.files.http import Response, TransferFailed, file_name, open_url
+from zoo.files.leftovers import PART, lock_path, remove_leftovers
+from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
+from zoo.files.retry import retry
 from zoo.progress import Progress
-
-#: Number of attempts when a transfer is interrupted, and the seconds between them.
-TRIES = 3
-PAUSE = 0.2
-#: Seconds to wait for another process that is fetching the same file.
-LOCK_TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class _Download:
     @property
     def part(self) -> Path:
         """Where the bytes are stored until the file is complete."""
-        return self.target.with_name(f"{self.target.name}.part")
+        return self.target.with_name(f"{self.target.name}{PART}")
 
     def error(self, reason: str, advice: str = "Try again") -> DownloadError:
         return DownloadError(f"Cannot fetch {self.url}: {reason}. {advice}, or save the file yourself as {self.target}")
@@ -82,7 +78,8 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
         target.parent.mkdir(parents=True, exist_ok=True)
         with _acquire_lock(download, progress):
             if not target.exists():  # Another process may have fetched it while this one was waiting.
-                _fetch_with_retries(download, progress)
+                remove_leftovers()
+                _fetch(download, progress)
     except OSError as error:  # These come from the disk; network errors are TransferFailed.
         raise download.error(f"{target.parent} cannot be written to ({error.strerror or error})") from error
     return target
@@ -97,7 +94,7 @@ def _acquire_lock(download: _Download, progress: Progress) -> AbstractContextMan
     """
     from filelock import FileLock, Timeout  # Importing it takes 0.1 s, and most files need no download.
 
-    path = cache_folder() / "locks" / f"{download.target.name}.lock"
+    path = lock_path(download.target)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, mode=0o666)  # Other users of the cache folder must be able to lock the file, too.
     try:
@@ -105,22 +102,17 @@ def _acquire_lock(download: _Download, progress: Progress) -> AbstractContextMan
     except Timeout:
         progress.say("waiting for another process that is fetching it")
     try:
-        return lock.acquire(timeout=LOCK_TIMEOUT)
+        return lock.acquire(timeout=LOCK_SECONDS.read())
     except Timeout as error:
-        reason = f"another process has been fetching it for {LOCK_TIMEOUT / 60:.0f} minutes"
+        reason = f"another process has been fetching it for {LOCK_SECONDS.read():,} seconds"
         raise download.error(reason, f"If no such process exists, remove {path} and try again") from error
 
 
-def _fetch_with_retries(download: _Download, progress: Progress) -> None:
-    for tries_left in reversed(range(TRIES)):
-        try:
-            _fetch_once(download, progress)
-        except TransferFailed as failure:
-            if not (failure.can_retry and tries_left):
-                raise download.error(str(failure)) from failure
-            time.sleep(PAUSE)
-        else:
-            return
+def _fetch(download: _Download, progress: Progress) -> None:
+    try:
+        retry(partial(_fetch_once, download, progress), progress.say)
+    except TransferFailed as failure:
+        raise download.error(str(failure)) from failure
 
 
 def _fetch_once(download: _Download, progress: Progress) -> None:
@@ -148,12 +140,16 @@ def _open_response(download: _Download, start: int) -> Response:
 
 def _receive(download: _Download, response: Response, file: FileIO, progress: Progress) -> None:
     folder = download.target.parent
+    announced = None if response.length is None else response.start + response.length
+    if announced is not None and download.size not in (None, announced):
+        raise _explain_size(download, response, announced)  # before anything is transferred
     if response.length is not None and response.length > shutil.disk_usage(folder).free:
         raise _explain_full_disk(folder, response.length)
-    total = download.size if response.length is None else response.start + response.length
+    total = download.size if announced is None else announced
     with progress.track(f"fetching {file_name(download.url)}", total) as advance:
         advance(response.start)
         for chunk in response.chunks():
+            _refuse_excess(download, response, file.tell() + len(chunk), total)
             try:
                 _append(file, chunk)
             except OSError as error:
@@ -161,6 +157,16 @@ def _receive(download: _Download, response: Response, file: FileIO, progress: Pr
                     raise
                 raise _explain_full_disk(folder, total and total - file.tell()) from error
             advance(len(chunk))
+
+
+def _refuse_excess(download: _Download, response: Response, received: int, total: int | None) -> None:
+    """Raise TransferFailed before more bytes are written than the file has."""
+    if total is not None and received > total:
+        raise _explain_mismatch(download, response, f"it has more than {total:,} bytes")
+    if total is None and received > DOWNLOAD_BYTES.read():
+        download.part.unlink()
+        reason = f"the server sends {DOWNLOAD_BYTES.explain(received)}, because the size of the file is not known"
+        raise TransferFailed(reason)
 
 
 def _append(file: FileIO, chunk: bytes) -> None:
@@ -171,15 +177,21 @@ def _append(file: FileIO, chunk: bytes) -> None:
 
 def _verify(download: _Download, response: Response) -> None:
     expected = download.sha256 or response.sha256
-    mismatch = None
     if download.size is not None and (size := download.part.stat().st_size) != download.size:
-        mismatch = f"it has {size:,} bytes, not {download.size:,}"
-    elif expected and not (found := sha256_of(download.part)).startswith(expected.lower()):
-        mismatch = f"its SHA-256 is {found}, not {expected}"
-    if mismatch:
-        download.part.unlink()
-        reason = f"{mismatch}; the file was changed after it was published, or during the transfer"
-        raise TransferFailed(reason, can_retry=response.start > 0)
+        raise _explain_size(download, response, size)
+    if expected and not (found := sha256_of(download.part)).startswith(expected.lower()):
+        raise _explain_mismatch(download, response, f"its SHA-256 is {found}, not {expected}")
+
+
+def _explain_size(download: _Download, response: Response, size: int) -> TransferFailed:
+    return _explain_mismatch(download, response, f"it has {size:,} bytes, not {download.size:,}")
+
+
+def _explain_mismatch(download: _Download, response: Response, mismatch: str) -> TransferFailed:
+    """Remove the partial file, so that another attempt starts from scratch, and return the error."""
+    download.part.unlink()
+    reason = f"{mismatch}; the file was changed after it was published, or during the transfer"
+    return TransferFailed(reason, can_retry=response.start > 0)
 
 
 def _explain_full_disk(folder: Path, needed: int | None) -> TransferFailed:

@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from importlib.metadata import PackageNotFoundError
 from typing import IO
@@ -37,9 +38,11 @@ class TransferFailed(Exception):
     It is never raised outside zoo.files.download, which retries or raises a DownloadError.
     """
 
-    def __init__(self, reason: str, *, can_retry: bool = False) -> None:
+    def __init__(self, reason: str, *, can_retry: bool = False, headers: Message | None = None) -> None:
         super().__init__(reason)
         self.can_retry = can_retry
+        #: The headers of the server's refusal, which may say when to try again.
+        self.headers = headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def _explain_status(error: HTTPError) -> TransferFailed:
     }
     reason = known.get(error.code) or str(error.reason).partition("\n")[0]
     can_retry = error.code >= 500 or error.code in (408, 429)
-    return TransferFailed(f"HTTP {error.code}: {reason}", can_retry=can_retry)
+    return TransferFailed(f"HTTP {error.code}: {reason}", can_retry=can_retry, headers=error.headers)
 
 
 def _explain_connection(error: Exception) -> TransferFailed:

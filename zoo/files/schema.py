@@ -11,8 +11,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
-#: Maximum number of classes that a model may have.
-MAX_CLASSES = 1_000_000
+from zoo.files.limits import MAX_CLASSES
 
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Text = Annotated[str, Meta(max_length=100_000)]

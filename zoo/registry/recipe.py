@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
+from zoo.files.limits import MAX_WORKERS
 from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
@@ -43,8 +44,6 @@ HEAD_VIEWS = 4
 MAX_SIDE = 4096
 #: Options that are strings of numbers, and may also be passed as a number or a list of numbers.
 _NUMBERS = ("mean", "std", "split")
-#: Maximum number of threads that decode images.
-MAX_WORKERS = 256
 
 
 @dataclass(frozen=True, kw_only=True)

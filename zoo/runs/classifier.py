@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.data.decode import decode_image, quiet_pillow
+from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.eval_dataset import open_labeled
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
@@ -127,7 +127,8 @@ class Classifier:
     def _read(self, path: Path) -> Tensor | str:
         """Return the model input, (C, H, W), or an error message."""
         try:
-            return self._transform(decode_image(path))
+            with decoded(path) as pixels:
+                return self._transform(pixels)
         except DataError as error:
             return str(error)
 

@@ -14,42 +14,23 @@ import lzma
 import re
 import shutil
 import stat
-import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from zoo.errors import DataError
+from zoo.data.sources.safe_tar import HeaderRefused, SafeTar
+from zoo.errors import DataError, ZooError
+from zoo.files.limits import DEPTH, MEMBERS, MEMBERS_PER_KIB, UNPACKED_BYTES, UNPACKED_RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Self
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-#: Maximum number of members in an archive; ImageNet has 1.4 million.
-MAX_MEMBERS = 2_000_000
-#: Maximum ratio of unpacked to packed size. Photos hardly shrink when packed; only simple graphics come close to it.
-MAX_RATIO = 100
-#: Unpacked size in bytes that is allowed even for the smallest archive.
-ALWAYS_ALLOWED = 100 * 2**20
-#: Maximum size in bytes of a tar's extended header, which tarfile reads into memory at once.
-MAX_HEADER = 2**20
-
 _CHUNK = 2**20
-_BAD_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]  # no types
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, ValueError)
 
 
 def is_archive_name(name: str) -> bool:
@@ -61,7 +42,8 @@ def extract_archive(archive: Path, folder: Path) -> None:
     """Unpack a .zip or .tar archive (plain, gzip, bzip2 or xz) into ``folder``, which must not exist.
 
     Raises:
-        DataError: If it is not an archive, is damaged or encrypted, unpacks to too many bytes, or has an unsafe member.
+        DataError: If it is not an archive, is damaged or encrypted, has an unsafe member, or exceeds a limit of
+            `zoo.files.limits`.
     """
     folder.mkdir(parents=True)
     try:
@@ -85,6 +67,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 def _extract_zip(archive: Path, sink: _Sink) -> None:
     with zipfile.ZipFile(archive) as opened:
+        sink.check_members(len(opened.infolist()))
         for member in opened.infolist():
             name = member.orig_filename  # Unlike ``filename``, this is not truncated at a NUL.
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -100,8 +83,9 @@ def _extract_zip(archive: Path, sink: _Sink) -> None:
 
 
 def _extract_tar(stream: _Counted, sink: _Sink) -> None:
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarMember) as opened:
+    with SafeTar.open(fileobj=stream, mode="r|") as opened:
         for member in opened:
+            opened.members.clear()  # Otherwise, tarfile keeps all members in memory.
             if member.isdir():
                 sink.add_folder(member.name)
             elif member.isreg() and not member.issparse() and (source := opened.extractfile(member)):
@@ -116,18 +100,21 @@ class _Sink:
     def __init__(self, archive: Path, folder: Path) -> None:
         self._archive = archive
         self._folder = folder
-        self._limit = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
+        self._size = archive.stat().st_size
         self._written = 0
         self._members = 0
 
     def add_folder(self, name: str) -> None:
         """Create a folder unless it exists."""
-        self._place(name).mkdir(parents=True, exist_ok=True)
+        path = self._place(name)
+        self._count_member()
+        self._make_folder(path)
 
     def add_file(self, name: str, source: IO[bytes]) -> None:
         """Write a file, which must not exist."""
         path = self._place(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._count_member()
+        self._make_folder(path.parent)
         try:
             file = path.open("xb")
         except FileExistsError:
@@ -140,26 +127,51 @@ class _Sink:
 
     def check_size(self, count: int) -> None:
         """Raise DataError if ``count`` unpacked bytes exceed the limit for this archive."""
-        if count > self._limit:
-            raise DataError(
-                f"cannot unpack {str(self._archive)!r}: it unpacks to more than {self._limit // 2**20} MiB, over"
-                f" {MAX_RATIO} times its own size; archives of photos never expand that much. If you trust it, unpack"
-                " it yourself and use the folder."
+        if count > max(UNPACKED_BYTES.read(), UNPACKED_RATIO.read() * self._size):
+            self._refuse_size(
+                f"it unpacks to at least {UNPACKED_BYTES.explain(count)}. Archives of photos never expand to over"
+                f" {UNPACKED_RATIO.read()} times their own size"
             )
+
+    def check_members(self, count: int) -> None:
+        """Raise DataError if ``count`` files and folders exceed the limit for this archive."""
+        if count > max(MEMBERS.read(), MEMBERS_PER_KIB.read() * self._size // 1024):
+            self._refuse_size(
+                f"it has at least {MEMBERS.explain(count)}. Archives of photos never have over"
+                f" {MEMBERS_PER_KIB.read()} members per KiB"
+            )
+
+    def _count_member(self) -> None:
+        self._members += 1
+        self.check_members(self._members)
+
+    def _make_folder(self, path: Path) -> None:
+        """Create a folder and those above it. Each counts as a member, because one name can create many of them."""
+        missing = []
+        while path != self._folder and not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            self._count_member()
+            folder.mkdir()
+
+    def _refuse_size(self, reason: str) -> NoReturn:
+        raise DataError(
+            f"cannot unpack {str(self._archive)!r}: {reason}. You can also unpack it yourself and use the folder."
+        )
 
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Raise DataError because of a member."""
         raise DataError(f"cannot unpack {str(self._archive)!r}: its member {name[:200]!r} {reason}.")
 
     def _place(self, name: str) -> Path:
-        self._members += 1
-        if self._members > MAX_MEMBERS:
-            self.refuse(name, f"exceeds the limit of {MAX_MEMBERS} members")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if "\0" in name or "\\" in name:
             self.refuse(name, "has a NUL or a backslash in its name")
         if name.startswith("/") or ".." in parts or any(_DRIVE.match(part) for part in parts):
             self.refuse(name, "would be written outside the folder")
+        if len(parts) > DEPTH.read():
+            self.refuse(name, f"has {DEPTH.explain(len(parts))}")
         return self._folder.joinpath(*parts)
 
 
@@ -179,27 +191,17 @@ class _Counted(io.RawIOBase):
         return data
 
 
-class _TarMember(tarfile.TarInfo):
-    """A tar member that rejects headers that are damaged or too large; tarfile would silently stop at damaged ones."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the member that the header ``buf`` describes."""
-        try:
-            member = super().frombuf(buf, encoding, errors)
-        except _BAD_HEADER as error:
-            raise tarfile.ReadError(str(error)) from error
-        if member.type in _EXTENDED and member.size > MAX_HEADER:
-            raise tarfile.ReadError(f"a header has {member.size} bytes, more than {MAX_HEADER}")
-        return member
-
-
 @contextmanager
 def _explained(archive: Path) -> Iterator[None]:
     failed = f"cannot unpack {str(archive)!r}"
     try:
         yield
-    except _DAMAGE as error:
-        raise DataError(f"{failed}: it is damaged or not a supported archive ({error}); download it again.") from error
+    except (ZooError, MemoryError):
+        raise
+    except HeaderRefused as error:
+        raise DataError(f"{failed}: {error}.") from error
     except OSError as error:
         raise DataError(f"{failed}: {error.strerror or error}.") from error
+    except Exception as error:  # The libraries raise many kinds of exceptions on damaged archives.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{failed}: it is damaged or not a supported archive ({reason}); download it again.") from error

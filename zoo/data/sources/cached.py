@@ -15,6 +15,7 @@ from zoo.errors import DataError, PluginError
 from zoo.files.atomic import whole
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, sha256_of
+from zoo.files.leftovers import remove_leftovers
 
 if TYPE_CHECKING:
     from zoo.plugin import DatasetSpec
@@ -45,6 +46,7 @@ def unpack(archive: Path, progress: Progress) -> Path:
     folder = _cached(sha256_of(archive))
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
+        remove_leftovers()
         with whole(folder) as partial:
             extract_archive(archive, partial)
     return folder
@@ -68,6 +70,7 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
     folder = _cached(_digest(name, _code_of(make)))
     if folder.is_dir():
         return folder
+    remove_leftovers()
     with whole(folder) as partial:
         partial.mkdir(parents=True)
         try:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -23,16 +22,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from zoo.errors import CacheError, OptionError
+from zoo.errors import CacheError
 from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
-
-#: Maximum total size of all features on disk, in bytes, if ``ZOO_CACHE_LIMIT`` is not set.
-LIMIT = 20 * 2**30
-#: Number of bytes that stay free on the disk, regardless of the limit.
-SPARE = 2**30
-#: Seconds since the last write to a partial file after which its writer is assumed to be dead.
-ABANDONED = 3600.0
+from zoo.files.leftovers import remove_leftovers
+from zoo.files.limits import CACHE_BYTES, FREE_BYTES
 
 KIND = "features"
 _ROWS = "rows"
@@ -108,15 +102,15 @@ def load_rows(about: Mapping[str, Any]) -> Tensor:
 
 def check_room(num_bytes: int) -> None:
     """Raise `CacheError` if the limit or the disk is too small for this many bytes."""
-    folder, limit = _folder(), _read_limit()
-    if num_bytes > limit:
-        raise CacheError(f"the features need {num_bytes:,} bytes, but ZOO_CACHE_LIMIT allows only {limit:,}")
+    folder = _folder()
+    if num_bytes > CACHE_BYTES.read():
+        raise CacheError(f"the features need {CACHE_BYTES.explain(num_bytes)}")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    if num_bytes + SPARE > free + sum(entry.size for entry in _list_complete()):
+    if num_bytes + FREE_BYTES.read() > free + sum(entry.size for entry in _list_complete()):
         raise CacheError(
             f"the features need {num_bytes:,} bytes, but only {free:,} bytes are free in {folder}; "
             "set ZOO_CACHE to a folder on a different disk"
@@ -172,14 +166,11 @@ def _update(digest: hashlib._Hash, rows: Tensor) -> hashlib._Hash:
 
 
 def _make_room(num_bytes: int) -> None:
-    """Remove abandoned partial files, and then the least recently used features, until there is enough room."""
-    for path in _folder().glob(f"{PREFIX}*"):
-        with suppress(FileNotFoundError):  # its writer has just finished, or another process has removed it
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink()
+    """Remove what killed processes left, and then the least recently used features, until there is enough room."""
+    remove_leftovers()
     entries = _list_complete()
     used, free = sum(entry.size for entry in entries), shutil.disk_usage(_folder()).free
-    while entries and (used + num_bytes > _read_limit() or num_bytes + SPARE > free):
+    while entries and (used + num_bytes > CACHE_BYTES.read() or num_bytes + FREE_BYTES.read() > free):
         oldest = entries.pop()
         remove(oldest)
         used, free = used - oldest.size, free + oldest.size
@@ -188,10 +179,3 @@ def _make_room(num_bytes: int) -> None:
 def _list_complete() -> list[Entry]:
     """List complete files, the most recently used first; other processes are still writing the partial ones."""
     return [entry for entry in list_entries(KIND) if not entry.path.name.startswith(PREFIX)]
-
-
-def _read_limit() -> int:
-    text = os.environ.get("ZOO_CACHE_LIMIT", "")
-    if text and not text.isdecimal():
-        raise OptionError(f"ZOO_CACHE_LIMIT must be a whole number of bytes, got {text!r}.")
-    return int(text) if text else LIMIT

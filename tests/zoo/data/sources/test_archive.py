@@ -135,50 +135,6 @@ def test_file_modes_of_members_are_ignored(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "a.jpg").stat().st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IXUSR)
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
-def test_a_decompression_bomb_is_stopped_while_it_unpacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(archive_module, "ALWAYS_ALLOWED", 2**20)
-    members = {f"{number}.bmp": bytes(2**20) for number in range(8)}
-    path = tmp_path / f"bomb.{kind}"
-    if kind == "zip":
-        make_zip(path, members)
-    else:
-        make_tar(path, members, f"w:{kind[4:]}")
-    assert path.stat().st_size * 100 < 8 * 2**20
-    with pytest.raises(DataError, match="unpacks to more than"):
-        extract_archive(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_photos_may_unpack_to_more_than_the_size_that_is_always_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive_module, "ALWAYS_ALLOWED", 1000)
-    photo = random.Random(0).randbytes(50_000)
-    extract_archive(make_zip(tmp_path / "a.zip", {"a.jpg": photo}), tmp_path / "out")
-    assert (tmp_path / "out" / "a.jpg").read_bytes() == photo
-
-
-def test_too_many_members_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 5)
-    five = {f"{number}.jpg": b"" for number in range(5)}
-    extract_archive(make_zip(tmp_path / "five.zip", five), tmp_path / "five")
-    with pytest.raises(DataError, match="exceeds the limit of 5 members"):
-        extract_archive(make_tar(tmp_path / "six.tar", {**five, "6.jpg": b""}), tmp_path / "six")
-
-
-def test_a_huge_header_is_rejected_before_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "header.tar.gz"
-    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as file:
-        member = tar_member("a.jpg")
-        member.pax_headers = {"comment": "x" * (2 * 2**20)}
-        file.addfile(member)
-    with pytest.raises(DataError, match=r"a header has \d+ bytes"):
-        extract_archive(path, tmp_path / "out")
-
-
 def test_a_damaged_header_does_not_silently_end_the_archive(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "a.tar", {"1.jpg": b"x" * 512, "2.jpg": b"y"})
     data = bytearray(path.read_bytes())

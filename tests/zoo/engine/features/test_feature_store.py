@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from zoo.engine.features.feature_store import ABANDONED, SPARE, check_room, find_rows, keep_rows
+from zoo.engine.features.feature_store import check_room, find_rows, keep_rows
 from zoo.errors import CacheError, OptionError
 from zoo.files.atomic import PREFIX, whole
 from zoo.files.cache import list_entries, make_key, read_about
+from zoo.files.limits import FREE_BYTES, PARTIAL_SECONDS
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
 ROWS = torch.arange(12, dtype=torch.float32).reshape(4, 3)
@@ -131,7 +132,7 @@ def test_old_partial_files_are_removed(own_cache: Path) -> None:
     abandoned, recent = (folder / f"{PREFIX}{name}.safetensors" for name in ("abandoned", "recent"))
     for path in (abandoned, recent):
         path.write_bytes(bytes(10))
-    os.utime(abandoned, (0, time.time() - ABANDONED - 60))
+    os.utime(abandoned, (0, time.time() - PARTIAL_SECONDS.default - 60))
     keep_rows(ABOUT, 4, in_batches(ROWS))
     assert not abandoned.exists()
     assert recent.exists()
@@ -142,7 +143,7 @@ def test_old_rows_are_removed_before_the_disk_is_full(monkeypatch: pytest.Monkey
         keep_rows({"number": number}, 4, in_batches(ROWS))
         os.utime(next(entry.path for entry in list_entries("features")), (number, number))
     size = list_entries("features")[0].size
-    usage = shutil.disk_usage("/")._replace(free=SPARE + ROWS.nbytes - size - 1)  # two of them have to go
+    usage = shutil.disk_usage("/")._replace(free=FREE_BYTES.default + ROWS.nbytes - size - 1)  # two of them have to go
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
     keep_rows({"number": 3}, 4, in_batches(ROWS))
     assert [find_rows({"number": number}) is None for number in range(4)] == [True, True, False, False]
@@ -191,7 +192,7 @@ def test_rows_above_the_limit_are_an_error_with_both_numbers(monkeypatch: pytest
 
 def test_a_limit_that_is_not_a_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "20G")
-    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT must be a whole number of bytes, got '20G'"):
+    with pytest.raises(OptionError, match="ZOO_CACHE_LIMIT must be a whole number of bytes, at least 0, got '20G'"):
         keep_rows(ABOUT, 4, in_batches(ROWS))
 
 

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from zoo.files import download
+from zoo.files import retry
 
 
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE", 0)
+@pytest.fixture(name="waits", autouse=True)
+def _waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts in seconds, which are recorded instead of taking place."""
+    waits: list[float] = []
+    monkeypatch.setattr(retry, "sleep", waits.append)
     monkeypatch.delenv("ZOO_OFFLINE", raising=False)
+    return waits
 
 
 @pytest.fixture(name="target")

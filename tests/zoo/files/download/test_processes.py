@@ -16,7 +16,6 @@ from filelock import SoftFileLock
 import zoo
 from fetching import CONTENT, DIGEST, get, left_in
 from zoo.errors import DownloadError
-from zoo.files import download
 from zoo.files.cache import cache_folder
 
 Site = Any  # The class is in conftest.py, which cannot be imported.
@@ -106,12 +105,12 @@ def test_a_waiting_process_resumes_the_partial_file_of_a_killed_one(site: Site, 
 def test_waiting_for_another_process_has_a_time_limit(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
+    monkeypatch.setenv("ZOO_MAX_LOCK_SECONDS", "0")
     url = site.put("/file", CONTENT)
     site.faults = ["hold:5000"]
     with child_that_fetches(url, target) as child:
         wait_for_bytes(child, 5000)
-        with pytest.raises(DownloadError, match="another process has been fetching it for 0 minutes") as caught:
+        with pytest.raises(DownloadError, match="another process has been fetching it for 0 seconds") as caught:
             get(url, target)
         child.kill()
     assert f"If no such process exists, remove {cache_folder() / 'locks' / 'file.bin.lock'} and try again" in str(
@@ -123,7 +122,7 @@ def test_the_error_names_a_stale_soft_lock_which_can_be_removed(
     site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("filelock.FileLock", SoftFileLock)  # filelock does this on a file system without locks.
-    monkeypatch.setattr(download, "LOCK_TIMEOUT", 0)
+    monkeypatch.setenv("ZOO_MAX_LOCK_SECONDS", "0")
     url = site.put("/file", CONTENT)
     stale = cache_folder() / "locks" / "file.bin.lock"
     stale.parent.mkdir(parents=True)

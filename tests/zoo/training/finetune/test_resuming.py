@@ -228,7 +228,7 @@ def test_an_unchanged_checkpoint_is_not_rewritten(photos: Path, registry: Regist
 def test_no_step_is_lost_if_an_image_disappears(photos: Path, registry: Registry, output: Path) -> None:
     options, moved = {**LEARNS, "epochs": 2}, photos / "away.png"
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # No image is kept in memory.
+        monkeypatch.setenv("ZOO_MAX_PIXEL_CACHE", "0")  # No image is kept in memory.
         victim = photos / "train" / "red" / "3.png"
         on_step = RunCallbacks.on_step
 

@@ -103,7 +103,7 @@ def test_no_step_is_lost_if_images_disappear_in_one_process(
     train: Train, tmp_path: Path, output: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 0.3)
-    monkeypatch.setattr("zoo.data.pixel_cache.BUDGET", 0)  # No image is kept in memory.
+    monkeypatch.setenv("ZOO_MAX_PIXEL_CACHE", "0")  # No image is kept in memory.
     options: dict[str, Any] = {"train": "all"}
     expected = describe_whole(train, tmp_path, options)
     copy = shutil.copytree(photos, tmp_path / "copy")

@@ -1,0 +1,91 @@
+"""Remove what killed processes left in the cache folder, without disturbing those that are running.
+
+Other processes may share the folder, some of them on other machines. A file is therefore removed only if its process
+has ended, as far as this machine can tell, and nothing has been written to it for some time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from zoo.files.atomic import PREFIX
+from zoo.files.cache import KINDS, cache_folder
+from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
+
+#: Suffix of the names of unfinished downloads.
+PART = ".part"
+
+
+def remove_leftovers() -> None:
+    """Remove the unfinished files and folders of processes that have ended.
+
+    What belongs to another user, or disappears in the meantime, is left alone.
+    """
+    for kind in KINDS:
+        for path in _list_paths(cache_folder() / kind):
+            if path.name.startswith(PREFIX):
+                _remove_partial(path)
+            elif path.name.endswith(PART):
+                _remove_part(path)
+
+
+def lock_path(target: Path) -> Path:
+    """Return the path of the lock that a process holds while it downloads ``target``."""
+    return cache_folder() / "locks" / f"{target.name}.lock"
+
+
+def _list_paths(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _remove_partial(path: Path) -> None:
+    process = path.name.removeprefix(PREFIX).partition("-")[0]
+    with suppress(OSError):
+        if not is_running(process) and _seconds_since_write(path) > PARTIAL_SECONDS.read():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _remove_part(path: Path) -> None:
+    from filelock import FileLock, Timeout  # Importing it takes 0.1 s, and there is rarely an unfinished download.
+
+    with suppress(OSError, Timeout):  # A Timeout means that a process is downloading the file.
+        if _seconds_since_write(path) <= PART_SECONDS.read():
+            return
+        lock = lock_path(path.with_name(path.name.removesuffix(PART)))
+        lock.parent.mkdir(exist_ok=True)
+        with FileLock(lock, mode=0o666, timeout=0):
+            if _seconds_since_write(path) > PART_SECONDS.read():  # Another process may just have resumed it.
+                path.unlink()
+
+
+def _seconds_since_write(path: Path) -> float:
+    """Return the age of the file, or of the newest file or folder in a folder."""
+    return time.time() - max(status.st_mtime for status in _read_status(path))
+
+
+def _read_status(path: Path) -> Iterator[os.stat_result]:
+    yield path.lstat()
+    if path.is_dir():
+        for inner in path.rglob("*"):
+            yield inner.lstat()
+
+
+def is_running(process: str) -> bool:
+    """Return whether a process with this ID is running on this machine, or cannot be ruled out."""
+    if os.name == "nt" or not process.isdecimal():
+        return os.name == "nt"  # Windows has no harmless way to ask.
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # It belongs to another user.
+    return True

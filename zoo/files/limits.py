@@ -1,0 +1,225 @@
+"""Every limit on memory, disk space, time and repetitions, and the environment variable that changes it.
+
+The limits protect against files that cost far more than their size suggests, and against servers that never finish.
+A variable is read whenever its limit applies, so the processes of a run, which inherit the environment, have the same
+limits. A value that is not a whole number is an error. docs/reference/settings.md lists all limits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from zoo.errors import OptionError
+
+#: Maximum number of classes of a model. Like the next value, it is not adjustable: it defines which files are valid.
+MAX_CLASSES = 1_000_000
+#: Maximum number of threads that decode images, and therefore of the option `workers`.
+MAX_WORKERS = 256
+
+_WHOLE = re.compile(r"[0-9]{1,18}")
+#: A variable that begins with this prefix and is not listed below is probably a misspelling.
+_PREFIX = "ZOO_MAX_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit that an environment variable can change."""
+
+    variable: str
+    default: int
+    unit: str
+    #: What the limit bounds.
+    bounds: str
+    #: Why the default is what it is.
+    reason: str
+    least: int = 1
+
+    def read(self) -> int:
+        """Return the value of the variable, or the default if it is not set or empty.
+
+        Raises:
+            OptionError: If the value is not a whole number, or is too small.
+        """
+        text = os.environ.get(self.variable, "")
+        if not text:
+            return self.default
+        if not _WHOLE.fullmatch(text) or int(text) < self.least:
+            raise OptionError(
+                f"{self.variable} must be a whole number of {self.unit}, at least {self.least}, got {text!r}."
+            )
+        return int(text)
+
+    def explain(self, measured: int) -> str:
+        """Return what was measured, what is allowed and how to allow more, without a period at the end."""
+        return (
+            f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; to allow this, set"
+            f" {self.variable} to {measured} or more"
+        )
+
+
+IMAGE_BYTES = Limit(
+    variable="ZOO_MAX_IMAGE_BYTES",
+    default=2**29,
+    unit="bytes",
+    bounds="the size of an image file",
+    reason="a file is read at once; the largest image that is allowed has 512 MiB with 16 bits per color",
+)
+PIXELS = Limit(
+    variable="ZOO_MAX_PIXELS",
+    default=2**28 // 3,
+    unit="pixels",
+    bounds="the width times the height of an image, or of a tile of a TIFF, according to the header",
+    reason="a file of 12 kB can contain 100 megapixels; Pillow has the same limit",
+)
+DECODING_BYTES = Limit(
+    variable="ZOO_MAX_DECODING_BYTES",
+    default=3 * 2**30,
+    unit="bytes",
+    bounds="the memory for all images that are decoded at the same time on this machine",
+    reason="enough for the largest image that is allowed, or for 19 photos of 24 megapixels",
+)
+JPEG_SCANS = Limit(
+    variable="ZOO_MAX_JPEG_SCANS",
+    default=100,
+    unit="scans",
+    bounds="the scans of a JPEG, each of which decodes the full image again",
+    reason="progressive photos have about 10; libtiff has the same limit",
+)
+PIXEL_CACHE = Limit(
+    variable="ZOO_MAX_PIXEL_CACHE",
+    default=2**30,
+    unit="bytes",
+    bounds="the decoded images that a process keeps for the next epoch, for training and for evaluation each",
+    reason="about 1,900 photos for training or 7,000 for evaluation; at most a quarter of the free memory is used",
+    least=0,
+)
+EXAMINING_THREADS = Limit(
+    variable="ZOO_MAX_EXAMINING_THREADS",
+    default=8,
+    unit="threads",
+    bounds="the threads that decode images before training; there is also at most one per core",
+    reason="each thread has a decoded image in memory",
+)
+UNPACKED_BYTES = Limit(
+    variable="ZOO_MAX_UNPACKED_BYTES",
+    default=100 * 2**20,
+    unit="bytes",
+    bounds="the unpacked size of an archive, unless ZOO_MAX_UNPACKED_RATIO allows more",
+    reason="small archives of drawings shrink a lot",
+)
+UNPACKED_RATIO = Limit(
+    variable="ZOO_MAX_UNPACKED_RATIO",
+    default=100,
+    unit="times its own size",
+    bounds="the unpacked size of a large archive, as a multiple of its own size",
+    reason="photos hardly shrink, and only simple graphics come close to this ratio",
+)
+MEMBERS = Limit(
+    variable="ZOO_MAX_MEMBERS",
+    default=10_000,
+    unit="members",
+    bounds="the files and folders of an archive, unless ZOO_MAX_MEMBERS_PER_KIB allows more",
+    reason="creating them takes a few seconds",
+)
+MEMBERS_PER_KIB = Limit(
+    variable="ZOO_MAX_MEMBERS_PER_KIB",
+    default=20,
+    unit="members per KiB",
+    bounds="the files and folders of a large archive, in proportion to its own size",
+    reason="a packed image takes more than 50 bytes; an empty folder takes 5",
+)
+DEPTH = Limit(
+    variable="ZOO_MAX_DEPTH",
+    default=64,
+    unit="folders",
+    bounds="the folders in the path of a member of an archive",
+    reason="a single name of 4 kB can create 2,000 folders",
+)
+TAR_HEADER_BYTES = Limit(
+    variable="ZOO_MAX_TAR_HEADER_BYTES",
+    default=2**20,
+    unit="bytes",
+    bounds="an extended header of a .tar archive",
+    reason="a header is read at once; a long name has a few kB",
+)
+DOWNLOAD_BYTES = Limit(
+    variable="ZOO_MAX_DOWNLOAD_BYTES",
+    default=2**34,
+    unit="bytes",
+    bounds="a download whose size is neither declared in advance nor reported by the server",
+    reason="larger than any published weights file of a backbone",
+)
+DOWNLOAD_TRIES = Limit(
+    variable="ZOO_MAX_DOWNLOAD_TRIES",
+    default=5,
+    unit="attempts",
+    bounds="the attempts to download a file",
+    reason="the waits of 1, 2, 4 and 8 seconds between them outlast a short failure of a server",
+)
+RETRY_SECONDS = Limit(
+    variable="ZOO_MAX_RETRY_SECONDS",
+    default=300,
+    unit="seconds",
+    bounds="the wait between two attempts, even if the server asks for more",
+    reason="servers that limit the number of requests usually ask for at most five minutes",
+    least=0,
+)
+LOCK_SECONDS = Limit(
+    variable="ZOO_MAX_LOCK_SECONDS",
+    default=3600,
+    unit="seconds",
+    bounds="the wait for another process that is downloading the same file",
+    reason="large data sets take this long",
+    least=0,
+)
+PARTIAL_SECONDS = Limit(
+    variable="ZOO_MAX_PARTIAL_SECONDS",
+    default=3600,
+    unit="seconds",
+    bounds="the age of an unfinished file or folder in the cache folder whose process has ended",
+    reason="it is of no use, but on another machine its process may still be writing it",
+    least=0,
+)
+PART_SECONDS = Limit(
+    variable="ZOO_MAX_PART_SECONDS",
+    default=7 * 24 * 3600,
+    unit="seconds",
+    bounds="the age of an interrupted download in the cache folder",
+    reason="until then, the next attempt resumes it",
+    least=0,
+)
+CACHE_BYTES = Limit(
+    variable="ZOO_CACHE_LIMIT",
+    default=20 * 2**30,
+    unit="bytes",
+    bounds="the cached features on disk; the least recently used ones are removed first",
+    reason="the features of a few large data sets",
+    least=0,
+)
+FREE_BYTES = Limit(
+    variable="ZOO_MIN_FREE_BYTES",
+    default=2**30,
+    unit="bytes",
+    bounds="the disk space that cached features leave free",
+    reason="a run must be able to save its model",
+    least=0,
+)
+
+LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Limit))
+
+
+def check_limits() -> None:
+    """Check the variables of all limits.
+
+    Raises:
+        OptionError: If a value is invalid, or a variable that begins with ``ZOO_MAX_`` does not exist.
+    """
+    for limit in LIMITS:
+        limit.read()
+    known = {limit.variable for limit in LIMITS}
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known:
+            names = ", ".join(sorted(known))
+            raise OptionError(f"there is no limit {name}; the limits are {names}.")

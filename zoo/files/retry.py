@@ -1,0 +1,68 @@
+"""Attempt a download several times, with increasing waits, and obey servers that ask to wait."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from time import sleep
+
+from zoo.files.http import TransferFailed
+from zoo.files.limits import DOWNLOAD_TRIES, RETRY_SECONDS
+
+
+def retry(attempt: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Call ``attempt`` until it succeeds.
+
+    The waits between attempts are 1, 2, 4, 8 seconds and so on, or longer if the server asks for it.
+
+    Args:
+        attempt: Function that raises TransferFailed if it fails.
+        say: Function that receives a line before each wait.
+
+    Raises:
+        TransferFailed: If an attempt fails for good, or all attempts fail, or the server asks for too long a wait.
+    """
+    tries = DOWNLOAD_TRIES.read()
+    for number in range(1, tries + 1):
+        try:
+            attempt()
+        except TransferFailed as failure:
+            if not failure.can_retry or number == tries:
+                raise
+            seconds = _choose_wait(failure, number)
+            say(f"{failure}; trying again in {seconds:,} s (attempt {number + 1} of {tries})")
+            sleep(seconds)
+        else:
+            return
+
+
+def _choose_wait(failure: TransferFailed, number: int) -> int:
+    asked = read_retry_after(failure.headers) if failure.headers else 0
+    if asked > RETRY_SECONDS.read():
+        raise TransferFailed(
+            f"{failure}; the server asks to wait {RETRY_SECONDS.explain(asked)}, or try again later"
+        ) from failure
+    return max(asked, min(1 << (number - 1), RETRY_SECONDS.read()))
+
+
+def read_retry_after(headers: Message) -> int:
+    """Return the seconds that ``Retry-After`` asks to wait, or 0 if it is missing, invalid or in the past.
+
+    A time is compared with the server's own clock, because the clock of this machine may be wrong.
+    """
+    text = str(headers.get("Retry-After") or "").strip()
+    if text.isascii() and text.isdecimal():
+        return int(text[:18])
+    until = _read_date(text)
+    now = _read_date(str(headers.get("Date") or "")) or dt.datetime.now(dt.UTC)
+    return max(0, round((until - now).total_seconds())) if until else 0
+
+
+def _read_date(text: str) -> dt.datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=dt.UTC)
