@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from zoo.progress import Bars, Lines, Progress, Silent, make_printable, open_progress
+from zoo.progress import Bars, Lines, Progress, Silent, open_progress
+from zoo.progress.printable import make_printable
 
 EVERY: list[Callable[[], Progress]] = [Silent, Lines, Bars]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo.cli import shared
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_lines
 from zoo.cli.process import torch_session
 
 
@@ -25,5 +25,5 @@ def command(as_json: bool) -> int:
     else:
         for finding in findings:
             advice = f" -> {finding.advice}" if finding.advice else ""
-            click.echo(f"{'ok' if finding.is_ok else '!!'}  {finding.about:8}  {finding.fact}{advice}")
+            print_lines(f"{'ok' if finding.is_ok else '!!'}  {finding.about:8}  {finding.fact}{advice}")
     return int(not all(finding.is_ok for finding in findings))

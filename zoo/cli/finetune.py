@@ -10,7 +10,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_lines
 from zoo.cli.process import torch_session
 from zoo.progress import is_first
 from zoo.registry.recipe import AUGMENTS, BASELINES, PRECISIONS, SCHEDULES
@@ -136,5 +136,5 @@ def command(
             **settings,
         )
     if is_first():
-        print_json(run.facts) if as_json else click.echo(run.path)
+        print_json(run.facts) if as_json else print_lines(str(run.path))
     return 0

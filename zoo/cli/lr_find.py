@@ -10,7 +10,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_lines
 from zoo.cli.process import torch_session
 from zoo.files.atomic import written
 
@@ -55,4 +55,4 @@ def command(
     elif found.suggested is None:
         raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")
     else:
-        click.echo(f"{found.suggested:.2g}")
+        print_lines(f"{found.suggested:.2g}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.output import print_lines, print_notes
 from zoo.cli.scaffold import write_plugin
 
 
@@ -27,9 +28,8 @@ def new(name: str, output: Path | None) -> None:
     """
     folder = output.expanduser() if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)
-    for line in ("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
-        click.echo(line, err=True)
-    click.echo(folder)
+    print_notes("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder))
+    print_lines(str(folder))
 
 
 def _list_next_steps(name: str, folder: Path) -> list[str]:
