@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from zoo.cli.flags import name_flags
-from zoo.cli.output import print_error, print_notes, reporting_output_errors
 from zoo.cli.signals import choose_code, terminable
+from zoo.cli.streams import print_error, print_notes, reporting_output_errors
 from zoo.errors import SaidElsewhere, ZooError
 from zoo.progress.printable import escape_unencodable
 

@@ -7,7 +7,8 @@ import datetime as dt
 import click
 
 from zoo.cli import shared
-from zoo.cli.output import format_count, format_table, print_json, print_lines, print_notes
+from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import CacheError
 from zoo.files.cache import KINDS, Entry, cache_folder, list_entries, remove
 

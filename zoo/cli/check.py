@@ -16,8 +16,9 @@ from click.exceptions import Exit
 from zoo.cli import shared
 from zoo.cli.flags import name_flags
 from zoo.cli.list import Count
-from zoo.cli.output import format_table, print_json, print_lines, print_notes
+from zoo.cli.output import format_table, print_json
 from zoo.cli.signals import choose_code
+from zoo.cli.streams import print_lines, print_notes
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.progress import open_progress

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from zoo.cli import shared
-from zoo.cli.output import format_count, format_table, print_json, print_lines, print_notes
+from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.runs.compare import Compared, compare_runs, find_doubts
 
 

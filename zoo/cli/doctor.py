@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from zoo.cli import shared
-from zoo.cli.output import print_json, print_lines
+from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 
 
 @click.command(name="doctor")

@@ -8,8 +8,9 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
-from zoo.cli.output import format_table, print_json, print_lines
+from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 
 
 @click.command(name="evaluate")

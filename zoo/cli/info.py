@@ -9,7 +9,8 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
-from zoo.cli.output import format_count, format_table, print_json, print_lines, print_notes
+from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import shared
-from zoo.cli.output import format_count, format_table, print_json, print_lines, print_notes
+from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.plugins import warn_unknown_names
+from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.registry.registry import Registry, list_backbones, open_registry

@@ -10,8 +10,9 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
-from zoo.cli.output import print_json, print_lines
+from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 from zoo.files.atomic import written
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.output import print_lines, print_notes
 from zoo.cli.scaffold import write_plugin
+from zoo.cli.streams import print_lines, print_notes
 
 
 @click.group(name="plugin")

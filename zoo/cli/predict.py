@@ -9,8 +9,9 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
-from zoo.cli.output import print_csv, print_json, print_lines, print_notes
+from zoo.cli.output import print_csv, print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines, print_notes
 
 if TYPE_CHECKING:
     from zoo.runs.classifier import Prediction

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run() -> NoReturn:
     """Run the command line and exit without tearing down the interpreter, which takes a second once torch is loaded."""
     from zoo.cli import main
-    from zoo.cli.output import print_traceback
+    from zoo.cli.streams import print_traceback
 
     sys.excepthook = print_traceback
     status: list[int] = []

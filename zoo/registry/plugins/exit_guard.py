@@ -92,6 +92,6 @@ def _watch(status: int) -> None:
                     line = (
                         f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it"
                     )
-                    sys.stderr.write(f"{make_printable(line)}\n")
+                    sys.stderr.write(f"{make_printable(line)}\n")  # noqa: TID251  # it is printable
                     sys.stderr.flush()
                 os._exit(status)
