@@ -9,9 +9,10 @@ lines       `make_printable`, for each line that zoo prints on stdout or stderr
 HTML, SVG   `make_printable`, for each value in a template; jinja2 escapes the markup
 Markdown    `escape_markdown` for text within a line, and `format_code` for code
 CSV         `escape_csv`, for each cell
+run.json    `escape_json`, which keeps the value of each string
 ==========  ==========================================================================================
 
-JSON needs no function of this module, because ``json.dumps`` escapes everything except printable ASCII characters.
+JSON on stdout needs no function of this module, because ``json.dumps`` escapes everything except printable ASCII.
 """
 
 from __future__ import annotations
@@ -19,15 +20,10 @@ from __future__ import annotations
 import io
 import re
 import sys
-import unicodedata
 
-#: Unicode categories that are escaped: control characters, surrogates, line separators and paragraph separators.
-_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
-#: Characters that change the direction of the text around them, which can make one name look like another.
-_BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-#: Characters that are never part of a text, and that XML cannot represent.
-_NONCHARACTERS = "\ufffe\uffff"
-
+#: Control characters, characters that change the direction of the text around them, line and paragraph separators,
+#: surrogates (bytes of a file name that is not valid UTF-8), and noncharacters, which XML cannot represent.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 #: Characters that have a meaning within a line of Markdown. An underscore between two letters or digits has none.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])")
 #: The beginning of a formula, for spreadsheets that remove spaces or accept the wide forms of these characters.
@@ -37,9 +33,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 def make_printable(text: str) -> str:
     """Escape the characters that a terminal would interpret or could not display. The result is one line."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(ascii(char)[1:-1] if _is_unsafe(char) else char for char in text)
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def escape_markdown(text: str) -> str:
@@ -62,12 +56,13 @@ def escape_csv(text: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
+def escape_json(text: str) -> str:
+    """Escape the same characters in a JSON document, where they can only be in strings. The content stays the same."""
+    return _UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
 def escape_unencodable() -> None:
     """Make stdout and stderr escape the characters that their encoding lacks, instead of raising an exception."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _is_unsafe(char: str) -> bool:
-    return unicodedata.category(char) in _UNSAFE or char in _BIDIRECTIONAL or char in _NONCHARACTERS

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
 from zoo.files.validation import Invalid, parse_json
+from zoo.progress.printable import escape_json
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ class RunFolder:
         Raises:
             RunError: If the disk is full or the folder is gone.
         """
-        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        self.write_text(name, escape_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
 
     def read_json(self, name: str, kind: type[T]) -> T:
         """Read a JSON file.
