@@ -14,7 +14,7 @@ BATCHES = range(-(-COUNT // BATCH))
 
 #: Parts that are printable, so that they may be in the name of a class folder.
 PRINTABLE = (
-    "=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "-0.5", "@SUM(A1)", "＝1", " =1", "'=1", '"=1"', ",=1", ";=1",
+    "=1+1", "=cmd|' /C calc'!A0", "+1", "-1", "-0.5", "@A1", "\uff1d", " =1", "'=1", '"=1"', ",=1", ";=1",
     "<script>alert(1)</script>", "<img src=x onerror=x>", "</td></table>", "</title><b>", "&lt;b&gt;", "&#10;", "' \"",
     "|", "| a | b |", "|---|", "`", "``", "```", "# x", "[x](http://x)", "![x](x)", "**", "__", "_", "~~", "$x$", "\\",
     "{{ facts }}", "{% raw %}", "%s", "{0}", "{classes}", "[red]", ":boom:", "--json", "../x", "C:\\x", "cat", "猫", "é ",
@@ -22,10 +22,12 @@ PRINTABLE = (
 #: Parts that are not printable: escape sequences, control characters, line breaks, bidirectional and other odd ones.
 CONTROL = (
     "\x1b[31m", "\x1b]0;title\x07", "\x1b[2J", "\x1b[1A\x1b[2K", "\x07", "\x08", "\r", "\n", "\r\n", "\n\n# x\n\n",
-    "\n```\n", "\n| a |\n|---|\n", "\n---\n", "\n<script>\n", "\n=1", "\t", "\t=1", "\r=1", "\x0b", "\x0c", "\x1c", "\x7f",
-    "\x85", "\x9b31m", "\x9d0;x\x9c", "\u2028", "\u2029", "\u202e", "\u202a", "\u2066", "\u2069", "\u200f", "\u061c",
-    "\ufffe", "\uffff", "\udcff", "\udc1b", "\ud800",
+    "\n```\n", "\n| a |\n|---|\n", "\n---\n", "\n<script>\n", "\n=1", "\t", "\t=1", "\r=1", "\x0b", "\x0c", "\x1c",
+    "\x7f", "\x85", "\x9b31m", "\x9d0;x\x9c", "\u2028", "\u2029", "\u202e", "\u202a", "\u2066", "\u2069", "\u200f",
+    "\u061c", "\ufffe", "\uffff", "\udcff", "\udc1b", "\ud800",
 )  # fmt: skip
+#: Parts that no bytes of a file name are decoded to.
+LONE = ("\udc1b", "\ud800")
 
 
 def list_texts(seed: int, count: int = BATCH) -> list[str]:
@@ -35,7 +37,7 @@ def list_texts(seed: int, count: int = BATCH) -> list[str]:
 
 def list_file_names(seed: int, count: int = BATCH) -> list[str]:
     """List distinct hostile names of files. They must be shorter than 255 bytes and not contain slashes."""
-    parts = [part.replace("/", "\\") for part in (*PRINTABLE, *CONTROL) if part not in {"\udc1b", "\ud800"}]  # no bytes
+    parts = [part.replace("/", "\\") for part in (*PRINTABLE, *CONTROL) if part not in LONE]
     return list(dict.fromkeys(_draw(random.Random(seed), parts, count)))
 
 

@@ -26,7 +26,7 @@ def check_csv(text: str, columns: int) -> None:
     check_lines(text)
     rows = list(csv.reader(text.splitlines()))
     assert {len(row) for row in rows} == {columns}
-    formulas = {cell for row in rows for cell in row if cell.strip()[:1] in {"=", "+", "-", "@", "＝"}}
+    formulas = {cell for row in rows for cell in row if cell.strip()[:1] in {"=", "+", "-", "@", "\uff1d"}}
     assert [cell for cell in formulas if not re.fullmatch(r"[+-]\d+(\.\d+)?", cell)] == []
 
 

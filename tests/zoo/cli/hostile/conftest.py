@@ -31,7 +31,9 @@ def make_run(acme: BackboneSpec) -> MakeRun:
             acme, WeightsSource("none"), HeadDesign(), model, replace_head(acme, model, len(classes), HeadDesign())
         )
         save_model(model, make_header(network, tuple(classes)), folder / "model.safetensors")
-        (folder / "run.json").write_text(json.dumps(make_facts(classes[0], train=classes[1])), encoding="utf-8")
+        (folder / "run.json").write_text(
+            json.dumps(make_facts(recipe={"train": classes[0], "head": classes[1]})), encoding="utf-8"
+        )
         return folder
 
     return make

@@ -32,7 +32,7 @@ def fill(folder: Path, seed: int, image: Path) -> None:
 
 @pytest.mark.parametrize("seed", BATCHES)
 def test_predict_and_compare(
-    run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, seed: int
+    run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *, seed: int
 ) -> None:
     classes, image = list_texts(seed), few_photos / "val" / "blue" / "0.png"
     folder = make_run(tmp_path / list_file_names(seed)[0], classes)
@@ -72,6 +72,10 @@ def test_finetune_and_evaluate(run: Main, few_photos: Path, tmp_path: Path, capf
     for name in (REPORT, CARD, RUN):
         check_lines((output / name).read_text(encoding="utf-8"))
     assert json.loads((output / RUN).read_text(encoding="utf-8"))["data"]["asked"] == str(data)
+    assert run("lr-find", "net", "--data", data, "--plot", tmp_path / files[2], *FLAGS) in {0, 1}
+    printed = capfd.readouterr()
+    check_lines(printed.out + printed.err)
+    assert printed.out.count("\n") <= 1
     assert run("evaluate", output, "--data", data, "--device", "cpu") == 0
     printed = capfd.readouterr()
     check_lines(printed.out + printed.err)
@@ -85,17 +89,17 @@ def test_finetune_and_evaluate(run: Main, few_photos: Path, tmp_path: Path, capf
 
 @pytest.mark.parametrize("part", ["zoo.cli.streams.make_printable", "zoo.cli.output.escape_csv"])
 def test_predicting_notices_a_missing_part_of_the_gate(
-    run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch,
-    *, part: str,
+    run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *,
+    monkeypatch: pytest.MonkeyPatch, part: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(part, str)
     with pytest.raises(AssertionError):
-        test_predict_and_compare(run, make_run, few_photos, tmp_path, capfd, 0)
+        test_predict_and_compare(run, make_run, few_photos, tmp_path, capfd, seed=0)
 
 
 @pytest.mark.parametrize("part", ["zoo.progress.make_printable", "zoo.runs.folder.escape_json"])
 def test_training_notices_a_missing_part_of_the_gate(
-    run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, part: str
+    run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, *, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(part, str)
     with pytest.raises(AssertionError):
