@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.cli.output import format_count, format_table
+from zoo.cli.output import format_count, format_table, print_csv, print_json
 
 CELLS = st.text("abc0189-_/.", min_size=1, max_size=9)
 
@@ -20,6 +22,23 @@ def test_text_is_aligned_left_and_numbers_right() -> None:
 
 def test_a_table_with_titles_only_is_one_line() -> None:
     assert format_table([("NAME", "TAG")]) == ["NAME  TAG"]
+
+
+def test_cells_are_aligned_after_they_are_escaped() -> None:
+    assert format_table([("NAME", "N"), ("\x1b\n", "1")]) == ["NAME    N", "\\x1b\\n  1"]
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"rates": [float("nan"), float("inf"), -float("inf"), 0.5], "name": "NaN"})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "rates": [None, None, None, 0.5],
+        "name": "NaN",
+    }
+
+
+def test_texts_in_csv_are_escaped_and_numbers_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    print_csv([("path", "loss"), ("=a,b", -0.5)])
+    assert capsys.readouterr().out == 'path,loss\n"\'=a,b",-0.5\n'
 
 
 def test_rows_of_different_lengths_are_an_internal_error() -> None:
