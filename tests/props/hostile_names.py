@@ -32,22 +32,28 @@ LONE = ("\udc1b", "\ud800")
 
 def list_texts(seed: int, count: int = BATCH) -> list[str]:
     """List distinct hostile texts, such as names of classes in a run.json that a stranger has edited."""
-    return list(dict.fromkeys(_draw(random.Random(seed), (*PRINTABLE, *CONTROL), count)))
+    return [*_draw(random.Random(seed), (*PRINTABLE, *CONTROL), count)]
 
 
 def list_file_names(seed: int, count: int = BATCH) -> list[str]:
     """List distinct hostile names of files. They must be shorter than 255 bytes and not contain slashes."""
     parts = [part.replace("/", "\\") for part in (*PRINTABLE, *CONTROL) if part not in LONE]
-    return list(dict.fromkeys(_draw(random.Random(seed), parts, count)))
+    return [*_draw(random.Random(seed), parts, count)]
+
+
+def list_run_names(seed: int, count: int = BATCH) -> list[str]:
+    """List hostile names of run folders. safetensors opens a file only if its path is valid UTF-8."""
+    return [name.replace("\udcff", "\x7f") for name in list_file_names(seed, count)]
 
 
 def list_class_names(seed: int, count: int = BATCH) -> list[str]:
     """List distinct hostile names of class folders, which zoo accepts only if they are printable."""
     parts = [part.replace("/", "\\") for part in PRINTABLE]
-    return list(dict.fromkeys(_draw(random.Random(seed), parts, count)))
+    return [*_draw(random.Random(seed), parts, count)]
 
 
 def _draw(rng: random.Random, parts: tuple[str, ...] | list[str], count: int) -> Iterator[str]:
-    """Draw texts of one to four parts. Each ends with a number, so that none is empty, a dot or a hidden file."""
+    """Draw texts of one to four parts. Each ends with a number, so that they differ, and none is a hidden file."""
     for number in range(count):
-        yield "".join(rng.choice(parts) for _ in range(rng.randint(1, 4))) + rng.choice(("", " ", "x")) + str(number)
+        text = "".join(rng.choice(parts) for _ in range(rng.randint(1, 4))) + rng.choice(("", " ", "x"))
+        yield f"{'x' if text.startswith('.') else ''}{text}{number}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.files.atomic import written
+from zoo.files.home import expand_home
 
 
 @click.command(name="lr-find")
@@ -49,7 +49,7 @@ def command(
 
         found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
         if plot:
-            with written(Path(plot).expanduser()) as path:
+            with written(expand_home(plot)) as path:
                 path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         print_json(found)

@@ -17,6 +17,7 @@ from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.atomic import whole
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, sha256_of
+from zoo.files.home import expand_home
 from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
     """
     if not str(value):
         raise DataError(f"`data` is empty; pass {_WANTED}.")
-    path = Path(value).expanduser()
+    path = expand_home(value)
     if path.is_dir() or path.is_file():
         return path
     if os.path.lexists(path):
@@ -157,7 +158,7 @@ def _code_of(make: Callable[[Path], None]) -> str:
 def _explain_missing(value: str | Path) -> str:
     if "://" in str(value):
         return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
-    similar = _list_similar(Path(value).expanduser())
+    similar = _list_similar(expand_home(value))
     hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
+from zoo.files.home import expand_home
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
 
@@ -100,7 +101,7 @@ class RunFolder:
         Raises:
             RunError: If the folder contains no model.
         """
-        path = path.expanduser()
+        path = expand_home(path)
         folder = path.parent if path.name in (MODEL, RUN) else path
         if not (folder / MODEL).is_file():
             raise RunError(

@@ -97,7 +97,7 @@ def test_wrong_names(
         check(run, capfd, f"-{text}")
         check(run, capfd, text)
         check(run, capfd, "compare", text)
-        check(run, capfd, "plugin", "new", text)
+        check(run, capfd, "plugin", "new", text, "--output", tmp_path / "package" / text)
         check(run, capfd, "plugin", "new", "mine", "--output", tmp_path / text)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acme import draw_photos
-from hostile_names import BATCHES, list_class_names, list_file_names, list_texts
+from hostile_names import BATCHES, list_class_names, list_file_names, list_run_names, list_texts
 from printed import check_csv, check_lines
 from zoo.progress.printable import make_printable
 from zoo.runs.folder import CARD, REPORT, RUN
@@ -35,7 +35,7 @@ def test_predict_and_compare(
     run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *, seed: int
 ) -> None:
     classes, image = list_texts(seed), few_photos / "val" / "blue" / "0.png"
-    folder = make_run(tmp_path / list_file_names(seed)[0], classes)
+    folder = make_run(tmp_path / list_run_names(seed)[0], classes)
     images = tmp_path / list_file_names(seed)[1]
     images.mkdir()
     fill(images, seed, image)
@@ -52,7 +52,7 @@ def test_predict_and_compare(
     found = json.loads(printed.out)
     assert {top["label"] for item in found for top in item.get("top", ())} == set(classes)
     assert {item["path"] for item in found} == {str(path) for path in images.iterdir()}
-    assert run("compare", folder, make_run(tmp_path / list_file_names(seed)[2], list_texts(seed + 1000))) == 0
+    assert run("compare", folder, make_run(tmp_path / list_run_names(seed)[2], list_texts(seed + 1000))) == 0
     printed = capfd.readouterr()
     check_lines(printed.out + printed.err)
     assert printed.out.count("\n") == 4
@@ -61,7 +61,7 @@ def test_predict_and_compare(
 @pytest.mark.parametrize("seed", BATCHES)
 def test_finetune_and_evaluate(run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, seed: int) -> None:
     classes, files = list_class_names(seed), list_file_names(seed)
-    data, output = tmp_path / files[0], tmp_path / files[1]
+    data, output = tmp_path / files[0], tmp_path / list_run_names(seed)[1]
     draw_photos(data / "train", per_class=2, classes=tuple(classes))
     draw_photos(data / "val", per_class=1, classes=tuple(classes))
     fill(data / "train" / classes[0], seed, few_photos / "val" / "blue" / "0.png")
