@@ -128,9 +128,12 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         "zoo.cli.flags",
         "zoo.cli.process",
         "zoo.cli.signals",
+        "zoo.cli.streams",
         "zoo.engine",
         "zoo.engine.interrupts",
         "zoo.errors",
+        "zoo.progress",
+        "zoo.progress.printable",
     }
     assert {name for name in imported if name.startswith("zoo")} <= wanted
     assert not imported & {*SLOW, *METADATA, "pluggy", "dataclasses", "json"}

@@ -11,7 +11,9 @@ import click
 
 from zoo.cli.flags import name_flags
 from zoo.cli.signals import choose_code, terminable
+from zoo.cli.streams import print_error, print_notes, reporting_output_errors
 from zoo.errors import SaidElsewhere, ZooError
+from zoo.progress.printable import escape_unencodable
 
 #: Environment variables that zoo sets before torch is imported, unless the user has set them. With PASSIVE, idle
 #: threads sleep. Otherwise they spin, and on a busy machine they take CPU time from the threads that do the work.
@@ -108,16 +110,17 @@ def main() -> NoReturn:
     """Run the command line, and exit: with 1 after an error, 2 after wrong usage, 130 or more after a signal."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    escape_unencodable()
     try:
-        with terminable():
+        with reporting_output_errors(), terminable():
             result = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        print_error(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as abort:  # KeyboardInterrupt if it was raised outside of click
         from zoo.progress import is_first
 
         if is_first():
-            click.echo("interrupted; the run folder keeps the best epoch so far", err=True)
+            print_notes("interrupted; the run folder keeps the best epoch so far")
         sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

@@ -8,6 +8,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import CacheError
 from zoo.files.cache import KINDS, Entry, cache_folder, list_entries, remove
 
@@ -27,8 +28,8 @@ def show(as_json: bool) -> None:
         return
     rows = [(entry.kind, entry.describe(), format_count(entry.size), _format_day(entry)) for entry in entries]
     if rows:
-        click.echo(format_table([("KIND", "ENTRY", "BYTES", "LAST USED"), *rows], right=(2,)))
-    click.echo(f"{_format_sum(entries)} in {cache_folder()}", err=True)
+        print_lines(*format_table([("KIND", "ENTRY", "BYTES", "LAST USED"), *rows], right=(2,)))
+    print_notes(f"{_format_sum(entries)} in {cache_folder()}")
 
 
 @command.command(name="clear")
@@ -44,7 +45,7 @@ def clear(kind: str) -> None:
             remove(entry)
         except OSError as error:
             raise CacheError(f"{entry.path} cannot be removed: {error.strerror or error}.") from error
-    click.echo(f"removed {_format_sum(entries)} from {cache_folder()}")
+    print_lines(f"removed {_format_sum(entries)} from {cache_folder()}")
 
 
 def _to_json(entry: Entry) -> dict[str, object]:

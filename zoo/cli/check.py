@@ -18,8 +18,10 @@ from zoo.cli.flags import name_flags
 from zoo.cli.list import Count
 from zoo.cli.output import format_table, print_json
 from zoo.cli.signals import choose_code
+from zoo.cli.streams import print_lines, print_notes
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
+from zoo.files.home import expand_home
 from zoo.progress import open_progress
 from zoo.registry.plugins.discovery import get_claims
 from zoo.registry.registry import open_registry
@@ -91,7 +93,7 @@ def command(
     Checks all backbones of a plugin, or individual backbones. Exits with 1 if a check fails.
     """
     suite = Suite(
-        level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and save.expanduser()
+        level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and expand_home(save)
     )
     with _interruptible(save):
         find_plugin = functools.cache(examine)
@@ -101,7 +103,7 @@ def command(
     if as_json:
         print_json(results)
     else:
-        click.echo("\n".join(_format(results)))
+        print_lines(*_format(results))
     ctx.exit(int(any(result.status in BAD for result in results)))
 
 
@@ -115,7 +117,7 @@ def _interruptible(save: Path | None) -> Iterator[None]:
             kept = f"{save} contains the results so far; run the same command again to continue"
         else:
             kept = "no results were saved; pass --save FILE to be able to continue after an interruption"
-        click.echo(f"interrupted; {kept}", err=True)
+        print_notes(f"interrupted; {kept}")
         raise Exit(choose_code(interrupt)) from None
 
 
@@ -182,7 +184,7 @@ def _format_totals(results: list[Result]) -> Iterator[str]:
     of_backbones = [result for result in results if not BY_NAME[result.check].is_of_plugin]
     plugins, backbones = (_group(part, lambda result: result.backbone) for part in (of_plugins, of_backbones))
     few = [*plugins.items(), *(backbones.items() if len(backbones) <= FEW else ())]
-    yield format_table([("", "CHECKS"), *((name, count_statuses(group)) for name, group in few)])
+    yield from format_table([("", "CHECKS"), *((name, count_statuses(group)) for name, group in few)])
     if len(backbones) > FEW:
         bad = len({result.backbone for result in of_backbones if result.status in BAD})
         verdict = f"failed checks in {bad:,}" if bad else "no failed checks"

@@ -6,6 +6,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.runs.compare import Compared, compare_runs, find_doubts
 
 
@@ -18,12 +19,11 @@ def command(runs: tuple[str, ...], as_json: bool) -> None:
     Compares accuracy on the test images if all runs have test images, else on the validation images.
     """
     compared = compare_runs(runs)
-    for doubt in find_doubts(compared):
-        click.echo(f"note: {doubt}", err=True)
-    print_json(compared) if as_json else click.echo(_format(compared))
+    print_notes(*(f"note: {doubt}" for doubt in find_doubts(compared)))
+    print_json(compared) if as_json else print_lines(*_format(compared))
 
 
-def _format(compared: list[Compared]) -> str:
+def _format(compared: list[Compared]) -> list[str]:
     title = "RUN BACKBONE TRAIN ACCURACY 95% IMAGES GAIN EPOCHS SECONDS TRAINED PARAMS SIZE"
     rows = [tuple(title.split())]
     for one in compared:
@@ -37,4 +37,4 @@ def _format(compared: list[Compared]) -> str:
             )
         )  # fmt: skip
     images = f"accuracy and gain on the {'test' if compared[0].split == 'test' else 'validation'} images"
-    return f"{format_table(rows, right=(3, 5, 6, 7, 8, 9, 10, 11))}\n{images}"
+    return [*format_table(rows, right=(3, 5, 6, 7, 8, 9, 10, 11)), images]

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from zoo.progress.printable import make_printable
+
 
 def complete_backbone(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """List the backbones whose name begins with ``incomplete``; the namespace is left out until a slash is typed."""
@@ -34,4 +36,7 @@ def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def _list_matches(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    """List names; those that a terminal would interpret are left out, because completions cannot be escaped."""
+    return [
+        CompletionItem(name) for name in sorted(names) if name.startswith(incomplete) and make_printable(name) == name
+    ]

@@ -7,6 +7,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.flags import name_flags
 from zoo.cli.output import print_json
+from zoo.cli.streams import print_lines, print_notes
 
 
 @click.command(name="convert")
@@ -31,5 +32,5 @@ def command(file: str, output: str, key: str | None, prefix: str | None, overwri
 
     converted = convert_weights(file, output, key=key, prefix=prefix, overwrite=overwrite)
     for note in converted.list_notes():
-        click.echo(f"note: {name_flags(note)}", err=True)
-    print_json(converted) if as_json else click.echo(converted.output)
+        print_notes(f"note: {name_flags(note)}")
+    print_json(converted) if as_json else print_lines(str(converted.output))

@@ -7,6 +7,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 
 
 @click.command(name="doctor")
@@ -25,5 +26,5 @@ def command(as_json: bool) -> int:
     else:
         for finding in findings:
             advice = f" -> {finding.advice}" if finding.advice else ""
-            click.echo(f"{'ok' if finding.is_ok else '!!'}  {finding.about:8}  {finding.fact}{advice}")
+            print_lines(f"{'ok' if finding.is_ok else '!!'}  {finding.about:8}  {finding.fact}{advice}")
     return int(not all(finding.is_ok for finding in findings))

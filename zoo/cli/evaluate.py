@@ -10,6 +10,7 @@ from zoo.cli import shared
 from zoo.cli.completion import complete_run
 from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 
 
 @click.command(name="evaluate")
@@ -31,13 +32,13 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool, 
 
         classifier = load(run, device=device, registry=registry)
         result = classifier.evaluate(data, split, registry=registry, progress=progress, **options)
-    print_json(result) if as_json else click.echo(_format(result))
+    print_json(result) if as_json else print_lines(*_format(result))
 
 
-def _format(result: dict[str, Any]) -> str:
+def _format(result: dict[str, Any]) -> list[str]:
     rows = [("CLASS", "IMAGES", "PRECISION", "RECALL")]
     for name, metrics in result["per_class"].items():
         shares = ("-" if share is None else f"{share:.3f}" for share in (metrics["precision"], metrics["recall"]))
         rows.append((name, str(metrics["images"]), *shares))
     accuracy = f"accuracy {result['accuracy']:.4f} on {result['images']} images ({result['split']})"
-    return f"{accuracy}\n{format_table(rows, right=(1, 2, 3))}"
+    return [accuracy, *format_table(rows, right=(1, 2, 3))]

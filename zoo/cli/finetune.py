@@ -12,6 +12,7 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 from zoo.progress import is_first
 from zoo.registry.recipe import AUGMENTS, BASELINES, PRECISIONS, SCHEDULES
 
@@ -149,5 +150,5 @@ def command(
             **settings,
         )
     if is_first():
-        print_json(run.facts) if as_json else click.echo(run.path)
+        print_json(run.facts) if as_json else print_lines(str(run.path))
     return 0

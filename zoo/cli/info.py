@@ -10,6 +10,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
 from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import Resolved, open_registry
 
@@ -26,12 +27,11 @@ def command(backbone: str, as_json: bool) -> None:
     Shows its head, blocks, input, weights and license, as its plugin declares them.
     """
     resolved = open_registry().resolve(backbone)
-    for note in resolved.notes:
-        click.echo(f"note: {note}", err=True)
+    print_notes(*(f"note: {note}" for note in resolved.notes))
     if as_json:
         print_json(_describe(resolved.backbone))
     else:
-        click.echo("\n".join(_format(resolved)))
+        print_lines(*_format(resolved))
 
 
 def _describe(backbone: BackboneSpec) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def _format(resolved: Resolved) -> Iterator[str]:
         ("source", backbone.upstream or "the plugin"),
         *([("supports", ", ".join(backbone.supports))] if backbone.supports else []),
     ]
-    yield format_table(facts)
+    yield from format_table(facts)
     yield ""
-    yield _format_weights(backbone)
+    yield from _format_weights(backbone)
 
 
 def _format_input(spec: InputSpec) -> str:
@@ -85,9 +85,9 @@ def _format_input(spec: InputSpec) -> str:
     return f"{width} x {height}, resized to {spec.resize} ({spec.interpolation}, {spec.crop} crop)"
 
 
-def _format_weights(backbone: BackboneSpec) -> str:
+def _format_weights(backbone: BackboneSpec) -> list[str]:
     if not backbone.weights:
-        return "no published weights"
+        return ["no published weights"]
     rows: list[tuple[str, ...]] = [("WEIGHTS", "CLASSES", "TOP-1", "SIZE", "LICENSE", "INPUT")]
     rows += [_format_row(backbone, weights) for weights in backbone.weights]
     return format_table(rows, right=(1, 2, 3))

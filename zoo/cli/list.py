@@ -11,6 +11,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.plugins import warn_unknown_names
+from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.registry.registry import Registry, list_backbones, open_registry
@@ -68,7 +69,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
     if as_json:
         print_json([_describe(backbone) for backbone in chosen])
     else:
-        click.echo(_format(chosen))
+        print_lines(*_format(chosen))
 
 
 def find_license(backbone: BackboneSpec) -> str:
@@ -86,7 +87,7 @@ _PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
 def _warn_unusable(registry: Registry) -> None:
     for plugin in registry.plugins:
         if plugin.state not in ("ok", "disabled"):
-            click.echo(f"warning: plugin {plugin.namespace} is {plugin.state}: {plugin.reason}", err=True)
+            print_notes(f"warning: plugin {plugin.namespace} is {plugin.state}: {plugin.reason}")
     warn_unknown_names(registry.plugins)
 
 
@@ -115,10 +116,10 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
     }
 
 
-def _format(backbones: list[BackboneSpec]) -> str:
+def _format(backbones: list[BackboneSpec]) -> list[str]:
     rows = [("NAME", "FAMILY", "PARAMS", "LICENSE", "WEIGHTS")]
     for backbone in backbones:
         more = f" +{len(backbone.weights) - 1}" if len(backbone.weights) > 1 else ""
         tag = f"{backbone.weights[0].tag}{more}" if backbone.weights else "none"
         rows.append((backbone.name, backbone.family, format_count(backbone.params), find_license(backbone), tag))
-    return f"{format_table(rows, right=(2,))}\n{len(backbones)} backbone{'s' * (len(backbones) != 1)}"
+    return [*format_table(rows, right=(2,)), f"{len(backbones)} backbone{'s' * (len(backbones) != 1)}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +11,9 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines
 from zoo.files.atomic import written
+from zoo.files.home import expand_home
 
 
 @click.command(name="lr-find")
@@ -50,11 +51,11 @@ def command(
 
         found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
         if plot:
-            with written(Path(plot).expanduser()) as path:
+            with written(expand_home(plot)) as path:
                 path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         print_json(found)
     elif found.suggested is None:
         raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")
     else:
-        click.echo(f"{found.suggested:.2g}")
+        print_lines(f"{found.suggested:.2g}")

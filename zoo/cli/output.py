@@ -1,31 +1,44 @@
-"""What commands print: JSON for programs; tables and short numbers for people."""
+"""The formats of results: JSON and CSV for programs; tables and short numbers for people."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import click
+from zoo.cli.streams import print_exactly
+from zoo.progress.printable import escape_csv, make_printable
 
 
 def print_json(answer: Any) -> None:
-    """Print a result as JSON; dataclasses become objects."""
-    click.echo(json.dumps(answer, indent=2, default=dataclasses.asdict))
+    """Print a result as JSON; dataclasses become objects, and numbers that are not finite become null."""
+    text = json.dumps(answer, default=dataclasses.asdict)
+    print_exactly(f"{json.dumps(json.loads(text, parse_constant=lambda _name: None), indent=2)}\n")
 
 
-def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Align rows in columns.
+def print_csv(rows: Iterable[Sequence[str | float]]) -> None:
+    """Print rows as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")  # noqa: TID251  # the only one
+    writer.writerows([escape_csv(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    print_exactly(text.getvalue())
+
+
+def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Align rows in columns, and return the lines.
 
     Args:
         rows: The titles, then the rows. All have the same length.
         right: Indices of the columns that are aligned to the right.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[make_printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     sides = (">" if index in right else "<" for index in range(len(widths)))
     aligned = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
-    return "\n".join(aligned.format(*row).rstrip() for row in rows)
+    return [aligned.format(*row).rstrip() for row in cells]
 
 
 def format_count(count: int) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from zoo.cli.scaffold import write_plugin
+from zoo.cli.streams import print_lines, print_notes
+from zoo.files.home import expand_home
 
 
 @click.group(name="plugin")
@@ -25,11 +27,10 @@ def new(name: str, output: Path | None) -> None:
 
     The package can be installed as is and passes all checks. Prints the folder on the last line.
     """
-    folder = output.expanduser() if output else Path(f"zoo-{name}")
+    folder = expand_home(output) if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)
-    for line in ("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
-        click.echo(line, err=True)
-    click.echo(folder)
+    print_notes("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder))
+    print_lines(str(folder))
 
 
 def _list_next_steps(name: str, folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.output import format_table, print_json
+from zoo.cli.streams import print_lines, print_notes
 from zoo.registry.plugins.discovery import list_unknown_names
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import open_registry
@@ -23,16 +24,16 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json([_describe(plugin) for plugin in plugins])
     else:
-        click.echo(_format(plugins))
+        print_lines(*_format(plugins))
     warn_unknown_names(plugins)
     if ctx.find_root().params["debug"]:
-        click.echo("\n".join(plugin.details for plugin in plugins if plugin.details), err=True)
+        print_notes(*(line for plugin in plugins for line in plugin.details.splitlines()))
 
 
 def warn_unknown_names(plugins: tuple[Plugin, ...]) -> None:
     """Warn about each plugin that an environment variable names but that is not installed."""
     for name in list_unknown_names(plugins):
-        click.echo(f"warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed", err=True)
+        print_notes(f"warning: ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS names {name}, which is not installed")
 
 
 def _describe(plugin: Plugin) -> dict[str, object]:
@@ -48,14 +49,14 @@ def _describe(plugin: Plugin) -> dict[str, object]:
     }
 
 
-def _format(plugins: tuple[Plugin, ...]) -> str:
+def _format(plugins: tuple[Plugin, ...]) -> list[str]:
     rows = [("NAMESPACE", "DISTRIBUTION", "VERSION", "STATE", "BACKBONES", "DATA SETS")]
     for plugin in plugins:
         counts = str(len(plugin.backbones)), str(len(plugin.datasets))
         rows.append((plugin.namespace, plugin.distribution, plugin.version, plugin.state, *counts))
-    lines = [format_table(rows, right=(4, 5))]
+    lines = format_table(rows, right=(4, 5))
     lines += [f"{plugin.namespace}: {plugin.reason}" for plugin in plugins if plugin.reason]
     lines += [
         f"{plugin.namespace} printed while it was loaded: {plugin.output!r:.200}" for plugin in plugins if plugin.output
     ]
-    return "\n".join(lines) if plugins else "no plugins are installed; the README shows how to install one"
+    return lines if plugins else ["no plugins are installed; the README shows how to install one"]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
-from zoo.cli.output import print_json
+from zoo.cli.output import print_csv, print_json
 from zoo.cli.process import torch_session
+from zoo.cli.streams import print_lines, print_notes
 
 if TYPE_CHECKING:
     from zoo.runs.classifier import Prediction
@@ -45,27 +44,27 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])
     elif form == "csv":
-        _print_csv(predictions)
+        print_csv(_list_rows(predictions))
     else:
         _print_lines(predictions)
     if all(prediction.error for prediction in predictions):
         ctx.exit(1)
 
 
-def _print_csv(predictions: Iterable[Prediction]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("path", "label", "probability", "error"))
+def _list_rows(predictions: Iterable[Prediction]) -> Iterator[tuple[str | float, ...]]:
+    yield "path", "label", "probability", "error"
     for prediction in predictions:
+        path = str(prediction.path)
         if prediction.error is not None:
-            writer.writerow((prediction.path, "", "", prediction.error))
+            yield path, "", "", prediction.error
         for label, probability in prediction.top:
-            writer.writerow((prediction.path, label, probability, ""))
+            yield path, label, probability, ""
 
 
 def _print_lines(predictions: Iterable[Prediction]) -> None:
     for prediction in predictions:
         if prediction.error is not None:
-            click.echo(f"{prediction.path}: {prediction.error}", err=True)
+            print_notes(f"{prediction.path}: {prediction.error}")
         else:
             top = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
-            click.echo(f"{prediction.path}: {top}")
+            print_lines(f"{prediction.path}: {top}")

@@ -17,6 +17,7 @@ from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.errors import DataError, NameNotFound, OptionError
+from zoo.files.home import expand_home
 from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | Dataset
     """
     if not str(value):
         raise DataError(f"`data` is empty; pass {_WANTED}.")
-    path = Path(value).expanduser()
+    path = expand_home(value)
     if path.is_dir() or path.is_file():
         return path
     if os.path.lexists(path):
@@ -132,7 +133,7 @@ def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec
 def _explain_missing(value: str | PathLike[str]) -> str:
     if "://" in str(value):
         return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
-    similar = _list_similar(Path(value).expanduser())
+    similar = _list_similar(expand_home(value))
     hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."
 

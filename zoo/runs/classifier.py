@@ -25,6 +25,7 @@ from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, ro
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
+from zoo.files.home import expand_home
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.header import Header
@@ -83,7 +84,7 @@ class Classifier:
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([path for image in several for path in _list_images(Path(image).expanduser())], top)
+        return self._predict([path for image in several for path in _list_images(expand_home(image))], top)
 
     def _predict(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
         self.model.eval()

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
+from zoo.files.home import expand_home
 from zoo.files.validation import Invalid, parse_json
+from zoo.progress.printable import escape_json
 
 T = TypeVar("T")
 
@@ -99,7 +101,7 @@ class RunFolder:
         Raises:
             RunError: If the folder contains no model.
         """
-        path = path.expanduser()
+        path = expand_home(path)
         folder = path.parent if path.name in (MODEL, RUN) else path
         if not (folder / MODEL).is_file():
             raise RunError(
@@ -130,7 +132,7 @@ class RunFolder:
         Raises:
             RunError: If the disk is full or the folder is gone.
         """
-        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        self.write_text(name, escape_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
 
     def read_json(self, name: str, kind: type[T]) -> T:
         """Read a JSON file.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from zoo.plugin import BackboneSpec
+from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.folder import CARD, MODEL, RunFolder
 from zoo.runs.report.numbers import show_count
@@ -19,15 +21,14 @@ def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSp
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
-    best, test = facts["best"], facts.get("test")
+    best, test, label = facts["best"], facts.get("test"), escape_markdown(facts["weights"]["label"])
     rows = [f"| validation | {facts['val']['images']} | {best['val_accuracy']:.4f} |"]
     if test:
         rows.append(f"| test | {test['images']} | {test['accuracy']:.4f} |")
-    classes = ", ".join(map(_escape, facts["classes"]))
     return "\n".join([
-        f"# {facts['backbone'].rpartition('/')[2]} for {len(facts['classes'])} classes",
+        f"# {escape_markdown(facts['backbone'].rpartition('/')[2])} for {len(facts['classes'])} classes",
         "",
-        f"`{facts['backbone']}` (weights: {facts['weights']['label']}), fine-tuned for these classes: {classes}.",
+        f"{format_code(facts['backbone'])} (weights: {label}), fine-tuned for these classes: {_join_classes(facts)}.",
         "",
         "| split | images | accuracy |",
         "|---|---|---|",
@@ -35,17 +36,17 @@ def _summary(facts: Mapping[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def _escape(name: str) -> str:
-    """Escape characters that have a special meaning in Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+|!~-])", r"\\\1", name)
+def _join_classes(facts: Mapping[str, Any]) -> str:
+    return escape_markdown(", ".join(facts["classes"]))
 
 
 def _use(folder: RunFolder) -> str:
+    name = make_printable(shlex.quote(folder.path.name))
     return f"""## Use it
 
 ```console
-$ zoo predict {folder.path.name} photo.jpg
-$ zoo evaluate {folder.path.name} --data more_images/
+$ zoo predict {name} photo.jpg
+$ zoo evaluate {name} --data more_images/
 ```"""
 
 
@@ -53,7 +54,8 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     """Return how to load the file into the upstream model, or an empty string if upstream has no such model."""
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
-    build = backbone.constructor.format(num_classes=len(facts["classes"]), image_size=facts["input"]["size"][1])
+    numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
+    build = make_printable(backbone.constructor.format(**numbers))
     module = re.match(r"([\w.]+)\.\w+\(", build)
     return f"""## Use it without zoo
 
@@ -67,36 +69,36 @@ model.eval()
 ```
 
 {_describe_input(facts["input"])}
-The outputs are the logits of these classes, in this order: {", ".join(map(_escape, facts["classes"]))}."""
+The outputs are the logits of these classes, in this order: {_join_classes(facts)}."""
 
 
 def _describe_input(spec: Mapping[str, Any]) -> str:
     _, height, width = spec["size"]
-    side = spec["resize"]
+    side, interpolation = spec["resize"], escape_markdown(spec["interpolation"])
     resized = {
         "center": f"so that the shorter side is {side} pixels",
         "squash": f"to {side} x {side} pixels, ignoring the aspect ratio",
         "border": f"so that the longer side is {side} pixels, padded with the mean color",
     }[spec["crop"]]
-    return f"""The model expects RGB images, resized ({spec["interpolation"]}) {resized}, then center-cropped to
+    return f"""The model expects RGB images, resized ({interpolation}) {resized}, then center-cropped to
 {width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
 deviation {tuple(spec["std"])}."""
 
 
 def _training(facts: Mapping[str, Any]) -> str:
-    recipe, data, params = facts["recipe"], facts["data"], facts["params"]
+    recipe, params, data = facts["recipe"], facts["params"], facts["data"]
+    images, asked = show_count(data["images"]["train"], "image"), format_code(data["asked"])
     frozen = ""
     if params["learning"] < params["total"]:
-        before, after = facts["frozen"]["before"][:16], facts["frozen"]["after"][:16]
-        frozen = (
-            f"All other parameters were frozen; their SHA-256 was\n`{before}` before training and `{after}` after it. "
-        )
+        before, after = (format_code(facts["frozen"][when][:16]) for when in ("before", "after"))
+        frozen = f"All other parameters were frozen; their SHA-256 was\n{before} before training and {after} after it. "
+    options = format_code(f"--train {recipe['train']} --head {recipe['head']}")
     return f"""## How it was trained
 
-With `--train {recipe["train"]} --head {recipe["head"]}`, {params["learning"]:,} of {params["total"]:,} parameters were
-trained for {show_count(facts["epochs"], "epoch")} on {show_count(data["images"]["train"], "image")} of
-`{data["asked"]}`. Epoch {facts["best"]["epoch"]} was the best. {frozen}`run.json` contains everything that is needed
-to repeat the run."""
+With {options}, {params["learning"]:,} of {params["total"]:,} parameters were
+trained for {show_count(facts["epochs"], "epoch")} on {images} of
+{asked}. Epoch {facts["best"]["epoch"]} was the best. {frozen}`run.json` contains everything that
+is needed to repeat the run."""
 
 
 def _license(facts: Mapping[str, Any]) -> str:
@@ -105,6 +107,7 @@ def _license(facts: Mapping[str, Any]) -> str:
         return ""
     owner = f"{facts['backbone']}@{weights['label']}"
     warning = describe_license(owner, weights["license"])
-    return f"## License\n\nThe initial weights were {owner} (license: {weights['license']})." + (
-        f"\n\n**{warning}.**" if warning else ""
+    license_ = escape_markdown(weights["license"])
+    return f"## License\n\nThe initial weights were {escape_markdown(owner)} (license: {license_})." + (
+        f"\n\n**{escape_markdown(warning)}.**" if warning else ""
     )

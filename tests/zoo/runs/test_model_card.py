@@ -149,7 +149,7 @@ def test_the_card_describes_the_model_its_accuracy_and_its_training(
         ("a|b", r"a\|b"),
         ("`code`", r"\`code\`"),
         ("*_~", r"\*\_\~"),
-        ("[x](y)", r"\[x\]\(y\)"),
+        ("[x](y)", r"\[x\](y)"),
         ("back\\slash", r"back\\slash"),
     ],
 )

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo.files.cache import cache_folder
+from zoo.progress.printable import make_printable
 
 #: Seconds after which zoo reports which plugin it is waiting for.
 PATIENCE = 3.0
@@ -96,9 +97,9 @@ def _naming_if_slow(namespace: str) -> Iterator[None]:
         return
     line = (
         f"note: still loading the plugin {namespace} after {PATIENCE:.0f} s; "
-        f"set ZOO_DISABLE_PLUGINS={namespace} to continue without it\n"
+        f"set ZOO_DISABLE_PLUGINS={namespace} to continue without it"
     )
-    timer = threading.Timer(PATIENCE, os.write, (stderr, line.encode()))
+    timer = threading.Timer(PATIENCE, os.write, (stderr, f"{make_printable(line)}\n".encode()))
     timer.daemon = True
     timer.start()
     try:

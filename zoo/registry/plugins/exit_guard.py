@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from zoo.progress.printable import make_printable
+
 #: Maximum running time in seconds of an exit handler that a plugin registered while it was loaded.
 LIMIT = 8.0
 
@@ -90,6 +92,6 @@ def _watch(status: int) -> None:
                     line = (
                         f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it"
                     )
-                    sys.stderr.write(f"{line}\n")
+                    sys.stderr.write(f"{make_printable(line)}\n")  # noqa: TID251  # it is printable
                     sys.stderr.flush()
                 os._exit(status)

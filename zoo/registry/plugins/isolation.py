@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from zoo.errors import PluginError
-from zoo.progress import make_printable
+from zoo.progress.printable import make_printable
 
 #: Modules that take seconds to import. A plugin must not import them while its backbones are listed.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})

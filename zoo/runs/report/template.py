@@ -1,24 +1,25 @@
-"""The jinja2 templates of this folder. They produce HTML and SVG, and escape every value."""
+"""The jinja2 templates of this folder. They produce HTML and SVG, and every value in them is printable and escaped."""
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from zoo.progress.printable import make_printable
 from zoo.runs.report.numbers import show_count, show_percent, show_seconds, show_short, show_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Control characters, lone surrogates (bytes of a file name that is not valid UTF-8) and noncharacters. HTML and XML
-# cannot represent them.
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
 
 def render_template(name: str, **values: Any) -> str:
-    """Render a template of this folder. Characters that cannot be represented are replaced by U+FFFD."""
-    return _UNWRITABLE.sub("\ufffd", _open_environment().get_template(name).render(values))
+    """Render a template of this folder."""
+    return _open_environment().get_template(name).render(values)
+
+
+def _make_value_printable(value: Any) -> Any:
+    """Make a text printable before jinja2 escapes its markup. What macros return is markup, not a text."""
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else make_printable(value)
 
 
 @cache
@@ -29,6 +30,7 @@ def _open_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("zoo.runs.report", ""),
         autoescape=True,
+        finalize=_make_value_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from zoo.errors import NameNotFound, RunError
+from zoo.progress.printable import escape_markdown, escape_unencodable, make_printable
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS
 from zoo.testing.results.result import BAD, count_statuses
@@ -65,7 +66,8 @@ def _write_versions(entries: Sequence[Entry]) -> str:
     counts = Counter(name for name, _ in versions)
     if mixed := [name for name, count in counts.items() if count > 1]:
         raise RunError(f"the results are from different versions of {', '.join(mixed)}; recheck all with one version.")
-    return f"Checked with {', '.join(f'{name} {version}' for name, version in versions)}.\n"
+    checked = escape_markdown(", ".join(f"{name} {version}" for name, version in versions))
+    return f"Checked with {checked}.\n"
 
 
 def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator[str]:
@@ -75,14 +77,15 @@ def _write_plugin(plugin: PluginUnderTest, entries: Sequence[Entry]) -> Iterator
     yield f"## {plugin.namespace}\n"
     yield f"The plugin itself: {count_statuses(check_plugin(plugin))} checks.\n"
     heads = ("family", "backbones", "run on CPU", "pass", "n/a", "xfail", "failed", "not run", "total")
-    rows = [(family, *_count(own)) for family, own in sorted(families.items())]
+    rows = [(escape_markdown(family), *_count(own)) for family, own in sorted(families.items())]
     yield _write_table(heads, [*rows, ("**all**", *_count(entries))])
     for status, title in SECTIONS.items():
         if reasons := list(_list_reasons(families, status)):
             yield f"### {title}\n"
             yield _write_table(("check", "reason", "backbones", "families"), reasons)
     if without := sorted(entry.backbone for entry in entries if entry.scope.level == "meta"):
-        yield f"### Checked only up to level meta\n\n{len(without)} of {len(entries)}: {', '.join(without)}.\n"
+        names = escape_markdown(", ".join(without))
+        yield f"### Checked only up to level meta\n\n{len(without)} of {len(entries)}: {names}.\n"
 
 
 def _count(entries: Sequence[Entry]) -> list[str]:
@@ -102,8 +105,8 @@ def _list_reasons(families: Mapping[str, list[Entry]], status: str) -> Iterator[
             found[result.check, result.reason][family] += 1
     places = {check.name: place for place, check in enumerate(CHECKS)}
     for (check, reason), of in sorted(found.items(), key=lambda item: (places[item[0][0]], item[0][1])):
-        named = "all" if len(of) == len(families) else ", ".join(of)
-        yield check, reason.replace("|", "\\|"), f"{of.total():,}", named
+        named = "all" if len(of) == len(families) else escape_markdown(", ".join(of))
+        yield check, escape_markdown(reason), f"{of.total():,}", named
 
 
 def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -113,11 +116,12 @@ def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main() -> None:
     """Read the results files given as arguments, and print the page."""
+    escape_unencodable()
     try:
         entries = [entry for name in sys.argv[1:] for entry in ResultsFile(Path(name)).entries]
         print(write_page(entries), end="")  # noqa: T201  # the page goes to stdout
     except (NameNotFound, RunError) as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(make_printable(f"Error: {error}"))
 
 
 if __name__ == "__main__":

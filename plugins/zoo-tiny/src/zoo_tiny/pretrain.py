@@ -77,7 +77,7 @@ def main() -> None:
     target = parser.parse_args().output
     torch.set_num_threads(1)  # so that the file does not depend on the number of cores
     accuracy = pretrain(target, Plan(), open_progress())
-    sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {hash_file(target)}\n")
+    sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {hash_file(target)}\n")  # noqa: TID251  # numbers only
 
 
 if __name__ == "__main__":

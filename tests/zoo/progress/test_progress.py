@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from zoo.progress import Bars, Lines, Progress, Silent, make_printable, open_progress
+from zoo.progress import Bars, Lines, Progress, Silent, open_progress
 
 EVERY: list[Callable[[], Progress]] = [Silent, Lines, Bars]
 
@@ -126,17 +126,3 @@ def test_an_exception_from_the_work_propagates(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(ValueError, match="mine"), make().track("reading", 3):
         raise ValueError("mine")
     assert "mine" not in terminal.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
-        ("a\nb", "a\\nb"),
-        ("\ud800", "\\ud800"),
-        ("\u202egnp.exe", "\\u202egnp.exe"),
-        ("東\u3000京 \u0645\u06cc\u200c\u062e \u00e9\u00a0!", "東\u3000京 \u0645\u06cc\u200c\u062e \u00e9\u00a0!"),
-    ],
-)
-def test_control_characters_are_escaped_and_every_script_is_kept(text: str, shown: str) -> None:
-    assert make_printable(text) == shown

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from zoo.progress.printable import make_printable
+
 #: Function that receives the number of steps that were just done.
 Advance = Callable[[int], None]
-
-#: Unicode categories that are escaped: control characters, surrogates, line separators and paragraph separators.
-_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
-#: Characters that change the direction of the text after them, which can make one name look like another.
-_BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Progress(Protocol):
@@ -34,14 +30,6 @@ class Progress(Protocol):
         Returns:
             A context manager that yields a function to call with the number of steps that were just done.
         """
-
-
-def make_printable(text: str) -> str:
-    """Escape the characters that a terminal would interpret or could not display.
-
-    Names of classes and files come from outside, so they can contain any character.
-    """
-    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSAFE or c in _BIDIRECTIONAL else c for c in text)
 
 
 class Silent:
@@ -69,7 +57,8 @@ class Lines(Silent):
 
     def say(self, line: str) -> None:
         """Print the line on stderr."""
-        print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # the only place that prints
+        if sys.stderr is not None:  # None if the shell closed it; then print() would use stdout
+            print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # the line is printable
 
 
 class Bars(Lines):
@@ -105,7 +94,7 @@ class Bars(Lines):
             TimeRemainingColumn(),
         )
         with RichProgress(*columns, console=self._console, transient=True) as bars:
-            task = bars.add_task(title, total=total)
+            task = bars.add_task(make_printable(title), total=total)
             yield lambda steps: bars.advance(task, steps)
 
 

@@ -1,0 +1,109 @@
+"""The report, the model card and the conformance page show hostile texts without changing their structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostile_names import BATCH, BATCHES, list_file_names, list_texts
+from printed import check_html, check_markdown
+from run_facts import make_facts
+from zoo.plugin import BackboneSpec
+from zoo.runs.folder import CARD, RunFolder
+from zoo.runs.model_card import write_card
+from zoo.runs.report.page import build_page
+from zoo.testing.results import markdown_page
+
+EPOCH = {
+    "epoch": 1, "train_loss": 0.5, "train_accuracy": 0.5, "val_loss": 0.5, "val_accuracy": 0.5, "lr": 0.1,
+    "train_seconds": 1.0, "seconds": 1.0, "phase": 1,
+}  # fmt: skip
+#: Texts in run.json that must have one of a few values.
+FIXED = {"started", "split", "crop", "interpolation"}
+PLAIN = [f"plain{number}" for number in range(BATCH)]
+
+
+def spoil(value: Any, texts: Iterator[str], key: str = "") -> Any:
+    """Replace all strings in the content of a run.json."""
+    if isinstance(value, dict):
+        return {name: spoil(item, texts, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [spoil(item, texts, key) for item in value]
+    return next(texts) if isinstance(value, str) and key not in FIXED else value
+
+
+def make_spoiled(names: list[str]) -> dict[str, Any]:
+    """Return the content of a run.json with one class per name, and these texts everywhere else."""
+    metrics = {
+        "accuracy": 0.5,
+        "images": 2 * len(names),
+        "per_class": {name: {"images": 2, "precision": 0.5, "recall": 0.5} for name in names},
+        "confusion": [[1 if column in {row, 0} else 0 for column in range(len(names))] for row in range(len(names))],
+    }
+    license_ = "LicenseRef-x"
+    facts = spoil(make_facts(weights={"label": "none", "url": "x", "license": license_}), cycle(names))
+    facts["weights"]["license"] += "-NC"  # so that there is a warning
+    return {**facts, "classes": names, "val": metrics, "test": metrics}
+
+
+def write(folder: Path, names: list[str], spec: BackboneSpec) -> str:
+    folder.mkdir()
+    write_card(RunFolder(folder), make_spoiled(names), spec)
+    return (folder / CARD).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("seed", BATCHES)
+def test_the_report_has_the_same_tags_as_with_plain_names(seed: int) -> None:
+    report, plain = (build_page(make_spoiled(names), [EPOCH]) for names in (list_texts(seed), PLAIN))
+    check_html(report, plain)
+
+
+@pytest.mark.parametrize("seed", BATCHES)
+def test_the_model_card_has_the_same_structure_as_with_plain_names(
+    seed: int, tmp_path: Path, acme: BackboneSpec
+) -> None:
+    spec = replace(acme, constructor="acme.net({num_classes})")
+    plain = write(tmp_path / "plain", PLAIN, spec)
+    for number, name in enumerate(list_file_names(seed, 5)):
+        names = list_texts(seed)[number:] + list_texts(seed)[:number]
+        check_markdown(write(tmp_path / name, names, spec), plain)
+
+
+@pytest.mark.parametrize("seed", BATCHES)
+def test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_texts(seed: int) -> None:
+    table, plain = (
+        markdown_page._write_table(("check", "reason"), [("x", markdown_page.escape_markdown(text)) for text in texts])
+        for texts in (list_texts(seed), PLAIN)
+    )
+    check_markdown(table, plain)
+
+
+# Without a part of the gate, the tests above fail.
+
+
+@pytest.mark.parametrize(
+    ("part", "test"),
+    [
+        ("zoo.runs.report.template.make_printable", "report"),
+        ("zoo.runs.model_card.make_printable", "card"),
+        ("zoo.runs.model_card.escape_markdown", "card"),
+        ("zoo.runs.model_card.format_code", "card"),
+        ("zoo.testing.results.markdown_page.escape_markdown", "table"),
+    ],
+)
+def test_the_tests_notice_a_missing_part_of_the_gate(
+    part: str, test: str, tmp_path: Path, acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part, str)
+    tests: dict[str, Callable[[], None]] = {
+        "report": lambda: test_the_report_has_the_same_tags_as_with_plain_names(0),
+        "card": lambda: test_the_model_card_has_the_same_structure_as_with_plain_names(0, tmp_path, acme),
+        "table": lambda: test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_texts(0),
+    }
+    with pytest.raises(AssertionError):
+        tests[test]()

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from zoo.cli.completion import complete_run
+from zoo.cli.predict import command
+
+
+def test_names_that_a_terminal_would_interpret_are_not_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("net-1", "net-\x1b[31m", "net-\n", "net-猫"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").touch()
+    items = complete_run(click.Context(command), command.params[0], "runs/net")
+    assert [item.value for item in items if item.type == "plain"] == ["runs/net-1", "runs/net-猫"]

@@ -1,0 +1,93 @@
+"""The lines that commands print, results on stdout and everything else on stderr, and errors of these streams.
+
+All lines pass the gate, `zoo.progress.printable`. No other module of the command line prints; ruff refuses
+``click.echo`` and the streams elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from zoo.progress.printable import make_printable
+
+
+class OutputError(click.ClickException):
+    """The result cannot be written to stdout."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"stdout cannot be written: {error.strerror or error}.")
+
+
+def print_lines(*lines: str) -> None:
+    """Print the lines of a result on stdout."""
+    print_exactly(_join(lines))
+
+
+def print_exactly(text: str) -> None:
+    """Print a text on stdout whose format, such as JSON, has made it printable."""
+    try:
+        print(text, end="", flush=True)  # noqa: T201  # this module prints
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error) from error
+
+
+def print_notes(*lines: str) -> None:
+    """Print lines on stderr that are not part of the result."""
+    if sys.stderr is not None:  # None if the shell closed it; then print() would use stdout
+        print(_join(lines), end="", file=sys.stderr, flush=True)  # noqa: T201  # this module prints
+
+
+def print_error(error: click.ClickException) -> None:
+    """Print the message of an error, below the usage if the arguments were wrong."""
+    text = io.StringIO()
+    error.show(text)
+    print_notes(*text.getvalue().rstrip("\n").split("\n"))
+
+
+def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, as a replacement for `sys.excepthook`."""
+    import traceback  # only bugs and --debug need it
+
+    print_notes(*"".join(traceback.format_exception(kind, error, trace)).rstrip("\n").split("\n"))
+
+
+@contextmanager
+def reporting_output_errors() -> Iterator[None]:
+    """Return a context that raises OutputError if stdout cannot be written, and then discards the rest of the output.
+
+    If stdout is a closed pipe, click ends the command without a message, as is usual.
+    """
+    try:
+        yield
+    except (OutputError, OSError) as error:
+        failure = error if isinstance(error, OutputError) else _find_output_error()
+        if failure is None:
+            raise
+        # Otherwise Python would report at exit that the rest cannot be written.
+        with Path(os.devnull).open("wb") as sink:
+            os.dup2(sink.fileno(), sys.stdout.fileno())
+        raise failure from error
+
+
+def _join(lines: Iterable[str]) -> str:
+    return "".join(f"{make_printable(line)}\n" for line in lines)
+
+
+def _find_output_error() -> OutputError | None:
+    """Return why stdout cannot be written; None if it can, so that another file caused an error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        return OutputError(error)
+    return None

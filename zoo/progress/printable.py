@@ -1,0 +1,68 @@
+"""The gate for text from outside: it makes names and messages safe to print, for each kind of output.
+
+Names of classes and files, messages of plugins and servers, and the texts in run.json can contain any character. A
+control character can rewrite the terminal, a line break forges a line, and markup or a formula is run by the program
+that opens the file. Whatever zoo prints or writes for people passes one of these functions:
+
+==========  ==========================================================================================
+lines       `make_printable`, for each line that zoo prints on stdout or stderr
+HTML, SVG   `make_printable`, for each value in a template; jinja2 escapes the markup
+Markdown    `escape_markdown` for text within a line, and `format_code` for code
+CSV         `escape_csv`, for each cell
+run.json    `escape_json`, which keeps the value of each string
+==========  ==========================================================================================
+
+JSON on stdout needs no function of this module, because ``json.dumps`` escapes everything except printable ASCII.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+#: Control characters, characters that change the direction of the text around them, line and paragraph separators,
+#: surrogates (bytes of a file name that is not valid UTF-8), and noncharacters, which XML cannot represent.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+#: Characters that have a meaning within a line of Markdown. An underscore between two letters or digits has none.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])")
+#: The beginning of a formula, for spreadsheets that remove spaces or accept the wide forms of these characters.
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # noqa: RUF001  # the wide forms are meant
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def make_printable(text: str) -> str:
+    """Escape the characters that a terminal would interpret or could not display. The result is one line."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def escape_markdown(text: str) -> str:
+    """Escape a text that is placed within a line of Markdown, such as a heading or a cell of a table."""
+    return _MARKDOWN.sub(r"\\\g<0>", make_printable(text))
+
+
+def format_code(text: str) -> str:
+    """Format a text as code in Markdown. Nothing in it ends the code. A code in a table must not contain ``|``."""
+    code = make_printable(text)
+    fence = "`" * (max(map(len, re.findall("`+", code)), default=0) + 1)
+    # Markdown removes one space from both sides, so that the code can begin or end with a backtick or a space.
+    space = " " if not code.strip() or code[0] in "` " or code[-1] in "` " else ""
+    return f"{fence}{space}{code}{space}{fence}"
+
+
+def escape_csv(text: str) -> str:
+    """Escape the text of a cell. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    cell = make_printable(text)
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def escape_json(text: str) -> str:
+    """Escape the same characters in a JSON document, where they can only be in strings. The content stays the same."""
+    return _UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+def escape_unencodable() -> None:
+    """Make stdout and stderr escape the characters that their encoding lacks, instead of raising an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
