@@ -55,13 +55,21 @@ class ClassMetrics(TypedDict):
     recall: Share | None
 
 
+class ConfusedPairs(TypedDict):
+    """A confusion matrix of many classes: its entries above zero, as columns of equal length."""
+
+    true: list[Count]
+    predicted: list[Count]
+    images: list[Count]
+
+
 class Metrics(TypedDict):
     """The metrics of one split."""
 
     accuracy: Share
     images: Count
     per_class: dict[Name, ClassMetrics]
-    confusion: list[list[Count]]
+    confusion: list[list[Count]] | ConfusedPairs
 
 
 class Best(TypedDict):
