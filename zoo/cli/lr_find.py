@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.files.atomic import written
+from zoo.files.paths import expand_user
 
 
 @click.command(name="lr-find")
@@ -47,12 +47,12 @@ def command(
         from zoo.training.lr_find import find_lr
 
         found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
-        if plot:
-            with written(Path(plot).expanduser()) as path:
-                path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         print_json(found)
-    elif found.suggested is None:
-        raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")
-    else:
+    elif found.suggested is not None:
         click.echo(f"{found.suggested:.2g}")
+    if plot:
+        with written(expand_user(plot)) as path:
+            path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
+    if found.suggested is None and not as_json:
+        raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")

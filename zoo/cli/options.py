@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from zoo.errors import OptionError, SettingsError, ZooError
+from zoo.files.paths import expand_user
 from zoo.registry.recipe import Recipe
 
 
@@ -27,7 +28,7 @@ def gather_options(config: str | None, assignments: Iterable[str], flags: Mappin
         SettingsError: If the file cannot be read or names an unknown option.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    return {**(_read_config(Path(config).expanduser()) if config else {}), **_read_assignments(assignments), **given}
+    return {**(_read_config(expand_user(config)) if config else {}), **_read_assignments(assignments), **given}
 
 
 def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:

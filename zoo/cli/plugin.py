@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.scaffold import write_plugin
+from zoo.files.paths import expand_user
 
 
 @click.group(name="plugin")
@@ -25,7 +26,7 @@ def new(name: str, output: Path | None) -> None:
 
     The package can be installed as is and passes all checks. Prints the folder on the last line.
     """
-    folder = output.expanduser() if output else Path(f"zoo-{name}")
+    folder = expand_user(output) if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)
     for line in ("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder)):
         click.echo(line, err=True)

@@ -6,6 +6,9 @@
 
 If the folder has only one subfolder, and that subfolder has one of these layouts, the subfolder is used instead. Images
 in subfolders of a class folder belong to that class.
+
+A link stands for the file or folder that it leads to, with two exceptions, so that no link adds half of the disk. A
+link to a folder that contains the link is left out, and so is a link in a class folder to a folder outside.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-#: Maximum number of nested single folders to enter. A link can lead back to a folder above it.
+#: Maximum number of nested single folders to enter.
 _MAX_DEPTH = 64
 #: Files and folders that operating systems add.
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
@@ -34,6 +37,8 @@ _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 class _Walk:
     """The folders visited and the files found so far."""
 
+    #: Real path of the folder that contains the splits or classes.
+    top: str
     #: Real paths of folders that must not be entered again; links may lead back to them.
     visited: set[str] = field(default_factory=set)
     files: list[ImageFile] = field(default_factory=list)
@@ -47,7 +52,7 @@ def list_labeled(folder: Path) -> Listing:
         DataError: If two folders stand for the same split or class, or a folder cannot be read.
     """
     top = _enter_single_folder(folder)
-    walk = _Walk()
+    walk = _Walk(os.path.realpath(top))
     splits = _find_splits(top, walk)
     classes = {split: _find_classes(path, walk) for split, path in splits.items()}
     class_folders = [path for found in classes.values() for path in found.values()]
@@ -114,13 +119,15 @@ def _find_classes(split_folder: Path, walk: _Walk) -> dict[str, Path]:
 
 
 def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
-    pending = [top]
+    pending, class_folder = [top], os.path.realpath(top)
     while pending:
         for path in _list_entries(pending.pop()):
-            if path.is_dir():
+            if _is_folder(path):
                 real_path = os.path.realpath(path)
                 if real_path in walk.visited:
                     walk.left_out.append(LeftOut(path, "a link to a folder that is already listed"))
+                elif path.is_symlink() and not any(_is_inside(real_path, own) for own in (walk.top, class_folder)):
+                    walk.left_out.append(LeftOut(path, "a link to a folder outside the data folder"))
                 else:
                     walk.visited.add(real_path)
                     pending.append(path)
@@ -143,11 +150,39 @@ def _find_reason(path: Path) -> str | None:
 
 
 def _list_loose_files(folder: Path) -> Iterator[LeftOut]:
-    return (LeftOut(path, "not in a class folder") for path in _list_entries(folder) if not path.is_dir())
+    for path in _list_entries(folder):
+        if _is_circle(path):
+            yield LeftOut(path, "a link to a folder that contains it")
+        elif not _is_folder(path):
+            yield LeftOut(path, "not in a class folder")
 
 
 def _list_folders(folder: Path) -> list[Path]:
-    return [path for path in _list_entries(folder) if path.is_dir()]
+    return [path for path in _list_entries(folder) if _is_folder(path) and not _is_circle(path)]
+
+
+def _is_circle(path: Path) -> bool:
+    """Return whether a path is a link to a folder that contains it."""
+    return path.is_symlink() and _is_inside(os.path.realpath(path.parent), os.path.realpath(path))
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    """Return whether a real path is that of the folder or of something in it."""
+    return Path(path).is_relative_to(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; a link that leads nowhere is not.
+
+    Raises:
+        DataError: If the path cannot be accessed.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError as error:
+        raise DataError(f"cannot open {str(path)!r}: {error.strerror}; change its permissions or remove it.") from error
+    except OSError:
+        return False
 
 
 def _list_entries(folder: Path) -> list[Path]:
@@ -155,5 +190,7 @@ def _list_entries(folder: Path) -> list[Path]:
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot list {str(folder)!r}: {error.strerror or error}.") from error
+        raise DataError(
+            f"cannot list {str(folder)!r}: {error.strerror or error}; change its permissions or remove it."
+        ) from error
     return [path for path in found if not path.name.startswith(".") and path.name.lower() not in _SYSTEM_FILES]

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import inspect
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from urllib.parse import urlsplit
 from zoo.data.archive import ARCHIVE_SUFFIXES, extract_archive, is_archive_name
 from zoo.data.folder import list_labeled
 from zoo.errors import DataError, NameNotFound, PluginError
-from zoo.files.atomic import whole
-from zoo.files.cache import cache_folder
+from zoo.files.atomic import FULL, whole
+from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
+from zoo.files.paths import accessing, expand_user
 from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
@@ -73,8 +75,15 @@ def look_up(value: str | Path, *, registry: Registry) -> Path | DatasetSpec:
     """
     if not str(value):
         raise DataError(f"`data` is empty; pass {_WANTED}.")
-    path = Path(value).expanduser()
-    if path.is_dir() or path.is_file():
+    path = expand_user(value)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except (OSError, ValueError) as error:  # a ValueError for a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot use {str(value)!r}: {reason}; pass {_WANTED}.") from error
+    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
@@ -100,10 +109,12 @@ def _unpack(archive: Path, progress: Progress) -> Path:
         raise DataError(
             f"cannot use {str(archive)!r}: it is a file, but its name does not end with one of {known}; pass {_WANTED}."
         )
-    folder = _cached(sha256_of(archive))
+    with accessing(archive, DataError, "pass an archive that can be read"):
+        digest = sha256_of(archive)
+    folder = _cached(digest)
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
-        with whole(folder) as partial:
+        with writing_cache(folder.parent), whole(folder) as partial:
             extract_archive(archive, partial)
     return folder
 
@@ -116,7 +127,7 @@ def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
         name = Path(urlsplit(url).path).name
         archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
         progress.say(f"unpacking {name}")
-        with whole(folder) as partial:
+        with writing_cache(folder.parent), whole(folder) as partial:
             extract_archive(archive, partial)
         archive.unlink(missing_ok=True)  # Another process may already have removed it.
     return folder
@@ -126,11 +137,13 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
     folder = _cached(_digest(name, _code_of(make)))
     if folder.is_dir():
         return folder
-    with whole(folder) as partial:
+    with writing_cache(folder.parent), whole(folder) as partial:
         partial.mkdir(parents=True)
         try:
             make(partial)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise  # The disk is at fault, not the plugin.
             raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
         if not any(partial.iterdir()):
             raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
@@ -157,7 +170,7 @@ def _code_of(make: Callable[[Path], None]) -> str:
 def _explain_missing(value: str | Path) -> str:
     if "://" in str(value):
         return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
-    similar = _list_similar(Path(value).expanduser())
+    similar = _list_similar(expand_user(value))
     hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +25,7 @@ from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, ro
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
+from zoo.files.paths import accessing, expand_user
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.header import Header
@@ -81,7 +83,7 @@ class Classifier:
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([path for image in several for path in _list_images(Path(image).expanduser())], top)
+        return self._predict([path for image in several for path in _list_images(expand_user(image))], top)
 
     def _predict(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
         self.model.eval()
@@ -175,11 +177,23 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
 
 def _list_images(path: Path) -> list[Path]:
     """Return the images in a folder, or the path itself if it is a file."""
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
-        return found
-    if not path.exists():
-        raise DataError(f"{path} does not exist.")
+    with accessing(path, DataError, "pass an image or a folder of images"):
+        if path.is_dir():
+            found = sorted(file for file in _walk(path) if file.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
+            return found
+        if not path.exists():
+            raise DataError(f"{path} does not exist.")
     return [path]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder, without following links to folders."""
+
+    def refuse(error: OSError) -> None:
+        # Path.rglob would silently skip a folder that cannot be read.
+        raise DataError(f"cannot list {error.filename}: {error.strerror or error}.") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in (*folders, *files))

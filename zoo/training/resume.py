@@ -12,6 +12,7 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import Checkpoint
 from zoo.errors import OptionError, RunError
 from zoo.files.atomic import make_folder, remove
+from zoo.files.paths import accessing
 from zoo.files.schema import BegunRun, CheckpointFacts, Run
 from zoo.files.validation import Invalid, check
 from zoo.progress import Progress
@@ -50,8 +51,9 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
     """
     if output is None:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
-    if not output.exists():
-        return None
+    with accessing(output, RunError, "choose another `output`"):
+        if not output.exists():
+            return None
     lock.take(output)
     folder = RunFolder.reopen(output)
     if (output / RUN).is_file():

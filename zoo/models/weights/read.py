@@ -41,12 +41,12 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     suffix = read_suffix(path.name)
     if suffix not in PICKLES | {".safetensors"}:
         raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path} {problem}; pass a .safetensors file")
-    if suffix in PICKLES and len(sha256 or "") < 8:
-        raise make_unpinned_error(str(path))
     try:
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "does not exist"
+            raise WeightsError(f"{path} {problem}; pass a .safetensors file")
+        if suffix in PICKLES and len(sha256 or "") < 8:
+            raise make_unpinned_error(str(path))
         if sha256 is not None:
             _check_digest(path, sha256)
         return _check_tensors(path, _read_safetensors(path) if suffix == ".safetensors" else _read_pickle(path))

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from zoo.errors import CacheError
 from zoo.files.cache import cache_folder
 
 #: Seconds after which zoo reports which plugin it is waiting for.
@@ -60,7 +61,7 @@ def _write_note(namespace: str) -> Path | None:
         partial = path.with_suffix(f".{os.getpid()}-new")
         partial.write_text(namespace, encoding="utf-8")
         partial.replace(path)
-    except (OSError, RuntimeError):  # a RuntimeError if there is no home directory
+    except (OSError, CacheError):  # a CacheError if there is no home folder
         return None
     return path
 
@@ -125,7 +126,7 @@ def _list_left_notes() -> list[Path]:
     """List the notes of this machine whose process has ended."""
     try:
         found = sorted((cache_folder() / FOLDER).iterdir())
-    except (OSError, RuntimeError):
+    except (OSError, CacheError):
         return []
     split = [(path, *path.name.rpartition(".")) for path in found]
     return [path for path, node, _, process in split if node == _read_node() and not _is_running(process)]

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from unprivileged import obeying_permissions
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 from zoo.errors import DataError
@@ -110,3 +111,16 @@ def test_the_json_form_has_the_documented_keys(classifier: Classifier, images: l
         "top": [{"label": label, "probability": value} for label, value in prediction.top],
     }
     assert sum(item["probability"] for item in found["top"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "images" / "closed").mkdir(parents=True)
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "images" / "closed").chmod(0)
+    with obeying_permissions(), pytest.raises(DataError, match=r"cannot list .*images/closed: Permission denied"):
+        classifier.predict(tmp_path / "images")
+
+
+def test_a_name_that_is_too_long_is_an_error(tmp_path: Path, classifier: Classifier) -> None:
+    with pytest.raises(DataError, match=r"cannot be used: File name too long"):
+        classifier.predict(tmp_path / ("a" * 300))
