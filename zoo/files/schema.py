@@ -8,6 +8,7 @@ error.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
@@ -176,7 +177,9 @@ class BegunRun(TypedDict):
     input: Input
     data: DataFacts
     hardware: HardwareFacts
-    started: Name
+    #: A string in the file; the type requires that it is a valid date and time.
+    started: datetime
+    versions: NotRequired[dict[Name, Text]]
     params: Params
     phases: Annotated[list[PhaseFacts], Meta(min_length=1)]
 
@@ -190,6 +193,16 @@ class Run(BegunRun):
     epochs: Positive
     seconds: Annotated[float, Meta(ge=0)]
     baseline: NotRequired[Baseline | None]
+
+
+class InterruptedRun(BegunRun):
+    """The facts of a run that began; after the first epoch, they include the results so far."""
+
+    best: NotRequired[Best]
+    val: NotRequired[Metrics]
+    epochs: NotRequired[Positive]
+    seconds: NotRequired[Annotated[float, Meta(ge=0)]]
+    resumed: NotRequired[list[Positive]]
 
 
 class EpochInProgress(TypedDict):
@@ -218,7 +231,7 @@ class CheckpointFacts(TypedDict):
     """The metadata of a checkpoint."""
 
     format: Count
-    run: BegunRun
+    run: InterruptedRun
     state: TrainingProgress
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.registry.license import describe_license
+from zoo.runs.confusion import list_entries
 from zoo.runs.report.chart import Chart
 from zoo.runs.report.numbers import measure_interval, show_seconds
 
@@ -68,19 +69,6 @@ def list_confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
         if truth != predicted
     ]
     return sorted(confusions, key=lambda item: (-item.mistakes, *item[1:]))
-
-
-def list_entries(confusion: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, int, int]]:
-    """List the true class, the predicted class and the count of each entry of a confusion matrix above zero.
-
-    Args:
-        confusion: The matrix in either of its forms in run.json.
-    """
-    if isinstance(confusion, Mapping):
-        return list(zip(confusion["true"], confusion["predicted"], confusion["images"], strict=True))
-    return [
-        (truth, predicted, count) for truth, row in enumerate(confusion) for predicted, count in enumerate(row) if count
-    ]
 
 
 def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]:

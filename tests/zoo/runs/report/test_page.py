@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from zoo.runs.confusion import list_entries
 from zoo.runs.folder import REPORT, RunFolder
-from zoo.runs.report.context import list_confusions, list_entries
+from zoo.runs.report.context import list_confusions
 from zoo.runs.report.numbers import measure_interval
 from zoo.runs.report.page import build_page, write_page
 
