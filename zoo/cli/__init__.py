@@ -113,6 +113,6 @@ def main() -> NoReturn:
         from zoo.progress import is_first
 
         if is_first():
-            click.echo("interrupted; the run folder keeps the best epoch so far", err=True)
+            click.echo("interrupted", err=True)
         sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

@@ -20,6 +20,7 @@ from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
 from zoo.files.paths import accessing, expand_user
 from zoo.plugin.dataset_spec import DATASET_NAME
+from zoo.registry.plugins.isolation import naming_place
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
@@ -144,7 +145,8 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise  # The disk is at fault, not the plugin.
-            raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
+            with naming_place(f"the data set {name!r} cannot be generated"):
+                raise
         if not any(partial.iterdir()):
             raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
     return folder

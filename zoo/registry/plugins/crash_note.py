@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,7 +73,8 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
     Args:
         namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are left alone.
     """
-    culprits: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    left: defaultdict[str, list[str]] = defaultdict(list)
     for path in _list_left_notes():
         try:
             namespace = path.read_text(encoding="utf-8")
@@ -80,11 +82,16 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
             continue
         if namespace not in namespaces:
             continue
-        if fault := culprits.get(namespace) or _try_in_process(namespace):
-            culprits[namespace] = f"{fault}; remove {path} to load it again without a test"
+        if namespace not in faults:
+            faults[namespace] = _try_in_process(namespace)
+        if faults[namespace]:
+            left[namespace].append(str(path))
         else:
             _remove(path)
-    return culprits
+    return {
+        namespace: f"{faults[namespace]}; remove {' and '.join(paths)} to load it again without a test"
+        for namespace, paths in left.items()
+    }
 
 
 @contextmanager
