@@ -50,7 +50,7 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
         model = backbone.build(tag)
     if not isinstance(model, nn.Module):
         raise PluginError(
-            f"{failed}: its build{find_definition(backbone.build)} returns a {type(model).__name__}, not an nn.Module."
+            f"{failed}: its build returns a {type(model).__name__}, not an nn.Module{find_definition(backbone.build)}."
         )
     return model
 
