@@ -1,4 +1,4 @@
-"""Random changes to JSON documents, as damage or an attacker would make them."""
+"""Random changes to documents and to the bytes of files, as damage or an attacker would make them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ def mutate(document: Any, seed: int) -> Any:
         if not changed:
             break
     return changed
+
+
+#: Byte strings that break parsers.
+ODD_BYTES: tuple[bytes, ...] = (
+    b"", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b'"', b"\n", b"[" * 10_000, b'{"a":' * 10_000, b"1" * 10_000,
+    b"a." * 10_000, b"NaN", b"nan", b"inf", b"1e999", b"\\u0000", b"\\ud800", b" " * 100_000, b"[a]\n" * 1000,
+)  # fmt: skip
+
+
+def mutate_bytes(content: bytes, seed: int) -> bytes:
+    """Return a copy of a file's content in which one to three places are replaced, removed, repeated or inserted."""
+    rng = random.Random(seed)
+    for _ in range(rng.randint(1, 3)):
+        start = rng.randrange(len(content) + 1)
+        end = min(len(content), start + rng.choice([0, 1, 1, 8, 100]))
+        inserted = rng.choice([*ODD_BYTES, rng.randbytes(1), content[start:end] * 2, content[:end]])
+        content = content[:start] + inserted + content[end:]
+    return content
 
 
 def _list_places(node: Any) -> Iterator[tuple[Any, Any]]:

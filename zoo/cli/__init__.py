@@ -121,6 +121,6 @@ def main() -> NoReturn:
         from zoo.progress import is_first
 
         if is_first():
-            print_notes("interrupted; the run folder keeps the best epoch so far")
+            print_notes("interrupted")
         sys.exit(choose_code(abort.__cause__))
     sys.exit(result if isinstance(result, int) else 0)

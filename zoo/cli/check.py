@@ -21,7 +21,7 @@ from zoo.cli.signals import choose_code
 from zoo.cli.streams import print_lines, print_notes
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 from zoo.progress import open_progress
 from zoo.registry.plugins.discovery import get_claims
 from zoo.registry.registry import open_registry
@@ -93,7 +93,7 @@ def command(
     Checks all backbones of a plugin, or individual backbones. Exits with 1 if a check fails.
     """
     suite = Suite(
-        level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and expand_home(save)
+        level, only, max_params, each_family, jobs or min(count_cores(), MOST_JOBS), save and expand_user(save)
     )
     with _interruptible(save):
         find_plugin = functools.cache(examine)

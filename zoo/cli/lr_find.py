@@ -13,7 +13,7 @@ from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.files.atomic import written
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 
 
 @click.command(name="lr-find")
@@ -50,12 +50,12 @@ def command(
         from zoo.training.lr_find import find_lr
 
         found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
-        if plot:
-            with written(expand_home(plot)) as path:
-                path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if as_json:
         print_json(found)
-    elif found.suggested is None:
-        raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")
-    else:
+    elif found.suggested is not None:
         print_lines(f"{found.suggested:.2g}")
+    if plot:
+        with written(expand_user(plot)) as path:
+            path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
+    if found.suggested is None and not as_json:
+        raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")

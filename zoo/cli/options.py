@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from zoo.errors import OptionError, SettingsError, ZooError
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
+from zoo.files.validation import Invalid, parse_toml
 from zoo.registry.recipe import Recipe
 
 
@@ -28,7 +29,7 @@ def gather_options(config: str | None, assignments: Iterable[str], flags: Mappin
         SettingsError: If the file cannot be read or names an unknown option.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    return {**(_read_config(expand_home(config)) if config else {}), **_read_assignments(assignments), **given}
+    return {**(_read_config(expand_user(config)) if config else {}), **_read_assignments(assignments), **given}
 
 
 def _read_assignments(assignments: Iterable[str]) -> dict[str, Any]:
@@ -46,15 +47,15 @@ def _read_value(text: str) -> Any:
     """Parse a number or a boolean as in TOML; return anything else as a string."""
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError, or an integer with too many digits
         return text
     return table["value"] if len(table) == 1 else text
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        options = parse_toml(path.read_bytes())
+    except (OSError, Invalid) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     options = {name.replace("-", "_"): value for name, value in options.items()}
     _refuse_unknown(options, str(path), SettingsError)

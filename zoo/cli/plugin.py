@@ -9,7 +9,7 @@ import click
 
 from zoo.cli.scaffold import write_plugin
 from zoo.cli.streams import print_lines, print_notes
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 
 
 @click.group(name="plugin")
@@ -27,7 +27,7 @@ def new(name: str, output: Path | None) -> None:
 
     The package can be installed as is and passes all checks. Prints the folder on the last line.
     """
-    folder = expand_home(output) if output else Path(f"zoo-{name}")
+    folder = expand_user(output) if output else Path(f"zoo-{name}")
     written = write_plugin(name, folder)
     print_notes("wrote:", *(f"  {path.relative_to(folder)}" for path in written), *_list_next_steps(name, folder))
     print_lines(str(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.errors import DataError, NameNotFound, OptionError
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
@@ -109,8 +110,15 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | Dataset
     """
     if not str(value):
         raise DataError(f"`data` is empty; pass {_WANTED}.")
-    path = expand_home(value)
-    if path.is_dir() or path.is_file():
+    path = expand_user(value)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except (OSError, ValueError) as error:  # a ValueError for a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot use {str(value)!r}: {reason}; pass {_WANTED}.") from error
+    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
@@ -133,7 +141,7 @@ def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec
 def _explain_missing(value: str | PathLike[str]) -> str:
     if "://" in str(value):
         return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
-    similar = _list_similar(expand_home(value))
+    similar = _list_similar(expand_user(value))
     hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."
 

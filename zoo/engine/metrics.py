@@ -9,6 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: Maximum number of classes for which the full confusion matrix is recorded. The matrix of 2,000 classes would have
+#: four million entries, nearly all of them zero, and 44 MB in run.json.
+MAX_MATRIX = 100
+
 
 def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
     """Compute the accuracy, the metrics of each class, and the confusion matrix.
@@ -21,23 +25,39 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
     Returns:
         A dictionary with ``accuracy``, ``images`` (N), ``per_class`` and ``confusion``. ``per_class`` maps the name of
         a class to its ``images``, its ``precision`` (None if it was never predicted) and its ``recall`` (None if it has
-        no images). In ``confusion``, rows are true classes and columns are predicted classes.
+        no images). In ``confusion``, rows are true classes and columns are predicted classes; if there are more than
+        `MAX_MATRIX` classes, it lists only the entries above zero, in the columns ``true``, ``predicted`` and
+        ``images``.
     """
     truth = torch.tensor(labels, dtype=torch.int64)
     predicted = probabilities.argmax(1)
     count = len(classes)
-    confusion = torch.bincount(truth * count + predicted, minlength=count * count).reshape(count, count)
+    correct = _count(truth[predicted == truth], count)
+    counts = zip(correct, _count(truth, count), _count(predicted, count), strict=True)
     return {
         "accuracy": (predicted == truth).double().mean().item(),
         "images": len(labels),
-        "per_class": {name: _measure_class(confusion, index) for index, name in enumerate(classes)},
-        "confusion": confusion.tolist(),
+        "per_class": {name: _measure_class(*numbers) for name, numbers in zip(classes, counts, strict=True)},
+        "confusion": _count_pairs(truth, predicted, count),
     }
 
 
-def _measure_class(confusion: Tensor, index: int) -> dict[str, float | int | None]:
-    correct = int(confusion[index, index])
-    images, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
+def _count(labels: Tensor, count: int) -> list[int]:
+    counts: list[int] = torch.bincount(labels, minlength=count).tolist()
+    return counts
+
+
+def _count_pairs(truth: Tensor, predicted: Tensor, count: int) -> list[list[int]] | dict[str, list[int]]:
+    if count <= MAX_MATRIX:
+        matrix: list[list[int]] = (
+            torch.bincount(truth * count + predicted, minlength=count * count).reshape(count, count).tolist()
+        )
+        return matrix
+    pairs, images = torch.stack([truth, predicted], 1).unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]  # torch does not declare it
+    return {"true": pairs[:, 0].tolist(), "predicted": pairs[:, 1].tolist(), "images": images.tolist()}
+
+
+def _measure_class(correct: int, images: int, predicted: int) -> dict[str, float | int | None]:
     return {
         "images": images,
         "precision": correct / predicted if predicted else None,

@@ -131,8 +131,8 @@ class Phase:
         except NotFinite as error:
             paths = [str(self.images.train[index].path) for index in source.list_batch(current.epoch, current.step)]
             raise NotFinite(
-                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower `lr`. The "
-                f"step was not taken, and the best epoch so far is kept. Images in the batch: {', '.join(paths)}"
+                f"{error} at step {current.step + 1} of epoch {current.epoch + 1}; try a lower `lr`. "
+                f"The step was not taken. Images in the batch: {', '.join(paths)}"
             ) from error
 
     def _evaluate(
@@ -142,10 +142,7 @@ class Phase:
             source.model, source.measure("val"), self.hardware, advance, learner.eval_micro_batches
         )
         if not math.isfinite(score.loss):
-            raise TrainingError(
-                f"validation loss {score.loss} after epoch {current.epoch + 1}; try a lower `lr`. "
-                "The best epoch so far is kept."
-            )
+            raise TrainingError(f"validation loss {score.loss} after epoch {current.epoch + 1}; try a lower `lr`.")
         return score, probabilities
 
     def _count_drops(self, state: TrainingState) -> int:

@@ -145,9 +145,7 @@ class TrainingState:
         masks = {f"{_MODEL}{name}" for name in self.masks}
         for name, tensor in self._list().tensors.items():
             if name not in masks and not is_finite(part(tensor)):
-                raise TrainingError(
-                    f"{name} is not finite after {self.batches} steps; try a lower `lr`. The best epoch so far is kept."
-                )
+                raise TrainingError(f"{name} is not finite after {self.batches} steps; try a lower `lr`.")
 
     def _restore(self, learner: Learner, feed: str, saved: Checkpoint) -> EpochProgress | None:
         if saved.facts["feed"] != feed:

@@ -20,6 +20,9 @@ PREFIX = ".partial-"
 #: Error numbers of file systems on which a folder cannot be synchronized.
 UNSUPPORTED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
+#: Error numbers of a disk that is full or read-only.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:

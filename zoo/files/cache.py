@@ -10,10 +10,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from zoo.errors import CacheError
 
 KINDS = ("features", "compiled", "examined", "weights", "data", "loading")
 
@@ -43,15 +45,39 @@ def cache_folder() -> Path:
     """Return the cache folder: ``ZOO_CACHE``, else ``XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``.
 
     The folder is created when the first file is written to it.
+
+    Raises:
+        CacheError: If ``~`` is needed, but this user has no home folder.
     """
     if own := os.environ.get("ZOO_CACHE"):
-        return Path(own).expanduser()
+        return _expand(own)
     return user_cache_folder() / "zoo"
 
 
 def user_cache_folder() -> Path:
     """Return the folder in which programs keep their caches: ``XDG_CACHE_HOME``, else ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return _expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def _expand(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise CacheError(f"the cache folder {folder} needs a home folder, and there is none; set ZOO_CACHE.") from error
+
+
+@contextmanager
+def writing_cache(folder: Path) -> Iterator[None]:
+    """Return a context that turns an OSError into an error about this folder in the cache folder.
+
+    Raises:
+        CacheError: If the folder cannot be written, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise CacheError(f"{folder} cannot be written: {reason}; set ZOO_CACHE to a writable folder.") from error
 
 
 def list_entries(kind: str) -> list[Entry]:

@@ -1,12 +1,14 @@
-"""Types of the files that zoo reads: model headers, run.json and checkpoints.
+"""Types of the files that zoo reads: model headers, run.json, checkpoints and registry.toml.
 
 A file may come from another machine, from another version of zoo, or from an attacker. Its content is validated against
 the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
-newer versions as long as the listed fields are unchanged.
+newer versions as long as the listed fields are unchanged. In a registry.toml, which people write, an unknown key is an
+error.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
@@ -54,13 +56,21 @@ class ClassMetrics(TypedDict):
     recall: Share | None
 
 
+class ConfusedPairs(TypedDict):
+    """A confusion matrix of many classes: its entries above zero, as columns of equal length."""
+
+    true: list[Count]
+    predicted: list[Count]
+    images: list[Count]
+
+
 class Metrics(TypedDict):
     """The metrics of one split."""
 
     accuracy: Share
     images: Count
     per_class: dict[Name, ClassMetrics]
-    confusion: list[list[Count]]
+    confusion: list[list[Count]] | ConfusedPairs
 
 
 class Best(TypedDict):
@@ -166,7 +176,9 @@ class BegunRun(TypedDict):
     input: Input
     data: DataFacts
     hardware: HardwareFacts
-    started: Name
+    #: A string in the file; the type requires that it is a valid date and time.
+    started: datetime
+    versions: NotRequired[dict[Name, Text]]
     params: Params
     phases: Annotated[list[PhaseFacts], Meta(min_length=1)]
 
@@ -180,6 +192,16 @@ class Run(BegunRun):
     epochs: Positive
     seconds: Annotated[float, Meta(ge=0)]
     baseline: NotRequired[Baseline | None]
+
+
+class InterruptedRun(BegunRun):
+    """The facts of a run that began; after the first epoch, they include the results so far."""
+
+    best: NotRequired[Best]
+    val: NotRequired[Metrics]
+    epochs: NotRequired[Positive]
+    seconds: NotRequired[Annotated[float, Meta(ge=0)]]
+    resumed: NotRequired[list[Positive]]
 
 
 class EpochInProgress(TypedDict):
@@ -208,5 +230,31 @@ class CheckpointFacts(TypedDict):
     """The metadata of a checkpoint."""
 
     format: Count
-    run: BegunRun
+    run: InterruptedRun
     state: TrainingProgress
+
+
+class DatasetTable(TypedDict, total=False):
+    """A table ``[datasets.NAME]`` of a registry.toml. The spec that is made from it checks the values."""
+
+    description: Name
+    url: Name
+    size: Positive
+    sha256: Name
+    root: Name
+    license: Name
+
+
+class RecipeTable(TypedDict, total=False):
+    """The listed key of a table ``[recipes.NAME]`` of a registry.toml. The other keys are options of a run."""
+
+    expected: Annotated[str, Meta(max_length=1000)]
+
+
+#: Types of the values in each table of a registry.toml.
+REGISTRY_TABLES: dict[str, Any] = {
+    "resolve": Annotated[list[Name], Meta(max_length=1000)],
+    "aliases": Name,
+    "datasets": DatasetTable,
+    "recipes": RecipeTable,
+}

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import tomllib
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 T = TypeVar("T")
+
+#: Maximum size of a TOML file in bytes, and maximum number of dots in one of its lines. The time and the memory that
+#: tomllib needs for a key such as ``a.b.c`` grow with the square of the number of its parts.
+MAX_TOML, MAX_DOTS = 2**18, 100
 
 
 class Invalid(ValueError):
@@ -33,6 +39,23 @@ def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
     return check({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
 
 
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises:
+        Invalid: If it is not TOML in UTF-8, is too large, is nested too deeply, or has a number that is not finite.
+    """
+    if len(content) > MAX_TOML:
+        raise Invalid(f"it is larger than {MAX_TOML // 1024} KiB")
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.count(b".") > MAX_DOTS:
+            raise Invalid(f"line {number} has more than {MAX_DOTS} dots")
+    try:
+        return tomllib.loads(content.decode("utf-8"), parse_float=_parse_float)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
+        raise Invalid(_describe(error)) from error
+
+
 def check(value: Any, kind: type[T]) -> T:
     """Validate a parsed value and return it unchanged, including fields that are not listed.
 
@@ -52,6 +75,12 @@ def _parse(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Invalid(_describe(error)) from error
+
+
+def _parse_float(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -9,6 +9,8 @@ from torch import nn
 from zoo.errors import NameNotFound, PluginError
 from zoo.models.head import Head, is_below_any
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.registry.plugins.isolation import naming_place
+from zoo.registry.plugins.place import find_definition
 from zoo.registry.train_scope import ALL, HEAD, TrainScope
 
 
@@ -47,12 +49,13 @@ def list_blocks(backbone: BackboneSpec, model: nn.Module, head: Head) -> tuple[B
 def _find_blocks(backbone: BackboneSpec, model: nn.Module) -> tuple[BlockSpec, ...]:
     """Call the plugin's function that finds the blocks in the built model."""
     assert callable(backbone.blocks)
-    try:
+    with naming_place(f"{backbone.name} cannot find its blocks"):
         blocks = backbone.blocks(model)
-    except Exception as error:
-        raise PluginError(f"{backbone.name} cannot find its blocks: {type(error).__name__}: {error}") from error
     if not (isinstance(blocks, tuple) and all(isinstance(block, BlockSpec) for block in blocks)):
-        raise PluginError(f"blocks() of {backbone.name} returned {blocks!r:.80}; it must return a tuple of BlockSpec.")
+        place = find_definition(backbone.blocks)
+        raise PluginError(
+            f"blocks(){place} of {backbone.name} returned {blocks!r:.80}; it must return a tuple of BlockSpec."
+        )
     names = [block.name for block in blocks]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise PluginError(

@@ -8,13 +8,15 @@ from os import PathLike, fspath
 import torch
 from torch import nn
 
-from zoo.errors import OptionError, PluginError, ZooError, is_out_of_memory
+from zoo.errors import OptionError, PluginError, is_out_of_memory
 from zoo.models.head import Head, replace_head
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_start
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.plugins.isolation import naming_place
+from zoo.registry.plugins.place import find_definition
 from zoo.registry.preprocessing import Preprocessing
 from zoo.registry.registry import Registry, open_registry
 
@@ -46,15 +48,12 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
     Raises:
         PluginError: If the plugin raises or does not return an nn.Module.
     """
-    try:
+    failed = f"{backbone.name} cannot be built"
+    with naming_place(failed):
         model = backbone.build(tag)
-    except ZooError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{backbone.name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
         raise PluginError(
-            f"{backbone.name} cannot be built: its build returns a {type(model).__name__}, not an nn.Module."
+            f"{failed}: its build returns a {type(model).__name__}, not an nn.Module{find_definition(backbone.build)}."
         )
     return model
 
@@ -107,17 +106,19 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
             (1, num_classes).
     """
     name, size = network.backbone.name, network.input.size
-    shown = "x".join(map(str, size))
     try:
         output = network.model.eval()(torch.zeros(1, *size, device=device))
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        reason = f"{name} cannot process an image of {shown}: {type(error).__name__}: {error}"
+        reason = f"{name} cannot process an image of {'x'.join(map(str, size))}"
         if network.preprocessing.image_size:
             own = choose_input(network.backbone, network.start).size[1]
-            raise OptionError(f"{reason}; leave out `image_size`, or set it to {own}.") from error
-        raise PluginError(reason) from error
+            raise OptionError(
+                f"{reason}: {type(error).__name__}: {error}; leave out `image_size`, or set it to {own}."
+            ) from error
+        with naming_place(reason):
+            raise
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise PluginError(f"{name} outputs {found} for one image and {num_classes} classes, not (1, {num_classes}).")

@@ -11,6 +11,8 @@ from torch import nn
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.plugins.isolation import naming_place
+from zoo.registry.plugins.place import find_definition
 
 #: Dropout probability in an MLP head, as in the classifiers of AlexNet and VGG.
 MLP_DROPOUT = 0.5
@@ -55,12 +57,13 @@ def get_head(backbone: BackboneSpec, model: nn.Module) -> Head:
 def _find_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
     """Call the plugin's function that finds the head in the built model."""
     assert callable(backbone.head)
-    try:
+    with naming_place(f"{backbone.name} cannot find its head"):
         paths = backbone.head(model)
-    except Exception as error:
-        raise PluginError(f"{backbone.name} cannot find its head: {type(error).__name__}: {error}") from error
     if not (isinstance(paths, tuple) and paths and all(isinstance(path, str) for path in paths)):
-        raise PluginError(f"head() of {backbone.name} returned {paths!r:.80}; it must return a tuple of dotted paths.")
+        place = find_definition(backbone.head)
+        raise PluginError(
+            f"head(){place} of {backbone.name} returned {paths!r:.80}; it must return a tuple of dotted paths."
+        )
     return paths
 
 

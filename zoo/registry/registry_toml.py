@@ -10,8 +10,11 @@ from typing import Any
 import click
 
 from zoo.errors import PluginError, SettingsError
+from zoo.files.paths import accessing
 from zoo.plugin import DatasetSpec
 
+#: The tables of a registry.toml.
+_TABLES = ("resolve", "aliases", "datasets", "recipes")
 #: The fields of a ``[datasets.NAME]`` table.
 DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "license")
 
@@ -44,7 +47,7 @@ class RegistryToml:
 def list_layers() -> list[Path]:
     """Return the registry.toml files that exist. Each one overrides those before it."""
     user = Path(click.get_app_dir("zoo")) / "registry.toml"
-    return [path for path in (_packaged_file(), user, Path("registry.toml")) if path.is_file()]
+    return [path for path in (_packaged_file(), user, Path("registry.toml")) if _is_file(path)]
 
 
 def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
@@ -63,6 +66,11 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     return merged
 
 
+def _is_file(path: Path) -> bool:
+    with accessing(path, SettingsError, "change its permissions or remove it"):
+        return path.is_file()
+
+
 def _packaged_file() -> Path:
     # In a wheel, the file is in the package. In a checkout, it is in the root folder, where people look for it.
     inside = Path(__file__).with_name("registry.toml")
@@ -70,22 +78,58 @@ def _packaged_file() -> Path:
 
 
 def _read(path: Path) -> RegistryToml:
-    import tomllib  # listing backbones does not need it
+    content = _parse(path)
+    for table in content:
+        if table not in _TABLES:
+            raise SettingsError(f"{path}: unknown table {table!r}; use one of {', '.join(_TABLES)}.")
+        if not isinstance(content[table], dict):
+            raise SettingsError(f"{path}: {table} is {content[table]!r:.80}; it must be a table.")
+        for key, value in content[table].items():
+            _check_entry(path, table, key, value)
+    datasets, recipes = content.get("datasets", {}), content.get("recipes", {})
+    return RegistryToml(
+        order=tuple(content.get("resolve", {}).get("order", ())),
+        aliases=content.get("aliases", {}),
+        datasets={name: _dataset(path, name, table) for name, table in datasets.items()},
+        recipes={name: _recipe(path, name, table) for name, table in recipes.items()},
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    from zoo.files.validation import Invalid, parse_toml  # Listing backbones needs neither tomllib nor msgspec.
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    _refuse_unknown(path, "table", content, ("resolve", "aliases", "datasets", "recipes"))
-    resolve = _table(path, content, "resolve")
-    _refuse_unknown(path, "key of [resolve]", resolve, ("order",))
-    datasets, recipes = _table(path, content, "datasets"), _table(path, content, "recipes")
-    return RegistryToml(
-        order=_order(path, resolve),
-        aliases=_aliases(path, _table(path, content, "aliases")),
-        datasets={name: _dataset(path, name, _table(path, datasets, name)) for name in datasets},
-        recipes={name: _recipe(path, name, _table(path, recipes, name)) for name in recipes},
-    )
+        return parse_toml(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Invalid as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from error
+
+
+def _check_entry(path: Path, table: str, key: str, value: Any) -> None:
+    """Raise SettingsError if a key of a table is unknown, or if its value has a wrong type or is not printable."""
+    from zoo.files.schema import REGISTRY_TABLES, Name
+    from zoo.files.validation import Invalid, check
+
+    is_table = table in ("datasets", "recipes")
+    place = f"[{table}.{key[:80]}]" if is_table else f"[{table}] {key[:80]}"
+    try:
+        _refuse_unprintable({key: value})
+        if table == "resolve":
+            _refuse_unknown({key: value}, ("order",))
+        if table == "datasets" and isinstance(value, dict):
+            _refuse_unknown(value, (*DATASET_FIELDS, "licence"))
+        check(key, Name)
+        check(value, REGISTRY_TABLES[table])
+    except (Invalid, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SettingsError(f"{path}: {_join(place, reason)}.") from error
+
+
+def _join(place: str, reason: str) -> str:
+    """Join a place and a reason such as ``Expected `int`, got `str` - at `$.size` ``."""
+    reason, _, inner = reason.partition(" - at `$")
+    return f"{place}{inner.rstrip('`').replace('.', ' ', 1)}: {reason}"
 
 
 def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryToml:
@@ -106,26 +150,11 @@ def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryTo
     )
 
 
-def _order(path: Path, resolve: Mapping[str, Any]) -> tuple[str, ...]:
-    order = resolve.get("order", [])
-    if not (isinstance(order, list) and all(isinstance(name, str) for name in order)):
-        raise SettingsError(f"{path}: [resolve] order is {order!r}; it must be a list of plugin namespaces.")
-    return tuple(order)
-
-
-def _aliases(path: Path, aliases: Mapping[str, Any]) -> Mapping[str, str]:
-    for name, target in aliases.items():
-        if not isinstance(target, str):
-            raise SettingsError(f"{path}: alias {name} is {target!r}; it must be the name of a backbone.")
-    return aliases
-
-
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     if {"license", "licence"} <= table.keys():
         raise SettingsError(f"{path}: [datasets.{name}] has both license and licence, its old name; keep license only.")
     # Version 0.1 called the key licence.
     table = {"license" if key == "licence" else key: value for key, value in table.items()}
-    _refuse_unknown(path, f"key of [datasets.{name}]", table, DATASET_FIELDS)
     if "url" not in table:
         raise SettingsError(f"{path}: [datasets.{name}] has no url; add the https://... address of an archive.")
     try:
@@ -136,20 +165,26 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
 
 def _recipe(path: Path, name: str, table: Mapping[str, Any]) -> NamedRecipe:
     """Read a recipe. Like flags, its options are checked when they are used."""
-    expected = table.get("expected", "")
-    if not isinstance(expected, str):
-        raise SettingsError(f"{path}: [recipes.{name}] expected is {expected!r}; it must be a string.")
-    return NamedRecipe(expected, {key.replace("-", "_"): table[key] for key in table if key != "expected"})
+    options = {key.replace("-", "_"): table[key] for key in table if key != "expected"}
+    for key in table:
+        if "-" in key and key.replace("-", "_") in table:
+            raise SettingsError(f"{path}: [recipes.{name}] has both {key} and {key.replace('-', '_')}; keep one.")
+    return NamedRecipe(table.get("expected", ""), options)
 
 
-def _table(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = content.get(name, {})
-    if not isinstance(table, dict):
-        raise SettingsError(f"{path}: {name} is {table!r}; it must be a table.")
-    return table
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    from zoo.files.validation import Invalid
 
-
-def _refuse_unknown(path: Path, kind: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in table:
         if name not in known:
-            raise SettingsError(f"{path}: unknown {kind} {name!r}; use one of {', '.join(known)}.")
+            raise Invalid(f"unknown key {name!r:.80}; use one of {', '.join(known)}")
+
+
+def _refuse_unprintable(value: Any) -> None:
+    """Refuse line breaks and control characters, which could forge the output of a command."""
+    from zoo.files.validation import Invalid
+
+    if isinstance(value, str) and not value.isprintable():
+        raise Invalid(f"{value[:80]!r} has unprintable characters")
+    for inner in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_unprintable(inner)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -16,6 +17,7 @@ from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, written
 from zoo.files.download import sha256_of
+from zoo.files.validation import parse_json
 from zoo.runs.model_file import write_tensors
 
 #: Number of checkpoints to keep. The second one is used if the newest one is damaged.
@@ -126,9 +128,9 @@ def _verify(path: Path) -> None:
 
 def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # `file` is not a dict.
     best = path.with_suffix(".best")
     if _BEST in metadata and metadata[_BEST] != sha256_of(best):
         raise ValueError(f"the checksum of the best model, {best.name}, does not match")
-    return Checkpoint(tensors, json.loads(metadata[_FACTS]))
+    return Checkpoint(tensors, parse_json(metadata[_FACTS], dict[str, Any]))

@@ -19,13 +19,14 @@ from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.source import list_images, name_source
 from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.walk import walk_files
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
-from zoo.files.home import expand_home
+from zoo.files.paths import accessing, expand_user
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.header import Header
@@ -84,14 +85,14 @@ class Classifier:
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([path for image in several for path in _list_images(expand_home(image))], top)
+        return self._predict([item for image in several for item in _list_images(expand_user(image))], top)
 
-    def _predict(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
+    def _predict(self, files: Sequence[tuple[Path, str | None]], top: int) -> Iterator[Prediction]:
         self.model.eval()
         with ThreadPoolExecutor() as pool:
-            for first in range(0, len(paths), BATCH):
-                batch = paths[first : first + BATCH]
-                yield from self._predict_batch(batch, list(pool.map(self._read, batch)), top)
+            for first in range(0, len(files), BATCH):
+                batch = files[first : first + BATCH]
+                yield from self._predict_batch([path for path, _ in batch], list(pool.map(self._read, batch)), top)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,
@@ -125,8 +126,11 @@ class Classifier:
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
 
-    def _read(self, path: Path) -> Tensor | str:
-        """Return the model input, (C, H, W), or an error message."""
+    def _read(self, file: tuple[Path, str | None]) -> Tensor | str:
+        """Return the model input, (C, H, W), or the reason why there is none."""
+        path, reason = file
+        if reason:
+            return reason
         try:
             with decoded(path) as pixels:
                 return self._transform(pixels)
@@ -179,13 +183,13 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     return Classifier(model, header, hardware)
 
 
-def _list_images(path: Path) -> list[Path]:
-    """Return the images in a folder, or the path itself if it is a file."""
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
-        return found
-    if not path.exists():
-        raise DataError(f"{path} does not exist.")
-    return [path]
+def _list_images(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield the path, or all files below it if it is a folder, each with the reason why it is left out, or None."""
+    with accessing(path, DataError, "pass an image or a folder of images"):
+        is_folder = path.is_dir()
+        if not is_folder and not path.exists():
+            raise DataError(f"{path} does not exist.")
+    files = sorted(walk_files(path), key=lambda item: item[0]) if is_folder else [(path, None)]
+    if all(reason for _, reason in files):
+        raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
+    yield from files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, remove, remove_partial, written
-from zoo.files.home import expand_home
+from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
+_CHOOSE = "choose another `output`"
+#: Maximum length of the name of a run folder without its number. File systems allow 255 bytes.
+_MAX_STEM = 200
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
 
@@ -39,7 +43,7 @@ class RunFolder:
         """
         if output is None:
             name = re.sub(r"\.(zip|tgz|csv|tsv|jsonl|parquet|tar(\.\w+)?)$", "", Path(data).name or data)
-            stem = f"{_make_plain(backbone.rpartition('/')[2])}-{_make_plain(name)}"
+            stem = f"{_make_plain(backbone.rpartition('/')[2])}-{_make_plain(name)}"[:_MAX_STEM]
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)
         folder = _create(output, exist_ok=True)
@@ -48,6 +52,8 @@ class RunFolder:
             (folder / HISTORY).open("x").close()
         except FileExistsError as error:
             raise RunError(f"another run has just started to use {output}; choose another `output`.") from error
+        except OSError as error:
+            raise RunError(f"{folder / HISTORY} cannot be written: {error.strerror or error}.") from error
         return cls(folder)
 
     @classmethod
@@ -84,15 +90,9 @@ class RunFolder:
     @staticmethod
     def refuse_used(output: Path | None) -> None:
         """Raise RunError if ``output`` exists and is not an empty folder, or if it cannot be created."""
-        if output is None:
-            return
-        above = next(folder for folder in output.absolute().parents if folder.exists())
-        if not above.is_dir():
-            raise RunError(f"{output} cannot be created: {above} is a file; choose another `output`.")
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            what = "is a file" if not output.is_dir() else "contains other files"
-            what = "contains another run" if (output / MODEL).exists() else what
-            raise RunError(f"{output} {what}; choose another `output`, or remove it first.")
+        if output is not None:
+            with accessing(output, RunError, _CHOOSE):
+                _refuse_used(output)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -101,12 +101,12 @@ class RunFolder:
         Raises:
             RunError: If the folder contains no model.
         """
-        path = expand_home(path)
+        path = expand_user(path)
         folder = path.parent if path.name in (MODEL, RUN) else path
-        if not (folder / MODEL).is_file():
-            raise RunError(
-                f"{path} is not a run folder: it has no {MODEL}. Pass the folder that `zoo finetune` printed last."
-            )
+        advice = "pass the folder that `zoo finetune` printed last"
+        with accessing(path, RunError, advice):
+            if not (folder / MODEL).is_file():
+                raise RunError(f"{path} is not a run folder: it has no {MODEL}; {advice}.")
         return cls(folder)
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
@@ -162,13 +162,28 @@ class RunFolder:
                 number += 1
 
 
+def _refuse_used(output: Path) -> None:
+    above = next(folder for folder in output.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise RunError(f"{output} cannot be created: {above} is a file; {_CHOOSE}.")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        what = "is a file" if not output.is_dir() else "contains other files"
+        what = "contains another run" if (output / MODEL).exists() else what
+        raise RunError(f"{output} {what}; {_CHOOSE}, or remove it first.")
+    folder = output if output.exists() else above
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise RunError(f"{output} cannot be written: the folder {folder} is not writable; {_CHOOSE}.")
+
+
 def _create(folder: Path, *, exist_ok: bool) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError for a NUL
         if isinstance(error, FileExistsError) and not exist_ok:
             raise
-        raise RunError(f"{folder} cannot be created: {error}") from error
+        raise RunError(
+            f"{folder} cannot be created: {getattr(error, 'strerror', None) or error}; {_CHOOSE}."
+        ) from error
     return folder
 
 

@@ -54,6 +54,9 @@ class PluginUnderTest(Plugin):
                 return backbone
         with checks_deferred():
             unlisted = find_unlisted(self, name.partition("/")[2])
+            if unlisted is None and self.faults and not self.backbones:
+                # The plugin lists nothing because it cannot be loaded.
+                raise PluginError(f"the plugin {self.namespace} cannot be loaded: {next(iter(self.faults.values()))}")
             if unlisted is None:
                 raise NameNotFound(
                     f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all."

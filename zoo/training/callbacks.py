@@ -11,7 +11,7 @@ from zoo.data.dataset import Images
 from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
 from zoo.engine.state import TrainingState
-from zoo.errors import DataError, FrozenMoved, LostProcess, NotFinite
+from zoo.errors import DataError, FrozenMoved, LostProcess, NotFinite, TrainingError
 from zoo.models.sharding import contribute, is_sharded
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
@@ -137,4 +137,14 @@ def recording(plan: Plan, state: TrainingState, record: Record | None, progress:
     except (KeyboardInterrupt, NotFinite, DataError, LostProcess) as error:
         # After these errors, the state is intact. Any other error may have damaged it.
         saver.on_interrupt(error)
+        _report_kept(record, progress)
         raise
+    except TrainingError:
+        _report_kept(record, progress)
+        raise
+
+
+def _report_kept(record: Record, progress: Progress) -> None:
+    """Report where the best model is, if an epoch was completed."""
+    if (path := record.folder.path / MODEL).exists():
+        progress.say(f"{path} is the model of the best epoch so far")

@@ -16,7 +16,7 @@ from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
 from zoo.engine.state import TrainingState
 from zoo.errors import NotFinite, TrainingError
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
@@ -77,7 +77,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         ZooError: If the run cannot start or finish; see `zoo.errors`.
     """
     registry = registry or open_registry()
-    output = None if output is None else expand_home(output)
+    output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()
         chosen = _make_recipe(recipe, options, registry, progress)

@@ -12,10 +12,12 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import Checkpoint
 from zoo.errors import OptionError, RunError
 from zoo.files.atomic import make_folder, remove
+from zoo.files.paths import accessing
 from zoo.files.schema import BegunRun, CheckpointFacts, Run
 from zoo.files.validation import Invalid, check
 from zoo.progress import Progress
 from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.confusion import is_consistent
 from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.runs.record import Record
@@ -50,8 +52,9 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
     """
     if output is None:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
-    if not output.exists():
-        return None
+    with accessing(output, RunError, "choose another `output`"):
+        if not output.exists():
+            return None
     lock.take(output)
     folder = RunFolder.reopen(output)
     if (output / RUN).is_file():
@@ -82,6 +85,9 @@ def _check_facts(facts: Mapping[str, Any], output: Path) -> None:
         check(facts, CheckpointFacts)
     except Invalid as error:
         raise RunError(f"{output} has a checkpoint that this version of zoo cannot read: {error}.") from error
+    run = facts["run"]
+    if "val" in run and not is_consistent(run["val"], run["classes"]):
+        raise RunError(f"{output} has a damaged checkpoint: its confusion matrix does not match its classes.")
 
 
 def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:

@@ -14,7 +14,7 @@ def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: 
     Such changes can alter the last digits of the results.
     """
     for field in ("versions", "hardware"):
-        for name, value in before[field].items():
+        for name, value in before.get(field, {}).items():
             if now[field].get(name) != value:
                 progress.say(f"note: {name} has changed from {value} to {now[field].get(name)} since the run started")
 

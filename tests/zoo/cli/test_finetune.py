@@ -279,12 +279,33 @@ def test_ctrl_c_exits_with_130_and_keeps_the_best_epoch(
         signal.signal(signal.SIGINT, before)
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert "interrupted; the run folder keeps the best epoch so far" in printed.err
+    assert printed.err.endswith("interrupted\n")
+    assert f"{tmp_path / 'out' / 'model.safetensors'} is the model of the best epoch so far\n" in printed.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "checkpoints",
         "history.jsonl",
         "model.safetensors",
     ]
+
+
+def test_ctrl_c_before_the_first_epoch_ends_does_not_mention_a_best_epoch(
+    acme: BackboneSpec, run: Main, photos: Path, tmp_path: Path, *, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def zoo_run_started() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    registry = registry_of(acme, zoo_run_started=zoo_run_started)
+    monkeypatch.setattr("zoo.registry.registry.open_registry", lambda: registry)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run("net", "--data", photos, "--output", tmp_path / "out", *QUICK_FLAGS) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    printed = capfd.readouterr().err
+    assert printed.endswith("interrupted\n")
+    assert "best epoch" not in printed
+    assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_upstream_output_does_not_mix_with_the_json(

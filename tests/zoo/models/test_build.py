@@ -90,7 +90,7 @@ def test_a_model_with_version_metadata_loads_from_safetensors(tmp_path: Path) ->
     ("build", "reason"),
     [
         (lambda _tag: 1 / 0, "cannot be built: ZeroDivisionError"),
-        (lambda _tag: None, "its build returns a NoneType, not an nn.Module"),
+        (lambda _tag: None, r"its build returns a NoneType, not an nn.Module \(.*test_build.py:\d+\)"),
     ],
 )
 def test_a_failure_to_build_is_a_plugin_error(build: Any, reason: str, acme: BackboneSpec) -> None:

@@ -155,6 +155,22 @@ def test_an_unknown_backbone_is_an_error_that_says_how_to_list_all(shelf: Any) -
         plugin.get_backbone("acme/other")
 
 
+@pytest.mark.parametrize(
+    ("top", "reason"),
+    [
+        ("raise ValueError('unlucky')\n", r"ValueError: unlucky \(.*:1\)"),
+        ("import no_such_module\n", r"ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import os\nos._exit(3)\n", r"it ends the process with exit code 3"),
+    ],
+)
+def test_a_backbone_of_a_plugin_that_cannot_be_loaded_is_an_error_with_the_reason(
+    shelf: Any, top: str, reason: str
+) -> None:
+    shelf.add("acme", top=top)
+    with pytest.raises(PluginError, match=rf"the plugin acme cannot be loaded: {reason}"):
+        examine("acme").get_backbone("acme/net")
+
+
 def find(shelf: Any, line: str) -> BackboneSpec:
     """Find the unlisted backbone acme/net.v2 in a plugin whose hook has this line."""
     shelf.add("acme", end=f"@hookimpl\ndef zoo_find_backbone(name):\n    {line}\n")

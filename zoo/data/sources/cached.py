@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 from zoo.data.sources.archive import extract_archive
 from zoo.data.sources.table_rows import is_table_name
 from zoo.errors import DataError, PluginError
-from zoo.files.atomic import whole
-from zoo.files.cache import cache_folder
+from zoo.files.atomic import FULL, whole
+from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
 from zoo.files.leftovers import remove_leftovers
+from zoo.files.paths import accessing
+from zoo.registry.plugins.isolation import naming_place
 
 if TYPE_CHECKING:
     from zoo.plugin import DatasetSpec
@@ -43,11 +45,13 @@ def unpack(archive: Path, progress: Progress) -> Path:
     Raises:
         DataError: If the archive cannot be unpacked.
     """
-    folder = _cached(sha256_of(archive))
+    with accessing(archive, DataError, "pass an archive that can be read"):
+        digest = sha256_of(archive)
+    folder = _cached(digest)
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
         remove_leftovers()
-        with whole(folder) as partial:
+        with writing_cache(folder.parent), whole(folder) as partial:
             extract_archive(archive, partial)
     return folder
 
@@ -60,7 +64,7 @@ def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
         name = Path(urlsplit(url).path).name
         archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
         progress.say(f"unpacking {name}")
-        with whole(folder) as partial:
+        with writing_cache(folder.parent), whole(folder) as partial:
             extract_archive(archive, partial)
         archive.unlink(missing_ok=True)  # Another process may already have removed it.
     return folder
@@ -71,12 +75,15 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
     if folder.is_dir():
         return folder
     remove_leftovers()
-    with whole(folder) as partial:
+    with writing_cache(folder.parent), whole(folder) as partial:
         partial.mkdir(parents=True)
         try:
             make(partial)
         except Exception as error:
-            raise PluginError(f"the data set {name!r} cannot be generated: {type(error).__name__}: {error}") from error
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise  # The disk is at fault, not the plugin.
+            with naming_place(f"the data set {name!r} cannot be generated"):
+                raise
         if not any(partial.iterdir()):
             raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def list_entries(folder: Path) -> Entries:
         with os.scandir(folder) as found:
             entries = sorted((entry.name, _is_folder(entry)) for entry in found)
     except OSError as error:
-        raise DataError(f"cannot list {str(folder)!r}: {error.strerror or error}.") from error
+        raise make_access_error("list", folder, error) from error
     folders, files, left_out = [], [], []
     for name, is_folder in entries:
         path = folder / name
@@ -62,34 +63,63 @@ def list_entries(folder: Path) -> Entries:
     return Entries(tuple(folders), tuple(files), tuple(left_out))
 
 
+def make_access_error(verb: str, path: Path, error: OSError) -> DataError:
+    """Return the error for a path that cannot be listed or opened."""
+    return DataError(f"cannot {verb} {str(path)!r}: {error.strerror or error}; change its permissions or remove it.")
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Return whether a real path is that of the folder or of something in it."""
+    return Path(path).is_relative_to(folder)
+
+
+def is_link(path: Path) -> bool:
+    """Return whether a path is a link. If the folder above it is closed, it is not; listing it explains the reason."""
+    return os.path.islink(path)  # noqa: PTH114  # Path.is_symlink raises PermissionError
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # Path.is_dir() is False for a link that leads to itself; entry.is_dir() is faster, but raises an exception then.
-    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+    if not entry.is_symlink():
+        return entry.is_dir()
+    try:
+        return stat.S_ISDIR(Path(entry.path).stat().st_mode)
+    except PermissionError as error:
+        raise make_access_error("open", Path(entry.path), error) from error
+    except OSError:  # The link leads nowhere, or to itself.
+        return False
 
 
 def _find_folder_reason(path: Path) -> str | None:
+    if is_link(path) and is_inside(os.path.realpath(path.parent), os.path.realpath(path)):
+        return "a link to a folder that contains it"
     if path.name.startswith("."):
         return "hidden folder"
     if path.name.lower() in _SYSTEM_NAMES:
         return "system folder"
-    if _is_run(path) or (path.name == "runs" and any(map(_is_run, path.iterdir()))):
+    if _is_run(path) or (path.name == "runs" and any(_is_run(run.parent) for run in path.glob("*/run.json"))):
         return "run folder"
     return None
 
 
 def _is_run(path: Path) -> bool:
-    return all((path / name).is_file() for name in _RUN_FILES)
+    return all(os.path.isfile(path / name) for name in _RUN_FILES)  # noqa: PTH113  # False for a closed folder
 
 
 def find_reason(path: Path) -> str | None:
-    """Return why a file cannot be used, based only on its name and type, or None if it can be used."""
+    """Return why a file cannot be used, based only on its name and type, or None if it can be used.
+
+    Raises:
+        DataError: If the folder of the file cannot be accessed.
+    """
     if reason := find_unsupported(path):
         return reason
     try:
-        path.stat()
+        mode = path.stat().st_mode
+    except PermissionError as error:
+        raise make_access_error("open", path, error) from error
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
-    return None if path.is_file() else "not a regular file"  # Opening a named pipe would block forever.
+    return None if stat.S_ISREG(mode) else "not a regular file"  # Opening a named pipe would block forever.
 
 
 def find_unsupported(path: Path) -> str | None:

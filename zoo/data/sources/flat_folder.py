@@ -7,7 +7,8 @@ import unicodedata
 from pathlib import Path
 
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
-from zoo.data.sources.entries import find_reason, list_entries
+from zoo.data.sources.entries import list_entries
+from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split
 from zoo.errors import DataError
 
@@ -33,7 +34,7 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
         left_out += (LeftOut(path, "not train, val or test") for path in beside)
     files: list[ImageFile] = []
     for split, top in (splits or {"train": folder}).items():
-        for path, reason in _walk(top):
+        for path, reason in walk_files(top):
             name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
             if reason or not (class_name := _find_class(pattern, path.name)):
                 left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
@@ -59,19 +60,6 @@ def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:
                 raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
             splits[split] = path
     return splits
-
-
-def _walk(top: Path) -> list[tuple[Path, str | None]]:
-    """Return all files below a folder, each with the reason why it cannot be used, or None. Links are not followed."""
-    found: list[tuple[Path, str | None]] = []
-    pending = [top]
-    while pending:
-        entries = list_entries(pending.pop())
-        found += ((item.path, item.reason) for item in entries.left_out)
-        found += ((path, find_reason(path)) for path in entries.files)
-        found += ((path, "a link to a folder") for path in entries.folders if path.is_symlink())
-        pending += (path for path in entries.folders if not path.is_symlink())
-    return found
 
 
 def _find_class(pattern: re.Pattern[str], name: str) -> str | None:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
-from zoo.data.sources.entries import Entries, find_reason, list_entries
+from zoo.data.sources.entries import Entries, list_entries
 from zoo.data.sources.layout import LAYOUTS, read_layout
+from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split
 from zoo.errors import DataError
 
-#: Maximum number of nested single folders to enter. A link can lead back to a folder above it.
+#: Maximum number of nested single folders to enter.
 _MAX_DEPTH = 64
 
 
@@ -29,6 +30,8 @@ _MAX_DEPTH = 64
 class _Walk:
     """The folders visited and the files found so far."""
 
+    #: Real path of the folder that contains the splits or classes.
+    top: str = ""
     #: Real paths of folders that must not be entered again; links may lead back to them.
     visited: set[str] = field(default_factory=set)
     files: list[ImageFile] = field(default_factory=list)
@@ -44,6 +47,7 @@ def list_folder(folder: Path) -> Listing:
     """
     walk = _Walk()
     top, entries = _enter_single_folder(folder, walk)
+    walk.top = os.path.realpath(top)
     layout = read_layout(top, entries)
     walk.left_out += layout.left_out
     if layout.has_splits:
@@ -99,23 +103,12 @@ def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[
 
 
 def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
-    pending = [top]
-    while pending:
-        entries = list_entries(pending.pop())
-        walk.left_out += entries.left_out
-        for path in entries.folders:
-            real_path = os.path.realpath(path)
-            if real_path in walk.visited:
-                walk.left_out.append(LeftOut(path, "a link to a folder that is already listed"))
-            else:
-                walk.visited.add(real_path)
-                pending.append(path)
-        for path in entries.files:
-            if reason := find_reason(path):
-                walk.left_out.append(LeftOut(path, reason))
-            else:
-                name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
-                walk.files.append(ImageFile(path, split, class_name, name))
+    for path, reason in walk_files(top, roots=(walk.top,), visited=walk.visited):
+        if reason:
+            walk.left_out.append(LeftOut(path, reason))
+        else:
+            name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
+            walk.files.append(ImageFile(path, split, class_name, name))
 
 
 def _leave_out_loose_files(entries: Entries, walk: _Walk) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from zoo.errors import OptionError, WeightsError
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 from zoo.files.validation import Invalid
 from zoo.models.weights.header import Header, find_header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
@@ -79,7 +79,7 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
     if asked == "none":
         return WeightsSource("none", resolved.tag)
     if asked is not None and (asked.lower().endswith(FILE_SUFFIXES) or "/" in asked):
-        return _choose_file(resolved, expand_home(asked))
+        return _choose_file(resolved, expand_user(asked))
     if asked is None and resolved.tag is None and not backbone.weights:
         raise OptionError(
             f"{backbone.name} has no published weights; set `weights` to a .safetensors file, or to none for random "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.errors import OptionError, WeightsError
 from zoo.files.atomic import written
-from zoo.files.home import expand_home
+from zoo.files.paths import expand_user
 from zoo.models.weights.nested import SHOWN, Found, find_tensors
 from zoo.models.weights.read import read_suffix, read_weights
 from zoo.models.weights.shorten import shorten
@@ -88,7 +88,7 @@ def convert_weights(
         WeightsError: If the file is missing or damaged, contains no weights or more than tensors, or has NaN values.
         RunError: If the output cannot be written.
     """
-    source, target = expand_home(file), expand_home(output)
+    source, target = expand_user(file), expand_user(output)
     _check_output(target, overwrite=overwrite)
     found = _read(source, key)
     names = _rename(source, found.tensors, prefix)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from zoo.errors import WeightsError
+from zoo.errors import PluginError, WeightsError
 from zoo.models.head import Head, get_head, is_below_any, replace_head
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.locate import locate_weights
@@ -18,6 +18,8 @@ from zoo.models.weights.shorten import shorten
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.plugins.isolation import naming_place
+from zoo.registry.plugins.place import find_definition
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def load_tensors(
     Raises:
         WeightsError: If a tensor is missing, is unknown, has a different shape or is not finite. The model is then
             unchanged.
+        PluginError: If the plugin fails to convert the names of the tensors.
     """
     head = get_head(backbone, model)
     has_head = source.weights is None or source.weights.num_classes is not None
@@ -107,7 +110,15 @@ def _convert(
     tag = source.tag or (default.tag if default else None)
     if source.header or backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
         return tensors
-    return backbone.convert(tag, tensors)
+    with naming_place(f"{backbone.name} cannot convert the tensors of {source.file or source.label}"):
+        converted = backbone.convert(tag, tensors)
+    are_tensors = isinstance(converted, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in converted.items()
+    )
+    if not are_tensors:
+        place = find_definition(backbone.convert)
+        raise PluginError(f"convert(){place} of {backbone.name} must return a mapping from names to tensors.")
+    return converted
 
 
 def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, selection: Selection) -> Iterable[str]:

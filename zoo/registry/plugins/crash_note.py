@@ -11,10 +11,12 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from zoo.errors import CacheError
 from zoo.files.cache import cache_folder
 from zoo.progress.printable import make_printable
 
@@ -61,7 +63,7 @@ def _write_note(namespace: str) -> Path | None:
         partial = path.with_suffix(f".{os.getpid()}-new")
         partial.write_text(namespace, encoding="utf-8")
         partial.replace(path)
-    except (OSError, RuntimeError):  # a RuntimeError if there is no home directory
+    except (OSError, CacheError):  # a CacheError if there is no home folder
         return None
     return path
 
@@ -72,7 +74,8 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
     Args:
         namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are left alone.
     """
-    culprits: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    left: defaultdict[str, list[str]] = defaultdict(list)
     for path in _list_left_notes():
         try:
             namespace = path.read_text(encoding="utf-8")
@@ -80,11 +83,16 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
             continue
         if namespace not in namespaces:
             continue
-        if fault := culprits.get(namespace) or _try_in_process(namespace):
-            culprits[namespace] = f"{fault}; remove {path} to load it again without a test"
+        if namespace not in faults:
+            faults[namespace] = _try_in_process(namespace)
+        if faults[namespace]:
+            left[namespace].append(str(path))
         else:
             _remove(path)
-    return culprits
+    return {
+        namespace: f"{faults[namespace]}; remove {' and '.join(paths)} to load it again without a test"
+        for namespace, paths in left.items()
+    }
 
 
 @contextmanager
@@ -126,7 +134,7 @@ def _list_left_notes() -> list[Path]:
     """List the notes of this machine whose process has ended."""
     try:
         found = sorted((cache_folder() / FOLDER).iterdir())
-    except (OSError, RuntimeError):
+    except (OSError, CacheError):
         return []
     split = [(path, *path.name.rpartition(".")) for path in found]
     return [path for path, node, _, process in split if node == _read_node() and not _is_running(process)]

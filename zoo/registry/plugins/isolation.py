@@ -11,8 +11,9 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from zoo.errors import PluginError
+from zoo.errors import PluginError, ZooError
 from zoo.progress.printable import make_printable
+from zoo.registry.plugins.place import find_import, find_place
 
 #: Modules that take seconds to import. A plugin must not import them while its backbones are listed.
 HEAVY = frozenset({"torch", "torchvision", "timm", "numpy"})
@@ -74,6 +75,26 @@ def failing_as_plugin_error() -> Iterator[None]:
         raise PluginError(f"{type(error).__name__}: {describe_in_one_line(error)}") from error
 
 
+@contextmanager
+def naming_place(failed: str) -> Iterator[None]:
+    """Return a context that turns an exception of a plugin's function into a PluginError with file and line.
+
+    Args:
+        failed: What the plugin could not do, such as ``acme/net cannot be built``.
+
+    Raises:
+        PluginError: If the block raises any exception but an error of zoo, or tries to exit.
+    """
+    try:
+        yield
+    except ZooError:
+        raise
+    except (Exception, SystemExit) as error:
+        place = find_place(error)
+        reason = f"{type(error).__name__}: {describe_in_one_line(error)}"
+        raise PluginError(f"{failed}: {reason}{place and f' ({place})'}") from error
+
+
 def describe_in_one_line(error: BaseException) -> str:
     """Return the message of an exception as one printable line, even if its ``__str__`` fails."""
     try:
@@ -102,4 +123,8 @@ class _NoHeavyImports(Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        raise PluginError(f"it imports {module.__name__} while its backbones are listed; import it inside build().")
+        imported, place = find_import(module.__name__)
+        what = imported if imported == module.__name__ else f"{imported}, and thereby {module.__name__},"
+        raise PluginError(
+            f"it imports {what} while its backbones are listed{place and f' ({place})'}; import it inside build()."
+        )

@@ -187,12 +187,24 @@ def _note_arrival(handler: Callable[..., Any], arrived: list[int]) -> Callable[.
 
 @contextmanager
 def _keep_threads(faults: list[str]) -> Iterator[None]:
-    before = set(threading.enumerate())
+    """Find threads that do not end and that the loading thread started, directly or through another thread.
+
+    Other parts of the application may start threads at the same time.
+    """
+    started, start = [threading.current_thread()], threading.Thread.start
+
+    def note_start(thread: threading.Thread) -> None:
+        if threading.current_thread() in started:
+            started.append(thread)
+        start(thread)
+
+    threading.Thread.start = note_start  # type: ignore[assignment, method-assign]  # a name differs
     try:
         yield
     finally:
-        for thread in threading.enumerate():
-            if thread not in before and not thread.daemon:
+        threading.Thread.start = start  # type: ignore[method-assign]
+        for thread in started[1:]:
+            if not thread.daemon and thread.is_alive():
                 thread.join(_GRACE)
                 if thread.is_alive():
                     note_stray_thread(thread)

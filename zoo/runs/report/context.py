@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.registry.license import describe_license
+from zoo.runs.confusion import list_entries
 from zoo.runs.report.chart import Chart
 from zoo.runs.report.numbers import measure_interval, show_seconds
 
@@ -58,11 +59,14 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
 def list_confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
     """List the pairs of classes that were confused, the most frequent first."""
     classes = list(metrics["per_class"])
+    entries = list_entries(metrics["confusion"])
+    images = Counter[int]()
+    for truth, _, count in entries:
+        images[truth] += count
     confusions = [
-        Confusion(count, sum(row), classes[truth], classes[predicted])
-        for truth, row in enumerate(metrics["confusion"])
-        for predicted, count in enumerate(row)
-        if count and truth != predicted
+        Confusion(count, images[truth], classes[truth], classes[predicted])
+        for truth, predicted, count in entries
+        if truth != predicted
     ]
     return sorted(confusions, key=lambda item: (-item.mistakes, *item[1:]))
 
@@ -80,7 +84,7 @@ def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]
 def _summarize(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that the page displays for one split."""
     images, classes, confusion = metrics["images"], metrics["per_class"], metrics["confusion"]
-    correct = sum(row[index] for index, row in enumerate(confusion))
+    correct = sum(count for truth, predicted, count in list_entries(confusion) if truth == predicted)
     common = max(classes, key=lambda name: classes[name]["images"])
     return {
         "accuracy": metrics["accuracy"],
@@ -90,10 +94,14 @@ def _summarize(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "common": common,
         "guess": classes[common]["images"] / images if images else 0.0,
         "classes": list(classes),
-        "matrix": [(name, row, sum(row)) for name, row in zip(classes, confusion, strict=True)],
+        "matrix": [] if isinstance(confusion, Mapping) else _label_rows(classes, confusion),
         "confusions": list_confusions(metrics),
         "per_class": sorted((_summarize_class(*item) for item in classes.items()), key=lambda row: row["order"]),
     }
+
+
+def _label_rows(classes: Iterable[str], confusion: Sequence[Sequence[int]]) -> list[tuple[str, Sequence[int], int]]:
+    return [(name, row, sum(row)) for name, row in zip(classes, confusion, strict=True)]
 
 
 def _summarize_class(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

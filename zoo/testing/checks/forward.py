@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import torch
 from torch import Tensor, nn
 
+from zoo.registry.plugins.place import find_place
 from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
@@ -21,7 +23,8 @@ def logits(backbone: BackboneUnderTest) -> None:
         output = backbone.traced.output
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
-        raise CheckFailed(f"it fails on images of {shown}: {type(error).__name__}: {error}; fix input.") from error
+        reason, cure = _describe(error), choose_cure(error, "fix input")
+        raise CheckFailed(f"it fails on images of {shown}: {reason}; {cure}.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
         raise CheckFailed(
@@ -95,11 +98,32 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
     """Raise CheckFailed if the model does not return logits of shape (N, num_classes)."""
     wanted, size = (len(images), num_classes), tuple(images.shape[1:])
     try:
-        shape = tuple(model(images).shape)
+        output = model(images)
     except Exception as error:
-        raise CheckFailed(f"{when}, it fails on images of shape {size}: {error}; {cure}.") from error
+        cure = choose_cure(error, cure)
+        raise CheckFailed(f"{when}, it fails on images of shape {size}: {_describe(error)}; {cure}.") from error
+    if not isinstance(output, Tensor):
+        raise CheckFailed(
+            f"{when}, it returns a {type(output).__name__}; forward() must return logits of shape {wanted}."
+        )
+    shape = tuple(output.shape)
     if shape != wanted:
         raise CheckFailed(f"{when}, it returns {shape} for images of shape {size}, not {wanted}; {cure}.")
+
+
+def choose_cure(error: Exception, cure: str) -> str:
+    """Return how to fix a failing forward pass; the given cure only if the size of the images may be at fault."""
+    text = str(error)
+    if "is not on the expected device meta" in text:
+        return "register every tensor of the model as a parameter or a buffer"
+    if re.search(r"\bmeta\b|register_meta", text):
+        return "forward() must not read the values of tensors, which tensors on the meta device lack"
+    return cure if isinstance(error, (RuntimeError, ValueError, AssertionError)) else "fix forward()"
+
+
+def _describe(error: Exception) -> str:
+    place = find_place(error)
+    return f"{type(error).__name__}: {error}{place and f' ({place})'}"
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:

@@ -66,4 +66,4 @@ def test_linked_folders_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(".", target_is_directory=True)
     listing = list_flat_folder(tmp_path, CAT_OR_DOG)
     assert len(listing.files) == 1
-    assert [item.reason for item in listing.left_out] == ["a link to a folder"]
+    assert [item.reason for item in listing.left_out] == ["a link to a folder that contains it"]

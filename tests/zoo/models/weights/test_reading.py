@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import shlex
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from unprivileged import obeying_permissions
 from weights_files import TENSORS, same
 from zoo.errors import WeightsError
 from zoo.files.download import sha256_of
@@ -190,7 +190,11 @@ def test_a_path_that_is_not_a_weights_file_is_an_error(tmp_path: Path) -> None:
     assert "not a weights file that zoo can read" in refusal(tmp_path / "net.onnx")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user to whom file permissions apply")
 def test_a_file_without_read_permission_is_an_error(pickle: Path) -> None:
     pickle.chmod(0)
-    assert "cannot be read (Permission denied)" in refusal(pickle, "0" * 8)
+    with obeying_permissions():
+        assert "cannot be read (Permission denied)" in refusal(pickle, "0" * 8)
+
+
+def test_a_name_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    assert "cannot be read (File name too long)" in refusal(tmp_path / f"{'a' * 300}.safetensors")

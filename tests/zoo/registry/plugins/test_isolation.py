@@ -4,15 +4,18 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from zoo.errors import PluginError
 from zoo.registry.plugins.isolation import Output, contained, describe_in_one_line, failing_as_plugin_error
+from zoo.registry.plugins.load import load_module
 
 Contain = Callable[[], AbstractContextManager[None]]
 
@@ -209,13 +212,25 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["heavy_one", "heavy_one.part", "brings_heavy_one"])
-def test_a_heavy_import_is_refused_before_any_of_its_code_runs(heavy: str, name: str) -> None:
+def test_a_heavy_import_is_refused_before_any_of_its_code_runs(tmp_path: Path, heavy: str, name: str) -> None:
     output = Output()
-    message = r"^it imports heavy_one while its backbones are listed; import it inside build\(\)\.$"
+    place = f"{tmp_path / 'brings_heavy_one.py'}:1"
+    where = f" \\({re.escape(place)}\\)" if name == "brings_heavy_one" else ""
+    message = rf"^it imports heavy_one while its backbones are listed{where}; import it inside build\(\)\.$"
     with pytest.raises(PluginError, match=message), contained(output):
-        importlib.import_module(name)
+        load_module(EntryPoint("acme", name, "zoo"))
     assert output.read_all() == ""
     assert not {heavy, name} & sys.modules.keys()
+
+
+def test_a_heavy_import_by_another_package_names_the_import_of_the_plugin(tmp_path: Path, heavy: str) -> None:
+    (tmp_path / "plugin_deep.py").write_text("VALUE = 1\n\nimport brings_heavy_one\n", encoding="utf-8")
+    message = (
+        rf"^it imports brings_heavy_one, and thereby {heavy}, while its backbones are listed "
+        rf"\({re.escape(str(tmp_path / 'plugin_deep.py'))}:3\); import it inside build\(\)\.$"
+    )
+    with pytest.raises(PluginError, match=message), contained(Output()):
+        load_module(EntryPoint("acme", "plugin_deep", "zoo"))
 
 
 def test_a_refused_import_is_not_an_import_error_that_a_plugin_could_suppress(heavy: str) -> None:

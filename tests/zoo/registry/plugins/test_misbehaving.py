@@ -222,3 +222,46 @@ print("same")
 """
     for _ in range(3):
         assert site.python("-c", code).stdout == "same\n"
+
+
+def test_a_thread_that_another_part_of_the_application_starts_is_not_blamed_on_the_plugin(site: Site) -> None:
+    site.add("slow", "import other\nother.loading.set()\nother.started.wait(30)\n" + hook("return [spec('slow/net')]"))
+    (site.folder / "other.py").write_text(
+        "import threading\nloading, started, end = (threading.Event() for _ in range(3))"
+    )
+    code = """
+import threading
+import other
+from zoo.registry.registry import open_registry
+
+def serve():
+    other.loading.wait(30)
+    threading.Thread(target=other.end.wait).start()
+    other.started.set()
+
+threading.Thread(target=serve).start()
+found = {plugin.namespace: plugin.state for plugin in open_registry().plugins}
+print(found["slow"])
+other.end.set()
+"""
+    result = site.python("-c", code)
+    assert result.stdout == "ok\n", result.stderr
+
+
+def test_a_thread_that_a_thread_of_a_plugin_starts_is_blamed_on_the_plugin(site: Site) -> None:
+    nested = "def work():\n    threading.Thread(target=threading.Event().wait).start()\n"
+    start = "import threading\n" + nested + "first = threading.Thread(target=work)\nfirst.start()\nfirst.join()\n"
+    site.add("culprit", start + hook("return [spec('culprit/net')]"))
+    assert "starts a thread that does not end" in site.describe()["zoo-culprit"]["reason"]
+
+
+def test_several_notes_about_a_plugin_lead_to_one_advice(site: Site, tmp_path: Path) -> None:
+    site.add("culprit", "import os\nos._exit(3)\n")
+    cache = str(tmp_path / "cache")
+    site.run("list", ZOO_CACHE=cache)
+    (note,) = (tmp_path / "cache" / "loading").iterdir()
+    other = note.with_suffix(".99999999")  # no process has this ID
+    other.write_text("culprit", encoding="utf-8")
+    reason = site.describe(ZOO_CACHE=cache)["zoo-culprit"]["reason"]
+    assert reason.count("it ends the process with status 3") == reason.count("; remove ") == 1
+    assert f"remove {' and '.join(sorted(map(str, (note, other))))} to load it again" in reason

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from unprivileged import obeying_permissions
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 from zoo.errors import DataError
@@ -86,8 +87,28 @@ def test_images_of_different_sizes_and_modes_share_a_batch(classifier: Classifie
 
 
 def test_a_folder_means_all_its_images_sorted(classifier: Classifier, photos: Path, images: list[Path]) -> None:
-    (photos / "val" / "notes.txt").touch()
-    assert [prediction.path for prediction in classifier.predict([photos / "val"])] == images
+    predictions = list(classifier.predict([photos / "val"]))
+    assert [prediction.path for prediction in predictions] == images
+    assert not any(prediction.error for prediction in predictions)
+
+
+def test_every_file_of_a_folder_that_is_left_out_has_its_reason(classifier: Classifier, photos: Path) -> None:
+    left_out = ("notes.txt", "._0.png", "red/noext", "red/x.gif", "__MACOSX/red/0.png", ".ipynb_checkpoints/0.png")
+    for name in left_out:
+        (photos / "val" / name).parent.mkdir(exist_ok=True, parents=True)
+        (photos / "val" / name).touch()
+    (photos / "val" / "red" / "linked").symlink_to(photos / "train", target_is_directory=True)
+    predictions = classifier.predict(photos / "val")
+    reasons = {p.path.relative_to(photos / "val").as_posix(): (p.error or "").partition(" (")[0] for p in predictions}
+    assert {name: reason for name, reason in reasons.items() if reason} == {
+        "notes.txt": "unsupported file type .txt",
+        "._0.png": "hidden file",
+        "red/noext": "unsupported file type",
+        "red/x.gif": "unsupported file type .gif",
+        "__MACOSX": "system folder",
+        ".ipynb_checkpoints": "hidden folder",
+        "red/linked": "a link to a folder outside the data folder",
+    }
 
 
 def test_a_folder_without_images_raises_at_the_call(classifier: Classifier, tmp_path: Path) -> None:
@@ -110,3 +131,16 @@ def test_the_json_form_has_the_documented_keys(classifier: Classifier, images: l
         "top": [{"label": label, "probability": value} for label, value in prediction.top],
     }
     assert sum(item["probability"] for item in found["top"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "images" / "closed").mkdir(parents=True)
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "images" / "closed").chmod(0)
+    with obeying_permissions(), pytest.raises(DataError, match=r"cannot list .*images/closed': Permission denied"):
+        classifier.predict(tmp_path / "images")
+
+
+def test_a_name_that_is_too_long_is_an_error(tmp_path: Path, classifier: Classifier) -> None:
+    with pytest.raises(DataError, match=r"cannot be used: File name too long"):
+        classifier.predict(tmp_path / ("a" * 300))

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from zoo.runs.confusion import list_entries
 from zoo.runs.folder import REPORT, RunFolder
 from zoo.runs.report.context import list_confusions
 from zoo.runs.report.numbers import measure_interval
@@ -169,6 +170,21 @@ def test_confusions_are_sorted_by_frequency() -> None:
     }
     found = [(item.truth, item.predicted, item.mistakes, item.images) for item in list_confusions(measured)]
     assert found == [("b", "a", 3, 6), ("a", "b", 1, 6), ("b", "c", 1, 6)]
+
+
+def test_both_forms_of_a_confusion_matrix_have_the_same_entries() -> None:
+    pairs = {"true": [0, 1, 1], "predicted": [0, 0, 2], "images": [5, 3, 1]}
+    assert list_entries([[5, 0, 0], [3, 0, 1], [0, 0, 0]]) == list_entries(pairs) == [(0, 0, 5), (1, 0, 3), (1, 2, 1)]
+
+
+def test_a_page_is_the_same_from_both_forms_of_a_confusion_matrix(make_run: MakeRun) -> None:
+    run = make_run([f"species {number}" for number in range(150)], images=5)
+    page = build_page(*run)
+    for split in ("val", "test"):
+        entries = list_entries(run.facts[split]["confusion"])
+        columns = zip(("true", "predicted", "images"), zip(*entries, strict=True), strict=True)
+        run.facts[split]["confusion"] = {name: list(column) for name, column in columns}
+    assert build_page(*run) == page
 
 
 def test_many_classes_are_shown_as_a_list_of_confusions(make_run: MakeRun) -> None:

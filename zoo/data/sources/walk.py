@@ -1,0 +1,47 @@
+"""Find all files below a folder.
+
+A link stands for the file or folder that it leads to, with two exceptions, so that no link adds half of the disk. A
+link to a folder that contains the link is left out, and so is a link to a folder outside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zoo.data.sources.entries import find_reason, is_inside, is_link, list_entries
+
+
+def walk_files(
+    top: Path, *, roots: Sequence[str] = (), visited: set[str] | None = None
+) -> Iterator[tuple[Path, str | None]]:
+    """Yield every file below a folder, with the reason why it cannot be used, or None if it can be used.
+
+    Folders that are left out are yielded with their reason.
+
+    Args:
+        top: The folder.
+        roots: Real paths of folders that links may lead into, in addition to ``top``.
+        visited: Real paths of folders that are not entered again; those that are entered are added.
+
+    Raises:
+        DataError: If a folder cannot be read.
+    """
+    visited = set() if visited is None else visited
+    inside = (*roots, os.path.realpath(top))
+    visited.add(inside[-1])
+    pending = [top]
+    while pending:
+        entries = list_entries(pending.pop())
+        yield from ((item.path, item.reason) for item in entries.left_out)
+        yield from ((path, find_reason(path)) for path in entries.files)
+        for path in entries.folders:
+            real_path = os.path.realpath(path)
+            if real_path in visited:
+                yield path, "a link to a folder that is already listed"
+            elif is_link(path) and not any(is_inside(real_path, root) for root in inside):
+                yield path, "a link to a folder outside the data folder"
+            else:
+                visited.add(real_path)
+                pending.append(path)
