@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,12 @@ from zoo.registry.registry_toml import RegistryToml
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def pytest_configure() -> None:
+    """Handle Ctrl-C as usual. Shells make commands in the background ignore it, and child processes inherit this."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ PLUGIN_MUTANTS = {
     ),
     "generates-two-splits-with-one-name": PluginMutant(
         {"plugin.drawn": "the generated data set NAMESPACE/photos cannot be used: "},
-        make("make_images(folder); (folder / 'Train').mkdir()"),
+        make("make_images(folder); (folder / 'Train' / 'dark').mkdir(parents=True)"),
     ),
     "generates-different-images-each-time": PluginMutant(
         {"plugin.drawn": "make generates a different NAMESPACE/photos each time; use a fixed seed"},
