@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from zoo.plugin import InputSpec
-from zoo_torchvision.catalogue import get_facts, get_weights_facts
+from zoo_torchvision.catalog import get_facts, get_weights_facts
 from zoo_torchvision.families import FAMILIES
 
 if TYPE_CHECKING:
