@@ -120,7 +120,7 @@ class Classifier:
         chosen, samples = open_labeled(listing, name_source(data), split, classes=self.classes, progress=progress)
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
-            batches = prepare(loaded, self._transform.normalise, self._hardware)
+            batches = prepare(loaded, self._transform.normalize, self._hardware)
             with rounding(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]

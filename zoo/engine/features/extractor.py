@@ -86,7 +86,7 @@ class Extractor:
         pixels = phase.views.plain if view is None else phase.views.train
         loading = plan_loading(phase.hardware, BATCH, phase.recipe.workers)
         with closing(EvalBatches(samples, pixels, loading, view, plan)) as batches:
-            for images, _ in prepare(batches, pixels.normalise, phase.hardware):
+            for images, _ in prepare(batches, pixels.normalize, phase.hardware):
                 yield self.micro_batches.attempt(len(images), partial(self._take, images))
 
     def compute_together(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
@@ -118,7 +118,7 @@ def build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
     """
     pixels = phase.views.plain
     batches = EvalBatches(phase.images.train[:PROOF], pixels, LoaderOptions(batch_size=PROOF))
-    ((images, _),) = prepare(batches, pixels.normalise, phase.hardware)
+    ((images, _),) = prepare(batches, pixels.normalize, phase.hardware)
     with phase.hardware.autocast():
         tail = _split(phase, images)
         folded = _fold(phase, tail, images)

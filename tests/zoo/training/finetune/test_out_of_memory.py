@@ -51,7 +51,7 @@ def any_batch_of(count: int) -> When:
     return lambda images, _is_training: len(images) == count
 
 
-def is_grey(images: Tensor) -> bool:
+def is_gray(images: Tensor) -> bool:
     return not images.any()
 
 
@@ -153,19 +153,19 @@ def test_a_run_continues_with_the_same_metrics(
 @pytest.mark.parametrize(
     ("train", "when", "message"),
     [
-        ("all", lambda images, _is_training: is_grey(images), "not enough memory; use a smaller"),
+        ("all", lambda images, _is_training: is_gray(images), "not enough memory; use a smaller"),
         (
             "all",
-            lambda images, is_training: not (is_training or is_grey(images)),
+            lambda images, is_training: not (is_training or is_gray(images)),
             "not enough memory for one image at a time",
         ),
         (
             "head",
-            lambda images, _is_training: len(images) < 3 and not is_grey(images),
+            lambda images, _is_training: len(images) < 3 and not is_gray(images),
             "not enough memory for one image at a time",
         ),
     ],
-    ids=["first grey image", "evaluation", "features"],
+    ids=["first gray image", "evaluation", "features"],
 )
 def test_if_nothing_helps_there_is_a_clear_error(
     photos: Path, output: Path, *, error: Exception, train: str, when: When, message: str
