@@ -58,7 +58,7 @@ class Sampler:
             batches = _join_rest(batches, 2)
         return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
 
-    def share_of(self, batch: Sequence[T]) -> Sequence[T]:
+    def local_part(self, batch: Sequence[T]) -> Sequence[T]:
         """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""
         parts = max(1, min(self.ranks, len(batch) // self.least))
         if self.rank >= parts:

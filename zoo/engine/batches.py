@@ -149,7 +149,7 @@ class FeatureBatchSource:
         """
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._sampler.views)
-        return self._select(rows, labels, map(self._sampler.share_of, self._sampler.plan(len(labels), epoch)[start:]))
+        return self._select(rows, labels, map(self._sampler.local_part, self._sampler.plan(len(labels), epoch)[start:]))
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""

@@ -22,7 +22,7 @@ from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.sources.walk import walk_files
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
-from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
+from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
@@ -121,7 +121,7 @@ class Classifier:
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalize, self._hardware)
-            with rounding(self._hardware):
+            with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
@@ -152,7 +152,7 @@ class Classifier:
     def _compute(self, tensors: list[Tensor]) -> Tensor:
         """Return probabilities of shape (N, classes), on the CPU."""
         images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
-        with self._hardware.autocast(), rounding(self._hardware):
+        with self._hardware.autocast(), allowing_tf32(self._hardware):
             logits: Tensor = self.model(images)
         return logits.float().softmax(1).cpu()
 

@@ -76,7 +76,7 @@ def test_a_rare_class_is_sampled_as_often_as_a_frequent_one() -> None:
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3))
 def test_the_parts_of_a_batch_are_consecutive_and_nearly_equal(count: int, ranks: int, least: int) -> None:
     batch = range(100, 100 + count)
-    parts = [Sampler(60, 0, rank=rank, ranks=ranks, least=least).share_of(batch) for rank in range(ranks)]
+    parts = [Sampler(60, 0, rank=rank, ranks=ranks, least=least).local_part(batch) for rank in range(ranks)]
     assert [index for part in parts for index in part] == [*batch]
     sizes = [len(part) for part in parts if part]
     assert not sizes or max(sizes) - min(sizes) <= 1

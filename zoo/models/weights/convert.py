@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo.errors import OptionError, WeightsError
-from zoo.files.atomic import written
+from zoo.files.atomic import atomic_run_write
 from zoo.files.paths import expand_user
 from zoo.models.weights.nested import SHOWN, Found, find_tensors
 from zoo.models.weights.read import read_suffix, read_weights
@@ -93,7 +93,7 @@ def convert_weights(
     found = _read(source, key)
     names = _rename(source, found.tensors, prefix)
     tensors = {names[name]: _copy(source, name, tensor) for name, tensor in found.tensors.items() if name in names}
-    with written(target, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+    with atomic_run_write(target, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     return Converted(
         file=str(source),

@@ -32,7 +32,7 @@ class Loaded:
     prefix: str = ""
 
 
-def read_start(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
+def read_initial_tensors(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
     """Read the initial weights, and download them if necessary.
 
     Returns:

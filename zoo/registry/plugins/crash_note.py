@@ -37,7 +37,7 @@ sys.__stdout__.write({_LOADED!r})
 
 
 @contextmanager
-def noted(namespace: str) -> Iterator[None]:
+def leaving_note(namespace: str) -> Iterator[None]:
     """Return a context in which a note on disk names the plugin being loaded.
 
     If loading takes a long time, a line on stderr also names the plugin. The note is kept if the process ends in this

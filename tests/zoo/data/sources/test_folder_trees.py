@@ -49,7 +49,7 @@ def count_wrong(folder: Path, count: int) -> tuple[int, int]:
     return wrong, refused
 
 
-def test_no_tree_is_wrong_in_silence_and_most_are_accepted(tmp_path: Path) -> None:
+def test_no_tree_is_silently_misread_and_most_are_accepted(tmp_path: Path) -> None:
     wrong, refused = count_wrong(tmp_path, COUNT)
     assert wrong == 0
     assert refused < COUNT / 3

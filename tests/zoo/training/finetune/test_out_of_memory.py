@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from acme import draw_photos, make_acme
 from made_registries import registry_of
 from quick_runs import LEARNS
+from recording_progress import RecordingProgress
 from short_memory import SAYINGS, Once
-from told import Told
-from zoo.engine.features.extractor import PROOF
+from zoo.engine.features.extractor import NUM_VERIFIED
 from zoo.errors import TrainingError
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
@@ -72,9 +72,9 @@ PLACES = {
             {"cache": False},
         )
         for name, train, count in (
-            ("features", "head", PROOF),
-            ("a cut", "from:layer2", PROOF),
-            ("the rest", "from:layer2", PROOF - 1),
+            ("features", "head", NUM_VERIFIED),
+            ("a cut", "from:layer2", NUM_VERIFIED),
+            ("the rest", "from:layer2", NUM_VERIFIED - 1),
         )
     },
 }
@@ -110,7 +110,7 @@ def build_with(fail: Callable[[nn.Module, Tensor], None]) -> BackboneSpec:
 
 
 def run(photos: Path, output: Path, fail: Callable[[nn.Module, Tensor], None], **options: Any) -> Outcome:
-    progress, registry = Told(), registry_of(build_with(fail))
+    progress, registry = RecordingProgress(), registry_of(build_with(fail))
     finished = finetune("net", photos, output=output, registry=registry, progress=progress, **{**OPTIONS, **options})
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     figures = [line[name] for line in lines for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")]
