@@ -44,9 +44,9 @@ class MemoryBudget:
 
     @contextmanager
     def hold(self, count: int) -> Iterator[None]:
-        """Hold ``count`` bytes within the context. More than the whole budget is granted when nothing else is held.
+        """Reserve ``count`` bytes within the context. More than the whole budget is granted if nothing else is reserved.
 
-        Do not hold memory twice in the same thread, because it could wait for itself.
+        Do not reserve memory twice in the same thread, because the thread could wait for itself.
         """
         share = _read_share()
         with self._freed:

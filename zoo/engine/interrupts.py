@@ -38,7 +38,7 @@ _blocks: list[list[tuple[int, float]]] = []
 
 
 def is_signal_pending() -> bool:
-    """Return whether a signal is waiting for an `deferring_signals` block to end."""
+    """Return whether a signal is waiting for a `deferring_signals` block to end."""
     return any(_blocks)
 
 

@@ -146,6 +146,7 @@ class Params(TypedDict):
     """Numbers of parameters."""
 
     total: Count
+    #: Number of trainable parameters. The key is part of the format of run.json.
     learning: Count
 
 
@@ -214,15 +215,18 @@ class EpochInProgress(TypedDict):
 
 
 class TrainingProgress(TypedDict):
-    """How far training was when a checkpoint was written."""
+    """How far training was when a checkpoint was written. The keys are part of the format of checkpoints."""
 
+    #: Kind of batches, ``images`` or ``features``.
     feed: Name
     phase: Count
     done: Count
     history: list[Epoch]
     steps: Count
+    #: Number of micro-batches per batch.
     parts: Positive
     scaler: dict[Name, Any]
+    #: The epoch in progress.
     lap: NotRequired[EpochInProgress]
 
 

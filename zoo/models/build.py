@@ -64,7 +64,7 @@ def build_backbone(
     """Build upstream's model and load its initial weights, including those of its head.
 
     Returns:
-        The model, and its weights with the prefix that the names in their file have.
+        The model, and the source of its weights with the prefix that was found in the file.
 
     Raises:
         PluginError: If the model cannot be built.

@@ -211,7 +211,7 @@ class World:
 
     @contextmanager
     def _communicating(self) -> Iterator[None]:
-        """Return a context that turns torch's error for a dead process into one that says which process died."""
+        """Return a context that turns torch's error for a dead process into one that names the process."""
         try:
             yield
         except RuntimeError as error:

@@ -29,7 +29,7 @@ INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 @dataclass(frozen=True)
 class Converted:
-    """A file that was converted, and what became of its content."""
+    """The result of a conversion: what was written, and what was left out."""
 
     #: Path of the file that was read.
     file: str
@@ -72,8 +72,8 @@ def convert_weights(
 ) -> Converted:
     """Convert a file that torch.save wrote, such as a .pth or .ckpt file, to safetensors.
 
-    Only tensors are loaded from the file, and nothing in it is run. The names of the tensors stay as they are, except
-    that the parts are removed that DistributedDataParallel, torch.compile and FSDP add.
+    Only tensors are loaded from the file, and nothing in it is run. The names of the tensors do not change,
+    except that the parts that DistributedDataParallel, torch.compile and FSDP add are removed.
 
     Args:
         file: A file that torch.save wrote, or a .safetensors file with a prefix to remove.
@@ -118,7 +118,7 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def _read(path: Path, key: str | None) -> Found:
-    """Read the tensors of a file, whose content decides about its format."""
+    """Read the tensors of a file. Its content determines the format, not its name."""
     if not path.is_file():
         raise WeightsError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; pass a file with weights")
     try:

@@ -93,7 +93,7 @@ def select(tensors: Mapping[str, Tensor], prefix: str, head: Head, state: Mappin
 
 
 def count_prefixes(names: Iterable[str], known: Mapping[str, object]) -> Counter[str]:
-    """Count for each dotted prefix the names that are known without it."""
+    """Count, for each dotted prefix, the names that are known once the prefix is removed."""
     counts = Counter[str]()
     for name in names:
         parts = name.split(".")
