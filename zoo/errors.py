@@ -13,8 +13,8 @@
     ├── TrainingError      training cannot continue
     │   ├── FrozenMoved    a frozen parameter or buffer changed
     │   └── NotFinite      a loss or a gradient is not finite
-    └── PeerError        another process of the same run ended
-        └── ReportedByPeer  ... and that process reports why
+    └── PeerError          another process of the same run ended
+        └── ReportedByPeer ... and that process reports why
 
 Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with
 status 1. Any other exception is a bug in zoo and keeps its traceback.

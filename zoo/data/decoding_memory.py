@@ -44,7 +44,7 @@ class MemoryBudget:
 
     @contextmanager
     def hold(self, count: int) -> Iterator[None]:
-        """Reserve ``count`` bytes within the context. More than the whole budget is granted if nothing else is reserved.
+        """Reserve ``count`` bytes within the context. If nothing else is reserved, the budget may be exceeded.
 
         Do not reserve memory twice in the same thread, because the thread could wait for itself.
         """

@@ -32,7 +32,7 @@ class Limit:
     unit: str
     #: What the limit bounds.
     bounds: str
-    #: Why the default is what it is.
+    #: Reason for the default.
     reason: str
     least: int = 1
 

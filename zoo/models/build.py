@@ -1,4 +1,4 @@
-"""Builds a model from a spec, with its weights and with a head for the user's classes."""
+"""Build a model from a spec, with its weights and with a head for the user's classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Freezes a part of a model, keeps it frozen during training, and proves that it did not change."""
+"""Freeze a part of a model, keep it frozen during training, and prove that it did not change."""
 
 from __future__ import annotations
 

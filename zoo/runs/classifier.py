@@ -184,7 +184,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
 
 
 def _list_images(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield the path, or all files below it if it is a folder, each with the reason why it is left out, or None."""
+    """Yield the path, or all files below it if it is a folder, each with the reason why it is skipped, or None."""
     with accessing(path, DataError, "pass an image or a folder of images"):
         is_folder = path.is_dir()
         if not is_folder and not path.exists():

@@ -209,7 +209,7 @@ def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], pro
         )
     else:
         progress.say(
-            f"negative transfer: pretrained weights cost {-100 * gain:.1f} points against training from scratch, "
-            f"which reaches {accuracy:.3f} on the {split} images"
+            f"negative transfer: pretrained weights lower the accuracy by {-100 * gain:.1f} points compared with "
+            f"training from scratch, which reaches {accuracy:.3f} on the {split} images"
         )
     return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}

@@ -1,7 +1,7 @@
 """Features in the cache folder, identified by a digest of everything that determines them.
 
-Each file is ``features/KEY.safetensors``. It is written atomically, and memory-mapped when it is read. Its header lists what determines the features, in readable form. The least recently used files are removed to make room for
-new ones.
+Each file is ``features/KEY.safetensors``. It is written atomically, and memory-mapped when it is read. Its header lists
+what determines the features, in readable form. The least recently used files are removed to make room for new ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps the head of a run if training continues from its model: each class keeps its row of the last layer."""
+"""Keep the head of a run if training continues from its model: each class keeps its row of the last layer."""
 
 from __future__ import annotations
 

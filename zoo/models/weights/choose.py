@@ -1,4 +1,4 @@
-"""Chooses the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
+"""Choose the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts a file that torch.save wrote to a .safetensors file that the option ``weights`` accepts."""
+"""Convert a file that torch.save wrote to a .safetensors file that the option ``weights`` accepts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 @dataclass(frozen=True)
 class Converted:
-    """The result of a conversion: what was written, and what was left out."""
+    """The result of a conversion: what was written, and what was skipped."""
 
     #: Path of the file that was read.
     file: str
@@ -55,11 +55,11 @@ class Converted:
             others = f"; set `key` to use those under {shorten(self.other_keys, SHOWN)}" if self.other_keys else ""
             yield f"using the tensors under the key {self.key!r}{others}"
         if self.left_out:
-            yield f"leaving out everything that is not weights: {shorten(self.left_out, SHOWN)}"
+            yield f"skipping everything that is not weights: {shorten(self.left_out, SHOWN)}"
         if self.removed:
             yield f"removing {' and '.join(map(repr, self.removed))} from the names of the tensors"
         if self.not_below:
-            yield f"leaving out the other tensors: {shorten(self.not_below)}"
+            yield f"skipping the other tensors: {shorten(self.not_below)}"
 
 
 def convert_weights(

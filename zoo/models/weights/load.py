@@ -1,4 +1,4 @@
-"""Loads the initial weights into a model."""
+"""Load the initial weights into a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a file that torch.save wrote, without running anything in it."""
+"""Read a file that torch.save wrote, without running anything in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the installed plugins by their entry points, and decides which plugin gets a namespace."""
+"""Find the installed plugins by their entry points, and decide which plugin gets a namespace."""
 
 from __future__ import annotations
 

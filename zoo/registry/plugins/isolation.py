@@ -1,4 +1,4 @@
-"""Isolates the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
+"""Isolate the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
 
 from __future__ import annotations
 

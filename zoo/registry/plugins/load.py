@@ -1,4 +1,4 @@
-"""Loads the module of a plugin and calls its hooks, so that a failure affects neither zoo nor other plugins."""
+"""Load the module of a plugin and call its hooks, so that a failure affects neither zoo nor other plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds unlisted backbones: timm's names with a tag, and backbones that only the installed timm has."""
+"""Find unlisted backbones: timm's names with a tag, and backbones that only the installed timm has."""
 
 from __future__ import annotations
 

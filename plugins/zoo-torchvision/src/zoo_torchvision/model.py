@@ -1,4 +1,4 @@
-"""Builds torchvision's networks offline and silently, and renames published tensors."""
+"""Build torchvision's networks offline and silently, and rename published tensors."""
 
 from __future__ import annotations
 

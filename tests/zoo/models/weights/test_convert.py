@@ -51,7 +51,7 @@ def test_the_notes_list_what_was_converted_and_what_was_not(tmp_path: Path) -> N
     assert same(tensors, TENSORS)
     assert list(converted.list_notes()) == [
         "using the tensors under the key 'state_dict'; set `key` to use those under model_ema",
-        "leaving out everything that is not weights: epoch, optimizer",
+        "skipping everything that is not weights: epoch, optimizer",
         "removing 'module.' from the names of the tensors",
     ]
 
@@ -102,7 +102,7 @@ def test_a_prefix_chooses_a_part_of_the_file(tmp_path: Path, asked: str) -> None
     assert same(tensors, TENSORS)
     assert converted.not_below == ("module.encoder_k.w", "module.encoder_q2.w")
     assert f"{asked.rstrip('.')}." in converted.removed
-    assert "leaving out the other tensors: module.encoder_k.w, module.encoder_q2.w" in converted.list_notes()
+    assert "skipping the other tensors: module.encoder_k.w, module.encoder_q2.w" in converted.list_notes()
 
 
 def test_an_unknown_prefix_is_an_error_that_lists_the_first_parts(tmp_path: Path) -> None:
