@@ -101,7 +101,7 @@ def _decoded(data: bytes) -> Iterator[Tensor]:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)  # This reads only the header.
         turbo = _TURBO is not None and image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
         memory = estimate_memory(image, data, turbo=turbo)
-    with DECODING.hold(memory):
+    with DECODING.reserve(memory):
         with _explained(), image:
             pixels = _decode_jpeg(data) if turbo else _decode_with_pillow(image)
         del image  # It may have its own copy of the pixels.

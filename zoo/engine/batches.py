@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.data.loader import Batch, EvalBatches, TrainBatches
 from zoo.data.pixel_cache import Views
-from zoo.data.sampler import Sampler, balance_chances, plan_evenly, plan_in_order
+from zoo.data.sampler import Sampler, balance_sample_weights, plan_evenly, plan_in_order
 from zoo.data.transform import Normalize
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.distributed.world import World
@@ -34,10 +34,20 @@ def prepare(batches: Iterable[Batch], normalize: Normalize, hardware: Hardware) 
 
 def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
     """Build the sampler, which determines the order of the training images and divides them among the processes."""
-    chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
+    labels = [sample.label for sample in images.train]
+    weights = balance_sample_weights(labels) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
-    all_share = recipe.shard and world.size > 1
-    return Sampler(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
+    needs_all_processes = recipe.shard and world.size > 1
+    return Sampler(
+        recipe.batch_size,
+        recipe.seed,
+        recipe.num_views,
+        weights,
+        world.rank,
+        world.size,
+        least,
+        needs_all_processes,
+    )
 
 
 def plan_evaluation(count: int, recipe: Recipe, world: World) -> list[list[int]]:

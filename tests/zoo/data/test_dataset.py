@@ -180,7 +180,7 @@ def test_a_file_without_read_permission_is_left_out(tmp_path: Path, open_: Open,
     assert [item.reason for item in open_(tmp_path).left_out] == ["Permission denied"]
 
 
-def test_the_real_photos_of_ants_and_bees(hymenoptera: Path, open_: Open) -> None:
+def test_the_real_photos_of_ants_and_bees_are_found(hymenoptera: Path, open_: Open) -> None:
     images = open_(hymenoptera)
     assert images.classes == ("ants", "bees")
     assert (len(images.train), len(images.val)) == (244, 153)

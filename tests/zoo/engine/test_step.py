@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from out_of_memory import SAYINGS, Once
 from recording_progress import RecordingProgress
-from short_memory import SAYINGS, Once
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Learner

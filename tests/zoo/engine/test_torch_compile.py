@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
+from out_of_memory import SAYINGS
 from recording_progress import RecordingProgress
-from short_memory import SAYINGS
 from worlds import Ended, in_world
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware

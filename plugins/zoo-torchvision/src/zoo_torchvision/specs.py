@@ -1,4 +1,4 @@
-"""Build the specs from catalog.json, which contains facts from upstream, and from families.py, which has our own."""
+"""Build the specs from catalog.json, which has facts from upstream, and from families.py, which has our own."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_the_notices_of_earlier_processes_are_not_found() -> None:
         found[0].set("left/0", "it was killed")
 
 
-def test_an_earlier_process_that_has_exited_is_not_met() -> None:
+def test_an_earlier_process_that_has_exited_is_not_joined() -> None:
     store = HashStore()
     with pytest.raises(PeerError, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
+from out_of_memory import SAYINGS, Once
 from recording_progress import RecordingProgress
-from short_memory import SAYINGS, Once
 from small_steps import Normed, Plain, do_nothing, make_batch, make_learner, share, state_of
 from worlds import get_results, in_world
 from zoo.engine.distributed.process_group import join_world

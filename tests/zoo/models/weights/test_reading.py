@@ -41,7 +41,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     assert f"not {'0' * 64}" in refusal(path, "0" * 64)
 
 
-def test_a_tensor_can_have_the_name_of_a_nest(tmp_path: Path) -> None:
+def test_a_tensor_may_have_the_name_of_a_usual_key(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"model": TENSORS["conv.weight"]}, path)
     assert same(read_weights(path, sha256=sha256_of(path)), {"model": TENSORS["conv.weight"]})

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from acme import draw_photos, make_acme
 from made_registries import registry_of
+from out_of_memory import SAYINGS, Once
 from quick_runs import LEARNS
 from recording_progress import RecordingProgress
-from short_memory import SAYINGS, Once
 from zoo.engine.features.extractor import NUM_VERIFIED
 from zoo.errors import TrainingError
 from zoo.plugin import BackboneSpec

@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import Tensor
 
+from interrupted_runs import Interrupts, describe
 from quick_runs import FILES, LEARNS, read_facts
 from recording_progress import RecordingProgress
-from torn_runs import Interrupts, describe
 from zoo.engine.phase import Phase
 from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry

@@ -18,7 +18,7 @@ from torch import Tensor
 from acme import INPUT
 from made_registries import registry_of
 from recording_progress import RecordingProgress
-from spoiling import INF, NAN, OPTIONS, SPEC, TAKEN, Left, Speaking, Spoil, times
+from spoiling import INF, NAN, OPTIONS, SPEC, TAKEN, LeftFiles, Speaking, Spoil, times
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
 from zoo.engine.features.extractor import NUM_VERIFIED
@@ -117,7 +117,7 @@ PLACES: dict[str, tuple[Spoil, float, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_step_that_is_not_finite_changes_nothing(
-    run: Callable[..., None], interrupted: Callable[..., Left], output: Path, place: str
+    run: Callable[..., None], interrupted: Callable[..., LeftFiles], output: Path, place: str
 ) -> None:
     spoil, value, options = PLACES[place]
     with pytest.raises(NotFinite) as caught:
@@ -130,7 +130,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
     assert found
     assert {found[1], found[2]} & {"nan", "inf"}
     assert sum(Path(path).is_file() for path in found[3].split(", ")) == OPTIONS["batch_size"]
-    left, expected = Left.of(output), interrupted(**options)
+    left, expected = LeftFiles.of(output), interrupted(**options)
     assert left.model == expected.model
     assert left.state is not None
     assert expected.state is not None
@@ -141,7 +141,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
 
 def test_logits_of_other_classes_do_not_matter_without_label_smoothing(run: Callable[..., None], output: Path) -> None:
     run(output, lambda learner: spoil_other_logits(learner, -INF))
-    assert Left.of(output).model
+    assert LeftFiles.of(output).model
 
 
 def test_the_message_names_the_images_of_the_batch(run: Callable[..., None], output: Path) -> None:

@@ -16,10 +16,10 @@ import torch
 
 import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
+from interrupted_runs import Interrupts, describe
 from made_registries import registry_of
 from plain import make_plain
 from quick_runs import FILES, read_facts
-from torn_runs import Interrupts, describe
 from worlds import get_results, in_world
 from zoo.errors import ReportedByPeer
 from zoo.training.callbacks import Callbacks, RunCallbacks
