@@ -1,4 +1,4 @@
-"""Only a few modules use stdout and stderr; all others print through the gate in zoo/progress/printable.py."""
+"""Only a few modules use stdout and stderr; all others escape text with zoo/progress/printable.py."""
 
 from __future__ import annotations
 

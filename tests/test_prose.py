@@ -47,6 +47,6 @@ def lines() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("pattern", WORDS)
-def test_prose_does_without(pattern: str, lines: list[tuple[str, str]]) -> None:
+def test_prose_avoids(pattern: str, lines: list[tuple[str, str]]) -> None:
     found = [f"{place}: {line}" for place, line in lines if re.search(pattern, line)]
     assert found == [], f"write: {WORDS[pattern]}"

@@ -67,8 +67,8 @@ def test_all_four_distributions_can_be_built(wheels: dict[str, Path]) -> None:
         ("zoo_backbones", "zoo/py.typed"),
         *(("zoo_backbones", f"zoo/runs/report/{file}") for file in REPORT),
         *(("zoo_backbones", f"{TEMPLATE}{path}") for path in FILES),
-        ("zoo_torchvision", "zoo_torchvision/catalogue.json"),
-        ("zoo_timm", "zoo_timm/catalogue.json"),
+        ("zoo_torchvision", "zoo_torchvision/catalog.json"),
+        ("zoo_timm", "zoo_timm/catalog.json"),
         ("zoo_tiny", "zoo_tiny/weights.safetensors"),
     ],
 )

@@ -13,8 +13,8 @@
     ├── TrainingError      training cannot continue
     │   ├── FrozenMoved    a frozen parameter or buffer changed
     │   └── NotFinite      a loss or a gradient is not finite
-    └── LostProcess        another process of the same run ended
-        └── SaidElsewhere  ... and that process reports why
+    └── PeerError          another process of the same run ended
+        └── ReportedByPeer ... and that process reports why
 
 Each message says what was asked, what exists, and what to do. The command line prints it as one line and exits with
 status 1. Any other exception is a bug in zoo and keeps its traceback.
@@ -73,16 +73,16 @@ class NotFinite(TrainingError):
     """A loss or a gradient is not finite. The optimizer step was not taken."""
 
 
-class LostProcess(ZooError):
+class PeerError(ZooError):
     """Another process of the same run ended, so this one cannot continue."""
 
-    def __init__(self, text: str, *, is_first_there: bool = False) -> None:
+    def __init__(self, text: str, *, is_reported_by_first: bool = False) -> None:
         super().__init__(text)
         #: Whether the first process is still running and reports the same error.
-        self.is_first_there = is_first_there
+        self.is_reported_by_first = is_reported_by_first
 
 
-class SaidElsewhere(LostProcess):
+class ReportedByPeer(PeerError):
     """Another process of the same run ended and reports why, so this one does not."""
 
 

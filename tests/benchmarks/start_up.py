@@ -2,7 +2,7 @@
 
     python tests/benchmarks/start_up.py [RUNS]
 
-Runs the commands in turns, so that a temporary slowdown of the machine affects all of them. The first turn, in which
+Alternates the commands, so that a temporary slowdown of the machine affects all of them. The first round, in which
 Python writes its bytecode caches, does not count.
 """
 

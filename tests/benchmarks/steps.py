@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.criterion import Criterion
-from zoo.engine.device import Hardware, choose_hardware, place, rounding
+from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place
 from zoo.engine.learner import Learner
 from zoo.engine.optimizer import build_optimizer
-from zoo.engine.precision import settle_precision
+from zoo.engine.precision import choose_precision
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
 from zoo.engine.torch_compile import CompiledModel
@@ -112,7 +112,7 @@ def read_size(work: Workload) -> tuple[int, int, int]:
 
 def choose_fastest(work: Workload) -> Hardware:
     """Return the hardware, with the precision that a run would choose."""
-    return settle_precision("auto", open_registry().resolve(work.backbone).backbone, choose_hardware())
+    return choose_precision("auto", open_registry().resolve(work.backbone).backbone, choose_hardware())
 
 
 def list_trainable(model: nn.Module) -> list[nn.Parameter]:
@@ -184,7 +184,7 @@ class Peak:
 
 def compare(work: Workload, hardware: Hardware, other: Build | None = None) -> Measured:
     """Time blocks of zoo's step and of another step (by default, the minimal one), alternately."""
-    with rounding(hardware):
+    with allowing_tf32(hardware):
         sides: list[Step] = []
         peaks: list[int | None] = []
         first = 0.0

@@ -11,7 +11,7 @@ def test_ratios_are_computed_within_pairs() -> None:
     assert spread_ratios([(1.0, 4.0), (10.0, 20.0), (2.0, 6.0)]) == Spread(3.0, 2.0, 4.0)
 
 
-def test_no_values_have_no_spread() -> None:
+def test_without_values_there_is_no_spread() -> None:
     assert spread([]) is None
     assert spread_ratios([(0.0, 1.0)]) is None
 

@@ -34,7 +34,7 @@ OTHER_POINTS: dict[str, tuple[object, str, int]] = {
     "an epoch's end": (RunCallbacks, "on_epoch", 2),
     "evaluation": (loop, "_predict", 4),
     "saving the best model": (BestModel, "keep", 2),
-    "the last check of frozen parameters": (train, "_prove_frozen", 4),
+    "the last check of frozen parameters": (train, "_verify_frozen", 4),
     "the end": (RunCallbacks, "on_last", 1),
 }
 

@@ -63,11 +63,11 @@ class Points:
             self.reach("half")
             file.write(content[len(content) // 2 :])
 
-    def _around_file_and_folder(self, synchronise: Callable[[Path], None]) -> None:
+    def _around_file_and_folder(self, synchronize: Callable[[Path], None]) -> None:
         def around(path: Path) -> None:
             self.reach("renamed" if path.is_dir() else "written")
-            synchronise(path)
+            synchronize(path)
             if not path.is_dir():
-                self.reach("synchronised")
+                self.reach("synchronized")
 
         durable._synchronize = around

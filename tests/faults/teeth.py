@@ -16,11 +16,11 @@ def rename() -> None:
     """Write files in place."""
 
     @contextmanager
-    def written(path: Path, size: int | None = None) -> Iterator[Path]:  # noqa: ARG001
+    def atomic_run_write(path: Path, size: int | None = None) -> Iterator[Path]:  # noqa: ARG001
         yield path
         durable._synchronize(path)
 
-    checkpoints.written = folder.written = written  # type: ignore[attr-defined]
+    checkpoints.atomic_run_write = folder.atomic_run_write = atomic_run_write  # type: ignore[attr-defined]
 
 
 def checksum() -> None:

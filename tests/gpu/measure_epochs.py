@@ -23,9 +23,9 @@ import zoo
 from context import MIB, Context, measure_each, measured, read_context
 from measure import measure as run_process
 from plan import Candidate
+from recording_progress import RecordingProgress
 from results import SKIPPED, Result
 from steps import Peak
-from told import Told
 
 STAGE = "epochs"
 Train = Callable[[Context, Candidate], Result]
@@ -54,9 +54,9 @@ def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False
     options: dict[str, Any] = {"weights": "none", "head": candidate.head, "train": candidate.train, "cache": False}
     options |= {"augment": "crop-flip", "epochs": plan.epochs, "batch_size": plan.batch_size, "compile": compile_}
     options |= {"device": context.device, "precision": context.hardware.precision}
-    told = Told()
-    run = zoo.finetune(candidate.backbone, context.photos, output=folder / "run", progress=told, **options)
-    if failed := [line for line in told.lines if "compilation failed" in line or "ignoring `compile`" in line]:
+    progress = RecordingProgress()
+    run = zoo.finetune(candidate.backbone, context.photos, output=folder / "run", progress=progress, **options)
+    if failed := [line for line in progress.lines if "compilation failed" in line or "ignoring `compile`" in line]:
         raise RuntimeError(failed[0])
     lines = (run.path / "history.jsonl").read_text(encoding="utf-8").splitlines()
     seconds = [json.loads(line)["train_seconds"] for line in lines]

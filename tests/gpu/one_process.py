@@ -14,10 +14,10 @@ import torch.distributed as dist
 from torch import nn
 
 from learners import CLASSES, copy_state, generate_batch, make_learner
-from zoo.engine.device import Hardware, rounding
-from zoo.engine.distributed.all_reduce import exchange, send_from
+from zoo.engine.device import Hardware, allowing_tf32
+from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
 from zoo.engine.step import learn
-from zoo.models.sharding import is_sharded, shard, whole
+from zoo.models.sharding import full_tensor, is_sharded, shard
 from zoo.plugin import BlockSpec
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64)
@@ -38,8 +38,8 @@ def check_messages(device: torch.device) -> None:
     """Sum and broadcast tensors of several types in this group of one process. They must not change."""
     tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
     wanted = [tensor.clone() for tensor in tensors]
-    exchange(tensors, dist.all_reduce)
-    exchange(tensors, lambda flat, *, async_op: send_from(0, flat, async_op=async_op))
+    run_in_buckets(tensors, dist.all_reduce)
+    run_in_buckets(tensors, lambda flat, *, async_op: broadcast_from(0, flat, async_op=async_op))
     assert all(map(torch.equal, tensors, wanted)), "the tensors changed"
 
 
@@ -51,12 +51,12 @@ def check_sharding(device: torch.device) -> None:
     shard(sharded, blocks, device, 1)
     assert is_sharded(sharded)
     images, labels = generate_batch(device, 8, 32)
-    with rounding(hardware):
+    with allowing_tf32(hardware):
         for model in (plain, sharded):
             learner = make_learner(model, hardware)
             for step in range(3):
                 learn(learner, images, labels, step)
-    found = {name: whole(tensor.detach()).cpu() for name, tensor in sharded.state_dict().items()}
+    found = {name: full_tensor(tensor.detach()).cpu() for name, tensor in sharded.state_dict().items()}
     torch.testing.assert_close(found, copy_state(plain), rtol=0, atol=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import zoo
-from told import Told
+from recording_progress import RecordingProgress
 
 #: Largest allowed difference between probabilities or losses on the device and their references, by precision.
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
@@ -86,9 +86,9 @@ def test_training_on_cached_features_gives_the_same_losses_as_the_full_network(
         "optimizer": "sgd",
         "lr": 1e-6,
     }
-    told = Told()
-    cached, plain = train("cached", progress=told, **options), train("plain", cache=False, **options)
-    assert not [line for line in told.lines if "computed in every epoch" in line]  # features were cached
+    progress = RecordingProgress()
+    cached, plain = train("cached", progress=progress, **options), train("plain", cache=False, **options)
+    assert not [line for line in progress.lines if "computed in every epoch" in line]  # features were cached
     assert read_val_losses(cached) == pytest.approx(read_val_losses(plain), abs=TOLERANCES[precision] / 2)
 
 

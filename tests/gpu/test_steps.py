@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from learners import build_wide, copy_state, generate_batch, make_learner
-from told import Told
-from zoo.engine.device import Hardware, rounding
+from recording_progress import RecordingProgress
+from zoo.engine.device import Hardware, allowing_tf32
 from zoo.engine.step import learn
 from zoo.errors import FrozenMoved, NotFinite
 from zoo.models.freeze import Frozen
@@ -44,18 +44,18 @@ def limit_memory(device: torch.device, room: int) -> Iterator[None]:
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, precision: str) -> None:
-    hardware, told = Hardware(device, precision), Told()
+    hardware, progress = Hardware(device, precision), RecordingProgress()
     images, labels = generate_batch(device, COUNT, SIZE)
     wanted, model = build_wide(device), build_wide(device)
-    with rounding(hardware):
+    with allowing_tf32(hardware):
         learn(make_learner(wanted, hardware), images, labels, 0)
-        learner = make_learner(model, hardware, told.say)
+        learner = make_learner(model, hardware, progress.say)
         # The limit leaves room for two of the four largest activations of a full batch.
         width = 4 if precision == "fp32" else 2
         with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * width):
             learn(learner, images, labels, 0)
     assert learner.micro_batches.count > 1
-    assert told.lines[0].startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
+    assert progress.lines[0].startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
     assert learner.steps == 1
     tolerance = 1e-4 if precision == "fp32" else 1e-2
     torch.testing.assert_close(copy_state(model), copy_state(wanted), rtol=0, atol=tolerance)

@@ -24,8 +24,8 @@ import pytest
 import torch
 
 from acme import draw_photos, make_acme
+from interrupted_runs import Interrupts, describe
 from made_registries import registry_of
-from torn_runs import Interrupts, describe
 from zoo.errors import ZooError
 from zoo.registry.recipe import AUGMENTS, BALANCES, OPTIMIZERS, SCHEDULES, Recipe
 from zoo.registry.registry import Registry

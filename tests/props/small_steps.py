@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.sampler import Sampler
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
@@ -59,7 +59,11 @@ class Normed(Plain):
 
 
 def make_learner(
-    model: nn.Module, world: World, told: Told | None = None, optimizer: str = "adamw", **changes: object
+    model: nn.Module,
+    world: World,
+    progress: RecordingProgress | None = None,
+    optimizer: str = "adamw",
+    **changes: object,
 ) -> Learner:
     """Create a learner of the full model; ``changes`` are fields of the learner."""
     hardware = choose_hardware("cpu", "fp32", world)
@@ -74,7 +78,7 @@ def make_learner(
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "micro_batches": MicroBatches(1, (told or Told()).say),
+        "micro_batches": MicroBatches(1, (progress or RecordingProgress()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -90,7 +94,7 @@ def make_batch(count: int) -> Batch:
 def share(batch: Batch, world: World) -> Batch:
     """Return one process's part of a batch."""
     images, labels = batch
-    mine = Sampler(len(labels), 0, rank=world.rank, ranks=world.size).share_of(range(len(labels)))
+    mine = Sampler(len(labels), 0, rank=world.rank, ranks=world.size).local_part(range(len(labels)))
     return images[list(mine)], labels[list(mine)]
 
 

@@ -66,14 +66,14 @@ def times(tensor: Tensor, value: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeftFiles:
     """The model and the checkpoint that a run left, in which all values are finite."""
 
     model: bytes
     state: Checkpoint | None
 
     @classmethod
-    def of(cls, output: Path) -> Left:
+    def of(cls, output: Path) -> LeftFiles:
         path, folder = output / "model.safetensors", output / "checkpoints"
         for file in (path, *folder.glob("*.safetensors")):
             assert all(tensor.isfinite().all() for tensor in load_file(file).values()), file

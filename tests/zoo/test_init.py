@@ -10,13 +10,13 @@ import pytest
 import zoo
 
 
-def test_every_public_name_has_a_home_and_the_reverse() -> None:
+def test_every_public_name_has_a_module_and_vice_versa() -> None:
     assert set(zoo.__all__) == set(zoo._HOMES)
     assert list(zoo.__all__) == sorted(zoo.__all__)
 
 
 @pytest.mark.parametrize("name", zoo.__all__)
-def test_every_public_name_is_the_object_in_its_home(name: str) -> None:
+def test_every_public_name_is_the_object_in_its_module(name: str) -> None:
     value = getattr(zoo, name)
     assert value is getattr(importlib.import_module(zoo._HOMES[name]), name)
     assert value.__module__ == zoo._HOMES[name]

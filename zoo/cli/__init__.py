@@ -12,7 +12,7 @@ import click
 from zoo.cli.flags import name_flags
 from zoo.cli.signals import choose_code, terminable
 from zoo.cli.streams import print_error, print_notes, reporting_output_errors
-from zoo.errors import SaidElsewhere, ZooError
+from zoo.errors import ReportedByPeer, ZooError
 from zoo.progress.printable import escape_unencodable
 
 #: Environment variables that zoo sets before torch is imported, unless the user has set them. With PASSIVE, idle
@@ -79,7 +79,7 @@ class Commands(click.Group):
         try:
             check_limits()
             return super().invoke(ctx)
-        except SaidElsewhere:
+        except ReportedByPeer:
             return 1
         except ZooError as error:
             if ctx.params["debug"]:

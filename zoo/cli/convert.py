@@ -14,12 +14,14 @@ from zoo.cli.streams import print_lines, print_notes
 @click.argument("file", type=click.Path())
 @click.argument("output", type=click.Path())
 @click.option(
-    "--key", metavar="KEY", help="Key of the tensors in the file, such as state_dict_ema.  [default: the usual one]"
+    "--key",
+    metavar="KEY",
+    help="Key of the tensors in the file, such as state_dict_ema.  [default: state_dict or a similar key]",
 )
 @click.option(
     "--prefix",
     metavar="PREFIX",
-    help="Keep only tensors whose names begin with PREFIX, such as encoder_q, and remove it from the names.",
+    help="Keep only tensors whose names begin with PREFIX, such as encoder_q, and remove PREFIX from the names.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @shared.as_json

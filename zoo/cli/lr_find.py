@@ -12,7 +12,7 @@ from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
-from zoo.files.atomic import written
+from zoo.files.atomic import atomic_run_write
 from zoo.files.paths import expand_user
 
 
@@ -55,7 +55,7 @@ def command(
     elif found.suggested is not None:
         print_lines(f"{found.suggested:.2g}")
     if plot:
-        with written(expand_user(plot)) as path:
+        with atomic_run_write(expand_user(plot)) as path:
             path.write_text(draw_rates(found.tried, found.suggested), encoding="utf-8")
     if found.suggested is None and not as_json:
         raise click.ClickException("the loss does not fall at any learning rate; check the images and their labels.")

@@ -72,17 +72,17 @@ def torch_session() -> Iterator[tuple[Registry, Progress]]:
 
     registry = open_registry()  # before torch is imported, to detect plugins that import torch too early
     with redirect_stdout(sys.stderr):
-        with uncollected():
+        with without_garbage_collection():
             import torchvision.transforms.v2  # type: ignore[import-untyped]  # noqa: F401  # imports torch as well
 
-        from zoo.engine.allocator import keep_freed
+        from zoo.engine.allocator import keep_freed_memory
 
-        keep_freed()
+        keep_freed_memory()
         yield registry, open_progress(name_flags)
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Turn off the garbage collector during an import, and exclude the imported objects from later collections."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,6 @@
 """The lines that commands print, results on stdout and everything else on stderr, and errors of these streams.
 
-All lines pass the gate, `zoo.progress.printable`. No other module of the command line prints; ruff refuses
+`zoo.progress.printable` escapes all lines. No other module of the command line prints; ruff refuses
 ``click.echo`` and the streams elsewhere.
 """
 

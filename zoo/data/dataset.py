@@ -147,7 +147,7 @@ def _check_splits(images: Iterable[Examined], splits: Iterable[str], origin: str
         if split not in filled:
             raise DataError(
                 f"{origin!r} has no readable images for {split}; add a {split} folder. "
-                "To let zoo split off val, provide at least two different images in some class."
+                "To let zoo split off val, provide at least two different images in at least one class."
             )
 
 
@@ -155,7 +155,7 @@ def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
     """Report how many files are not used, and why the first few of them are not used."""
     if left_out:
         more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
-        progress.say(f"left out {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
+        progress.say(f"skipped {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
 
 
 def _show_reasons(left_out: Sequence[LeftOut]) -> str:

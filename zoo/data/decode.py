@@ -50,8 +50,8 @@ def decode_image(source: Path | bytes) -> Tensor:
 def decoded(source: Path | bytes) -> Iterator[Tensor]:
     """Return a context with the pixels of an image, as from `decode_image`.
 
-    Use it in threads. It holds the memory of the image, so that other threads wait if the images would take too much
-    memory together. Within the context, reduce the image to the part that you keep.
+    Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take
+    too much. Within the context, reduce the image to the part that you keep.
     """
     with ExitStack() as stack:
         try:
@@ -101,7 +101,7 @@ def _decoded(data: bytes) -> Iterator[Tensor]:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)  # This reads only the header.
         turbo = _TURBO is not None and image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
         memory = estimate_memory(image, data, turbo=turbo)
-    with DECODING.hold(memory):
+    with DECODING.reserve(memory):
         with _explained(), image:
             pixels = _decode_jpeg(data) if turbo else _decode_with_pillow(image)
         del image  # It may have its own copy of the pixels.

@@ -43,12 +43,12 @@ class MemoryBudget:
         self._freed = Condition()
 
     @contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        """Hold ``count`` bytes within the context. More than the whole budget is granted when nothing else is held.
+    def reserve(self, count: int) -> Iterator[None]:
+        """Reserve ``count`` bytes within the context. If nothing else is reserved, the budget may be exceeded.
 
-        Do not hold memory twice in the same thread, because it could wait for itself.
+        Do not reserve memory twice in the same thread, because the thread could wait for itself.
         """
-        share = _read_share()
+        share = _read_local_budget()
         with self._freed:
             self._freed.wait_for(lambda: not self._used or self._used + count <= share)
             self._used += count
@@ -122,6 +122,6 @@ def _count_pixels(image: Image.Image) -> int:
     return max(image.width * image.height, width * length)
 
 
-def _read_share() -> int:
+def _read_local_budget() -> int:
     """Return this process's part of the budget: the processes of a run on the same machine divide it."""
     return DECODING_BYTES.read() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

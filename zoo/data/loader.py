@@ -105,7 +105,7 @@ class TrainBatches(_Loader):
             DataError: If an image can no longer be read.
         """
         batches = self._order.add_seeds(self.plan(number), number)
-        return self._load(map(self._order.share_of, islice(batches, start, None)))
+        return self._load(map(self._order.local_part, islice(batches, start, None)))
 
     def plan(self, number: int) -> list[list[int]]:
         """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""

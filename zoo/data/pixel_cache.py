@@ -30,7 +30,7 @@ class Pixels:
     """
 
     def __init__(self, transform: Transform, budget: int | None = None) -> None:
-        self.normalise = transform.normalise
+        self.normalize = transform.normalize
         self._reduce = transform.reduce
         self._crop = transform.crop
         self._left = choose_budget() if budget is None else budget

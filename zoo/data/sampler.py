@@ -30,7 +30,7 @@ class Sampler:
     #: Number of fixed augmentations of each sample, used in turn; 0 means a new augmentation in every epoch.
     views: int = 0
     #: Relative probability of choosing each sample; None means that each sample is used once per epoch.
-    chances: tuple[float, ...] | None = None
+    sample_weights: tuple[float, ...] | None = None
     #: Rank of this process, and the number of processes that share each batch.
     rank: int = 0
     ranks: int = 1
@@ -38,27 +38,27 @@ class Sampler:
     least: int = 2
     #: Whether every process must get a part of every batch. If so, a last batch that is too small is merged into the
     #: batch before it.
-    all_share: bool = False
+    needs_all_processes: bool = False
 
     def plan(self, count: int, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch: every index below ``count`` once, in random order.
 
-        With ``chances``, ``count`` indices are sampled with replacement instead.
+        With ``sample_weights``, ``count`` indices are sampled with replacement instead.
 
         A last batch of a single sample is merged into the batch before it, because batch norm cannot train on one
         sample, and dropping the batch would lose a sample. This does not apply to ``batch_size`` 1.
         """
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-        if self.chances is None:
+        if self.sample_weights is None:
             indices = torch.randperm(count, generator=generator)
         else:
-            indices = torch.multinomial(torch.tensor(self.chances), count, replacement=True, generator=generator)
+            indices = torch.multinomial(torch.tensor(self.sample_weights), count, replacement=True, generator=generator)
         batches = plan_in_order(indices.tolist(), batch_size=self.batch_size)
         if self.batch_size > 1:
             batches = _join_rest(batches, 2)
-        return _join_rest(batches, 2 * self.ranks) if self.all_share else batches
+        return _join_rest(batches, 2 * self.ranks) if self.needs_all_processes else batches
 
-    def share_of(self, batch: Sequence[T]) -> Sequence[T]:
+    def local_part(self, batch: Sequence[T]) -> Sequence[T]:
         """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""
         parts = max(1, min(self.ranks, len(batch) // self.least))
         if self.rank >= parts:
@@ -68,8 +68,8 @@ class Sampler:
     def add_seeds(self, batches: Iterable[Sequence[int]], epoch: int) -> Iterator[list[tuple[int, int]]]:
         """Yield the indices of each batch of an epoch, each with the seed of its augmentation.
 
-        With ``chances``, a sample may be chosen several times in an epoch. It then has a different seed each time, so
-        that a rare class is not trained on copies of the same few augmented images.
+        With ``sample_weights``, a sample may be chosen several times in an epoch. It then has a different seed each
+        time, so that a rare class is not trained on copies of the same few augmented images.
         """
         draws = Counter[int]()
         for batch in batches:
@@ -96,7 +96,7 @@ def seed_of_step(seed: int, epoch: int, step: int, rank: int = 0) -> int:
     return mix_seed(_STEPS, seed, epoch, step, *([rank] if rank else []))
 
 
-def balance_chances(labels: Sequence[int]) -> tuple[float, ...]:
+def balance_sample_weights(labels: Sequence[int]) -> tuple[float, ...]:
     """Return relative probabilities of the samples that make all classes equally likely."""
     sizes = Counter(labels)
     return tuple(1 / sizes[label] for label in labels)

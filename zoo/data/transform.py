@@ -59,15 +59,15 @@ class Transform:
     #: Random step, or None if nothing is random.
     crop: Crop | None
     #: Last step, which runs on a full batch on the model's device.
-    normalise: Normalise
+    normalize: Normalize
 
     def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Transform the pixels of one image, uint8 of shape (3, H, W), to float32 of shape (3, height, width)."""
         reduced = self.reduce(pixels)
-        return self.normalise(self.crop(reduced, generator or torch.default_generator) if self.crop else reduced)
+        return self.normalize(self.crop(reduced, generator or torch.default_generator) if self.crop else reduced)
 
 
-class Normalise:
+class Normalize:
     """Normalization of uint8 images of shape (3, H, W) or (N, 3, H, W) to float32, by an InputSpec's mean and std."""
 
     def __init__(self, spec: InputSpec) -> None:
@@ -96,7 +96,7 @@ def build_eval_transform(spec: InputSpec) -> Transform:
         DataError: If the input does not have 3 channels.
     """
     _check_channels(spec)
-    return Transform(partial(_resize_and_crop, spec), None, Normalise(spec))
+    return Transform(partial(_resize_and_crop, spec), None, Normalize(spec))
 
 
 def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
@@ -120,7 +120,7 @@ def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> 
         return build_eval_transform(spec)
     _check_channels(spec)
     ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
-    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalise(spec))
+    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec))
 
 
 def _check_channels(spec: InputSpec) -> None:

@@ -11,11 +11,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 #: Environment variables with which users tune malloc themselves; ``glibc.malloc`` in GLIBC_TUNABLES does the same.
 VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
-#: The C library, if `keep_freed` has changed its settings; empty otherwise.
+#: The C library, if `keep_freed_memory` has changed its settings; empty otherwise.
 _tuned: list[ctypes.CDLL] = []
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Keep freed memory in this process, unless the user has tuned malloc.
 
     Each training step allocates tensors of the same sizes. By default, malloc returns a large block to the system when
@@ -29,7 +29,7 @@ def keep_freed() -> None:
         _tuned.append(library)
 
 
-def give_back() -> None:
+def return_freed_memory() -> None:
     """Return freed memory to the system, for example because later allocations have different sizes."""
     for library in _tuned:
         library.malloc_trim(ctypes.c_size_t(0))

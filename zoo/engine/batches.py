@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.data.loader import Batch, EvalBatches, TrainBatches
 from zoo.data.pixel_cache import Views
-from zoo.data.sampler import Sampler, balance_chances, plan_evenly, plan_in_order
-from zoo.data.transform import Normalise
+from zoo.data.sampler import Sampler, balance_sample_weights, plan_evenly, plan_in_order
+from zoo.data.transform import Normalize
 from zoo.engine.device import Hardware, plan_loading
 from zoo.engine.distributed.world import World
 from zoo.engine.loop import Batches
@@ -24,20 +24,30 @@ from zoo.registry.recipe import Recipe
 _MAX_VALUES, _MAX_ROWS = 2**22, 4096
 
 
-def prepare(batches: Iterable[Batch], normalise: Normalise, hardware: Hardware) -> Iterator[Batch]:
+def prepare(batches: Iterable[Batch], normalize: Normalize, hardware: Hardware) -> Iterator[Batch]:
     """Move batches of uint8 images to the device and normalize them there."""
     for images, labels in batches:
         # Convolutions are fastest if images and weights have the same memory format; see `zoo.engine.device.place`.
         placed = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
-        yield normalise(placed), labels.to(hardware.device, non_blocking=True)
+        yield normalize(placed), labels.to(hardware.device, non_blocking=True)
 
 
 def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
     """Build the sampler, which determines the order of the training images and divides them among the processes."""
-    chances = balance_chances([sample.label for sample in images.train]) if recipe.balance == "sampling" else None
+    labels = [sample.label for sample in images.train]
+    weights = balance_sample_weights(labels) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
-    all_share = recipe.shard and world.size > 1
-    return Sampler(recipe.batch_size, recipe.seed, recipe.num_views, chances, world.rank, world.size, least, all_share)
+    needs_all_processes = recipe.shard and world.size > 1
+    return Sampler(
+        recipe.batch_size,
+        recipe.seed,
+        recipe.num_views,
+        weights,
+        world.rank,
+        world.size,
+        least,
+        needs_all_processes,
+    )
 
 
 def plan_evaluation(count: int, recipe: Recipe, world: World) -> list[list[int]]:
@@ -58,7 +68,7 @@ class ImageBatchSource:
         #: Model that runs on the batches.
         self.model = model
         self._hardware = hardware
-        self._normalise = views.plain.normalise
+        self._normalize = views.plain.normalize
         loading = plan_loading(hardware, recipe.batch_size, recipe.workers)
         sampler, world = build_sampler(recipe, images, hardware.world), hardware.world
         self._train = TrainBatches(images.train, views.train, loading, sampler)
@@ -79,7 +89,7 @@ class ImageBatchSource:
             epoch: Index of the epoch.
             start: Index of the first batch.
         """
-        return prepare(self._train.epoch(epoch, start), self._normalise, self._hardware)
+        return prepare(self._train.epoch(epoch, start), self._normalize, self._hardware)
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""
@@ -87,7 +97,7 @@ class ImageBatchSource:
 
     def measure(self, split: str) -> Batches:
         """Return this process's part of ``val`` or ``test``, in order."""
-        return prepare(self._evaluation[split], self._normalise, self._hardware)
+        return prepare(self._evaluation[split], self._normalize, self._hardware)
 
     def close(self) -> None:
         """Stop the threads that load images."""
@@ -149,7 +159,7 @@ class FeatureBatchSource:
         """
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._sampler.views)
-        return self._select(rows, labels, map(self._sampler.share_of, self._sampler.plan(len(labels), epoch)[start:]))
+        return self._select(rows, labels, map(self._sampler.local_part, self._sampler.plan(len(labels), epoch)[start:]))
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""

@@ -45,7 +45,7 @@ class Hardware:
 def choose_hardware(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Hardware:
     """Return the requested device and precision; ``auto`` chooses the best available device.
 
-    A precision of ``auto`` is fp32 until the backbone is known; see `zoo.engine.precision.settle_precision`.
+    A precision of ``auto`` is fp32 until the backbone is known; see `zoo.engine.precision.choose_precision`.
 
     Raises:
         OptionError: If the device is not available, or does not support the precision.
@@ -83,7 +83,7 @@ def place(model: nn.Module, hardware: Hardware) -> None:
 
 
 @contextmanager
-def rounding(hardware: Hardware) -> Iterator[None]:
+def allowing_tf32(hardware: Hardware) -> Iterator[None]:
     """Return a context in which a GPU uses TF32 for fp32 operations, unless the precision is fp32.
 
     By default, torch uses TF32 for convolutions but not for matrix multiplications.

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from zoo.engine.interrupts import undisturbed
-from zoo.models.sharding import part
+from zoo.engine.interrupts import deferring_signals
+from zoo.models.sharding import local_tensor
 
 
 class MovingAverage:
@@ -26,7 +26,7 @@ class MovingAverage:
         self._model_tensors = {
             name: tensor
             for name, tensor in tensors.items()
-            if tensor.is_floating_point() and part(tensor).isfinite().all()
+            if tensor.is_floating_point() and local_tensor(tensor).isfinite().all()
         }
         self.tensors = {name: tensor.detach().clone() for name, tensor in self._model_tensors.items()}
 
@@ -34,8 +34,8 @@ class MovingAverage:
     def update(self, steps: int) -> None:
         """Update the average with the current values; ``steps`` is the number of steps so far."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
-        averages = [part(average) for average in self.tensors.values()]
-        values = [part(tensor) for tensor in self._model_tensors.values()]
+        averages = [local_tensor(average) for average in self.tensors.values()]
+        values = [local_tensor(tensor) for tensor in self._model_tensors.values()]
         # torch's own AveragedModel uses the same function, but copies the full model, including frozen parameters.
         torch._foreach_lerp_(averages, values, weight)
 
@@ -59,7 +59,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        with undisturbed():
+        with deferring_signals():
             for name, tensor in self._model_tensors.items():
                 value = tensor.clone()
                 tensor.copy_(self.tensors[name])

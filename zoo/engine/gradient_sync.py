@@ -27,7 +27,7 @@ def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
         The result of the global batch.
 
     Raises:
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     world = learner.hardware.world
     if world.size == 1:
@@ -35,9 +35,9 @@ def sync_gradients(learner: Learner, local: StepResult) -> StepResult:
     parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
     gradients = [] if is_sharded(learner.model) else _list_gradients(parameters, world)
     loss, correct = local.loss.clone(), local.correct.clone()
-    world.sum_([*gradients, loss, correct])
+    world.all_reduce_([*gradients, loss, correct])
     modules = (module for module in learner.model.modules() if module.training)
-    world.spread_([buffer for module in modules for buffer in module.buffers(recurse=False)])
+    world.broadcast_([buffer for module in modules for buffer in module.buffers(recurse=False)])
     return StepResult(loss, correct, local.count)
 
 
@@ -46,7 +46,7 @@ def _list_gradients(parameters: Sequence[nn.Parameter], world: World) -> list[Te
 
     All other gradients stay None: with a gradient of zero, the optimizer would apply weight decay to them.
     """
-    users = world.total([float(parameter.grad is not None) for parameter in parameters])
+    users = world.sum_numbers([float(parameter.grad is not None) for parameter in parameters])
     for parameter, count in zip(parameters, users, strict=True):
         if count and parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

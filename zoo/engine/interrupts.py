@@ -33,17 +33,17 @@ def handling(numbers: Iterable[signal.Signals], handler: Callable[[int, object],
             signal.signal(number, found)
 
 
-#: Signals received so far, as pairs of number and time, for each active `undisturbed` block.
+#: Signals received so far, as pairs of number and time, for each active `deferring_signals` block.
 _blocks: list[list[tuple[int, float]]] = []
 
 
 def is_signal_pending() -> bool:
-    """Return whether a signal is waiting for an `undisturbed` block to end."""
+    """Return whether a signal is waiting for a `deferring_signals` block to end."""
     return any(_blocks)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def deferring_signals() -> Iterator[None]:
     """Return a context that defers SIGINT, SIGTERM and SIGHUP until it exits; a second signal ends the process.
 
     If the block raises an exception, a deferred signal is dropped.

@@ -51,11 +51,11 @@ def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalB
     """Create this process's local batch. The processes exchange the sizes of their parts.
 
     Raises:
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     world = learner.hardware.world
     weight = learner.criterion.weigh(labels)  # Mixing images with each other does not change the sum.
     if world.size == 1:
         return LocalBatch(images, labels, weight, len(labels))
-    total_weight, size, num_processes = world.total([float(weight), len(labels), bool(len(labels))])
+    total_weight, size, num_processes = world.sum_numbers([float(weight), len(labels), bool(len(labels))])
     return LocalBatch(images, labels, torch.tensor(total_weight), int(size), int(num_processes))

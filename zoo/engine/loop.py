@@ -46,7 +46,7 @@ class Sums:
 
     def score(self, world: World = ALONE) -> Score:
         """Return the means over the samples of all processes."""
-        loss, correct, count = world.total([self.loss.item(), self.correct.item(), self.count])
+        loss, correct, count = world.sum_numbers([self.loss.item(), self.correct.item(), self.count])
         return Score(loss / count, correct / count)
 
 
@@ -88,7 +88,7 @@ def train_one_epoch(
     Raises:
         NotFinite: If a loss or a gradient is not finite. The step is not taken.
         TrainingError: If memory is insufficient even for one image at a time.
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     rank = learner.hardware.world.rank
     learner.frozen.train()
@@ -136,7 +136,7 @@ def evaluate(
         sums.add(loss, (logits.argmax(1) == labels).sum(), len(labels))
         probabilities.append(logits.float().softmax(1))
         advance(len(labels) * world.size)
-    return sums.score(world), world.gather(torch.cat(probabilities).cpu() if probabilities else None)
+    return sums.score(world), world.all_gather(torch.cat(probabilities).cpu() if probabilities else None)
 
 
 def _predict(model: nn.Module, images: Tensor, hardware: Hardware, micro_batches: MicroBatches) -> Tensor:

@@ -29,7 +29,7 @@ EXPLODED = 4.0
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedRate:
     """A learning rate, and the smoothed loss of the step taken at that rate."""
 
     lr: float
@@ -53,7 +53,7 @@ def lr_at(step: int, steps: int) -> float:
     return float(LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1)))
 
 
-def try_rates(learner: Learner, source: BatchSource, advance: Advance, steps: int = STEPS) -> list[Tried]:
+def try_rates(learner: Learner, source: BatchSource, advance: Advance, steps: int = STEPS) -> list[TriedRate]:
     """Train at rising learning rates until the loss explodes.
 
     Args:
@@ -69,7 +69,7 @@ def try_rates(learner: Learner, source: BatchSource, advance: Advance, steps: in
     return list(_run(replace(learner, schedule=schedule, average=None), islice(batches, steps), advance))
 
 
-def suggest(tried: Sequence[Tried]) -> float | None:
+def suggest_rate(tried: Sequence[TriedRate]) -> float | None:
     """Return the learning rate at which the loss falls fastest before its minimum, or None if it never falls."""
     lowest = min(range(len(tried)), key=lambda index: tried[index].loss, default=0)
     slopes = {
@@ -80,7 +80,7 @@ def suggest(tried: Sequence[Tried]) -> float | None:
     return best if best is not None and slopes[best] < 0 else None
 
 
-def _run(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Advance) -> Iterator[Tried]:
+def _run(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Advance) -> Iterator[TriedRate]:
     mean, lowest = 0.0, math.inf
     for step, (images, labels) in enumerate(batches):
         lr = lr_at(step, learner.schedule.steps)
@@ -94,4 +94,4 @@ def _run(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Ad
             return
         lowest = min(lowest, smooth_loss)
         advance(1)
-        yield Tried(lr, smooth_loss)
+        yield TriedRate(lr, smooth_loss)

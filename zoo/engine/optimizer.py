@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from zoo.models.sharding import is_divided
+from zoo.models.sharding import is_sharded_tensor
 
 MOMENTUM = 0.9
 
@@ -47,7 +47,7 @@ def build_optimizer(
         trainable = [parameter for parameters in members.values() for parameter in parameters]
         # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as can happen with
         # fp16 on GPUs, the kernel leaves the momentum uninitialized.
-        fused = all(parameter.device.type == "cpu" and not is_divided(parameter) for parameter in trainable)
+        fused = all(parameter.device.type == "cpu" and not is_sharded_tensor(parameter) for parameter in trainable)
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=fused)
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(groups, lr=lr, fused=True)

@@ -19,7 +19,7 @@ from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
 from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.ema import MovingAverage
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner
 from zoo.engine.loop import EpochProgress, Score, Sums, evaluate, train_one_epoch
 from zoo.engine.metrics import Epoch, find_best
@@ -112,7 +112,7 @@ class Phase:
                 validation, probabilities = self._evaluate(source, learner, current, advance)
                 state.require_finite()
                 epoch = _summarize(current, training, validation, time.monotonic() - started, state.phase)
-                with undisturbed():
+                with deferring_signals():
                     is_best = epoch.is_better_than(find_best(state.history))
                     callbacks.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
                     # This comes last, so that a run resumed from an earlier checkpoint repeats the evaluation.
@@ -188,7 +188,7 @@ class Phase:
             progress.say(f"note: ignoring `compile`: {obstacle}")
             return None
         sampler = build_sampler(self.recipe, self.images, self.hardware.world)
-        return CompiledModel(source.model, len(sampler.share_of(source.list_batch(0, 0))), progress.say)
+        return CompiledModel(source.model, len(sampler.local_part(source.list_batch(0, 0))), progress.say)
 
     def _uses_batch_statistics(self) -> bool:
         """Return whether a batch norm uses batch statistics, for which it needs more than one image."""

@@ -20,7 +20,7 @@ def computes_bf16(device: torch.device) -> bool:
     return False
 
 
-def settle_precision(requested: str, backbone: BackboneSpec, hardware: Hardware) -> Hardware:
+def choose_precision(requested: str, backbone: BackboneSpec, hardware: Hardware) -> Hardware:
     """Return the hardware with the precision of the run.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo.engine.learner import Learner
 from zoo.errors import TrainingError
-from zoo.models.sharding import part
+from zoo.models.sharding import local_tensor
 
 
 class Snapshot:
@@ -29,7 +29,7 @@ class Snapshot:
         # weights have changed.
         # Fused optimizers do not increment the version counter of a tensor.
         smallest = [min(group["params"], key=Tensor.numel).detach() for group in learner.optimizer.param_groups]
-        self._parameters = [(part(parameter), part(parameter).clone()) for parameter in smallest]
+        self._parameters = [(local_tensor(parameter), local_tensor(parameter).clone()) for parameter in smallest]
 
     def undo(self) -> None:
         """Undo a failed step so that it can be retried.

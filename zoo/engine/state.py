@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner
 from zoo.engine.loop import EpochProgress, Sums
 from zoo.engine.metrics import Epoch
 from zoo.errors import RunError, TrainingError
-from zoo.models.sharding import contribute, part, put, whole
+from zoo.models.sharding import copy_full_tensor, full_tensor, gather_for_other, local_tensor
 from zoo.models.weights.misfits import is_finite
 
 #: Prefixes of tensor names in a checkpoint.
@@ -47,7 +47,7 @@ class TrainingState:
     done: int = 0
     learner: Learner | None = None
     #: Kind of batches that the learner trains on, ``images`` or ``features``.
-    feed: str = ""
+    source_kind: str = ""
     #: Names of the parameters and buffers that the current phase can change.
     trainable: tuple[str, ...] = ()
     #: Names of the buffers that are not finite at the start of the phase, such as masks.
@@ -79,15 +79,15 @@ class TrainingState:
         self.history.append(epoch)
         self.done, self.current = self.batches, None
 
-    def begin_phase(self, phase: int, learner: Learner, feed: str) -> None:
+    def begin_phase(self, phase: int, learner: Learner, source_kind: str) -> None:
         """Begin a phase, or resume it from the checkpoint.
 
         Raises:
             RunError: If the checkpoint is from a different model or kind of batches.
         """
-        with undisturbed():  # Otherwise, an interrupted run could save a partly restored state.
-            current = self._restore(learner, feed, self.saved) if self.saved else None
-            self.phase, self.feed, self.current, self.saved = phase, feed, current, None
+        with deferring_signals():  # Otherwise, an interrupted run could save a partly restored state.
+            current = self._restore(learner, source_kind, self.saved) if self.saved else None
+            self.phase, self.source_kind, self.current, self.saved = phase, source_kind, current, None
             # List the names now, because the next phase may already have unfrozen more when this phase is saved.
             self.trainable = tuple(list_trainable_state(self.model))
             self.masks = frozenset(name for name, buffer in self.model.named_buffers() if not is_finite(buffer))
@@ -101,11 +101,11 @@ class TrainingState:
         if self.learner and self.learner.average:
             self.learner.average.restore()  # A signal may have arrived just before an evaluation ended.
         listed = self._list()
-        return Checkpoint({name: whole(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
+        return Checkpoint({name: full_tensor(tensor) for name, tensor in listed.tensors.items()}, listed.facts)
 
     def contribute(self) -> None:
         """Send this process's part of the sharded tensors to the process that calls `capture`."""
-        contribute(self._list().tensors.values())
+        gather_for_other(self._list().tensors.values())
 
     def _list(self) -> Checkpoint:
         """Return a checkpoint whose tensors may be sharded."""
@@ -117,7 +117,7 @@ class TrainingState:
         if learner.average:
             tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in learner.average.tensors.items()}
         facts = {
-            "feed": self.feed,
+            "feed": self.source_kind,
             "phase": self.phase,
             "done": self.done,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
@@ -144,20 +144,20 @@ class TrainingState:
         """
         masks = {f"{_MODEL}{name}" for name in self.masks}
         for name, tensor in self._list().tensors.items():
-            if name not in masks and not is_finite(part(tensor)):
+            if name not in masks and not is_finite(local_tensor(tensor)):
                 raise TrainingError(f"{name} is not finite after {self.batches} steps; try a lower `lr`.")
 
-    def _restore(self, learner: Learner, feed: str, saved: Checkpoint) -> EpochProgress | None:
-        if saved.facts["feed"] != feed:
+    def _restore(self, learner: Learner, source_kind: str, saved: Checkpoint) -> EpochProgress | None:
+        if saved.facts["feed"] != source_kind:
             raise RunError(
-                f"the run was trained on {saved.facts['feed']}, but would now be trained on {feed}; "
+                f"the run was trained on {saved.facts['feed']}, but would now be trained on {source_kind}; "
                 "resume it with the same amount of free space in the cache folder as before."
             )
         _restore_model(self.model, saved.tensors)
         _restore_slots(learner.optimizer, self.model, saved.tensors)
         if learner.average:
             for name, tensor in learner.average.tensors.items():
-                put(tensor, saved.tensors[f"{_AVERAGE}{name}"])
+                copy_full_tensor(tensor, saved.tensors[f"{_AVERAGE}{name}"])
         learner.steps = saved.facts["steps"]
         learner.micro_batches.count = saved.facts["parts"]
         learner.scaler.load_state_dict(saved.facts["scaler"])
@@ -182,7 +182,7 @@ def _restore_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             "remove the run folder to start from scratch."
         )
     for name, tensor in expected.items():
-        put(tensor, found[name])
+        copy_full_tensor(tensor, found[name])
 
 
 def _describe(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
@@ -210,7 +210,7 @@ def _restore_slots(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str,
             # Fused kernels require the memory format of the parameter.
             if tensor.shape == parameter.shape:
                 value = torch.empty_like(parameter, dtype=tensor.dtype)
-                put(value, tensor)
+                copy_full_tensor(value, tensor)
             else:
                 value = tensor.to(parameter.device, copy=True)
             optimizer.state[parameter][slot] = value

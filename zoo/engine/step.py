@@ -13,15 +13,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from zoo.engine.distributed.agreement import agreeing, allocating_together, ending_together
+from zoo.engine.distributed.agreement import allocate_optimizer_state, ending_if_out_of_memory, raising_in_all
 from zoo.engine.gradient_sync import sync_gradients
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner, StepResult
 from zoo.engine.local_batch import LocalBatch, make_local_batch
 from zoo.engine.snapshot import Snapshot
 from zoo.engine.torch_compile import CannotCompile
-from zoo.errors import LostProcess, NotFinite
-from zoo.models.sharding import whole
+from zoo.errors import NotFinite, PeerError
+from zoo.models.sharding import full_tensor
 
 
 def take_step(
@@ -35,7 +35,7 @@ def take_step(
 
     Signals are deferred until both are done.
     """
-    with undisturbed():
+    with deferring_signals():
         try:
             result = learn(learner, images, labels, seed)
         except CannotCompile as error:
@@ -63,7 +63,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
     Raises:
         NotFinite: If the loss or a gradient is not finite. The model is unchanged.
         TrainingError: If memory is insufficient even for the smallest micro-batches.
-        LostProcess: If another process has died. The model is unchanged.
+        PeerError: If another process has died. The model is unchanged.
         CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
     local_batch = make_local_batch(learner, images, labels)
@@ -74,7 +74,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
     except (NotFinite, CannotCompile):
         snapshot.restore()
         raise
-    except LostProcess:
+    except PeerError:
         snapshot.undo()
         raise
 
@@ -83,7 +83,7 @@ def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
     torch.manual_seed(seed)
     hardware, criterion = learner.hardware, learner.criterion
     model = learner.compiled.choose(len(local_batch.labels)) if learner.compiled else learner.model
-    with agreeing(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
+    with raising_in_all(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
         learner.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), device=hardware.device)
         correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
@@ -94,7 +94,7 @@ def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
             learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
             loss_sum += loss.detach()
             correct += (logits.detach().argmax(1) == labels).sum()
-    with ending_together(learner):
+    with ending_if_out_of_memory(learner):
         result = sync_gradients(learner, StepResult(loss_sum, correct, local_batch.global_size))
         _optimizer_step(learner, result.loss)
     return result
@@ -106,7 +106,7 @@ def _optimizer_step(learner: Learner, loss: Tensor) -> None:
     scaler.unscale_(optimizer)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    norm = whole(total_norm).float().to(loss.device)
+    norm = full_tensor(total_norm).float().to(loss.device)
     # With fp16, the scaler itself skips a step whose gradients overflow, and then lowers its scale. A scale below 1
     # means that the gradients are not finite at any scale.
     scale = scaler.get_scale()
@@ -117,7 +117,7 @@ def _optimizer_step(learner: Learner, loss: Tensor) -> None:
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, total_norm)
     if not learner.steps and norm.isfinite():
-        allocating_together(learner)
+        allocate_optimizer_state(learner)
     learner.schedule.prepare(optimizer, learner.steps)
     scaler.step(optimizer)
     scaler.update()

@@ -25,7 +25,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path for a file or folder, and rename it to ``path`` when the block succeeds.
 
     If the block raises, the temporary file or folder is removed and ``path`` is not changed.
@@ -53,7 +53,7 @@ def publish(temporary: Path, path: Path) -> None:
         OSError: If the disk is full or the path is not writable.
     """
     if temporary.is_file():
-        _open_to_all(temporary)
+        _apply_default_mode(temporary)
         _synchronize(temporary)
     try:
         temporary.replace(path)
@@ -64,8 +64,8 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def written(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Write a file or folder like `whole`, but raise RunError instead of OSError.
+def atomic_run_write(path: Path, size: int | None = None) -> Iterator[Path]:
+    """Write a file or folder like `atomic_write`, but raise RunError instead of OSError.
 
     Args:
         path: Final path of the file or folder.
@@ -75,7 +75,7 @@ def written(path: Path, size: int | None = None) -> Iterator[Path]:
         RunError: If the disk is full, or the parent folder is missing or not writable.
     """
     try:
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             yield temporary
     except (OSError, SafetensorError) as error:  # On a full disk, safetensors raises its own error.
         reason = getattr(error, "strerror", None) or error
@@ -116,7 +116,7 @@ def remove_partial(folder: Path) -> None:
         remove(path)
 
 
-def _open_to_all(path: Path) -> None:
+def _apply_default_mode(path: Path) -> None:
     """Apply the default file mode, because safetensors creates private files, but runs are shared."""
     umask = os.umask(0)
     os.umask(umask)

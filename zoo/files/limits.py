@@ -32,7 +32,7 @@ class Limit:
     unit: str
     #: What the limit bounds.
     bounds: str
-    #: Why the default is what it is.
+    #: Reason for the default.
     reason: str
     least: int = 1
 
@@ -64,7 +64,7 @@ IMAGE_BYTES = Limit(
     default=2**29,
     unit="bytes",
     bounds="the size of an image file",
-    reason="a file is read at once; the largest image that is allowed has 512 MiB with 16 bits per color",
+    reason="a file is read at once; the largest image allowed takes 512 MiB with 16 bits per color",
 )
 PIXELS = Limit(
     variable="ZOO_MAX_PIXELS",
@@ -78,7 +78,7 @@ DECODING_BYTES = Limit(
     default=3 * 2**30,
     unit="bytes",
     bounds="the memory for all images that are decoded at the same time on this machine",
-    reason="enough for the largest image that is allowed, or for 19 photos of 24 megapixels",
+    reason="enough for the largest image allowed, or for 19 photos of 24 megapixels",
 )
 JPEG_SCANS = Limit(
     variable="ZOO_MAX_JPEG_SCANS",
@@ -99,7 +99,7 @@ EXAMINING_THREADS = Limit(
     variable="ZOO_MAX_EXAMINING_THREADS",
     default=8,
     unit="threads",
-    bounds="the threads that decode images before training; there is also at most one per core",
+    bounds="the threads that decode images before training; at most one per core is started",
     reason="each thread has a decoded image in memory",
 )
 UNPACKED_BYTES = Limit(
@@ -107,14 +107,14 @@ UNPACKED_BYTES = Limit(
     default=100 * 2**20,
     unit="bytes",
     bounds="the unpacked size of an archive, unless ZOO_MAX_UNPACKED_RATIO allows more",
-    reason="small archives of drawings shrink a lot",
+    reason="small archives of drawings compress well",
 )
 UNPACKED_RATIO = Limit(
     variable="ZOO_MAX_UNPACKED_RATIO",
     default=100,
     unit="times its own size",
     bounds="the unpacked size of a large archive, as a multiple of its own size",
-    reason="photos hardly shrink, and only simple graphics come close to this ratio",
+    reason="photos hardly compress, and only simple graphics come close to this ratio",
 )
 MEMBERS = Limit(
     variable="ZOO_MAX_MEMBERS",
@@ -142,7 +142,7 @@ TAR_HEADER_BYTES = Limit(
     default=2**20,
     unit="bytes",
     bounds="an extended header of a .tar archive",
-    reason="a header is read at once; a long name has a few kB",
+    reason="a header is read at once; a long name takes a few kB",
 )
 DOWNLOAD_BYTES = Limit(
     variable="ZOO_MAX_DOWNLOAD_BYTES",
@@ -179,7 +179,7 @@ PARTIAL_SECONDS = Limit(
     default=3600,
     unit="seconds",
     bounds="the age of an unfinished file or folder in the cache folder whose process has ended",
-    reason="it is of no use, but on another machine its process may still be writing it",
+    reason="it is useless, unless a process on another machine is still writing it",
     least=0,
 )
 PART_SECONDS = Limit(

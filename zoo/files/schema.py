@@ -19,7 +19,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Text = Annotated[str, Meta(max_length=100_000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
 
@@ -52,8 +52,8 @@ class ClassMetrics(TypedDict):
     """The metrics of one class."""
 
     images: Count
-    precision: Share | None
-    recall: Share | None
+    precision: Fraction | None
+    recall: Fraction | None
 
 
 class ConfusedPairs(TypedDict):
@@ -67,7 +67,7 @@ class ConfusedPairs(TypedDict):
 class Metrics(TypedDict):
     """The metrics of one split."""
 
-    accuracy: Share
+    accuracy: Fraction
     images: Count
     per_class: dict[Name, ClassMetrics]
     confusion: list[list[Count]] | ConfusedPairs
@@ -77,7 +77,7 @@ class Best(TypedDict):
     """The best epoch."""
 
     epoch: Positive
-    val_accuracy: Share
+    val_accuracy: Fraction
     val_loss: float
 
 
@@ -86,9 +86,9 @@ class Epoch(TypedDict):
 
     epoch: Positive
     train_loss: float
-    train_accuracy: Share
+    train_accuracy: Fraction
     val_loss: float
-    val_accuracy: Share
+    val_accuracy: Fraction
     lr: float
     train_seconds: float
     seconds: float
@@ -146,6 +146,7 @@ class Params(TypedDict):
     """Numbers of parameters."""
 
     total: Count
+    #: Number of trainable parameters. The key is part of the format of run.json.
     learning: Count
 
 
@@ -162,7 +163,7 @@ class Baseline(TypedDict):
     """The comparison with random initial weights."""
 
     gain: float
-    accuracy: Share
+    accuracy: Fraction
     split: Name
 
 
@@ -214,15 +215,18 @@ class EpochInProgress(TypedDict):
 
 
 class TrainingProgress(TypedDict):
-    """How far training was when a checkpoint was written."""
+    """How far training was when a checkpoint was written. The keys are part of the format of checkpoints."""
 
+    #: Kind of batches, ``images`` or ``features``.
     feed: Name
     phase: Count
     done: Count
     history: list[Epoch]
     steps: Count
+    #: Number of micro-batches per batch.
     parts: Positive
     scaler: dict[Name, Any]
+    #: The epoch in progress.
     lap: NotRequired[EpochInProgress]
 
 

@@ -1,4 +1,4 @@
-"""Builds a model from a spec, with its weights and with a head for the user's classes."""
+"""Build a model from a spec, with its weights and with a head for the user's classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from zoo.errors import OptionError, PluginError, is_out_of_memory
 from zoo.models.head import Head, replace_head
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
-from zoo.models.weights.load import load_tensors, read_start
+from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
 from zoo.registry.head_design import HeadDesign
@@ -27,7 +27,7 @@ class Network:
 
     backbone: BackboneSpec
     #: Initial weights of the model.
-    start: WeightsSource
+    initial_weights: WeightsSource
     #: Design of the head.
     design: HeadDesign
     model: nn.Module
@@ -39,7 +39,7 @@ class Network:
     @property
     def input(self) -> InputSpec:
         """The input of the model."""
-        return self.preprocessing.apply(choose_input(self.backbone, self.start))
+        return self.preprocessing.apply(choose_input(self.backbone, self.initial_weights))
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
@@ -64,13 +64,13 @@ def build_backbone(
     """Build upstream's model and load its initial weights, including those of its head.
 
     Returns:
-        The model, and its weights with the prefix that the names in their file have.
+        The model, and the source of its weights with the prefix that was found in the file.
 
     Raises:
         PluginError: If the model cannot be built.
         WeightsError: If the weights file is missing, is damaged or belongs to a different network.
     """
-    tensors = read_start(source, progress)
+    tensors = read_initial_tensors(source, progress)
     model = build_model(backbone, source.tag)
     if source.is_random:
         return model, source
@@ -113,7 +113,7 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
             raise
         reason = f"{name} cannot process an image of {'x'.join(map(str, size))}"
         if network.preprocessing.image_size:
-            own = choose_input(network.backbone, network.start).size[1]
+            own = choose_input(network.backbone, network.initial_weights).size[1]
             raise OptionError(
                 f"{reason}: {type(error).__name__}: {error}; leave out `image_size`, or set it to {own}."
             ) from error

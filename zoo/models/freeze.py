@@ -1,4 +1,4 @@
-"""Freezes a part of a model, keeps it frozen during training, and proves that it did not change."""
+"""Freeze a part of a model, keep it frozen during training, and prove that it did not change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.errors import FrozenMoved
 from zoo.models.head import is_below_any
-from zoo.models.sharding import whole
+from zoo.models.sharding import full_tensor
 
 
 class Frozen:
@@ -83,7 +83,7 @@ def digest_frozen(model: nn.Module, trainable: tuple[str, ...]) -> str:
         if is_below_any(name, trainable):
             continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        flat = whole(tensor.detach()).cpu().contiguous().reshape(-1)
+        flat = full_tensor(tensor.detach()).cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Finds the last layers of a backbone and replaces them."""
+"""Find the last layers of a backbone and replace them."""
 
 from __future__ import annotations
 

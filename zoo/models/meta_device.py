@@ -1,4 +1,4 @@
-"""Builds models on torch's meta device, where tensors have a shape but no values."""
+"""Build models on torch's meta device, where tensors have a shape but no values."""
 
 from __future__ import annotations
 

@@ -54,44 +54,44 @@ def _list_units(model: nn.Module, blocks: Sequence[BlockSpec]) -> Iterator[nn.Mo
 
 def is_sharded(model: nn.Module) -> bool:
     """Return whether a model is sharded."""
-    return any(is_divided(parameter) for parameter in model.parameters())
+    return any(is_sharded_tensor(parameter) for parameter in model.parameters())
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """Return the full tensor. A sharded tensor is gathered on the CPU, and all processes must call this."""
     # The device has memory for one full tensor at a time, but not for all of them.
-    return tensor.full_tensor().cpu() if is_divided(tensor) else tensor
+    return tensor.full_tensor().cpu() if is_sharded_tensor(tensor) else tensor
 
 
-def part(tensor: Tensor) -> Tensor:
+def local_tensor(tensor: Tensor) -> Tensor:
     """Return this process's shard of a tensor without copying it. A tensor that is not sharded is returned in full."""
-    return tensor.to_local() if is_divided(tensor) else tensor
+    return tensor.to_local() if is_sharded_tensor(tensor) else tensor
 
 
 @torch.no_grad()
-def put(target: Tensor, source: Tensor) -> None:
+def copy_full_tensor(target: Tensor, source: Tensor) -> None:
     """Copy a full tensor, which all processes must have, into a tensor that may be sharded."""
-    if not is_divided(target):
+    if not is_sharded_tensor(target):
         target.copy_(source)
         return
     from torch.distributed.tensor import distribute_tensor
 
     moved = source.to(device=target.device, dtype=target.dtype)
     sharded = distribute_tensor(moved, target.device_mesh, target.placements, src_data_rank=None)
-    part(target).copy_(part(sharded))
+    local_tensor(target).copy_(local_tensor(sharded))
 
 
-def whole_state(model: nn.Module) -> dict[str, Tensor]:
+def full_state(model: nn.Module) -> dict[str, Tensor]:
     """Return a model's state_dict with full tensors. If the model is sharded, all processes must call this."""
-    return {name: whole(tensor) for name, tensor in model.state_dict().items()}
+    return {name: full_tensor(tensor) for name, tensor in model.state_dict().items()}
 
 
-def contribute(tensors: Iterable[Tensor]) -> None:
+def gather_for_other(tensors: Iterable[Tensor]) -> None:
     """Take part in gathering tensors that another process needs in full."""
     for tensor in tensors:
-        whole(tensor)
+        full_tensor(tensor)
 
 
-def is_divided(tensor: Tensor) -> TypeGuard[DTensor]:
+def is_sharded_tensor(tensor: Tensor) -> TypeGuard[DTensor]:
     """Return whether a tensor is sharded."""
     return hasattr(tensor, "full_tensor")  # only DTensor has it, and importing that class takes half a second

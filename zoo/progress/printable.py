@@ -1,8 +1,8 @@
-"""The gate for text from outside: it makes names and messages safe to print, for each kind of output.
+"""Escape text from outside, such as names and messages, so that it is safe in each kind of output.
 
 Names of classes and files, messages of plugins and servers, and the texts in run.json can contain any character. A
 control character can rewrite the terminal, a line break forges a line, and markup or a formula is run by the program
-that opens the file. Whatever zoo prints or writes for people passes one of these functions:
+that opens the file. Everything that zoo prints or writes for people goes through one of these functions:
 
 ==========  ==========================================================================================
 lines       `make_printable`, for each line that zoo prints on stdout or stderr
@@ -37,12 +37,12 @@ def make_printable(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape a text that is placed within a line of Markdown, such as a heading or a cell of a table."""
+    """Escape text that is placed within a line of Markdown, such as a heading or a cell of a table."""
     return _MARKDOWN.sub(r"\\\g<0>", make_printable(text))
 
 
 def format_code(text: str) -> str:
-    """Format a text as code in Markdown. Nothing in it ends the code. A code in a table must not contain ``|``."""
+    """Format text as code in Markdown. Nothing in the text can end the code. Code in a table must not contain ``|``."""
     code = make_printable(text)
     fence = "`" * (max(map(len, re.findall("`+", code)), default=0) + 1)
     # Markdown removes one space from both sides, so that the code can begin or end with a backtick or a space.
@@ -51,7 +51,7 @@ def format_code(text: str) -> str:
 
 
 def escape_csv(text: str) -> str:
-    """Escape the text of a cell. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    """Escape the text of a cell. Text that a spreadsheet would run as a formula is prefixed with an apostrophe."""
     cell = make_printable(text)
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
@@ -62,7 +62,7 @@ def escape_json(text: str) -> str:
 
 
 def escape_unencodable() -> None:
-    """Make stdout and stderr escape the characters that their encoding lacks, instead of raising an exception."""
+    """Make stdout and stderr escape the characters that their encoding cannot represent, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

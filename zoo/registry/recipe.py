@@ -82,7 +82,7 @@ class Recipe:
     #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
     #: How an image is brought to the size of the input: ``crop`` crops the center, ``pad`` adds a border, ``squash``
-    #: ignores the aspect ratio. None means as the weights expect it, as for the next three.
+    #: ignores the aspect ratio. None means what the weights expect, as for the next three.
     resize: str | None = one_of(None, tuple(RESIZES))
     #: Height and width of the input in pixels.
     image_size: int | None = count(None, 1, MAX_SIDE)

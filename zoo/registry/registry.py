@@ -1,4 +1,4 @@
-"""Finds backbones and data sets by name. Never imports torch."""
+"""Find backbones and data sets by name. Never imports torch."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Registry:
                 call_hook(plugin, event, **copy.deepcopy(arguments))
             except PluginError as error:
                 self._muted.add(plugin.namespace)
-                messages.append(f"{error}; it gets no more events of this run")
+                messages.append(f"{error}; it receives no more events in this run")
         return messages
 
     def get_recipe(self, name: str) -> NamedRecipe:

@@ -1,4 +1,4 @@
-"""The settings in registry.toml: the packaged file, the user's file and the project's file. Later files win."""
+"""The settings in registry.toml: the packaged, the user's and the project's file. Later files take precedence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the installed version of upstream with the version for which a backbone was declared."""
+"""Compare the installed version of upstream with the version for which a backbone was declared."""
 
 from __future__ import annotations
 

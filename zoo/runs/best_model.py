@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from zoo.files.download import sha256_of
-from zoo.models.sharding import whole_state
+from zoo.models.sharding import full_state
 from zoo.models.weights.header import Header
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import write_tensors
@@ -52,12 +52,12 @@ class BestModel:
         """
         self._held = None  # This frees memory before the next copy is made.
         if self._is_due():
-            self._write(whole_state(model))
+            self._write(full_state(model))
         else:
             frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
             self._held = {
                 name: tensor if name in frozen else tensor.to("cpu", copy=True)
-                for name, tensor in whole_state(model).items()
+                for name, tensor in full_state(model).items()
             }
 
     def write_if_due(self) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, make_folder, remove, remove_partial, written
+from zoo.files.atomic import PREFIX, atomic_run_write, make_folder, remove, remove_partial
 from zoo.files.download import sha256_of
 from zoo.files.validation import parse_json
 from zoo.runs.model_file import write_tensors
@@ -57,10 +57,10 @@ class Checkpoints:
         if best is not None:
             file, metadata[_BEST] = best
             _copy(file, path.with_suffix(".best"))
-        with written(path, size) as own:
+        with atomic_run_write(path, size) as own:
             write_tensors(state.tensors, metadata, own)
             digest = sha256_of(own)
-        with written(path.with_suffix(".sha256")) as own:
+        with atomic_run_write(path.with_suffix(".sha256")) as own:
             own.write_text(f"{digest}  {path.name}\n", encoding="ascii")
         paths = self._list()
         place = paths.index(path)
@@ -76,7 +76,7 @@ class Checkpoints:
         for path in self._list():
             try:
                 _verify(path)
-                with undisturbed():  # An interrupt while torch reads a file would look like a damaged file.
+                with deferring_signals():  # An interrupt while torch reads a file would look like a damaged file.
                     saved = _read(path)
             except (OSError, SafetensorError, ValueError, KeyError) as error:
                 complaints.append(f"{path} cannot be read: {error}")
@@ -112,7 +112,7 @@ class Checkpoints:
 
 def _copy(source: Path, target: Path) -> None:
     """Create a hard link, or a copy if the file system does not support hard links."""
-    with written(target) as own:
+    with atomic_run_write(target) as own:
         try:
             os.link(source, own)
         except OSError:

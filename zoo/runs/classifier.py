@@ -22,7 +22,7 @@ from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.sources.walk import walk_files
 from zoo.data.transform import build_eval_transform
 from zoo.engine.batches import prepare
-from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
+from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError
@@ -120,8 +120,8 @@ class Classifier:
         chosen, samples = open_labeled(listing, name_source(data), split, classes=self.classes, progress=progress)
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
-            batches = prepare(loaded, self._transform.normalise, self._hardware)
-            with rounding(self._hardware):
+            batches = prepare(loaded, self._transform.normalize, self._hardware)
+            with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
@@ -152,7 +152,7 @@ class Classifier:
     def _compute(self, tensors: list[Tensor]) -> Tensor:
         """Return probabilities of shape (N, classes), on the CPU."""
         images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
-        with self._hardware.autocast(), rounding(self._hardware):
+        with self._hardware.autocast(), allowing_tf32(self._hardware):
             logits: Tensor = self.model(images)
         return logits.float().softmax(1).cpu()
 
@@ -184,7 +184,7 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
 
 
 def _list_images(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield the path, or all files below it if it is a folder, each with the reason why it is left out, or None."""
+    """Yield the path, or all files below it if it is a folder, each with the reason why it is skipped, or None."""
     with accessing(path, DataError, "pass an image or a folder of images"):
         is_folder = path.is_dir()
         if not is_folder and not path.exists():

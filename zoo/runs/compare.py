@@ -58,7 +58,7 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
 
 
-def find_doubts(compared: Sequence[Compared]) -> list[str]:
+def list_warnings(compared: Sequence[Compared]) -> list[str]:
     """Return warnings about runs on different data, and about differences that may be due to chance."""
     doubts = []
     if len({one.fingerprint for one in compared}) > 1:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, remove, remove_partial, written
+from zoo.files.atomic import PREFIX, atomic_run_write, remove, remove_partial
 from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
@@ -115,7 +115,7 @@ class RunFolder:
         Raises:
             RunError: If the disk is full or the folder is gone.
         """
-        with written(self.path / name) as path:
+        with atomic_run_write(self.path / name) as path:
             save(path)
 
     def write_text(self, name: str, text: str) -> None:

@@ -19,7 +19,7 @@ from zoo.models.weights.misfits import find_unusable
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
     """Return the header for a network with these classes."""
-    weights = network.start
+    weights = network.initial_weights
     license = weights.license or ("none" if weights.is_random else "unknown")
     return Header(
         backbone=network.backbone.name,

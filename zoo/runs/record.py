@@ -84,7 +84,7 @@ class Record:
 
 def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Images) -> dict[str, Any]:
     """Return the fields of run.json that are known before the first step."""
-    weights = network.start
+    weights = network.initial_weights
     return {
         "backbone": network.backbone.name,
         "weights": {

@@ -19,7 +19,7 @@ from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.plugins.discovery import FIRST_PARTY, get_claims
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error
-from zoo.registry.plugins.load import Plugin, ask_module, find_unlisted, load_module
+from zoo.registry.plugins.load import Plugin, find_unlisted, load_module, read_module
 from zoo.testing.isolation.import_probe import ImportProbe, find_package, probe_plugin
 from zoo.testing.suggestions import describe_fault
 
@@ -107,7 +107,7 @@ def _load(plugin: PluginUnderTest, entry_point: EntryPoint) -> None:
         checks_deferred(),
     ):
         plugin.module = load_module(entry_point)
-        ask_module(plugin, plugin.module)
+        read_module(plugin, plugin.module)
 
 
 def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]:

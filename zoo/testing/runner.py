@@ -133,12 +133,12 @@ def _compare(check: Check, spec: BackboneSpec, status: Status, reason: str) -> t
         return status, reason
     is_kept = status == "pass"
     if why := spec.unsupported.get(check.excuse or ""):
-        cure = f"it declares {check.excuse} unsupported ({why}), but supports it; remove the entry."
-        return ("fail", cure) if is_kept else ("n/a", why)
+        advice = f"it declares {check.excuse} unsupported ({why}), but supports it; remove the entry."
+        return ("fail", advice) if is_kept else ("n/a", why)
     expected = spec.expected_failures if isinstance(spec.expected_failures, Mapping) else {}
     if why := {OLD_NAMES.get(name, name): why for name, why in expected.items()}.get(check.name):
-        cure = f"it is declared to fail ({why}) but passes; remove the entry"
-        return ("xpass", cure) if is_kept else ("xfail", f"{why} ({reason})")
+        advice = f"it is declared to fail ({why}) but passes; remove the entry"
+        return ("xpass", advice) if is_kept else ("xfail", f"{why} ({reason})")
     return status, reason
 
 

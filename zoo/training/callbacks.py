@@ -11,8 +11,8 @@ from zoo.data.dataset import Images
 from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
 from zoo.engine.state import TrainingState
-from zoo.errors import DataError, FrozenMoved, LostProcess, NotFinite, TrainingError
-from zoo.models.sharding import contribute, is_sharded
+from zoo.errors import DataError, FrozenMoved, NotFinite, PeerError, TrainingError
+from zoo.models.sharding import gather_for_other, is_sharded
 from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
 from zoo.runs.folder import MODEL
@@ -61,7 +61,7 @@ class ShardCallbacks(Callbacks):
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:  # noqa: ARG002
         """Send the shards of the best model."""
         if is_best:
-            contribute(model.state_dict().values())
+            gather_for_other(model.state_dict().values())
 
 
 class RunCallbacks(Callbacks):
@@ -134,7 +134,7 @@ def recording(plan: Plan, state: TrainingState, record: Record | None, progress:
         (record.folder.path / MODEL).unlink()
         remove_states(record.folder)
         raise
-    except (KeyboardInterrupt, NotFinite, DataError, LostProcess) as error:
+    except (KeyboardInterrupt, NotFinite, DataError, PeerError) as error:
         # After these errors, the state is intact. Any other error may have damaged it.
         saver.on_interrupt(error)
         _report_kept(record, progress)

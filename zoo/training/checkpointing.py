@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 from zoo.engine.state import Checkpoint, TrainingState
 from zoo.errors import NotFinite, TrainingError
 from zoo.models.sharding import is_sharded
@@ -63,7 +63,8 @@ class Checkpointer:
         if is_due:
             self.save()
 
-    @undisturbed()  # After an interrupt in here, the same checkpoint would be saved again, over the unfinished one.
+    # After an interrupt in here, the same checkpoint would be saved again, over the unfinished one.
+    @deferring_signals()
     def save(self) -> None:
         """Save a checkpoint, unless the newest one is up to date.
 

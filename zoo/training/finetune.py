@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.source import name_source
-from zoo.engine.device import rounding
+from zoo.engine.device import allowing_tf32
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
 from zoo.engine.state import TrainingState
@@ -28,7 +28,14 @@ from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.training.callbacks import recording
 from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
-from zoo.training.resume import EarlierRun, find_earlier, record_start, remove_states, require_same_run, share_earlier
+from zoo.training.resume import (
+    EarlierRun,
+    broadcast_earlier,
+    find_earlier,
+    record_start,
+    remove_states,
+    require_same_run,
+)
 from zoo.training.summary import report_changes, report_plan
 from zoo.training.train import train
 
@@ -89,7 +96,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
                 return Run(earlier.folder.path, earlier.facts)
             record = _begin_record(job, plan, earlier, output, lock) if world.is_first else None
             state = TrainingState(plan.network.model, earlier.checkpoint if earlier else None)
-            with rounding(plan.hardware), recording(plan, state, record, progress) as callbacks:
+            with allowing_tf32(plan.hardware), recording(plan, state, record, progress) as callbacks:
                 train(plan, state, callbacks, progress)
         baseline = _train_baseline(job, record)
         return _finish(job, record, baseline)
@@ -113,7 +120,7 @@ def _find_earlier(
     if world.is_first and not resume:
         RunFolder.refuse_used(output)
     earlier = find_earlier(output, lock, progress) if world.is_first and resume else None
-    return share_earlier(earlier, world) if resume else None
+    return broadcast_earlier(earlier, world) if resume else None
 
 
 def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
@@ -187,7 +194,7 @@ def _finish(job: Job, record: Record | None, baseline: Run | None) -> Run:
         record.close()
         job.progress.say(f"report: {record.folder.path / REPORT}")
         shared = json.dumps([str(record.folder.path), record.facts])
-    path, facts = json.loads(job.hardware.world.spread(shared))
+    path, facts = json.loads(job.hardware.world.broadcast_text(shared))
     return Run(Path(path), facts)
 
 
@@ -202,7 +209,7 @@ def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], pro
         )
     else:
         progress.say(
-            f"negative transfer: pretrained weights cost {-100 * gain:.1f} points against training from scratch, "
-            f"which reaches {accuracy:.3f} on the {split} images"
+            f"negative transfer: pretrained weights lower the accuracy by {-100 * gain:.1f} points compared with "
+            f"training from scratch, which reaches {accuracy:.3f} on the {split} images"
         )
     return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}

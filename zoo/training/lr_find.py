@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.engine.device import rounding
-from zoo.engine.features.features import choose_feed
-from zoo.engine.lr_range_test import STEPS, Tried, suggest, try_rates
+from zoo.engine.device import allowing_tf32
+from zoo.engine.features.features import choose_batch_source
+from zoo.engine.lr_range_test import STEPS, TriedRate, suggest_rate, try_rates
 from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
 from zoo.progress import Progress, Silent
@@ -26,7 +26,7 @@ class FoundRate:
     #: Suggested learning rate; None if the loss never fell.
     suggested: float | None
     #: Learning rates in the order in which they were tried, with their losses.
-    tried: Sequence[Tried]
+    tried: Sequence[TriedRate]
 
 
 def find_lr(
@@ -59,9 +59,12 @@ def find_lr(
     with run_context(job):
         plan = prepare(job)
         phase, state = plan.begin(0), TrainingState(plan.network.model)
-        with rounding(plan.hardware), closing(choose_feed(phase, plan.digests[0], progress)) as feed:
-            phase.begin(0, feed, state, progress)
+        with (
+            allowing_tf32(plan.hardware),
+            closing(choose_batch_source(phase, plan.digests[0], progress)) as source,
+        ):
+            phase.begin(0, source, state, progress)
             assert state.learner is not None
             with progress.track("trying learning rates", STEPS) as advance:
-                tried = try_rates(state.learner, feed, advance)
-    return FoundRate(suggest(tried), tried)
+                tried = try_rates(state.learner, source, advance)
+    return FoundRate(suggest_rate(tried), tried)

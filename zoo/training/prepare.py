@@ -21,7 +21,7 @@ from zoo.engine.distributed.process_group import get_world
 from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
 from zoo.engine.phase import Phase
-from zoo.engine.precision import settle_precision
+from zoo.engine.precision import choose_precision
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
 from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
 from zoo.models.build import Network, attach_head, build_backbone, try_network
@@ -95,8 +95,8 @@ def resolve_job(backbone: str, data: Any, recipe: Recipe, registry: Registry, pr
     refuse_unknown_block(resolved.backbone, recipe.scope)
     weights = choose_weights(resolved, recipe.weights)
     _report_choice(resolved, weights, progress)
-    hardware = settle_precision(recipe.precision, resolved.backbone, hardware)
-    hardware = replace(hardware, precision=world.spread(hardware.precision))
+    hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
+    hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))
     return Job(resolved, weights, data, recipe, hardware, registry, progress)
 
 
@@ -176,7 +176,7 @@ def _synchronize(model: nn.Module, images: Images, world: World) -> None:
     """Require the same images in all processes, and copy the first process's weights to the others."""
     if world.size > 1:
         world.require_same("images", images.fingerprint)
-        world.spread_([*model.parameters(), *model.buffers()])
+        world.broadcast_([*model.parameters(), *model.buffers()])
 
 
 def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware) -> None:
@@ -196,7 +196,7 @@ def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, imag
 def _report_pitfalls(network: Network, recipe: Recipe, progress: Progress) -> None:
     if recipe.batch_size == 1 and list_batch_norms(network.model):
         progress.say("note: batch norm statistics stay fixed, because they cannot be computed from a single image")
-    if network.start.is_random and recipe.scope.is_head_only:
+    if network.initial_weights.is_random and recipe.scope.is_head_only:
         progress.say("warning: the frozen part has random weights, so little will be learned; use `train` all")
 
 

@@ -90,19 +90,19 @@ def _check_facts(facts: Mapping[str, Any], output: Path) -> None:
         raise RunError(f"{output} has a damaged checkpoint: its confusion matrix does not match its classes.")
 
 
-def share_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:
+def broadcast_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | None:
     """Return, in every process, what the first process found. The processes may run on machines with different disks.
 
     Raises:
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     checkpoint = earlier.checkpoint if earlier else None
     found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]
-    shared = json.loads(world.spread(json.dumps(found)))
+    shared = json.loads(world.broadcast_text(json.dumps(found)))
     if shared is None:
         return None
     path, facts, state, is_finished = shared
-    tensors = world.spread_tensors(checkpoint.tensors if checkpoint else {})
+    tensors = world.broadcast_tensors(checkpoint.tensors if checkpoint else {})
     checkpoint = Checkpoint(tensors, state) if state else None
     return EarlierRun(RunFolder(Path(path)), facts, checkpoint, is_finished=is_finished)
 

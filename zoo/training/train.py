@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from zoo.engine.batches import BatchSource
 from zoo.engine.distributed.world import World
-from zoo.engine.features.features import choose_feed
+from zoo.engine.features.features import choose_batch_source
 from zoo.engine.loop import evaluate
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
 from zoo.errors import FrozenMoved
-from zoo.models.sharding import is_sharded, put
+from zoo.models.sharding import copy_full_tensor, is_sharded
 from zoo.progress import Progress
 from zoo.training.callbacks import Callbacks
 from zoo.training.prepare import Plan
@@ -30,32 +30,32 @@ def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Prog
         FrozenMoved: If a frozen parameter or buffer changed.
         TrainingError: If the loss or the gradients are not finite.
         RunError: If the run folder cannot be written.
-        LostProcess: If another process of the run has died.
+        PeerError: If another process of the run has died.
     """
     for index in range(state.phase, len(plan.phases)):
         phase, digest, is_last = plan.begin(index), plan.digests[index], index == len(plan.phases) - 1
-        with closing(choose_feed(phase, digest, progress, is_last=is_last)) as feed:
-            phase.begin(index, feed, state, progress)
-            phase.run(feed, state, callbacks, progress)
-            callbacks.on_phase(_prove_frozen(phase, digest))
+        with closing(choose_batch_source(phase, digest, progress, is_last=is_last)) as source:
+            phase.begin(index, source, state, progress)
+            phase.run(source, state, callbacks, progress)
+            callbacks.on_phase(_verify_frozen(phase, digest))
             if is_last:
                 callbacks.on_last()
                 if plan.images.test:
-                    _test(phase, feed, callbacks, progress)
+                    _test(phase, source, callbacks, progress)
 
 
-def _prove_frozen(phase: Phase, before: str) -> str:
+def _verify_frozen(phase: Phase, before: str) -> str:
     """Return the digest of the frozen tensors; raise FrozenMoved in all processes if it changed in one of them."""
     check = partial(phase.frozen.check, before)
-    return phase.hardware.world.together(check, lambda error: isinstance(error, FrozenMoved), FrozenMoved)
+    return phase.hardware.world.run_in_all(check, lambda error: isinstance(error, FrozenMoved), FrozenMoved)
 
 
-def _test(phase: Phase, feed: BatchSource, callbacks: Callbacks, progress: Progress) -> None:
+def _test(phase: Phase, source: BatchSource, callbacks: Callbacks, progress: Progress) -> None:
     """Evaluate the best model on the test images."""
     _load(callbacks.read_best(), phase.network.model, phase.hardware.world)
     parts = MicroBatches(1, progress.say, is_fixed=is_sharded(phase.network.model))
     with progress.track("testing", len(phase.images.test)) as advance:
-        score, probabilities = evaluate(feed.model, feed.measure("test"), phase.hardware, advance, parts)
+        score, probabilities = evaluate(source.model, source.measure("test"), phase.hardware, advance, parts)
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
     callbacks.on_test(score, probabilities)
 
@@ -64,5 +64,5 @@ def _load(best: Mapping[str, Tensor], model: nn.Module, world: World) -> None:
     """Load the first process's tensors into the model of every process. The others pass an empty mapping."""
     for name, target in model.state_dict().items():
         source = best[name].to(target.dtype) if best else torch.empty(target.shape, dtype=target.dtype)
-        world.spread_([source])
-        put(target, source)
+        world.broadcast_([source])
+        copy_full_tensor(target, source)

@@ -4,16 +4,16 @@ import importlib.metadata
 
 import pytest
 
-from zoo_timm.catalogue import Catalogue, packaged_catalogue
+from zoo_timm.catalog import Catalog, packaged_catalog
 
 
 @pytest.fixture
-def catalog() -> Catalogue:
-    return packaged_catalogue()
+def catalog() -> Catalog:
+    return packaged_catalog()
 
 
 @pytest.fixture(scope="session")
 def cataloged_timm() -> None:
     """Skip a test that holds only for the version of timm that the catalog was generated from."""
-    if packaged_catalogue().upstream != f"timm=={importlib.metadata.version('timm')}":
+    if packaged_catalog().upstream != f"timm=={importlib.metadata.version('timm')}":
         pytest.skip("the installed timm is not the version in the catalog")

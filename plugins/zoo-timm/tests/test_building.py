@@ -12,7 +12,7 @@ from zoo.errors import NameNotFound, WeightsError
 from zoo_timm.building import Upstream
 
 if TYPE_CHECKING:
-    from zoo_timm.catalogue import Catalogue
+    from zoo_timm.catalog import Catalog
 
 
 def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
@@ -24,19 +24,19 @@ def foreign_vit(classes: int = 1000) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def test_building_prints_nothing(catalog: Catalogue, capfd: pytest.CaptureFixture[str]) -> None:
+def test_building_prints_nothing(catalog: Catalog, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("test_vit", "test_resnet"):
         catalog.backbones[name].build(None)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_tag_selects_the_cfg_of_the_model(catalog: Catalogue) -> None:
+def test_the_tag_selects_the_cfg_of_the_model(catalog: Catalog) -> None:
     with torch.device("meta"):
         model = catalog.backbones["vgg16"].build("tv_in1k")
     assert model.pretrained_cfg["tag"] == "tv_in1k"
 
 
-def test_the_constructor_builds_the_same_network(catalog: Catalogue) -> None:
+def test_the_constructor_builds_the_same_network(catalog: Catalog) -> None:
     spec = catalog.backbones["vit_tiny_patch16_384"]
     assert spec.constructor is not None
     expression = spec.constructor.format(num_classes=7, image_size=384)

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from zoo_timm.catalogue import Catalogue
+from zoo_timm.catalog import Catalog
 from zoo_timm.find import find_backbone
 
 
 @pytest.fixture
-def older(catalog: Catalogue) -> Catalogue:
+def older(catalog: Catalog) -> Catalog:
     """Return a catalog of a different timm without ``test_vit``, and without weights for ``test_vit2``."""
     backbones = dict(catalog.backbones)
     del backbones["test_vit"]
     backbones["test_vit2"] = replace(backbones["test_vit2"], weights=())
-    return Catalogue("timm==0.0.1", backbones)
+    return Catalog("timm==0.0.1", backbones)
 
 
-def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalogue) -> None:
+def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalog) -> None:
     spec = catalog.backbones["vgg16"]
     found = find_backbone("vgg16.tv_in1k", catalog)
     assert found.name == "timm/vgg16"
@@ -32,21 +32,21 @@ def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalogue) -> N
 
 
 @pytest.mark.parametrize("name", ["vgg16.no_such_tag", "no_such_net", "no_such_net.tag", ""])
-def test_other_names_are_not_found_with_the_cataloged_timm(catalog: Catalogue, name: str) -> None:
+def test_other_names_are_not_found_with_the_cataloged_timm(catalog: Catalog, name: str) -> None:
     assert find_backbone(name, catalog) is None
 
 
-def test_a_backbone_of_a_different_timm_is_found(catalog: Catalogue, older: Catalogue) -> None:
+def test_a_backbone_of_a_different_timm_is_found(catalog: Catalog, older: Catalog) -> None:
     found = find_backbone("test_vit.r160_in1k", older)
     wanted = catalog.backbones["test_vit"]
     assert replace(found, build=wanted.build, convert=wanted.convert, upstream=wanted.upstream) == wanted
     assert found.build(None) is not None
 
 
-def test_a_tag_of_a_different_timm_is_found(older: Catalogue) -> None:
+def test_a_tag_of_a_different_timm_is_found(older: Catalog) -> None:
     assert find_backbone("test_vit2.r160_in1k", older).weights[0].tag == "r160_in1k"
 
 
-def test_a_name_unknown_to_a_different_timm_is_not_found(older: Catalogue) -> None:
+def test_a_name_unknown_to_a_different_timm_is_not_found(older: Catalog) -> None:
     assert find_backbone("no_such_net", older) is None
     assert find_backbone("test_vit.no_such_tag", older) is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo.testing.select import choose_backbones
-from zoo_timm.catalogue import packaged_catalogue
+from zoo_timm.catalog import packaged_catalog
 from zoo_timm.reading import read_backbone
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.mark.usefixtures("cataloged_timm")
 @pytest.mark.parametrize(
     "spec",
-    choose_backbones(packaged_catalogue().backbones.values(), each_family=True),
+    choose_backbones(packaged_catalog().backbones.values(), each_family=True),
     ids=lambda spec: spec.name.partition("/")[2],
 )
 def test_the_catalog_equals_what_is_read_from_timm(spec: BackboneSpec) -> None:

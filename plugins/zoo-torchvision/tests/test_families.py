@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from zoo_torchvision.catalogue import get_facts, load_catalogue
+from zoo_torchvision.catalog import get_facts, load_catalog
 from zoo_torchvision.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -44,4 +44,4 @@ def test_auxiliary_heads_are_in_the_blocks_they_branch_off_from(specs: dict[str,
 
 
 def test_every_family_is_used() -> None:
-    assert {get_facts(name)["module"] for name in load_catalogue()["backbones"]} == set(FAMILIES)
+    assert {get_facts(name)["module"] for name in load_catalog()["backbones"]} == set(FAMILIES)

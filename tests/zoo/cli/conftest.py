@@ -17,7 +17,7 @@ Main = Callable[..., int]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo`` with arguments in this process, and return the exit code."""
-    monkeypatch.setattr("zoo.engine.allocator.keep_freed", lambda: None)
+    monkeypatch.setattr("zoo.engine.allocator.keep_freed_memory", lambda: None)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])

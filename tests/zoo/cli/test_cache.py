@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.engine.features.feature_store import keep_rows
+from zoo.engine.features.feature_store import store_rows
 
 Main = Callable[..., int]
 
@@ -16,7 +16,7 @@ ABOUT = {"backbone": "acme/net", "images": ["a", "b", "c", "d"], "view": 1, "har
 
 @pytest.fixture
 def filled(own_cache: Path) -> Path:
-    keep_rows(ABOUT, 4, [torch.zeros(4, 3)])
+    store_rows(ABOUT, 4, [torch.zeros(4, 3)])
     for kind in ("weights", "data"):
         (own_cache / kind / "one").mkdir(parents=True)
         (own_cache / kind / "one" / "file").write_bytes(b"x" * 5000)

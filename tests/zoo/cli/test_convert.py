@@ -33,12 +33,14 @@ def test_the_path_is_on_stdout_and_the_notes_are_on_stderr(
     assert printed.out == f"{output}\n"
     assert printed.err.splitlines() == [
         "note: using the tensors under the key 'model'; set --key to use those under model_ema",
-        "note: leaving out everything that is not weights: epoch",
+        "note: skipping everything that is not weights: epoch",
     ]
     assert same(load_file(output), TENSORS)
 
 
-def test_json_has_everything_that_the_notes_tell(run: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_contains_everything_in_the_notes(
+    run: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, output = save(tmp_path / "net.ckpt"), tmp_path / "o.safetensors"
     assert run("convert", file, output, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {

@@ -164,7 +164,7 @@ def test_torchrun_restarts_a_killed_process_and_the_model_is_the_same(
     with start() as process:
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "out\n"), err
-    undisturbed = (tmp_path / "out" / "model.safetensors").read_bytes()
+    deferring_signals = (tmp_path / "out" / "model.safetensors").read_bytes()
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "kill").touch()
     with ExitStack() as started:
@@ -173,7 +173,7 @@ def test_torchrun_restarts_a_killed_process_and_the_model_is_the_same(
     assert [process.returncode for process in each] == [0] * launchers, said
     facts = read_facts(tmp_path / "out")
     assert (facts["hardware"]["processes"], len(facts["resumed"])) == (2, 1)
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == undisturbed
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == deferring_signals
 
 
 def test_a_user_error_in_all_processes_is_printed_once(start: Callable[..., Popen]) -> None:

@@ -157,7 +157,7 @@ def torchvision() -> None:
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_text_of_vgg16() -> None:
+def test_the_text_for_vgg16_has_its_declared_values() -> None:
     result = CliRunner().invoke(cli, ["info", "torchvision/vgg16"])
     assert result.exit_code == 0, result.output
     for line in ("name          torchvision/vgg16", "parameters    138,357,544", "head          classifier.6"):
@@ -166,7 +166,7 @@ def test_text_of_vgg16() -> None:
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_json_of_vgg16() -> None:
+def test_the_json_for_vgg16_has_its_declared_values() -> None:
     facts = read(CliRunner().invoke(cli, ["info", "vgg16", "--json"]))
     assert facts["name"] == "torchvision/vgg16"
     assert facts["params"] == 138_357_544

@@ -67,7 +67,7 @@ def test_an_exit_message_ends_the_process_normally(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "message\n")
 
 
-def test_a_missing_stdout_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_stdout_is_not_an_error(tmp_path: Path) -> None:
     result = run(tmp_path, "sys.stdout = None; sys.exit(2)")
     assert (result.returncode, result.stderr) == (2, "")
     assert not (tmp_path / "taken-apart").exists()

@@ -94,7 +94,7 @@ def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "advice"),
     [
         *((name, f"belongs to zoo-{name}; choose a name other than timm, tiny, torchvision") for name in FIRST_PARTY),
         ("class", "is a Python keyword; choose another name, such as class-nets"),
@@ -109,10 +109,10 @@ def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
         ("", "cannot be a plugin's name"),
     ],
 )
-def test_an_invalid_name_is_refused_with_a_solution(tmp_path: Path, name: str, cure: str) -> None:
+def test_an_invalid_name_is_refused_with_a_solution(tmp_path: Path, name: str, advice: str) -> None:
     with pytest.raises(OptionError) as refused:
         write_plugin(name, tmp_path / "new")
-    assert cure in str(refused.value)
+    assert advice in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,39 +6,39 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoo.cli.process import torch_session, uncollected
+from zoo.cli.process import torch_session, without_garbage_collection
 from zoo.engine import allocator
 
 
 @pytest.fixture(autouse=True)
 def _own_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(allocator, "keep_freed", lambda: None)  # because it cannot be undone
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: None)  # because it cannot be undone
     yield
     gc.unfreeze()
     gc.enable()
 
 
 def test_the_garbage_collector_is_off_during_the_import() -> None:
-    with uncollected():
+    with without_garbage_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_the_garbage_collector_is_on_again_after_an_error() -> None:
-    with pytest.raises(ImportError), uncollected():
+    with pytest.raises(ImportError), without_garbage_collection():
         raise ImportError
     assert gc.isenabled()
 
 
 def test_the_garbage_collector_stays_off_if_it_was_off() -> None:
     gc.disable()
-    with uncollected():
+    with without_garbage_collection():
         pass
     assert not gc.isenabled()
 
 
 def test_imported_objects_are_excluded_from_collections() -> None:
-    with uncollected():
+    with without_garbage_collection():
         made: list[list[int]] = [[] for _ in range(1000)]
     assert gc.get_freeze_count() > len(made)
 

@@ -103,7 +103,7 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, open_: Open
     found = {item.path.name: item.reason for item in images.left_out}
     assert found.keys() == {"cut.png", "page.jpg", "empty.jpg", "notes.txt"}
     assert found["empty.jpg"] == "the file is empty"
-    report = next(line for line in progress.lines if line.startswith("left out 4 files"))
+    report = next(line for line in progress.lines if line.startswith("skipped 4 files"))
     assert "cut.png" in report
     assert report.endswith("and 1 more")
     assert progress.tracked == {"examining images": (11, 11)}
@@ -180,7 +180,7 @@ def test_a_file_without_read_permission_is_left_out(tmp_path: Path, open_: Open,
     assert [item.reason for item in open_(tmp_path).left_out] == ["Permission denied"]
 
 
-def test_the_real_photos_of_ants_and_bees(hymenoptera: Path, open_: Open) -> None:
+def test_the_real_photos_of_ants_and_bees_are_found(hymenoptera: Path, open_: Open) -> None:
     images = open_(hymenoptera)
     assert images.classes == ("ants", "bees")
     assert (len(images.train), len(images.val)) == (244, 153)

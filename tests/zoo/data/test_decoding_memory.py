@@ -83,12 +83,12 @@ def wait_or_enter(budget: MemoryBudget, count: int) -> str:
             return super().wait(timeout)
 
     def enter() -> None:
-        with budget.hold(count):
+        with budget.reserve(count):
             events.put("enters")
 
     budget._freed = Telling()
     thread = Thread(target=enter)
-    with budget.hold(6):
+    with budget.reserve(6):
         thread.start()
         first = events.get(timeout=30)
     thread.join(30)

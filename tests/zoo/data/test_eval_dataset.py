@@ -166,7 +166,7 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, open_: Open
     split, samples = open_(tmp_path)
     assert (split, count(samples, tmp_path)) == ("val", {"val/ant": 2, "val/bee": 1})
     (line,) = progress.lines
-    assert line.startswith("left out 1 file: ")
+    assert line.startswith("skipped 1 file: ")
     assert str(Path("val", "bee", "broken.png")) in line
     assert progress.tracked["examining images"] == (4, 4)
 

@@ -213,7 +213,7 @@ def test_several_processes_together_load_the_same_batches_as_one(samples: list[S
 
 
 def test_an_image_that_is_drawn_again_in_an_epoch_is_augmented_differently(samples: list[Sample]) -> None:
-    order = Sampler(4, 0, chances=(1.0, *[0.0] * 12))  # only the first image is drawn
+    order = Sampler(4, 0, sample_weights=(1.0, *[0.0] * 12))  # only the first image is drawn
     batches = TrainBatches(samples, Pixels(AUGMENTED, 0), LoaderOptions(batch_size=4), order)
     images = torch.cat([images for images, _ in batches.epoch(0)])
     assert len(images.flatten(1).unique(dim=0)) == 13
@@ -223,7 +223,7 @@ def test_an_image_that_is_drawn_again_in_an_epoch_is_augmented_differently(sampl
 
 
 def test_an_image_that_is_drawn_again_in_an_epoch_has_the_same_view(samples: list[Sample]) -> None:
-    order = Sampler(4, 0, views=2, chances=(1.0, *[0.0] * 12))
+    order = Sampler(4, 0, views=2, sample_weights=(1.0, *[0.0] * 12))
     batches = TrainBatches(samples, Pixels(AUGMENTED, 0), LoaderOptions(batch_size=4), order)
     images = torch.cat([images for images, _ in batches.epoch(0)])
     assert len(images.flatten(1).unique(dim=0)) == 1

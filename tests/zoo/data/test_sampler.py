@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.sampler import Sampler, balance_chances, mix_seed, seed_of_step
+from zoo.data.sampler import Sampler, balance_sample_weights, mix_seed, seed_of_step
 
 counts = st.integers(0, 200)
 batch_sizes = st.integers(1, 40)
@@ -54,18 +54,20 @@ def test_no_two_samples_have_the_same_seed() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=60), seeds)
-def test_chances_make_all_classes_equally_likely(labels: list[int], seed: int) -> None:
-    chances = balance_chances(labels)
-    sums = {label: sum(c for c, other in zip(chances, labels, strict=True) if other == label) for label in labels}
+def test_sample_weights_make_all_classes_equally_likely(labels: list[int], seed: int) -> None:
+    sample_weights = balance_sample_weights(labels)
+    sums = {
+        label: sum(c for c, other in zip(sample_weights, labels, strict=True) if other == label) for label in labels
+    }
     assert all(abs(total - 1) < 1e-9 for total in sums.values())
-    batches = Sampler(7, seed, chances=chances).plan(len(labels), 1)
+    batches = Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1)
     assert sum(map(len, batches)) == len(labels)
-    assert batches == Sampler(7, seed, chances=chances).plan(len(labels), 1)
+    assert batches == Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1)
 
 
 def test_a_rare_class_is_sampled_as_often_as_a_frequent_one() -> None:
     labels = [0] * 950 + [1] * 50
-    order = Sampler(32, seed=0, chances=balance_chances(labels))
+    order = Sampler(32, seed=0, sample_weights=balance_sample_weights(labels))
     drawn = [labels[index] for epoch in range(10) for batch in order.plan(1000, epoch) for index in batch]
     assert 0.47 < sum(drawn) / len(drawn) < 0.53
 
@@ -76,7 +78,7 @@ def test_a_rare_class_is_sampled_as_often_as_a_frequent_one() -> None:
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3))
 def test_the_parts_of_a_batch_are_consecutive_and_nearly_equal(count: int, ranks: int, least: int) -> None:
     batch = range(100, 100 + count)
-    parts = [Sampler(60, 0, rank=rank, ranks=ranks, least=least).share_of(batch) for rank in range(ranks)]
+    parts = [Sampler(60, 0, rank=rank, ranks=ranks, least=least).local_part(batch) for rank in range(ranks)]
     assert [index for part in parts for index in part] == [*batch]
     sizes = [len(part) for part in parts if part]
     assert not sizes or max(sizes) - min(sizes) <= 1

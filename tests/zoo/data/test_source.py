@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.source import get_path
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
@@ -153,9 +153,9 @@ def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed:
     names.specs["bees"] = spec = fetched_spec(packed)
     names.files["bees"] = Path("registry.toml")
     put_fetched(packed, str(spec.sha256))
-    told = Told()
-    get_path("bees", registry=names, progress=told)
-    assert told.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
+    progress = RecordingProgress()
+    get_path("bees", registry=names, progress=progress)
+    assert progress.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 
 def test_a_root_that_is_missing_from_the_archive_is_an_error(packed: Path, find: Find, names: Any) -> None:

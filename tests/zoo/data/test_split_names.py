@@ -17,7 +17,7 @@ def test_every_word_names_its_split_in_any_spelling(word: str, shape: str) -> No
 @pytest.mark.parametrize(
     "name", ["", "ants", "trains", "restrain", "validate", "testament", "train_test", "seg_train", "set"]
 )
-def test_other_names_are_no_split(name: str) -> None:
+def test_other_names_are_not_splits(name: str) -> None:
     assert find_split(name) is None
 
 

@@ -184,7 +184,7 @@ def test_random_crops_have_the_same_distribution_as_torchvisions() -> None:
 def test_a_batch_is_normalized_like_each_of_its_images() -> None:
     transform = build_eval_transform(InputSpec(size=(3, 16, 16)))
     crops = torch.stack([transform.reduce(gradient(30, side)) for side in (30, 50)])
-    assert torch.equal(transform.normalise(crops), torch.stack([transform.normalise(crop) for crop in crops]))
+    assert torch.equal(transform.normalize(crops), torch.stack([transform.normalize(crop) for crop in crops]))
 
 
 def test_an_unknown_augmentation_is_an_error_that_lists_the_known_ones() -> None:

@@ -17,7 +17,7 @@ gnu = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GN
 
 MEBIBYTES = 256
 #: A script that repeatedly allocates and frees a block of the same size. It prints the number of page faults, and the
-#: number of pages that `give_back` returns to the system.
+#: number of pages that `return_freed_memory` returns to the system.
 CODE = """
 import resource, sys
 BEGIN
@@ -43,15 +43,15 @@ before = count_faults()
 for _ in range(4):
     use()
 faults, kept = count_faults() - before, count_pages()
-from zoo.engine.allocator import give_back
-give_back()
+from zoo.engine.allocator import return_freed_memory
+return_freed_memory()
 print("answer", faults, kept - count_pages())
 """.replace("SIZE", str(MEBIBYTES * 2**20))
 PAGES = MEBIBYTES * 2**20 // os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 
 
 def run(begin: str, folder: Path | None = None, **variables: str) -> tuple[int, int]:
-    """Return the number of page faults, and the number of pages that `give_back` returned to the system."""
+    """Return the number of page faults, and the number of pages that `return_freed_memory` returned to the system."""
     clean = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, "GLIBC_TUNABLES")}
     code = CODE.replace("BEGIN", begin)
     result = subprocess.run(
@@ -78,7 +78,7 @@ except ClickException as error:
 else:
     raise AssertionError
 """
-KEEP = "from zoo.engine.allocator import keep_freed; keep_freed()"
+KEEP = "from zoo.engine.allocator import keep_freed_memory; keep_freed_memory()"
 
 
 @gnu
@@ -128,8 +128,8 @@ def test_malloc_settings_of_the_user_are_respected(name: str, value: str) -> Non
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "_find_library", lambda: None)
     monkeypatch.setattr(heap, "_tuned", [])  # regardless of what ran in this process before
-    heap.keep_freed()
-    heap.give_back()
+    heap.keep_freed_memory()
+    heap.return_freed_memory()
     assert heap._tuned == []
 
 
@@ -140,4 +140,6 @@ def test_other_systems_have_no_gnu_malloc() -> None:
 
 @gnu
 def test_give_back_does_nothing_if_nothing_was_tuned() -> None:
-    assert run("from zoo.engine import allocator; allocator.keep_freed(); allocator._tuned.clear()")[1] < PAGES // 2
+    assert (
+        run("from zoo.engine import allocator; allocator.keep_freed_memory(); allocator._tuned.clear()")[1] < PAGES // 2
+    )

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from zoo.engine.device import Hardware, choose_hardware, place, plan_loading, rounding
+from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 
@@ -73,12 +73,12 @@ def test_loader_options_are_as_requested_and_pin_memory_only_for_cuda() -> None:
 def test_tf32_is_used_only_on_a_gpu_and_only_with_bf16_or_fp16(
     kind: str, precision: str, matmul_precision: str
 ) -> None:
-    with rounding(Hardware(torch.device(kind), precision)):
+    with allowing_tf32(Hardware(torch.device(kind), precision)):
         assert torch.get_float32_matmul_precision() == matmul_precision
     assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_the_matmul_precision_is_restored_after_an_error() -> None:
-    with suppress(ZeroDivisionError), rounding(Hardware(torch.device("cuda"), "bf16")):
+    with suppress(ZeroDivisionError), allowing_tf32(Hardware(torch.device("cuda"), "bf16")):
         raise ZeroDivisionError
     assert torch.get_float32_matmul_precision() == "highest"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo.engine.ema import MovingAverage
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 
 
 def test_the_average_follows_the_weights_with_its_decay() -> None:
@@ -52,7 +52,7 @@ def test_an_interrupted_swap_is_reversed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def interrupt(self: MovingAverage) -> None:
         monkeypatch.undo()
-        with undisturbed():
+        with deferring_signals():
             os.kill(os.getpid(), signal.SIGINT)
             swap(self)
 

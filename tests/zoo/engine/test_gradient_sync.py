@@ -54,7 +54,7 @@ class Case:
         )
         sampler, scores = Sampler(self.batch_size, 3, rank=world.rank, ranks=world.size), []
         for epoch in range(2):
-            local_batches = [list(sampler.share_of(batch)) for batch in sampler.plan(self.count, epoch)]
+            local_batches = [list(sampler.local_part(batch)) for batch in sampler.plan(self.count, epoch)]
             batches = [(images[indices], labels[indices]) for indices in local_batches]
             current = EpochProgress(epoch, Sums(torch.device("cpu")))
             scores.append(train_one_epoch(learner, current, batches, lambda _count: None))

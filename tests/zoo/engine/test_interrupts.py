@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoo.engine.interrupts import is_signal_pending, undisturbed
+from zoo.engine.interrupts import deferring_signals, is_signal_pending
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def test_an_interrupt_is_deferred_until_the_block_ends() -> None:
     done: list[str] = []
 
     def work() -> None:
-        with undisturbed():
+        with deferring_signals():
             os.kill(os.getpid(), signal.SIGINT)
             done.append("complete")
         done.append("too much")
@@ -38,7 +38,7 @@ def test_a_pending_signal_is_reported() -> None:
     found: list[bool] = []
 
     def work() -> None:
-        with undisturbed(), undisturbed():
+        with deferring_signals(), deferring_signals():
             found.append(is_signal_pending())
             os.kill(os.getpid(), signal.SIGINT)
             found.append(is_signal_pending())
@@ -50,14 +50,14 @@ def test_a_pending_signal_is_reported() -> None:
 
 def test_without_an_interrupt_the_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with undisturbed():
+    with deferring_signals():
         pass
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_an_error_propagates_and_the_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(ValueError, match="oh"), undisturbed():
+    with pytest.raises(ValueError, match="oh"), deferring_signals():
         raise ValueError("oh")
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -66,8 +66,8 @@ def test_nested_blocks_act_as_one() -> None:
     done: list[str] = []
 
     def work() -> None:
-        with undisturbed():
-            with undisturbed():
+        with deferring_signals():
+            with deferring_signals():
                 os.kill(os.getpid(), signal.SIGINT)
             done.append("complete")
 
@@ -80,7 +80,7 @@ def test_other_threads_are_not_affected() -> None:
     done: list[str] = []
 
     def work() -> None:
-        with undisturbed():
+        with deferring_signals():
             done.append("complete")
 
     thread = threading.Thread(target=work)
@@ -93,7 +93,7 @@ def test_duplicates_of_a_signal_are_ignored() -> None:
     done: list[str] = []
 
     def work() -> None:
-        with undisturbed():
+        with deferring_signals():
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGINT)
             done.append("complete")
@@ -106,7 +106,7 @@ def test_duplicates_of_a_signal_are_ignored() -> None:
 def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with undisturbed():
+        with deferring_signals():
             os.kill(os.getpid(), signal.SIGINT)
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
@@ -118,11 +118,11 @@ def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> Non
     script = f"""
 import os, signal
 import zoo.engine.interrupts
-from zoo.engine.interrupts import undisturbed
+from zoo.engine.interrupts import deferring_signals
 zoo.engine.interrupts.ECHO = -1.0
 signal.signal({int(number)}, signal.SIG_DFL)  # under nohup, a process inherits an ignored SIGHUP
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with undisturbed():
+with deferring_signals():
     os.kill(os.getpid(), {int(number)})
     print("complete", flush=True)
     os.kill(os.getpid(), {int(number)})

@@ -12,8 +12,8 @@ import pytest
 
 from made_phases import make_phase
 from zoo.data.dataset import open_images
-from zoo.engine.features.features import choose_feed
-from zoo.engine.lr_range_test import EXPLODED, HIGHEST, LOWEST, Tried, lr_at, suggest, try_rates
+from zoo.engine.features.features import choose_batch_source
+from zoo.engine.lr_range_test import EXPLODED, HIGHEST, LOWEST, TriedRate, lr_at, suggest_rate, try_rates
 from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
 from zoo.plugin import BackboneSpec
@@ -42,23 +42,23 @@ def test_learning_rates_grow_by_the_same_factor() -> None:
 
 def test_the_test_ends_when_the_loss_explodes(phase: Phase) -> None:
     state = TrainingState(phase.network.model)
-    with closing(choose_feed(phase, "", Silent())) as feed:
-        phase.begin(0, feed, state, Silent())
+    with closing(choose_batch_source(phase, "", Silent())) as source:
+        phase.begin(0, source, state, Silent())
         assert state.learner is not None
-        tried = try_rates(state.learner, feed, lambda _count: None)
+        tried = try_rates(state.learner, source, lambda _count: None)
     assert all(math.isfinite(trial.loss) for trial in tried)
     assert tried[-1].loss <= EXPLODED * min(trial.loss for trial in tried)
 
 
 def test_the_learning_rate_at_which_the_loss_falls_fastest_is_suggested() -> None:
     losses = [1.0, 1.0, 0.95, 0.7, 0.4, 0.3, 0.28, 0.5, 2.0]
-    tried = [Tried(10.0 ** (index - 6), loss) for index, loss in enumerate(losses)]
-    assert suggest(tried) == pytest.approx(1e-3)
+    tried = [TriedRate(10.0 ** (index - 6), loss) for index, loss in enumerate(losses)]
+    assert suggest_rate(tried) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("losses", [[], [1.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
 def test_nothing_is_suggested_if_the_loss_never_falls(losses: list[float]) -> None:
-    assert suggest([Tried(10.0 ** (index - 6), loss) for index, loss in enumerate(losses)]) is None
+    assert suggest_rate([TriedRate(10.0 ** (index - 6), loss) for index, loss in enumerate(losses)]) is None
 
 
 def test_find_lr_needs_only_a_name_and_images(registry: Registry, photos: Path) -> None:
@@ -70,7 +70,7 @@ def test_find_lr_needs_only_a_name_and_images(registry: Registry, photos: Path) 
 
 
 def test_the_plot_is_svg_with_a_point_for_each_learning_rate() -> None:
-    tried = [Tried(10.0 ** (index - 6), 1 / (index + 1)) for index in range(6)]
+    tried = [TriedRate(10.0 ** (index - 6), 1 / (index + 1)) for index in range(6)]
     root = ET.fromstring(draw_rates(tried, 1e-3))  # written by zoo
     (line,) = root.iter("{http://www.w3.org/2000/svg}polyline")
     assert len(line.attrib["points"].split()) == 6

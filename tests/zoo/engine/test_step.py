@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from short_memory import SAYINGS, Once
-from told import Told
+from out_of_memory import SAYINGS, Once
+from recording_progress import RecordingProgress
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
 from zoo.engine.learner import Learner
@@ -55,7 +55,9 @@ class Plain(nn.Module):
         return logits
 
 
-def make_learner(model: nn.Module, count: int = 1, told: Told | None = None, **changes: object) -> Learner:
+def make_learner(
+    model: nn.Module, count: int = 1, progress: RecordingProgress | None = None, **changes: object
+) -> Learner:
     hardware = choose_hardware("cpu", "fp32")
     frozen = Frozen(model, ("body", "fc"))
     frozen.train()
@@ -68,7 +70,7 @@ def make_learner(model: nn.Module, count: int = 1, told: Told | None = None, **c
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,
-        "micro_batches": MicroBatches(count, (told or Told()).say),
+        "micro_batches": MicroBatches(count, (progress or RecordingProgress()).say),
     }
     return Learner(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -95,9 +97,9 @@ def test_micro_batches_have_the_result_of_the_full_batch(count: int, class_weigh
 @pytest.mark.parametrize("error", SAYINGS, ids=lambda error: str(error)[:40])
 @pytest.mark.parametrize("where", ["forward", "backward", "step", "slots"])
 def test_out_of_memory_retries_the_batch_with_more_micro_batches(error: RuntimeError, where: str) -> None:
-    expected, model, told = Plain(), Plain(), Told()
+    expected, model, progress = Plain(), Plain(), RecordingProgress()
     learn(make_learner(expected, 2), make_images(), LABELS, 0)
-    learner, fail = make_learner(model, 1, told), Once(error)
+    learner, fail = make_learner(model, 1, progress), Once(error)
     if where == "forward":
         model.fail = fail
     elif where == "backward":
@@ -112,7 +114,7 @@ def test_out_of_memory_retries_the_batch_with_more_micro_batches(error: RuntimeE
     found, others = weights_of(model), weights_of(expected)
     assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
     assert (learner.micro_batches.count, learner.steps) == (2, 1)
-    (line,) = told.lines
+    (line,) = progress.lines
     assert line.startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
 
 

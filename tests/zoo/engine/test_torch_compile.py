@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
-from short_memory import SAYINGS
-from told import Told
+from out_of_memory import SAYINGS
+from recording_progress import RecordingProgress
 from worlds import Ended, in_world
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import choose_hardware
@@ -85,10 +85,14 @@ def make_learner(model: nn.Module, compiled: CompiledModel | None, world: World 
     )
 
 
-def take_two_steps(size: int | None, told: Told | None = None, world: World = ALONE) -> dict[str, Tensor]:
+def take_two_steps(
+    size: int | None, progress: RecordingProgress | None = None, world: World = ALONE
+) -> dict[str, Tensor]:
     """Take two steps on this process's part of five images, and compile batches of ``size`` images."""
     model = WithGraphBreak()
-    learner = make_learner(model, None if size is None else CompiledModel(model, size, (told or Told()).say), world)
+    learner = make_learner(
+        model, None if size is None else CompiledModel(model, size, (progress or RecordingProgress()).say), world
+    )
     mine = slice(5 * world.rank // world.size, 5 * (world.rank + 1) // world.size)
     for seed in (7, 8):
         take_step(learner, IMAGES[mine], LABELS[mine], seed)
@@ -96,10 +100,10 @@ def take_two_steps(size: int | None, told: Told | None = None, world: World = AL
 
 
 def test_a_model_that_cannot_be_compiled_runs_uncompiled_with_one_message() -> None:
-    told = Told()
-    found, expected = take_two_steps(5, told), take_two_steps(None)
+    progress = RecordingProgress()
+    found, expected = take_two_steps(5, progress), take_two_steps(None)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    first, note = told.lines
+    first, note = progress.lines
     assert first == "compiling the model: the first step takes longer"
     assert note.startswith("note: compilation failed, so the model runs uncompiled: Unsupported: ")
     assert "\n" not in note
@@ -111,36 +115,36 @@ def test_an_interrupted_compilation_changes_nothing(
     kind: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    told, model = Told(), kind()
+    progress, model = RecordingProgress(), kind()
 
     def interrupt(line: str) -> None:
-        told.say(line)
-        if len(told.lines) == 1:
+        progress.say(line)
+        if len(progress.lines) == 1:
             signal.raise_signal(signal.SIGINT)
 
     learner = make_learner(model, CompiledModel(model, 5, interrupt))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
         take_step(learner, IMAGES, LABELS, 7)
-    assert told.lines == ["compiling the model: the first step takes longer"]
+    assert progress.lines == ["compiling the model: the first step takes longer"]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert learner.compiled  # a resumed run compiles the model again
 
 
 def test_only_batches_of_the_usual_size_are_compiled() -> None:
-    told, model = Told(), WithGraphBreak()
-    compiled = CompiledModel(model, 6, told.say)
+    progress, model = RecordingProgress(), WithGraphBreak()
+    compiled = CompiledModel(model, 6, progress.say)
     assert compiled.choose(5) is compiled.choose(7) is model
-    assert told.lines == []
+    assert progress.lines == []
     assert compiled.choose(6) is compiled.choose(6) is not model
-    assert len(told.lines) == 1
+    assert len(progress.lines) == 1
 
 
 def test_compilations_of_other_phases_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     for width in range(1, 11):  # torch compiles a function at most eight times
         model = nn.Sequential(nn.Linear(width, 2))
-        compiled = CompiledModel(model, 3, Told().say)
+        compiled = CompiledModel(model, 3, RecordingProgress().say)
         images = torch.ones(3, width)
         with compiled.attempting():
             logits = compiled.choose(3)(images)
@@ -149,10 +153,10 @@ def test_compilations_of_other_phases_do_not_count(tmp_path: Path, monkeypatch: 
 
 def test_all_processes_give_up_if_one_cannot_compile() -> None:
     def work(rank: int) -> tuple[list[str], dict[str, Tensor]]:
-        told = Told()
+        progress = RecordingProgress()
         with join_world() as world:
             # Rank 0 has two images and never compiles; rank 1 has three.
-            return told.lines, take_two_steps(3 if rank else 2 + 7, told, world)
+            return progress.lines, take_two_steps(3 if rank else 2 + 7, progress, world)
 
     def alone(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
@@ -195,7 +199,7 @@ def test_any_other_error_is_a_failed_compilation(error: Exception) -> None:
 
 
 def make_compiled() -> CompiledModel:
-    return CompiledModel(nn.Identity(), 1, Told().say)
+    return CompiledModel(nn.Identity(), 1, RecordingProgress().say)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +216,11 @@ def test_compilation_is_skipped_if_it_is_useless_or_impossible(kind: str, words:
 
 
 def test_a_model_without_a_length_is_compiled() -> None:
-    told = Told()
+    progress = RecordingProgress()
     model = Compilable()  # the truth value of torch's compiled module is the length of the model
-    learner = make_learner(model, CompiledModel(model, len(IMAGES), told.say))
+    learner = make_learner(model, CompiledModel(model, len(IMAGES), progress.say))
     take_step(learner, IMAGES, LABELS, 0)
-    assert told.lines == ["compiling the model: the first step takes longer"]
+    assert progress.lines == ["compiling the model: the first step takes longer"]
     assert learner.compiled is not None
     assert learner.steps == 1
 
@@ -242,7 +246,7 @@ class FailingOnce(nn.Module):
 
 def test_tensors_of_a_failed_compilation_are_freed_before_the_retry() -> None:
     model = FailingOnce()
-    compiled = CompiledModel(model, len(IMAGES), Told().say)
+    compiled = CompiledModel(model, len(IMAGES), RecordingProgress().say)
     compiled._compiled = model  # fails like a compiled model, but without a compiler
     gc.collect()
     gc.disable()

@@ -10,12 +10,12 @@ from threading import Barrier, Thread
 import pytest
 
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, remove_partial, whole, written
+from zoo.files.atomic import PREFIX, atomic_run_write, atomic_write, remove_partial
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "model"
-    with written(path) as temporary:
+    with atomic_run_write(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model", "whole")]
@@ -26,7 +26,7 @@ def test_a_failed_write_keeps_the_previous_file(tmp_path: Path) -> None:
     path.write_text("before")
 
     def fail() -> None:
-        with written(path) as temporary:
+        with atomic_run_write(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -37,7 +37,7 @@ def test_a_failed_write_keeps_the_previous_file(tmp_path: Path) -> None:
 
 def test_a_folder_gets_its_name_when_it_is_complete_or_is_removed(tmp_path: Path) -> None:
     def make(*files: str) -> None:
-        with whole(tmp_path / "data") as temporary:
+        with atomic_write(tmp_path / "data") as temporary:
             temporary.mkdir()
             for name in files:
                 (temporary / name).touch()
@@ -58,7 +58,7 @@ def test_two_threads_may_create_the_same_folder_at_the_same_time(tmp_path: Path)
 
     def make() -> None:
         try:
-            with whole(tmp_path / "data") as temporary:
+            with atomic_write(tmp_path / "data") as temporary:
                 temporary.mkdir()
                 (temporary / "a").touch()
                 barrier.wait()  # Both folders are complete before one gets its name.
@@ -78,7 +78,7 @@ def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("before")
 
     def make() -> None:
-        with whole(tmp_path / "data") as temporary:
+        with atomic_write(tmp_path / "data") as temporary:
             temporary.mkdir()
 
     with pytest.raises(OSError, match="directory"):
@@ -88,7 +88,7 @@ def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_with_the_path_and_the_free_space(tmp_path: Path) -> None:
     def fail() -> None:
-        with written(tmp_path / "model", 12_345):
+        with atomic_run_write(tmp_path / "model", 12_345):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(
@@ -101,7 +101,7 @@ def test_a_full_disk_is_an_error_with_the_path_and_the_free_space(tmp_path: Path
 
 def test_a_missing_parent_folder_is_an_error(tmp_path: Path) -> None:
     def write() -> None:
-        with written(tmp_path / "gone" / "model") as temporary:
+        with atomic_run_write(tmp_path / "gone" / "model") as temporary:
             temporary.write_text("whole")
 
     with pytest.raises(RunError, match="No such file"):
@@ -118,7 +118,7 @@ def test_only_the_unfinished_files_of_killed_processes_are_removed(tmp_path: Pat
 def test_a_private_file_gets_the_default_mode(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        with written(tmp_path / "model") as temporary:
+        with atomic_run_write(tmp_path / "model") as temporary:
             temporary.touch(0o600)
         assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o644
         assert os.umask(0o022) == 0o022  # The umask has not changed.
@@ -142,7 +142,7 @@ def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_functi
 
     monkeypatch.setattr(os, "fsync", record_fsync)
     monkeypatch.setattr(Path, "replace", record_replace)
-    with written(tmp_path / "model") as temporary:
+    with atomic_run_write(tmp_path / "model") as temporary:
         temporary.write_text("whole")
         calls.append("written")
     assert calls == ["written", "bytes", "name", "folder"]

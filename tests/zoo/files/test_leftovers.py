@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from zoo.files.atomic import PREFIX, whole
+from zoo.files.atomic import PREFIX, atomic_write
 from zoo.files.leftovers import is_running, lock_path, remove_leftovers
 from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
 
@@ -49,7 +49,7 @@ def test_an_old_file_or_folder_of_a_process_that_has_ended_is_removed(
 
 
 def test_the_file_of_a_running_process_is_kept_however_old_it_is(own_cache: Path) -> None:
-    with whole(own_cache / "data" / "name") as partial:
+    with atomic_write(own_cache / "data" / "name") as partial:
         make(partial, 10 * PART_SECONDS.default, "ant/1.jpg")
         remove_leftovers()
         assert (partial / "ant" / "1.jpg").exists()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from made_registries import registry_of
 from published import ONE, TWO
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import OptionError, PluginError, WeightsError
 from zoo.models.build import Network, attach_head, build, build_backbone, build_model, try_network
 from zoo.models.head import Head
@@ -60,7 +60,7 @@ def test_a_backbone_is_built_with_its_initial_weights_and_reports_remarks(
     save_file(rest, tmp_path / "two.safetensors")
     weights = replace(TWO, url=(tmp_path / "two.safetensors").as_uri())
     spec = replace(published, weights=(ONE, weights))
-    notes = Told()
+    notes = RecordingProgress()
     model, _ = build_backbone(spec, WeightsSource("TWO", "TWO", weights=weights), notes)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
     assert notes.lines == ["note: these weights have no head; the head is initialized randomly, like any new head"]

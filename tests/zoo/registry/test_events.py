@@ -28,7 +28,7 @@ def test_every_plugin_gets_the_events_and_only_the_failing_one_is_left_out(capsy
     bad, good = make_plugin("bad", zoo_epoch_ended=fail), make_plugin("good", zoo_epoch_ended=follow)
     registry = Registry([bad, good], RegistryToml())
     assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 1}) == [
-        "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it gets no more events of this run"
+        "plugin bad failed in zoo_epoch_ended: SystemExit: 1; it receives no more events in this run"
     ]
     assert registry.announce("zoo_epoch_ended", run={}, epoch={"epoch": 2}) == []
     assert events == ["bad 1", "good 1", "good 2"]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from made_registries import registry_of
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.dataset import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.metrics import Epoch
@@ -123,7 +123,7 @@ def test_fields_are_converted_to_json_types(tmp_path: Path, registry: Registry) 
 
 
 def test_the_history_has_a_line_for_every_epoch(tmp_path: Path, registry: Registry) -> None:
-    progress = Told()
+    progress = RecordingProgress()
     record = Record(RunFolder(tmp_path), {}, registry, progress)
     for number in (1, 2):
         record.add(replace(EPOCH, epoch=number))
@@ -182,7 +182,7 @@ def test_a_failing_plugin_is_reported_once_and_the_record_continues(tmp_path: Pa
     def zoo_epoch_ended(epoch: Mapping[str, Any]) -> None:
         raise ConnectionError(f"no server at epoch {epoch['epoch']}")
 
-    progress = Told()
+    progress = RecordingProgress()
     registry = registry_of(acme, zoo_epoch_ended=zoo_epoch_ended)
     record = Record(RunFolder(tmp_path), {}, registry, progress)
     record.add(EPOCH)

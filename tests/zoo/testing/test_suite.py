@@ -154,7 +154,7 @@ def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, message: 
 
 
 @pytest.mark.parametrize(
-    ("level", "only", "cure"),
+    ("level", "only", "advice"),
     [
         ("cpu", "head.fuond", "all begin with plugin., spec., build."),
         ("static", "head.", "use --level meta"),
@@ -162,10 +162,10 @@ def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, message: 
     ],
 )
 def test_a_prefix_that_matches_no_check_at_the_level_is_an_error(
-    shelf: Any, progress: Recorder, level: Level, only: str, cure: str
+    shelf: Any, progress: Recorder, level: Level, only: str, advice: str
 ) -> None:
     shelf.add("acme")
-    with pytest.raises(OptionError, match=re.escape(f"no check at level {level} begins with '{only}'; {cure}")):
+    with pytest.raises(OptionError, match=re.escape(f"no check at level {level} begins with '{only}'; {advice}")):
         list(Suite(level, only).run(find_target("acme"), progress))
 
 

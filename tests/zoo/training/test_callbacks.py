@@ -169,12 +169,12 @@ class RestartedRun:
 
     def _run(self, phase: Phase, state: TrainingState, record: Record) -> None:
         plan = Plan(phase.network, (), (RECIPE,), (), self._images, VIEWS, phase.hardware, {})
-        feed = ImageBatchSource(phase.network.model, phase.images, phase.views, phase.recipe, phase.hardware)
-        with closing(feed), recording(plan, state, record, Silent()) as callbacks:
+        source = ImageBatchSource(phase.network.model, phase.images, phase.views, phase.recipe, phase.hardware)
+        with closing(source), recording(plan, state, record, Silent()) as callbacks:
             assert isinstance(callbacks, RunCallbacks)
             callbacks._best_model._clock = self.read_clock
-            phase.begin(0, feed, state, Silent())
-            phase.run(feed, state, EventfulCallbacks(self, callbacks), Silent())
+            phase.begin(0, source, state, Silent())
+            phase.run(source, state, EventfulCallbacks(self, callbacks), Silent())
 
     def read_clock(self) -> float:
         """Return the time in seconds, which advances so that writing a model takes a second."""

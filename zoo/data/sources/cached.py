@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoo.data.sources.archive import extract_archive
 from zoo.data.sources.table_rows import is_table_name
 from zoo.errors import DataError, PluginError
-from zoo.files.atomic import FULL, whole
+from zoo.files.atomic import FULL, atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
 from zoo.files.leftovers import remove_leftovers
@@ -51,7 +51,7 @@ def unpack(archive: Path, progress: Progress) -> Path:
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
         remove_leftovers()
-        with writing_cache(folder.parent), whole(folder) as partial:
+        with writing_cache(folder.parent), atomic_write(folder) as partial:
             extract_archive(archive, partial)
     return folder
 
@@ -64,7 +64,7 @@ def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
         name = Path(urlsplit(url).path).name
         archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
         progress.say(f"unpacking {name}")
-        with writing_cache(folder.parent), whole(folder) as partial:
+        with writing_cache(folder.parent), atomic_write(folder) as partial:
             extract_archive(archive, partial)
         archive.unlink(missing_ok=True)  # Another process may already have removed it.
     return folder
@@ -75,7 +75,7 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
     if folder.is_dir():
         return folder
     remove_leftovers()
-    with writing_cache(folder.parent), whole(folder) as partial:
+    with writing_cache(folder.parent), atomic_write(folder) as partial:
         partial.mkdir(parents=True)
         try:
             make(partial)

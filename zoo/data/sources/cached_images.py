@@ -109,7 +109,7 @@ def _to_pil(number: int, image: Any) -> Image:
     if array.dtype != "uint8":
         raise DataError(
             f"image {number} has values of type {array.dtype} from {array.min():g} to {array.max():g}; pixels must be "
-            "uint8, or between 0 and 1. Leave out transforms that normalize the images; zoo normalizes them itself"
+            "uint8, or between 0 and 1. Remove transforms that normalize the images; zoo normalizes them itself"
         )
     return PillowImage.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 

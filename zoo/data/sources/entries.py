@@ -69,12 +69,12 @@ def make_access_error(verb: str, path: Path, error: OSError) -> DataError:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Return whether a real path is that of the folder or of something in it."""
+    """Return whether a real path is the folder itself or inside it."""
     return Path(path).is_relative_to(folder)
 
 
 def is_link(path: Path) -> bool:
-    """Return whether a path is a link. If the folder above it is closed, it is not; listing it explains the reason."""
+    """Return whether a path is a link; False if its folder is not accessible, because listing it reports the reason."""
     return os.path.islink(path)  # noqa: PTH114  # Path.is_symlink raises PermissionError
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.listing import SPLITS, Listing, merge_listings
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.table import list_rows, list_table
-from zoo.data.split_names import WORDS, find_split
+from zoo.data.split_names import find_split
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def _list_splits(value: Mapping[Any, object], options: DataOptions, progress: Pr
     for name, part in value.items():
         split = find_split(str(name))
         if split is None or split in parts:
-            raise DataError(f"`data` has the split {name!r}; use one each of {', '.join(WORDS)}.")
+            splits = ", ".join(SPLITS)
+            raise DataError(f"`data` has the unknown or repeated split {name!r}; use each of {splits} at most once.")
         parts[split] = part
     if not parts:
         raise DataError("`data` is empty; pass a dictionary of splits, such as train and val.")

@@ -1,4 +1,4 @@
-"""Read the headers of an untrusted .tar archive: damaged ones are errors, and so are those that cost too much."""
+"""Read the headers of an untrusted .tar archive. Damaged headers and excessively large ones are errors."""
 
 from __future__ import annotations
 

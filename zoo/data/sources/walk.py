@@ -1,7 +1,7 @@
 """Find all files below a folder.
 
-A link stands for the file or folder that it leads to, with two exceptions, so that no link adds half of the disk. A
-link to a folder that contains the link is left out, and so is a link to a folder outside.
+Links are followed, except for those that could add half of the disk: a link to a folder that contains the link, and a
+link to a folder outside.
 """
 
 from __future__ import annotations

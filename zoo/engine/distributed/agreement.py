@@ -18,18 +18,18 @@ class OutOfMemoryEverywhere(torch.OutOfMemoryError):
 
 
 @contextmanager
-def agreeing(learner: Learner) -> Iterator[None]:
+def raising_in_all(learner: Learner) -> Iterator[None]:
     """Return a context for the forward and backward pass; if either fails in one process, raise in all.
 
     Raises:
         OutOfMemoryEverywhere: If a process is out of memory.
         CannotCompile: If a process cannot compile the network.
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     world, failure = learner.hardware.world, None
     # The processes wait for each other during the forward and backward pass, so no step can be retried.
     if learner.micro_batches.is_fixed:
-        with world.reporting_lost_processes():
+        with world.reporting_peer_errors():
             yield
         return
     try:
@@ -58,7 +58,7 @@ def _raise_if_any_out_of_memory(learner: Learner, failure: BaseException | None)
 
 
 @contextmanager
-def ending_together(learner: Learner) -> Iterator[None]:
+def ending_if_out_of_memory(learner: Learner) -> Iterator[None]:
     """Return a context in which running out of memory ends the run, because the other processes cannot retry.
 
     Raises:
@@ -73,7 +73,7 @@ def ending_together(learner: Learner) -> Iterator[None]:
         raise TrainingError(f"not enough memory for the communication between processes: {error}") from error
 
 
-def allocating_together(learner: Learner) -> None:
+def allocate_optimizer_state(learner: Learner) -> None:
     """Allocate the optimizer's state in all processes before any of them takes a step, which cannot be retried.
 
     Raises:
@@ -83,7 +83,7 @@ def allocating_together(learner: Learner) -> None:
     if world.size == 1:
         return
     if learner.micro_batches.is_fixed:
-        with world.reporting_lost_processes():
+        with world.reporting_peer_errors():
             _allocate(learner.optimizer)
         return
     try:

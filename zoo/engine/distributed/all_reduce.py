@@ -13,7 +13,7 @@ BUCKET = 2**25
 
 
 @torch.no_grad()
-def exchange(tensors: Sequence[Tensor], send: Callable[..., dist.Work | None]) -> None:
+def run_in_buckets(tensors: Sequence[Tensor], send: Callable[..., dist.Work | None]) -> None:
     """Apply a collective operation to tensors in place, bucket by bucket; one is sent while the next is filled.
 
     Args:
@@ -39,7 +39,7 @@ def _receive(bucket: Sequence[Tensor], flat: Tensor, work: dist.Work | None) -> 
         tensor.copy_(values.view(tensor.shape))
 
 
-def send_from(source: int, flat: Tensor, *, async_op: bool) -> dist.Work | None:
+def broadcast_from(source: int, flat: Tensor, *, async_op: bool) -> dist.Work | None:
     """Broadcast a tensor from one process, as bytes, so that any dtype can be sent."""
     return dist.broadcast(flat.view(torch.uint8), source, async_op=async_op)
 

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from zoo.data.cores import count_cores
-from zoo.errors import LostProcess, OptionError
+from zoo.errors import OptionError, PeerError
 
 #: Address at which the processes find each other; it cannot be reached from other machines.
 _LOCALHOST = "127.0.0.1"
@@ -50,7 +50,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     """Run ``zoo`` with these arguments in several processes, wait for them, and return the exit code.
 
     Raises:
-        LostProcess: If a process was killed. The other processes have been stopped.
+        PeerError: If a process was killed. The other processes have been stopped.
     """
     _silence(logging.getLogger("torch.distributed.elastic"))  # zoo prints one line instead
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
@@ -70,7 +70,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
-            raise LostProcess(f"rank {rank} was killed by {name}; continue the run with `resume`.") from error
+            raise PeerError(f"rank {rank} was killed by {name}; continue the run with `resume`.") from error
         return failure.exitcode
     except SignalException as error:
         return 128 + error.sigval

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
 
-from zoo.errors import LostProcess, is_out_of_memory
+from zoo.errors import PeerError, is_out_of_memory
 
 #: Seconds to wait for the notices of the other processes; a process without one is assumed to have died.
 PATIENCE = 5.0
@@ -53,7 +53,7 @@ class Notices:
             pass  # the process that holds the store has died
         return notices
 
-    def explain(self, error: BaseException) -> LostProcess:
+    def explain(self, error: BaseException) -> PeerError:
         """Find out which processes have died, and why. The others are told that this process also exits.
 
         Args:
@@ -71,7 +71,7 @@ class Notices:
         text = f"{'; '.join(reasons)}. The other processes cannot continue without it."
         if not reasons:
             text = "the processes lost contact with each other: " + str(error).partition("\n")[0]
-        return LostProcess(text, is_first_there=0 in notices or not lost)
+        return PeerError(text, is_reported_by_first=0 in notices or not lost)
 
 
 def _close_connections(error: BaseException) -> None:

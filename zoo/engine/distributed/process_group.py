@@ -15,7 +15,7 @@ from torch.distributed.rendezvous import rendezvous
 from zoo.engine.distributed.notices import is_peer_error
 from zoo.engine.distributed.rendezvous import meet
 from zoo.engine.distributed.world import ALONE, World
-from zoo.errors import LostProcess, NotFinite, SaidElsewhere, ZooError
+from zoo.errors import NotFinite, PeerError, ReportedByPeer, ZooError
 
 #: Maximum time that a process waits for another one, for example while the first process downloads weights.
 TIMEOUT = timedelta(hours=1)
@@ -66,7 +66,7 @@ def _join(size: int) -> World:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except RuntimeError as error:
         reason, _, _ = str(error).partition("\n")
-        raise LostProcess(f"rank {rank} cannot join the other processes: {reason}") from error
+        raise PeerError(f"rank {rank} cannot join the other processes: {reason}") from error
     return World(rank, size, local_rank, local_size, store)
 
 
@@ -75,8 +75,8 @@ def _leave(world: World, error: BaseException) -> BaseException:
     if is_peer_error(error):  # raised inside a sharded network
         error = world.notices.explain(error)
     text = _describe(error)
-    if isinstance(error, LostProcess):
-        return error if world.is_first or not error.is_first_there else SaidElsewhere(text)
+    if isinstance(error, PeerError):
+        return error if world.is_first or not error.is_reported_by_first else ReportedByPeer(text)
     world.notices.leave(text)
     if world.is_first or not isinstance(error, ZooError):
         return error
@@ -84,7 +84,7 @@ def _leave(world: World, error: BaseException) -> BaseException:
     # the error.
     patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
     is_reported = world.notices.read([0], patience).get(0) == text
-    return SaidElsewhere(text) if is_reported else type(error)(f"rank {world.rank}: {text}")
+    return ReportedByPeer(text) if is_reported else type(error)(f"rank {world.rank}: {text}")
 
 
 def _describe(error: BaseException) -> str:

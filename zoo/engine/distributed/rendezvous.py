@@ -15,7 +15,7 @@ from functools import partial
 
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from zoo.errors import LostProcess
+from zoo.errors import PeerError
 
 #: Seconds between two checks of the store.
 PERIOD = 0.01
@@ -31,14 +31,14 @@ def meet(store: Store, rank: int, size: int, timeout: timedelta) -> Store:
         timeout: Maximum time to wait for the other processes.
 
     Raises:
-        LostProcess: If another process does not join in time.
+        PeerError: If another process does not join in time.
     """
     deadline = time.monotonic() + timeout.total_seconds()
 
     def wait(other: int, has_joined: Callable[[], bool]) -> None:
         while not has_joined():
             if time.monotonic() > deadline:
-                raise LostProcess(f"rank {other} did not join within {timeout}; start all processes together.")
+                raise PeerError(f"rank {other} did not join within {timeout}; start all processes together.")
             time.sleep(PERIOD)
 
     token = uuid.uuid4().hex

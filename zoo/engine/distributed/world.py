@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 
-from zoo.engine.distributed.all_reduce import exchange, send_from
+from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
 from zoo.engine.distributed.notices import Notices, is_gpu_error, is_peer_error
 from zoo.errors import OptionError, is_out_of_memory
 
@@ -62,11 +62,11 @@ class World:
         """Return this process's slice of ``count`` indices; the slices are consecutive and cover all of them."""
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def total(self, numbers: Sequence[float]) -> list[float]:
+    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
         """Return the sum of each number over all processes.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         if self.size == 1:
             return list(numbers)
@@ -75,7 +75,7 @@ class World:
             dist.all_reduce(summed)
         return summed.tolist()
 
-    def together(
+    def run_in_all(
         self, work: Callable[[], Result], fails: Callable[[Exception], bool], instead: Callable[[str], Exception]
     ) -> Result:
         """Call a function in all processes; if it fails in one of them, raise in all.
@@ -112,39 +112,39 @@ class World:
                 if failure is not None:
                     raise failure
                 return
-            failed = self.total([float(failure is not None and rank == self.rank) for rank in range(self.size)])
+            failed = self.sum_numbers([float(failure is not None and rank == self.rank) for rank in range(self.size)])
             if any(failed):
                 rank = failed.index(1)
-                reason = self.spread("" if failure is None else str(failure), source=rank)
+                reason = self.broadcast_text("" if failure is None else str(failure), source=rank)
                 raise instead(f"rank {rank}: {reason}") if failure is None else failure
         finally:
             del failure  # it would keep this frame alive, and with it the memory of the failed work
 
-    def sum_(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors with their sums over all processes; the results are bit-identical in all of them.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         if self.size > 1:
             with self._communicating():
-                exchange(tensors, dist.all_reduce)
+                run_in_buckets(tensors, dist.all_reduce)
 
-    def spread_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
+    def broadcast_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
         """Replace tensors with those of the process ``source``.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         if self.size > 1:
             with self._communicating():
-                exchange(tensors, partial(send_from, source))
+                run_in_buckets(tensors, partial(broadcast_from, source))
 
-    def spread(self, text: str, source: int = 0) -> str:
+    def broadcast_text(self, text: str, source: int = 0) -> str:
         """Return the string that the process ``source`` passed.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         if self.size == 1:
             return text
@@ -153,29 +153,29 @@ class World:
             dist.broadcast_object_list(texts, source)
         return texts[0]
 
-    def spread_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the tensors of the first process, on the CPU.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         own_specs = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
-        specs = json.loads(self.spread(json.dumps(own_specs)))
+        specs = json.loads(self.broadcast_text(json.dumps(own_specs)))
         received = dict(tensors)
         if not self.is_first:
             dtypes = {name: getattr(torch, dtype.removeprefix("torch.")) for name, (_, dtype) in specs.items()}
             received = {name: torch.empty(shape, dtype=dtypes[name]) for name, (shape, _) in specs.items()}
-        self.spread_([*received.values()])
+        self.broadcast_([*received.values()])
         return received
 
-    def gather(self, rows: Tensor | None) -> Tensor:
+    def all_gather(self, rows: Tensor | None) -> Tensor:
         """Return the rows of all processes in the order of their ranks, on the CPU.
 
         Args:
             rows: Tensor of shape (N, width) on the CPU; None if this process has no rows.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         if self.size == 1:
             assert rows is not None
@@ -195,15 +195,15 @@ class World:
         count, width, dtype = (0, 0, 0) if rows is None else (len(rows), rows.shape[1], _DTYPES.index(rows.dtype))
         numbers = [0.0] * (3 * self.size)
         numbers[3 * self.rank : 3 * self.rank + 3] = [float(count), float(width), float(dtype)]
-        found = [int(number) for number in self.total(numbers)]
+        found = [int(number) for number in self.sum_numbers(numbers)]
         counts = found[::3]
         owner = counts.index(max(counts))
         return counts, found[3 * owner + 1], _DTYPES[found[3 * owner + 2]]
 
     def require_same(self, what: str, text: str) -> None:
         """Raise `OptionError` if a string is not the same in all processes; ``what`` names it in the message."""
-        of_first = self.spread(text)
-        differs = self.total([float(text != of_first and rank == self.rank) for rank in range(self.size)])
+        of_first = self.broadcast_text(text)
+        differs = self.sum_numbers([float(text != of_first and rank == self.rank) for rank in range(self.size)])
         if any(differs):
             raise OptionError(
                 f"rank {differs.index(1)} does not have the same {what} as rank 0; all processes need the same {what}."
@@ -211,7 +211,7 @@ class World:
 
     @contextmanager
     def _communicating(self) -> Iterator[None]:
-        """Return a context that turns torch's error for a dead process into one that says which process died."""
+        """Return a context that turns torch's error for a dead process into one that names the process."""
         try:
             yield
         except RuntimeError as error:
@@ -220,11 +220,11 @@ class World:
             raise self.notices.explain(error) from error
 
     @contextmanager
-    def reporting_lost_processes(self) -> Iterator[None]:
+    def reporting_peer_errors(self) -> Iterator[None]:
         """Return a context that does the same as `_communicating`, for work that may also fail for other reasons.
 
         Raises:
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         try:
             yield

@@ -23,8 +23,8 @@ from zoo.engine.features.tail import (
     Tail,
     fork_generators,
     preserved_buffers,
-    prove_gradients,
-    prove_logits,
+    verify_gradients,
+    verify_logits,
 )
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
@@ -128,8 +128,8 @@ def _split(network: Network, frozen: Frozen, modules: Mapping[str, nn.Module], i
     num_frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
     if 2 * num_skipped < num_frozen:
         raise CannotSplit(f"most frozen parameters come after {tail.where}, the last module whose output can be cached")
-    prove_logits(tail, model, frozen, images)
-    prove_gradients(tail, model, frozen, images)
+    verify_logits(tail, model, frozen, images)
+    verify_gradients(tail, model, frozen, images)
     return tail
 
 

@@ -33,7 +33,7 @@ FORMAT = 4
 BATCH = 32
 #: Number of images on which the tail is compared with the full network. Before zoo uses the features of an earlier run,
 #: it recomputes and compares those of this number of images.
-PROOF = 4
+NUM_VERIFIED = 4
 #: Largest difference between features that should be equal, as a fraction of the largest feature, by precision.
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}
 
@@ -86,7 +86,7 @@ class Extractor:
         pixels = phase.views.plain if view is None else phase.views.train
         loading = plan_loading(phase.hardware, BATCH, phase.recipe.workers)
         with closing(EvalBatches(samples, pixels, loading, view, plan)) as batches:
-            for images, _ in prepare(batches, pixels.normalise, phase.hardware):
+            for images, _ in prepare(batches, pixels.normalize, phase.hardware):
                 yield self.micro_batches.attempt(len(images), partial(self._take, images))
 
     def compute_together(self, samples: Sequence[Sample], view: int | None, advance: Advance) -> Iterator[Tensor]:
@@ -94,14 +94,14 @@ class Extractor:
 
         Raises:
             DataError: If an image can no longer be read.
-            LostProcess: If another process has died.
+            PeerError: If another process has died.
         """
         world = self.phase.hardware.world
         chunks = plan_in_order(range(len(samples)), batch_size=BATCH * world.size)
         slices = [[chunk[place] for place in world.slice_of(len(chunk))] for chunk in chunks]
         computed = self.compute(samples, view, [indices for indices in slices if indices])
         for chunk, indices in zip(chunks, slices, strict=True):
-            yield world.gather(next(computed) if indices else None)
+            yield world.all_gather(next(computed) if indices else None)
             advance(len(chunk))
 
     def _take(self, images: Tensor) -> Tensor:
@@ -117,8 +117,8 @@ def build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
         CannotSplit: If the trainable part cannot be run alone.
     """
     pixels = phase.views.plain
-    batches = EvalBatches(phase.images.train[:PROOF], pixels, LoaderOptions(batch_size=PROOF))
-    ((images, _),) = prepare(batches, pixels.normalise, phase.hardware)
+    batches = EvalBatches(phase.images.train[:NUM_VERIFIED], pixels, LoaderOptions(batch_size=NUM_VERIFIED))
+    ((images, _),) = prepare(batches, pixels.normalize, phase.hardware)
     with phase.hardware.autocast():
         tail = _split(phase, images)
         folded = _fold(phase, tail, images)

@@ -1,8 +1,7 @@
 """Features in the cache folder, identified by a digest of everything that determines them.
 
-Each file is ``features/KEY.safetensors``. It is written atomically, and memory-mapped when it is read. Its header
-describes what determines the features, for people to read. The least recently used files are removed to make room for
-new ones.
+Each file is ``features/KEY.safetensors``. It is written atomically, and memory-mapped when it is read. Its header lists
+what determines the features, in readable form. The least recently used files are removed to make room for new ones.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from zoo.errors import CacheError
-from zoo.files.atomic import PREFIX, whole
+from zoo.files.atomic import PREFIX, atomic_write
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
 from zoo.files.leftovers import remove_leftovers
 from zoo.files.limits import CACHE_BYTES, FREE_BYTES
@@ -62,7 +61,7 @@ def _read(path: Path) -> tuple[Tensor, str | None]:
         return file.get_tensor(_ROWS), (file.metadata() or {}).get(_DIGEST)
 
 
-def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -> Tensor:
+def store_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -> Tensor:
     """Write rows batch by batch, so that only one batch is in memory, and return them memory-mapped.
 
     Rows with the same description are replaced.
@@ -82,7 +81,7 @@ def keep_rows(about: Mapping[str, Any], count: int, batches: Iterable[Tensor]) -
     check_room(num_bytes)
     with _writing(path.parent):
         _make_room(num_bytes)
-        with whole(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             _write(file, about, (count, *first.shape[1:]), first.dtype, chain([first], iterator))
     return load_rows(about)
 

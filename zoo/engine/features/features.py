@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from zoo.data.sample import Sample
-from zoo.engine.allocator import give_back
+from zoo.engine.allocator import return_freed_memory
 from zoo.engine.batches import BatchSource, FeatureBatchSource, FeatureRows, ImageBatchSource
 from zoo.engine.distributed.world import World
-from zoo.engine.features.extractor import PROOF, TOLERANCES, Extractor, build_extractor
-from zoo.engine.features.feature_store import check_room, find_rows, keep_rows, load_rows
+from zoo.engine.features.extractor import NUM_VERIFIED, TOLERANCES, Extractor, build_extractor
+from zoo.engine.features.feature_store import check_room, find_rows, load_rows, store_rows
 from zoo.engine.features.tail import CannotSplit, are_close
 from zoo.engine.phase import Phase
 from zoo.errors import CacheError, is_out_of_memory
@@ -77,7 +77,7 @@ class Features:
         about, world = self._extractor.describe(samples, view), self._extractor.phase.hardware.world
         rows = find_rows(about, self._progress.say)
         is_valid = rows is not None and self._is_valid(rows, samples, view)
-        (num_valid,) = world.total([is_valid])  # each machine has its own cache
+        (num_valid,) = world.sum_numbers([is_valid])  # each machine has its own cache
         if rows is not None and num_valid == world.size:
             self._progress.say(f"features of {len(samples)} images: cached by an earlier run")
             return rows
@@ -86,12 +86,12 @@ class Features:
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
             rows = _cache_together(world, about, len(samples), computed)
-        give_back()  # the trainable part needs much less memory than the full network did
+        return_freed_memory()  # the trainable part needs much less memory than the full network did
         return rows
 
     def _is_valid(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Recompute and compare the first rows, because no digest shows whether the network's code has changed."""
-        first = samples[:PROOF]
+        first = samples[:NUM_VERIFIED]
         found = torch.cat(list(self._extractor.compute(first, view)))
         return are_close(rows[: len(first)], found, TOLERANCES[self._extractor.phase.hardware.precision])
 
@@ -103,12 +103,12 @@ def _cache_together(world: World, about: Mapping[str, Any], count: int, batches:
         CacheError: If a machine cannot cache them.
     """
     if world.size == 1:
-        return keep_rows(about, count, batches)
+        return store_rows(about, count, batches)
 
     def cache() -> None:
         try:
             if world.is_first_here:
-                keep_rows(about, count, batches)
+                store_rows(about, count, batches)
         finally:
             for _ in batches:  # the other processes need this one's slices, even after an error here
                 pass
@@ -123,10 +123,10 @@ def _agree(world: World, work: Callable[[], Result]) -> Result:
     def is_shared(error: Exception) -> bool:
         return isinstance(error, (CannotSplit, CacheError))
 
-    return world.together(work, is_shared, CacheError)
+    return world.run_in_all(work, is_shared, CacheError)
 
 
-def choose_feed(phase: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
+def choose_batch_source(phase: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
     """Return batches of cached features if the trainable part can run alone, and batches of images otherwise.
 
     Args:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.engine.features.forward_pass import StopForward, run_with_hooks
-from zoo.engine.features.tail import CannotSplit, Tail, fork_generators, preserved_buffers, prove_logits
+from zoo.engine.features.tail import CannotSplit, Tail, fork_generators, preserved_buffers, verify_logits
 from zoo.models.build import Network
 from zoo.models.freeze import Frozen
 
@@ -98,7 +98,7 @@ def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnl
         raise CannotSplit(reason)
     with torch.no_grad(), fork_generators(images.device), preserved_buffers(network.model):
         tail = HeadOnly(_find_branches(network, frozen, images), network.head.paths)
-        prove_logits(tail, network.model, frozen, images)
+        verify_logits(tail, network.model, frozen, images)
     return tail
 
 

@@ -58,7 +58,7 @@ class Tail(nn.Module, ABC):
         """
 
 
-def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the logits of the tail and of the model in eval mode and, with the same dropout masks, in train mode.
 
     In between, the model runs on the images in a different order, so that a tail that relies on stored tensors fails.
@@ -85,7 +85,7 @@ def prove_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -
             raise CannotSplit("the trainable part alone returns different logits than the full network")
 
 
-def prove_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
+def verify_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the gradients of all parameters, because a parameter may have no effect on the logits at first.
 
     Raises:

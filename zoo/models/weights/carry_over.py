@@ -1,4 +1,4 @@
-"""Keeps the head of a run if training continues from its model: each class keeps its row of the last layer."""
+"""Keep the head of a run if training continues from its model: each class keeps its row of the last layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def carry_over_head(network: Network, classes: Sequence[str], progress: Progress
     Raises:
         WeightsError: If the head in the file is damaged.
     """
-    header, path = network.start.header, network.start.file
+    header, path = network.initial_weights.header, network.initial_weights.file
     if header is None or path is None:
         return
     known = set(header.classes)

@@ -1,4 +1,4 @@
-"""Chooses the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
+"""Choose the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WeightsSource:
     file: Path | None = None
     #: Header of the file if a run wrote it, or None.
     header: Header | None = None
-    #: Prefix of the names in the file that the names in the model lack, as far as the file has been loaded.
+    #: Prefix that the names in the file have and those in the model do not; known once the file has been loaded.
     prefix: str = ""
     #: Prefixes of parameters of upstream's model that are missing from the file of a run.
     file_lacks: tuple[str, ...] = ()

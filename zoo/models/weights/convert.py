@@ -1,4 +1,4 @@
-"""Converts a file that torch.save wrote to a .safetensors file that the option ``weights`` accepts."""
+"""Convert a file that torch.save wrote to a .safetensors file that the option ``weights`` accepts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo.errors import OptionError, WeightsError
-from zoo.files.atomic import written
+from zoo.files.atomic import atomic_run_write
 from zoo.files.paths import expand_user
 from zoo.models.weights.nested import SHOWN, Found, find_tensors
 from zoo.models.weights.read import read_suffix, read_weights
@@ -29,7 +29,7 @@ INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 @dataclass(frozen=True)
 class Converted:
-    """A file that was converted, and what became of its content."""
+    """The result of a conversion: what was written, and what was skipped."""
 
     #: Path of the file that was read.
     file: str
@@ -55,11 +55,11 @@ class Converted:
             others = f"; set `key` to use those under {shorten(self.other_keys, SHOWN)}" if self.other_keys else ""
             yield f"using the tensors under the key {self.key!r}{others}"
         if self.left_out:
-            yield f"leaving out everything that is not weights: {shorten(self.left_out, SHOWN)}"
+            yield f"skipping everything that is not weights: {shorten(self.left_out, SHOWN)}"
         if self.removed:
             yield f"removing {' and '.join(map(repr, self.removed))} from the names of the tensors"
         if self.not_below:
-            yield f"leaving out the other tensors: {shorten(self.not_below)}"
+            yield f"skipping the other tensors: {shorten(self.not_below)}"
 
 
 def convert_weights(
@@ -72,8 +72,8 @@ def convert_weights(
 ) -> Converted:
     """Convert a file that torch.save wrote, such as a .pth or .ckpt file, to safetensors.
 
-    Only tensors are loaded from the file, and nothing in it is run. The names of the tensors stay as they are, except
-    that the parts are removed that DistributedDataParallel, torch.compile and FSDP add.
+    Only tensors are loaded from the file, and nothing in it is run. The names of the tensors do not change,
+    except that the parts that DistributedDataParallel, torch.compile and FSDP add are removed.
 
     Args:
         file: A file that torch.save wrote, or a .safetensors file with a prefix to remove.
@@ -93,7 +93,7 @@ def convert_weights(
     found = _read(source, key)
     names = _rename(source, found.tensors, prefix)
     tensors = {names[name]: _copy(source, name, tensor) for name, tensor in found.tensors.items() if name in names}
-    with written(target, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+    with atomic_run_write(target, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     return Converted(
         file=str(source),
@@ -118,7 +118,7 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def _read(path: Path, key: str | None) -> Found:
-    """Read the tensors of a file, whose content decides about its format."""
+    """Read the tensors of a file. Its content determines the format, not its name."""
     if not path.is_file():
         raise WeightsError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; pass a file with weights")
     try:

@@ -1,4 +1,4 @@
-"""Loads the initial weights into a model."""
+"""Load the initial weights into a model."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Loaded:
 
     #: Remarks for the user, one line each.
     notes: tuple[str, ...]
-    #: Prefix of the names in the file that the names in the model lack; usually empty.
+    #: Prefix that the names in the file have and those in the model do not; usually empty.
     prefix: str = ""
 
 
-def read_start(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
+def read_initial_tensors(source: WeightsSource, progress: Progress) -> Mapping[str, Tensor]:
     """Read the initial weights, and download them if necessary.
 
     Returns:
@@ -54,8 +54,8 @@ def load_tensors(
     """Load tensors into upstream's model.
 
     The tensors must match the model exactly, except for its head. If the head in the file has a different number of
-    classes, the model's head is resized to match. A head that is missing from the file stays random. Of a file that the
-    user passed, the part below a prefix is loaded if it alone matches the model.
+    classes, the model's head is resized to match. A head that is missing from the file stays random. If the
+    user passed a file in which only the tensors below one prefix match the model, these are loaded.
 
     Args:
         backbone: The backbone of the model.

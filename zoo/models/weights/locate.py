@@ -1,4 +1,4 @@
-"""Locates a weights file: on this disk, in a cache, or by downloading it.
+"""Locate a weights file: on this disk, in a cache, or by downloading it.
 
 Files in the caches of other tools are used where they are, and are never written to. A pickle can run code when it is
 loaded, so it is accepted only if a plugin pins the SHA-256 of that file. Everything else must be safetensors.

@@ -1,4 +1,4 @@
-"""Compares the tensors of a file with the model that they are loaded into."""
+"""Compare the tensors of a file with the model that they are loaded into."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the tensors of a model in a file that contains more, such as the epoch and the state of the optimizer."""
+"""Find the tensors of a model in a file that contains more, such as the epoch and the state of the optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds a model in a file whose names have a prefix, such as ``module.`` or ``encoder.``.
+"""Find a model in a file whose names have a prefix, such as ``module.`` or ``encoder.``.
 
 Training scripts save the tensors of a larger module, of which the backbone is only a part. The names then begin with
 the path of the backbone in that module. A prefix is used only if the tensors below it match the model exactly.
@@ -93,7 +93,7 @@ def select(tensors: Mapping[str, Tensor], prefix: str, head: Head, state: Mappin
 
 
 def count_prefixes(names: Iterable[str], known: Mapping[str, object]) -> Counter[str]:
-    """Count for each dotted prefix the names that are known without it."""
+    """Count, for each dotted prefix, the names that are known once the prefix is removed."""
     counts = Counter[str]()
     for name in names:
         parts = name.split(".")

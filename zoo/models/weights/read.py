@@ -1,4 +1,4 @@
-"""Reads the tensors of a weights file, which is safetensors, or a pickle whose SHA-256 is pinned."""
+"""Read the tensors of a weights file, which is safetensors, or a pickle whose SHA-256 is pinned."""
 
 from __future__ import annotations
 

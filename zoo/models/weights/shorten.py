@@ -1,4 +1,4 @@
-"""Shortens a list of names for a message."""
+"""Shorten a list of names for a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a file that torch.save wrote, without running anything in it."""
+"""Read a file that torch.save wrote, without running anything in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ZIP = b"PK\x03\x04"
 LEGACY = (b"\x80\x02\x8a\x0a", b"\x80\x03\x8a\x0a", b"\x80\x04\x95", b"\x80\x05\x95")
 #: Description of any other file that torch cannot load.
 UNKNOWN = "damaged, or not a file that torch.save wrote"
-#: torch names what it refuses in one of these ways.
+#: Patterns of torch's messages that name what it refuses.
 REFUSED = re.compile(r"(?:GLOBAL|but got|function) (?:<\w+ ')?([\w.]+)")
 
 

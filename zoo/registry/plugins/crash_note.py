@@ -37,7 +37,7 @@ sys.__stdout__.write({_LOADED!r})
 
 
 @contextmanager
-def noted(namespace: str) -> Iterator[None]:
+def leaving_note(namespace: str) -> Iterator[None]:
     """Return a context in which a note on disk names the plugin being loaded.
 
     If loading takes a long time, a line on stderr also names the plugin. The note is kept if the process ends in this
@@ -56,7 +56,7 @@ def noted(namespace: str) -> Iterator[None]:
 
 
 def _write_note(namespace: str) -> Path | None:
-    """Write the note of this process. Without a cache folder there is none, and a crash is not explained."""
+    """Write the note of this process. Without a cache folder, no note is written, and a crash cannot be explained."""
     try:
         path = cache_folder() / FOLDER / f"{_read_node()}.{os.getpid()}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _list_left_notes() -> list[Path]:
 
 def _is_running(process: str) -> bool:
     if os.name == "nt" or not process.isdecimal():
-        return True  # On Windows, there is no harmless way to ask; the note of another kind is not one of ours.
+        return True  # Windows has no harmless way to ask. Without a number, the file is not one of zoo's notes.
     if int(process) == os.getpid():
         return False  # An earlier process had the same ID as this one.
     try:

@@ -1,4 +1,4 @@
-"""Finds the installed plugins by their entry points, and decides which plugin gets a namespace."""
+"""Find the installed plugins by their entry points, and decide which plugin gets a namespace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 from zoo.errors import NameNotFound
 from zoo.plugin.fields import NAMESPACE
-from zoo.registry.plugins.crash_note import find_culprits, noted
+from zoo.registry.plugins.crash_note import find_culprits, leaving_note
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.registry.plugins.load import Plugin, load_module, load_plugin
 from zoo.registry.plugins.process_guard import LOADING
@@ -44,7 +44,7 @@ def _discover() -> list[Plugin]:
         if fault := culprits.get(namespace):
             plugin.fail("broken", f"{fault}, or set ZOO_DISABLE_PLUGINS={namespace}.")
             continue
-        with noted(namespace):
+        with leaving_note(namespace):
             load_plugin(plugin, partial(load_module, entry_point))
     found = [plugin for claimants in claims.values() for plugin, _ in claimants]
     return sorted([*found, *damaged], key=lambda plugin: (plugin.namespace, plugin.distribution))

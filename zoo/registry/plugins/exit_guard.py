@@ -1,4 +1,4 @@
-"""Lets the process exit even if a plugin has left a thread or an exit handler that does not end."""
+"""Let the process exit even if a plugin has left a thread or an exit handler that does not end."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ def _watch(status: int) -> None:
             if handler.started is not None and time.monotonic() - handler.started > LIMIT:
                 with suppress(OSError, ValueError, AttributeError):  # a stream may be closed
                     sys.stdout.flush()
-                    line = (
-                        f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting without it"
-                    )
+                    line = f"warning: an exit handler of the plugin {handler.plugin} does not return; exiting anyway"
                     sys.stderr.write(f"{make_printable(line)}\n")  # noqa: TID251  # it is printable
                     sys.stderr.flush()
                 os._exit(status)

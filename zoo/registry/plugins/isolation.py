@@ -1,4 +1,4 @@
-"""Isolates the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
+"""Isolate the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Output(io.TextIOWrapper):
 
 
 @contextmanager
-def contained(output: Output) -> Iterator[None]:
+def isolated(output: Output) -> Iterator[None]:
     """Return a context that isolates the code of a plugin.
 
     What it prints goes to ``output``, heavy imports fail, and the environment variables are restored afterwards.

@@ -1,4 +1,4 @@
-"""Loads the module of a plugin and calls its hooks, so that a failure affects neither zoo nor other plugins."""
+"""Load the module of a plugin and call its hooks, so that a failure affects neither zoo nor other plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pluggy
 
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
-from zoo.registry.plugins.isolation import Output, contained, failing_as_plugin_error
+from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
 from zoo.registry.plugins.process_guard import LOADING, guarding_process, guarding_streams
 
 T = TypeVar("T")
@@ -57,15 +57,15 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """
     output = Output()
     try:
-        with LOADING, guarding_streams(), contained(output), guarding_process(plugin.namespace):
-            ask_module(plugin, load())
+        with LOADING, guarding_streams(), isolated(output), guarding_process(plugin.namespace):
+            read_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:
         plugin.fail("broken", str(error), traceback.format_exc())
     plugin.output = output.read_all()
 
 
-def ask_module(plugin: Plugin, module: ModuleType) -> None:
+def read_module(plugin: Plugin, module: ModuleType) -> None:
     """List the backbones and data sets of a plugin's module, without checking their names.
 
     The hooks of a module that is written for a different version of the contract are not called.
@@ -74,7 +74,7 @@ def ask_module(plugin: Plugin, module: ModuleType) -> None:
         PluginError: If the module or one of its hooks breaks the contract. ``plugin.hooks`` is set if only the values
             that the hooks return are wrong.
     """
-    state, reason = judge_version(module)
+    state, reason = check_version(module)
     if state != "ok":
         plugin.fail(state, reason)
         return
@@ -142,7 +142,7 @@ def load_module(entry_point: EntryPoint) -> ModuleType:
     return module
 
 
-def judge_version(module: object) -> tuple[State, str]:
+def check_version(module: object) -> tuple[State, str]:
     """Return the state of a plugin according to the version in its module, and the reason if it is not ``ok``."""
     version = getattr(module, "ZOO_API", None)
     if type(version) is not int:

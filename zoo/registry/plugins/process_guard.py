@@ -1,4 +1,4 @@
-"""Restores the process after a plugin has been loaded, and reports what the plugin changed."""
+"""Restore the process after a plugin has been loaded, and report what the plugin changed."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Scale
 from zoo.runs.report.template import render_template
 
 if TYPE_CHECKING:
-    from zoo.engine.lr_range_test import Tried
+    from zoo.engine.lr_range_test import TriedRate
 
 
-def draw_rates(tried: Sequence[Tried], suggested: float | None) -> str:
+def draw_rates(tried: Sequence[TriedRate], suggested: float | None) -> str:
     """Plot the losses against the learning rates, on a logarithmic axis, and mark the suggested learning rate."""
     points = [(math.log10(point.lr), point.loss) for point in tried]
     exponents, losses = zip(*points or [(0.0, 0.0)], strict=True)

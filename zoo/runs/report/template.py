@@ -18,7 +18,7 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def _make_value_printable(value: Any) -> Any:
-    """Make a text printable before jinja2 escapes its markup. What macros return is markup, not a text."""
+    """Make text printable before jinja2 escapes its markup. Macros return markup, which stays as it is."""
     return value if hasattr(value, "__html__") or not isinstance(value, str) else make_printable(value)
 
 

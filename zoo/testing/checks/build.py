@@ -35,8 +35,8 @@ def meta(backbone: BackboneUnderTest) -> None:
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
         has_read = "meta" in message
-        cure = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
-        raise CheckFailed(f"{message}; {cure}.")
+        advice = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
+        raise CheckFailed(f"{message}; {advice}.")
     again, _ = backbone.rebuilding
     if again is backbone.meta:
         raise CheckFailed("building returns the same model object every time; build a new one each time.")
@@ -73,9 +73,9 @@ def weights(backbone: BackboneUnderTest) -> None:
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
             continue  # Other checks run this network.
-        cure = "build(tag) must return num_classes logits for every tag, and accept the input that the weights declare"
+        advice = "build(tag) must return num_classes logits for every tag and accept the input that the weights declare"
         images = backbone.make_meta_images(size)
-        expect_logits(model.eval(), images, spec.num_classes, f"as built for {published.tag}", cure)
+        expect_logits(model.eval(), images, spec.num_classes, f"as built for {published.tag}", advice)
 
 
 def upstream(backbone: BackboneUnderTest) -> None:

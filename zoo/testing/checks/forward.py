@@ -23,8 +23,8 @@ def logits(backbone: BackboneUnderTest) -> None:
         output = backbone.traced.output
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
-        reason, cure = _describe(error), choose_cure(error, "fix input")
-        raise CheckFailed(f"it fails on images of {shown}: {reason}; {cure}.") from error
+        reason, advice = _describe(error), choose_advice(error, "fix input")
+        raise CheckFailed(f"it fails on images of {shown}: {reason}; {advice}.") from error
     found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
         raise CheckFailed(
@@ -94,31 +94,31 @@ def independent(backbone: BackboneUnderTest) -> None:
 
 
 @torch.no_grad()
-def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str, cure: str) -> None:
+def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str, advice: str) -> None:
     """Raise CheckFailed if the model does not return logits of shape (N, num_classes)."""
     wanted, size = (len(images), num_classes), tuple(images.shape[1:])
     try:
         output = model(images)
     except Exception as error:
-        cure = choose_cure(error, cure)
-        raise CheckFailed(f"{when}, it fails on images of shape {size}: {_describe(error)}; {cure}.") from error
+        advice = choose_advice(error, advice)
+        raise CheckFailed(f"{when}, it fails on images of shape {size}: {_describe(error)}; {advice}.") from error
     if not isinstance(output, Tensor):
         raise CheckFailed(
             f"{when}, it returns a {type(output).__name__}; forward() must return logits of shape {wanted}."
         )
     shape = tuple(output.shape)
     if shape != wanted:
-        raise CheckFailed(f"{when}, it returns {shape} for images of shape {size}, not {wanted}; {cure}.")
+        raise CheckFailed(f"{when}, it returns {shape} for images of shape {size}, not {wanted}; {advice}.")
 
 
-def choose_cure(error: Exception, cure: str) -> str:
-    """Return how to fix a failing forward pass; the given cure only if the size of the images may be at fault."""
+def choose_advice(error: Exception, advice: str) -> str:
+    """Return how to fix a failing forward pass; the given advice only if the size of the images may be at fault."""
     text = str(error)
     if "is not on the expected device meta" in text:
         return "register every tensor of the model as a parameter or a buffer"
     if re.search(r"\bmeta\b|register_meta", text):
         return "forward() must not read the values of tensors, which tensors on the meta device lack"
-    return cure if isinstance(error, (RuntimeError, ValueError, AssertionError)) else "fix forward()"
+    return advice if isinstance(error, (RuntimeError, ValueError, AssertionError)) else "fix forward()"
 
 
 def _describe(error: Exception) -> str:

@@ -98,8 +98,9 @@ def replaced(backbone: BackboneUnderTest) -> None:
     """Run the model with new heads on the meta device, in eval mode."""
     for num_classes in (1, 2, 1000):
         model, _ = backbone.attach_heads(num_classes)
-        when, cure = f"with new heads (num_classes={num_classes})", "only the heads may determine the number of logits"
-        expect_logits(model, backbone.make_meta_images(), num_classes, when, cure)
+        when = f"with new heads (num_classes={num_classes})"
+        advice = "only the heads may determine the number of logits"
+        expect_logits(model, backbone.make_meta_images(), num_classes, when, advice)
 
 
 def alone(backbone: BackboneUnderTest) -> None:
@@ -136,8 +137,8 @@ def mlp(backbone: BackboneUnderTest) -> None:
         raise NotApplicable("it declares no classifier around its head")
     model = build_on_meta(backbone.spec)
     replace_head(backbone.spec, model, NUM_CLASSES, HeadDesign((WIDTH,)))
-    cure = "declare a classifier whose input is also the input of its first linear layer"
-    expect_logits(model.eval(), backbone.make_meta_images(), NUM_CLASSES, f"with an mlp:{WIDTH} head", cure)
+    advice = "declare a classifier whose input is also the input of its first linear layer"
+    expect_logits(model.eval(), backbone.make_meta_images(), NUM_CLASSES, f"with an mlp:{WIDTH} head", advice)
 
 
 @torch.no_grad()

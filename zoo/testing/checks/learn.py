@@ -39,8 +39,8 @@ def all(backbone: BackboneUnderTest) -> None:  # noqa: A001  # a check's name
             raise CheckFailed(f"it cannot be trained: {error}; let gradients through.") from error
         if missing := [name for name, gradient in gradients.items() if gradient is None]:
             needs_weight = backbone.network.head.aux_paths and not backbone.spec.aux_weight
-            cure = "declare aux_weight" if needs_weight else "use it in forward(), or remove it"
-            raise CheckFailed(f"no gradient reaches {shorten(missing)}; {cure}.")
+            advice = "declare aux_weight" if needs_weight else "use it in forward(), or remove it"
+            raise CheckFailed(f"no gradient reaches {shorten(missing)}; {advice}.")
         infinite = [name for name, found in gradients.items() if found is not None and not found.isfinite().all()]
         if not infinite:
             return

@@ -13,7 +13,7 @@ from zoo.files.download import is_offline
 from zoo.models.build import build_backbone, build_model
 from zoo.models.head import get_head, is_below, is_below_any
 from zoo.models.weights.choose import WeightsSource, input_for
-from zoo.models.weights.load import load_tensors, read_start
+from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
 from zoo.testing.backbone_under_test import BackboneUnderTest
@@ -30,7 +30,7 @@ def fetched(backbone: BackboneUnderTest) -> None:
     """Fetch all weights into the cache, and compare the pinned digests."""
     for published in _list_weights(backbone):
         try:
-            read_start(_get_source(published), Silent())
+            read_initial_tensors(_get_source(published), Silent())
         except WeightsError as error:
             if isinstance(error, DownloadError) and is_offline():
                 raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
@@ -41,7 +41,7 @@ def fetched(backbone: BackboneUnderTest) -> None:
 def fit(backbone: BackboneUnderTest) -> None:
     """Load all weights with zoo's own loader, which is strict."""
     for published in _list_weights(backbone):
-        tensors = read_start(_get_source(published), Silent())
+        tensors = read_initial_tensors(_get_source(published), Silent())
         model, convert = build_model(backbone.spec, published.tag), backbone.spec.convert
         built, known = _copy_head(backbone, model), model.state_dict().keys()
         names = tensors if convert is None or tensors.keys() <= known else convert(published.tag, tensors)

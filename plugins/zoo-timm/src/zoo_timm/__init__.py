@@ -20,9 +20,9 @@ ZOO_API = 1
 @hookimpl
 def zoo_backbones() -> Iterable[BackboneSpec]:
     """List all backbones in the catalog, without importing timm."""
-    from zoo_timm.catalogue import packaged_catalogue
+    from zoo_timm.catalog import packaged_catalog
 
-    return packaged_catalogue().backbones.values()
+    return packaged_catalog().backbones.values()
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Builds backbones and converts published weights, the two operations that need timm.
+"""Build backbones and convert published weights, the two operations that need timm.
 
 The callables in the specs of this plugin are methods of `Upstream`. They import timm only when they are called.
 """

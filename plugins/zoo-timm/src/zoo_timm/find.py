@@ -1,4 +1,4 @@
-"""Finds unlisted backbones: timm's names with a tag, and backbones that only the installed timm has."""
+"""Find unlisted backbones: timm's names with a tag, and backbones that only the installed timm has."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import importlib.metadata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zoo_timm.catalogue import packaged_catalogue
+from zoo_timm.catalog import packaged_catalog
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
-    from zoo_timm.catalogue import Catalogue
+    from zoo_timm.catalog import Catalog
 
 
-def find_backbone(name: str, catalogue: Catalogue | None = None) -> BackboneSpec | None:
+def find_backbone(name: str, catalog: Catalog | None = None) -> BackboneSpec | None:
     """Find a backbone such as ``vgg16`` or ``vgg16.tv_in1k``. With a tag, the weights with that tag come first.
 
     If the catalog lacks a name, timm is imported only if the installed version differs from the one in the catalog.
     """
-    catalogue = catalogue or packaged_catalogue()
+    catalog = catalog or packaged_catalog()
     architecture, _, tag = name.partition(".")
-    listed = catalogue.backbones.get(architecture)
+    listed = catalog.backbones.get(architecture)
     found = _with_tag_first(listed, tag) if listed else None
-    if found is None and catalogue.upstream != f"timm=={importlib.metadata.version('timm')}":
+    if found is None and catalog.upstream != f"timm=={importlib.metadata.version('timm')}":
         live = _read_live(architecture)
         found = _with_tag_first(live, tag) if live else None
     return found

@@ -1,4 +1,4 @@
-"""Writes weights.safetensors: generates images of shapes and trains the network on them with zoo.
+"""Write weights.safetensors: generate images of shapes and train the network on them with zoo.
 
     python -m zoo_tiny.pretrain
 

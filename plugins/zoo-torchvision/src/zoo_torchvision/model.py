@@ -1,4 +1,4 @@
-"""Builds torchvision's networks offline and silently, and renames published tensors."""
+"""Build torchvision's networks offline and silently, and rename published tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from zoo.plugin import InputSpec
-from zoo_torchvision.catalogue import get_facts, get_weights_facts
+from zoo_torchvision.catalog import get_facts, get_weights_facts
 from zoo_torchvision.families import FAMILIES
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Builds the specs from catalogue.json, which contains facts from upstream, and from families.py, which has our own."""
+"""Build the specs from catalog.json, which has facts from upstream, and from families.py, which has our own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, Capability, InputSpec, WeightsSpec
-from zoo_torchvision.catalogue import load_catalogue
+from zoo_torchvision.catalog import load_catalog
 from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.family import Blocks, Family
 from zoo_torchvision.model import build_backbone, rename_tensors
@@ -20,7 +20,7 @@ CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
 @cache
 def list_specs() -> tuple[BackboneSpec, ...]:
     """Describe every backbone in the catalog. The specs are built only once."""
-    catalog = load_catalogue()
+    catalog = load_catalog()
     return tuple(_describe(name, facts, catalog["upstream"]) for name, facts in catalog["backbones"].items())
 
 

@@ -83,7 +83,7 @@ def test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_te
     check_markdown(table, plain)
 
 
-# Without a part of the gate, the tests above fail.
+# If an escaping function is disabled, the tests above fail.
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_te
         ("zoo.testing.results.markdown_page.escape_markdown", "table"),
     ],
 )
-def test_the_tests_notice_a_missing_part_of_the_gate(
+def test_pages_with_missing_escapes_are_noticed(
     part: str, test: str, tmp_path: Path, acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(part, str)

@@ -71,7 +71,7 @@ def check(run: Main, capfd: Capture, *arguments: str | Path, lines: int | None =
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_list_info_plugins_and_doctor(
+def test_list_info_plugins_and_doctor_print_safely(
     run: Main, install: Callable[[list[str]], None], capfd: Capture, *, seed: int
 ) -> None:
     texts = list_texts(seed)
@@ -84,7 +84,7 @@ def test_list_info_plugins_and_doctor(
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_wrong_names(
+def test_errors_about_wrong_names_are_printed_safely(
     run: Main, install: Callable[[list[str]], None], capfd: Capture, tmp_path: Path, *, seed: int
 ) -> None:
     install(list_texts(seed))
@@ -102,7 +102,9 @@ def test_wrong_names(
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_check(run: Main, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, *, seed: int) -> None:
+def test_check_prints_safely(
+    run: Main, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, *, seed: int
+) -> None:
     texts, namespace = list_texts(seed), f"hostile{seed}"
     raising = SOURCE.replace("def build(tag=None):", f"def build(tag=None):\n    raise RuntimeError({texts!r:})")
     listed = ", ".join(f"spoil(spec('{namespace}/net{number}'), {text!r})" for number, text in enumerate(texts[:5]))
@@ -116,7 +118,7 @@ def test_check(run: Main, tmp_path: Path, capfd: Capture, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_cache(run: Main, own_cache: Path, capfd: Capture, seed: int) -> None:
+def test_cache_prints_safely(run: Main, own_cache: Path, capfd: Capture, seed: int) -> None:
     (own_cache / "weights").mkdir()
     for name in list_file_names(seed):
         (own_cache / "weights" / name).write_bytes(b"x")
@@ -124,11 +126,11 @@ def test_cache(run: Main, own_cache: Path, capfd: Capture, seed: int) -> None:
     check(run, capfd, "cache", "clear", "all", lines=1)
 
 
-# Without a part of the gate, the tests above fail.
+# If an escaping function is disabled, the tests above fail.
 
 
 @pytest.mark.parametrize("stream", ["print_lines", "print_notes"])
-def test_listing_notices_a_missing_part_of_the_gate(
+def test_listing_with_missing_escapes_is_noticed(
     run: Main, install: Callable[[list[str]], None], capfd: Capture, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
     def print_raw(*lines: str) -> None:
@@ -137,4 +139,4 @@ def test_listing_notices_a_missing_part_of_the_gate(
     monkeypatch.setattr(f"zoo.cli.plugins.{stream}", print_raw)
     monkeypatch.setattr("zoo.cli.output.make_printable", str)
     with pytest.raises(AssertionError):
-        test_list_info_plugins_and_doctor(run, install, capfd, seed=0)
+        test_list_info_plugins_and_doctor_print_safely(run, install, capfd, seed=0)

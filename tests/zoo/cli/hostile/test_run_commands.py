@@ -31,7 +31,7 @@ def fill(folder: Path, seed: int, image: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_predict_and_compare(
+def test_predict_and_compare_print_safely(
     run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *, seed: int
 ) -> None:
     classes, image = list_texts(seed), few_photos / "val" / "blue" / "0.png"
@@ -59,7 +59,9 @@ def test_predict_and_compare(
 
 
 @pytest.mark.parametrize("seed", BATCHES)
-def test_finetune_and_evaluate(run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, seed: int) -> None:
+def test_finetune_and_evaluate_print_safely(
+    run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, seed: int
+) -> None:
     classes, files = list_class_names(seed), list_file_names(seed)
     data, output = tmp_path / files[0], tmp_path / list_run_names(seed)[1]
     draw_photos(data / "train", per_class=2, classes=tuple(classes))
@@ -84,23 +86,23 @@ def test_finetune_and_evaluate(run: Main, few_photos: Path, tmp_path: Path, capf
     check_lines(capfd.readouterr().out)
 
 
-# Without a part of the gate, the tests above fail.
+# If an escaping function is disabled, the tests above fail.
 
 
 @pytest.mark.parametrize("part", ["zoo.cli.streams.make_printable", "zoo.cli.output.escape_csv"])
-def test_predicting_notices_a_missing_part_of_the_gate(
+def test_predicting_with_missing_escapes_is_noticed(
     run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *,
     monkeypatch: pytest.MonkeyPatch, part: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(part, str)
     with pytest.raises(AssertionError):
-        test_predict_and_compare(run, make_run, few_photos, tmp_path, capfd, seed=0)
+        test_predict_and_compare_print_safely(run, make_run, few_photos, tmp_path, capfd, seed=0)
 
 
 @pytest.mark.parametrize("part", ["zoo.progress.make_printable", "zoo.runs.folder.escape_json"])
-def test_training_notices_a_missing_part_of_the_gate(
+def test_training_with_missing_escapes_is_noticed(
     run: Main, few_photos: Path, tmp_path: Path, capfd: Capture, *, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(part, str)
     with pytest.raises(AssertionError):
-        test_finetune_and_evaluate(run, few_photos, tmp_path, capfd, 0)
+        test_finetune_and_evaluate_print_safely(run, few_photos, tmp_path, capfd, 0)

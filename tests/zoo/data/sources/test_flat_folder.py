@@ -49,7 +49,7 @@ def test_the_class_is_the_group_or_the_whole_match(tmp_path: Path, pattern: str)
     assert list_flat_folder(tmp_path, re.compile(pattern)).classes == ("beagle", "pug")
 
 
-def test_a_match_without_characters_is_no_class(tmp_path: Path) -> None:
+def test_an_empty_match_is_not_a_class(tmp_path: Path) -> None:
     touch(tmp_path, "cat1.jpg", "2.jpg")
     listing = list_flat_folder(tmp_path, re.compile(r"^(cat)?"))
     assert len(listing.files) == 1

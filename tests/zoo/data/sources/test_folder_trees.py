@@ -17,7 +17,7 @@ COUNT = 1000
 
 
 def find_errors(tree: Tree, top: Path, listing: Listing) -> list[str]:
-    """Return what is wrong with a listing and not reported: labels, splits, and files that are missing."""
+    """Return the errors of a listing that are not reported: wrong labels, wrong splits, and missing files."""
     wrong = []
     used = {file.path.relative_to(top).as_posix(): file for file in listing.files}
     for name, file in used.items():
@@ -49,13 +49,13 @@ def count_wrong(folder: Path, count: int) -> tuple[int, int]:
     return wrong, refused
 
 
-def test_no_tree_is_wrong_in_silence_and_most_are_accepted(tmp_path: Path) -> None:
+def test_no_tree_is_silently_misread_and_most_are_accepted(tmp_path: Path) -> None:
     wrong, refused = count_wrong(tmp_path, COUNT)
     assert wrong == 0
     assert refused < COUNT / 3
 
 
-def test_trees_show_it_if_names_alone_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deciding_by_names_alone_misreads_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "_refuse_unclear", lambda _nested: None)
     wrong, _ = count_wrong(tmp_path, COUNT)
     assert wrong > 0

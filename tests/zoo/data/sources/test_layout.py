@@ -73,7 +73,7 @@ def test_folders_that_may_be_splits_or_classes_are_refused(
         list_folder(plant(tmp_path, counts))
 
 
-def test_a_folder_of_test_images_is_no_class(tmp_path: Path, plant: Plant) -> None:
+def test_a_folder_of_test_images_is_not_a_class(tmp_path: Path, plant: Plant) -> None:
     listing = list_folder(plant(tmp_path, {"ants": 2, "bees": 2, "test": 20}))
     assert listing.classes == ("ants", "bees")
     assert len(listing.files) == 4

@@ -103,12 +103,12 @@ def test_splits_may_be_part_of_the_paths(tmp_path: Path) -> None:
     assert listing.classes_of == {"train": ("cat", "dog"), "test": ("dog",)}
 
 
-def test_folders_that_are_not_all_splits_are_part_of_no_split(tmp_path: Path) -> None:
+def test_folders_are_splits_only_if_all_of_them_are(tmp_path: Path) -> None:
     listing = list_text(tmp_path, "path,label\ntrain/a.png,train\nbus/b.png,bus\n")
     assert not listing.has_splits
 
 
-def test_rows_without_label_repeated_rows_and_other_files_are_left_out(tmp_path: Path) -> None:
+def test_rows_without_a_label_repeated_rows_and_other_files_are_left_out(tmp_path: Path) -> None:
     listing = list_text(tmp_path, "path,label\na.png,cat\na.png,cat\nb.png,\nc.txt,cat\n")
     assert rows_of(listing) == [("a.png", "cat", "train")]
     assert [item.reason.partition(" (")[0] for item in listing.left_out] == [

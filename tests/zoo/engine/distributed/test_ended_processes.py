@@ -26,10 +26,10 @@ def run_world(size: int, end: Callable[[World], None]) -> list[Ended]:
 
     def work(_rank: int) -> None:
         with join_world() as world:
-            world.total([1.0])
+            world.sum_numbers([1.0])
             end(world)
-            world.total([1.0])
-            world.sum_([torch.ones(5)])
+            world.sum_numbers([1.0])
+            world.all_reduce_([torch.ones(5)])
 
     return in_world(size, work)
 
@@ -48,7 +48,7 @@ def test_an_error_of_all_processes_is_reported_once(size: int, monkeypatch: pyte
 
     first, *others = map(first_line, run_world(size, end))
     assert first == "OptionError: no such thing"
-    assert others == ["SaidElsewhere: no such thing"] * (size - 1)
+    assert others == ["ReportedByPeer: no such thing"] * (size - 1)
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -75,8 +75,8 @@ def test_the_first_process_reports_which_process_ended_and_why(
 
     lines = [*map(first_line, run_world(size, end))]
     text = f"rank 1 ended: {reason}. The other processes cannot continue without it."
-    assert lines[:2] == [f"LostProcess: {text}", own]
-    assert lines[2:] == [f"SaidElsewhere: {text}"] * (size - 2)
+    assert lines[:2] == [f"PeerError: {text}", own]
+    assert lines[2:] == [f"ReportedByPeer: {text}"] * (size - 2)
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -87,7 +87,7 @@ def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) 
 
     first, *others = map(first_line, run_world(size, end))
     assert first == "KeyboardInterrupt: "
-    assert all(other.startswith("SaidElsewhere: rank 0 ended: it was interrupted.") for other in others)
+    assert all(other.startswith("ReportedByPeer: rank 0 ended: it was interrupted.") for other in others)
 
 
 @pytest.mark.parametrize(("size", "victim"), [(2, 0), (2, 1), (3, 1), (6, 0), (6, 3)])
@@ -106,7 +106,7 @@ def test_all_processes_report_a_killed_process_at_about_the_same_time(
     died = f"rank {victim} died: it was killed, or its machine failed"
     text = f"{died}. The other processes cannot continue without it."
     # The first process reports it. If the first process itself died, all others report it.
-    kinds = ["LostProcess" if victim == 0 or not place else "SaidElsewhere" for place in range(size - 1)]
+    kinds = ["PeerError" if victim == 0 or not place else "ReportedByPeer" for place in range(size - 1)]
     assert [*map(first_line, ended)] == [f"{kind}: {text}" for kind in kinds]
     # No process waits for another waiting process, although each is connected only to its neighbors.
     seconds = [each.seconds for each in ended]
@@ -124,4 +124,4 @@ def test_torchs_message_is_reported_if_no_process_is_missing() -> None:
         raise world.notices.explain(RuntimeError("NCCL error: unhandled system error\nand more"))
 
     text = "the processes lost contact with each other: NCCL error: unhandled system error"
-    assert [*map(first_line, run_world(2, end))] == [f"LostProcess: {text}", f"SaidElsewhere: {text}"]
+    assert [*map(first_line, run_world(2, end))] == [f"PeerError: {text}", f"ReportedByPeer: {text}"]

@@ -10,7 +10,7 @@ from torch.distributed import HashStore
 from torch.distributed.distributed_c10d import Store
 
 from zoo.engine.distributed.rendezvous import meet
-from zoo.errors import LostProcess
+from zoo.errors import PeerError
 
 LONG, SHORT = timedelta(seconds=60), timedelta(seconds=0.1)
 
@@ -38,13 +38,13 @@ def test_the_notices_of_earlier_processes_are_not_found() -> None:
         found[0].set("left/0", "it was killed")
 
 
-def test_an_earlier_process_that_has_exited_is_not_met() -> None:
+def test_an_earlier_process_that_has_exited_is_not_joined() -> None:
     store = HashStore()
-    with pytest.raises(LostProcess, match="rank 0 did not join within"):
+    with pytest.raises(PeerError, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)
-    with pytest.raises(LostProcess, match="rank 1 did not join within"):
+    with pytest.raises(PeerError, match="rank 1 did not join within"):
         meet(store, 0, 2, SHORT)
-    with pytest.raises(LostProcess, match="rank 0 did not join within"):
+    with pytest.raises(PeerError, match="rank 0 did not join within"):
         meet(store, 1, 2, SHORT)
     found = meet_all(store, (0, 1))
     found[0].set("here", "")

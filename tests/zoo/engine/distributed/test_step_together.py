@@ -13,16 +13,16 @@ from torch import Tensor
 
 import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
-from short_memory import SAYINGS, Once
+from out_of_memory import SAYINGS, Once
+from recording_progress import RecordingProgress
 from small_steps import Normed, Plain, do_nothing, make_batch, make_learner, share, state_of
-from told import Told
 from worlds import get_results, in_world
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
 from zoo.engine.learner import Learner
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.step import NotFinite, learn
-from zoo.errors import LostProcess
+from zoo.errors import PeerError
 
 SIZE = 2
 #: Number of images that is enough for both processes, and one that is enough only for the first.
@@ -73,7 +73,7 @@ def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int,
             take_steps(reference, world, count)
             found = []
             for where, error in cases:
-                progress = Told()
+                progress = RecordingProgress()
                 learner = make_learner(Plain(), world, progress)
                 if rank == victim:
                     fail_once(learner, where, error)
@@ -146,13 +146,13 @@ def test_out_of_memory_that_the_others_cannot_know_about_ends_all_processes(
             learner = make_learner(Plain(), world)
             take_steps(learner, world, BOTH)
             if rank == 1 and where == "exchange":
-                monkeypatch.setattr(World, "sum_", Once(ERRORS[0]))
+                monkeypatch.setattr(World, "all_reduce_", Once(ERRORS[0]))
             elif rank == 1:
                 learner.optimizer.register_step_pre_hook(Once(ERRORS[0]))
             take_steps(learner, world, BOTH)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
-    assert first.startswith("LostProcess: rank 1 ended: not enough memory for the communication between processes")
+    assert first.startswith("PeerError: rank 1 ended: not enough memory for the communication between processes")
     assert other.startswith("TrainingError: rank 1: not enough memory")
 
 
@@ -239,7 +239,7 @@ def test_the_others_keep_the_last_complete_step_if_a_process_dies(where: str, mo
                     model.fc.weight.register_hook(end)
                 elif where == "step":
                     learner.optimizer.register_step_pre_hook(end)
-            with pytest.raises(LostProcess) as caught:
+            with pytest.raises(PeerError) as caught:
                 take_steps(learner, world, BOTH)
             return str(caught.value), learner.steps - steps, are_same(state_of(learner), state_of(reference))
 

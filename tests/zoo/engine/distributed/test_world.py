@@ -20,7 +20,7 @@ import zoo.engine.distributed.process_group
 from worlds import get_results
 from zoo.engine.distributed.process_group import get_world, join_world
 from zoo.engine.distributed.world import ALONE, World
-from zoo.errors import DataError, OptionError, SaidElsewhere
+from zoo.errors import DataError, OptionError, ReportedByPeer
 
 SIZES = [2, 3]
 DTYPES = [
@@ -45,11 +45,11 @@ def test_a_single_process_does_not_communicate() -> None:
     tensor = torch.ones(3)
     with join_world() as world:
         assert (world.rank, world.size, world.is_first, world.is_first_here) == (0, 1, True, True)
-        assert world.total([1.0, 2.0]) == [1.0, 2.0]
-        assert world.spread("text") == "text"
-        assert world.gather(tensor) is tensor
-        world.sum_([tensor])
-        world.spread_([tensor])
+        assert world.sum_numbers([1.0, 2.0]) == [1.0, 2.0]
+        assert world.broadcast_text("text") == "text"
+        assert world.all_gather(tensor) is tensor
+        world.all_reduce_([tensor])
+        world.broadcast_([tensor])
         world.require_same("images", "these")
     assert torch.equal(tensor, torch.ones(3))
     assert world is get_world() is ALONE
@@ -63,7 +63,7 @@ def test_each_process_knows_its_rank_until_it_leaves(size: int) -> None:
             with join_world() as inner:
                 assert inner is world
             assert get_world() is world
-            world.total([1.0])  # no process leaves before all of them are connected
+            world.sum_numbers([1.0])  # no process leaves before all of them are connected
             facts = (world.rank, world.size, world.is_first, world.local_rank, world.local_size, world.is_first_here)
         assert get_world() is ALONE
         return facts
@@ -88,10 +88,10 @@ def test_processes_can_join_again_after_an_error(monkeypatch: pytest.MonkeyPatch
 
         def total() -> list[float]:
             with join_world() as world:
-                return world.total([rank])
+                return world.sum_numbers([rank])
 
         first = total()
-        with pytest.raises((OptionError, SaidElsewhere)):
+        with pytest.raises((OptionError, ReportedByPeer)):
             fail()
         return first, total(), total()
 
@@ -115,10 +115,10 @@ def test_sums_over_all_processes_are_bit_identical_in_all(size: int, monkeypatch
         for bucket in (1, 1000, 2**25):
             monkeypatch.setattr(zoo.engine.distributed.all_reduce, "BUCKET", bucket)
             tensors = make_tensors(world.rank)
-            world.sum_(tensors)
+            world.all_reduce_(tensors)
             assert tensors[0].is_contiguous(memory_format=torch.channels_last)
             found += tensors
-        return [*found, torch.tensor(world.total([world.rank + 1, 0.1]))]
+        return [*found, torch.tensor(world.sum_numbers([world.rank + 1, 0.1]))]
 
     first, *others = join(size, work)
     wanted = [
@@ -138,8 +138,8 @@ def test_the_other_processes_receive_the_tensors_of_the_first(size: int) -> None
 
     def work(world: World) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         replaced = make_tensors(world.rank)
-        world.spread_([*replaced.values()])
-        return replaced, dict(world.spread_tensors(make_tensors(0) if world.is_first else {}))
+        world.broadcast_([*replaced.values()])
+        return replaced, dict(world.broadcast_tensors(make_tensors(0) if world.is_first else {}))
 
     wanted = make_tensors(0)
     for replaced, received in join(size, work):
@@ -151,7 +151,7 @@ def test_the_other_processes_receive_the_tensors_of_the_first(size: int) -> None
 def test_the_other_processes_receive_the_text_of_the_first() -> None:
     texts = ["", "one line", "猫\n" * 1000]
     assert (
-        join(3, lambda world: [world.spread(text if world.is_first else "another text") for text in texts])
+        join(3, lambda world: [world.broadcast_text(text if world.is_first else "another text") for text in texts])
         == [texts] * 3
     )
 
@@ -164,7 +164,7 @@ def test_rows_are_gathered_in_the_order_of_the_ranks(size: int) -> None:
             rows = torch.arange(4.0 * sum(counts)).reshape(-1, 4).to(dtype)
             own_rows = rows[sum(counts[: world.rank]) :][: counts[world.rank]]
             if len(rows):
-                gathered = world.gather(own_rows if len(own_rows) else None)
+                gathered = world.all_gather(own_rows if len(own_rows) else None)
                 found.append(gathered.dtype == dtype and torch.equal(gathered, rows))
         return found
 
@@ -182,10 +182,10 @@ def test_work_that_fails_in_one_process_fails_in_all(victim: int) -> None:
                 raise DataError("no file")
             return "opened"
 
-        assert world.together(lambda: "done", lambda _error: True, OptionError) == "done"
+        assert world.run_in_all(lambda: "done", lambda _error: True, OptionError) == "done"
         with pytest.raises((DataError, OptionError)) as caught:
-            world.together(open_file, lambda error: isinstance(error, DataError), OptionError)
-        world.total([1.0])  # communication still works
+            world.run_in_all(open_file, lambda error: isinstance(error, DataError), OptionError)
+        world.sum_numbers([1.0])  # communication still works
         return f"{type(caught.value).__name__} {caught.value}"
 
     wanted = [f"OptionError rank {victim}: no file"] * 3
@@ -204,7 +204,7 @@ def test_a_failure_keeps_no_tensors_alive() -> None:
 
         gc.disable()  # there must be no reference cycles
         with suppress(MemoryError, OptionError):
-            world.together(fail, lambda _error: True, OptionError)
+            world.run_in_all(fail, lambda _error: True, OptionError)
         return references[0]() is None
 
     assert join(2, work) == [True, True]

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fetching import CONTENT, DIGEST, get, left_in
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import DownloadError
 from zoo.files import download
 from zoo.files.cache import cache_folder
@@ -31,7 +31,7 @@ Site = Any  # The class is in conftest.py, which cannot be imported.
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class Recorder(Told):
+class Recorder(RecordingProgress):
     """A progress display that records what it receives, and raises KeyboardInterrupt after ``interrupt_at`` bytes."""
 
     def __init__(self, interrupt_at: int | None = None) -> None:

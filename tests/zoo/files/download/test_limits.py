@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fetching import CONTENT, DIGEST, get, left_in
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import DownloadError
 from zoo.files.download import fetch
 from zoo.files.retry import read_retry_after
@@ -80,7 +80,7 @@ def test_the_length_that_the_server_reports_replaces_the_limit(
 
 def test_each_wait_is_twice_as_long_and_is_reported(site: Site, target: Path, waits: list[float]) -> None:
     site.faults = ["status:503"] * 4
-    progress = Told()
+    progress = RecordingProgress()
     fetch(site.put("/file", CONTENT), target, sha256=DIGEST, size=None, progress=progress)
     assert waits == [1, 2, 4, 8]
     assert progress.lines[1] == "HTTP 503: Service Unavailable; trying again in 1 s (attempt 2 of 5)"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from acme import INPUT, make_acme
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import WeightsError
 from zoo.models.build import Network, attach_head, build_backbone
 from zoo.models.head import replace_head
@@ -37,11 +37,11 @@ def write_run(path: Path, head: str, classes: Sequence[str]) -> dict[str, Tensor
 
 def continue_from(path: Path, head: str, classes: Sequence[str]) -> tuple[Network, list[str]]:
     """Build a network from the file, for these classes."""
-    source, told = choose_weights(Resolved("acme/net", ACME, None), str(path)), Told()
+    source, progress = choose_weights(Resolved("acme/net", ACME, None), str(path)), RecordingProgress()
     model, source = build_backbone(ACME, source, Silent())
     network = attach_head(ACME, source, model, head, len(classes))
-    carry_over_head(network, classes, told)
-    return network, told.lines
+    carry_over_head(network, classes, progress)
+    return network, progress.lines
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp:5", "mlp:2,2"])

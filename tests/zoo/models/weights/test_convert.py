@@ -45,13 +45,13 @@ def test_the_suffix_of_the_file_does_not_matter(tmp_path: Path, name: str) -> No
     assert list(converted.list_notes()) == []
 
 
-def test_the_notes_tell_what_was_taken_and_what_was_not(tmp_path: Path) -> None:
+def test_the_notes_list_what_was_converted_and_what_was_not(tmp_path: Path) -> None:
     content = {"epoch": 3, "state_dict": add("module."), "model_ema": TENSORS, "optimizer": {}}
     converted, tensors = convert(tmp_path, content)
     assert same(tensors, TENSORS)
     assert list(converted.list_notes()) == [
         "using the tensors under the key 'state_dict'; set `key` to use those under model_ema",
-        "leaving out everything that is not weights: epoch, optimizer",
+        "skipping everything that is not weights: epoch, optimizer",
         "removing 'module.' from the names of the tensors",
     ]
 
@@ -79,13 +79,13 @@ def test_what_torch_adds_to_names_is_removed(tmp_path: Path, prefix: str, remove
 
 
 @pytest.mark.parametrize("prefix", ["model.", "backbone.", "encoder.", "layer1.module."])
-def test_names_that_a_network_may_have_stay(tmp_path: Path, prefix: str) -> None:
+def test_names_that_a_network_may_use_are_kept(tmp_path: Path, prefix: str) -> None:
     converted, tensors = convert(tmp_path, add(prefix))
     assert same(tensors, add(prefix))
     assert converted.removed == ()
 
 
-def test_module_stays_if_only_some_names_begin_with_it(tmp_path: Path) -> None:
+def test_module_is_kept_if_only_some_names_begin_with_it(tmp_path: Path) -> None:
     content = add("module.") | {"scale": torch.ones(1)}
     assert same(convert(tmp_path, content)[1], content)
 
@@ -102,7 +102,7 @@ def test_a_prefix_chooses_a_part_of_the_file(tmp_path: Path, asked: str) -> None
     assert same(tensors, TENSORS)
     assert converted.not_below == ("module.encoder_k.w", "module.encoder_q2.w")
     assert f"{asked.rstrip('.')}." in converted.removed
-    assert "leaving out the other tensors: module.encoder_k.w, module.encoder_q2.w" in converted.list_notes()
+    assert "skipping the other tensors: module.encoder_k.w, module.encoder_q2.w" in converted.list_notes()
 
 
 def test_an_unknown_prefix_is_an_error_that_lists_the_first_parts(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_shared_strided_and_trainable_tensors_are_written_whole(tmp_path: Path) 
     ],
     ids=["sparse", "meta", "NaN"],
 )
-def test_tensors_that_are_no_weights_are_refused(tmp_path: Path, tensor: Tensor, words: str) -> None:
+def test_tensors_that_are_not_weights_are_refused(tmp_path: Path, tensor: Tensor, words: str) -> None:
     assert words in refusal(tmp_path, {"v": torch.ones(2), "w": tensor})
 
 

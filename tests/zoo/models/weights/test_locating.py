@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 import zoo
-from told import Told
+from recording_progress import RecordingProgress
 from weights_files import TENSORS, same
 from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import sha256_of
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_cached_is_an_error_offline(site: Site, monkeypatch: 
 
 def test_a_file_in_torch_s_cache_is_used_and_not_changed(site: Site, tmp_path: Path, pickle: Path) -> None:
     cached = in_torch_cache(tmp_path, "net.pth", pickle.read_bytes())
-    notes = Told()
+    notes = RecordingProgress()
     assert locate_weights(spec(site.url("/net.pth"), sha256_of(pickle)[:8]), notes) == cached
     assert (site.requests, notes.lines, list(cached.parent.iterdir())) == ([], [], [cached])
     assert not (tmp_path / "zoo").exists()
@@ -77,7 +77,7 @@ def test_a_file_in_torch_s_cache_is_used_and_not_changed(site: Site, tmp_path: P
 
 def test_a_different_file_of_the_same_name_is_reported_and_not_used(site: Site, tmp_path: Path, pickle: Path) -> None:
     cached = in_torch_cache(tmp_path, "net.pth", b"other")
-    notes = Told()
+    notes = RecordingProgress()
     url = site.put("/net.pth", pickle.read_bytes())
     found = locate_weights(spec(url, sha256_of(pickle)), notes)
     assert found.read_bytes() == pickle.read_bytes()
@@ -90,7 +90,7 @@ def test_a_different_file_is_reported_only_once(site: Site, tmp_path: Path, pick
     in_torch_cache(tmp_path, "net.pth", b"other")
     weights = spec(site.put("/net.pth", pickle.read_bytes()), sha256_of(pickle))
     found = locate_weights(weights, Silent())
-    notes = Told()
+    notes = RecordingProgress()
     assert locate_weights(weights, notes) == found
     assert notes.lines == []
 
@@ -109,7 +109,7 @@ def test_the_pinned_revision_in_the_hub_cache_is_used(site: Site, tmp_path: Path
         os.utime(path, (10**9 - age, 10**9 - age))
     url = "hf://o/n/model.safetensors"
     assert locate_weights(spec(url), Silent()).read_bytes() == b"new"
-    notes = Told()
+    notes = RecordingProgress()
     assert locate_weights(spec(url, sha256_of(snapshots / "pinned" / path.name)), notes).read_bytes() == b"pinned"
     assert [line.partition(": its")[0] for line in notes.lines] == [f"note: ignoring {snapshots / 'new' / path.name}"]
     assert site.requests == []

@@ -48,7 +48,7 @@ def test_a_moving_average_is_named_and_not_used_unless_asked_for(average: str) -
 
 
 @pytest.mark.parametrize("keys", [("student", "teacher"), ("model", "state_dict"), ("generator", "discriminator")])
-def test_of_two_equal_sets_none_is_guessed(keys: tuple[str, str]) -> None:
+def test_neither_of_two_equal_sets_is_guessed(keys: tuple[str, str]) -> None:
     content = dict.fromkeys(keys, TENSORS)
     assert refusal(content).endswith(f"several sets of weights; choose one with `key`: {', '.join(keys)}")
     assert same(find(content, keys[1]).tensors, TENSORS)
@@ -60,7 +60,7 @@ def test_tensors_are_found_below_several_keys() -> None:
     assert (found.key, found.left_out) == ("state.model", ("version",))
 
 
-def test_what_is_between_the_tensors_is_left_out() -> None:
+def test_other_values_among_the_tensors_are_left_out() -> None:
     found = find({"state_dict": {**TENSORS, "_extra_state": None, 7: torch.ones(1)}})
     assert same(found.tensors, TENSORS)
     assert found.left_out == ("state_dict._extra_state", "state_dict.7")
@@ -92,11 +92,11 @@ def test_a_key_for_tensors_that_have_none_is_an_error() -> None:
     ],
     ids=["list", "tensor", "empty", "numbers"],
 )
-def test_a_file_without_named_tensors_is_an_error_that_says_what_it_is(content: Any, words: str) -> None:
+def test_a_file_without_named_tensors_is_an_error_that_describes_it(content: Any, words: str) -> None:
     assert refusal(content) == f"net.pth must contain named tensors; {words}"
 
 
-def test_a_dict_that_contains_itself_is_searched_only_so_deep() -> None:
+def test_a_dict_that_contains_itself_is_searched_to_a_limited_depth() -> None:
     content: dict[str, Any] = {"model": TENSORS}
     content["self"] = content
     found = find(content)

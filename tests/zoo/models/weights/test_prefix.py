@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from published import ONE
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import WeightsError
 from zoo.models.build import build_backbone
 from zoo.models.weights.choose import WeightsSource
@@ -64,11 +64,11 @@ def test_the_note_is_shown_when_a_backbone_is_built(
     acme: BackboneSpec, source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     save_file(add("module.", source), tmp_path / "net.safetensors")
-    told = Told()
-    model, weights = build_backbone(acme, WeightsSource("net.safetensors", file=tmp_path / "net.safetensors"), told)
+    progress = RecordingProgress()
+    model, weights = build_backbone(acme, WeightsSource("net.safetensors", file=tmp_path / "net.safetensors"), progress)
     assert is_loaded(model, source)
     assert weights.prefix == "module."
-    assert told.lines == ["note: using the tensors of net.safetensors below 'module.', without this prefix"]
+    assert progress.lines == ["note: using the tensors of net.safetensors below 'module.', without this prefix"]
 
 
 def test_the_only_part_of_a_file_that_matches_is_used(acme: BackboneSpec, source: dict[str, Tensor]) -> None:

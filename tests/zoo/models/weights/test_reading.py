@@ -41,7 +41,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     assert f"not {'0' * 64}" in refusal(path, "0" * 64)
 
 
-def test_a_tensor_can_have_the_name_of_a_nest(tmp_path: Path) -> None:
+def test_a_tensor_may_have_the_name_of_a_usual_key(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"model": TENSORS["conv.weight"]}, path)
     assert same(read_weights(path, sha256=sha256_of(path)), {"model": TENSORS["conv.weight"]})
@@ -65,7 +65,7 @@ def test_changing_a_tensor_does_not_change_the_file(tmp_path: Path, suffix: str)
     assert sha256_of(path) == before
 
 
-def test_what_is_saved_beside_the_tensors_of_a_pinned_pickle_is_left_out(tmp_path: Path) -> None:
+def test_other_content_of_a_pinned_pickle_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"state_dict": TENSORS, "epoch": 3, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}, path)
     assert same(read_weights(path, sha256=sha256_of(path)), TENSORS)
@@ -114,7 +114,7 @@ def test_the_advice_names_the_file_and_a_safetensors_file(tmp_path: Path, name: 
     assert (file, Path(output).name) == (str(path), f"{name.partition('.')[0]}.safetensors")
 
 
-def test_a_pickle_that_is_called_safetensors_is_to_be_converted_to_another_file(tmp_path: Path) -> None:
+def test_the_advice_for_a_pickle_named_safetensors_names_another_output_file(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     torch.save(TENSORS, path)
     assert refusal(path).endswith(f"convert it: zoo convert {path} {tmp_path / 'net-converted.safetensors'}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import PluginError
-from zoo.registry.plugins.isolation import Output, contained, describe_in_one_line, failing_as_plugin_error
+from zoo.registry.plugins.isolation import Output, describe_in_one_line, failing_as_plugin_error, isolated
 from zoo.registry.plugins.load import load_module
 
 Contain = Callable[[], AbstractContextManager[None]]
@@ -36,7 +36,7 @@ class Mute(Exception):
 
 
 def fail(error: BaseException) -> None:
-    with contained(Output()):
+    with isolated(Output()):
         raise error
 
 
@@ -87,7 +87,7 @@ def test_the_output_is_kept_when_the_buffer_is_detached() -> None:
 
 def test_stdout_and_stderr_go_only_to_the_output(capfd: pytest.CaptureFixture[str]) -> None:
     output = Output()
-    with contained(output):
+    with isolated(output):
         sys.stdout.write("one\n")
         sys.stderr.write("two\n")
     sys.stdout.write("after\n")
@@ -99,7 +99,7 @@ def test_output_before_a_failure_is_kept() -> None:
     output = Output()
 
     def load() -> None:
-        with contained(output):
+        with isolated(output):
             sys.stdout.write("loading")
             raise ValueError
 
@@ -112,7 +112,7 @@ def test_output_before_a_failure_is_kept() -> None:
 def test_the_process_is_restored_after_any_exception(error: BaseException | None) -> None:
     before = sys.stdout, sys.stderr, [*sys.meta_path]
     if error is None:
-        with contained(Output()):
+        with isolated(Output()):
             assert sys.stdout is sys.stderr is not before[0]
             assert len(sys.meta_path) == len(before[2]) + 1
     else:
@@ -124,7 +124,7 @@ def test_the_process_is_restored_after_any_exception(error: BaseException | None
 def test_code_that_removes_the_import_guard_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     before = [*sys.meta_path]
-    with contained(Output()):
+    with isolated(Output()):
         sys.meta_path.pop(0)
     assert sys.meta_path == before
 
@@ -149,7 +149,7 @@ def test_code_that_removes_the_import_guard_does_no_harm(monkeypatch: pytest.Mon
         (PluginError("two\nlines"), "two lines"),
     ],
 )
-@pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
+@pytest.mark.parametrize("raised_in", [lambda: isolated(Output()), failing_as_plugin_error], ids=["isolated", "bare"])
 def test_an_exception_becomes_a_plugin_error_of_one_line_with_its_cause(
     raised_in: Contain,
     error: BaseException,
@@ -161,7 +161,7 @@ def test_an_exception_becomes_a_plugin_error_of_one_line_with_its_cause(
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("raised_in", [lambda: contained(Output()), failing_as_plugin_error], ids=["contained", "bare"])
+@pytest.mark.parametrize("raised_in", [lambda: isolated(Output()), failing_as_plugin_error], ids=["isolated", "bare"])
 def test_ctrl_c_is_not_turned_into_a_plugin_error(raised_in: Contain) -> None:
     with pytest.raises(KeyboardInterrupt), raised_in():
         raise KeyboardInterrupt
@@ -217,7 +217,7 @@ def test_a_heavy_import_is_refused_before_any_of_its_code_runs(tmp_path: Path, h
     place = f"{tmp_path / 'brings_heavy_one.py'}:1"
     where = f" \\({re.escape(place)}\\)" if name == "brings_heavy_one" else ""
     message = rf"^it imports heavy_one while its backbones are listed{where}; import it inside build\(\)\.$"
-    with pytest.raises(PluginError, match=message), contained(output):
+    with pytest.raises(PluginError, match=message), isolated(output):
         load_module(EntryPoint("acme", name, "zoo"))
     assert output.read_all() == ""
     assert not {heavy, name} & sys.modules.keys()
@@ -229,39 +229,39 @@ def test_a_heavy_import_by_another_package_names_the_import_of_the_plugin(tmp_pa
         rf"^it imports brings_heavy_one, and thereby {heavy}, while its backbones are listed "
         rf"\({re.escape(str(tmp_path / 'plugin_deep.py'))}:3\); import it inside build\(\)\.$"
     )
-    with pytest.raises(PluginError, match=message), contained(Output()):
+    with pytest.raises(PluginError, match=message), isolated(Output()):
         load_module(EntryPoint("acme", "plugin_deep", "zoo"))
 
 
 def test_a_refused_import_is_not_an_import_error_that_a_plugin_could_suppress(heavy: str) -> None:
     with (
         pytest.raises(PluginError, match="it imports heavy_one"),
-        contained(Output()),
+        isolated(Output()),
         contextlib.suppress(ImportError),
     ):
         importlib.import_module(heavy)
 
 
 def test_a_refused_module_can_be_imported_afterwards(heavy: str) -> None:
-    with pytest.raises(PluginError), contained(Output()):
+    with pytest.raises(PluginError), isolated(Output()):
         importlib.import_module(heavy)
     assert importlib.import_module(heavy).VALUE == 3
 
 
 def test_a_heavy_module_that_is_already_imported_is_allowed(heavy: str) -> None:
     importlib.import_module(heavy)
-    with contained(Output()):
+    with isolated(Output()):
         assert importlib.import_module(heavy).VALUE == 3
 
 
 def test_a_light_import_is_allowed(heavy: str) -> None:
-    with contained(Output()):
+    with isolated(Output()):
         importlib.import_module("light_one")
     assert heavy not in sys.modules
 
 
 def test_find_spec_works_for_heavy_modules(heavy: str) -> None:
-    with contained(Output()):
+    with isolated(Output()):
         assert importlib.util.find_spec(heavy) is not None
         assert importlib.util.find_spec("heavy_but_absent") is None
     assert heavy not in sys.modules
@@ -271,14 +271,14 @@ def test_find_spec_works_for_heavy_modules(heavy: str) -> None:
 def test_a_heavy_module_that_is_not_installed_raises_module_not_found() -> None:
     with (
         pytest.raises(PluginError, match="ModuleNotFoundError: No module named 'heavy_but_absent'"),
-        contained(Output()),
+        isolated(Output()),
     ):
         importlib.import_module("heavy_but_absent")
 
 
 def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "original")
-    with contained(Output()):
+    with isolated(Output()):
         os.environ["NEW"] = "from a plugin"
         del os.environ["KEPT"]
     assert "NEW" not in os.environ

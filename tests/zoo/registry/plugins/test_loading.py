@@ -10,7 +10,7 @@ import pytest
 from installed_sites import LISTS, PREAMBLE, Site
 from zoo.errors import PluginError
 from zoo.plugin import hookimpl
-from zoo.registry.plugins.load import Plugin, judge_version, load_module, refuse_wrong_hooks
+from zoo.registry.plugins.load import Plugin, check_version, load_module, refuse_wrong_hooks
 
 
 def test_ctrl_c_while_loading_stops_zoo(site: Site, load: Callable[[], dict[str, Plugin]]) -> None:
@@ -87,11 +87,11 @@ def test_the_reason_is_printable(site: Site, load: Callable[[], dict[str, Plugin
 def test_the_state_depends_on_the_version_of_the_contract(version: object, state: str, says: str) -> None:
     module = ModuleType("acme")
     module.ZOO_API = version  # type: ignore[attr-defined]
-    assert judge_version(module) == (state, says)
+    assert check_version(module) == (state, says)
 
 
 def test_a_module_without_a_version_is_broken() -> None:
-    assert judge_version(ModuleType("acme"))[0] == "broken"
+    assert check_version(ModuleType("acme"))[0] == "broken"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ HANGING = {
 
 
 @pytest.mark.parametrize("kind", SURVIVED)
-def test_what_harms_the_process_is_undone_and_its_plugin_named(site: Site, kind: str) -> None:
+def test_harm_to_the_process_is_undone_and_the_plugin_named(site: Site, kind: str) -> None:
     source, reason = SURVIVED[kind]
     site.add("culprit", f"{PREAMBLE}\n{source}\n")
     site.add("zebra")  # loaded after it
@@ -64,7 +64,9 @@ def test_what_harms_the_process_is_undone_and_its_plugin_named(site: Site, kind:
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_what_ends_the_process_is_named_and_skipped_at_the_next_start(site: Site, tmp_path: Path, kind: str) -> None:
+def test_a_plugin_that_ends_the_process_is_named_and_skipped_at_the_next_start(
+    site: Site, tmp_path: Path, kind: str
+) -> None:
     source, reason = ENDING[kind]
     site.add("culprit", f"{PREAMBLE}\n{source}\n")
     site.add("zebra")
@@ -77,7 +79,9 @@ def test_what_ends_the_process_is_named_and_skipped_at_the_next_start(site: Site
 
 
 @pytest.mark.parametrize("kind", HANGING)
-def test_what_does_not_return_is_named_with_the_way_to_disable_it(site: Site, tmp_path: Path, kind: str) -> None:
+def test_a_plugin_that_does_not_return_is_named_with_advice_to_disable_it(
+    site: Site, tmp_path: Path, kind: str
+) -> None:
     site.add("culprit", f"{PREAMBLE}\n{HANGING[kind]}\n")
     process = start(site, tmp_path)
     assert process.stderr is not None
@@ -112,7 +116,7 @@ def test_a_good_plugin_that_was_killed_while_it_was_loaded_is_used_again(site: S
     assert not [*(tmp_path / "cache" / "loading").iterdir()]
 
 
-def test_a_culprit_that_was_mended_is_used_again(site: Site, tmp_path: Path) -> None:
+def test_a_plugin_that_was_fixed_is_used_again(site: Site, tmp_path: Path) -> None:
     site.add("culprit", "import os\nos._exit(3)\n")
     cache = str(tmp_path / "cache")
     site.run("list", ZOO_CACHE=cache)

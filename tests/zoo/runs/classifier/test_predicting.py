@@ -92,7 +92,7 @@ def test_a_folder_means_all_its_images_sorted(classifier: Classifier, photos: Pa
     assert not any(prediction.error for prediction in predictions)
 
 
-def test_every_file_of_a_folder_that_is_left_out_has_its_reason(classifier: Classifier, photos: Path) -> None:
+def test_every_skipped_file_in_a_folder_has_a_reason(classifier: Classifier, photos: Path) -> None:
     left_out = ("notes.txt", "._0.png", "red/noext", "red/x.gif", "__MACOSX/red/0.png", ".ipynb_checkpoints/0.png")
     for name in left_out:
         (photos / "val" / name).parent.mkdir(exist_ok=True, parents=True)

@@ -66,7 +66,7 @@ def write(folder: Path, name: str, content: str = "") -> Path:
         (["kit_code.py"], ["kit_code"]),
         (["kit_code/__init__.py"], ["kit_code"]),
         (["kit_code/__init__.py", "kit_code/zoo.py", "kit_code/nets/resnet.py"], ["kit_code", "kit_code.zoo"]),
-        (["kit_code/catalogue.json", "kit_code/__init__.py"], ["kit_code"]),
+        (["kit_code/catalog.json", "kit_code/__init__.py"], ["kit_code"]),
         (["kit_space/code/__init__.py", "kit_space/code/net.py"], ["kit_space", "kit_space.code"]),
     ],
     ids=["module", "package", "module-in-a-package", "data", "namespace-package"],

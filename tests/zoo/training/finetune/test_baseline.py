@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from quick_runs import LEARNS, QUICK, read_facts
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.registry.recipe import BACKBONE_LR
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
@@ -25,7 +25,10 @@ def weights(source: dict[str, Tensor], tmp_path: Path) -> str:
 def test_the_gain_is_the_difference_from_a_run_with_random_weights(
     registry: Registry, photos: Path, output: Path, weights: str
 ) -> None:
-    progress, options = Told(), {**QUICK, "weights": weights, "train": "head", "lr": 0.5, "baseline": "scratch"}
+    progress, options = (
+        RecordingProgress(),
+        {**QUICK, "weights": weights, "train": "head", "lr": 0.5, "baseline": "scratch"},
+    )
     run = finetune("net", photos, output=output, registry=registry, progress=progress, **options)
     other = read_facts(output / "baseline")
     assert (other["weights"]["label"], other["recipe"]["train"], other["epochs"]) == ("none", "all", 1)

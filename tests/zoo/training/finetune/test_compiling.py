@@ -19,8 +19,8 @@ from torch._inductor import config
 
 from acme import draw_photos
 from quick_runs import LEARNS
+from recording_progress import RecordingProgress
 from small import make_registry
-from told import Told
 from zoo.engine.criterion import Criterion
 from zoo.errors import OptionError
 from zoo.training.callbacks import RunCallbacks
@@ -73,7 +73,7 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], 
     """Return a function that trains with some options and returns the weights and the messages about compilation."""
 
     def run(name: str, **options: Any) -> tuple[dict[str, Tensor], list[str]]:
-        progress, output = Told(), tmp_path / name
+        progress, output = RecordingProgress(), tmp_path / name
         finetune("small", photos, output=output, registry=make_registry(), progress=progress, **{**OPTIONS, **options})
         messages = [
             line for line in progress.lines if line.startswith(("compil", "note: compil", "note: ignoring `compile`"))

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from quick_runs import FILES, LEARNS, QUICK, read_facts
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.dataset import open_images
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
@@ -76,7 +76,7 @@ def test_frozen_tensors_in_the_model_file_equal_the_initial_weights(
 
 
 def test_messages_report_the_choice_and_the_result(registry: Registry, photos: Path, output: Path) -> None:
-    progress = Told()
+    progress = RecordingProgress()
     finetune("net", photos, output=output, registry=registry, progress=progress, **{**QUICK, "train": "from:layer2"})
     assert progress.lines[0] == "net -> acme/net@none"
     assert any(line.endswith("-> 24 train, 10 val images of 2 classes: blue, red") for line in progress.lines)
@@ -85,7 +85,7 @@ def test_messages_report_the_choice_and_the_result(registry: Registry, photos: P
 
 
 def test_zoo_warns_of_frozen_random_weights(registry: Registry, photos: Path, output: Path) -> None:
-    progress = Told()
+    progress = RecordingProgress()
     finetune("net", photos, output=output, registry=registry, progress=progress, **{**QUICK, "train": "head"})
     assert "warning: the frozen part has random weights, so little will be learned; use `train` all" in progress.lines
 
@@ -94,7 +94,7 @@ def test_zoo_warns_of_frozen_random_weights(registry: Registry, photos: Path, ou
 def test_batch_norm_statistics_stay_fixed_with_a_batch_size_of_1(
     registry: Registry, photos: Path, output: Path, schedule: str
 ) -> None:
-    progress = Told()
+    progress = RecordingProgress()
     options = {**QUICK, "batch_size": 1, "schedule": schedule}
     finetune("net", photos, output=output, registry=registry, progress=progress, **options)
     assert any("batch norm statistics stay fixed" in line for line in progress.lines)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from quick_runs import QUICK, read_facts
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform, build_train_transform
 from zoo.errors import OptionError
@@ -79,10 +79,10 @@ def test_pairs_from_python_give_the_run_of_the_table(registry: Registry, table: 
     assert (run.path / "model.safetensors").read_bytes() == (other.path / "model.safetensors").read_bytes()
 
 
-def test_own_preprocessing_is_recorded_reported_and_used_for_prediction(
+def test_chosen_preprocessing_is_recorded_reported_and_used_for_prediction(
     registry: Registry, photos: Path, output: Path
 ) -> None:
-    progress = Told()
+    progress = RecordingProgress()
     chosen: dict[str, Any] = {"resize": "squash", "image_size": 24, "mean": 0.5, "std": "0.5,0.5,0.25"}
     finetune("net", photos, output=output, registry=registry, progress=progress, **chosen, **QUICK)
     recorded = read_facts(output)["input"]

@@ -8,7 +8,7 @@ import pytest
 
 from made_registries import registry_of
 from quick_runs import FILES, QUICK, read_facts
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
 
@@ -65,7 +65,7 @@ def test_a_failing_tracker_does_not_stop_the_run(
     def fail(run: Mapping[str, Any]) -> None:
         raise error(f"no server for {run['backbone']}")
 
-    progress = Told()
+    progress = RecordingProgress()
     registry = registry_of(acme, **{event: fail})
     run = finetune("net", photos, output=output, registry=registry, progress=progress, **QUICK)
     assert read_facts(run.path)["best"]

@@ -8,7 +8,7 @@ import pytest
 
 from acme import make_acme
 from quick_runs import QUICK
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.errors import NameNotFound, OptionError
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
@@ -28,7 +28,7 @@ def registry() -> Registry:
 def test_options_of_a_recipe_are_used_and_reported_unless_overridden(
     registry: Registry, photos: Path, output: Path
 ) -> None:
-    progress, options = Told(), {**QUICK, "seed": 3}
+    progress, options = RecordingProgress(), {**QUICK, "seed": 3}
     run = finetune("net", photos, output=output, recipe="slow", registry=registry, progress=progress, **options)
     recipe = run.facts["recipe"]
     assert (recipe["lr"], recipe["seed"], recipe["optimizer"]) == (QUICK["lr"], 3, "sgd")

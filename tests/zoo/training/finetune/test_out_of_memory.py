@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from acme import draw_photos, make_acme
 from made_registries import registry_of
+from out_of_memory import SAYINGS, Once
 from quick_runs import LEARNS
-from short_memory import SAYINGS, Once
-from told import Told
-from zoo.engine.features.extractor import PROOF
+from recording_progress import RecordingProgress
+from zoo.engine.features.extractor import NUM_VERIFIED
 from zoo.errors import TrainingError
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
@@ -51,7 +51,7 @@ def any_batch_of(count: int) -> When:
     return lambda images, _is_training: len(images) == count
 
 
-def is_grey(images: Tensor) -> bool:
+def is_gray(images: Tensor) -> bool:
     return not images.any()
 
 
@@ -72,9 +72,9 @@ PLACES = {
             {"cache": False},
         )
         for name, train, count in (
-            ("features", "head", PROOF),
-            ("a cut", "from:layer2", PROOF),
-            ("the rest", "from:layer2", PROOF - 1),
+            ("features", "head", NUM_VERIFIED),
+            ("a cut", "from:layer2", NUM_VERIFIED),
+            ("the rest", "from:layer2", NUM_VERIFIED - 1),
         )
     },
 }
@@ -110,7 +110,7 @@ def build_with(fail: Callable[[nn.Module, Tensor], None]) -> BackboneSpec:
 
 
 def run(photos: Path, output: Path, fail: Callable[[nn.Module, Tensor], None], **options: Any) -> Outcome:
-    progress, registry = Told(), registry_of(build_with(fail))
+    progress, registry = RecordingProgress(), registry_of(build_with(fail))
     finished = finetune("net", photos, output=output, registry=registry, progress=progress, **{**OPTIONS, **options})
     lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     figures = [line[name] for line in lines for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")]
@@ -153,19 +153,19 @@ def test_a_run_continues_with_the_same_metrics(
 @pytest.mark.parametrize(
     ("train", "when", "message"),
     [
-        ("all", lambda images, _is_training: is_grey(images), "not enough memory; use a smaller"),
+        ("all", lambda images, _is_training: is_gray(images), "not enough memory; use a smaller"),
         (
             "all",
-            lambda images, is_training: not (is_training or is_grey(images)),
+            lambda images, is_training: not (is_training or is_gray(images)),
             "not enough memory for one image at a time",
         ),
         (
             "head",
-            lambda images, _is_training: len(images) < 3 and not is_grey(images),
+            lambda images, _is_training: len(images) < 3 and not is_gray(images),
             "not enough memory for one image at a time",
         ),
     ],
-    ids=["first grey image", "evaluation", "features"],
+    ids=["first gray image", "evaluation", "features"],
 )
 def test_if_nothing_helps_there_is_a_clear_error(
     photos: Path, output: Path, *, error: Exception, train: str, when: When, message: str

@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import Tensor
 
+from interrupted_runs import Interrupts, describe
 from quick_runs import FILES, LEARNS, read_facts
-from told import Told
-from torn_runs import Interrupts, describe
+from recording_progress import RecordingProgress
 from zoo.engine.phase import Phase
 from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
@@ -124,7 +124,7 @@ def test_different_images_are_refused(photos: Path, registry: Registry, output: 
 
 
 def test_a_finished_run_is_left_unchanged(photos: Path, registry: Registry, output: Path) -> None:
-    first, progress = finetune("net", photos, output=output, registry=registry, **OPTIONS), Told()
+    first, progress = finetune("net", photos, output=output, registry=registry, **OPTIONS), RecordingProgress()
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
     again = finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
     assert (again.path, again.facts) == (first.path, first.facts)
@@ -162,7 +162,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1
     newest.write_bytes(content)
-    progress = Told()
+    progress = RecordingProgress()
     finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
     warning = f"warning: {newest} cannot be read: its checksum does not match; using the checkpoint before it"
     assert warning in progress.lines
@@ -196,7 +196,7 @@ def test_a_damaged_best_model_is_reported_and_the_previous_checkpoint_used(
     content = newest.read_bytes()
     newest.unlink()  # the best model of the checkpoint before may be the same file
     newest.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    progress = Told()
+    progress = RecordingProgress()
     finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
     assert any(
         f"the best model, {newest.name}, does not match; using the checkpoint" in line for line in progress.lines
@@ -242,7 +242,7 @@ def test_no_step_is_lost_if_an_image_disappears(photos: Path, registry: Registry
             finetune("net", photos, output=output, registry=registry, **options)
         moved.rename(victim)
         monkeypatch.setattr(RunCallbacks, "on_step", on_step)
-        progress = Told()
+        progress = RecordingProgress()
         finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **options)
     assert any(line.startswith("resuming in epoch 1") for line in progress.lines)
 

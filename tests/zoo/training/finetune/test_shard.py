@@ -15,7 +15,7 @@ from acme import draw_photos
 from quick_runs import LEARNS
 from worlds import Ended, in_world
 from zoo.errors import OptionError
-from zoo.models.sharding import part
+from zoo.models.sharding import local_tensor
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
@@ -79,7 +79,7 @@ def test_no_process_stores_more_than_its_shards(tested_photos: Path, tmp_path: P
 
         def measure(plan: Plan, phase: int) -> Any:
             parameters = list(plan.network.model.parameters())
-            sizes.append((sum(part(p).numel() for p in parameters), sum(p.numel() for p in parameters)))
+            sizes.append((sum(local_tensor(p).numel() for p in parameters), sum(p.numel() for p in parameters)))
             return begin(plan, phase)
 
         Plan.begin = measure  # type: ignore[method-assign]
@@ -108,7 +108,7 @@ def test_a_sharded_run_that_is_resumed_has_the_same_result(
 
     first, second = in_world(2, interrupt)
     assert first.raised.startswith("KeyboardInterrupt")
-    assert second.raised.startswith("SaidElsewhere"), second.raised
+    assert second.raised.startswith("ReportedByPeer"), second.raised
     for ended in run_shared(tested_photos, tmp_path / "run", registry, shard=True, resume=True):
         assert ended.code == 0, ended.raised
     run_shared(tested_photos, tmp_path / "whole", registry, shard=True)

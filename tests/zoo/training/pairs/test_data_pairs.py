@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.data.dataset import Images, open_images
 from zoo.data.pixel_cache import Views
 from zoo.engine.batches import ImageBatchSource
@@ -51,7 +51,7 @@ def test_the_batch_size_changes_neither_the_order_nor_the_augmentation(acme: Bac
     assert all(torch.equal(one, other) for one, other in zip(small, large, strict=True))
 
 
-def test_views_are_the_same_with_any_seed_and_come_round_again(acme: BackboneSpec, images: Images) -> None:
+def test_views_do_not_depend_on_the_seed_and_repeat(acme: BackboneSpec, images: Images) -> None:
     first, other = (list_epochs(acme, images, views=3, seed=seed) for seed in (0, 1))
     assert all(are_equal(first, other))  # in another order
     assert not torch.equal(first[0], other[0])
@@ -93,7 +93,10 @@ def test_each_phase_has_the_default_augmentation_of_its_scope(augment: str | Non
 
 @pytest.mark.parametrize("option", ["mixup", "cutmix"])
 def test_mixed_images_have_no_cached_features(few_blue: Path, registry: Registry, tmp_path: Path, option: str) -> None:
-    told, options = Told(), {"weights": "none", "epochs": 1, "workers": 0, "device": "cpu", option: 0.4}
-    finetune("net", few_blue, output=tmp_path / "run", registry=registry, progress=told, **options)
+    progress, options = (
+        RecordingProgress(),
+        {"weights": "none", "epochs": 1, "workers": 0, "device": "cpu", option: 0.4},
+    )
+    finetune("net", few_blue, output=tmp_path / "run", registry=registry, progress=progress, **options)
     note = "note: the frozen part is computed in every epoch: mixup and cutmix mix images, not features"
-    assert note in told.lines
+    assert note in progress.lines

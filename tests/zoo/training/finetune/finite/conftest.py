@@ -11,7 +11,7 @@ import pytest
 
 from acme import draw_photos
 from made_registries import registry_of
-from spoiling import OPTIONS, SPEC, TAKEN, Left
+from spoiling import OPTIONS, SPEC, TAKEN, LeftFiles
 from zoo.engine.learner import Learner
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
@@ -48,17 +48,17 @@ def run(photos: Path) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def interrupted(run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Left]:
+def interrupted(run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LeftFiles]:
     """Return a function that interrupts a run after the fifth step, once for each set of options."""
 
     def stop(_learner: Learner) -> None:
         raise KeyboardInterrupt
 
     @cache
-    def left(options: tuple[tuple[str, Any], ...]) -> Left:
+    def left(options: tuple[tuple[str, Any], ...]) -> LeftFiles:
         output = tmp_path_factory.mktemp("interrupted") / "run"
         with pytest.raises(KeyboardInterrupt):
             run(output, stop, **dict(options))
-        return Left.of(output)
+        return LeftFiles.of(output)
 
     return lambda **options: left(tuple(options.items()))

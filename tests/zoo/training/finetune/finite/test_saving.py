@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from made_registries import registry_of
-from spoiling import INF, NAN, OPTIONS, SPEC, Left, Speaking, Spoil, times
+from spoiling import INF, NAN, OPTIONS, SPEC, LeftFiles, Speaking, Spoil, times
 from zoo.engine.learner import Learner
 from zoo.errors import TrainingError
 from zoo.training.finetune import finetune
@@ -81,12 +81,12 @@ LATER: dict[str, tuple[Spoil, float, dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize("is_saved", [False, True])
 @pytest.mark.parametrize("place", LATER)
 def test_a_value_that_is_not_finite_is_found_before_it_is_saved(
-    run: Callable[..., None], interrupted: Callable[..., Left], output: Path, place: str, *, is_saved: bool
+    run: Callable[..., None], interrupted: Callable[..., LeftFiles], output: Path, place: str, *, is_saved: bool
 ) -> None:
     spoil, value, options, patterns = LATER[place]
     with pytest.raises(TrainingError, match=patterns[is_saved]):
         run(output, lambda learner: spoil(learner, value), save_every=3 if is_saved else None, **options)
-    left = Left.of(output)
+    left = LeftFiles.of(output)
     assert left.model == interrupted(**options).model
     assert (left.state is not None) == is_saved
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from acme import INPUT
 from made_registries import registry_of
-from spoiling import INF, NAN, OPTIONS, SPEC, TAKEN, Left, Speaking, Spoil, times
-from told import Told
+from recording_progress import RecordingProgress
+from spoiling import INF, NAN, OPTIONS, SPEC, TAKEN, LeftFiles, Speaking, Spoil, times
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
-from zoo.engine.features.extractor import PROOF
+from zoo.engine.features.extractor import NUM_VERIFIED
 from zoo.engine.learner import Learner
 from zoo.engine.step import NotFinite
 from zoo.registry.registry import Registry
@@ -117,7 +117,7 @@ PLACES: dict[str, tuple[Spoil, float, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_step_that_is_not_finite_changes_nothing(
-    run: Callable[..., None], interrupted: Callable[..., Left], output: Path, place: str
+    run: Callable[..., None], interrupted: Callable[..., LeftFiles], output: Path, place: str
 ) -> None:
     spoil, value, options = PLACES[place]
     with pytest.raises(NotFinite) as caught:
@@ -130,7 +130,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
     assert found
     assert {found[1], found[2]} & {"nan", "inf"}
     assert sum(Path(path).is_file() for path in found[3].split(", ")) == OPTIONS["batch_size"]
-    left, expected = Left.of(output), interrupted(**options)
+    left, expected = LeftFiles.of(output), interrupted(**options)
     assert left.model == expected.model
     assert left.state is not None
     assert expected.state is not None
@@ -141,7 +141,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
 
 def test_logits_of_other_classes_do_not_matter_without_label_smoothing(run: Callable[..., None], output: Path) -> None:
     run(output, lambda learner: spoil_other_logits(learner, -INF))
-    assert Left.of(output).model
+    assert LeftFiles.of(output).model
 
 
 def test_the_message_names_the_images_of_the_batch(run: Callable[..., None], output: Path) -> None:
@@ -165,7 +165,7 @@ def test_initial_weights_that_are_not_finite_are_never_saved(photos: Path, outpu
         model.hidden.weight.data[0, 0] = value
         return model
 
-    progress = Told()
+    progress = RecordingProgress()
     with pytest.raises(NotFinite, match=r"^loss \S+ .* at step 1 of epoch 1; .* Images in the batch: .*\.png"):
         finetune(
             "net", photos, output=output, registry=registry_of(replace(SPEC, build=build)), progress=progress, **OPTIONS
@@ -185,7 +185,7 @@ def test_cached_features_that_are_not_finite_are_not_trained_on(
     ((path, rows),) = [(path, load_file(path)) for path in own_cache.rglob("*.safetensors")]
     (features,) = rows.values()
     files = sorted(photos.rglob("*.png"), key=lambda file: sha256(file.read_bytes()).digest())
-    place = next(place for place, file in enumerate(files) if place >= PROOF and "train" in file.parts)
+    place = next(place for place, file in enumerate(files) if place >= NUM_VERIFIED and "train" in file.parts)
     features[place, -1] = value
     with safe_open(path, "pt") as file:
         about = file.metadata()

@@ -12,7 +12,7 @@ import pytest
 from torch import Tensor
 
 from quick_runs import LEARNS
-from told import Told
+from recording_progress import RecordingProgress
 from zoo.engine.batches import BatchSource
 from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
@@ -40,15 +40,15 @@ def train(registry: Registry, photos: Path, monkeypatch: pytest.MonkeyPatch) -> 
     captured: dict[str, Tensor] = {}
     run = Phase.run
 
-    def run_and_capture(phase: Phase, feed: BatchSource, state: TrainingState, *others: Any) -> None:
-        run(phase, feed, state, *others)
+    def run_and_capture(phase: Phase, source: BatchSource, state: TrainingState, *others: Any) -> None:
+        run(phase, source, state, *others)
         captured.clear()
         captured.update({name: tensor.clone() for name, tensor in state.capture().tensors.items()})
 
     monkeypatch.setattr(Phase, "run", run_and_capture)
 
     def train(output: Path, registry: Registry = registry, data: Path = photos, **options: Any) -> Result:
-        progress = Told()
+        progress = RecordingProgress()
         options = {**LEARNS, "precision": "fp32", **options}
         run = finetune("net", data, output=output, registry=registry, progress=progress, **options)
         return Result(run.path, run.facts, dict(captured), progress.lines)

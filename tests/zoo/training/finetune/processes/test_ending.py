@@ -23,7 +23,7 @@ from zoo.plugin import BackboneSpec, BlockSpec
 Train = Callable[..., Any]
 
 
-#: End of the message of every LostProcess.
+#: End of the message of every PeerError.
 LEFT = "The other processes cannot continue without it."
 
 
@@ -61,7 +61,7 @@ def test_an_error_in_all_processes_is_reported_by_the_first(
 ) -> None:
     first, other = list_errors(2, lambda _rank: train(output, **options))
     assert first.startswith(text)
-    assert other == f"SaidElsewhere: {first.partition(': ')[2]}"
+    assert other == f"ReportedByPeer: {first.partition(': ')[2]}"
 
 
 def test_a_used_output_is_an_error_in_the_first_process(train: Train, output: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_used_output_is_an_error_in_the_first_process(train: Train, output: Pa
     (output / "model.safetensors").touch()
     first, other = list_errors(2, lambda _rank: train(output))
     assert first.startswith("RunError: ")
-    assert other.startswith("SaidElsewhere: rank 0 ended: ")
+    assert other.startswith("ReportedByPeer: rank 0 ended: ")
     assert [path.name for path in output.iterdir()] == ["model.safetensors"]
 
 
@@ -79,7 +79,7 @@ def test_the_error_for_different_images_names_the_rank(train: Train, output: Pat
     (copy / "train" / "red" / "3.png").unlink()
     first, _, other = list_errors(3, lambda rank: train(output, data=copy if rank == 1 else photos))
     assert first == "OptionError: rank 1 does not have the same images as rank 0; all processes need the same images."
-    assert other == first.replace("OptionError", "SaidElsewhere")
+    assert other == first.replace("OptionError", "ReportedByPeer")
     assert not output.exists()
 
 
@@ -87,7 +87,7 @@ def test_the_error_for_different_images_names_the_rank(train: Train, output: Pat
 def test_an_error_in_one_process_is_reported_by_it_and_the_first(train: Train, output: Path, photos: Path) -> None:
     first, own = list_errors(2, lambda rank: train(output, data=photos / "nowhere" if rank else photos))
     assert own.startswith("DataError: rank 1: ")
-    assert first == f"LostProcess: rank 1 ended: {own.removeprefix('DataError: rank 1: ')}. {LEFT}"
+    assert first == f"PeerError: rank 1 ended: {own.removeprefix('DataError: rank 1: ')}. {LEFT}"
     assert not output.exists()
 
 
@@ -140,10 +140,10 @@ def test_the_error_for_a_process_that_ends_names_its_rank(
     if how == "error":
         reason = "ended: ValueError no more"
         assert errors[victim] == "ValueError: no more"
-        assert errors[1 - victim] == f"{'LostProcess' if victim else 'SaidElsewhere'}: rank {victim} {reason}. {LEFT}"
+        assert errors[1 - victim] == f"{'PeerError' if victim else 'ReportedByPeer'}: rank {victim} {reason}. {LEFT}"
     else:
         assert errors[victim] == ""
-        assert errors[1 - victim].startswith(f"LostProcess: rank {victim} died: it was killed")
+        assert errors[1 - victim].startswith(f"PeerError: rank {victim} died: it was killed")
     names = {path.name for path in output.iterdir()}
     assert "run.json" not in names
     assert ("checkpoints" in names and any((output / "checkpoints").glob("*.safetensors"))) == (victim == 1)

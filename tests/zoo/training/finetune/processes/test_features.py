@@ -14,7 +14,7 @@ from torch import Tensor
 
 import zoo.engine.features.features
 from worlds import get_results, in_world
-from zoo.engine.features.extractor import PROOF, Extractor
+from zoo.engine.features.extractor import NUM_VERIFIED, Extractor
 from zoo.errors import CacheError
 from zoo.files.cache import list_entries
 
@@ -68,7 +68,7 @@ def test_processes_share_the_images_and_write_the_same_features_as_one(
     assert max(sizes) - min(sizes) <= 1
     later = train(tmp_path / "later", **FEATURES)
     assert KEPT in later.lines
-    assert sum(computed) == PROOF  # zoo compares cached features with a few that it computes again.
+    assert sum(computed) == NUM_VERIFIED  # zoo compares cached features with a few that it computes again.
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "other"))
     train(tmp_path / "alone", **FEATURES)
     found, expected = find_features(own_cache), find_features(tmp_path / "other")
@@ -86,7 +86,7 @@ def test_features_of_one_process_are_used_by_several(train: Train, tmp_path: Pat
 
     (first, lines), (other, _) = get_results(2, work)
     assert KEPT in lines
-    assert first == other == PROOF
+    assert first == other == NUM_VERIFIED
 
 
 @pytest.mark.parametrize("has_it", [(), (0,), (1,)])
@@ -102,7 +102,7 @@ def test_each_machine_caches_all_features(
         use_own_machine(rank)
         computed.clear()
         lines = train(tmp_path / "together", **FEATURES).lines
-        return sum(computed) - PROOF * (rank in has_it), KEPT in lines
+        return sum(computed) - NUM_VERIFIED * (rank in has_it), KEPT in lines
 
     assert get_results(2, work) == [(IMAGES // 2, False)] * 2
     one, other = (find_features(tmp_path / f"cache-{rank}") for rank in range(2))
@@ -140,7 +140,7 @@ def test_if_one_machine_cannot_write_features_all_processes_fail(
     def work(rank: int) -> None:
         use_own_machine(rank)
         if rank == victim:
-            monkeypatch.setattr(zoo.engine.features.features, "keep_rows", fail)
+            monkeypatch.setattr(zoo.engine.features.features, "store_rows", fail)
         train(output, **FEATURES)
 
     errors = [ended.raised.partition("\n")[0] for ended in in_world(2, work)]

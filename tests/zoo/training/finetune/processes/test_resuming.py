@@ -16,12 +16,12 @@ import torch
 
 import zoo.engine.distributed.notices
 import zoo.engine.distributed.process_group
+from interrupted_runs import Interrupts, describe
 from made_registries import registry_of
 from plain import make_plain
 from quick_runs import FILES, read_facts
-from torn_runs import Interrupts, describe
 from worlds import get_results, in_world
-from zoo.errors import SaidElsewhere
+from zoo.errors import ReportedByPeer
 from zoo.training.callbacks import Callbacks, RunCallbacks
 
 SIZE = 2
@@ -59,7 +59,7 @@ def test_a_run_resumes_if_only_the_first_process_has_the_folder(
                 train("run", resume=True, **options)
             except KeyboardInterrupt:
                 assert rank == 0
-            except SaidElsewhere:
+            except ReportedByPeer:
                 assert rank == 1
             else:
                 return interruptions, any(folder.iterdir())
@@ -94,7 +94,7 @@ def test_a_run_resumes_after_a_process_was_killed(
 
     ended = in_world(SIZE, work)
     assert ended[victim].code == -signal.SIGKILL
-    assert ended[1 - victim].raised.startswith(f"LostProcess: rank {victim} died")
+    assert ended[1 - victim].raised.startswith(f"PeerError: rank {victim} died")
     get_results(SIZE, lambda _rank: train(output, resume=True, **options).path)
     assert describe(output) == expected
 
@@ -116,7 +116,7 @@ def test_no_step_is_lost_if_images_disappear_in_one_process(
         train(output, data=copy if rank else photos, **options)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
-    assert first.startswith("LostProcess: rank 1 ended: ")
+    assert first.startswith("PeerError: rank 1 ended: ")
     assert other.startswith("DataError: rank 1: ")
     shutil.copytree(photos / "train", copy / "train")
     results = get_results(SIZE, lambda rank: train(output, data=copy if rank else photos, resume=True, **options))

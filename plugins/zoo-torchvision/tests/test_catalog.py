@@ -10,13 +10,13 @@ import pytest
 
 import zoo_torchvision
 from zoo.plugin import API_VERSION, Hooks, InputSpec
-from zoo_torchvision.catalogue import CATALOGUE, load_catalogue
-from zoo_torchvision.make_catalogue import format_catalogue, make_catalogue
+from zoo_torchvision.catalog import CATALOG, load_catalog
+from zoo_torchvision.make_catalog import format_catalog, make_catalog
 
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
 
-UPSTREAM = load_catalogue()["upstream"]
+UPSTREAM = load_catalog()["upstream"]
 INSTALLED = f"torchvision=={version('torchvision').partition('+')[0]}"
 
 
@@ -27,7 +27,7 @@ same_upstream = pytest.mark.skipif(
 
 @same_upstream
 def test_the_catalog_equals_one_generated_from_the_installed_torchvision() -> None:
-    assert format_catalogue(make_catalogue()) == CATALOGUE.read_text(encoding="utf-8")
+    assert format_catalog(make_catalog()) == CATALOG.read_text(encoding="utf-8")
 
 
 @same_upstream

@@ -1,4 +1,4 @@
-"""Facts from torchvision, read from catalogue.json without importing torchvision."""
+"""Facts from torchvision, read from catalog.json without importing torchvision."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from zoo.errors import NameNotFound
 
-#: The catalog. make_catalogue.py writes it and documents its content.
-CATALOGUE = Path(__file__).with_name("catalogue.json")
+#: The catalog. make_catalog.py writes it and documents its content.
+CATALOG = Path(__file__).with_name("catalog.json")
 
 
 @cache
-def load_catalogue() -> dict[str, Any]:
-    """Read catalogue.json."""
-    catalog: dict[str, Any] = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+def load_catalog() -> dict[str, Any]:
+    """Read catalog.json."""
+    catalog: dict[str, Any] = json.loads(CATALOG.read_text(encoding="utf-8"))
     return catalog
 
 
 def get_facts(name: str) -> dict[str, Any]:
     """Return the facts about a network. ``name`` has no namespace."""
-    facts: dict[str, Any] = load_catalogue()["backbones"][name]
+    facts: dict[str, Any] = load_catalog()["backbones"][name]
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Write ``catalogue.json`` from the installed timm: ``python -m zoo_timm.make_catalogue``.
+"""Write ``catalog.json`` from the installed timm: ``python -m zoo_timm.make_catalog``.
 
 It builds every architecture on the meta device, which takes several minutes and little memory.
 """
@@ -11,7 +11,7 @@ import sys
 
 import timm
 
-from zoo_timm.catalogue import CATALOGUE, dump_catalogue
+from zoo_timm.catalog import CATALOG, dump_catalog
 from zoo_timm.reading import read_backbone
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         sys.stderr.write(f"\r{place}/{len(names)} {name:<60}")  # noqa: TID251  # timm's own names
     sys.stderr.write("\n")  # noqa: TID251  # ends the line
     upstream = f"timm=={importlib.metadata.version('timm')}"
-    CATALOGUE.write_text(dump_catalogue(upstream, specs), encoding="utf-8")
+    CATALOG.write_text(dump_catalog(upstream, specs), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,42 +13,42 @@ from timm.data import resolve_data_config
 from timm.models import get_pretrained_cfg, model_entrypoint
 
 from zoo.errors import PluginError
-from zoo_timm.catalogue import CATALOGUE, dump_catalogue, load_catalogue, packaged_catalogue
+from zoo_timm.catalog import CATALOG, dump_catalog, load_catalog, packaged_catalog
 from zoo_timm.cfgs import read_license, read_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zoo_timm.catalogue import Catalogue
+    from zoo_timm.catalog import Catalog
 
 same_timm = pytest.mark.usefixtures("cataloged_timm")
 
 
 @same_timm
-def test_all_architectures_are_listed_in_timms_order(catalog: Catalogue) -> None:
+def test_all_architectures_are_listed_in_timms_order(catalog: Catalog) -> None:
     assert list(catalog.backbones) == timm.list_models()
 
 
 @same_timm
-def test_exactly_the_pretrained_tags_are_listed(catalog: Catalogue) -> None:
+def test_exactly_the_pretrained_tags_are_listed(catalog: Catalog) -> None:
     tags = [f"{name}.{weights.tag}" for name, spec in catalog.backbones.items() for weights in spec.weights]
     assert sorted(tags) == sorted(timm.list_pretrained())
 
 
 @same_timm
-def test_the_first_weights_are_timms_default(catalog: Catalogue) -> None:
+def test_the_first_weights_are_timms_default(catalog: Catalog) -> None:
     listed = {name: spec.weights[0].tag for name, spec in catalog.backbones.items() if spec.weights}
     assert listed == {name: get_pretrained_cfg(name).tag for name in listed}
 
 
 @same_timm
-def test_the_family_is_timms_module(catalog: Catalogue) -> None:
+def test_the_family_is_timms_module(catalog: Catalog) -> None:
     families = {name: spec.family for name, spec in catalog.backbones.items()}
     assert families == {name: model_entrypoint(name).__module__.split(".")[-1] for name in families}
 
 
 @same_timm
-def test_inputs_equal_those_that_timm_resolves(catalog: Catalogue) -> None:
+def test_inputs_equal_those_that_timm_resolves(catalog: Catalog) -> None:
     for name, spec in catalog.backbones.items():
         for weights in spec.weights:
             wanted = resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{name}.{weights.tag}").to_dict())
@@ -60,20 +60,20 @@ def test_inputs_equal_those_that_timm_resolves(catalog: Catalogue) -> None:
 
 
 @same_timm
-def test_weights_are_those_in_timms_cfgs(catalog: Catalogue) -> None:
+def test_weights_are_those_in_timms_cfgs(catalog: Catalog) -> None:
     for name, spec in catalog.backbones.items():
         listed = tuple(replace(weights, lacks=()) for weights in spec.weights)
         assert listed == read_weights(name)
 
 
 @same_timm
-def test_a_file_without_a_classifier_has_no_classes(catalog: Catalogue) -> None:
+def test_a_file_without_a_classifier_has_no_classes(catalog: Catalog) -> None:
     for name, spec in catalog.backbones.items():
         for weights in spec.weights:
             assert (weights.num_classes or 0) == get_pretrained_cfg(f"{name}.{weights.tag}").num_classes
 
 
-def test_licenses_are_spdx_or_unknown(catalog: Catalogue) -> None:
+def test_licenses_are_spdx_or_unknown(catalog: Catalog) -> None:
     found = Counter(weights.license for spec in catalog.backbones.values() for weights in spec.weights)
     plain = {"Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-NC-4.0", "unknown"}
     assert found.keys() >= plain
@@ -88,7 +88,7 @@ def test_a_license_becomes_an_spdx_identifier(stated: str | None, license: str) 
     assert read_license(stated) == license
 
 
-def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalog: Catalogue) -> None:
+def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalog: Catalog) -> None:
     on_hub = catalog.backbones["vgg16"].weights[0]
     assert (on_hub.url, on_hub.sha256) == ("hf://timm/vgg16.tv_in1k/model.safetensors", None)
     by_url = catalog.backbones["legacy_senet154"].weights[0]
@@ -96,7 +96,7 @@ def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalog: Catalogue)
     assert by_url.sha256 == "e9eb9fe6"
 
 
-def test_backbones_with_pickles_that_zoo_does_not_read_declare_it(catalog: Catalogue) -> None:
+def test_backbones_with_pickles_that_zoo_does_not_read_declare_it(catalog: Catalog) -> None:
     declared = {
         name: dict(spec.expected_failures) for name, spec in catalog.backbones.items() if spec.expected_failures
     }
@@ -106,28 +106,28 @@ def test_backbones_with_pickles_that_zoo_does_not_read_declare_it(catalog: Catal
     }
 
 
-def test_a_catalog_is_the_same_after_it_is_written_and_read(catalog: Catalogue) -> None:
-    text = CATALOGUE.read_text(encoding="utf-8")
-    assert dump_catalogue(catalog.upstream, list(load_catalogue(text).backbones.values())) == text
+def test_a_catalog_is_the_same_after_it_is_written_and_read(catalog: Catalog) -> None:
+    text = CATALOG.read_text(encoding="utf-8")
+    assert dump_catalog(catalog.upstream, list(load_catalog(text).backbones.values())) == text
 
 
 def test_all_specs_are_valid() -> None:
-    checked = load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
-    assert {name: repr(spec) for name, spec in packaged_catalogue().backbones.items()} == {
+    checked = load_catalog(CATALOG.read_text(encoding="utf-8"))
+    assert {name: repr(spec) for name, spec in packaged_catalog().backbones.items()} == {
         name: repr(spec) for name, spec in checked.backbones.items()
     }
 
 
 def test_specs_are_not_checked_when_the_catalog_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    table = json.loads(CATALOG.read_text(encoding="utf-8"))
     table["backbones"]["vgg16"]["params"] = 0
-    wrong = tmp_path / "catalogue.json"
+    wrong = tmp_path / "catalog.json"
     wrong.write_text(json.dumps(table), encoding="utf-8")
-    monkeypatch.setattr("zoo_timm.catalogue.CATALOGUE", wrong)
-    assert packaged_catalogue.__wrapped__().backbones["vgg16"].params == 0
+    monkeypatch.setattr("zoo_timm.catalog.CATALOG", wrong)
+    assert packaged_catalog.__wrapped__().backbones["vgg16"].params == 0
     with pytest.raises(PluginError, match="params=0"):
-        load_catalogue(wrong.read_text(encoding="utf-8"))
+        load_catalog(wrong.read_text(encoding="utf-8"))
 
 
-def test_every_backbone_has_blocks_to_freeze(catalog: Catalogue) -> None:
+def test_every_backbone_has_blocks_to_freeze(catalog: Catalog) -> None:
     assert [name for name, spec in catalog.backbones.items() if len(spec.blocks) < 2] == []

@@ -8,7 +8,7 @@ from zoo.progress import Silent
 
 
 @dataclass
-class Told(Silent):
+class RecordingProgress(Silent):
     """A progress display that shows nothing and records every line."""
 
     lines: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Write catalogue.json from the installed torchvision: ``python -m zoo_torchvision.make_catalogue``.
+"""Write catalog.json from the installed torchvision: ``python -m zoo_torchvision.make_catalog``.
 
 For each backbone, the file contains the module that defines it, the number of its parameters as built, and its weights,
 beginning with the default weights. Only those fields of an input that differ from ``InputSpec()`` are stored. The
@@ -15,7 +15,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from zoo.plugin import InputSpec
-from zoo_torchvision.catalogue import CATALOGUE
+from zoo_torchvision.catalog import CATALOG
 from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.model import build_network
 
@@ -29,7 +29,7 @@ LICENSES = {
 }
 
 
-def make_catalogue() -> dict[str, Any]:
+def make_catalog() -> dict[str, Any]:
     """Collect the facts about every classification network that the installed torchvision lists."""
     import torchvision  # type: ignore[import-untyped]  # torchvision ships no types
     from torchvision import models
@@ -40,7 +40,7 @@ def make_catalogue() -> dict[str, Any]:
     }
 
 
-def format_catalogue(catalog: dict[str, Any]) -> str:
+def format_catalog(catalog: dict[str, Any]) -> str:
     """Return the catalog as JSON with one set of weights per line, so that diffs are readable."""
     text = json.dumps(catalog, indent=1, allow_nan=False)
     return re.sub(r"\n {5,}", " ", text).replace("\n    }", " }") + "\n"
@@ -103,4 +103,4 @@ def _collect_input(weights: WeightsEnum) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    CATALOGUE.write_text(format_catalogue(make_catalogue()), encoding="utf-8")
+    CATALOG.write_text(format_catalog(make_catalog()), encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 SAYINGS = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0)"),
+    torch.OutOfMemoryError("CUDA out of memory. TriedRate to allocate 2.00 GiB"),
+    RuntimeError("CUDA out of memory. TriedRate to allocate 20.00 MiB (GPU 0)"),
     RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if ..."),
     RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried ..."),
     RuntimeError("[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: not enough memory: you tried ..."),

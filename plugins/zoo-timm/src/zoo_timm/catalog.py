@@ -1,6 +1,6 @@
 """The catalog of timm's backbones, read without importing timm.
 
-`zoo_timm.make_catalogue` writes ``catalogue.json``. Each line contains one architecture, one input or one list of
+`zoo_timm.make_catalog` writes ``catalog.json``. Each line contains one architecture, one input or one list of
 blocks. Inputs and blocks that several architectures share are stored once, under the first of these architectures.
 """
 
@@ -19,7 +19,7 @@ from zoo_timm.facts import CODE_LICENSE, claims, constructor, hub_url, list_expe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CATALOGUE = Path(__file__).with_name("catalogue.json")
+CATALOG = Path(__file__).with_name("catalog.json")
 
 Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalog:
     """The backbones of one version of timm."""
 
     #: Version of timm that was read, such as ``timm==1.0.31``.
@@ -39,15 +39,15 @@ class Catalogue:
 
 
 @cache
-def packaged_catalogue() -> Catalogue:
+def packaged_catalog() -> Catalog:
     """Return the catalog of this package, which is read only once."""
     # The tests check the specs. Checking them on every load would take as long as reading them.
     with checks_deferred():
-        return load_catalogue(CATALOGUE.read_text(encoding="utf-8"))
+        return load_catalog(CATALOG.read_text(encoding="utf-8"))
 
 
-def load_catalogue(text: str) -> Catalogue:
-    """Build the specs from the JSON that `dump_catalogue` returned."""
+def load_catalog(text: str) -> Catalog:
+    """Build the specs from the JSON that `dump_catalog` returned."""
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
@@ -75,11 +75,11 @@ def load_catalogue(text: str) -> Catalogue:
             expected_failures=list_expected_failures(weights),
             **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
         )
-    return Catalogue(upstream, backbones)
+    return Catalog(upstream, backbones)
 
 
-def dump_catalogue(upstream: str, specs: Sequence[BackboneSpec]) -> str:
-    """Return specs as JSON for `load_catalogue`. The same specs always result in the same text."""
+def dump_catalog(upstream: str, specs: Sequence[BackboneSpec]) -> str:
+    """Return specs as JSON for `load_catalog`. The same specs always result in the same text."""
     inputs: dict[InputSpec, str] = {}
     blocks: dict[Any, str] = {}
     rows = {}
