@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 _CHUNK = 2**20
-_ENCODED = (
-    "has a name that is not in UTF-8; unpack the archive yourself with the encoding of its names, and use the folder"
-)
+_ENCODED = "has a name that is not in UTF-8; unpack the archive with the encoding of its names and use the folder"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 

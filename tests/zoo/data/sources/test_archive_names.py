@@ -34,7 +34,7 @@ def list_names(folder: Path) -> list[str]:
 )
 def test_zip_names_in_an_undeclared_encoding_are_refused(tmp_path: Path, name: str, encoding: str) -> None:
     path = make_zip(tmp_path / "a.zip", name.encode(encoding))
-    with pytest.raises(DataError, match="not in UTF-8; unpack the archive yourself with the encoding of its names"):
+    with pytest.raises(DataError, match="not in UTF-8; unpack the archive with the encoding of its names"):
         extract_archive(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -44,7 +44,6 @@ def test_zip_names_in_utf_8_are_read_with_and_without_the_flag(tmp_path: Path) -
     assert list_names(tmp_path / "mac") == ["蚂蚁/1.jpg"]
     with zipfile.ZipFile(tmp_path / "flag.zip", "w") as file:
         file.writestr("蚂蚁/1.jpg", b"photo")
-        assert file.infolist()[0].flag_bits & 0x800 or file.infolist()[0].filename == "蚂蚁/1.jpg"
     extract_archive(tmp_path / "flag.zip", tmp_path / "flag")
     assert list_names(tmp_path / "flag") == ["蚂蚁/1.jpg"]
 
@@ -58,7 +57,7 @@ def test_tar_names_in_another_encoding_are_refused(tmp_path: Path) -> None:
             file.addfile(member, io.BytesIO(b"photo"))
     extract_archive(tmp_path / "utf-8.tar", tmp_path / "good")
     assert list_names(tmp_path / "good") == ["蚂蚁/1.jpg"]
-    with pytest.raises(DataError, match="not in UTF-8; unpack the archive yourself"):
+    with pytest.raises(DataError, match="not in UTF-8; unpack the archive with"):
         extract_archive(tmp_path / "gbk.tar", tmp_path / "out")
 
 
