@@ -15,6 +15,7 @@ from zoo.data.sources.cached import Located, fetch_archive, get_dataset, unpack
 from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
+from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
@@ -60,11 +61,13 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
         return list_object(value, options, progress)
     located = locate(value, registry=registry, progress=progress)
-    return replace(_list_path(value, located, options), source=located.source)
+    return replace(_list_path(value, located, options, progress), source=located.source)
 
 
-def _list_path(value: str | PathLike[str], located: Located, options: DataOptions) -> Listing:
+def _list_path(value: str | PathLike[str], located: Located, options: DataOptions, progress: Progress) -> Listing:
     path = located.path
+    if not options.label_from and (listing := list_image_parquet(path, options, progress)):
+        return listing
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
         return list_table(path, options, is_own=located.source is None)
