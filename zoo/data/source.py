@@ -17,6 +17,7 @@ from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
 from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
+from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
@@ -60,7 +61,11 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
     if not isinstance(value, (str, PathLike)):
         _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
         return list_object(value, options, progress)
-    located = locate(value, registry=registry, progress=progress)
+    found = look_up(value, registry=registry)
+    if isinstance(found, Prefixed):
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} has labels", "a folder")
+        return list_prefixed(found, options, progress)
+    located = locate(found, registry=registry, progress=progress)
     return replace(_list_path(value, located, options, progress), source=located.source)
 
 
@@ -85,17 +90,13 @@ def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:
         raise OptionError(f"`{name}` applies only to {wanted}, but {found}.")
 
 
-def locate(value: str | PathLike[str], *, registry: Registry, progress: Progress) -> Located:
-    """Return the folder or table that ``value`` refers to, after fetching or unpacking it if necessary.
-
-    A folder takes precedence over a local file, and a file over the name of a data set.
+def locate(source: Path | WebArchive | DatasetSpec, *, registry: Registry, progress: Progress) -> Located:
+    """Return the folder or table of a source, after fetching or unpacking it if necessary.
 
     Raises:
-        DataError: If the path does not exist, or is of no supported kind.
+        DataError: If a file is of no supported kind, or cannot be unpacked.
         DownloadError: If an archive cannot be fetched.
-        NameNotFound: If there is no data set of that name.
     """
-    source = look_up(value, registry=registry)
     if isinstance(source, Path):
         if source.is_dir() or is_table_name(source.name):
             return Located(source)
@@ -117,8 +118,10 @@ def locate(value: str | PathLike[str], *, registry: Registry, progress: Progress
     return get_dataset(source, progress)
 
 
-def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArchive | DatasetSpec:
-    """Return the path, URL or data set that ``value`` refers to, without fetching or opening it.
+def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArchive | Prefixed | DatasetSpec:
+    """Return what ``value`` refers to, without fetching or opening it.
+
+    A path that exists takes precedence over a source with a prefix, and over the name of a data set.
 
     Raises:
         DataError: If the path does not exist, or is neither a folder nor a file, or a URL is not that of an archive.
@@ -140,7 +143,7 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
-    return _find_dataset(value, registry)
+    return (isinstance(value, str) and find_prefixed(value)) or _find_dataset(value, registry)
 
 
 def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec:

@@ -70,7 +70,7 @@ def test_a_full_disk_is_not_blamed_on_the_plugin_that_generates_a_data_set(
 
     names.specs["acme/suns"] = DatasetSpec(name="acme/suns", description="suns", make=fill, license="MIT")
     with pytest.raises(CacheError, match=r"cache/data cannot be written: No space left on device"):
-        locate("acme/suns", registry=names, progress=progress)
+        locate(names.get_dataset("acme/suns"), registry=names, progress=progress)
     assert list(cache.rglob("*")) == [cache / "data"]
 
 

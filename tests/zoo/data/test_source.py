@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from told import Told
-from zoo.data.source import locate
+from zoo.data.source import locate, look_up
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
@@ -24,7 +24,7 @@ Find = Callable[..., Path]
 
 @pytest.fixture
 def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # It sets the cache folder.
-    return lambda value: locate(value, registry=names, progress=progress).path
+    return lambda value: locate(look_up(value, registry=names), registry=names, progress=progress).path
 
 
 def pack(folder: Path, archive: Path) -> Path:
@@ -154,7 +154,7 @@ def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed:
     names.files["bees"] = Path("registry.toml")
     put_fetched(packed, str(spec.sha256))
     told = Told()
-    locate("bees", registry=names, progress=told)
+    locate(spec, registry=names, progress=told)
     assert told.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 

@@ -106,7 +106,7 @@ def test_nothing_is_fetched_offline_unless_it_is_in_the_cache(
 def test_plain_http_is_refused_except_from_this_machine(cache: Path, names: Any, progress: Any) -> None:
     assert cache
     with pytest.raises(DownloadError, match="is plain http, which can be changed in transit; use https"):
-        locate("http://example.invalid/photos.zip", registry=names, progress=progress)
+        locate(parse_web("http://example.invalid/photos.zip"), registry=names, progress=progress)
 
 
 @pytest.mark.parametrize(
