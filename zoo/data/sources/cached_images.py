@@ -65,8 +65,8 @@ def cache_images(
         DataError: If an image is of an unknown type, or has values that are not pixels.
     """
     folder = cache_folder() / "data"
-    if key and (folder / key / TABLE).is_file():
-        return folder / key / TABLE
+    if key and (found := find_cached(key)):
+        return found
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{PREFIX}{secrets.token_hex(4)}"
     digest = hashlib.sha256()
@@ -86,6 +86,12 @@ def cache_images(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / name / TABLE
+
+
+def find_cached(key: str) -> Path | None:
+    """Return the table of the images that were written with a key; None if they were not."""
+    table = cache_folder() / "data" / key / TABLE
+    return table if table.is_file() else None
 
 
 def _find_suffix(number: int, data: bytes, default: str | None) -> str:

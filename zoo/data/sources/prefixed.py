@@ -43,6 +43,10 @@ def find_prefixed(value: str) -> Prefixed | None:
         from zoo.data.sources.hub import check_hub
 
         check_hub(found.name)
+    elif found.prefix == "torchvision":
+        from zoo.data.sources.torchvision_data import check_torchvision
+
+        check_torchvision(found.name)
     else:
         known = ", ".join(f"{prefix}: ({meaning})" for prefix, meaning in BUILT_IN.items())
         raise DataError(f"{value!r} does not exist, and there is no source {found.prefix}:, only {known}.")
@@ -55,6 +59,10 @@ def list_prefixed(source: Prefixed, options: DataOptions, progress: Progress) ->
     Raises:
         DataError: If the images cannot be downloaded or read.
     """
+    if source.prefix == "torchvision":
+        from zoo.data.sources.torchvision_data import list_torchvision
+
+        return list_torchvision(source.name, progress)
     from zoo.data.sources.hub import list_hub
 
     return list_hub(source.name, options, progress)
