@@ -17,8 +17,9 @@ from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
 from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
+from zoo.data.sources.plugin_source import fetch_images, get_folder
 from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
-from zoo.data.sources.table import list_table
+from zoo.data.sources.table import list_rows, list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
 from zoo.errors import DataError, NameNotFound, OptionError
@@ -27,7 +28,7 @@ from zoo.plugin.dataset_spec import DATASET_NAME
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
-    from zoo.plugin import DatasetSpec
+    from zoo.plugin import DatasetSpec, SourceSpec
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
@@ -62,11 +63,27 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
         return list_object(value, options, progress)
     found = look_up(value, registry=registry)
+    if isinstance(found, Prefixed) and found.spec:
+        return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed):
         _refuse_option("label_from", options.label_from, f"{str(value)!r} has labels", "a folder")
         return list_prefixed(found, options, progress)
     located = locate(found, registry=registry, progress=progress)
     return replace(_list_path(value, located, options, progress), source=located.source)
+
+
+def _list_plugin_source(
+    spec: SourceSpec, name: str, options: DataOptions, *, registry: Registry, progress: Progress
+) -> Listing:
+    value = f"{spec.prefix}:{name}"
+    result = fetch_images(spec, name)
+    if isinstance(result, Path):
+        listing = _list_path(value, locate(result, registry=registry, progress=progress), options, progress)
+    else:
+        _refuse_option("label_from", options.label_from, f"{value!r} has labels", "a folder")
+        _refuse_option("columns", options.columns, f"{value!r} has no columns", "a table")
+        listing = list_rows(iter(result), get_folder(spec, name), options, origin=value, split=None)
+    return replace(listing, source={"name": value})
 
 
 def _list_path(value: str | PathLike[str], located: Located, options: DataOptions, progress: Progress) -> Listing:
@@ -143,7 +160,7 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
-    return (isinstance(value, str) and find_prefixed(value)) or _find_dataset(value, registry)
+    return (isinstance(value, str) and find_prefixed(value, registry.list_sources())) or _find_dataset(value, registry)
 
 
 def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec:

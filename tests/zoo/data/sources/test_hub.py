@@ -145,8 +145,8 @@ def test_other_splits_are_left_out_unless_there_is_nothing_else() -> None:
 
 def test_looking_up_a_name_imports_neither_the_library_nor_torch() -> None:
     code = (
-        "import sys, zoo.data.source\n"
-        "zoo.data.source.look_up('hf:owner/name', registry=None)\n"
+        "import sys, zoo.data.source\nfrom zoo.registry.registry import Registry\n"
+        "zoo.data.source.look_up('hf:owner/name', registry=Registry([]))\n"
         "sys.exit(bool({'datasets', 'torch', 'pandas', 'pyarrow'} & sys.modules.keys()))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
