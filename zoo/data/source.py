@@ -24,11 +24,11 @@ from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
 from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.files.paths import expand_user
-from zoo.plugin.dataset_spec import DATASET_NAME
+from zoo.plugin.dataset_spec import DATASET_NAME, DatasetSpec
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
-    from zoo.plugin import DatasetSpec, SourceSpec
+    from zoo.plugin import SourceSpec
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
@@ -63,6 +63,10 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
         return list_object(value, options, progress)
     found = look_up(value, registry=registry)
+    if isinstance(found, DatasetSpec) and found.source:
+        if path := registry.find_definition(found):
+            progress.say(f"note: {found.name} is defined in {path}: {found.source}")
+        return list_images(found.source, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed) and found.spec:
         return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed):
@@ -160,7 +164,12 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
-    return (isinstance(value, str) and find_prefixed(value, registry.list_sources())) or _find_dataset(value, registry)
+    if isinstance(value, str) and (found := find_prefixed(value, registry.list_sources())):
+        return found
+    dataset = _find_dataset(value, registry)
+    if dataset.source:
+        find_prefixed(dataset.source, registry.list_sources())  # so that a missing package is reported at once
+    return dataset
 
 
 def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec:

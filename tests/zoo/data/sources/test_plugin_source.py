@@ -11,9 +11,9 @@ import pytest
 
 from made_registries import make_plugin
 from zoo.data.listing import Listing
-from zoo.data.source import list_images
+from zoo.data.source import list_images, look_up
 from zoo.errors import DataError, OptionError, PluginError
-from zoo.plugin import SourceSpec
+from zoo.plugin import DatasetSpec, SourceSpec
 from zoo.registry.data_options import DataOptions
 from zoo.registry.plugins.load import Plugin, load_plugin
 from zoo.registry.registry import Registry
@@ -158,3 +158,20 @@ def test_a_plugin_that_cannot_be_used_has_no_sources() -> None:
     load_plugin(plugin, fail)
     assert plugin.state == "broken"
     assert plugin.sources == ()
+
+
+def test_a_named_data_set_can_stand_for_a_source(names: Any, progress: Any, cache: Path) -> None:
+    assert cache
+    names.sources.append(make_source(lambda name, _folder: [(f"{name}.png", "ant"), ("b.png", "bee")]))
+    names.specs["bugs"] = DatasetSpec(name="bugs", description="Bugs", license="MIT", source="acme:small")
+    names.files["bugs"] = Path("registry.toml")
+    listing = list_images("bugs", DataOptions.parse(), registry=names, progress=progress)
+    assert [file.name for file in listing.files] == ["small.png", "b.png"]
+    assert listing.source == {"name": "acme:small"}
+    assert progress.lines == ["note: bugs is defined in registry.toml: acme:small"]
+
+
+def test_a_named_data_set_of_an_unknown_source_is_an_error_at_once(names: Any) -> None:
+    names.specs["bugs"] = DatasetSpec(name="bugs", description="Bugs", license="MIT", source="bolt:small")
+    with pytest.raises(DataError, match="no source bolt:"):
+        look_up("bugs", registry=names)
