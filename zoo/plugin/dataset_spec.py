@@ -78,8 +78,8 @@ def check_dataset(spec: DatasetSpec) -> None:
     require(
         spec,
         ("root", is_inside, "a folder inside the archive"),
-        ("url", origins == 1, "set if make and source are None, and None otherwise"),
         ("source", spec.source is None or matches(SOURCE, spec.source), "a prefix, a colon and a name, or None"),
+        ("url", origins == 1, "set if make and source are None, and None otherwise"),
         ("root", spec.source is None or spec.root == ".", "'.' if source is set"),
         ("sha256", spec.source is None or spec.sha256 is None, "None if source is set"),
         ("citation", spec.citation is None or is_text(spec.citation), "a one-line string, or None"),
