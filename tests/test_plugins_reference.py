@@ -11,7 +11,14 @@ import pytest
 from zoo import plugin
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "plugins.md").read_text(encoding="utf-8")
-SPECS = (plugin.BackboneSpec, plugin.BlockSpec, plugin.InputSpec, plugin.WeightsSpec, plugin.DatasetSpec)
+SPECS = (
+    plugin.BackboneSpec,
+    plugin.BlockSpec,
+    plugin.InputSpec,
+    plugin.WeightsSpec,
+    plugin.DatasetSpec,
+    plugin.SourceSpec,
+)
 
 
 def show_default(field: dataclasses.Field[object]) -> str:

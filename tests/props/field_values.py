@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSpec, WeightsSpec
 from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
 from zoo.plugin.weights_spec import FILE_SUFFIXES, NO_TAGS
 
@@ -29,6 +29,7 @@ GOOD: dict[type, dict[str, Any]] = {
         "license": "MIT",
     },
     DatasetSpec: {"name": "pets", "description": "Pets", "license": "unknown", "url": "https://example.org/p.zip"},
+    SourceSpec: {"prefix": "acme", "description": "Albums", "fetch": print},
 }
 
 NO_TEXTS = (None, 3, "", "  ", ("MIT",), "a\nb", "\x1b[31m")
@@ -138,6 +139,13 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "size": NO_COUNTS,
         "root": (*NO_TEXTS, "..", "a/../../b", "a/..", "/etc", "a\\..\\b", "\\etc", "C:\\pets"),
         "make": (3, "draw"),
+        "source": (3, "", "MNIST", "https://example.org/p.zip", "Acme:a", "hf:", "a:b"),
+        "citation": tuple(value for value in NO_TEXTS if value is not None),
+    },
+    SourceSpec: {
+        "prefix": (None, 3, "", "a", "Acme", "acme:", "hf", "torchvision", "https"),
+        "description": NO_TEXTS,
+        "fetch": (None, 3, "fetch"),
     },
 }
 
@@ -188,5 +196,11 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "sha256": (None, "0123456789abcdef" * 4),
         "size": (None, 1),
         "root": (".", "a/b", "a/..b", "my pets"),
+        "citation": (None, "A. Author. Pets. 2026."),
+    },
+    SourceSpec: {
+        "prefix": ("acme", "acme-albums", "a1"),
+        "description": ("an album of the Acme camera",),
+        "fetch": (print,),
     },
 }

@@ -6,20 +6,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.examine import Examined, examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
-from zoo.data.source import list_images, look_up, name_source
+from zoo.data.source import list_images, name_source
 from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
 from zoo.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
-    from zoo.plugin import DatasetSpec
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
@@ -36,8 +33,8 @@ class Images:
 
     #: Folder, archive or data set, as the caller passed it.
     origin: str
-    #: Address and SHA-256 of a named data set; None for a folder or an archive.
-    source: DatasetSpec | None = None
+    #: Where the images were downloaded from; see `zoo.data.listing.Listing`.
+    source: Mapping[str, str | None] | None = None
     #: Class names of the train split. The index of a class is its label in all splits.
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
@@ -67,7 +64,6 @@ def open_images(
         NameNotFound: If there is no data set of that name.
         OptionError: If an option does not apply to this data source.
     """
-    source = look_up(value, registry=registry) if isinstance(value, (str, PathLike)) else None
     origin = name_source(value)
     listing = list_images(value, options, registry=registry, progress=progress)
     fractions = _choose_fractions(listing, options)
@@ -85,7 +81,7 @@ def open_images(
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=origin,
-        source=None if isinstance(source, Path) else source,
+        source=listing.source,
         classes=listing.classes,
         train=_select_samples(good, "train", labels),
         val=_select_samples(good, "val", labels),

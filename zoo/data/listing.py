@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class Listing:
     layouts: str
     #: What the user should know about how the source was understood.
     notes: tuple[str, ...] = ()
+    #: Where the images were downloaded from, such as ``url`` and ``sha256``; None for files of the user.
+    source: Mapping[str, str | None] | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:

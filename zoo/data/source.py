@@ -1,29 +1,34 @@
-"""Find the images of a data source: a folder, a table, an archive, the name of a data set, or a Python object."""
+"""Find the images of a data source: a folder, a table, an archive, a URL, a name, or a Python object."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import stat
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources.archive import ARCHIVE_SUFFIXES, is_archive_name
-from zoo.data.sources.cached import get_dataset_root, unpack
+from zoo.data.sources.cached import Located, fetch_archive, get_dataset, unpack
 from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
+from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
-from zoo.data.sources.table import list_table
+from zoo.data.sources.plugin_source import fetch_images, get_folder
+from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
+from zoo.data.sources.table import list_rows, list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
+from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
 from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.files.paths import expand_user
-from zoo.plugin.dataset_spec import DATASET_NAME
+from zoo.plugin.dataset_spec import DATASET_NAME, DatasetSpec
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
-    from zoo.plugin import DatasetSpec
+    from zoo.plugin import SourceSpec
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
     from zoo.registry.registry import Registry
@@ -40,7 +45,7 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
     """List the images of a data source, by split and class.
 
     Args:
-        value: A folder, a table, an archive, the name of a data set, or a Python object; see
+        value: A folder, a table, an archive or its URL, the name of a data set, or a Python object; see
             `zoo.data.sources.objects`.
         options: How to find the images.
         registry: Where to look up the names of data sets.
@@ -50,17 +55,48 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
 
     Raises:
         DataError: If the path does not exist, is of no supported kind, or its images cannot be listed.
-        DownloadError: If a named data set cannot be fetched.
+        DownloadError: If an archive cannot be fetched.
         NameNotFound: If there is no data set of that name.
         OptionError: If an option does not apply to this kind of source.
     """
     if not isinstance(value, (str, PathLike)):
         _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
         return list_object(value, options, progress)
-    path = get_path(value, registry=registry, progress=progress)
+    found = look_up(value, registry=registry)
+    if isinstance(found, DatasetSpec) and found.source:
+        if path := registry.find_definition(found):
+            progress.say(f"note: {found.name} is defined in {path}: {found.source}")
+        return list_images(found.source, options, registry=registry, progress=progress)
+    if isinstance(found, Prefixed) and found.spec:
+        return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
+    if isinstance(found, Prefixed):
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} has labels", "a folder")
+        return list_prefixed(found, options, progress)
+    located = locate(found, registry=registry, progress=progress)
+    return replace(_list_path(value, located, options, progress), source=located.source)
+
+
+def _list_plugin_source(
+    spec: SourceSpec, name: str, options: DataOptions, *, registry: Registry, progress: Progress
+) -> Listing:
+    value = f"{spec.prefix}:{name}"
+    result = fetch_images(spec, name)
+    if isinstance(result, Path):
+        listing = _list_path(value, locate(result, registry=registry, progress=progress), options, progress)
+    else:
+        _refuse_option("label_from", options.label_from, f"{value!r} has labels", "a folder")
+        _refuse_option("columns", options.columns, f"{value!r} has no columns", "a table")
+        listing = list_rows(iter(result), get_folder(spec, name), options, origin=value, split=None)
+    return replace(listing, source={"name": value})
+
+
+def _list_path(value: str | PathLike[str], located: Located, options: DataOptions, progress: Progress) -> Listing:
+    path = located.path
+    if not options.label_from and (listing := list_image_parquet(path, options, progress)):
+        return listing
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
-        return list_table(path, options, is_own=isinstance(look_up(value, registry=registry), Path))
+        return list_table(path, options, is_own=located.source is None)
     if options.label_from:
         _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
         return list_flat_folder(path, options.label_from)
@@ -75,41 +111,47 @@ def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:
         raise OptionError(f"`{name}` applies only to {wanted}, but {found}.")
 
 
-def get_path(value: str | PathLike[str], *, registry: Registry, progress: Progress) -> Path:
-    """Return the folder or table that ``value`` refers to, after fetching or unpacking it if necessary.
-
-    A folder takes precedence over a local file, and a file over the name of a data set.
+def locate(source: Path | WebArchive | DatasetSpec, *, registry: Registry, progress: Progress) -> Located:
+    """Return the folder or table of a source, after fetching or unpacking it if necessary.
 
     Raises:
-        DataError: If the path does not exist, or is of no supported kind.
-        DownloadError: If a named data set cannot be fetched.
-        NameNotFound: If there is no data set of that name.
+        DataError: If a file is of no supported kind, or cannot be unpacked.
+        DownloadError: If an archive cannot be fetched.
     """
-    source = look_up(value, registry=registry)
     if isinstance(source, Path):
         if source.is_dir() or is_table_name(source.name):
-            return source
+            return Located(source)
         if is_archive_name(source.name):
-            return unpack(source, progress)
+            return Located(unpack(source, progress))
         raise DataError(
             f"cannot use {str(source)!r}: it is a file, but its name does not end with one of "
             f"{', '.join((*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES))}; pass {_WANTED}."
         )
+    if isinstance(source, WebArchive):
+        located = fetch_archive(source.url, source.sha256, progress)
+        if source.sha256 is None and located.source:
+            pinned = f"{source.url}#sha256={located.source['sha256']}"
+            progress.say(f"note: the URL has no sha256; to accept only this archive, pass {pinned}")
+        return located
     if path := registry.find_definition(source):
         digest = f"sha256 {source.sha256}" if source.sha256 else "without a sha256"
         progress.say(f"note: {source.name} is defined in {path}: {source.url}, {digest}")
-    return get_dataset_root(source, progress)
+    return get_dataset(source, progress)
 
 
-def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | DatasetSpec:
-    """Return the path or data set that ``value`` refers to, without fetching or opening it.
+def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArchive | Prefixed | DatasetSpec:
+    """Return what ``value`` refers to, without fetching or opening it.
+
+    A path that exists takes precedence over a source with a prefix, and over the name of a data set.
 
     Raises:
-        DataError: If the path does not exist, or is neither a folder nor a file.
+        DataError: If the path does not exist, or is neither a folder nor a file, or a URL is not that of an archive.
         NameNotFound: If there is no data set of that name.
     """
     if not str(value):
         raise DataError(f"`data` is empty; pass {_WANTED}.")
+    if isinstance(value, str) and is_web(value):
+        return parse_web(value)
     path = expand_user(value)
     try:
         mode = path.stat().st_mode
@@ -122,7 +164,12 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | Dataset
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
-    return _find_dataset(value, registry)
+    if isinstance(value, str) and (found := find_prefixed(value, registry.list_sources())):
+        return found
+    dataset = _find_dataset(value, registry)
+    if dataset.source:
+        find_prefixed(dataset.source, registry.list_sources())  # so that a missing package is reported at once
+    return dataset
 
 
 def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec:

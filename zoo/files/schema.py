@@ -246,7 +246,9 @@ class DatasetTable(TypedDict, total=False):
     size: Positive
     sha256: Name
     root: Name
+    source: Name
     license: Name
+    citation: Name
 
 
 class RecipeTable(TypedDict, total=False):

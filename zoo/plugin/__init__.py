@@ -21,6 +21,7 @@ from zoo.plugin.dataset_spec import DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.plugin.hooks import API_VERSION, Hooks, hookimpl
 from zoo.plugin.input_spec import Crop, InputSpec, Interpolation
+from zoo.plugin.source_spec import SourceSpec
 from zoo.plugin.weights_spec import WeightsSpec
 
 __all__ = [
@@ -33,11 +34,12 @@ __all__ = [
     "Hooks",
     "InputSpec",
     "Interpolation",
+    "SourceSpec",
     "WeightsSpec",
     "checks_deferred",
     "hookimpl",
 ]
 
 # Messages and pickles show the module from which users import these classes.
-for _public in (BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec):
+for _public in (BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, SourceSpec, WeightsSpec):
     _public.__module__ = __name__

@@ -9,6 +9,7 @@ import pluggy
 
 from zoo.plugin.backbone_spec import BackboneSpec
 from zoo.plugin.dataset_spec import DatasetSpec
+from zoo.plugin.source_spec import SourceSpec
 
 #: Version of this contract. A plugin's module declares the version that it was written for as ``ZOO_API``.
 API_VERSION = 1
@@ -59,6 +60,17 @@ class Hooks:
 
         Returns:
             The data sets, or an iterator over them. Each name must begin with the plugin's namespace.
+        """
+
+    @hookspec
+    def zoo_data_sources(self) -> Iterable[SourceSpec]:  # type: ignore[empty-body]  # a declaration
+        """List the kinds of data sources that the plugin adds.
+
+        Importing torch, torchvision, timm or numpy here is an error.
+
+        Returns:
+            The kinds of data sources, or an iterator over them. Each prefix must be the plugin's namespace, or begin
+            with the namespace and ``-``.
         """
 
     @hookspec

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import NameNotFound, PluginError
-from zoo.plugin import BackboneSpec, DatasetSpec
+from zoo.plugin import BackboneSpec, DatasetSpec, SourceSpec
 from zoo.registry.plugins.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.plugins.load import Plugin, call_hook, find_unlisted
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
@@ -89,6 +89,10 @@ class Registry:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
         raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
+
+    def list_sources(self) -> list[SourceSpec]:
+        """Return the kinds of data sources that plugins add, sorted by prefix."""
+        return sorted((spec for plugin in self.plugins for spec in plugin.sources), key=lambda spec: spec.prefix)
 
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
         """Return the registry.toml that defines a data set, or None if zoo or a plugin defines it."""

@@ -16,7 +16,7 @@ from zoo.plugin import DatasetSpec
 #: The tables of a registry.toml.
 _TABLES = ("resolve", "aliases", "datasets", "recipes")
 #: The fields of a ``[datasets.NAME]`` table.
-DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "license")
+DATASET_FIELDS = ("description", "url", "size", "sha256", "root", "source", "license", "citation")
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,11 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
         raise SettingsError(f"{path}: [datasets.{name}] has both license and licence, its old name; keep license only.")
     # Version 0.1 called the key licence.
     table = {"license" if key == "licence" else key: value for key, value in table.items()}
-    if "url" not in table:
-        raise SettingsError(f"{path}: [datasets.{name}] has no url; add the https://... address of an archive.")
+    if not {"url", "source"} & table.keys():
+        raise SettingsError(
+            f"{path}: [datasets.{name}] has no url; add the https://... address of an archive, or a source such as "
+            "torchvision:Flowers102."
+        )
     try:
         return DatasetSpec(name=name, **{"description": name, "license": "unknown", **table})
     except PluginError as error:

@@ -42,7 +42,8 @@ class RunFolder:
             RunError: If ``output`` contains a run or other files, or cannot be created.
         """
         if output is None:
-            name = re.sub(r"\.(zip|tgz|csv|tsv|jsonl|parquet|tar(\.\w+)?)$", "", Path(data).name or data)
+            plain = re.split("[?#]", data, maxsplit=1)[0] if "://" in data else data
+            name = re.sub(r"\.(zip|tgz|csv|tsv|jsonl|parquet|tar(\.\w+)?)$", "", Path(plain).name or plain)
             stem = f"{_make_plain(backbone.rpartition('/')[2])}-{_make_plain(name)}"[:_MAX_STEM]
             return cls._claim_numbered(Path("runs"), stem)
         cls.refuse_used(output)

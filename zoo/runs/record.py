@@ -98,7 +98,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
         "input": dataclasses.asdict(network.input),
         "data": {
             "asked": images.origin,
-            "source": images.source and {"url": images.source.url, "sha256": images.source.sha256},
+            "source": images.source and dict(images.source),
             "fingerprint": images.fingerprint,
             "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
             "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from zoo.errors import NameNotFound
-from zoo.plugin import DatasetSpec
+from zoo.plugin import DatasetSpec, SourceSpec
 
 Draw = Callable[..., Image.Image]
 Plant = Callable[[Path, Mapping[str, int]], Path]
@@ -52,11 +52,15 @@ class Names:
         self.specs: dict[str, DatasetSpec] = {}
         #: The registry.toml that defines a data set, by its name.
         self.files: dict[str, Path] = {}
+        self.sources: list[SourceSpec] = []
 
     def get_dataset(self, name: str) -> DatasetSpec:
         if name not in self.specs:
             raise NameNotFound(f"no data set {name!r}; known are {', '.join(self.specs) or 'none'}.")
         return self.specs[name]
+
+    def list_sources(self) -> list[SourceSpec]:
+        return self.sources
 
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
         return self.files.get(dataset.name)

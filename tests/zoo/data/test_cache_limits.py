@@ -12,7 +12,7 @@ import pytest
 
 from unprivileged import obeying_permissions
 from zoo.data.examine import examine_files
-from zoo.data.source import get_path
+from zoo.data.source import locate
 from zoo.data.sources.folder import list_folder
 from zoo.errors import CacheError, DataError
 from zoo.files.cache import cache_folder
@@ -35,13 +35,13 @@ def test_an_archive_needs_a_cache_folder_that_can_be_written(
         obeying_permissions(),
         pytest.raises(CacheError, match=r"cache/data cannot be written: Permission denied; set ZOO_CACHE"),
     ):
-        get_path(archive, registry=names, progress=progress)
+        locate(archive, registry=names, progress=progress)
 
 
 def test_a_cache_folder_below_a_file_is_an_error(cache: Path, archive: Path, names: Any, progress: Any) -> None:
     cache.touch()
     with pytest.raises(CacheError, match=r"cache/data cannot be written: Not a directory; set ZOO_CACHE"):
-        get_path(archive, registry=names, progress=progress)
+        locate(archive, registry=names, progress=progress)
 
 
 def test_images_are_examined_without_a_cache_folder_that_can_be_written(
@@ -57,7 +57,7 @@ def test_images_are_examined_without_a_cache_folder_that_can_be_written(
 def test_an_archive_that_cannot_be_read_is_an_error(cache: Path, archive: Path, names: Any, progress: Any) -> None:
     archive.chmod(0)
     with obeying_permissions(), pytest.raises(DataError, match=r"photos.zip cannot be used: Permission denied"):
-        get_path(archive, registry=names, progress=progress)
+        locate(archive, registry=names, progress=progress)
     assert not cache.exists()
 
 
@@ -70,7 +70,7 @@ def test_a_full_disk_is_not_blamed_on_the_plugin_that_generates_a_data_set(
 
     names.specs["acme/suns"] = DatasetSpec(name="acme/suns", description="suns", make=fill, license="MIT")
     with pytest.raises(CacheError, match=r"cache/data cannot be written: No space left on device"):
-        get_path("acme/suns", registry=names, progress=progress)
+        locate(names.get_dataset("acme/suns"), registry=names, progress=progress)
     assert list(cache.rglob("*")) == [cache / "data"]
 
 

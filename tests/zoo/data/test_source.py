@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from recording_progress import RecordingProgress
-from zoo.data.source import get_path
+from zoo.data.source import locate, look_up
 from zoo.errors import DataError, NameNotFound, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
@@ -24,7 +24,7 @@ Find = Callable[..., Path]
 
 @pytest.fixture
 def find(names: Any, progress: Any, cache: Path) -> Find:  # noqa: ARG001  # It sets the cache folder.
-    return lambda value: get_path(value, registry=names, progress=progress)
+    return lambda value: locate(look_up(value, registry=names), registry=names, progress=progress).path
 
 
 def pack(folder: Path, archive: Path) -> Path:
@@ -106,9 +106,9 @@ def test_an_unknown_name_is_an_error_with_similar_names(
         find("data/ants")
 
 
-def test_a_web_address_is_an_error_with_advice(find: Find) -> None:
+def test_an_address_of_another_kind_is_an_error_with_advice(find: Find) -> None:
     with pytest.raises(DataError, match="download it yourself"):
-        find("https://example.org/photos.zip")
+        find("s3://bucket/photos.zip")
 
 
 def test_a_folder_takes_precedence_over_a_name(
@@ -141,7 +141,7 @@ def put_fetched(archive: Path, key: str) -> None:
 def test_a_named_data_set_is_fetched_and_unpacked_once(packed: Path, find: Find, names: Any, known: bool) -> None:  # noqa: FBT001
     spec = fetched_spec(packed, **({} if known else {"sha256": None}))
     names.specs["bees"] = spec
-    key = spec.sha256 or hashlib.sha256(str(spec.url).encode()).hexdigest()
+    key = spec.sha256 or hashlib.sha256(f"{spec.url}\0measured".encode()).hexdigest()
     put_fetched(packed, key)
     folder = find("bees")
     assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
@@ -154,7 +154,7 @@ def test_a_data_set_of_a_project_is_reported_with_its_address_and_digest(packed:
     names.files["bees"] = Path("registry.toml")
     put_fetched(packed, str(spec.sha256))
     progress = RecordingProgress()
-    get_path("bees", registry=names, progress=progress)
+    locate(spec, registry=names, progress=progress)
     assert progress.lines[0] == f"note: bees is defined in registry.toml: {spec.url}, sha256 {spec.sha256}"
 
 

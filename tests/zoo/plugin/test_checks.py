@@ -92,12 +92,16 @@ def test_mean_and_std_have_one_number_per_channel() -> None:
         InputSpec(size=(1, 28, 28))
 
 
-def test_a_data_set_has_either_a_url_or_make() -> None:
+def test_a_data_set_has_either_a_url_or_make_or_a_source() -> None:
     fields = {**GOOD[DatasetSpec], "url": None, "make": print}
     assert DatasetSpec(**fields).make is print
-    for url, make in ((None, None), ("https://example.org/p.zip", print)):
-        with pytest.raises(PluginError, match="it must be set if make is None"):
-            DatasetSpec(**{**fields, "url": url, "make": make})
+    url, source = "https://example.org/p.zip", "hf:owner/name"
+    for several in ((None, None, None), (url, print, None), (url, None, source), (None, print, source)):
+        with pytest.raises(PluginError, match="it must be set if make and source are None"):
+            DatasetSpec(**{**fields, **dict(zip(("url", "make", "source"), several, strict=True))})
+    for wrong in ({"root": "photos"}, {"sha256": "a" * 64}):
+        with pytest.raises(PluginError, match="if source is set"):
+            DatasetSpec(**{**fields, "make": None, "source": source, **wrong})
 
 
 @pytest.mark.parametrize("value", [*NO_TAGS, *LIKE_FILES])

@@ -7,13 +7,24 @@ import pluggy
 import pytest
 
 from zoo.errors import PluginError
-from zoo.plugin import API_VERSION, BackboneSpec, BlockSpec, DatasetSpec, Hooks, InputSpec, WeightsSpec, hookimpl
+from zoo.plugin import (
+    API_VERSION,
+    BackboneSpec,
+    BlockSpec,
+    DatasetSpec,
+    Hooks,
+    InputSpec,
+    SourceSpec,
+    WeightsSpec,
+    hookimpl,
+)
 
-SPECS = (InputSpec, WeightsSpec, BlockSpec, BackboneSpec, DatasetSpec)
+SPECS = (InputSpec, WeightsSpec, BlockSpec, BackboneSpec, DatasetSpec, SourceSpec)
 HOOKS = {
     "zoo_backbones": (),
     "zoo_find_backbone": ("name",),
     "zoo_datasets": (),
+    "zoo_data_sources": (),
     "zoo_run_started": ("run",),
     "zoo_epoch_ended": ("run", "epoch"),
     "zoo_run_finished": ("run",),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.data.sources.torchvision_catalog import find_entry
 from zoo.errors import SettingsError
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry
@@ -41,7 +42,8 @@ def test_the_packaged_file_defines_the_order_and_the_data_sets() -> None:
     assert settings.order[0] == "torchvision"
     assert {"cats_dogs", "hymenoptera"} <= settings.datasets.keys()
     for spec in settings.datasets.values():
-        assert spec.sha256 is not None, f"{spec.name} would be downloaded unverified"
+        is_pinned = spec.sha256 is not None or str(spec.source).startswith("torchvision:")  # torchvision pins them
+        assert is_pinned, f"{spec.name} would be downloaded unverified"
 
 
 def test_the_layers_are_the_packaged_the_user_s_and_the_project_s_file(project: Path, users: Path) -> None:
@@ -116,16 +118,36 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
         "sha256": "a" * 64,
         "root": "photos",
         "license": "MIT",
+        "citation": "A. Author. Pets. 2026.",
     }
-    assert values.keys() == set(DATASET_FIELDS)
+    assert {*values, "source"} == set(DATASET_FIELDS)
     lines = (f"{name} = {value!r}" for name, value in values.items())
     pets = load_registry_toml([write(tmp_path / "a.toml", "[datasets.pets]\n" + "\n".join(lines))]).datasets["pets"]
     assert {name: getattr(pets, name) for name in values} == values
 
 
+def test_a_data_set_can_be_another_name_for_a_source(tmp_path: Path) -> None:
+    text = "[datasets.pets]\nsource = 'torchvision:OxfordIIITPet'\n"
+    pets = load_registry_toml([write(tmp_path / "a.toml", text)]).datasets["pets"]
+    assert (pets.source, pets.url, pets.make) == ("torchvision:OxfordIIITPet", None, None)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "flowers102", "food101", "pets"])
+def test_the_data_sets_of_torchvision_in_zoos_own_file_exist_and_are_cited(name: str) -> None:
+    spec = load_registry_toml(list_layers()[:1]).datasets[name]
+    prefix, _, value = str(spec.source).partition(":")
+    assert prefix == "torchvision"
+    assert find_entry(value)[0] == value
+    assert spec.citation
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (f"{PETS.format('a')}source = 'torchvision:MNIST'\n", "'pets' has url="),
+        ("[datasets.pets]\nsource = 'https://example.org/a.zip'\n", "'pets' has source="),
+        ("[datasets.pets]\nsource = 'MNIST'\n", "'pets' has source='MNIST'; it must be a prefix, a colon and a name"),
+        ("[datasets.pets]\nsource = 'hf:a/b'\nroot = 'x'\n", "'pets' has root='x'; it must be '.' if source is set"),
         ("[resolv]\n", "unknown table 'resolv'; use one of resolve, aliases, datasets"),
         ("order = []\n", "unknown table 'order'"),
         ("[resolve]\nordr = []\n", "[resolve] ordr: unknown key 'ordr'; use one of order"),

@@ -62,6 +62,12 @@ def test_runs_that_start_at_the_same_time_get_different_folders(here: Path) -> N
     assert len(list((here / "runs").iterdir())) == 8
 
 
+def test_the_folder_of_data_from_a_url_is_named_after_its_archive(here: Path) -> None:
+    assert here
+    path = RunFolder.claim(None, "acme/net", "https://host/a/photos.zip?x=1#sha256=00").path
+    assert path == Path("runs/net-photos-1")
+
+
 @given(backbone=st.text(min_size=1), data=st.text(min_size=1))
 @settings(max_examples=100, deadline=None)
 @pytest.mark.usefixtures("here")

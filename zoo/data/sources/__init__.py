@@ -1,1 +1,1 @@
-"""List the labeled images of each kind of data source: folders, tables and archives."""
+"""List the labeled images of each kind of data source: folders, tables, archives and URLs."""

@@ -7,30 +7,29 @@ outside the folder, and counts the bytes that are actually written. If anything 
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
+from zoo.data.sources.compressed import ZIP, open_decompressed, read_magic
 from zoo.data.sources.safe_tar import HeaderRefused, SafeTar
+from zoo.data.sources.zip_names import decode_name
 from zoo.errors import DataError, ZooError
 from zoo.files.limits import DEPTH, MEMBERS, MEMBERS_PER_KIB, UNPACKED_BYTES, UNPACKED_RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 _CHUNK = 2**20
+_ENCODED = "has a name that is not in UTF-8; unpack the archive with the encoding of its names and use the folder"
 _DRIVE = re.compile(r"[A-Za-z]:")
-_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
 def is_archive_name(name: str) -> bool:
@@ -39,7 +38,7 @@ def is_archive_name(name: str) -> bool:
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
-    """Unpack a .zip or .tar archive (plain, gzip, bzip2 or xz) into ``folder``, which must not exist.
+    """Unpack a .zip or .tar archive (plain, gzip, bzip2, xz or zstd) into ``folder``, which must not exist.
 
     Raises:
         DataError: If it is not an archive, is damaged or encrypted, has an unsafe member, or exceeds a limit of
@@ -55,13 +54,11 @@ def extract_archive(archive: Path, folder: Path) -> None:
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    with archive.open("rb") as file:
-        magic = file.read(2)
     sink = _Sink(archive, folder)
-    if magic == b"PK":
+    if read_magic(archive).startswith(ZIP):
         _extract_zip(archive, sink)
     else:
-        with _OPENERS.get(magic, open)(archive, "rb") as stream:
+        with open_decompressed(archive) as stream:
             _extract_tar(_Counted(stream, sink), sink)
 
 
@@ -69,7 +66,7 @@ def _extract_zip(archive: Path, sink: _Sink) -> None:
     with zipfile.ZipFile(archive) as opened:
         sink.check_members(len(opened.infolist()))
         for member in opened.infolist():
-            name = member.orig_filename  # Unlike ``filename``, this is not truncated at a NUL.
+            name = sink.decode(member)
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.flag_bits & 1:
                 sink.refuse(name, "is encrypted; unpack the archive yourself and use the folder")
@@ -160,6 +157,13 @@ class _Sink:
             f"cannot unpack {str(self._archive)!r}: {reason}. You can also unpack it yourself and use the folder."
         )
 
+    def decode(self, member: zipfile.ZipInfo) -> str:
+        """Return the name of a member of a .zip archive."""
+        try:
+            return decode_name(member)
+        except UnicodeDecodeError:
+            self.refuse(member.orig_filename, _ENCODED)
+
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Raise DataError because of a member."""
         raise DataError(f"cannot unpack {str(self._archive)!r}: its member {name[:200]!r} {reason}.")
@@ -168,6 +172,8 @@ class _Sink:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if "\0" in name or "\\" in name:
             self.refuse(name, "has a NUL or a backslash in its name")
+        if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            self.refuse(name, _ENCODED)  # tarfile decodes other bytes as these letters
         if name.startswith("/") or ".." in parts or any(_DRIVE.match(part) for part in parts):
             self.refuse(name, "would be written outside the folder")
         if len(parts) > DEPTH.read():

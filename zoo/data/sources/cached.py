@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
 
 
-def get_dataset_root(spec: DatasetSpec, progress: Progress) -> Path:
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Images on this disk, and where they come from."""
+
+    #: A folder or a table.
+    path: Path
+    #: Where the images were downloaded from; None for files of the user.
+    source: Mapping[str, str | None] | None = None
+
+
+def get_dataset(spec: DatasetSpec, progress: Progress) -> Located:
     """Return the folder or table of a named data set, which is fetched or generated the first time.
 
     Raises:
@@ -32,11 +43,14 @@ def get_dataset_root(spec: DatasetSpec, progress: Progress) -> Path:
         DownloadError: If the archive cannot be fetched.
         PluginError: If the images cannot be generated.
     """
-    folder = _generate(spec.name, spec.make) if spec.make else _fetch(spec, progress)
-    root = folder / spec.root
+    if spec.make:
+        located = Located(_generate(spec.name, spec.make), {"url": None, "sha256": None})
+    else:
+        located = fetch_archive(spec.url or "", spec.sha256, progress, size=spec.size)
+    root = located.path / spec.root
     if not root.is_dir() and not (root.is_file() and is_table_name(root.name)):
         raise DataError(f"the data set {spec.name!r} has no {spec.root!r}, which its spec declares as `root`.")
-    return root
+    return replace(located, path=root)
 
 
 def unpack(archive: Path, progress: Progress) -> Path:
@@ -56,18 +70,35 @@ def unpack(archive: Path, progress: Progress) -> Path:
     return folder
 
 
-def _fetch(spec: DatasetSpec, progress: Progress) -> Path:
-    url = spec.url or ""
-    key = spec.sha256 or _digest(url)
-    folder = _cached(key)
+def fetch_archive(url: str, sha256: str | None, progress: Progress, *, size: int | None = None) -> Located:
+    """Fetch an archive and unpack it. The result is kept for the next time.
+
+    If no SHA-256 is given, the folder of the images is named after the one of the archive that was fetched.
+
+    Raises:
+        DataError: If the archive cannot be unpacked.
+        DownloadError: If it cannot be fetched.
+    """
+    folder = _cached(sha256 or _digest(url, "measured"))
     if not folder.is_dir():
         name = Path(urlsplit(url).path).name
-        archive = fetch(url, folder.with_name(f"{key}-{name}"), sha256=spec.sha256, size=spec.size, progress=progress)
+        target = folder.with_name(f"{folder.name}-{name}")
+        archive = fetch(url, target, sha256=sha256, size=size, progress=progress)
         progress.say(f"unpacking {name}")
         with writing_cache(folder.parent), atomic_write(folder) as partial:
-            extract_archive(archive, partial)
+            _unpack_fetched(archive, partial, is_pinned=sha256 is not None)
         archive.unlink(missing_ok=True)  # Another process may already have removed it.
-    return folder
+    path = folder if sha256 else next(folder.iterdir())
+    return Located(path, {"url": url, "sha256": sha256 or path.name})
+
+
+def _unpack_fetched(archive: Path, folder: Path, *, is_pinned: bool) -> None:
+    try:
+        extract_archive(archive, folder if is_pinned else folder / sha256_of(archive))
+    except DataError:
+        if not is_pinned:  # It may be an error page of the server. The next attempt fetches it again.
+            archive.unlink(missing_ok=True)
+        raise
 
 
 def _generate(name: str, make: Callable[[Path], None]) -> Path:

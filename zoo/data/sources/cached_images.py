@@ -43,9 +43,13 @@ class CachedImage:
     image: Any
     label: str
     split: str | None = None
+    #: Suffix of the file if its type is unknown; None means that this is an error.
+    suffix: str | None = None
 
 
-def cache_images(images: Iterable[CachedImage], total: int | None, progress: Progress) -> Path:
+def cache_images(
+    images: Iterable[CachedImage], total: int | None, progress: Progress, *, key: str | None = None
+) -> Path:
     """Write images to the cache folder and return the path of the table that lists them.
 
     The same images with the same labels are kept only once.
@@ -54,11 +58,15 @@ def cache_images(images: Iterable[CachedImage], total: int | None, progress: Pro
         images: Images to be written.
         total: Number of images, or None if it is unknown.
         progress: Where to report progress.
+        key: Digest of everything on which the images depend. If they were already written, they are not read again.
+            None means that they must be read to find out.
 
     Raises:
         DataError: If an image is of an unknown type, or has values that are not pixels.
     """
     folder = cache_folder() / "data"
+    if key and (found := find_cached(key)):
+        return found
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{PREFIX}{secrets.token_hex(4)}"
     digest = hashlib.sha256()
@@ -67,22 +75,31 @@ def cache_images(images: Iterable[CachedImage], total: int | None, progress: Pro
         with (partial / TABLE).open("w", encoding="utf-8") as table, progress.track("reading images", total) as advance:
             for number, item in enumerate(images):
                 data = _encode(number, item.image)
-                name = f"{number:07}{_find_suffix(number, data)}"
+                name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
                 (partial / name).write_bytes(data)
                 row = {"path": name, "label": item.label, **({"split": item.split} if item.split else {})}
                 digest.update(hashlib.sha256(data).digest() + json.dumps(row).encode())
                 table.write(json.dumps(row) + "\n")
                 advance(1)
-        publish(partial, folder / digest.hexdigest())
+        name = key or digest.hexdigest()
+        publish(partial, folder / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder / digest.hexdigest() / TABLE
+    return folder / name / TABLE
 
 
-def _find_suffix(number: int, data: bytes) -> str:
+def find_cached(key: str) -> Path | None:
+    """Return the table of the images that were written with a key; None if they were not."""
+    table = cache_folder() / "data" / key / TABLE
+    return table if table.is_file() else None
+
+
+def _find_suffix(number: int, data: bytes, default: str | None) -> str:
     for start, suffix in _SUFFIXES.items():
         if data.startswith(start):
             return suffix
+    if default:
+        return default
     raise DataError(f"image {number} is of an unknown file type; it begins with {data[:8]!r}")
 
 

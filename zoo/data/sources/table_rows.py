@@ -73,13 +73,27 @@ def _read_json(lines: Iterable[str]) -> Iterator[Row]:
         yield number, [_to_text(record.get(name), number, name) for name in names]
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def open_parquet(path: Path) -> Any:
+    """Return a `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        DataError: If it is not a Parquet file, or pyarrow is not installed.
+    """
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise DataError("reading Parquet needs pyarrow; install zoo-backbones[parquet]") from error
     try:
-        file = parquet.ParquetFile(path)
+        return parquet.ParquetFile(path)
+    except ArrowException as error:
+        raise DataError(f"it is not a Parquet file: {error}") from error
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    file = open_parquet(path)
+    from pyarrow import ArrowException
+
+    try:
         names = list(file.schema_arrow.names)
         yield 0, names
         number = 0

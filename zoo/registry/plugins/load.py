@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import pluggy
 
 from zoo.errors import PluginError
-from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks
+from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks, SourceSpec
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
 from zoo.registry.plugins.process_guard import LOADING, guarding_process, guarding_streams
 
@@ -40,16 +40,17 @@ class Plugin:
     output: str = ""
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    sources: tuple[SourceSpec, ...] = ()
     hooks: pluggy.PluginManager | None = field(default=None, repr=False)
 
     def fail(self, state: State, reason: str, details: str = "") -> None:
         """Record why the plugin cannot be used, and drop what it provides."""
         self.state, self.reason, self.details = state, reason, details
-        self.backbones, self.datasets, self.hooks = (), (), None
+        self.backbones, self.datasets, self.sources, self.hooks = (), (), (), None
 
 
 def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
-    """Load a plugin and list its backbones and data sets. A failure is recorded in ``plugin``.
+    """Load a plugin and list what it provides. A failure is recorded in ``plugin``.
 
     Args:
         plugin: The plugin, which is changed in place.
@@ -66,7 +67,7 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
 
 
 def read_module(plugin: Plugin, module: ModuleType) -> None:
-    """List the backbones and data sets of a plugin's module, without checking their names.
+    """List the backbones, data sets and data sources of a plugin's module, without checking their names.
 
     The hooks of a module that is written for a different version of the contract are not called.
 
@@ -86,6 +87,7 @@ def read_module(plugin: Plugin, module: ModuleType) -> None:
     plugin.hooks = manager
     plugin.backbones = tuple(_list_specs(manager.hook.zoo_backbones, BackboneSpec))
     plugin.datasets = tuple(_list_specs(manager.hook.zoo_datasets, DatasetSpec))
+    plugin.sources = tuple(_list_specs(manager.hook.zoo_data_sources, SourceSpec))
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
@@ -206,3 +208,9 @@ def _refuse_unusable_names(plugin: Plugin) -> None:
                 raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
         if duplicates := sorted(name for name in counts if counts[name] > 1):
             raise PluginError(f"it lists {', '.join(duplicates)} more than once.")
+    prefixes = [source.prefix for source in plugin.sources]
+    for prefix in prefixes:
+        if prefix != plugin.namespace and not prefix.startswith(f"{plugin.namespace}-"):
+            raise PluginError(f"it lists the data source {prefix}:; its prefixes must begin with {plugin.namespace}.")
+        if prefixes.count(prefix) > 1:
+            raise PluginError(f"it lists the data source {prefix}: more than once.")

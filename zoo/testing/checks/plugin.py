@@ -69,7 +69,7 @@ def hooks(plugin: PluginUnderTest) -> None:
 
 
 def listed(plugin: PluginUnderTest) -> None:
-    """Call ``zoo_backbones`` and ``zoo_datasets``."""
+    """Call ``zoo_backbones``, ``zoo_datasets`` and ``zoo_data_sources``."""
     _raise_fault(plugin, "plugin.listed")
 
 

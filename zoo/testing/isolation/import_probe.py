@@ -75,7 +75,7 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
     try:
         with checks_deferred():
             module = load_module(entry_point)
-            for hook in ("zoo_backbones", "zoo_datasets"):
+            for hook in ("zoo_backbones", "zoo_datasets", "zoo_data_sources"):
                 with suppress(Exception):  # Other checks report errors in hooks.
                     list(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything

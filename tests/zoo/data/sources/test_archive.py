@@ -6,6 +6,7 @@ import io
 import random
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from zoo.errors import DataError
 
 GOOD = {"top/ant/1.jpg": b"one", "top/bee/2.jpg": b"two" * 1000, "top/empty.txt": b""}
 COMPRESSIONS = {"gz": "gz", "z2": "bz2", "xz": "xz"}
+ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 
 def make_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -32,6 +34,12 @@ def make_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
     with tarfile.open(path, mode) as file:  # type: ignore[call-overload]  # any mode
         for name, data in members.items():
             file.addfile(tar_member(name, len(data)), io.BytesIO(data))
+    return path
+
+
+def make_zst(path: Path, members: dict[str, bytes]) -> Path:
+    zstd = pytest.importorskip(ZSTD)
+    path.write_bytes(zstd.compress(make_tar(path, members).read_bytes()))
     return path
 
 
@@ -51,6 +59,8 @@ def test_every_kind_of_archive_is_unpacked(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photos{suffix}"
     if suffix == ".zip":
         make_zip(path, GOOD)
+    elif suffix.endswith("zst"):
+        make_zst(path, GOOD)
     else:
         make_tar(path, GOOD, f"w:{COMPRESSIONS.get(suffix[-2:], '')}")
     extract_archive(path, tmp_path / "out")
@@ -147,12 +157,14 @@ def test_a_damaged_header_does_not_silently_end_the_archive(tmp_path: Path) -> N
         extract_archive(path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"])
 def test_a_truncated_archive_is_an_error(tmp_path: Path, kind: str) -> None:
     members = {"a.jpg": random.Random(0).randbytes(30_000)}
     path = tmp_path / f"cut.{kind}"
     if kind == "zip":
         make_zip(path, members)
+    elif kind == "tar.zst":
+        make_zst(path, members)
     else:
         make_tar(path, members, f"w:{kind[4:]}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

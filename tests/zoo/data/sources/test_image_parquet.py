@@ -1,0 +1,193 @@
+"""Parquet files whose rows contain images, in the forms in which Hugging Face stores them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from zoo.data.dataset import open_images
+from zoo.data.listing import Listing
+from zoo.data.source import list_images
+from zoo.errors import DataError
+from zoo.registry.data_options import DataOptions
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+IMAGE = {"_type": "Image"}
+CLASSES = {"_type": "ClassLabel", "names": ["zebra", "ant"]}
+
+
+def draw(number: int, kind: str = "JPEG") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (5, 4), (number * 20, 255 - number * 20, number)).save(file, kind)
+    return file.getvalue()
+
+
+def write(path: Path, labels: Sequence[Any], features: Any = None, start: int = 0, **more: list[Any]) -> Path:
+    """Write a row per label; by default, the metadata declares an image and a class."""
+    images = [{"bytes": draw(start + number), "path": f"{number}.jpg"} for number in range(len(labels))]
+    table = pa.table({"image": images, "label": labels, **more})
+    features = {"image": IMAGE, "label": CLASSES} if features is None else features
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    return path
+
+
+@pytest.fixture
+def list_(cache: Path, names: Any, progress: Any) -> Any:
+    assert cache
+    return lambda path, **options: list_images(path, DataOptions.parse(**options), registry=names, progress=progress)
+
+
+def count(listing: Listing) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for file in listing.files:
+        key = (file.split, file.class_name)
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+def test_a_folder_of_the_hub_is_read_with_its_splits_and_class_names(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/train-00000-of-00002.parquet", [0, 1, 1])
+    write(tmp_path / "data/train-00001-of-00002.parquet", [0], start=3)
+    write(tmp_path / "data/validation-00000-of-00001.parquet", [1], start=4)
+    write(tmp_path / "data/test-00000-of-00001.parquet", [0, 1], start=5)
+    (tmp_path / "README.md").write_text("a card")
+    listing = list_(tmp_path)
+    assert count(listing) == {
+        ("train", "zebra"): 2, ("train", "ant"): 2, ("val", "ant"): 1, ("test", "zebra"): 1, ("test", "ant"): 1,
+    }  # fmt: skip
+    assert listing.notes == ("columns of the table: image 'image', label 'label'",)
+    assert listing.left_out == ()
+
+
+def test_the_bytes_of_the_images_are_kept_as_they_are(tmp_path: Path, list_: Any) -> None:
+    listing = list_(write(tmp_path / "a.parquet", [0, 1]))
+    assert sorted(file.path.read_bytes() for file in listing.files) == sorted([draw(0), draw(1)])
+    assert {file.path.suffix for file in listing.files} == {".jpg"}
+    assert not listing.has_splits
+
+
+def test_images_are_written_once_and_again_after_a_change(tmp_path: Path, list_: Any, progress: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1])
+    first = list_(path)
+    assert progress.tracked.pop("reading images") == (2, 2)
+    assert list_(path) == first
+    assert progress.tracked == {}
+    write(path, [1, 1])
+    assert count(list_(path)) == {("train", "ant"): 2}
+
+
+@pytest.mark.parametrize("layout", ["train-0.parquet test-0.parquet", "train/0000.parquet test/0000.parquet"])
+def test_other_layouts_of_the_hub_are_read(tmp_path: Path, list_: Any, layout: str) -> None:
+    for number, name in enumerate(layout.split()):
+        write(tmp_path / name, [0, 1], start=number * 2)
+    assert list_(tmp_path).splits == ("train", "test")
+
+
+def test_files_of_no_split_are_left_out(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1])
+    extra = write(tmp_path / "data/unsupervised-00000-of-00001.parquet", [0, 1], start=2)
+    listing = list_(tmp_path)
+    assert count(listing) == {("train", "zebra"): 1, ("train", "ant"): 1}
+    assert [(item.path, item.reason) for item in listing.left_out] == [(extra, "its name contains no split")]
+
+
+def test_images_without_a_label_or_of_an_unsupported_type_are_left_out(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, -1, None, 1])
+    table = pq.read_table(path).to_pylist()
+    table[3]["image"]["bytes"] = draw(3, "GIF")
+    pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(path)), path)
+    listing = list_(path)
+    assert count(listing) == {("train", "zebra"): 1}
+    reasons = [item.reason for item in listing.left_out]
+    assert reasons[:2] == ["no label"] * 2
+    assert reasons[2].startswith("unsupported file type .unknown")
+
+
+def test_text_is_the_name_of_a_class_and_columns_are_found_without_metadata(tmp_path: Path, list_: Any) -> None:
+    assert count(list_(write(tmp_path / "a.parquet", ["bee", "ant"], {}))) == {("train", "ant"): 1, ("train", "bee"): 1}
+    assert count(list_(write(tmp_path / "b.parquet", [7, 8], {}))) == {("train", "7"): 1, ("train", "8"): 1}
+    plain = pa.table({"image": [draw(0), draw(1)], "label": ["bee", "ant"]})
+    pq.write_table(plain, tmp_path / "c.parquet")
+    assert count(list_(tmp_path / "c.parquet")) == {("train", "ant"): 1, ("train", "bee"): 1}
+
+
+def test_several_columns_of_labels_are_an_error_until_one_is_chosen(tmp_path: Path, list_: Any) -> None:
+    features = {"image": IMAGE, "label": CLASSES, "coarse": {"_type": "ClassLabel", "names": ["animal"]}}
+    path = write(tmp_path / "a.parquet", [0, 1], features, coarse=[0, 0])
+    with pytest.raises(DataError, match="'label', 'coarse' may each be the label column; choose one with `columns`"):
+        list_(path)
+    assert count(list_(path, columns="label=coarse")) == {("train", "animal"): 2}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("label=breed", "no column 'breed'; the columns are 'image', 'label'"),
+        ("split=label", "no column for split; name only those for image and label"),
+    ],
+)
+def test_unusable_columns_are_an_error(tmp_path: Path, list_: Any, columns: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list_(write(tmp_path / "a.parquet", [0, 1]), columns=columns)
+
+
+def test_a_column_that_is_not_found_is_an_error(tmp_path: Path, list_: Any) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [{"bytes": draw(0)}], "breed": ["x"]}), path)
+    with pytest.raises(DataError, match="no column for label among 'image', 'breed'"):
+        list_(path)
+
+
+def test_a_label_without_a_name_is_an_error(tmp_path: Path, list_: Any) -> None:
+    with pytest.raises(DataError, match="row 1 has the label '2', which is not the label of a class"):
+        list_(write(tmp_path / "a.parquet", [0, 2]))
+
+
+def test_a_row_that_names_a_file_of_this_machine_is_an_error(tmp_path: Path, list_: Any) -> None:
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(draw(0))
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [{"bytes": None, "path": str(secret)}], "label": ["x"]}), path)
+    with pytest.raises(DataError, match=r"(row 0 contains no bytes|no column for image)"):
+        list_(path)
+    schema = pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.string())])
+    row = {"image": {"bytes": None, "path": str(secret)}, "label": "x"}
+    pq.write_table(pa.Table.from_pylist([row], schema=schema), path)
+    with pytest.raises(DataError, match="row 0 contains no bytes of an image"):
+        list_(path)
+
+
+def test_damaged_metadata_and_pages_are_errors(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1])
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"huggingface": "[1"}), path)
+    with pytest.raises(DataError, match="metadata of the key 'huggingface' is damaged"):
+        list_(path)
+    write(path, [0, 1])
+    data = bytearray(path.read_bytes())
+    data[10:200] = bytes(190)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="cannot use"):
+        list_(path)
+
+
+def test_a_table_of_paths_is_still_read_as_a_table(tmp_path: Path, list_: Any) -> None:
+    pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "label": ["x", "y"]}), tmp_path / "a.parquet")
+    assert [file.path for file in list_(tmp_path / "a.parquet").files] == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+
+
+def test_images_of_parquet_can_be_opened(tmp_path: Path, cache: Path, names: Any, progress: Any) -> None:
+    assert cache
+    write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1] * 3)
+    images = open_images(tmp_path, DataOptions.parse(), registry=names, progress=progress)
+    assert images.classes == ("ant", "zebra")
+    assert len(images.train) + len(images.val) == 6

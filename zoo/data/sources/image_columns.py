@@ -1,0 +1,114 @@
+"""Which columns of a Hugging Face data set contain the images and their labels, and how to read them.
+
+The columns are described as the `datasets` library describes them in JSON: ``{"image": {"_type": "Image"}, "label":
+{"_type": "ClassLabel", "names": ["ant", "bee"]}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.data.sources.cached_images import CachedImage
+from zoo.data.sources.columns import NAMES
+from zoo.errors import DataError
+
+Features = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageColumns:
+    """The names of the columns of the images and the labels."""
+
+    image: str
+    label: str
+    #: Name of each class, by its number in the column of the labels; empty if that column contains the names.
+    classes: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return which column is used for what."""
+        return f"columns of the table: image {self.image!r}, label {self.label!r}"
+
+
+def list_image_columns(features: Features) -> list[str]:
+    """Return the names of the columns of images."""
+    return [name for name, feature in features.items() if _type_of(feature) == "Image"]
+
+
+def choose_columns(features: Features, asked: Mapping[str, str]) -> ImageColumns:
+    """Choose the columns of the images and the labels.
+
+    Args:
+        features: Description of each column.
+        asked: Name of the column for some roles.
+
+    Raises:
+        DataError: If a column that was asked for does not exist, there is none, or several are possible.
+    """
+    if other := sorted(asked.keys() - {"image", "label"}):
+        raise DataError(f"a data set of images has no column for {other[0]}; name only those for image and label")
+    images = list_image_columns(features)
+    labels = [name for name, feature in features.items() if _type_of(feature) == "ClassLabel"]
+    labels = labels or [name for name in features if name.lower() in NAMES["label"] and name not in images]
+    image = _choose_one("image", images, features, asked)
+    label = _choose_one("label", labels, features, asked)
+    return ImageColumns(image, label, tuple(features[label].get("names") or ()))
+
+
+def _type_of(feature: Any) -> str | None:
+    return feature.get("_type") if isinstance(feature, dict) else None
+
+
+def _choose_one(role: str, found: Sequence[str], features: Features, asked: Mapping[str, str]) -> str:
+    known = ", ".join(map(repr, list(features)[:20]))
+    if role in asked:
+        if asked[role] not in features:
+            raise DataError(f"no column {asked[role]!r}; the columns are {known}")
+        return asked[role]
+    if not found:
+        raise DataError(f"no column for {role} among {known}; name it, for example with `columns` {role}=NAME")
+    if len(found) > 1:
+        shown = ", ".join(map(repr, found))
+        raise DataError(f"{shown} may each be the {role} column; choose one with `columns`, such as {role}={found[0]}")
+    return found[0]
+
+
+def read_images(
+    batches: Iterable[Mapping[str, Sequence[Any]]],
+    columns: ImageColumns,
+    split: str | None,
+    read_file: Callable[[str], bytes] | None = None,
+) -> Iterator[CachedImage]:
+    """Yield the images of batches of rows, as the bytes that the rows contain.
+
+    Args:
+        batches: Values of each column.
+        columns: Columns of the images and the labels.
+        split: Split of the images.
+        read_file: Function that reads an image whose row contains its path; None if each row must contain its bytes.
+
+    Raises:
+        DataError: If a row has no image, or its label is neither text nor a number, or has no name.
+    """
+    number = -1
+    for batch in batches:
+        for image, label in zip(batch[columns.image], batch[columns.label], strict=True):
+            number += 1
+            data = image.get("bytes") if isinstance(image, dict) else image
+            if data is None and read_file and isinstance(image, dict) and isinstance(image.get("path"), str):
+                data = read_file(image["path"])
+            if not isinstance(data, bytes):
+                raise DataError(f"row {number} contains no bytes of an image in the column {columns.image!r}")
+            yield CachedImage(data, _name_label(label, columns, number), split, suffix=".unknown")
+
+
+def _name_label(label: Any, columns: ImageColumns, number: int) -> str:
+    """Return the name of a class; empty if the image has no label, for which data sets also write -1."""
+    if label is None or (columns.classes and label == -1):
+        return ""
+    if not columns.classes and isinstance(label, (str, int)):
+        return str(label)
+    if isinstance(label, int) and 0 <= label < len(columns.classes):
+        return columns.classes[label]
+    raise DataError(f"row {number} has the label {str(label)[:80]!r}, which is not the label of a class")

@@ -1,0 +1,142 @@
+"""List the images in Parquet files, as Hugging Face stores data sets: each row contains the bytes of an image.
+
+data/train-00000-of-00002.parquet  data/test-00000-of-00001.parquet      As the Hub stores most data sets.
+train-00000-of-00001.parquet  train/0000.parquet                         Also beside each other, or a folder per split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.data.listing import LeftOut
+from zoo.data.sources.cached_images import CachedImage, cache_images
+from zoo.data.sources.columns import NAMES
+from zoo.data.sources.entries import list_entries
+from zoo.data.sources.image_columns import Features, ImageColumns, choose_columns, list_image_columns, read_images
+from zoo.data.sources.table import list_table
+from zoo.data.sources.table_rows import open_parquet
+from zoo.data.split_names import find_split
+from zoo.errors import DataError
+from zoo.files.download import sha256_of
+from zoo.registry.data_options import DataOptions
+
+if TYPE_CHECKING:
+    from zoo.data.listing import Listing
+    from zoo.progress import Progress
+
+_BATCH = 64
+#: The files of each split; None if there are no splits.
+_Files = Mapping[str | None, Sequence[Path]]
+
+
+def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> Listing | None:
+    """List the images in a Parquet file or a folder of Parquet files; None if they contain no images.
+
+    The images are written to files in the cache folder.
+
+    Raises:
+        DataError: If a file is damaged, or the column of the images or the labels is unclear.
+    """
+    if path.is_file():
+        files: _Files = {None: [path]} if path.suffix.lower() == ".parquet" else {}
+        left_out: tuple[LeftOut, ...] = ()
+    else:
+        files, left_out = _find_files(path)
+    first = next((found[0] for found in files.values()), None)
+    if first is None:
+        return None
+    try:
+        features = _read_features(open_parquet(first).schema_arrow)
+        if not list_image_columns(features):
+            return None
+        columns = choose_columns(features, options.columns)
+        table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
+    except DataError as error:
+        raise DataError(f"cannot use {str(path)!r}: {error}.") from error
+    listing = list_table(table, DataOptions.parse())
+    return replace(listing, notes=(columns.describe(),), left_out=(*left_out, *listing.left_out))
+
+
+def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
+    """Return the Parquet files of each split, in a folder, in its folder ``data``, or in the folders of its splits.
+
+    If no name contains a split, there are no splits. Otherwise, files whose names contain none are left out.
+    """
+    entries = list_entries(folder)
+    found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder)}
+    if not found and (folder / "data") in entries.folders:
+        found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder / "data")}
+    if not found:
+        splits = {inner: split for inner in entries.folders if (split := find_split(inner.name))}
+        found = {path: split for inner, split in splits.items() for path in _list_parquet(inner)}
+    groups: dict[str | None, list[Path]] = {}
+    for path, split in found.items():
+        groups.setdefault(split, []).append(path)
+    unused = groups.pop(None) if len(groups) > 1 and None in groups else []
+    return groups, tuple(LeftOut(path, "its name contains no split") for path in unused)
+
+
+def _list_parquet(folder: Path) -> list[Path]:
+    return sorted(path for path in list_entries(folder).files if path.suffix.lower() == ".parquet")
+
+
+def _read_features(schema: Any) -> Features:
+    """Return the description of the columns, from the metadata that the `datasets` library writes, or from the types.
+
+    Raises:
+        DataError: If the metadata is damaged.
+    """
+    found = {field.name: _describe(field) for field in schema}
+    try:
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        declared = metadata["info"]["features"] if metadata else {}
+        for name, feature in declared.items():
+            if name in found:
+                classes = [str(text) for text in feature.get("names") or ()]
+                found[name] = {"_type": feature.get("_type"), "names": classes}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"its metadata of the key 'huggingface' is damaged ({type(error).__name__})") from error
+    return found
+
+
+def _describe(field: Any) -> Mapping[str, Any]:
+    from pyarrow import types
+
+    is_bytes = types.is_binary(field.type) or types.is_large_binary(field.type)
+    is_struct = types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+    is_image = is_struct or (is_bytes and field.name.lower() in NAMES["image"])
+    return {"_type": "Image" if is_image else "Value"}
+
+
+def _read(files: _Files, columns: ImageColumns) -> Iterator[CachedImage]:
+    for split, paths in files.items():
+        for path in paths:
+            try:
+                yield from read_images(_read_batches(path, columns), columns, split)
+            except DataError as error:
+                raise DataError(f"{path.name}: {error}") from error
+
+
+def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Sequence[Any]]]:
+    from pyarrow import ArrowException
+
+    try:
+        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[columns.image, columns.label]):
+            yield batch.to_pydict()
+    except (ArrowException, OSError) as error:  # also an OSError for damaged pages
+        raise DataError(f"it is damaged ({' '.join(str(error).split())})") from error
+
+
+def _count_rows(files: _Files) -> int:
+    return sum(open_parquet(path).metadata.num_rows for paths in files.values() for path in paths)
+
+
+def _key(files: _Files, columns: ImageColumns) -> str:
+    """Return a digest of everything on which the cached images depend."""
+    parts = [[split, [sha256_of(path) for path in paths]] for split, paths in files.items()]
+    return hashlib.sha256(json.dumps([parts, columns.image, columns.label, columns.classes]).encode()).hexdigest()

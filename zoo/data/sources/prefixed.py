@@ -1,0 +1,79 @@
+"""Sources that a prefix names: ``hf:owner/name``, ``torchvision:CIFAR10``, and those that plugins add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo.data.listing import Listing
+    from zoo.plugin import SourceSpec
+    from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
+
+#: What each prefix of zoo itself stands for.
+BUILT_IN = {
+    "hf": "a data set on the Hugging Face Hub",
+    "torchvision": "a data set of torchvision",
+}
+_PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z0-9_-]+):(?!//)(?P<name>.+)")  # one letter is a drive of Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixed:
+    """A value with a prefix, which has been checked."""
+
+    prefix: str
+    name: str
+    #: What a plugin declares about the prefix; None for those of zoo itself.
+    spec: SourceSpec | None = None
+
+
+def find_prefixed(value: str, sources: Sequence[SourceSpec]) -> Prefixed | None:
+    """Return the source that a value names; None if the value has no prefix.
+
+    Args:
+        value: Value that is not an existing path.
+        sources: Kinds of data sources that plugins add.
+
+    Raises:
+        DataError: If the prefix is unknown, the name is invalid, or a package is missing.
+    """
+    match = _PREFIXED.fullmatch(value)
+    if not match:
+        return None
+    found = Prefixed(match["prefix"], match["name"])
+    if found.prefix == "hf":
+        from zoo.data.sources.hub import check_hub
+
+        check_hub(found.name)
+    elif found.prefix == "torchvision":
+        from zoo.data.sources.torchvision_data import check_torchvision
+
+        check_torchvision(found.name)
+    elif spec := next((spec for spec in sources if spec.prefix == found.prefix), None):
+        return replace(found, spec=spec)
+    else:
+        meanings = {**BUILT_IN, **{spec.prefix: spec.description for spec in sources}}
+        known = ", ".join(f"{prefix}: ({meaning})" for prefix, meaning in meanings.items())
+        raise DataError(f"{value!r} does not exist, and there is no source {found.prefix}:, only {known}.")
+    return found
+
+
+def list_prefixed(source: Prefixed, options: DataOptions, progress: Progress) -> Listing:
+    """List the images of a source of zoo itself, which are downloaded the first time.
+
+    Raises:
+        DataError: If the images cannot be downloaded or read.
+    """
+    if source.prefix == "torchvision":
+        from zoo.data.sources.torchvision_data import list_torchvision
+
+        return list_torchvision(source.name, progress)
+    from zoo.data.sources.hub import list_hub
+
+    return list_hub(source.name, options, progress)
