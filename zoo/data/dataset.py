@@ -6,11 +6,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.examine import Examined, examine_files
+from zoo.data.examine import examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, look_up, name_source
@@ -74,25 +75,26 @@ def open_images(
     check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
-    good, bad = examine_files(listing.files, keep=keep, progress=progress)
+    labels = {name: label for label, name in enumerate(listing.classes)}
+    good, bad = examine_files(listing.files, labels, keep=keep, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
-    good = _split_off(good, fractions, options.seed)
+    _split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     _report_copies(good, progress)
     _report_gaps(good, listing.classes, progress)
-    labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=origin,
         source=None if isinstance(source, Path) else source,
         classes=listing.classes,
-        train=_select_samples(good, "train", labels),
-        val=_select_samples(good, "val", labels),
-        test=_select_samples(good, "test", labels),
+        train=_select_samples(good, "train"),
+        val=_select_samples(good, "val"),
+        test=_select_samples(good, "test"),
         left_out=left_out,
-        fingerprint=_fingerprint(good),
+        fingerprint="",
     )
+    images = replace(images, fingerprint=_fingerprint(images))
     progress.say(_describe(images))
     return images
 
@@ -108,40 +110,39 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
     return fractions
 
 
-def _split_off(images: Sequence[Examined], fractions: Mapping[str, float], seed: int) -> list[Examined]:
+def _split_off(images: list[Sample], fractions: Mapping[str, float], seed: int) -> None:
     """Move images from train to the other splits."""
-    train = [image for image in images if image.file.split == "train"]
+    train = (image for image in images if image.file.split == "train")
     labeled = (Labeled(image.file.class_name, image.digest, image.file.group) for image in train)
     chosen = choose_splits(labeled, fractions, seed=seed)
-    return [
-        replace(image, file=replace(image.file, split=chosen.get(image.digest, "train")))
-        if image.file.split == "train"
-        else image
-        for image in images
-    ]
+    for index, image in enumerate(images):
+        if image.file.split == "train" and (split := chosen.get(image.digest)):
+            images[index] = replace(image, file=replace(image.file, split=split))
 
 
-def _select_samples(images: Iterable[Examined], split: str, labels: dict[str, int]) -> tuple[Sample, ...]:
-    return tuple(
-        Sample(image.file.path, labels[image.file.class_name], image.digest)
-        for image in images
-        if image.file.split == split
-    )
+def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
+    return tuple(image for image in images if image.file.split == split)
 
 
-def _fingerprint(images: Iterable[Examined]) -> str:
-    lines = (f"{i.file.split}\0{i.file.class_name}\0{i.file.name}\0{i.digest}" for i in images)
-    return hashlib.sha256("\0\0".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
+def _fingerprint(images: Images) -> str:
+    """Return the SHA-256 of the sorted lines of all images, which are sorted class by class to need less memory."""
+    digest, separator = hashlib.sha256(), b""
+    for split in sorted(SPLITS):
+        for class_name, samples in groupby(getattr(images, split), lambda sample: sample.file.class_name):
+            for line in sorted(f"{split}\0{class_name}\0{s.file.name}\0{s.digest.hex()}" for s in samples):
+                digest.update(separator + line.encode("utf-8", "surrogatepass"))
+                separator = b"\0\0"
+    return digest.hexdigest()
 
 
-def _check_train(classes: Iterable[str], good: Iterable[Examined], bad: Sequence[LeftOut]) -> None:
+def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[LeftOut]) -> None:
     filled = {image.file.class_name for image in good if image.file.split == "train"}
     if empty := [name for name in classes if name not in filled]:
         reasons = _show_reasons(bad)
         raise DataError(f"classes without readable images in train: {show_names(empty)} ({reasons}).")
 
 
-def _check_splits(images: Iterable[Examined], splits: Iterable[str], origin: str) -> None:
+def _check_splits(images: Iterable[Sample], splits: Iterable[str], origin: str) -> None:
     filled = {image.file.split for image in images}
     for split in splits:
         if split not in filled:
@@ -162,23 +163,26 @@ def _show_reasons(left_out: Sequence[LeftOut]) -> str:
     return "; ".join(f"{str(item.path)!r}: {item.reason}" for item in left_out[:_MAX_FILES])
 
 
-def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
+def _report_copies(images: Iterable[Sample], progress: Progress) -> None:
     """Warn about images that appear in more than one split or class, because they distort the accuracy."""
-    splits: defaultdict[str, set[str]] = defaultdict(set)
-    classes: defaultdict[str, set[str]] = defaultdict(set)
+    bits = {split: 1 << index for index, split in enumerate(SPLITS)}
+    splits: dict[bytes, int] = {}
+    labels: dict[bytes, int | None] = {}
     for image in images:
-        splits[image.digest].add(image.file.split)
-        classes[image.digest].add(image.file.class_name)
+        splits[image.digest] = splits.get(image.digest, 0) | bits[image.file.split]
+        if labels.setdefault(image.digest, image.label) != image.label:
+            labels[image.digest] = None
     for split in SPLITS[1:]:
-        if shared := sum({"train", split} <= found for found in splits.values()):
+        both = bits["train"] | bits[split]
+        if shared := sum(found & both == both for found in splits.values()):
             verb = "appears" if shared == 1 else "appear"
             counted = _count(shared, f"{split} image")
             progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
-    if ambiguous := sum(len(found) > 1 for found in classes.values()):
+    if ambiguous := sum(label is None for label in labels.values()):
         progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
 
 
-def _report_gaps(images: Iterable[Examined], classes: Iterable[str], progress: Progress) -> None:
+def _report_gaps(images: Iterable[Sample], classes: Iterable[str], progress: Progress) -> None:
     """Warn about classes without images in a split, because its accuracy says nothing about them."""
     filled: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:

@@ -34,10 +34,10 @@ class Pixels:
         self._reduce = transform.reduce
         self._crop = transform.crop
         self._left = choose_budget() if budget is None else budget
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[bytes, Tensor] = {}
         self._lock = Lock()
 
-    def offer(self, digest: str, decoded: Tensor) -> None:
+    def offer(self, digest: bytes, decoded: Tensor) -> None:
         """Keep the reduced pixels of a decoded image if they fit."""
         if self._left > 0 and digest not in self._kept:
             self._keep(digest, self._reduce(decoded))
@@ -59,7 +59,7 @@ class Pixels:
             return reduced
         return self._crop(reduced, torch.Generator().manual_seed(seed))
 
-    def _keep(self, digest: str, reduced: Tensor) -> None:
+    def _keep(self, digest: bytes, reduced: Tensor) -> None:
         with self._lock:
             if digest in self._kept:
                 return
@@ -96,7 +96,7 @@ class Views:
             return cls(plain, plain)
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
-    def offer(self, split: str, digest: str, decoded: Tensor) -> None:
+    def offer(self, split: str, digest: bytes, decoded: Tensor) -> None:
         """Keep a decoded image in the form that its split needs, if it fits into memory."""
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
@@ -106,7 +106,7 @@ def _decoded_again(sample: Sample) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
             data = read_image_file(sample.path)
-            if hashlib.sha256(data).hexdigest() != sample.digest:
+            if hashlib.sha256(data).digest() != sample.digest:
                 raise DataError("the file has changed")
             pixels = stack.enter_context(decoded(data))
         except DataError as error:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.data.listing import ImageFile
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """An image file with its label."""
 
-    path: Path
+    file: ImageFile
     #: Index of the class in ``Images.classes``.
     label: int
-    #: SHA-256 of the file's bytes in hex.
-    digest: str
+    #: SHA-256 of the file's bytes.
+    digest: bytes
+
+    @property
+    def path(self) -> Path:
+        """The path of the image."""
+        return self.file.path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from zoo.data.listing import LeftOut
 from zoo.errors import DataError
@@ -122,8 +122,9 @@ def find_reason(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "not a regular file"  # Opening a named pipe would block forever.
 
 
-def find_unsupported(path: Path) -> str | None:
+def find_unsupported(path: Path | str) -> str | None:
     """Return why a file cannot be used, based only on its suffix, or None if it can be used."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    suffix = PurePath(path).suffix
+    if suffix.lower() in IMAGE_SUFFIXES:
         return None
-    return f"unsupported file type {path.suffix or '(no suffix)'} (zoo reads {' '.join(IMAGE_SUFFIXES)})"
+    return f"unsupported file type {suffix or '(no suffix)'} (zoo reads {' '.join(IMAGE_SUFFIXES)})"
