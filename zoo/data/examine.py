@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.cores import count_cores
-from zoo.data.decode import decoded, quiet_pillow, read_image_file
+from zoo.data.decode import decoded, quiet_pillow
+from zoo.data.image_bytes import read_image
 from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.sample import Sample
 from zoo.errors import DataError
@@ -79,7 +80,7 @@ def _examine_each(
 def _examine(keep: Views | None, known: Container[bytes], file: ImageFile) -> bytes | LeftOut:
     """Return the SHA-256 of a file that can be decoded."""
     try:
-        data = read_image_file(file.path)
+        data = read_image(file)
         digest = hashlib.sha256(data).digest()
         if digest not in known:
             with decoded(data) as pixels:

@@ -25,8 +25,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The place of an image in a shard, which is an uncompressed .tar archive."""
+
+    shard: Path
+    #: Index of the first byte.
+    offset: int
+    #: Number of bytes.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A labeled image file.
+    """A labeled image file, or an image in a shard.
 
     There may be millions of them. Images therefore share the folder, the split and the name of the class, and have no
     path of their own.
@@ -43,6 +54,8 @@ class ImageFile:
     name: str
     #: Images of the same group, such as photos of one patient, are never divided between train and val or test.
     group: str | None = None
+    #: Where the image is in a shard; None if it is a file.
+    span: Span | None = None
 
     @classmethod
     def below(cls, folder: Path, path: Path, split: str, class_name: str) -> ImageFile:
@@ -53,7 +66,7 @@ class ImageFile:
 
     @property
     def path(self) -> Path:
-        """The path of the file."""
+        """The path of the file. That of an image in a shard consists of the path of the shard and the image's name."""
         return self.folder / self.location
 
 

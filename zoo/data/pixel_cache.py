@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.decode import decoded, read_image_file
+from zoo.data.decode import decoded
+from zoo.data.image_bytes import read_image
 from zoo.data.transform import Transform, build_eval_transform, build_train_transform
 from zoo.errors import DataError
 from zoo.files.limits import PIXEL_CACHE
@@ -105,7 +106,7 @@ class Views:
 def _decoded_again(sample: Sample) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
-            data = read_image_file(sample.path)
+            data = read_image(sample.file)
             if hashlib.sha256(data).digest() != sample.digest:
                 raise DataError("the file has changed")
             pixels = stack.enter_context(decoded(data))

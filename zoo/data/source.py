@@ -15,6 +15,8 @@ from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import list_folder_tables
 from zoo.data.sources.objects import describe_object, list_object
+from zoo.data.sources.shard_names import find_shards, is_pattern
+from zoo.data.sources.shards import list_shards
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.errors import DataError, NameNotFound, OptionError
@@ -61,6 +63,9 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
         return list_table(path, options, is_own=isinstance(look_up(value, registry=registry), Path))
+    if shards := find_shards(path):
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
+        return list_shards(shards, options, progress)
     if options.label_from:
         _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
         return list_flat_folder(path, options.label_from)
@@ -87,7 +92,7 @@ def get_path(value: str | PathLike[str], *, registry: Registry, progress: Progre
     """
     source = look_up(value, registry=registry)
     if isinstance(source, Path):
-        if source.is_dir() or is_table_name(source.name):
+        if source.is_dir() or is_table_name(source.name) or is_pattern(source):
             return source
         if is_archive_name(source.name):
             return unpack(source, progress)
@@ -119,6 +124,8 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | Dataset
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot use {str(value)!r}: {reason}; pass {_WANTED}.") from error
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+        return path
+    if is_pattern(path) and find_shards(path):
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")

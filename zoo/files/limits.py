@@ -144,6 +144,13 @@ TAR_HEADER_BYTES = Limit(
     bounds="an extended header of a .tar archive",
     reason="a header is read at once; a long name has a few kB",
 )
+LABEL_BYTES = Limit(
+    variable="ZOO_MAX_LABEL_BYTES",
+    default=2**20,
+    unit="bytes",
+    bounds="the file with the label of an image in a shard",
+    reason="it is read at once; a label has a few bytes, and the metadata of an image a few kB",
+)
 DOWNLOAD_BYTES = Limit(
     variable="ZOO_MAX_DOWNLOAD_BYTES",
     default=2**34,
