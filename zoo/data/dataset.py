@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from os import PathLike
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.examine import examine_files
-from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
+from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, look_up, name_source
 from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
+from zoo.data.unexamined import digest_name, find_files
 from zoo.errors import DataError, OptionError
+from zoo.files.limits import EXAMINED_IMAGES
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
@@ -46,7 +48,9 @@ class Images:
     #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
-    #: SHA-256 in hex of the split, class, name and content of every sample. It does not depend on where the files are.
+    #: Whether all images were decoded; otherwise, they are examined during the first epoch.
+    is_examined: bool = True
+    #: SHA-256 in hex of the split, class, name and digest of every sample. It does not depend on where the files are.
     fingerprint: str
 
 
@@ -76,13 +80,18 @@ def open_images(
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(listing.classes)}
-    good, bad = examine_files(listing.files, labels, keep=keep, progress=progress)
+    is_examined = len(listing.files) <= EXAMINED_IMAGES.read()
+    if is_examined:
+        good, bad = examine_files(listing.files, labels, keep=keep, progress=progress)
+    else:
+        good, bad = _defer(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
-    _split_off(good, fractions, options.seed)
+    good = _split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
-    _report_copies(good, progress)
+    if is_examined:
+        _report_copies(good, progress)
     _report_gaps(good, listing.classes, progress)
     images = Images(
         origin=origin,
@@ -92,6 +101,7 @@ def open_images(
         val=_select_samples(good, "val"),
         test=_select_samples(good, "test"),
         left_out=left_out,
+        is_examined=is_examined,
         fingerprint="",
     )
     images = replace(images, fingerprint=_fingerprint(images))
@@ -110,14 +120,41 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
     return fractions
 
 
-def _split_off(images: list[Sample], fractions: Mapping[str, float], seed: int) -> None:
-    """Move images from train to the other splits."""
+def _defer(
+    files: Sequence[ImageFile], labels: Mapping[str, int], keep: Views | None, progress: Progress
+) -> tuple[list[Sample], list[LeftOut]]:
+    """Find the images, which are examined during the first epoch."""
+    progress.say(
+        f"note: the data set has {len(files):,} images, so they are examined during the first epoch; to examine them "
+        f"before it, set {EXAMINED_IMAGES.variable} to {len(files)} or more"
+    )
+    if keep:
+        keep.forget()  # Only a small part of the images would fit.
+    return find_files(files, labels, progress)
+
+
+def _split_off(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> list[Sample]:
+    """Move images from train to the other splits.
+
+    Images that were not examined are chosen by their names, class by class unless there are groups, because that needs
+    less memory.
+    """
+    by_class = not any(image.is_examined or image.file.group for image in images)
+    parts = groupby(images, lambda image: image.file.class_name) if by_class else [("", images)]
+    return [image for _, part in parts for image in _split_off_from([*part], fractions, seed)]
+
+
+def _split_off_from(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> Iterator[Sample]:
     train = (image for image in images if image.file.split == "train")
-    labeled = (Labeled(image.file.class_name, image.digest, image.file.group) for image in train)
+    labeled = (Labeled(image.file.class_name, _choose_key(image), image.file.group) for image in train)
     chosen = choose_splits(labeled, fractions, seed=seed)
-    for index, image in enumerate(images):
-        if image.file.split == "train" and (split := chosen.get(image.digest)):
-            images[index] = replace(image, file=replace(image.file, split=split))
+    for image in images:
+        split = chosen.get(_choose_key(image)) if image.file.split == "train" else None
+        yield replace(image, file=replace(image.file, split=split)) if split else image
+
+
+def _choose_key(image: Sample) -> bytes:
+    return image.digest if image.is_examined else digest_name(image.file)
 
 
 def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:

@@ -15,8 +15,10 @@ class Sample:
     file: ImageFile
     #: Index of the class in ``Images.classes``.
     label: int
-    #: SHA-256 of the file's bytes.
+    #: SHA-256 of the file's bytes, or of its name and state if it was not examined.
     digest: bytes
+    #: Whether the image was decoded before the first step.
+    is_examined: bool = True
 
     @property
     def path(self) -> Path:

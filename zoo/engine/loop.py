@@ -130,6 +130,8 @@ def evaluate(
     sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
+        if not len(labels):  # None of its images can be read.
+            continue
         logits = micro_batches.attempt(len(labels), partial(_predict, model, images, hardware, micro_batches))
         with hardware.autocast():
             loss, _ = criterion(logits, labels)

@@ -102,6 +102,15 @@ EXAMINING_THREADS = Limit(
     bounds="the threads that decode images before training; there is also at most one per core",
     reason="each thread has a decoded image in memory",
 )
+EXAMINED_IMAGES = Limit(
+    variable="ZOO_MAX_EXAMINED_IMAGES",
+    default=200_000,
+    unit="images",
+    bounds="the images of a data set that are decoded before the first step; larger ones are examined during the first"
+    " epoch",
+    reason="decoding them takes some minutes; see docs/reference/data.md",
+    least=0,
+)
 UNPACKED_BYTES = Limit(
     variable="ZOO_MAX_UNPACKED_BYTES",
     default=100 * 2**20,
