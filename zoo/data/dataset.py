@@ -145,11 +145,13 @@ def _split_off(images: Sequence[Sample], fractions: Mapping[str, float], seed: i
 
 
 def _split_off_from(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> Iterator[Sample]:
-    train = (image for image in images if image.file.split == "train")
-    labeled = (Labeled(image.file.class_name, _choose_key(image), image.file.group) for image in train)
+    keys = [_choose_key(image) if image.file.split == "train" else None for image in images]
+    labeled = (
+        Labeled(image.file.class_name, key, image.file.group) for image, key in zip(images, keys, strict=True) if key
+    )
     chosen = choose_splits(labeled, fractions, seed=seed)
-    for image in images:
-        split = chosen.get(_choose_key(image)) if image.file.split == "train" else None
+    for image, key in zip(images, keys, strict=True):
+        split = chosen.get(key) if key else None
         yield replace(image, file=replace(image.file, split=split)) if split else image
 
 
