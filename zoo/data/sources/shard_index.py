@@ -11,7 +11,7 @@ import json
 import stat
 import tarfile
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from zoo.data.sources.columns import NAMES
@@ -97,9 +97,9 @@ def _scan(file: IO[bytes], field: str | None) -> list[Entry]:
 
 def _split_name(name: str) -> tuple[str, str]:
     """Return the key and the suffix of a member: the key ends at the first period of the file's name."""
-    path = PurePosixPath(name)
-    stem, period, suffix = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, (period + suffix).lower()
+    folder, slash, file = name.rpartition("/")
+    stem, period, suffix = file.partition(".")
+    return folder + slash + stem, (period + suffix).lower()
 
 
 def _read_label(shard: SafeTar, member: tarfile.TarInfo, field: str | None) -> str | None:
