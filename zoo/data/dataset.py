@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from os import PathLike
@@ -15,8 +15,9 @@ from zoo.data.examine import examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, look_up, name_source
-from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
-from zoo.data.unexamined import digest_name, find_files
+from zoo.data.split import VAL_FRACTION
+from zoo.data.split_off import split_off
+from zoo.data.unexamined import find_files
 from zoo.errors import DataError, OptionError
 from zoo.files.limits import EXAMINED_IMAGES
 
@@ -80,18 +81,13 @@ def open_images(
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(listing.classes)}
-    is_examined = len(listing.files) <= EXAMINED_IMAGES.read()
-    if is_examined:
-        good, bad = examine_files(listing.files, labels, keep=keep, progress=progress)
-    else:
-        good, bad = _defer(listing.files, labels, keep, progress)
+    good, bad = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
-    good = _split_off(good, fractions, options.seed)
+    good = split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
-    if is_examined:
-        _report_copies(good, progress)
+    _report_copies((image for image in good if image.is_examined), progress)
     _report_gaps(good, listing.classes, progress)
     images = Images(
         origin=origin,
@@ -101,7 +97,7 @@ def open_images(
         val=_select_samples(good, "val"),
         test=_select_samples(good, "test"),
         left_out=left_out,
-        is_examined=is_examined,
+        is_examined=all(image.is_examined for image in good),
         fingerprint="",
     )
     images = replace(images, fingerprint=_fingerprint(images))
@@ -120,10 +116,12 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
     return fractions
 
 
-def _defer(
+def _find_images(
     files: Sequence[ImageFile], labels: Mapping[str, int], keep: Views | None, progress: Progress
 ) -> tuple[list[Sample], list[LeftOut]]:
-    """Find the images, which are examined during the first epoch."""
+    """Examine the images, or only find them if there are many."""
+    if len(files) <= EXAMINED_IMAGES.read():
+        return examine_files(files, labels, keep=keep, progress=progress)
     progress.say(
         f"note: the data set has {len(files):,} images, so they are examined during the first epoch; to examine them "
         f"before it, set {EXAMINED_IMAGES.variable} to {len(files)} or more"
@@ -131,32 +129,6 @@ def _defer(
     if keep:
         keep.forget()  # Only a small part of the images would fit.
     return find_files(files, labels, progress)
-
-
-def _split_off(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> list[Sample]:
-    """Move images from train to the other splits.
-
-    Images that were not examined are chosen by their names, class by class unless there are groups, because that needs
-    less memory.
-    """
-    by_class = not any(image.is_examined or image.file.group for image in images)
-    parts = groupby(images, lambda image: image.file.class_name) if by_class else [("", images)]
-    return [image for _, part in parts for image in _split_off_from([*part], fractions, seed)]
-
-
-def _split_off_from(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> Iterator[Sample]:
-    keys = [_choose_key(image) if image.file.split == "train" else None for image in images]
-    labeled = (
-        Labeled(image.file.class_name, key, image.file.group) for image, key in zip(images, keys, strict=True) if key
-    )
-    chosen = choose_splits(labeled, fractions, seed=seed)
-    for image, key in zip(images, keys, strict=True):
-        split = chosen.get(key) if key else None
-        yield replace(image, file=replace(image.file, split=split)) if split else image
-
-
-def _choose_key(image: Sample) -> bytes:
-    return image.digest if image.is_examined else digest_name(image.file)
 
 
 def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
