@@ -6,14 +6,18 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.examine import Examined, examine_files
-from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
+from zoo.data.examine import examine_files
+from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, name_source
-from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
+from zoo.data.split import VAL_FRACTION
+from zoo.data.split_off import split_off
+from zoo.data.unexamined import find_files
 from zoo.errors import DataError, OptionError
+from zoo.files.limits import EXAMINED_IMAGES
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
@@ -42,7 +46,9 @@ class Images:
     #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
-    #: SHA-256 in hex of the split, class, name and content of every sample. It does not depend on where the files are.
+    #: Whether all images were decoded; otherwise, they are examined during the first epoch.
+    is_examined: bool = True
+    #: SHA-256 in hex of the split, class, name and digest of every sample. It does not depend on where the files are.
     fingerprint: str
 
 
@@ -70,25 +76,27 @@ def open_images(
     check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
-    good, bad = examine_files(listing.files, keep=keep, progress=progress)
+    labels = {name: label for label, name in enumerate(listing.classes)}
+    good, bad = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
-    good = _split_off(good, fractions, options.seed)
+    good = split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
-    _report_copies(good, progress)
+    _report_copies((image for image in good if image.is_examined), progress)
     _report_gaps(good, listing.classes, progress)
-    labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=origin,
         source=listing.source,
         classes=listing.classes,
-        train=_select_samples(good, "train", labels),
-        val=_select_samples(good, "val", labels),
-        test=_select_samples(good, "test", labels),
+        train=_select_samples(good, "train"),
+        val=_select_samples(good, "val"),
+        test=_select_samples(good, "test"),
         left_out=left_out,
-        fingerprint=_fingerprint(good),
+        is_examined=all(image.is_examined for image in good),
+        fingerprint="",
     )
+    images = replace(images, fingerprint=_fingerprint(images))
     progress.say(_describe(images))
     return images
 
@@ -104,40 +112,44 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
     return fractions
 
 
-def _split_off(images: Sequence[Examined], fractions: Mapping[str, float], seed: int) -> list[Examined]:
-    """Move images from train to the other splits."""
-    train = [image for image in images if image.file.split == "train"]
-    labeled = (Labeled(image.file.class_name, image.digest, image.file.group) for image in train)
-    chosen = choose_splits(labeled, fractions, seed=seed)
-    return [
-        replace(image, file=replace(image.file, split=chosen.get(image.digest, "train")))
-        if image.file.split == "train"
-        else image
-        for image in images
-    ]
-
-
-def _select_samples(images: Iterable[Examined], split: str, labels: dict[str, int]) -> tuple[Sample, ...]:
-    return tuple(
-        Sample(image.file.path, labels[image.file.class_name], image.digest)
-        for image in images
-        if image.file.split == split
+def _find_images(
+    files: Sequence[ImageFile], labels: Mapping[str, int], keep: Views | None, progress: Progress
+) -> tuple[list[Sample], list[LeftOut]]:
+    """Examine the images, or only find them if there are many."""
+    if len(files) <= EXAMINED_IMAGES.read():
+        return examine_files(files, labels, keep=keep, progress=progress)
+    progress.say(
+        f"note: the data set has {len(files):,} images, so they are examined during the first epoch; to examine them "
+        f"before it, set {EXAMINED_IMAGES.variable} to {len(files)} or more"
     )
+    if keep:
+        keep.forget()  # Only a small part of the images would fit.
+    return find_files(files, labels, progress)
 
 
-def _fingerprint(images: Iterable[Examined]) -> str:
-    lines = (f"{i.file.split}\0{i.file.class_name}\0{i.file.name}\0{i.digest}" for i in images)
-    return hashlib.sha256("\0\0".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
+def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
+    return tuple(image for image in images if image.file.split == split)
 
 
-def _check_train(classes: Iterable[str], good: Iterable[Examined], bad: Sequence[LeftOut]) -> None:
+def _fingerprint(images: Images) -> str:
+    """Return the SHA-256 of the sorted lines of all images, which are sorted class by class to need less memory."""
+    digest, separator = hashlib.sha256(), b""
+    for split in sorted(SPLITS):
+        for class_name, samples in groupby(getattr(images, split), lambda sample: sample.file.class_name):
+            for line in sorted(f"{split}\0{class_name}\0{s.file.name}\0{s.digest.hex()}" for s in samples):
+                digest.update(separator + line.encode("utf-8", "surrogatepass"))
+                separator = b"\0\0"
+    return digest.hexdigest()
+
+
+def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[LeftOut]) -> None:
     filled = {image.file.class_name for image in good if image.file.split == "train"}
     if empty := [name for name in classes if name not in filled]:
         reasons = _show_reasons(bad)
         raise DataError(f"classes without readable images in train: {show_names(empty)} ({reasons}).")
 
 
-def _check_splits(images: Iterable[Examined], splits: Iterable[str], origin: str) -> None:
+def _check_splits(images: Iterable[Sample], splits: Iterable[str], origin: str) -> None:
     filled = {image.file.split for image in images}
     for split in splits:
         if split not in filled:
@@ -158,23 +170,26 @@ def _show_reasons(left_out: Sequence[LeftOut]) -> str:
     return "; ".join(f"{str(item.path)!r}: {item.reason}" for item in left_out[:_MAX_FILES])
 
 
-def _report_copies(images: Iterable[Examined], progress: Progress) -> None:
+def _report_copies(images: Iterable[Sample], progress: Progress) -> None:
     """Warn about images that appear in more than one split or class, because they distort the accuracy."""
-    splits: defaultdict[str, set[str]] = defaultdict(set)
-    classes: defaultdict[str, set[str]] = defaultdict(set)
+    bits = {split: 1 << index for index, split in enumerate(SPLITS)}
+    splits: dict[bytes, int] = {}
+    labels: dict[bytes, int | None] = {}
     for image in images:
-        splits[image.digest].add(image.file.split)
-        classes[image.digest].add(image.file.class_name)
+        splits[image.digest] = splits.get(image.digest, 0) | bits[image.file.split]
+        if labels.setdefault(image.digest, image.label) != image.label:
+            labels[image.digest] = None
     for split in SPLITS[1:]:
-        if shared := sum({"train", split} <= found for found in splits.values()):
+        both = bits["train"] | bits[split]
+        if shared := sum(found & both == both for found in splits.values()):
             verb = "appears" if shared == 1 else "appear"
             counted = _count(shared, f"{split} image")
             progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
-    if ambiguous := sum(len(found) > 1 for found in classes.values()):
+    if ambiguous := sum(label is None for label in labels.values()):
         progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
 
 
-def _report_gaps(images: Iterable[Examined], classes: Iterable[str], progress: Progress) -> None:
+def _report_gaps(images: Iterable[Sample], classes: Iterable[str], progress: Progress) -> None:
     """Warn about classes without images in a split, because its accuracy says nothing about them."""
     filled: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
 from zoo.data.decoding_memory import DECODING, estimate_memory
+from zoo.data.image_bytes import read_image_file
 from zoo.errors import DataError, ZooError
-from zoo.files.limits import IMAGE_BYTES, PIXELS
+from zoo.files.limits import PIXELS
 
 #: Formats that Pillow may open. Every additional format would increase the attack surface.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -62,19 +62,6 @@ def decoded(source: Path | bytes) -> Iterator[Tensor]:
                 raise
             raise DataError(f"cannot use the image {str(source)!r}: {error}.") from error
         yield pixels
-
-
-def read_image_file(path: Path) -> bytes:
-    """Return the bytes of a regular file. Raises DataError; the message contains the reason but not the path."""
-    try:
-        if not path.is_file():  # Opening a named pipe would block forever.
-            raise DataError("it is not a file" if path.exists() else "there is no such file")
-        with path.open("rb") as file:
-            if (size := os.fstat(file.fileno()).st_size) > IMAGE_BYTES.read():
-                raise DataError(f"it has {IMAGE_BYTES.explain(size)}")
-            return file.read(size)
-    except OSError as error:
-        raise DataError(f"{error.strerror or error}") from error
 
 
 @contextmanager

@@ -41,11 +41,11 @@ def open_labeled(
     unknown = sorted({file.class_name for file in files} - labels.keys())
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(classes)}.")
-    good, bad = examine_files(files, progress=progress)
+    good, bad = examine_files(files, labels, progress=progress)
     report_left_out(bad, progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
-    return chosen, tuple(Sample(item.file.path, labels[item.file.class_name], item.digest) for item in good)
+    return chosen, tuple(good)
 
 
 def _choose_split(listing: Listing, split: str | None, origin: str) -> str:

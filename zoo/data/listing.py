@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from zoo.errors import DataError
@@ -22,10 +25,28 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
-    """A labeled image file."""
+class Span:
+    """The place of an image in a shard, which is an uncompressed .tar archive."""
 
-    path: Path
+    shard: Path
+    #: Index of the first byte.
+    offset: int
+    #: Number of bytes.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A labeled image file, or an image in a shard.
+
+    There may be millions of them. Images therefore share the folder, the split and the name of the class, and have no
+    path of their own.
+    """
+
+    #: Folder that is the same for many images.
+    folder: Path
+    #: Path relative to ``folder``, as the file system spells it. It may be absolute, and is usually equal to ``name``.
+    location: str
     split: str
     class_name: str
     #: Path relative to the class folder or the table, with ``/`` and in Unicode NFC, so that it does not depend on the
@@ -33,6 +54,20 @@ class ImageFile:
     name: str
     #: Images of the same group, such as photos of one patient, are never divided between train and val or test.
     group: str | None = None
+    #: Where the image is in a shard; None if it is a file.
+    span: Span | None = None
+
+    @classmethod
+    def below(cls, folder: Path, path: Path, split: str, class_name: str) -> ImageFile:
+        """Return the image file at ``path``, which is below ``folder``."""
+        location = str(path.relative_to(folder))
+        portable = location if os.sep == "/" else location.replace(os.sep, "/")
+        return cls(folder, location, split, class_name, unicodedata.normalize("NFC", portable))
+
+    @property
+    def path(self) -> Path:
+        """The path of the file. That of an image in a shard consists of the path of the shard and the image's name."""
+        return self.folder / self.location
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +97,15 @@ class Listing:
     def classes(self) -> tuple[str, ...]:
         """The sorted class names of train, which determine the labels."""
         return self.classes_of.get("train", ())
+
+
+def sort_files(files: Iterable[ImageFile]) -> tuple[ImageFile, ...]:
+    """Return image files sorted by split, class and name."""
+    # Three stable sorts need less memory than one by tuples.
+    found = sorted(files, key=attrgetter("name"))
+    found.sort(key=attrgetter("class_name"))
+    found.sort(key=lambda file: SPLITS.index(file.split))
+    return tuple(found)
 
 
 def merge_listings(listings: Sequence[Listing]) -> Listing:

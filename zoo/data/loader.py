@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.data.pixel_cache import Unreadable
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
+from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
@@ -24,6 +26,8 @@ Batch = tuple[Tensor, Tensor]
 
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
+#: Pixels and label of an image.
+_Item = tuple[Tensor, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class _Loader:
                 yield self._collate([self._prepare(key) for key in keys])
             return
         pool = self._pool = self._pool or _start_threads(self._loading.workers)
-        pending: deque[list[Future[tuple[Tensor, int]]]] = deque()
+        pending: deque[list[Future[_Item | None]]] = deque()
         try:
             for keys in plan:
                 pending.append([pool.submit(self._prepare, key) for key in keys])
@@ -72,16 +76,25 @@ class _Loader:
             for future in chain.from_iterable(pending):
                 future.cancel()
 
-    def _prepare(self, key: _Key) -> tuple[Tensor, int]:
+    def _prepare(self, key: _Key) -> _Item | None:
+        """Return an image and its label; None if it turns out to be unreadable, which is recorded."""
         index, seed = key
         sample = self._samples[index]
-        return self._pixels.get(sample, seed), sample.label
+        try:
+            return self._pixels.get(sample, seed), sample.label
+        except Unreadable:
+            return None
 
-    def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
+    def _collate(self, found: Sequence[_Item | None]) -> Batch:
+        items = [item for item in found if item is not None]
         if not items:  # The batch is too small for all processes, and this one gets nothing.
+            self._check_empty(len(found))
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
         return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
+
+    def _check_empty(self, count: int) -> None:
+        """Do nothing if none of ``count`` images can be read; an empty batch does not change an evaluation."""
 
 
 class TrainBatches(_Loader):
@@ -104,12 +117,25 @@ class TrainBatches(_Loader):
         Raises:
             DataError: If an image can no longer be read.
         """
-        batches = self._order.add_seeds(self.plan(number), number)
-        return self._load(map(self._order.local_part, islice(batches, start, None)))
+        batches = map(self._order.local_part, self._order.add_seeds(self.plan(number), number))
+        skipped = islice(batches, start)
+        if number == 0 and not self._samples[0].is_examined:
+            deque(self._load(skipped), maxlen=0)  # The first epoch examines all images, even if it was interrupted.
+        deque(skipped, maxlen=0)
+        return self._load(batches)
 
     def plan(self, number: int) -> list[list[int]]:
         """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
         return self._order.plan(len(self._samples), number)
+
+    def _check_empty(self, count: int) -> None:
+        """Raise DataError if none of ``count`` images can be read, because there is nothing to train on."""
+        if count:
+            path, reason = next(reversed(self._pixels.unreadable.items()))
+            raise DataError(
+                f"none of {count} images of a batch can be read, for example {str(path)!r}: {reason}. "
+                "Remove these images, or use a larger `batch_size`."
+            )
 
 
 class EvalBatches(_Loader):

@@ -7,20 +7,27 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from zoo.data.decode import decoded, read_image_file
+from zoo.data.decode import decoded
+from zoo.data.image_bytes import read_image
 from zoo.data.transform import Transform, build_eval_transform, build_train_transform
+from zoo.data.unexamined import identify
 from zoo.errors import DataError
 from zoo.files.limits import PIXEL_CACHE
 
 if TYPE_CHECKING:
     from zoo.data.sample import Sample
     from zoo.plugin import InputSpec
+
+
+class Unreadable(DataError):
+    """An image that was not examined cannot be decoded."""
 
 
 class Pixels:
@@ -34,10 +41,12 @@ class Pixels:
         self._reduce = transform.reduce
         self._crop = transform.crop
         self._left = choose_budget() if budget is None else budget
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[bytes, Tensor] = {}
         self._lock = Lock()
+        #: Images that were not examined and turned out to be unreadable, with the reasons.
+        self.unreadable: dict[Path, str] = {}
 
-    def offer(self, digest: str, decoded: Tensor) -> None:
+    def offer(self, digest: bytes, decoded: Tensor) -> None:
         """Keep the reduced pixels of a decoded image if they fit."""
         if self._left > 0 and digest not in self._kept:
             self._keep(digest, self._reduce(decoded))
@@ -48,18 +57,23 @@ class Pixels:
         Without a seed, the random step of the transform is skipped.
 
         Raises:
+            Unreadable: If the image was not examined and cannot be decoded. This is recorded.
             DataError: If the image must be decoded again and can no longer be read.
         """
         reduced = self._kept.get(sample.digest)
         if reduced is None:
-            with _decoded_again(sample) as pixels:
-                reduced = self._reduce(pixels)
+            try:
+                with _decoded_again(sample) as pixels:
+                    reduced = self._reduce(pixels)
+            except Unreadable as error:
+                self.unreadable[sample.path] = str(error)
+                raise
             self._keep(sample.digest, reduced)
         if self._crop is None or seed is None:
             return reduced
         return self._crop(reduced, torch.Generator().manual_seed(seed))
 
-    def _keep(self, digest: str, reduced: Tensor) -> None:
+    def _keep(self, digest: bytes, reduced: Tensor) -> None:
         with self._lock:
             if digest in self._kept:
                 return
@@ -96,7 +110,16 @@ class Views:
             return cls(plain, plain)
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
-    def offer(self, split: str, digest: str, decoded: Tensor) -> None:
+    def list_unreadable(self) -> dict[Path, str]:
+        """Return the images that turned out to be unreadable in this process, with the reasons."""
+        return {**self.train.unreadable, **self.plain.unreadable}
+
+    def forget(self) -> None:
+        """Free the memory of both."""
+        self.train.forget()
+        self.plain.forget()
+
+    def offer(self, split: str, digest: bytes, decoded: Tensor) -> None:
         """Keep a decoded image in the form that its split needs, if it fits into memory."""
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
@@ -105,16 +128,31 @@ class Views:
 def _decoded_again(sample: Sample) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
-            data = read_image_file(sample.path)
-            if hashlib.sha256(data).hexdigest() != sample.digest:
-                raise DataError("the file has changed")
-            pixels = stack.enter_context(decoded(data))
+            data = _read_again(sample)
+            try:
+                pixels = stack.enter_context(decoded(data))
+            except DataError as error:
+                if sample.is_examined:
+                    raise
+                raise Unreadable(str(error)) from error
+        except Unreadable:
+            raise
         except DataError as error:
+            state = "readable" if sample.is_examined else "there"
             raise DataError(
                 f"cannot use the image {str(sample.path)!r}: {error}. "
-                "It was readable when the run began; restore it and run again."
+                f"It was {state} when the run began; restore it and run again."
             ) from None
         yield pixels
+
+
+def _read_again(sample: Sample) -> bytes:
+    """Return the bytes of an image, which must not have changed."""
+    data = read_image(sample.file)
+    digest = hashlib.sha256(data).digest() if sample.is_examined else identify(sample.file)
+    if digest != sample.digest:
+        raise DataError("the file has changed")
+    return data
 
 
 def choose_budget(processes: int = 1) -> int:

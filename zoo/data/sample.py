@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.data.listing import ImageFile
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """An image file with its label."""
 
-    path: Path
+    file: ImageFile
     #: Index of the class in ``Images.classes``.
     label: int
-    #: SHA-256 of the file's bytes in hex.
-    digest: str
+    #: SHA-256 of the file's bytes, or of its name and state if it was not examined.
+    digest: bytes
+    #: Whether the image was decoded before the first step.
+    is_examined: bool = True
+
+    @property
+    def path(self) -> Path:
+        """The path of the image."""
+        return self.file.path

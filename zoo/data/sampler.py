@@ -71,6 +71,10 @@ class Sampler:
         With ``sample_weights``, a sample may be chosen several times in an epoch. It then has a different seed each
         time, so that a rare class is not trained on copies of the same few augmented images.
         """
+        if self.sample_weights is None:
+            for batch in batches:
+                yield [(index, self._seed_of(epoch, index, 0)) for index in batch]
+            return
         draws = Counter[int]()
         for batch in batches:
             keys = []

@@ -19,6 +19,8 @@ from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.plugin_source import fetch_images, get_folder
 from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
+from zoo.data.sources.shard_names import find_shards, is_pattern
+from zoo.data.sources.shards import list_shards
 from zoo.data.sources.table import list_rows, list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
@@ -97,6 +99,9 @@ def _list_path(value: str | PathLike[str], located: Located, options: DataOption
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
         return list_table(path, options, is_own=located.source is None)
+    if shards := find_shards(path):
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
+        return list_shards(shards, options, progress)
     if options.label_from:
         _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
         return list_flat_folder(path, options.label_from)
@@ -119,7 +124,7 @@ def locate(source: Path | WebArchive | DatasetSpec, *, registry: Registry, progr
         DownloadError: If an archive cannot be fetched.
     """
     if isinstance(source, Path):
-        if source.is_dir() or is_table_name(source.name):
+        if source.is_dir() or is_table_name(source.name) or is_pattern(source):
             return Located(source)
         if is_archive_name(source.name):
             return Located(unpack(source, progress))
@@ -161,6 +166,8 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot use {str(value)!r}: {reason}; pass {_WANTED}.") from error
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+        return path
+    if is_pattern(path) and find_shards(path):
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")

@@ -14,18 +14,21 @@ from dataclasses import dataclass
 #: Fraction of the training images that is used for validation if the user does not choose one.
 VAL_FRACTION = 0.2
 
+#: A digest or a group, and which of the two it is.
+_Node = tuple[str, bytes | str]
+
 
 @dataclass(frozen=True, slots=True)
 class Labeled:
     """An image to be placed in a split."""
 
     class_name: str
-    #: SHA-256 of the file's bytes in hex.
-    digest: str
+    #: SHA-256 of the file's bytes.
+    digest: bytes
     group: str | None = None
 
 
-def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, seed: int) -> dict[str, str]:
+def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, seed: int) -> dict[bytes, str]:
     """Choose the images that do not stay in train, and return their split by digest.
 
     From each class, the fraction of each split is chosen, rounded to a whole number of distinct images: at least one
@@ -41,21 +44,22 @@ def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, 
     images = list(images)
     if any(image.group for image in images):
         return _choose_groups(images, fractions, seed)
-    classes: defaultdict[str, set[str]] = defaultdict(set)
+    classes: dict[bytes, str | None] = {}
     for image in images:
-        classes[image.digest].add(image.class_name)
-    unambiguous: defaultdict[str, list[str]] = defaultdict(list)
-    for digest, names in classes.items():
-        if len(names) == 1:
-            unambiguous[next(iter(names))].append(digest)
+        if classes.setdefault(image.digest, image.class_name) != image.class_name:
+            classes[image.digest] = None
+    unambiguous: defaultdict[str, list[bytes]] = defaultdict(list)
+    for digest, class_name in classes.items():
+        if class_name is not None:
+            unambiguous[class_name].append(digest)
     chosen = (_choose(digests, fractions, seed) for digests in unambiguous.values())
     return {digest: split for splits in chosen for digest, split in splits.items()}
 
 
-def _choose(digests: Sequence[str], fractions: Mapping[str, float], seed: int) -> dict[str, str]:
+def _choose(digests: Sequence[bytes], fractions: Mapping[str, float], seed: int) -> dict[bytes, str]:
     """Choose from the images of one class."""
     left = sorted(digests, key=lambda digest: _rank(digest, seed))
-    chosen: dict[str, str] = {}
+    chosen: dict[bytes, str] = {}
     for split, fraction in fractions.items():
         count = min(max(round(fraction * len(digests)), 1), len(left) - 1) if fraction else 0
         chosen.update(dict.fromkeys(left[:count], split))
@@ -63,13 +67,13 @@ def _choose(digests: Sequence[str], fractions: Mapping[str, float], seed: int) -
     return chosen
 
 
-def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], seed: int) -> dict[str, str]:
+def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], seed: int) -> dict[bytes, str]:
     """Place whole groups, the largest first, each in the split that lacks its classes most."""
     units = _join(images)
     totals = Counter(image.class_name for image in images)
     wanted = {"train": 1 - sum(fractions.values()), **fractions}
     lacking = {split: {name: wanted[split] * count for name, count in totals.items()} for split in wanted}
-    members: defaultdict[str, list[str]] = defaultdict(list)
+    members: defaultdict[str, list[bytes]] = defaultdict(list)
     for unit in sorted(units, key=lambda unit: (-len(unit), _rank(min(image.digest for image in unit), seed))):
         counts = Counter(image.class_name for image in unit)
         split = max(
@@ -83,9 +87,9 @@ def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], se
 
 def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:
     """Return the images that must stay together: those with the same content, or in the same group."""
-    parents: dict[tuple[str, str], tuple[str, str]] = {}
+    parents: dict[_Node, _Node] = {}
 
-    def find(node: tuple[str, str]) -> tuple[str, str]:
+    def find(node: _Node) -> _Node:
         while (parent := parents.setdefault(node, node)) != node:
             parents[node] = node = parents[parent]
         return node
@@ -93,11 +97,11 @@ def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:
     for image in images:
         if image.group is not None:
             parents[find(("digest", image.digest))] = find(("group", image.group))
-    units: defaultdict[tuple[str, str], list[Labeled]] = defaultdict(list)
+    units: defaultdict[_Node, list[Labeled]] = defaultdict(list)
     for image in images:
         units[find(("digest", image.digest))].append(image)
     return list(units.values())
 
 
-def _rank(digest: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}/{digest}".encode(), digest_size=16).digest()
+def _rank(digest: bytes, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}/{digest.hex()}".encode(), digest_size=16).digest()

@@ -17,6 +17,8 @@ from zoo.engine.distributed.world import ALONE, World
 from zoo.engine.learner import Learner, StepResult
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.step import take_step
+from zoo.errors import DataError
+from zoo.models.sharding import is_sharded
 from zoo.progress import Advance
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -124,12 +126,17 @@ def evaluate(
 
     Raises:
         TrainingError: If memory is insufficient even for one image at a time.
+        DataError: If the model is sharded, and no image of a batch can be read.
     """
     model.eval()
     criterion, micro_batches, world = Criterion(), micro_batches or MicroBatches(), hardware.world
     sums = Sums(hardware.device)
     probabilities = []
     for images, labels in batches:
+        if not len(labels):  # None of its images can be read.
+            if is_sharded(model):  # The other processes would wait for this one in the forward pass.
+                raise DataError("none of the images of a batch can be read; use a larger `batch_size`, or no `shard`.")
+            continue
         logits = micro_batches.attempt(len(labels), partial(_predict, model, images, hardware, micro_batches))
         with hardware.autocast():
             loss, _ = criterion(logits, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -29,6 +29,7 @@ from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule, count_drops
 from zoo.engine.state import TrainingState, list_trainable_state
 from zoo.engine.torch_compile import CompiledModel, find_obstacle
+from zoo.engine.unreadable import gather_unreadable
 from zoo.errors import NotFinite, TrainingError
 from zoo.models.blocks import list_blocks
 from zoo.models.build import Network
@@ -54,6 +55,9 @@ class PhaseCallbacks(Protocol):
             model: Full model. Its weights are the moving average if the recipe asks for one.
             is_best: Whether this is the best epoch so far.
         """
+
+    def on_unreadable(self, found: Mapping[str, str]) -> None:
+        """Called before `on_epoch` if the images were not examined, with the unreadable ones so far and the reasons."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class Phase:
             with learner.average.in_place() if learner.average else nullcontext():
                 validation, probabilities = self._evaluate(source, learner, current, advance)
                 state.require_finite()
+                if not self.images.is_examined:
+                    callbacks.on_unreadable(gather_unreadable(self.views, self.hardware.world))
                 epoch = _summarize(current, training, validation, time.monotonic() - started, state.phase)
                 with deferring_signals():
                     is_best = epoch.is_better_than(find_best(state.history))

@@ -17,7 +17,7 @@ from typing import Any
 
 from zoo.errors import CacheError
 
-KINDS = ("features", "compiled", "examined", "weights", "data", "loading")
+KINDS = ("features", "compiled", "examined", "weights", "data", "shards", "loading")
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,15 @@ EXAMINING_THREADS = Limit(
     bounds="the threads that decode images before training; at most one per core is started",
     reason="each thread has a decoded image in memory",
 )
+EXAMINED_IMAGES = Limit(
+    variable="ZOO_MAX_EXAMINED_IMAGES",
+    default=200_000,
+    unit="images",
+    bounds="the images of a data set that are decoded before the first step; larger ones are examined during the first"
+    " epoch",
+    reason="decoding them takes some minutes; see docs/reference/data.md",
+    least=0,
+)
 UNPACKED_BYTES = Limit(
     variable="ZOO_MAX_UNPACKED_BYTES",
     default=100 * 2**20,
@@ -143,6 +152,13 @@ TAR_HEADER_BYTES = Limit(
     unit="bytes",
     bounds="an extended header of a .tar archive",
     reason="a header is read at once; a long name takes a few kB",
+)
+LABEL_BYTES = Limit(
+    variable="ZOO_MAX_LABEL_BYTES",
+    default=2**20,
+    unit="bytes",
+    bounds="the file with the label of an image in a shard",
+    reason="it is read at once; a label has a few bytes, and the metadata of an image a few kB",
 )
 DOWNLOAD_BYTES = Limit(
     variable="ZOO_MAX_DOWNLOAD_BYTES",

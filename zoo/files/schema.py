@@ -264,3 +264,9 @@ REGISTRY_TABLES: dict[str, Any] = {
     "datasets": DatasetTable,
     "recipes": RecipeTable,
 }
+
+
+class ShardIndex(TypedDict):
+    """The images of a shard in the cache folder: the name, offset and size of each, and its class or None."""
+
+    images: list[tuple[str, Count, Count, str | None]]

@@ -7,13 +7,15 @@ import datetime as dt
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.data.dataset import Images
+from zoo.data.dataset import Images, report_left_out
+from zoo.data.listing import LeftOut
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
 from zoo.files.versions import read_versions
@@ -37,12 +39,16 @@ class Record:
         self._registry = registry
         self._progress = progress
         self._started = time.monotonic()
+        #: Paths of the images that turned out to be unreadable since this process began.
+        self._unreadable: Collection[str] = ()
         self._announce("zoo_run_started")
 
     def resume(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
         """Continue the record of an interrupted run, including its duration so far."""
         kept = ("started", "best", "val", "epochs", "seconds")
         self.facts.update({name: facts[name] for name in kept if name in facts})
+        data = self.facts["data"]
+        data["left_out"] = max(data["left_out"], facts["data"]["left_out"], key=len)  # Training may have found more.
         self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
         self._started -= facts.get("seconds", 0.0)
         self.history = list(history)
@@ -67,6 +73,30 @@ class Record:
         """Record the best epoch so far and its validation metrics."""
         best = {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
         self.facts.update(best=best, val=val)
+
+    def leave_out(self, found: Mapping[str, str]) -> None:
+        """Record and report images that turned out to be unreadable during training.
+
+        Args:
+            found: Paths of all these images so far, with the reasons.
+        """
+        self._unreadable = found.keys()
+        known = {(item["path"], item["reason"]) for item in self.facts["data"]["left_out"]}
+        new = [LeftOut(Path(path), reason) for path, reason in found.items() if (path, reason) not in known]
+        report_left_out(new, self._progress)
+        if not new and not self.history:
+            self._progress.say("all images of the first epoch can be read")
+        self.facts["data"]["left_out"] += [{"path": str(item.path), "reason": item.reason} for item in new]
+
+    def measure(self, probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
+        """Return the metrics of the predictions for the readable images of a split.
+
+        Args:
+            probabilities: Tensor of shape (N, classes).
+            images: Images of the run.
+            split: ``val`` or ``test``.
+        """
+        return measure_split(probabilities, images, split, self._unreadable)
 
     def write(self) -> None:
         """Write run.json, which marks a run as finished."""
@@ -101,6 +131,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "source": images.source and dict(images.source),
             "fingerprint": images.fingerprint,
             "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
+            **({} if images.is_examined else {"examined": "during the first epoch"}),
             "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],
         },
         "hardware": {
@@ -132,9 +163,14 @@ def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Se
     }
 
 
-def measure_split(probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
-    """Return the metrics of the predictions for a split; the probabilities have shape (N, classes)."""
-    samples = getattr(images, split)
+def measure_split(
+    probabilities: Tensor, images: Images, split: str, unreadable: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the metrics of the predictions for a split; the probabilities have shape (N, classes).
+
+    Images whose paths are in ``unreadable`` have no predictions.
+    """
+    samples = [s for s in getattr(images, split) if not unreadable or str(s.path) not in unreadable]
     return measure(probabilities, [sample.label for sample in samples], images.classes)
 
 

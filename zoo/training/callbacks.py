@@ -17,7 +17,7 @@ from zoo.progress import Progress
 from zoo.runs.best_model import BestModel
 from zoo.runs.folder import MODEL
 from zoo.runs.model_file import make_header, read_tensors
-from zoo.runs.record import Record, measure_split
+from zoo.runs.record import Record
 from zoo.training.checkpointing import Checkpointer
 from zoo.training.prepare import Plan
 from zoo.training.resume import remove_states
@@ -31,6 +31,9 @@ class Callbacks:
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
         """Called after each epoch; ``probabilities`` are those of the validation images, of shape (N, classes)."""
+
+    def on_unreadable(self, found: Mapping[str, str]) -> None:
+        """Called if the images were not examined, with the unreadable ones so far and the reasons."""
 
     def on_phase(self, digest: str) -> None:
         """Called after each phase with the digest of its frozen tensors."""
@@ -84,10 +87,14 @@ class RunCallbacks(Callbacks):
         """Write the epoch to the history, and keep its model if it is the best."""
         if is_best:
             self._best_model.keep(model)
-            self._record.note_best(epoch, measure_split(probabilities, self._images, "val"))
+            self._record.note_best(epoch, self._record.measure(probabilities, self._images, "val"))
         else:
             self._best_model.write_if_due()
         self._record.add(epoch)  # This comes last because it calls plugins, which may raise.
+
+    def on_unreadable(self, found: Mapping[str, str]) -> None:
+        """Record and report the unreadable images."""
+        self._record.leave_out(found)
 
     def on_phase(self, digest: str) -> None:
         """Write the best model, and record the digest."""
@@ -107,7 +114,7 @@ class RunCallbacks(Callbacks):
 
     def on_test(self, score: Score, probabilities: Tensor) -> None:
         """Record the test metrics."""
-        metrics = measure_split(probabilities, self._images, "test")
+        metrics = self._record.measure(probabilities, self._images, "test")
         self._record.facts["test"] = {"loss": finite_or_none(score.loss), **metrics}
 
 

@@ -16,6 +16,7 @@ from zoo.engine.loop import evaluate
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
+from zoo.engine.unreadable import gather_unreadable
 from zoo.errors import FrozenMoved
 from zoo.models.sharding import copy_full_tensor, is_sharded
 from zoo.progress import Progress
@@ -56,6 +57,8 @@ def _test(phase: Phase, source: BatchSource, callbacks: Callbacks, progress: Pro
     parts = MicroBatches(1, progress.say, is_fixed=is_sharded(phase.network.model))
     with progress.track("testing", len(phase.images.test)) as advance:
         score, probabilities = evaluate(source.model, source.measure("test"), phase.hardware, advance, parts)
+    if not phase.images.is_examined:
+        callbacks.on_unreadable(gather_unreadable(phase.views, phase.hardware.world))
     progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
     callbacks.on_test(score, probabilities)
 

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from made_samples import make_sample
 from zoo.data.decode import decode_image
 from zoo.data.loader import Batch, EvalBatches, LoaderOptions, TrainBatches
 from zoo.data.pixel_cache import Pixels
@@ -35,7 +35,7 @@ FIRST = mix_seed(0, 0, 0)
 def samples(tmp_path: Path, plant: Plant) -> list[Sample]:
     folder = plant(tmp_path, {"ant": 13})
     paths = sorted(folder.glob("ant/*.png"))
-    return [Sample(path, label, sha256(path.read_bytes()).hexdigest()) for label, path in enumerate(paths)]
+    return [make_sample(path, label) for label, path in enumerate(paths)]
 
 
 def train(samples: list[Sample], loading: LoaderOptions, seed: int) -> TrainBatches:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from made_samples import make_sample
 from zoo.data.decode import decode_image
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.sample import Sample
@@ -26,7 +26,7 @@ SIZE = 3 * 12 * 12
 def samples(tmp_path: Path, plant: Callable[[Path, Mapping[str, int]], Path]) -> list[Sample]:
     folder = plant(tmp_path, {"ant": 4})
     paths = sorted(folder.glob("ant/*.png"))
-    return [Sample(path, label, sha256(path.read_bytes()).hexdigest()) for label, path in enumerate(paths)]
+    return [make_sample(path, label) for label, path in enumerate(paths)]
 
 
 def test_a_sample_is_decoded_once(samples: list[Sample]) -> None:
@@ -98,8 +98,8 @@ def test_an_image_is_kept_in_the_form_that_its_split_needs(
 
 def test_a_crop_does_not_keep_the_full_image_in_memory(samples: list[Sample]) -> None:
     pixels = Pixels(build_eval_transform(INPUT))
-    pixels.offer("x", torch.zeros(3, 14, 400, dtype=torch.uint8))
-    assert pixels.get(Sample(samples[0].path, 0, "x")).untyped_storage().nbytes() == SIZE
+    pixels.offer(b"x", torch.zeros(3, 14, 400, dtype=torch.uint8))
+    assert pixels.get(replace(samples[0], digest=b"x")).untyped_storage().nbytes() == SIZE
 
 
 def test_forgotten_images_are_decoded_again(samples: list[Sample]) -> None:

@@ -15,21 +15,21 @@ sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 seeds = st.integers(0, 2**32)
 
 
-def split_off_val(images: list[tuple[str, str]], *, seed: int) -> set[str]:
+def split_off_val(images: list[tuple[str, bytes]], *, seed: int) -> set[bytes]:
     chosen = choose_splits((Labeled(*image) for image in images), {"val": VAL_FRACTION}, seed=seed)
     assert set(chosen.values()) <= {"val"}
     return set(chosen)
 
 
-def images_of(counts: list[int]) -> list[tuple[str, str]]:
-    return [(f"c{label}", f"{label}-{number}") for label, count in enumerate(counts) for number in range(count)]
+def images_of(counts: list[int]) -> list[tuple[str, bytes]]:
+    return [(f"c{label}", b"%d-%d" % (label, number)) for label, count in enumerate(counts) for number in range(count)]
 
 
 @given(sizes, seeds)
 def test_a_fifth_of_each_class_is_chosen_and_never_all_of_it(counts: list[int], seed: int) -> None:
     chosen = split_off_val(images_of(counts), seed=seed)
     for label, count in enumerate(counts):
-        num_val = sum(digest.startswith(f"{label}-") for digest in chosen)
+        num_val = sum(digest.startswith(b"%d-" % label) for digest in chosen)
         assert abs(num_val - VAL_FRACTION * count) <= 1
         assert num_val < count
         assert num_val >= 1 or count == 1
@@ -43,8 +43,8 @@ def test_neither_order_nor_copies_change_the_choice(counts: list[int], seed: int
     assert split_off_val(shuffled, seed=seed) == split_off_val(images, seed=seed)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([f"{n}" for n in range(12)])), max_size=60), seeds)
-def test_an_image_in_several_classes_stays_in_train(images: list[tuple[str, str]], seed: int) -> None:
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([b"%d" % n for n in range(12)])), max_size=60), seeds)
+def test_an_image_in_several_classes_stays_in_train(images: list[tuple[str, bytes]], seed: int) -> None:
     chosen = split_off_val(images, seed=seed)
     classes = defaultdict(set)
     for name, digest in images:
@@ -64,7 +64,7 @@ def test_each_seed_makes_a_different_choice() -> None:
 def test_a_new_class_does_not_change_the_choice_for_the_others() -> None:
     before = split_off_val(images_of([30, 30]), seed=1)
     after = split_off_val(images_of([30, 30, 30]), seed=1)
-    assert before == {digest for digest in after if not digest.startswith("2-")}
+    assert before == {digest for digest in after if not digest.startswith(b"2-")}
 
 
 @given(sizes, seeds)
@@ -72,7 +72,7 @@ def test_each_class_is_divided_by_all_fractions(counts: list[int], seed: int) ->
     images = [Labeled(*image) for image in images_of(counts)]
     chosen = choose_splits(images, {"val": 0.2, "test": 0.2}, seed=seed)
     for label, count in enumerate(counts):
-        splits = [split for digest, split in chosen.items() if digest.startswith(f"{label}-")]
+        splits = [split for digest, split in chosen.items() if digest.startswith(b"%d-" % label)]
         expected = max(1, round(0.2 * count))
         assert splits.count("val") == (expected if count > 1 else 0)
         assert splits.count("test") == (expected if count > 2 else 0)
@@ -93,7 +93,7 @@ groups = st.lists(
 
 @given(groups, seeds)
 def test_images_of_a_group_and_copies_stay_together(images: list[tuple[str, int, str | None]], seed: int) -> None:
-    labeled = [Labeled(name, f"{digest}", group) for name, digest, group in images]
+    labeled = [Labeled(name, b"%d" % digest, group) for name, digest, group in images]
     chosen = choose_splits(labeled, {"val": 0.2, "test": 0.2}, seed=seed)
     splits = defaultdict(set)
     for image in labeled:
@@ -105,7 +105,7 @@ def test_images_of_a_group_and_copies_stay_together(images: list[tuple[str, int,
 @given(seeds)
 def test_groups_are_divided_in_about_the_wanted_proportions(seed: int) -> None:
     labeled = [
-        Labeled(f"c{number % 3}", f"{number}", f"patient {number // 5}") for number in range(600)
+        Labeled(f"c{number % 3}", b"%d" % number, f"patient {number // 5}") for number in range(600)
     ]  # 120 groups of 5 images
     chosen = choose_splits(labeled, {"val": 0.2, "test": 0.2}, seed=seed)
     for name in ("c0", "c1", "c2"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from pathlib import Path
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
+from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.entries import list_entries
 from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split
@@ -35,17 +36,16 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
     files: list[ImageFile] = []
     for split, top in (splits or {"train": folder}).items():
         for path, reason in walk_files(top):
-            name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
             if reason or not (class_name := _find_class(pattern, path.name)):
                 left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
             else:
-                files.append(ImageFile(path, split, class_name, name))
+                files.append(ImageFile.below(top, path, split, sys.intern(class_name)))
     if not files:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
     found = [split for split in SPLITS if any(file.split == split for file in files)]
     return Listing(
         classes_of={s: tuple(sorted({file.class_name for file in files if file.split == s})) for s in found},
-        files=tuple(sorted(files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name))),
+        files=sort_files(files),
         left_out=tuple(sorted(left_out, key=lambda item: str(item.path))),
         has_splits=bool(splits),
         layouts=LAYOUT,

@@ -15,7 +15,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
+from zoo.data.listing import ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.entries import Entries, list_entries
 from zoo.data.sources.layout import LAYOUTS, read_layout
 from zoo.data.sources.walk import walk_files
@@ -61,7 +61,7 @@ def list_folder(folder: Path) -> Listing:
             _walk_class(walk, path, split=split, class_name=class_name)
     return Listing(
         classes_of={split: tuple(found) for split, found in classes.items()},
-        files=tuple(sorted(walk.files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name))),
+        files=sort_files(walk.files),
         left_out=tuple(sorted(walk.left_out, key=lambda item: str(item.path))),
         has_splits=layout.has_splits,
         layouts=LAYOUTS,
@@ -107,8 +107,7 @@ def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
         if reason:
             walk.left_out.append(LeftOut(path, reason))
         else:
-            name = unicodedata.normalize("NFC", path.relative_to(top).as_posix())
-            walk.files.append(ImageFile(path, split, class_name, name))
+            walk.files.append(ImageFile.below(top, path, split, class_name))
 
 
 def _leave_out_loose_files(entries: Entries, walk: _Walk) -> None:

@@ -10,13 +10,14 @@ name of a split, these are the splits.
 from __future__ import annotations
 
 import itertools
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing
+from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.columns import Columns, find_columns
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.table_rows import Row, read_rows
@@ -85,7 +86,7 @@ def _make_listing(files: list[ImageFile], left_out: list[LeftOut], *, has_splits
         classes.setdefault(file.split, set()).add(file.class_name)
     return Listing(
         classes_of={name: tuple(sorted(classes[name])) for name in SPLITS if name in classes},
-        files=tuple(sorted(files, key=lambda file: (SPLITS.index(file.split), file.class_name, file.name))),
+        files=sort_files(files),
         left_out=tuple(left_out),
         has_splits=has_splits,
         layouts=LAYOUT,
@@ -132,18 +133,19 @@ class _RowReader:
         if len(cells) != self.width:
             raise DataError(f"line {number} has {len(cells)} cells instead of {self.width}")
         name = self._find_name(number, cells)
-        path = self._locate(name)
-        class_name = unicodedata.normalize("NFC", self._find_class(number, cells))
+        location = self._locate(name)
+        class_name = sys.intern(unicodedata.normalize("NFC", self._find_class(number, cells)))
         if not class_name.isprintable():
             raise DataError(f"line {number} has the unprintable label {class_name!r}")
-        if reason := find_unsupported(path) or (None if class_name else "no label"):
-            return LeftOut(path, reason)
+        if reason := find_unsupported(location) or (None if class_name else "no label"):
+            return LeftOut(self.folder / location, reason)
         return ImageFile(
-            path,
+            self.folder,
+            location,
             self._find_split(number, cells),
             class_name,
             unicodedata.normalize("NFC", name.replace("\\", "/")),
-            group=None if self.columns.group is None else cells[self.columns.group].strip() or None,
+            None if self.columns.group is None else sys.intern(cells[self.columns.group].strip()) or None,
         )
 
     def _find_name(self, number: int, cells: list[str]) -> str:
@@ -158,10 +160,9 @@ class _RowReader:
             raise DataError(f"line {number} names {name!r}, which is outside the folder of the table")
         return name
 
-    def _locate(self, name: str) -> Path:
-        """Return the path of an image. Tables that were made on Windows contain backslashes."""
-        path = self.folder / name
-        return self.folder / name.replace("\\", "/") if "\\" in name and not path.exists() else path
+    def _locate(self, name: str) -> str:
+        """Return the path of an image, relative to the table. Tables that were made on Windows contain backslashes."""
+        return name.replace("\\", "/") if "\\" in name and not (self.folder / name).exists() else name
 
     def _find_class(self, number: int, cells: list[str]) -> str:
         if self.columns.label is not None:
@@ -185,10 +186,11 @@ class _RowReader:
 
 def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
     """Return the files with the splits that their paths begin with; None if there are no such splits."""
-    splits = [find_split(file.name.partition("/")[0]) for file in files]
-    if "train" not in splits or None in splits:
+    folders = {file.name.partition("/")[0] for file in files}
+    splits = {folder: find_split(folder) for folder in folders}
+    if "train" not in splits.values() or None in splits.values():
         return None
-    return [replace(file, split=split) for file, split in zip(files, splits, strict=True) if split]
+    return [replace(file, split=split) for file in files if (split := splits[file.name.partition("/")[0]])]
 
 
 def _describe_columns(columns: Columns, first: list[str]) -> str:

@@ -64,7 +64,7 @@ class Extractor:
             "view": view,
             "hardware": [hardware.device.type, hardware.precision],
             "versions": read_versions("zoo", "torch", "torchvision", "pillow"),
-            "images": [sample.digest for sample in samples],
+            "images": [sample.digest.hex() for sample in samples],
         }
 
     @torch.no_grad()

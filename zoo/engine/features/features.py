@@ -160,6 +160,8 @@ def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor
         raise CannotSplit("mixup and cutmix mix images, not features")
     if is_sharded(phase.network.model):
         raise CannotSplit("the network is sharded")
+    if not images.is_examined:
+        raise CannotSplit("the images are examined during the first epoch")
     try:
         extractor = build_extractor(phase, frozen, progress)
     except (RuntimeError, MemoryError) as error:

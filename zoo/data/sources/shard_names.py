@@ -1,0 +1,94 @@
+"""Which files are the shards of a data set, and which split each shard belongs to.
+
+shards/                           A folder that contains shards, but neither folders nor images.
+shards/train-{000..099}.tar       All shards whose numbers are in the range.
+shards/{train,val}-{0..9}.tar     All combinations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zoo.data.listing import show_names
+from zoo.data.sources.entries import IMAGE_SUFFIXES, list_entries
+from zoo.data.split_names import find_split, find_split_in
+from zoo.errors import DataError
+
+SUFFIX = ".tar"
+#: Maximum number of names that a pattern stands for.
+MAX_SHARDS = 100_000
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"([0-9]{1,9})\.\.([0-9]{1,9})")
+
+
+def is_pattern(path: Path) -> bool:
+    """Return whether a path stands for several shards."""
+    return path.suffix.lower() == SUFFIX and _BRACES.search(path.name) is not None
+
+
+def find_shards(path: Path) -> tuple[Path, ...]:
+    """Return the shards that a pattern or a folder stands for; there are none if the folder is not one of shards.
+
+    Raises:
+        DataError: If the pattern is invalid, or a shard does not exist.
+    """
+    if is_pattern(path):
+        shards = tuple(path.with_name(name) for name in _expand(path.name))
+        if missing := [str(shard) for shard in shards if not shard.is_file()]:
+            raise DataError(f"{len(missing)} of {len(shards)} shards do not exist: {show_names(missing)}.")
+        return shards
+    entries = list_entries(path)
+    if entries.folders or any(file.suffix.lower() in IMAGE_SUFFIXES for file in entries.files):
+        return ()
+    return tuple(file for file in entries.files if file.suffix.lower() == SUFFIX)
+
+
+def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
+    """Return the split of each shard, or None for all of them if no name contains the name of a split.
+
+    Raises:
+        DataError: If only some of the names contain the name of a split.
+    """
+    splits = {shard: _find_split(shard.stem) for shard in shards}
+    unknown = [shard.name for shard, split in splits.items() if split is None]
+    if unknown and len(unknown) < len(shards):
+        raise DataError(
+            f"the names of some shards contain a split, but those of others do not: {show_names(unknown)}; rename them,"
+            " for example to train-000.tar."
+        )
+    return splits
+
+
+def _find_split(stem: str) -> str | None:
+    if split := find_split(stem):
+        return split
+    found = find_split_in(stem)
+    return found[0] if found else None
+
+
+def _expand(name: str) -> Iterator[str]:
+    """Yield the names that a name with braces stands for."""
+    fixed, choices = _BRACES.split(name)[::2], [_list_choices(part) for part in _BRACES.findall(name)]
+    count = 1
+    for some in choices:
+        count *= len(some)
+    if count > MAX_SHARDS:
+        raise DataError(f"{name!r} stands for {count:,} shards; at most {MAX_SHARDS:,} are possible.")
+    for chosen in itertools.product(*choices):
+        yield fixed[0] + "".join(part + end for part, end in zip(chosen, fixed[1:], strict=True))
+
+
+def _list_choices(part: str) -> Sequence[str]:
+    """Return what the text in braces stands for. Numbers have as many digits as the first number of the range."""
+    if not (match := _RANGE.fullmatch(part)):
+        return part.split(",")
+    first, last = match.groups()
+    if int(first) > int(last):
+        raise DataError(f"the range {part!r} is empty; use {last}..{first}.")
+    if int(last) - int(first) >= MAX_SHARDS:
+        raise DataError(f"the range {part!r} has more than {MAX_SHARDS:,} numbers.")
+    return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]

@@ -1,0 +1,78 @@
+"""Data sets that are too large to be examined before the first step. They are examined during the first epoch.
+
+Until then, an image is identified by its name, and by the size and the time of the last change of its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+
+from zoo.data.listing import ImageFile, LeftOut
+from zoo.data.sample import Sample
+from zoo.errors import DataError
+from zoo.files.limits import IMAGE_BYTES
+from zoo.progress import Progress
+
+#: Number of files between two updates of the progress bar.
+_EVERY = 1000
+
+
+def find_files(
+    files: Sequence[ImageFile], labels: Mapping[str, int], progress: Progress
+) -> tuple[list[Sample], list[LeftOut]]:
+    """Return the files that exist, in the given order, and those that do not, without reading any of them.
+
+    Args:
+        files: Files to be found.
+        labels: Label of each class.
+        progress: Where to report progress.
+    """
+    good: list[Sample] = []
+    bad: list[LeftOut] = []
+    most = IMAGE_BYTES.read()
+    with progress.track("finding images", len(files)) as advance:
+        for number, file in enumerate(files, 1):
+            try:
+                good.append(Sample(file, labels[file.class_name], identify(file, most), is_examined=False))
+            except DataError as error:
+                bad.append(LeftOut(file.path, str(error)))
+            if number % _EVERY == 0:
+                advance(_EVERY)
+        advance(len(files) % _EVERY)
+    return good, bad
+
+
+def identify(file: ImageFile, most: int | None = None) -> bytes:
+    """Return a digest that changes if the file of an image, or its shard, changes.
+
+    Args:
+        file: The image.
+        most: Maximum size of the image in bytes; None means that any size is allowed.
+
+    Raises:
+        DataError: If there is no such file, or the image is too large. The message contains the reason but not the
+            path.
+    """
+    try:
+        # Path objects would take most of the time.
+        path = file.span.shard if file.span else os.path.join(file.folder, file.location)  # noqa: PTH118
+        status = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError as error:
+        raise DataError("there is no such file") from error
+    except OSError as error:
+        raise DataError(f"{error.strerror or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError("it is not a file")
+    size, offset = (file.span.size, file.span.offset) if file.span else (status.st_size, 0)
+    if most is not None and size > most:
+        raise DataError(f"it has {IMAGE_BYTES.explain(size)}")
+    about = f"{file.class_name}\0{file.name}\0{size}\0{offset}\0{status.st_size}\0{status.st_mtime_ns}"
+    return hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()
+
+
+def digest_name(file: ImageFile) -> bytes:
+    """Return a digest of the class and the name of an image, which does not depend on the machine."""
+    return hashlib.sha256(f"{file.class_name}\0{file.name}".encode("utf-8", "surrogatepass")).digest()
