@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from torn_runs import describe
 
+from interrupted_runs import describe
 from made_shards import pack_shards
 from quick_runs import QUICK, read_facts
 from zoo.errors import DataError

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from told import Told
-from torn_runs import Interrupts, describe
 
+from interrupted_runs import Interrupts, describe
 from made_shards import pack_shards
 from quick_runs import LEARNS, read_facts
+from recording_progress import RecordingProgress
 from zoo.errors import DataError, OptionError
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
@@ -44,24 +44,24 @@ def list_left_out(output: Path) -> list[str]:
 def test_unreadable_images_are_left_out_counted_and_recorded(
     registry: Registry, photos: Path, output: Path, damaged: list[str]
 ) -> None:
-    told = Told()
-    run = finetune("net", photos, output=output, registry=registry, progress=told, **OPTIONS)
+    progress = RecordingProgress()
+    run = finetune("net", photos, output=output, registry=registry, progress=progress, **OPTIONS)
     assert list_left_out(output) == damaged
     assert read_facts(output)["data"]["examined"] == "during the first epoch"
     assert sum(map(sum, run.facts["val"]["confusion"])) == 9
-    start = told.lines.index(
+    start = progress.lines.index(
         "note: the data set has 34 images, so they are examined during the first epoch; to examine them before it, set "
         "ZOO_MAX_EXAMINED_IMAGES to 34 or more"
     )
-    (end,) = (index for index, line in enumerate(told.lines) if line.startswith("left out 2 files: "))
-    first_epoch = next(index for index, line in enumerate(told.lines) if line.startswith("epoch 1"))
+    (end,) = (index for index, line in enumerate(progress.lines) if line.startswith("left out 2 files: "))
+    first_epoch = next(index for index, line in enumerate(progress.lines) if line.startswith("epoch 1"))
     assert start < end < first_epoch
 
 
 def test_zoo_says_so_if_all_images_can_be_read(registry: Registry, photos: Path, output: Path) -> None:
-    told = Told()
-    finetune("net", photos, output=output, registry=registry, progress=told, **OPTIONS)
-    assert told.lines.count("all images of the first epoch can be read") == 1
+    progress = RecordingProgress()
+    finetune("net", photos, output=output, registry=registry, progress=progress, **OPTIONS)
+    assert progress.lines.count("all images of the first epoch can be read") == 1
 
 
 def test_the_model_is_the_same_as_with_examined_images(
@@ -140,8 +140,8 @@ def test_val_is_chosen_by_the_names(registry: Registry, photos: Path, tmp_path: 
 
 
 def test_features_are_not_cached(registry: Registry, photos: Path, output: Path, own_cache: Path) -> None:
-    told = Told()
-    finetune("net", photos, output=output, registry=registry, progress=told, **{**OPTIONS, "train": "head"})
+    progress = RecordingProgress()
+    finetune("net", photos, output=output, registry=registry, progress=progress, **{**OPTIONS, "train": "head"})
     reason = "the images are examined during the first epoch"
-    assert f"note: the frozen part is computed in every epoch: {reason}" in told.lines
+    assert f"note: the frozen part is computed in every epoch: {reason}" in progress.lines
     assert not (own_cache / "features").exists()
