@@ -94,14 +94,14 @@ def _list_plugin_source(
 
 def _list_path(value: str | PathLike[str], located: Located, options: DataOptions, progress: Progress) -> Listing:
     path = located.path
+    if shards := find_shards(path):
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
+        return list_shards(shards, options, progress)
     if not options.label_from and (listing := list_image_parquet(path, options, progress)):
         return listing
     if path.is_file():
         _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
         return list_table(path, options, is_own=located.source is None)
-    if shards := find_shards(path):
-        _refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
-        return list_shards(shards, options, progress)
     if options.label_from:
         _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
         return list_flat_folder(path, options.label_from)

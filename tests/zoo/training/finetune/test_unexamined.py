@@ -53,7 +53,7 @@ def test_unreadable_images_are_left_out_counted_and_recorded(
         "note: the data set has 34 images, so they are examined during the first epoch; to examine them before it, set "
         "ZOO_MAX_EXAMINED_IMAGES to 34 or more"
     )
-    (end,) = (index for index, line in enumerate(progress.lines) if line.startswith("left out 2 files: "))
+    (end,) = (index for index, line in enumerate(progress.lines) if line.startswith("skipped 2 files: "))
     first_epoch = next(index for index, line in enumerate(progress.lines) if line.startswith("epoch 1"))
     assert start < end < first_epoch
 
