@@ -41,6 +41,8 @@ def find_shards(path: Path) -> tuple[Path, ...]:
         if missing := [str(shard) for shard in shards if not shard.is_file()]:
             raise DataError(f"{len(missing)} of {len(shards)} shards do not exist: {show_names(missing)}.")
         return shards
+    if path.is_file():
+        return ()
     entries = list_entries(path)
     if entries.folders or any(file.suffix.lower() in IMAGE_SUFFIXES for file in entries.files):
         return ()
