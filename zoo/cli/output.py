@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from zoo.cli.streams import print_exactly
@@ -35,8 +36,8 @@ def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> li
         right: Indices of the columns that are aligned to the right.
     """
     # The table of all backbones has thousands of cells, and usually all of them are printable.
-    is_printable = all(make_printable(row_text) == row_text for row_text in map("".join, rows))
-    cells = rows if is_printable else [[make_printable(cell) for cell in row] for row in rows]
+    text = "".join(chain.from_iterable(rows))
+    cells = rows if make_printable(text) == text else [[make_printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     sides = (">" if index in right else "<" for index in range(len(widths)))
     aligned = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))

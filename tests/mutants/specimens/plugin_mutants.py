@@ -171,7 +171,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("return [declare_photos(name='pets')]", name="zoo_datasets"),
     ),
     "data-set-without-source": PluginMutant(
-        {"plugin.datasets": "has url=None; it must be set if make is None, and None otherwise"},
+        {"plugin.datasets": "has url=None; it must be set if make and source are None, and None otherwise"},
         GOOD + hook("return [declare_photos(make=None)]", name="zoo_datasets"),
     ),
     "data-set-with-a-license-in-prose": PluginMutant(
