@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.bit_depth import measure_bits, report_bits
 from zoo.data.examine import Examined, examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
@@ -47,6 +48,8 @@ class Images:
     left_out: tuple[LeftOut, ...]
     #: SHA-256 in hex of the split, class, name and content of every sample. It does not depend on where the files are.
     fingerprint: str
+    #: Number of bits that the 16-bit images of train use; None if there are none.
+    bits: int | None = None
 
 
 def open_images(
@@ -82,6 +85,9 @@ def open_images(
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     _report_copies(good, progress)
     _report_gaps(good, listing.classes, progress)
+    bits = measure_bits(good)
+    report_bits(good, bits, progress)
+    report_animations(good, progress)
     labels = {name: label for label, name in enumerate(listing.classes)}
     images = Images(
         origin=origin,
@@ -92,6 +98,7 @@ def open_images(
         test=_select_samples(good, "test", labels),
         left_out=left_out,
         fingerprint=_fingerprint(good),
+        bits=bits,
     )
     progress.say(_describe(images))
     return images
@@ -156,6 +163,13 @@ def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
     if left_out:
         more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
         progress.say(f"left out {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
+
+
+def report_animations(images: Iterable[Examined], progress: Progress) -> None:
+    """Report how many images are animations, of which only the first frame is used."""
+    if animated := sum(image.is_animated for image in images):
+        verb = "is an animation" if animated == 1 else "are animations"
+        progress.say(f"note: {_count(animated, 'image')} {verb}; using the first frame")
 
 
 def _show_reasons(left_out: Sequence[LeftOut]) -> str:

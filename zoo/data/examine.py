@@ -1,14 +1,15 @@
 """Read every image before training, so that an unreadable image cannot stop a run midway.
 
 The same package versions examine a file only once: the digests of all files that were decoded are kept in the cache
-folder, in a text file with one digest per line. Several processes may append to this file in any order, and a truncated
-line matches no digest.
+folder, in a text file with one line per file. Several processes may append to this file in any order. All lines have
+the same length, so a truncated line is never valid, not even together with the next one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 #: Packages whose versions affect which files can be decoded.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
+#: A line for a decoded file: its peak in hex, whether it is animated, and its digest.
+_LINE = re.compile(r"^([0-9a-f]{4}) ([01]) ([0-9a-f]{64})$", re.MULTILINE)
+
+
+#: Peak of decoded files, and whether they are animated, by the SHA-256 of their bytes.
+Known = Mapping[str, tuple[int, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,9 @@ class Examined:
 
     file: ImageFile
     digest: str
+    #: Largest value of an image with 16 bits per value, whose values may use fewer bits; otherwise 0.
+    peak: int = 0
+    is_animated: bool = False
 
 
 def examine_files(
@@ -55,7 +65,7 @@ def examine_files(
         for result in _examine_each(files, partial(_examine, keep, known)):
             (good if isinstance(result, Examined) else bad).append(result)  # type: ignore[arg-type]  # its own list
             advance(1)
-    add_known(dict.fromkeys(image.digest for image in good if image.digest not in known))
+    add_known({image.digest: (image.peak, image.is_animated) for image in good if image.digest not in known})
     return good, bad
 
 
@@ -69,34 +79,36 @@ def _examine_each(
         pool.shutdown(cancel_futures=True)  # This also runs after Ctrl-C.
 
 
-def _examine(keep: Views | None, known: Container[str], file: ImageFile) -> Examined | LeftOut:
+def _examine(keep: Views | None, known: Known, file: ImageFile) -> Examined | LeftOut:
     try:
         data = read_image_file(file.path)
         digest = hashlib.sha256(data).hexdigest()
-        if digest not in known:
-            with decoded(data) as pixels:
-                if keep:
-                    keep.offer(file.split, digest, pixels)
+        if digest in known:
+            return Examined(file, digest, *known[digest])
+        with decoded(data) as image:
+            if keep and not image.peak:  # The white level of 16-bit images is not known yet.
+                keep.offer(file.split, digest, image.pixels)
     except DataError as error:
         return LeftOut(file.path, str(error))
-    return Examined(file, digest)
+    return Examined(file, digest, image.peak, image.is_animated)
 
 
-def read_known() -> frozenset[str]:
-    """Return the digests of all files that the installed package versions have decoded."""
+def read_known() -> Known:
+    """Return all files that the installed package versions have decoded."""
     try:
-        return frozenset(_path().read_text(encoding="ascii").split("\n"))
+        lines = _LINE.findall(_path().read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError):
-        return frozenset()
+        return {}
+    return {digest: (int(peak, 16), animated == "1") for peak, animated, digest in lines}
 
 
-def add_known(digests: Iterable[str]) -> None:
-    """Record the digests of decoded files. If the cache folder is not writable, nothing is recorded."""
+def add_known(files: Known) -> None:
+    """Record decoded files. If the cache folder is not writable, nothing is recorded."""
     path = _path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="ascii") as file:
-            file.write("".join(f"{digest}\n" for digest in digests))
+            file.write("".join(f"{peak:04x} {animated:d} {digest}\n" for digest, (peak, animated) in files.items()))
 
 
 def _path() -> Path:

@@ -33,6 +33,8 @@ class Pixels:
         self.normalise = transform.normalise
         self._reduce = transform.reduce
         self._crop = transform.crop
+        #: Number of bits that 16-bit images use, as in `decode_image`.
+        self.bits = transform.bits
         self._left = choose_budget() if budget is None else budget
         self._kept: dict[str, Tensor] = {}
         self._lock = Lock()
@@ -52,7 +54,7 @@ class Pixels:
         """
         reduced = self._kept.get(sample.digest)
         if reduced is None:
-            with _decoded_again(sample) as pixels:
+            with _decoded_again(sample, self.bits) as pixels:
                 reduced = self._reduce(pixels)
             self._keep(sample.digest, reduced)
         if self._crop is None or seed is None:
@@ -96,25 +98,29 @@ class Views:
             return cls(plain, plain)
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
+    def use_bits(self, bits: int | None) -> None:
+        """Set the number of bits that 16-bit images use, before any of them is kept."""
+        self.train.bits = self.plain.bits = bits
+
     def offer(self, split: str, digest: str, decoded: Tensor) -> None:
         """Keep a decoded image in the form that its split needs, if it fits into memory."""
         (self.train if split == "train" else self.plain).offer(digest, decoded)
 
 
 @contextmanager
-def _decoded_again(sample: Sample) -> Iterator[Tensor]:
+def _decoded_again(sample: Sample, bits: int | None) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
             data = read_image_file(sample.path)
             if hashlib.sha256(data).hexdigest() != sample.digest:
                 raise DataError("the file has changed")
-            pixels = stack.enter_context(decoded(data))
+            image = stack.enter_context(decoded(data, bits))
         except DataError as error:
             raise DataError(
                 f"cannot use the image {str(sample.path)!r}: {error}. "
                 "It was readable when the run began; restore it and run again."
             ) from None
-        yield pixels
+        yield image.pixels
 
 
 def choose_budget(processes: int = 1) -> int:

@@ -62,12 +62,14 @@ def test_an_unreadable_file_is_tried_every_time(files: list[ImageFile]) -> None:
 
 
 def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
-    add_known(["a" * 64, "b" * 64])
+    add_known({"a" * 64: (0, False), "b" * 64: (4095, True)})
     (path,) = (own_cache / "examined").iterdir()
-    path.write_text(path.read_text()[:100])
-    add_known(["c" * 64])
-    assert "a" * 64 in read_known()
-    assert not {"b" * 64, "c" * 64} & read_known()
+    lines = path.read_text()
+    for length in range(len(lines) // 2 + 1, len(lines) - 1):
+        path.write_text(lines[:length])
+        assert read_known() == {"a" * 64: (0, False)}
+        add_known({"c" * 64: (0, False)})
+        assert read_known() == {"a" * 64: (0, False)}
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b""])
