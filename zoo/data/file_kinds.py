@@ -9,6 +9,8 @@ from PIL import features
 
 #: Beginnings of files that are often found among images, and what to call them.
 _KINDS = (
+    (b"II*\0", "a damaged TIFF or one with values of an unusual type"),
+    (b"MM\0*", "a damaged TIFF or one with values of an unusual type"),
     (b"%PDF", "a PDF document"),
     (b"8BPS", "a Photoshop file"),
     (b"PK\3\4", "a ZIP archive"),

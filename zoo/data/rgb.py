@@ -136,7 +136,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         DataError: If its colors are not defined. The message is a clause without a period.
     """
     if image.mode in ("I", "F"):
-        raise DataError("32-bit pixels without a defined white level; convert the image to 8 or 16 bits")
+        raise DataError("32-bit or signed values without a defined white level; convert the image to 8 or 16 bits")
     if image.mode == "LAB":
         raise DataError("Lab colors; convert the image to RGB")
     if image.has_transparency_data:
