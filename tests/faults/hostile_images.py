@@ -25,7 +25,6 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "props")]
 
 from changed_images import decode_changed, make_samples  # noqa: E402  # after the path is set
 from peak_memory import read_peak, reset_peak  # noqa: E402  # the same
-
 from zoo.data import decoding_memory  # noqa: E402  # the same
 
 #: Limits of each file, in seconds and bytes.

@@ -32,7 +32,7 @@ def make_png(
     return b"\x89PNG\r\n\x1a\n" + b"".join(_make_chunk(*chunk) for chunk in everything)
 
 
-def make_tiff(  # noqa: PLR0913  # the fields of the format
+def make_tiff(  # the fields of the format
     width: int,
     data: bytes,
     *,

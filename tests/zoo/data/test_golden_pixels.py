@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps, features
+from PIL import Image, features
 
 from made_images import (
     CMYK,

@@ -45,6 +45,7 @@ def test_a_run_on_twelve_bits_equals_one_on_eight(registry: Registry, tmp_path: 
     header = find_header(runs[12].path / "model.safetensors")
     assert header is not None
     assert header.input.bits == 12
+    assert "The values of 16-bit images are first divided by 2^4." in (runs[12].path / "README.md").read_text()
 
 
 def test_a_loaded_run_scales_images_as_in_training(registry: Registry, tmp_path: Path) -> None:
