@@ -79,14 +79,14 @@ def test_the_bits_are_those_of_the_largest_value_in_train(peaks: tuple[int, ...]
     assert measure_bits([*make_examined(*peaks), *make_examined(65535, split="val")]) == bits
 
 
-def test_the_peak_is_known_without_decoding_again(tmp_path: Path, cache: Path) -> None:  # noqa: ARG001  # sets ZOO_CACHE
+def test_the_peak_is_known_without_decoding_again(tmp_path: Path) -> None:
     file = write_gray(tmp_path / "x.png", 0, 4095)
     for _ in range(2):
         ((image,), _) = examine_files([file], progress=Silent())
         assert (image.peak, image.is_animated) == (4095, False)
 
 
-def test_images_are_kept_only_when_their_scale_is_known(tmp_path: Path, cache: Path) -> None:  # noqa: ARG001  # the same
+def test_images_are_kept_only_when_their_scale_is_known(tmp_path: Path) -> None:
     file = write_gray(tmp_path / "x.png", *[0, 4095] * 8)
     pixels = Pixels(build_eval_transform(InputSpec(size=(3, 16, 16), resize=16)), budget=10**6)
     views = Views(pixels, pixels)

@@ -94,11 +94,7 @@ def test_pages_and_previews_are_no_animation(kind: str) -> None:
 
 @pytest.mark.parametrize(("count", "line"), [(0, None), (1, "1 image is an animation"), (2, "2 images are animations")])
 def test_animations_are_counted_and_reported_each_time(
-    tmp_path: Path,
-    progress: Any,
-    cache: Path,
-    count: int,
-    line: str | None,  # sets ZOO_CACHE
+    tmp_path: Path, progress: Any, count: int, line: str | None
 ) -> None:
     files = [ImageFile(tmp_path / f"{number}.gif", "train", "ant", f"{number}.gif") for number in range(3)]
     for number, file in enumerate(files):
