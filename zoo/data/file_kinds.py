@@ -52,7 +52,9 @@ def reads_avif() -> bool:
 
 def _has_brand(data: bytes, brands: tuple[bytes, ...]) -> bool:
     """Return whether a file in the ISO base media format declares one of the brands."""
-    box = data[: int.from_bytes(data[:4])] if data[4:8] == b"ftyp" else b""
+    if data[4:8] != b"ftyp":
+        return False
+    box = data[: int.from_bytes(data[:4])]
     found = {box[place : place + 4] for place in (8, *range(16, min(len(box), _START), 4))}
     return not found.isdisjoint(brands)
 

@@ -185,4 +185,4 @@ def test_the_real_photos_of_ants_and_bees(hymenoptera: Path, open_: Open) -> Non
     assert images.classes == ("ants", "bees")
     assert (len(images.train), len(images.val)) == (245, 153)
     assert not images.left_out
-    assert [sample.path.name for sample in images.train if sample.path.suffix != ".jpg"] == ["imageNotFound.gif"]
+    assert [sample.path.name for sample in images.train if sample.path.suffix == ".gif"] == ["imageNotFound.gif"]
