@@ -45,7 +45,8 @@ class Images:
     #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
-    #: SHA-256 in hex of the split, class, name and content of every sample. It does not depend on where the files are.
+    #: SHA-256 in hex of the split, class, name, content and weight of every sample. A weight of 1 does not count. It
+    #: does not depend on where the files are.
     fingerprint: str
 
 
@@ -69,7 +70,7 @@ def open_images(
     """
     source = look_up(value, registry=registry) if isinstance(value, (str, PathLike)) else None
     origin = name_source(value)
-    listing = list_images(value, options, registry=registry, progress=progress)
+    listing = _leave_out_weightless(list_images(value, options, registry=registry, progress=progress))
     fractions = _choose_fractions(listing, options)
     check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
@@ -95,6 +96,22 @@ def open_images(
     )
     progress.say(_describe(images))
     return images
+
+
+def _leave_out_weightless(listing: Listing) -> Listing:
+    """Leave out the training images of weight 0, so that a run is the same as without them."""
+    weightless = [file for file in listing.files if file.split == "train" and not file.weight]
+    if not weightless:
+        return listing
+    files = tuple(file for file in listing.files if file.split != "train" or file.weight)
+    filled = {file.class_name for file in files if file.split == "train"}
+    if empty := sorted({file.class_name for file in weightless} - filled):
+        raise DataError(
+            f"all training images of {show_names(empty)} have the weight 0; give some of them a weight above 0, "
+            "or remove them."
+        )
+    left_out = (LeftOut(file.path, "its weight is 0") for file in weightless)
+    return replace(listing, files=files, left_out=(*listing.left_out, *left_out))
 
 
 def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float]:
@@ -123,14 +140,18 @@ def _split_off(images: Sequence[Examined], fractions: Mapping[str, float], seed:
 
 def _select_samples(images: Iterable[Examined], split: str, labels: dict[str, int]) -> tuple[Sample, ...]:
     return tuple(
-        Sample(image.file.path, labels[image.file.class_name], image.digest)
+        Sample(image.file.path, labels[image.file.class_name], image.digest, image.file.weight)
         for image in images
         if image.file.split == split
     )
 
 
 def _fingerprint(images: Iterable[Examined]) -> str:
-    lines = (f"{i.file.split}\0{i.file.class_name}\0{i.file.name}\0{i.digest}" for i in images)
+    lines = (
+        f"{i.file.split}\0{i.file.class_name}\0{i.file.name}\0{i.digest}"
+        + ("" if i.file.weight == 1 else f"\0{i.file.weight!r}")
+        for i in images
+    )
     return hashlib.sha256("\0\0".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -33,6 +33,8 @@ class ImageFile:
     name: str
     #: Images of the same group, such as photos of one patient, are never divided between train and val or test.
     group: str | None = None
+    #: Factor of the image's loss in training.
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.data.sample import Sample, are_weighted
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
-    from zoo.data.sample import Sample
 
-#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,).
-Batch = tuple[Tensor, Tensor]
+#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,). If a training image has a weight other
+#: than 1, training batches also contain weights, of shape (N,).
+Batch = tuple[Tensor, ...]
 
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
@@ -42,6 +43,9 @@ class LoaderOptions:
 class _Loader:
     """A loader of batches whose threads are kept for all epochs."""
 
+    #: Whether batches contain weights.
+    _is_weighted = False
+
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions) -> None:
         self._samples = samples
         self._pixels = pixels
@@ -60,7 +64,7 @@ class _Loader:
                 yield self._collate([self._prepare(key) for key in keys])
             return
         pool = self._pool = self._pool or _start_threads(self._loading.workers)
-        pending: deque[list[Future[tuple[Tensor, int]]]] = deque()
+        pending: deque[list[Future[tuple[Tensor, Sample]]]] = deque()
         try:
             for keys in plan:
                 pending.append([pool.submit(self._prepare, key) for key in keys])
@@ -72,16 +76,18 @@ class _Loader:
             for future in chain.from_iterable(pending):
                 future.cancel()
 
-    def _prepare(self, key: _Key) -> tuple[Tensor, int]:
+    def _prepare(self, key: _Key) -> tuple[Tensor, Sample]:
         index, seed = key
         sample = self._samples[index]
-        return self._pixels.get(sample, seed), sample.label
+        return self._pixels.get(sample, seed), sample
 
-    def _collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
-        if not items:  # The batch is too small for all processes, and this one gets nothing.
-            return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
-        images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
-        return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
+    def _collate(self, items: Sequence[tuple[Tensor, Sample]]) -> Batch:
+        # Without items, the batch is too small for all processes, and this one gets nothing.
+        images = torch.stack([image for image, _ in items]) if items else torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+        labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64)
+        weights = [torch.tensor([sample.weight for _, sample in items])] if self._is_weighted else []
+        batch = (images, labels, *weights)
+        return tuple(tensor.pin_memory() for tensor in batch) if self._loading.pin_memory and items else batch
 
 
 class TrainBatches(_Loader):
@@ -90,6 +96,7 @@ class TrainBatches(_Loader):
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions, order: Sampler) -> None:
         super().__init__(samples, pixels, loading)
         self._order = order
+        self._is_weighted = are_weighted(samples)
 
     def __len__(self) -> int:
         return len(self._order.plan(len(self._samples), 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,3 +16,10 @@ class Sample:
     label: int
     #: SHA-256 of the file's bytes in hex.
     digest: str
+    #: Factor of the image's loss in training, above 0.
+    weight: float = 1.0
+
+
+def are_weighted(samples: Iterable[Sample]) -> bool:
+    """Return whether any image has a weight other than 1."""
+    return any(sample.weight != 1 for sample in samples)

@@ -117,7 +117,7 @@ def test_batch_norm_statistics_are_those_of_the_first_process(size: int) -> None
     def work(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
             model = Normed()
-            learn(make_learner(model, world), *share(make_batch(11), world), seed_of_step(0, 0, 0, world.rank))
+            learn(make_learner(model, world), share(make_batch(11), world), seed_of_step(0, 0, 0, world.rank))
             return model.norm.state_dict()
 
     model, (images, _) = Normed(), share(make_batch(11), World(0, size))
@@ -132,7 +132,7 @@ def test_unused_parameters_do_not_decay_and_parameters_used_by_one_process_are_u
         with join_world() as world:
             model, batch = Plain(), share(make_batch(7), world)
             assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright image
-            learn(make_learner(model, world), *batch, 0)
+            learn(make_learner(model, world), batch, 0)
             return {
                 name: torch.equal(getattr(model, name).weight, getattr(Plain(), name).weight)
                 for name in ("spare", "bright")

@@ -1,4 +1,4 @@
-"""List the images of a table with a row for each image: its path, its label, and optionally its split and group.
+"""List the images of a table with a row for each image: its path, its label, and optionally other columns.
 
     path,label,split
     bulbasaur/1.png,bulbasaur,train
@@ -10,6 +10,7 @@ name of a split, these are the splits.
 from __future__ import annotations
 
 import itertools
+import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,10 +23,13 @@ from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.table_rows import Row, read_rows
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
+from zoo.registry.data_options import ROLES
 
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
 
+#: Smallest and largest weight above 0. Sums and ratios of such weights are exact enough in fp32.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
 LAYOUT = "a table needs a column for the path of the image and one for its label"
 
 
@@ -108,6 +112,11 @@ def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile],
                 f"line {number} lists {file.name!r} as {file.class_name!r} in {file.split}, "
                 f"but an earlier line lists it as {other.class_name!r} in {other.split}"
             )
+        if other.weight != file.weight:
+            raise DataError(
+                f"line {number} gives {file.name!r} the weight {file.weight:g}, "
+                f"but an earlier line gives it {other.weight:g}"
+            )
         if other is not file:
             left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line"))
     return list(files.values()), left_out
@@ -144,6 +153,7 @@ class _RowReader:
             class_name,
             unicodedata.normalize("NFC", name.replace("\\", "/")),
             group=None if self.columns.group is None else cells[self.columns.group].strip() or None,
+            weight=1.0 if self.columns.weight is None else _read_weight(number, cells[self.columns.weight].strip()),
         )
 
     def _find_name(self, number: int, cells: list[str]) -> str:
@@ -183,6 +193,20 @@ class _RowReader:
         return split
 
 
+def _read_weight(number: int, cell: str) -> float:
+    if not cell:
+        raise DataError(f"line {number} has no weight")
+    try:
+        weight = float(cell)
+    except ValueError:
+        weight = math.nan
+    if not (weight == 0 or LEAST_WEIGHT <= weight <= MOST_WEIGHT):  # also refuses NaN
+        raise DataError(
+            f"line {number} has the weight {cell!r}; it must be 0, or a number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
+        )
+    return weight
+
+
 def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
     """Return the files with the splits that their paths begin with; None if there are no such splits."""
     splits = [find_split(file.name.partition("/")[0]) for file in files]
@@ -193,8 +217,7 @@ def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
 
 def _describe_columns(columns: Columns, first: list[str]) -> str:
     """Return which column is used for what."""
-    chosen = {"image": columns.image, "label": columns.label, "split": columns.split, "group": columns.group}
-    used = {role: index for role, index in chosen.items() if index is not None}
+    used = {role: index for role in ROLES if (index := getattr(columns, role)) is not None}
     named = [
         f"{role} {first[index]!r}" if columns.has_header else f"{role} {index + 1}" for role, index in used.items()
     ]
