@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from short_memory import SAYINGS, Once
 from told import Told
@@ -224,6 +225,23 @@ def test_mixed_images_are_trained_with_mixed_targets() -> None:
     mixed, targets = mix(make_images(), LABELS)
     learn(make_learner(twin, mix=lambda _images, _labels: (mixed, targets)), (make_images(), LABELS), 3)
     torch.testing.assert_close(weights_of(model), weights_of(twin), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0)])
+def test_each_label_of_a_mixed_image_has_the_weight_of_its_own_image(mixup: float, cutmix: float) -> None:
+    images, labels, weights = torch.rand(7, 3, 8, 8), LABELS, torch.tensor([1.0, 2, 0.5, 4, 1e-9, 3, 1])
+    mix, logits = build_mix(mixup, cutmix, 3), torch.randn(7, 3)
+    torch.manual_seed(1)
+    mixed, targets, found = mix(images, labels, weights)
+    torch.manual_seed(1)
+    plain, shares = mix(images, torch.tensor([0, 1, 1, 1, 1, 1, 1]))
+    ratio = shares[0, 0]  # the proportion of an image's own label
+    one, other = (cross_entropy(logits, some, reduction="none") for some in (labels, labels.roll(1)))
+    wanted = (ratio * weights * one + (1 - ratio) * weights.roll(1) * other).sum() / weights.sum()
+    loss, _ = Criterion()(logits, targets, found)
+    torch.testing.assert_close(loss, wanted)
+    assert torch.equal(mixed, plain)
+    assert 0.01 < ratio < 0.99
 
 
 def test_nothing_is_mixed_by_default() -> None:

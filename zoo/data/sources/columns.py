@@ -53,7 +53,7 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
         NoColumn: If there is no column for the image or the label.
         DataError: If a column that was asked for does not exist, or two columns may have the same role.
     """
-    if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) & set(first):
+    if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) <= set(first):
         return _number_columns(first, asked)
     names = [name.strip().lower() for name in first]
     found = {role: _find_role(role, names, first, asked) for role in ROLES}
