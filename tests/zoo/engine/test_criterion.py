@@ -39,7 +39,7 @@ def test_the_loss_is_the_mean_over_images_weighted_by_their_own_class(
 @pytest.mark.parametrize("targets", [LABELS, MIXED], ids=["labels", "mixed"])
 def test_an_image_of_weight_2_counts_as_two_images(targets: Tensor, weights: Tensor | None) -> None:
     own, copies = torch.tensor([1, 2, 1, 3, 1, 2]), torch.tensor([0, 1, 1, 2, 3, 3, 3, 4, 5, 5])
-    criterion = Criterion(0.1, class_weights=weights)
+    criterion = Criterion(0.1, 0.4, weights)
     loss, _ = criterion((LOGITS, LOGITS.flip(1)), targets, own)
     repeated, _ = criterion((LOGITS[copies], LOGITS[copies].flip(1)), targets[copies])
     torch.testing.assert_close(loss, repeated)
