@@ -88,6 +88,25 @@ class Listing:
     #: Where the images were downloaded from, such as ``url`` and ``sha256``; None for files of the user.
     source: Mapping[str, str | None] | None = None
 
+    @classmethod
+    def of_files(
+        cls, files: Iterable[ImageFile], left_out: Iterable[LeftOut], layouts: str, *, has_splits: bool,
+        notes: tuple[str, ...] = (),
+    ) -> Listing:  # fmt: skip
+        """Return the listing of files whose splits and classes are those that the files name."""
+        found = sort_files(files)
+        classes: dict[str, set[str]] = {} if has_splits else {"train": set()}
+        for file in found:
+            classes.setdefault(file.split, set()).add(file.class_name)
+        return cls(
+            classes_of={split: tuple(sorted(classes[split])) for split in SPLITS if split in classes},
+            files=found,
+            left_out=tuple(left_out),
+            has_splits=has_splits,
+            layouts=layouts,
+            notes=notes,
+        )
+
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits of the source, or ``train`` if it has none."""

@@ -12,7 +12,7 @@ def gather_unreadable(views: Views, world: World) -> dict[str, str]:
     """Return the paths of the images that turned out to be unreadable so far, with the reasons, sorted by path.
 
     Raises:
-        LostProcess: If another process has died.
+        PeerError: If another process has died.
     """
     mine = json.dumps({str(path): reason for path, reason in views.list_unreadable().items()})
     found: dict[str, str] = {}

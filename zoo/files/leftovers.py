@@ -16,6 +16,7 @@ from pathlib import Path
 from zoo.files.atomic import PREFIX
 from zoo.files.cache import KINDS, cache_folder
 from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
+from zoo.files.processes import is_running
 
 #: Suffix of the names of unfinished downloads.
 PART = ".part"
@@ -76,16 +77,3 @@ def _read_status(path: Path) -> Iterator[os.stat_result]:
     if path.is_dir():
         for inner in path.rglob("*"):
             yield inner.lstat()
-
-
-def is_running(process: str) -> bool:
-    """Return whether a process with this ID is running on this machine, or cannot be ruled out."""
-    if os.name == "nt" or not process.isdecimal():
-        return os.name == "nt"  # Windows has no harmless way to ask.
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True  # It belongs to another user.
-    return True

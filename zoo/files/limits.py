@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from zoo.errors import OptionError
 
-#: Maximum number of classes of a model. Like the next value, it is not adjustable: it defines which files are valid.
+#: Maximum number of classes of a model. Like the next two values, it is not adjustable: it defines what is valid.
 MAX_CLASSES = 1_000_000
+#: Maximum height and width of the input of a model in pixels.
+MAX_SIDE = 4096
 #: Maximum number of threads that decode images, and therefore of the option `workers`.
 MAX_WORKERS = 256
 

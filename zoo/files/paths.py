@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:
-    """Replace ``~`` and ``~user`` with a home folder. As in a shell, the name of an unknown user stays as it is."""
+    """Replace ``~`` and ``~user`` with a home folder. As in a shell, the name of an unknown user is kept."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
 
 

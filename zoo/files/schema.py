@@ -1,9 +1,9 @@
-"""Types of the files that zoo reads: model headers, run.json, checkpoints and registry.toml.
+"""Types of the files that zoo writes and reads: model headers, run.json, checkpoints and indexes of shards.
 
 A file may come from another machine, from another version of zoo, or from an attacker. Its content is validated against
 the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
-newer versions as long as the listed fields are unchanged. In a registry.toml, which people write, an unknown key is an
-error.
+newer versions as long as the listed fields are unchanged. `zoo.files.registry_schema` contains the types of
+registry.toml.
 """
 
 from __future__ import annotations
@@ -236,34 +236,6 @@ class CheckpointFacts(TypedDict):
     format: Count
     run: InterruptedRun
     state: TrainingProgress
-
-
-class DatasetTable(TypedDict, total=False):
-    """A table ``[datasets.NAME]`` of a registry.toml. The spec that is made from it checks the values."""
-
-    description: Name
-    url: Name
-    size: Positive
-    sha256: Name
-    root: Name
-    source: Name
-    license: Name
-    citation: Name
-
-
-class RecipeTable(TypedDict, total=False):
-    """The listed key of a table ``[recipes.NAME]`` of a registry.toml. The other keys are options of a run."""
-
-    expected: Annotated[str, Meta(max_length=1000)]
-
-
-#: Types of the values in each table of a registry.toml.
-REGISTRY_TABLES: dict[str, Any] = {
-    "resolve": Annotated[list[Name], Meta(max_length=1000)],
-    "aliases": Name,
-    "datasets": DatasetTable,
-    "recipes": RecipeTable,
-}
 
 
 class ShardIndex(TypedDict):

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
-from zoo.files.limits import MAX_WORKERS
+from zoo.files.limits import MAX_SIDE, MAX_WORKERS
 from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
@@ -40,8 +40,6 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
-#: Maximum height and width of the input in pixels.
-MAX_SIDE = 4096
 #: Options that are strings of numbers, and may also be passed as a number or a list of numbers.
 _NUMBERS = ("mean", "std", "split")
 

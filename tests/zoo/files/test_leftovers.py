@@ -12,8 +12,9 @@ import pytest
 from filelock import FileLock
 
 from zoo.files.atomic import PREFIX, atomic_write
-from zoo.files.leftovers import is_running, lock_path, remove_leftovers
+from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
+from zoo.files.processes import is_running
 
 
 @pytest.fixture(name="ended", scope="module")

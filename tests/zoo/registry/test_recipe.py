@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import OptionError
+from zoo.files.limits import MAX_SIDE, MAX_WORKERS
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import (
     BACKBONE_LR,
     DECAY,
     HEAD_LR,
-    MAX_SIDE,
-    MAX_WORKERS,
     MLP_LR,
     OPTIMIZERS,
     Recipe,

@@ -108,15 +108,20 @@ def _encode(number: int, image: Any) -> bytes:
     if isinstance(image, bytes):
         return image
     file = io.BytesIO()
-    _to_pil(number, image).save(file, "PNG", compress_level=1)
+    try:
+        _to_pil(number, image).save(file, "PNG", compress_level=1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"image {number} cannot be written as PNG: {error}") from error
     return file.getvalue()
 
 
 def _to_pil(number: int, image: Any) -> Image:
     from PIL import Image as PillowImage
+    from PIL import ImageOps
 
     if isinstance(image, PillowImage.Image):
-        return image
+        upright = ImageOps.exif_transpose(image)  # as for image files; PNG files would lose the orientation
+        return upright.convert("RGB") if upright.mode in ("CMYK", "YCbCr", "HSV") else upright
     array = _to_array(image)
     if array is None or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         shape = f" of shape {tuple(image.shape)}" if hasattr(image, "shape") else ""

@@ -50,7 +50,8 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
         NoColumn: If there is no column for the image or the label.
         DataError: If a column that was asked for does not exist, or two columns may have the same role.
     """
-    if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) & set(first):
+    # A cell of the first row may be a number as well, such as the label 1.
+    if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) <= set(first):
         return _number_columns(first, asked)
     names = [name.strip().lower() for name in first]
     found = {role: _find_role(role, names, first, asked) for role in ROLES}
@@ -60,7 +61,11 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
     one_hot: dict[int, str] = {}
     if image is not None and label is None:
         others = [index for index in range(len(first)) if index not in found.values()]
-        if len(others) > 1 and len(second) == len(first) and all(second[index].strip() in "01" for index in others):
+        if (
+            len(others) > 1
+            and len(second) == len(first)
+            and all(second[index].strip() in ("0", "1") for index in others)
+        ):
             one_hot = {index: first[index].strip() for index in others}
     if image is None or (label is None and not one_hot):
         missing = " and ".join(role for role in ("image", "label") if found[role] is None)

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, sort_files
+from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.entries import list_entries
 from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split
@@ -42,14 +42,8 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
                 files.append(ImageFile.below(top, path, split, sys.intern(class_name)))
     if not files:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
-    found = [split for split in SPLITS if any(file.split == split for file in files)]
-    return Listing(
-        classes_of={s: tuple(sorted({file.class_name for file in files if file.split == s})) for s in found},
-        files=sort_files(files),
-        left_out=tuple(sorted(left_out, key=lambda item: str(item.path))),
-        has_splits=bool(splits),
-        layouts=LAYOUT,
-    )
+    left_out.sort(key=lambda item: str(item.path))
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=bool(splits))
 
 
 def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:

@@ -140,7 +140,7 @@ def _choose_splits(parts: Mapping[str, Any]) -> tuple[dict[str | None, Any], lis
         return {None: parts[unused[0]]}, []
     if not found:
         raise DataError(f"its splits are {', '.join(unused)}, but none is one of {', '.join(WORDS)}")
-    return found, [f"left out the splits {', '.join(unused)}"] if unused else []
+    return found, [f"skipped the splits {', '.join(unused)}"] if unused else []
 
 
 def _read(part: Any, columns: ImageColumns, split: str | None, folder: Path) -> Iterator[CachedImage]:

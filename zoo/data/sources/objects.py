@@ -9,6 +9,7 @@ torchvision.datasets.CIFAR10("cifar")         A map-style data set, whose items 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ def list_object(value: object, options: DataOptions, progress: Progress, *, spli
     Raises:
         DataError: If the object is none of these, or contains something other than images and labels.
     """
+    if isinstance(value, (str, bytes, PathLike)):
+        raise DataError(f"a dictionary of splits cannot contain the path {value!r}; pass the folder of all splits.")
     if isinstance(value, Mapping):
         return _list_splits(value, options, progress)
     if hasattr(value, "itertuples") and hasattr(value, "columns"):  # pandas need not be installed
@@ -76,7 +79,7 @@ def _list_splits(value: Mapping[Any, object], options: DataOptions, progress: Pr
 def _read_frame(frame: Any) -> Iterator[Row]:
     yield 0, [str(name) for name in frame.columns]
     for number, row in enumerate(frame.itertuples(index=False, name=None), 1):
-        yield number, ["" if value is None or value != value else str(value) for value in row]  # noqa: PLR0124  # NaN
+        yield number, ["" if _is_missing(value) else str(value) for value in row]
 
 
 def _read_pairs(pairs: Sequence[Any]) -> Iterator[Row]:
@@ -84,7 +87,7 @@ def _read_pairs(pairs: Sequence[Any]) -> Iterator[Row]:
     for number, pair in enumerate(pairs, 1):
         if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], (str, PathLike))):
             raise DataError(f"item {number - 1} is {str(pair)[:80]!r}, not a pair of a path and a label")
-        yield number, [fspath(pair[0]), str(pair[1])]
+        yield number, [fspath(pair[0]), _name_label(pair[1], None, number - 1)]
 
 
 def _list_dataset(dataset: Any, options: DataOptions, progress: Progress, split: str | None) -> Listing:
@@ -102,8 +105,20 @@ def _read_dataset(dataset: Any, split: str | None) -> Iterator[CachedImage]:
         item = dataset[number]
         if not (isinstance(item, (tuple, list)) and len(item) == 2):
             raise DataError(f"item {number} is a {type(item).__name__}, not a pair of an image and a label")
-        image, label = item
-        label = label.item() if hasattr(label, "item") else label
-        if isinstance(label, int) and isinstance(names, Sequence) and 0 <= label < len(names):
-            label = names[label]
-        yield CachedImage(image, str(label), split)
+        yield CachedImage(item[0], _name_label(item[1], names, number), split)
+
+
+def _name_label(label: Any, names: object, number: int) -> str:
+    """Return the name of a class; empty if the image has no label."""
+    try:
+        label = label.item() if hasattr(label, "item") else label  # a number of NumPy or torch
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"item {number} has several labels; each image must have exactly one") from error
+    if isinstance(label, int) and isinstance(names, Sequence) and 0 <= label < len(names):
+        label = names[label]
+    return "" if _is_missing(label) else str(label)
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a value is None, NaN or the missing value of pandas, which need not be installed."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))

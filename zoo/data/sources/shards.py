@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, Span, show_names, sort_files
+from zoo.data.listing import ImageFile, LeftOut, Listing, Span, show_names
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
 from zoo.errors import DataError, OptionError
@@ -54,25 +54,12 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
                 split = splits[shard] or "train"
                 files.append(ImageFile(shard.parent, location, split, class_name, location, span=span))
             advance(1)
-    return _make_listing(files, left_out, shards[0], has_splits=None not in splits.values())
-
-
-def _make_listing(files: list[ImageFile], left_out: list[LeftOut], first: Path, *, has_splits: bool) -> Listing:
     if not files:
         raise DataError(
-            f"the shards contain no images with labels, for example {str(first)!r}; each image KEY.jpg needs a KEY.cls "
-            "or a KEY.json with its label."
+            f"the shards contain no images with labels, for example {str(shards[0])!r}; each image KEY.jpg needs a "
+            "KEY.cls or a KEY.json with its label."
         )
-    classes: dict[str, set[str]] = {}
-    for file in files:
-        classes.setdefault(file.split, set()).add(file.class_name)
-    return Listing(
-        classes_of={split: tuple(sorted(classes[split])) for split in SPLITS if split in classes},
-        files=sort_files(files),
-        left_out=tuple(left_out),
-        has_splits=has_splits,
-        layouts=LAYOUT,
-    )
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values())
 
 
 def _read_classes(path: Path) -> Sequence[str] | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, sort_files
+from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.columns import Columns, find_columns
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.table_rows import Row, read_rows
@@ -77,21 +77,8 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     has_splits = split is not None or columns.split is not None
     if not has_splits and (by_path := _split_by_path(files)):
         files, has_splits = by_path, True
-    return _make_listing(files, left_out, has_splits=has_splits, note=_describe_columns(columns, first[0][1]))
-
-
-def _make_listing(files: list[ImageFile], left_out: list[LeftOut], *, has_splits: bool, note: str) -> Listing:
-    classes: dict[str, set[str]] = {} if has_splits else {"train": set()}
-    for file in files:
-        classes.setdefault(file.split, set()).add(file.class_name)
-    return Listing(
-        classes_of={name: tuple(sorted(classes[name])) for name in SPLITS if name in classes},
-        files=sort_files(files),
-        left_out=tuple(left_out),
-        has_splits=has_splits,
-        layouts=LAYOUT,
-        notes=(note,),
-    )
+    notes = (_describe_columns(columns, first[0][1]),)
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
 def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile], list[LeftOut]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from zoo.errors import CacheError
 from zoo.files.cache import cache_folder
+from zoo.files.processes import is_running
 from zoo.progress.printable import make_printable
 
 #: Seconds after which zoo reports which plugin it is waiting for.
@@ -137,21 +138,13 @@ def _list_left_notes() -> list[Path]:
     except (OSError, CacheError):
         return []
     split = [(path, *path.name.rpartition(".")) for path in found]
-    return [path for path, node, _, process in split if node == _read_node() and not _is_running(process)]
+    return [path for path, node, _, process in split if node == _read_node() and _has_ended(process)]
 
 
-def _is_running(process: str) -> bool:
-    if os.name == "nt" or not process.isdecimal():
-        return True  # Windows has no harmless way to ask. Without a number, the file is not one of zoo's notes.
-    if int(process) == os.getpid():
-        return False  # An earlier process had the same ID as this one.
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True  # It belongs to another user.
-    return True
+def _has_ended(process: str) -> bool:
+    if not process.isdecimal():
+        return False  # The file is not one of zoo's notes.
+    return int(process) == os.getpid() or not is_running(process)  # An earlier process may have had the same ID.
 
 
 def _try_in_process(namespace: str) -> str:

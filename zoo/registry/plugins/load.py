@@ -18,7 +18,8 @@ import pluggy
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks, SourceSpec
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
-from zoo.registry.plugins.process_guard import LOADING, guarding_process, guarding_streams
+from zoo.registry.plugins.process_guard import LOADING, guarding_process
+from zoo.registry.plugins.stream_guard import guarding_streams
 
 T = TypeVar("T")
 State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]

@@ -31,7 +31,7 @@ def guarding_process(plugin: str) -> Iterator[None]:
         PluginError: If the plugin changed a global state of the process. The change has been undone.
     """
     faults: list[str] = []
-    with _reporting(faults), ExitStack() as stack:
+    with reporting_faults(faults), ExitStack() as stack:
         stack.enter_context(noting_exit_handlers(plugin))
         for keep in (_keep_one_process, _keep_threads, _keep_signals, _keep_folder, _keep_modules, _keep_builtins):
             stack.enter_context(keep(faults))
@@ -39,19 +39,7 @@ def guarding_process(plugin: str) -> Iterator[None]:
 
 
 @contextmanager
-def guarding_streams() -> Iterator[None]:
-    """Return a context that discards direct writes to descriptors 1 and 2, and reopens them if they were closed.
-
-    Raises:
-        PluginError: If they were closed.
-    """
-    faults: list[str] = []
-    with _reporting(faults), _keep_streams(faults):
-        yield
-
-
-@contextmanager
-def _reporting(faults: list[str]) -> Iterator[None]:
+def reporting_faults(faults: list[str]) -> Iterator[None]:
     """Raise the first fault as a PluginError; any other error of the plugin may be a consequence of it."""
     cause: BaseException | None = None
     try:
@@ -64,54 +52,6 @@ def _reporting(faults: list[str]) -> Iterator[None]:
         cause = error
     if faults:
         raise PluginError(f"it {faults[0]} while it is loaded; a plugin must not do that.") from cause
-
-
-@contextmanager
-def _keep_streams(faults: list[str]) -> Iterator[None]:
-    saved = {number: _copy_high(number) for number in (1, 2) if _is_open(number)}
-    sink = os.open(os.devnull, os.O_WRONLY)
-    for number in saved:
-        os.dup2(sink, number)
-    try:
-        yield
-    finally:
-        for number, copy in saved.items():
-            if not (_is_open(number) and _is_open(sink) and os.path.samestat(os.fstat(number), os.fstat(sink))):
-                faults.append("closes " + ("stdout" if number == 1 else "stderr"))
-            os.dup2(copy, number)
-            os.close(copy)
-        with suppress(OSError):  # the plugin may have closed it
-            os.close(sink)
-        _reopen_closed(faults)
-
-
-def _copy_high(number: int) -> int:
-    """Duplicate a descriptor under a high number, which a plugin that closes all low ones does not close."""
-    if sys.platform == "win32":
-        return os.dup(number)
-    import fcntl
-
-    try:
-        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 900)
-    except OSError:  # The limit on open files is lower, as it is by default on macOS.
-        return os.dup(number)
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-
-
-def _reopen_closed(faults: list[str]) -> None:
-    """Replace Python's text streams if they were closed."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        stream = getattr(sys, name)
-        if stream is not None and stream.closed and _is_open(number):
-            setattr(sys, name, open(number, "w", encoding=stream.encoding, closefd=False))  # noqa: SIM115
-            faults.append(f"closes {name}")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def _make_value_printable(value: Any) -> Any:
-    """Make text printable before jinja2 escapes its markup. Macros return markup, which stays as it is."""
+    """Make text printable before jinja2 escapes its markup. Macros return markup, which is not escaped again."""
     return value if hasattr(value, "__html__") or not isinstance(value, str) else make_printable(value)
 
 

@@ -135,7 +135,7 @@ def test_without_the_library_the_extra_is_named(names: Any, monkeypatch: pytest.
 
 
 def test_other_splits_are_left_out_unless_there_is_nothing_else() -> None:
-    assert _choose_splits({"train": 1, "extra": 2}) == ({"train": 1}, ["left out the splits extra"])
+    assert _choose_splits({"train": 1, "extra": 2}) == ({"train": 1}, ["skipped the splits extra"])
     assert _choose_splits({"all": 1}) == ({None: 1}, [])
     with pytest.raises(DataError, match="its splits are extra, more, but none is one of train"):
         _choose_splits({"extra": 1, "more": 2})

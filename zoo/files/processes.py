@@ -1,0 +1,22 @@
+"""Find out whether the process that wrote a file is still running."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_running(process: str) -> bool:
+    """Return whether a process is running on this machine, or this cannot be found out.
+
+    Args:
+        process: ID of the process. A text that is not a number is the ID of no process.
+    """
+    if os.name == "nt" or not process.isdecimal():
+        return os.name == "nt"  # Windows has no harmless way to ask.
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # It belongs to another user.
+    return True
