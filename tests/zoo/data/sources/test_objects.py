@@ -67,6 +67,31 @@ def test_pairs_of_paths_and_labels(list_: Any) -> None:
     assert not listing.has_splits
 
 
+def test_labels_may_be_numbers_of_numpy_and_torch_or_missing(list_: Any) -> None:
+    pairs = [("1.jpg", np.int64(3)), ("2.jpg", torch.tensor(3)), ("3.jpg", None), ("4.jpg", np.float64("nan"))]
+    listing = list_(pairs)
+    assert listing.classes == ("3",)
+    assert [item.reason for item in listing.left_out] == ["no label", "no label"]
+
+
+def test_missing_values_of_pandas_are_no_labels(list_: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"path": ["1.jpg", "2.jpg", "3.jpg"], "label": ["ant", pandas.NA, pandas.NaT]})
+    assert list_(frame).classes == ("ant",)
+
+
+def test_images_of_pillow_are_turned_upright_and_converted_to_rgb(list_: Any) -> None:
+    def rotate(pixels: Any) -> Image.Image:
+        image = Image.fromarray(pixels)
+        image.getexif()[0x0112] = 6  # to be rotated clockwise
+        return image
+
+    upright = decode_image(list_(Images(rotate)).files[0].path)
+    assert upright.equal(torch.from_numpy(np.rot90(PIXELS[0], -1).copy()).permute(2, 0, 1))
+    cmyk = list_(Images(lambda _pixels: Image.new("CMYK", (4, 4), (0, 255, 255, 0)))).files[0]
+    assert decode_image(cmyk.path)[:, 0, 0].tolist() == [255, 0, 0]
+
+
 def test_a_data_frame_is_a_table(list_: Any) -> None:
     frame = Frame(path=["1.jpg", "2.jpg", "3.jpg"], breed=["pug", "husky", float("nan")], fold=["train", "val", "val"])
     listing = list_(frame, columns="label=breed,split=fold")
@@ -139,6 +164,10 @@ def test_a_tensor_data_set_has_no_class_names(list_: Any) -> None:
         (Images(lambda pixels: pixels.astype(np.int64)), "values of type int64"),
         (Images(lambda pixels: pixels * float("nan")), "values of type float64"),
         (TensorDataset(torch.zeros(2, 3, 4, 4)), "item 0 is a tuple, not a pair"),
+        (TensorDataset(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5)), "item 0 has several labels"),
+        ([("a.jpg", np.array([1, 0]))], "item 0 has several labels"),
+        ({"train": "photos/train"}, "a dictionary of splits cannot contain the path 'photos/train'"),
+        (Images(lambda _pixels: Image.new("F", (4, 4))), "image 0 cannot be written as PNG"),
     ],
 )
 def test_other_objects_are_refused(list_: Any, cache: Path, value: Any, message: str) -> None:

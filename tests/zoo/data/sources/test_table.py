@@ -85,6 +85,21 @@ def test_columns_can_be_named_or_numbered(tmp_path: Path) -> None:
     assert rows_of(named) == rows_of(numbered) == [("a.png", "pug", "train")]
 
 
+def test_numbers_of_columns_are_not_mistaken_for_labels_in_the_first_row(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "a.png,1\nb.png,2\n", columns="image=1,label=2")
+    assert rows_of(listing) == [("a.png", "1", "train"), ("b.png", "2", "train")]
+
+
+def test_columns_that_are_named_by_numbers_are_names(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "2,1\na.png,pug\n", columns="image=2,label=1")
+    assert rows_of(listing) == [("a.png", "pug", "train")]
+
+
+def test_only_zeros_and_ones_are_columns_of_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column for label"):
+        list_text(tmp_path, "path,ant,bee\na.png,01,\n")
+
+
 def test_the_columns_in_use_are_reported(tmp_path: Path) -> None:
     listing = list_text(tmp_path, "Path,Class,weight,group\na.png,cat,3,x\n")
     assert listing.notes == ("columns of the table: image 'Path', label 'Class', group 'group'",)
