@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.decode import decoded, quiet_pillow
-from zoo.data.eval_dataset import open_labeled
+from zoo.data.eval_dataset import Trained, open_labeled
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.source import list_images, name_source
@@ -117,7 +117,8 @@ class Classifier:
         progress = progress or Silent()
         options = DataOptions.parse(label_from=label_from, columns=columns)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
-        chosen, samples = open_labeled(listing, name_source(data), split, classes=self.classes, progress=progress)
+        trained = Trained(self.classes, self.header.input.bits)
+        chosen, samples = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalize, self._hardware)
@@ -132,8 +133,8 @@ class Classifier:
         if reason:
             return reason
         try:
-            with decoded(path) as pixels:
-                return self._transform(pixels)
+            with decoded(path, self._transform.bits) as image:
+                return self._transform(image.pixels)
         except DataError as error:
             return str(error)
 
