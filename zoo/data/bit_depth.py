@@ -5,10 +5,11 @@ Microscopes and medical devices often write 10 or 12 bits as 16. With a white le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from zoo.data.examine import Known, examine_files
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.traits import Traits
 
 if TYPE_CHECKING:
     from zoo.data.sample import Sample
@@ -19,7 +20,7 @@ _MIN_BITS, _MAX_BITS = 8, 16
 MEASURED = 1000
 
 
-def choose_bits(images: Sequence[Sample], traits: Known, progress: Progress) -> int | None:
+def choose_bits(images: Sequence[Sample], traits: Mapping[bytes, Traits], progress: Progress) -> int | None:
     """Return how many bits the 16-bit images of train use, or None if there are none, and report the scale.
 
     Args:
@@ -34,7 +35,7 @@ def choose_bits(images: Sequence[Sample], traits: Known, progress: Progress) -> 
     return bits
 
 
-def _examine_some(train: Sequence[Sample], progress: Progress) -> tuple[list[Sample], Known]:
+def _examine_some(train: Sequence[Sample], progress: Progress) -> tuple[list[Sample], Mapping[bytes, Traits]]:
     """Decode images at regular distances. Images are sorted by class, so all large classes are among them."""
     some = train[:: -(-len(train) // MEASURED)]
     labels = {image.file.class_name: image.label for image in some}
@@ -44,7 +45,7 @@ def _examine_some(train: Sequence[Sample], progress: Progress) -> tuple[list[Sam
     return images, traits
 
 
-def find_peaks(images: Iterable[Sample], traits: Known) -> list[int]:
+def find_peaks(images: Iterable[Sample], traits: Mapping[bytes, Traits]) -> list[int]:
     """Return the largest value of each image with 16 bits per value, unless the file states how many it uses."""
     found = (traits[image.digest].peak for image in images if image.digest in traits)
     return [peak for peak in found if peak]

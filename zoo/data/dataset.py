@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.bit_depth import choose_bits
-from zoo.data.examine import Known, examine_files
-from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.findings import Finding, list_findings
+from zoo.data.examination.report import report_findings
+from zoo.data.examination.traits import Traits
+from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, name_source
 from zoo.data.split import VAL_FRACTION
@@ -47,6 +49,8 @@ class Images:
     #: Test images; empty if there is no test split.
     test: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]
+    #: What is unusual or wrong about the images, the most harmful first.
+    findings: tuple[Finding, ...] = ()
     #: Whether all images were decoded; otherwise, they are examined during the first epoch.
     is_examined: bool = True
     #: SHA-256 in hex of the split, class, name and digest of every sample. It does not depend on where the files are.
@@ -86,9 +90,8 @@ def open_images(
     _check_train(listing.classes, good, bad)
     good = split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
-    _report_copies((image for image in good if image.is_examined), progress)
-    _report_gaps(good, listing.classes, progress)
-    report_animations(good, traits, progress)
+    findings = list_findings(good, left_out, listing.classes, traits)
+    report_findings(findings, progress)
     images = Images(
         origin=origin,
         source=listing.source,
@@ -99,6 +102,7 @@ def open_images(
         left_out=left_out,
         is_examined=all(image.is_examined for image in good),
         fingerprint="",
+        findings=tuple(findings),
         bits=choose_bits(good, traits, progress),
     )
     images = replace(images, fingerprint=_fingerprint(images))
@@ -119,7 +123,7 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
 
 def _find_images(
     files: Sequence[ImageFile], labels: Mapping[str, int], keep: Views | None, progress: Progress
-) -> tuple[list[Sample], list[LeftOut], Known]:
+) -> tuple[list[Sample], list[LeftOut], dict[bytes, Traits]]:
     """Examine the images, or only find them if there are many."""
     if len(files) <= EXAMINED_IMAGES.read():
         return examine_files(files, labels, keep=keep, progress=progress)
@@ -171,46 +175,8 @@ def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
         progress.say(f"skipped {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
 
 
-def report_animations(images: Iterable[Sample], traits: Known, progress: Progress) -> None:
-    """Report how many images are animations, of which only the first frame is used."""
-    if animated := sum(image.digest in traits and traits[image.digest].is_animated for image in images):
-        verb = "is an animation" if animated == 1 else "are animations"
-        progress.say(f"note: {_count(animated, 'image')} {verb}; using the first frame")
-
-
 def _show_reasons(left_out: Sequence[LeftOut]) -> str:
     return "; ".join(f"{str(item.path)!r}: {item.reason}" for item in left_out[:_MAX_FILES])
-
-
-def _report_copies(images: Iterable[Sample], progress: Progress) -> None:
-    """Warn about images that appear in more than one split or class, because they distort the accuracy."""
-    bits = {split: 1 << index for index, split in enumerate(SPLITS)}
-    splits: dict[bytes, int] = {}
-    labels: dict[bytes, int | None] = {}
-    for image in images:
-        splits[image.digest] = splits.get(image.digest, 0) | bits[image.file.split]
-        if labels.setdefault(image.digest, image.label) != image.label:
-            labels[image.digest] = None
-    for split in SPLITS[1:]:
-        both = bits["train"] | bits[split]
-        if shared := sum(found & both == both for found in splits.values()):
-            verb = "appears" if shared == 1 else "appear"
-            counted = _count(shared, f"{split} image")
-            progress.say(f"warning: {counted} also {verb} in train, so {split} accuracy is too optimistic")
-    if ambiguous := sum(label is None for label in labels.values()):
-        progress.say(f"warning: found {_count(ambiguous, 'image')} in more than one class")
-
-
-def _report_gaps(images: Iterable[Sample], classes: Iterable[str], progress: Progress) -> None:
-    """Warn about classes without images in a split, because its accuracy says nothing about them."""
-    filled: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        filled[image.file.split].add(image.file.class_name)
-    for split in SPLITS[1:]:
-        missing = [name for name in classes if name not in filled[split]]
-        if missing and filled[split]:
-            more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
-            progress.say(f"warning: no {split} images of {show_names(missing)}{more}")
 
 
 def _list_twins(classes: Iterable[str]) -> list[str]:

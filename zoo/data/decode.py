@@ -20,14 +20,13 @@ from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[i
 from zoo.data.decoding_memory import DECODING, estimate_memory
 from zoo.data.file_kinds import explain_unidentified, is_heic, reads_avif, reads_heic
 from zoo.data.image_bytes import read_image_file
+from zoo.data.marks import Mark, read_marks
 from zoo.data.rgb import load, to_rgb
 from zoo.errors import DataError, ZooError
 from zoo.files.limits import PIXELS
 
 #: Formats that Pillow may open. Every additional format would increase the attack surface.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(("AVIF",) if reads_avif() else ()))
-#: Formats whose further frames are an animation. In a JPEG, they are previews or depth maps; in a TIFF, pages.
-_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 #: JPEG decoder that is registered when torchvision is imported. The public function for it in ``torchvision.io`` has
 #: been deprecated since 0.29, and the warning is an error in strict test suites. Without this operator, Pillow decodes
 #: JPEGs.
@@ -41,9 +40,11 @@ class Decoded:
 
     #: uint8 of shape (3, height, width).
     pixels: Tensor
+    #: Pillow's name of the file format, such as ``JPEG``.
+    format: str
+    marks: Mark
     #: Largest value of an image with 16 bits per value, whose values may use fewer bits; otherwise 0.
     peak: int = 0
-    is_animated: bool = False
 
 
 def decode_image(source: Path | bytes, bits: int | None = None) -> Tensor:
@@ -110,7 +111,7 @@ def _decoded(data: bytes, bits: int) -> Iterator[Decoded]:
         memory = estimate_memory(image, data, turbo=turbo)
     with DECODING.reserve(memory):
         with _explained(data), image:
-            result = Decoded(_decode_jpeg(data)) if turbo else _decode_with_pillow(image, data, bits)
+            result = _decode_with_turbo(image, data) if turbo else _decode_with_pillow(image, data, bits)
         del image  # It may have its own copy of the pixels.
         yield result
 
@@ -138,28 +139,23 @@ def _explained(data: bytes) -> Iterator[None]:
         raise DataError(f"damaged or truncated ({_first_line(error)})") from error
 
 
-def _decode_jpeg(data: bytes) -> Tensor:
-    """Decode a JPEG with torchvision.
+def _decode_with_turbo(image: Image.Image, data: bytes) -> Decoded:
+    """Decode a JPEG with torchvision; ``image`` is its header.
 
     It is faster than Pillow. Pillow also fills a truncated image with gray if other data follows it. Other formats are
     left to Pillow, because torchvision crashes on some damaged PNGs and ignores the orientation of WebP.
     """
     assert _TURBO is not None
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
+    pixels = cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
+    return Decoded(pixels, "JPEG", read_marks(image))
 
 
 def _decode_with_pillow(image: Image.Image, data: bytes, bits: int) -> Decoded:
     loaded, peak = load(image, data, bits)
-    is_animated = image.format in _ANIMATED and _has_frames(image)
-    return Decoded(cast("Tensor", pil_to_tensor(to_rgb(_rotate_upright(loaded)))), peak, is_animated)
-
-
-def _has_frames(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # noqa: BLE001  # Only the second frame is damaged.
-        return True
+    marks = read_marks(image) | (Mark(0) if loaded is image else Mark.DEEP)
+    pixels = cast("Tensor", pil_to_tensor(to_rgb(_rotate_upright(loaded))))
+    return Decoded(pixels, image.format or "", marks, peak)
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:

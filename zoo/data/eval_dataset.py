@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.data.bit_depth import find_peaks, report_bits
-from zoo.data.dataset import report_animations, report_left_out
-from zoo.data.examine import examine_files
+from zoo.data.dataset import report_left_out
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.findings import list_findings
+from zoo.data.examination.report import report_findings
 from zoo.data.listing import Listing, show_names
 from zoo.data.sample import Sample
 from zoo.errors import DataError
@@ -55,7 +57,7 @@ def open_labeled(
     good, bad, traits = examine_files(files, labels, progress=progress)
     report_left_out(bad, progress)
     report_bits(find_peaks(good, traits), trained.bits, progress)
-    report_animations(good, traits, progress)
+    report_findings(list_findings(good, bad, trained.classes, traits), progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
     return chosen, tuple(good)

@@ -13,7 +13,8 @@ from PIL import Image
 from made_images import COLOR, COLOR_ALPHA, make_png, make_tiff
 from zoo.data.bit_depth import choose_bits, measure_bits, report_bits
 from zoo.data.decode import decode_image, decoded
-from zoo.data.examine import Known, Traits, examine_files
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.traits import Traits
 from zoo.data.listing import ImageFile
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.sample import Sample
@@ -26,10 +27,10 @@ def words(*values: int, order: str = ">") -> bytes:
     return struct.pack(f"{order}{len(values)}H", *values)
 
 
-def make_images(*peaks: int, split: str = "train") -> tuple[list[Sample], Known]:
+def make_images(*peaks: int, split: str = "train") -> tuple[list[Sample], dict[bytes, Traits]]:
     file = ImageFile(Path(), "x.png", split, "ant", "x.png")
     digests = [f"{split} {number}".encode() for number in range(len(peaks))]
-    traits = {digest: Traits(peak) for digest, peak in zip(digests, peaks, strict=True) if peak}
+    traits = {digest: Traits(peak=peak) for digest, peak in zip(digests, peaks, strict=True) if peak}
     return [Sample(file, 0, digest) for digest in digests], traits
 
 
@@ -95,7 +96,7 @@ def test_the_peak_is_known_without_decoding_again(tmp_path: Path) -> None:
     file = write_gray(tmp_path / "x.png", 0, 4095)
     for _ in range(2):
         (image,), _, traits = examine_files([file], {"ant": 0}, progress=Silent())
-        assert traits == {image.digest: Traits(4095)}
+        assert traits[image.digest].peak == 4095
 
 
 def test_images_are_kept_only_when_their_scale_is_known(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from unprivileged import obeying_permissions
-from zoo.data.examine import examine_files
+from zoo.data.examination.examine import examine_files
 from zoo.data.source import locate
 from zoo.data.sources.folder import list_folder
 from zoo.errors import CacheError, DataError

@@ -15,11 +15,13 @@ from PIL import Image, features
 
 from changed_images import decode_changed, make_samples
 from made_images import encode
-from zoo.data.dataset import report_animations
 from zoo.data.decode import decode_image, decoded
-from zoo.data.examine import examine_files
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.findings import list_findings
+from zoo.data.examination.report import report_findings
 from zoo.data.file_kinds import explain_unidentified
 from zoo.data.listing import ImageFile
+from zoo.data.marks import Mark
 from zoo.errors import DataError
 from zoo.progress import Silent
 
@@ -81,28 +83,28 @@ def test_if_pillow_cannot_read_avif_the_message_says_what_to_install(monkeypatch
 @pytest.mark.parametrize("kind", ANIMATIONS)
 def test_the_first_frame_of_an_animation_is_used(kind: str) -> None:
     with decoded(encode(Image.new("RGB", (8, 8), "red"), kind, quality=100, **FRAMES)) as image:
-        assert image.is_animated
+        assert Mark.ANIMATED in image.marks
         assert (image.pixels.float().mean((1, 2)) - torch.tensor([255.0, 0, 0])).abs().max() <= 2
     with decoded(encode(Image.new("RGB", (8, 8), "red"), kind)) as image:
-        assert not image.is_animated
+        assert Mark.ANIMATED not in image.marks
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "MPO"])
 def test_pages_and_previews_are_no_animation(kind: str) -> None:
     with decoded(encode(Image.new("RGB", (8, 8), "red"), kind, **FRAMES)) as image:
-        assert not image.is_animated
+        assert Mark.ANIMATED not in image.marks
 
 
 @pytest.mark.parametrize(("count", "line"), [(0, None), (1, "1 image is an animation"), (2, "2 images are animations")])
 def test_animations_are_counted_and_reported_each_time(
-    tmp_path: Path, progress: Any, count: int, line: str | None
+    tmp_path: Path, progress: Any, draw: Callable[..., Image.Image], count: int, line: str | None
 ) -> None:
     files = [ImageFile(tmp_path, f"{number}.gif", "train", "ant", f"{number}.gif") for number in range(3)]
     for number, file in enumerate(files):
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(file.path, "GIF", **(FRAMES if number < count else {}))
+        draw(number, (64, 64)).save(file.path, "GIF", **(FRAMES if number < count else {}))
     for _ in range(2):  # The second time, nothing is decoded.
         good, _, traits = examine_files(files, {"ant": 0}, progress=Silent())
-        report_animations(good, traits, progress)
+        report_findings(list_findings(good, [], ["ant"], traits), progress)
     assert progress.lines == ([f"note: {line}; using the first frame"] * 2 if line else [])
 
 

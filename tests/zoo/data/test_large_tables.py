@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zoo.data.dataset import open_images
-from zoo.data.examine import _examine_each
+from zoo.data.examination.examine import _examine_each
 from zoo.data.sources.table import list_table
 from zoo.progress import Silent
 from zoo.registry.data_options import DataOptions
@@ -62,7 +62,7 @@ def test_an_image_of_a_large_data_set_takes_a_few_hundred_bytes(
 
 
 def test_only_some_images_wait_for_a_thread(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.data.examine._PENDING", 10)
+    monkeypatch.setattr("zoo.data.examination.examine._PENDING", 10)
     files, seen = list_table(table, DataOptions()).files, []
     results = _examine_each(files[:35], lambda file: seen.append(file) or b"digest")  # type: ignore[func-returns-value]
     assert next(results) == (files[0], b"digest")

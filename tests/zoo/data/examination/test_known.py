@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.examine import Traits, add_known, examine_files, read_known
+from zoo.data.examination.examine import examine_files
+from zoo.data.examination.known import add_known, read_known
+from zoo.data.examination.traits import Traits
 from zoo.data.listing import ImageFile
+from zoo.data.marks import Mark
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.sources.folder import list_folder
 from zoo.data.transform import build_eval_transform
@@ -63,7 +66,7 @@ def test_an_unreadable_file_is_tried_every_time(files: list[ImageFile]) -> None:
 
 def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
     one, torn, next_one = (bytes([number] * 32) for number in range(3))
-    add_known({one: Traits(), torn: Traits(4095, is_animated=True)})
+    add_known({one: Traits(), torn: Traits("PNG", Mark.ANIMATED, 4095)})
     (path,) = (own_cache / "examined").iterdir()
     lines = path.read_text()
     for length in range(len(lines) // 2 + 1, len(lines) - 1):

@@ -1,0 +1,77 @@
+"""Find copies of images: files with the same bytes, and images that look the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from zoo.data.examination import kinds
+from zoo.data.examination.kinds import Kind
+from zoo.data.examination.near_copies import list_near_hashes
+from zoo.data.examination.traits import Traits
+from zoo.data.listing import SPLITS
+from zoo.data.sample import Sample
+
+#: Maximum number of images with the same hash that are compared. Drawings may have thousands.
+_MAX_SAME = 50
+
+
+class Copy(NamedTuple):
+    """An image that is a copy of another one."""
+
+    kind: Kind
+    sample: Sample
+    #: Path of the other image.
+    other: str
+
+
+def list_copies(samples: Sequence[Sample], traits: Mapping[bytes, Traits]) -> Iterator[Copy]:
+    """List images with copies: once for each kind of harm that their copies do.
+
+    Args:
+        samples: Examined images in their final splits.
+        traits: Traits of the images.
+    """
+    same: defaultdict[bytes, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        same[sample.digest].append(sample)
+    for group in same.values():
+        if len(group) > 1:
+            yield from _list_harm(group, group, kinds.LEAK, kinds.CONFLICT, kinds.DUPLICATE)
+    for digest, others in _find_near(traits, same).items():
+        near = [sample for other in others for sample in same[other]]
+        yield from _list_harm(same[digest], near, kinds.NEAR_LEAK, kinds.NEAR_CONFLICT, kinds.NEAR_DUPLICATE)
+
+
+def _list_harm(
+    group: Sequence[Sample], copies: Sequence[Sample], leak: Kind, conflict: Kind, twin: Kind
+) -> Iterator[Copy]:
+    """List what the copies of the images of a group do to these images."""
+    for sample in group:
+        split = sample.file.split
+        in_train = (copy for copy in copies if copy.file.split == SPLITS[0])
+        if split != SPLITS[0] and (copy := next(in_train, None)):
+            yield Copy(leak, sample, str(copy.path))
+        if copy := next((copy for copy in copies if copy.label != sample.label), None):
+            yield Copy(conflict, sample, f"{copy.path} ({copy.file.class_name})")
+        before = (copy for copy in copies if copy.file.split == split and copy.path < sample.path)
+        if copy := next(before, None):
+            yield Copy(twin, sample, str(copy.path))
+
+
+def _find_near(traits: Mapping[bytes, Traits], digests: Mapping[bytes, object]) -> dict[bytes, list[bytes]]:
+    """Return the digests of the images that look the same as each image. Exact copies are not among them."""
+    of_hash: defaultdict[int, list[bytes]] = defaultdict(list)
+    for digest in digests:
+        if found := traits[digest].hash:
+            of_hash[found].append(digest)
+    near: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    pairs = [(found, found) for found, group in of_hash.items() if len(group) > 1]
+    for one, other in (*pairs, *list_near_hashes(of_hash)):
+        for first, second in product(of_hash[one], of_hash[other][:_MAX_SAME]):
+            if first != second:
+                near[first].append(second)
+                near[second].append(first)
+    return near

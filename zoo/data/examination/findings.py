@@ -1,0 +1,133 @@
+"""What is unusual or wrong about the images of a data set."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from zoo.data.examination import kinds
+from zoo.data.examination.copies import list_copies
+from zoo.data.examination.kinds import KINDS, Kind
+from zoo.data.examination.traits import Traits
+from zoo.data.listing import SPLITS, LeftOut
+from zoo.data.marks import Mark
+from zoo.data.sample import Sample
+
+#: Number of images of the largest class for each image of a class that is called imbalanced.
+_IMBALANCE = 10
+#: Limits of brightness, from 0 to 255, and of the sides and the area in pixels.
+_BLACK, _WHITE, _FLAT = 16, 239, 8
+_TINY, _HUGE = 32, 50_000_000
+_OF_MARK = {
+    Mark.ANIMATED: kinds.ANIMATED, Mark.CMYK: kinds.CMYK, Mark.PALETTE: kinds.PALETTE, Mark.ALPHA: kinds.ALPHA,
+    Mark.DEEP: kinds.DEEP, Mark.ROTATED: kinds.ROTATED,
+}  # fmt: skip
+#: Suffixes of each format. Formats that are not listed may have any suffix.
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".mpo"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is worth knowing about an image or a class."""
+
+    kind: Kind
+    split: str | None
+    class_name: str | None
+    #: Path of the image; None if the finding is about a class.
+    path: str | None
+    #: More about it: the other image, a number, or a reason.
+    detail: str = ""
+
+
+def list_findings(
+    samples: Sequence[Sample], left_out: Iterable[LeftOut], classes: Sequence[str], traits: Mapping[bytes, Traits]
+) -> list[Finding]:
+    """List what is unusual about images, the most harmful kinds first, and then by split and path.
+
+    Args:
+        samples: Images in their final splits.
+        left_out: Files that are not used.
+        classes: Names of all classes.
+        traits: Traits of the images that were examined.
+    """
+    found = [Finding(kinds.SKIPPED, None, None, str(item.path), item.reason) for item in left_out]
+    found += _list_gaps(samples, classes)
+    examined = [sample for sample in samples if sample.is_examined]
+    found += (
+        Finding(copy.kind, copy.sample.file.split, copy.sample.file.class_name, str(copy.sample.path), copy.other)
+        for copy in list_copies(examined, traits)
+    )
+    for sample in examined:
+        for kind, detail in _list_oddities(sample, traits[sample.digest]):
+            found.append(Finding(kind, sample.file.split, sample.file.class_name, str(sample.path), detail))
+    return sorted(found, key=_order)
+
+
+def count_findings(findings: Iterable[Finding]) -> dict[Kind, dict[str, int]]:
+    """Return the number of findings by kind and split, the most harmful first.
+
+    Findings about files without a split are under an empty string.
+    """
+    counts = Counter((finding.kind, finding.split or "") for finding in findings)
+    table: dict[Kind, dict[str, int]] = {}
+    for kind in KINDS:
+        for split in ("", *SPLITS):
+            if count := counts[kind, split]:
+                table.setdefault(kind, {})[split] = count
+    return table
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str]:
+    split = SPLITS.index(finding.split) if finding.split else -1
+    return KINDS.index(finding.kind), split, finding.path or finding.class_name or "", finding.detail
+
+
+def _list_gaps(samples: Iterable[Sample], classes: Sequence[str]) -> Iterator[Finding]:
+    """List classes that a split lacks, and classes that are rare in train."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for sample in samples:
+        counts[sample.file.split][sample.file.class_name] += 1
+    for split in SPLITS[1:]:
+        for name in classes:
+            if counts[split] and not counts[split][name]:
+                yield Finding(kinds.MISSING_CLASS, split, name, None)
+    most = max(counts["train"].values(), default=0)
+    for name, count in counts["train"].items():
+        if count * _IMBALANCE <= most:
+            yield Finding(kinds.IMBALANCE, "train", name, None, f"{count:,} images; the largest class has {most:,}")
+
+
+def _list_oddities(sample: Sample, traits: Traits) -> Iterator[tuple[Kind, str]]:
+    for mark, kind in _OF_MARK.items():
+        if mark in traits.marks:
+            yield kind, f"values up to {traits.peak:,}" if kind is kinds.DEEP and traits.peak else ""
+    suffixes, suffix = _SUFFIXES.get(traits.format), sample.path.suffix.lower()
+    if suffixes and suffix and suffix not in suffixes:
+        yield kinds.WRONG_SUFFIX, f"the format is {traits.format}"
+    size = f"{traits.width} x {traits.height} pixels"
+    if min(traits.width, traits.height) < _TINY:
+        yield kinds.TINY, size
+    if traits.width * traits.height > _HUGE:
+        yield kinds.HUGE, size
+    yield from _list_brightness(traits)
+
+
+def _list_brightness(traits: Traits) -> Iterator[tuple[Kind, str]]:
+    brightness = f"brightness {traits.darkest} to {traits.brightest} of 255"
+    if traits.brightest < _BLACK:
+        yield kinds.BLACK, brightness
+    elif traits.darkest > _WHITE:
+        yield kinds.WHITE, brightness
+    elif traits.brightest - traits.darkest < _FLAT:
+        yield kinds.FLAT, brightness
