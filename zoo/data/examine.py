@@ -1,8 +1,8 @@
 """Read every image before training, so that an unreadable image cannot stop a run midway.
 
-The same package versions examine a file only once: the digests of all files that were decoded are kept in the cache
-folder, in a text file with one digest per line. Several processes may append to this file in any order, and a truncated
-line matches no digest.
+With the same package versions, a file is examined only once: the digests of all files that were decoded are kept in the
+cache folder, in a text file with one digest per line. Several processes may append to this file in any order, and a
+truncated line matches no digest.
 """
 
 from __future__ import annotations

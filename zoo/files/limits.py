@@ -17,7 +17,7 @@ from zoo.errors import OptionError
 MAX_CLASSES = 1_000_000
 #: Maximum height and width of the input of a model in pixels.
 MAX_SIDE = 4096
-#: Maximum number of threads that decode images, and therefore of the option `workers`.
+#: Maximum number of threads that decode images, and therefore of the `workers` option.
 MAX_WORKERS = 256
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -93,7 +93,8 @@ PIXEL_CACHE = Limit(
     variable="ZOO_MAX_PIXEL_CACHE",
     default=2**30,
     unit="bytes",
-    bounds="the memory for decoded images that a process keeps for the next epoch, separately for training and evaluation",
+    bounds="the memory for decoded images that a process keeps for the next epoch, separately for training and"
+    " evaluation",
     reason="about 1,900 photos for training or 7,000 for evaluation; at most a quarter of the free memory is used",
     least=0,
 )
@@ -108,8 +109,8 @@ EXAMINED_IMAGES = Limit(
     variable="ZOO_MAX_EXAMINED_IMAGES",
     default=200_000,
     unit="images",
-    bounds="the largest data set that is decoded before the first step; larger data sets are examined during the first"
-    " epoch",
+    bounds="the largest data set that is decoded before the first step; larger data sets are examined during"
+    " the first epoch",
     reason="decoding them takes a few minutes",
     least=0,
 )
