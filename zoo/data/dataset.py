@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.examine import examine_files
+from zoo.data.bit_depth import choose_bits
+from zoo.data.examine import Known, examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, name_source
@@ -50,6 +51,8 @@ class Images:
     is_examined: bool = True
     #: SHA-256 in hex of the split, class, name and digest of every sample. It does not depend on where the files are.
     fingerprint: str
+    #: Number of bits that the 16-bit images of train use; None if there are none.
+    bits: int | None = None
 
 
 def open_images(
@@ -77,7 +80,7 @@ def open_images(
     for note in (*listing.notes, *_list_twins(listing.classes)):
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(listing.classes)}
-    good, bad = _find_images(listing.files, labels, keep, progress)
+    good, bad, traits = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     _check_train(listing.classes, good, bad)
@@ -85,6 +88,7 @@ def open_images(
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     _report_copies((image for image in good if image.is_examined), progress)
     _report_gaps(good, listing.classes, progress)
+    report_animations(good, traits, progress)
     images = Images(
         origin=origin,
         source=listing.source,
@@ -95,6 +99,7 @@ def open_images(
         left_out=left_out,
         is_examined=all(image.is_examined for image in good),
         fingerprint="",
+        bits=choose_bits(good, traits, progress),
     )
     images = replace(images, fingerprint=_fingerprint(images))
     progress.say(_describe(images))
@@ -114,7 +119,7 @@ def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float
 
 def _find_images(
     files: Sequence[ImageFile], labels: Mapping[str, int], keep: Views | None, progress: Progress
-) -> tuple[list[Sample], list[LeftOut]]:
+) -> tuple[list[Sample], list[LeftOut], Known]:
     """Examine the images, or only find them if there are many."""
     if len(files) <= EXAMINED_IMAGES.read():
         return examine_files(files, labels, keep=keep, progress=progress)
@@ -124,7 +129,7 @@ def _find_images(
     )
     if keep:
         keep.forget()  # Only a small part of the images would fit.
-    return find_files(files, labels, progress)
+    return *find_files(files, labels, progress), {}
 
 
 def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
@@ -164,6 +169,13 @@ def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
     if left_out:
         more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
         progress.say(f"skipped {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")
+
+
+def report_animations(images: Iterable[Sample], traits: Known, progress: Progress) -> None:
+    """Report how many images are animations, of which only the first frame is used."""
+    if animated := sum(image.digest in traits and traits[image.digest].is_animated for image in images):
+        verb = "is an animation" if animated == 1 else "are animations"
+        progress.say(f"note: {_count(animated, 'image')} {verb}; using the first frame")
 
 
 def _show_reasons(left_out: Sequence[LeftOut]) -> str:

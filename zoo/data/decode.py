@@ -7,23 +7,27 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
 from zoo.data.decoding_memory import DECODING, estimate_memory
+from zoo.data.file_kinds import explain_unidentified, is_heic, reads_avif, reads_heic
 from zoo.data.image_bytes import read_image_file
+from zoo.data.rgb import load, to_rgb
 from zoo.errors import DataError, ZooError
 from zoo.files.limits import PIXELS
 
 #: Formats that Pillow may open. Every additional format would increase the attack surface.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-_WHITE = (255, 255, 255, 255)
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(("AVIF",) if reads_avif() else ()))
+#: Formats whose further frames are an animation. In a JPEG, they are previews or depth maps; in a TIFF, pages.
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 #: JPEG decoder that is registered when torchvision is imported. The public function for it in ``torchvision.io`` has
 #: been deprecated since 0.29, and the warning is an error in strict test suites. Without this operator, Pillow decodes
 #: JPEGs.
@@ -31,24 +35,40 @@ _TURBO = getattr(torch.ops.image, "decode_jpeg", None)
 _RGB = 3
 
 
-def decode_image(source: Path | bytes) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded image."""
+
+    #: uint8 of shape (3, height, width).
+    pixels: Tensor
+    #: Largest value of an image with 16 bits per value, whose values may use fewer bits; otherwise 0.
+    peak: int = 0
+    is_animated: bool = False
+
+
+def decode_image(source: Path | bytes, bits: int | None = None) -> Tensor:
     """Decode an image to uint8 of shape (3, height, width), rotated according to its EXIF orientation.
 
-    Grayscale and palette images are converted to RGB, 16-bit images are reduced to their upper 8 bits, and transparent
-    images are blended with white. If an image has several frames, the first one is used. A truncated file is an error,
-    but damage in the middle of a JPEG cannot be detected.
+    Grayscale and palette images are converted to RGB, and transparent images are blended with white. If an image has
+    several frames, the first one is used. A truncated file is an error, but damage in the middle of a JPEG cannot be
+    detected.
+
+    Args:
+        source: The path of the file, or its content.
+        bits: Number of bits that the values of 16-bit images use, 8 to 16. The upper 8 of them are kept, and larger
+            values are white. Default: 16, unless the file states a smaller number.
 
     Raises:
         DataError: If the image cannot be read or decoded, or exceeds a limit of `zoo.files.limits`. The message
             contains the path if ``source`` is one.
     """
-    with decoded(source) as pixels:
-        return pixels
+    with decoded(source, bits) as image:
+        return image.pixels
 
 
 @contextmanager
-def decoded(source: Path | bytes) -> Iterator[Tensor]:
-    """Return a context with the pixels of an image, as from `decode_image`.
+def decoded(source: Path | bytes, bits: int | None = None) -> Iterator[Decoded]:
+    """Return a context with a decoded image, whose pixels are those of `decode_image`.
 
     Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take
     too much. Within the context, reduce the image to the part that you keep.
@@ -56,12 +76,12 @@ def decoded(source: Path | bytes) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
             data = source if isinstance(source, bytes) else read_image_file(source)
-            pixels = stack.enter_context(_decoded(data))
+            image = stack.enter_context(_decoded(data, bits or 16))
         except DataError as error:
             if isinstance(source, bytes):
                 raise
             raise DataError(f"cannot use the image {str(source)!r}: {error}.") from error
-        yield pixels
+        yield image
 
 
 @contextmanager
@@ -81,28 +101,36 @@ def quiet_pillow() -> Iterator[None]:
 
 
 @contextmanager
-def _decoded(data: bytes) -> Iterator[Tensor]:
+def _decoded(data: bytes, bits: int) -> Iterator[Decoded]:
     if not data:
         raise DataError("the file is empty")
-    with _explained():
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)  # This reads only the header.
+    with _explained(data):
+        image = _open(data)
         turbo = _TURBO is not None and image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
         memory = estimate_memory(image, data, turbo=turbo)
     with DECODING.reserve(memory):
-        with _explained(), image:
-            pixels = _decode_jpeg(data) if turbo else _decode_with_pillow(image)
+        with _explained(data), image:
+            result = Decoded(_decode_jpeg(data)) if turbo else _decode_with_pillow(image, data, bits)
         del image  # It may have its own copy of the pixels.
-        yield pixels
+        yield result
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open an image. This reads only its header."""
+    if is_heic(data) and reads_heic():
+        import_module("pillow_heif").register_heif_opener(thumbnails=False)
+        return Image.open(io.BytesIO(data), formats=("HEIF",))
+    return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(data: bytes) -> Iterator[None]:
     try:
         yield
     except (ZooError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise DataError("not an image in a supported format") from error
+        raise DataError(explain_unidentified(data)) from error
     except Image.DecompressionBombError as error:
         found = re.search(r"(\d+) pixels", str(error))
         raise DataError(f"it has {PIXELS.explain(int(found[1]))}" if found else str(error)) from error
@@ -121,9 +149,17 @@ def _decode_jpeg(data: bytes) -> Tensor:
     return cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
 
 
-def _decode_with_pillow(image: Image.Image) -> Tensor:
-    image.load()
-    return cast("Tensor", pil_to_tensor(_to_rgb(_rotate_upright(image))))
+def _decode_with_pillow(image: Image.Image, data: bytes, bits: int) -> Decoded:
+    loaded, peak = load(image, data, bits)
+    is_animated = image.format in _ANIMATED and _has_frames(image)
+    return Decoded(cast("Tensor", pil_to_tensor(to_rgb(_rotate_upright(loaded)))), peak, is_animated)
+
+
+def _has_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001  # Only the second frame is damaged.
+        return True
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:
@@ -131,18 +167,6 @@ def _rotate_upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001  # Only the metadata is damaged; torchvision also ignores it.
         return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F"):
-        raise DataError("32-bit pixels without a defined white level; convert the image to 8 or 16 bits")
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips, which would turn nearly every pixel white.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
-    return image.convert("RGB")
 
 
 def _first_line(error: Exception) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.data.dataset import report_left_out
+from zoo.data.bit_depth import find_peaks, report_bits
+from zoo.data.dataset import report_animations, report_left_out
 from zoo.data.examine import examine_files
 from zoo.data.listing import Listing, show_names
 from zoo.data.sample import Sample
@@ -15,8 +16,18 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a finished run knows about the images that it was trained on."""
+
+    #: Class names; the index of a class is its label.
+    classes: tuple[str, ...]
+    #: Number of bits that its 16-bit images use; None if there were none.
+    bits: int | None = None
+
+
 def open_labeled(
-    listing: Listing, origin: str, split: str | None, *, classes: Sequence[str], progress: Progress
+    listing: Listing, origin: str, split: str | None, *, trained: Trained, progress: Progress
 ) -> tuple[str, tuple[Sample, ...]]:
     """Examine the images of one split.
 
@@ -24,7 +35,7 @@ def open_labeled(
         listing: Images of the data source.
         origin: Name of the data source.
         split: ``train``, ``val``, ``test`` or ``all``. None means ``test`` if it exists, else ``val``, else ``all``.
-        classes: Class names of the run; the index of a class is its label.
+        trained: What the run knows about the images that it was trained on.
         progress: Where to report progress and unused files.
 
     Returns:
@@ -37,12 +48,14 @@ def open_labeled(
     if chosen == "all" and split is None:
         progress.say(f"note: {origin} has no splits; using all images, including those that the run was trained on")
     files = [file for file in listing.files if chosen in ("all", file.split)]
-    labels = {name: label for label, name in enumerate(classes)}
+    labels = {name: label for label, name in enumerate(trained.classes)}
     unknown = sorted({file.class_name for file in files} - labels.keys())
     if unknown:
-        raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(classes)}.")
-    good, bad = examine_files(files, labels, progress=progress)
+        raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
+    good, bad, traits = examine_files(files, labels, progress=progress)
     report_left_out(bad, progress)
+    report_bits(find_peaks(good, traits), trained.bits, progress)
+    report_animations(good, traits, progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
     return chosen, tuple(good)

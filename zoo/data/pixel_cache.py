@@ -40,6 +40,8 @@ class Pixels:
         self.normalize = transform.normalize
         self._reduce = transform.reduce
         self._crop = transform.crop
+        #: Number of bits that 16-bit images use, as in `decode_image`.
+        self.bits = transform.bits
         self._left = choose_budget() if budget is None else budget
         self._kept: dict[bytes, Tensor] = {}
         self._lock = Lock()
@@ -63,7 +65,7 @@ class Pixels:
         reduced = self._kept.get(sample.digest)
         if reduced is None:
             try:
-                with _decoded_again(sample) as pixels:
+                with _decoded_again(sample, self.bits) as pixels:
                     reduced = self._reduce(pixels)
             except Unreadable as error:
                 self.unreadable[sample.path] = str(error)
@@ -110,6 +112,10 @@ class Views:
             return cls(plain, plain)
         return cls(Pixels(build_train_transform(spec, augmentation, erase), budget), plain)
 
+    def use_bits(self, bits: int | None) -> None:
+        """Set the number of bits that 16-bit images use, before any of them is kept."""
+        self.train.bits = self.plain.bits = bits
+
     def list_unreadable(self) -> dict[Path, str]:
         """Return the images that turned out to be unreadable in this process, with the reasons."""
         return {**self.train.unreadable, **self.plain.unreadable}
@@ -125,12 +131,12 @@ class Views:
 
 
 @contextmanager
-def _decoded_again(sample: Sample) -> Iterator[Tensor]:
+def _decoded_again(sample: Sample, bits: int | None) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
             data = _read_again(sample)
             try:
-                pixels = stack.enter_context(decoded(data))
+                image = stack.enter_context(decoded(data, bits))
             except DataError as error:
                 if sample.is_examined:
                     raise
@@ -143,7 +149,7 @@ def _decoded_again(sample: Sample) -> Iterator[Tensor]:
                 f"cannot use the image {str(sample.path)!r}: {error}. "
                 f"It was {state} when the run began; restore it and run again."
             ) from None
-        yield pixels
+        yield image.pixels
 
 
 def _read_again(sample: Sample) -> bytes:

@@ -60,6 +60,8 @@ class Transform:
     crop: Crop | None
     #: Last step, which runs on a full batch on the model's device.
     normalize: Normalize
+    #: Number of bits that 16-bit images use, as in `zoo.data.decode.decode_image`.
+    bits: int | None = None
 
     def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Transform the pixels of one image, uint8 of shape (3, H, W), to float32 of shape (3, height, width)."""
@@ -96,7 +98,7 @@ def build_eval_transform(spec: InputSpec) -> Transform:
         DataError: If the input does not have 3 channels.
     """
     _check_channels(spec)
-    return Transform(partial(_resize_and_crop, spec), None, Normalize(spec))
+    return Transform(partial(_resize_and_crop, spec), None, Normalize(spec), spec.bits)
 
 
 def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
@@ -120,7 +122,7 @@ def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> 
         return build_eval_transform(spec)
     _check_channels(spec)
     ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
-    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec))
+    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec), spec.bits)
 
 
 def _check_channels(spec: InputSpec) -> None:

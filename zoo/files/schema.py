@@ -34,6 +34,7 @@ class Input(TypedDict):
     mean: Channels
     std: Channels
     min_size: NotRequired[Positive | None]
+    bits: NotRequired[Annotated[int, Meta(ge=8, le=16)] | None]
 
 
 class ModelHeader(TypedDict):

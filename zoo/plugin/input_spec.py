@@ -45,6 +45,9 @@ class InputSpec:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     #: Smallest height and width that the backbone accepts, in pixels; None if unknown.
     min_size: int | None = None
+    #: Number of bits that the values of 16-bit images use, from 8 to 16. A run that is trained on such images measures
+    #: it; a plugin leaves it out.
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         check_when_made(check_input, self)
@@ -71,6 +74,7 @@ def check_input(spec: InputSpec) -> None:
         ("crop", spec.crop in CROPS, f"one of {', '.join(CROPS)}"),
         ("interpolation", spec.interpolation in INTERPOLATIONS, f"one of {', '.join(INTERPOLATIONS)}"),
         ("min_size", spec.min_size is None or is_count(spec.min_size), "a positive number of pixels, or None"),
+        ("bits", spec.bits is None or (is_count(spec.bits) and 8 <= spec.bits <= 16), "from 8 to 16, or None"),
     )
 
 

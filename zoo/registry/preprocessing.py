@@ -26,6 +26,8 @@ class Preprocessing:
     image_size: int | None = None
     mean: Channels | None = None
     std: Channels | None = None
+    #: Number of bits that the 16-bit images of the data use. This is measured, and not an option.
+    bits: int | None = None
 
     @classmethod
     def parse(cls, resize: str | None, image_size: int | None, mean: str | None, std: str | None) -> Preprocessing:
@@ -60,6 +62,7 @@ class Preprocessing:
             crop=crop,
             mean=_spread(self.mean, channels) or spec.mean,
             std=_spread(self.std, channels) or spec.std,
+            bits=self.bits or spec.bits,
         )
 
     def list_changes(self, spec: InputSpec) -> list[str]:

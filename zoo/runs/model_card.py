@@ -80,9 +80,11 @@ def _describe_input(spec: Mapping[str, Any]) -> str:
         "squash": f"to {side} x {side} pixels, ignoring the aspect ratio",
         "border": f"so that the longer side is {side} pixels, padded with the mean color",
     }[spec["crop"]]
+    bits = spec.get("bits")
+    deep = f" The values of 16-bit images are first divided by 2^{bits - 8}, and clipped to 255." if bits else ""
     return f"""The model expects RGB images, resized ({interpolation}) {resized}, then center-cropped to
 {width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
-deviation {tuple(spec["std"])}."""
+deviation {tuple(spec["std"])}.{deep}"""
 
 
 def _training(facts: Mapping[str, Any]) -> str:

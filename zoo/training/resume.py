@@ -138,6 +138,7 @@ def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
         "weights": facts["weights"]["label"],
         "classes": facts["classes"],
         "data fingerprint": facts["data"]["fingerprint"],
+        "bits of 16-bit images": facts["input"].get("bits"),
         **recipe,
         "precision": facts["hardware"]["precision"],
         # Digest of the tensors that are frozen in the first phase. All other tensors are in the checkpoint.

@@ -106,7 +106,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hymenoptera() -> Path:
-    """A folder with 397 real photos of ants and bees, and one stray GIF."""
+    """A folder with 397 real photos of ants and bees, and one GIF without an ant in train."""
     assets = os.environ.get("ZOO_TEST_ASSETS")
     if not assets:
         pytest.skip("ZOO_TEST_ASSETS names no folder with data/hymenoptera_data")

@@ -50,7 +50,7 @@ def test_images_are_examined_without_a_cache_folder_that_can_be_written(
     cache.mkdir(mode=0o555)
     files = list_folder(plant(tmp_path / "photos", {"ant": 1, "bee": 1})).files
     with obeying_permissions():
-        good, bad = examine_files(files, {"ant": 0, "bee": 1}, progress=progress)
+        good, bad, _ = examine_files(files, {"ant": 0, "bee": 1}, progress=progress)
     assert (len(good), bad, list(cache.iterdir())) == (2, [], [])
 
 

@@ -183,5 +183,6 @@ def test_a_file_without_read_permission_is_left_out(tmp_path: Path, open_: Open,
 def test_the_real_photos_of_ants_and_bees_are_found(hymenoptera: Path, open_: Open) -> None:
     images = open_(hymenoptera)
     assert images.classes == ("ants", "bees")
-    assert (len(images.train), len(images.val)) == (244, 153)
-    assert [item.path.name for item in images.left_out] == ["imageNotFound.gif"]
+    assert (len(images.train), len(images.val)) == (245, 153)
+    assert not images.left_out
+    assert [sample.path.name for sample in images.train if sample.path.suffix == ".gif"] == ["imageNotFound.gif"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data.examine import add_known, examine_files, read_known
+from changed_images import make_samples
+from zoo.data.examine import Traits, add_known, examine_files, read_known
 from zoo.data.listing import ImageFile
 from zoo.data.pixel_cache import Pixels, Views
 from zoo.data.sources.folder import list_folder
@@ -31,7 +32,7 @@ class Counted(Pixels):
 
 def examine(files: list[ImageFile]) -> tuple[int, int, int]:
     counted = Counted()
-    good, bad = examine_files(files, {"ant": 0, "bee": 1}, keep=Views(counted, counted), progress=Silent())
+    good, bad, _ = examine_files(files, {"ant": 0, "bee": 1}, keep=Views(counted, counted), progress=Silent())
     return len(good), len(bad), len(counted.offers)
 
 
@@ -61,13 +62,26 @@ def test_an_unreadable_file_is_tried_every_time(files: list[ImageFile]) -> None:
     assert examine(files) == (5, 0, 0)
 
 
+def test_a_heic_image_is_tried_again_without_pillow_heif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif")
+    (tmp_path / "x.heic").write_bytes(make_samples()["HEIC"])
+    files = [ImageFile(tmp_path, "x.heic", "train", "ant", "x.heic")]
+    assert examine(files) == (1, 0, 1)
+    assert examine(files) == (1, 0, 0)
+    monkeypatch.setattr("zoo.data.file_kinds.find_spec", lambda _: None)
+    assert examine(files) == (0, 1, 0)
+
+
 def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
     one, torn, next_one = (bytes([number] * 32) for number in range(3))
-    add_known([one, torn])
+    add_known({one: Traits(), torn: Traits(4095, is_animated=True)})
     (path,) = (own_cache / "examined").iterdir()
-    path.write_text(path.read_text()[:100])
-    add_known([next_one])
-    assert read_known() == {one}
+    lines = path.read_text()
+    for length in range(len(lines) // 2 + 1, len(lines) - 1):
+        path.write_text(lines[:length])
+        assert read_known() == {one: Traits()}
+        add_known({next_one: Traits()})
+        assert read_known() == {one: Traits()}
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b""])

@@ -32,8 +32,8 @@ def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 def decode(path):
-    with decoded(path) as pixels:
-        return pixels.shape
+    with decoded(path) as image:
+        return image.pixels.shape
 
 with quiet_pillow(), ThreadPoolExecutor(4) as pool:
     decode(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zoo.data.eval_dataset import open_labeled
+from zoo.data.eval_dataset import Trained, open_labeled
 from zoo.data.sample import Sample
 from zoo.data.source import list_images
 from zoo.errors import DataError, NameNotFound
@@ -27,7 +27,7 @@ def open_(names: Any, progress: Any) -> Open:
         list_images(value, DataOptions(), registry=names, progress=progress),
         str(value),
         split,
-        classes=classes,
+        trained=Trained(classes),
         progress=progress,
     )
 

@@ -187,6 +187,15 @@ def test_the_card_describes_the_preprocessing(tmp_path: Path, facts: dict[str, A
     assert "in this order: ant, bee, cat." in card
 
 
+def test_the_card_says_how_sixteen_bit_images_are_scaled(
+    tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec
+) -> None:
+    spec = replace(acme, constructor="acme.net({num_classes})")
+    assert "16-bit" not in get_card(tmp_path, facts, spec)
+    facts["input"]["bits"] = 12
+    assert "16-bit images are first divided by 2^4, and clipped to 255." in get_card(tmp_path, facts, spec)
+
+
 @pytest.mark.parametrize(("license", "warns"), [("MIT", False), ("CC-BY-NC-4.0", True), ("unknown", True)])
 def test_the_card_names_the_license_and_warns_of_restrictions(
     tmp_path: Path,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.file_kinds import is_avif, is_heic
 from zoo.errors import DataError
 from zoo.files.atomic import PREFIX, publish
 from zoo.files.cache import cache_folder
@@ -28,6 +29,7 @@ _SUFFIXES = {
     b"\xff\xd8\xff": ".jpg",
     b"\x89PNG": ".png",
     b"RIFF": ".webp",
+    b"GIF8": ".gif",
     b"BM": ".bmp",
     b"II*\0": ".tif",
     b"MM\0*": ".tif",
@@ -98,6 +100,8 @@ def _find_suffix(number: int, data: bytes, default: str | None) -> str:
     for start, suffix in _SUFFIXES.items():
         if data.startswith(start):
             return suffix
+    if is_heic(data) or is_avif(data):
+        return ".heic" if is_heic(data) else ".avif"
     if default:
         return default
     raise DataError(f"image {number} is of an unknown file type; it begins with {data[:8]!r}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from zoo.data.listing import LeftOut
 from zoo.errors import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+IMAGE_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".gif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff")
 
 #: Files and folders that operating systems, network drives and tools add, in lowercase.
 _SYSTEM_NAMES = {

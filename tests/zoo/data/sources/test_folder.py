@@ -103,20 +103,21 @@ def test_runs_of_zoo_beside_the_classes_are_left_out(tmp_path: Path, plant: Plan
 
 def test_unsupported_file_types_are_left_out_with_a_reason(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ant": 1, "bee": 1})
-    for name in ("ant/placeholder.gif", "ant/notes.txt", "ant/noext", "labels.csv"):
+    for name in ("ant/drawing.svg", "ant/notes.txt", "ant/noext", "labels.csv"):
         (tmp_path / name).touch()
     found = reasons(list_folder(tmp_path))
-    assert found.keys() == {"placeholder.gif", "notes.txt", "noext", "labels.csv"}
-    assert found["placeholder.gif"].startswith("unsupported file type .gif (zoo reads .jpg .jpeg .png")
+    assert found.keys() == {"drawing.svg", "notes.txt", "noext", "labels.csv"}
+    assert found["drawing.svg"].startswith("unsupported file type .svg (zoo reads .jpg .jpeg .jpe .jfif .png .gif")
     assert found["noext"].startswith("unsupported file type (no suffix)")
     assert found["labels.csv"] == "not in a class folder"
 
 
 def test_suffixes_are_not_case_sensitive(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ant": 0, "bee": 1})
-    for suffix in (".jpg", ".JPEG", ".png", ".WebP", ".bmp", ".tif", ".TIFF"):
+    suffixes = (".jpg", ".JPEG", ".jpe", ".JFIF", ".png", ".gif", ".WebP", ".AVIF", ".HEIC", ".heif", ".bmp", ".TIFF")
+    for suffix in suffixes:
         (tmp_path / "ant" / f"x{suffix}").touch()
-    assert len(list_folder(tmp_path).files) == 8
+    assert len(list_folder(tmp_path).files) == len(suffixes) + 1
 
 
 def test_a_test_split_without_class_folders_is_left_out(tmp_path: Path, plant: Plant) -> None:

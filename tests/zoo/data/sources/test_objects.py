@@ -123,11 +123,13 @@ def test_gray_images_are_accepted(list_: Any) -> None:
     assert decode_image(listing.files[0].path)[0].equal(torch.from_numpy(PIXELS[0][:, :, 0]))
 
 
-def test_the_bytes_of_image_files_are_kept_as_they_are(list_: Any, tmp_path: Path) -> None:
-    Image.fromarray(PIXELS[0]).save(tmp_path / "0.jpg")
-    data = (tmp_path / "0.jpg").read_bytes()
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".tif"])
+def test_the_bytes_of_image_files_are_kept_as_they_are(list_: Any, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"0{suffix}"
+    Image.fromarray(PIXELS[0]).save(path)
+    data = path.read_bytes()
     listing = list_(Images(lambda _pixels: data))
-    assert all(file.path.read_bytes() == data and file.path.suffix == ".jpg" for file in listing.files)
+    assert all(file.path.read_bytes() == data and file.path.suffix == suffix for file in listing.files)
 
 
 def test_the_same_images_are_kept_once(list_: Any, cache: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_folder_means_all_its_images_sorted(classifier: Classifier, photos: Pa
 
 
 def test_every_skipped_file_in_a_folder_has_a_reason(classifier: Classifier, photos: Path) -> None:
-    left_out = ("notes.txt", "._0.png", "red/noext", "red/x.gif", "__MACOSX/red/0.png", ".ipynb_checkpoints/0.png")
+    left_out = ("notes.txt", "._0.png", "red/noext", "red/x.svg", "__MACOSX/red/0.png", ".ipynb_checkpoints/0.png")
     for name in left_out:
         (photos / "val" / name).parent.mkdir(exist_ok=True, parents=True)
         (photos / "val" / name).touch()
@@ -104,7 +104,7 @@ def test_every_skipped_file_in_a_folder_has_a_reason(classifier: Classifier, pho
         "notes.txt": "unsupported file type .txt",
         "._0.png": "hidden file",
         "red/noext": "unsupported file type",
-        "red/x.gif": "unsupported file type .gif",
+        "red/x.svg": "unsupported file type .svg",
         "__MACOSX": "system folder",
         ".ipynb_checkpoints": "hidden folder",
         "red/linked": "a link to a folder outside the data folder",
