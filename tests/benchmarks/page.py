@@ -14,7 +14,7 @@ Line = dict[str, Any]
 
 PROSE = f"""# Benchmarks
 
-This page compares the run time, memory and accuracy of zoo with those of other tools.
+This page compares zoo with other tools: running time, memory and accuracy.
 `tests/benchmarks/compare.py` generates this page; do not edit it by hand.
 
 ## Method
@@ -31,9 +31,9 @@ parentheses, the lowest and the highest. **If the ratio is above 1, zoo is faste
   and keeps freed memory for reuse. The other tools run as in their documentation, in float32 unless a row says
   otherwise. If all parameters are trained, these settings cause most of the difference.
 - *Images* is the number of training images over all epochs, and *trainable* is the number of trainable parameters.
-  The notes below a table state where the work of a tool differs.
+  The notes below a table state where a tool's work differs.
 - *Accuracy* is the validation accuracy of the best epoch and of the last epoch, as the mean over the pairs. *Ahead*
-  is the best accuracy of zoo minus that of the other tool, in percentage points. Without pretrained weights, a tool
+  is zoo's best accuracy minus the other tool's, in percentage points. Without pretrained weights, a tool
   starts from random weights, and its accuracy is not meaningful.
 - *Memory* is the peak memory of a process and its children, accurate to about 5%. Memory that several processes
   share is divided between them.

@@ -32,7 +32,7 @@ def show(as_json: bool) -> None:
     print_notes(f"{_format_sum(entries)} in {cache_folder()}")
 
 
-@command.command(name="clear")
+@command.command(name="clear", short_help="Remove entries from the cache folder.")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="features")
 def clear(kind: str) -> None:
     """Remove all entries of one kind from the cache folder, or all entries.

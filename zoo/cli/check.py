@@ -97,7 +97,8 @@ def command(
     )
     with _interruptible(save):
         find_plugin = functools.cache(examine)
-        targets = [find_target(_find_full_name(name), find_plugin) for name in names]  # reports a wrong name at once
+        # A wrong name is reported before any check runs.
+        targets = [find_target(_find_full_name(name), find_plugin) for name in names]
         found = (suite.run(target, open_progress(name_flags)) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # without duplicates: a plugin may be named twice
     if as_json:

@@ -28,7 +28,7 @@ from zoo.cli.streams import print_lines, print_notes
 def command(file: str, output: str, key: str | None, prefix: str | None, overwrite: bool, as_json: bool) -> None:
     """Convert a .pth or .ckpt file to safetensors.
 
-    Loads only tensors and runs nothing in the file. Prints the path of the new file on the last line.
+    Loads only tensors and never runs code from the file. Prints the path of the new file on the last line.
     """
     from zoo.models.weights.convert import convert_weights
 

@@ -106,7 +106,10 @@ class FinetuneCommand(click.Command):
     help=f"Label smoothing factor, from 0 to below 1.  {shared.show_default('label_smoothing')}",
 )
 @click.option(
-    "--patience", type=int, metavar="N", help="Stop after N epochs without a higher val accuracy.  [default: never]"
+    "--patience",
+    type=int,
+    metavar="N",
+    help="Stop after N epochs without an improvement in validation accuracy.  [default: never]",
 )
 @click.option(
     "--baseline",

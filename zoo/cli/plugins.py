@@ -57,6 +57,8 @@ def _format(plugins: tuple[Plugin, ...]) -> list[str]:
     lines = format_table(rows, right=(4, 5))
     lines += [f"{plugin.namespace}: {plugin.reason}" for plugin in plugins if plugin.reason]
     lines += [
-        f"{plugin.namespace} printed while it was loaded: {plugin.output!r:.200}" for plugin in plugins if plugin.output
+        f"{plugin.namespace} printed while it was loading: {plugin.output!r:.200}"
+        for plugin in plugins
+        if plugin.output
     ]
     return lines if plugins else ["no plugins are installed; the README shows how to install one"]

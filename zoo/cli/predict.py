@@ -37,10 +37,11 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
 
     Exits with 1 if no image could be read.
     """
-    with torch_session() as (registry, _):
+    with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
-        predictions = list(load(run, device=device, registry=registry).predict(images, top))
+        classifier = load(run, device=device, registry=registry)
+        predictions = list(classifier.predict(images, top, progress=progress))
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])
     elif form == "csv":

@@ -17,7 +17,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise `Terminated` on a signal. By default, the process would end at once and lose unsaved work."""
+    """Raise `Terminated` on a signal. By default, the process would end immediately and lose unsaved work."""
 
     def stop(number: int, _frame: object) -> None:
         raise Terminated(number)

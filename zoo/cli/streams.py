@@ -23,7 +23,7 @@ class OutputError(click.ClickException):
     """The result cannot be written to stdout."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"stdout cannot be written: {error.strerror or error}.")
+        super().__init__(f"cannot write to stdout: {error.strerror or error}.")
 
 
 def print_lines(*lines: str) -> None:
@@ -63,7 +63,7 @@ def print_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 
 @contextmanager
 def reporting_output_errors() -> Iterator[None]:
-    """Return a context that raises OutputError if stdout cannot be written, and then discards the rest of the output.
+    """Return a context that raises OutputError if zoo cannot write to stdout, and then discards the rest of the output.
 
     If stdout is a closed pipe, click ends the command without a message, as is usual.
     """
@@ -84,7 +84,7 @@ def _join(lines: Iterable[str]) -> str:
 
 
 def _find_output_error() -> OutputError | None:
-    """Return why stdout cannot be written; None if it can, so that another file caused an error."""
+    """Return why zoo cannot write to stdout; None if it can, because another file then caused the error."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,7 +1,7 @@
 """Random color and geometric transformations.
 
 The random numbers come from the caller's generator, because threads share torch's global one. The arithmetic is
-torchvision's. The ranges are those of the code that the authors of the papers published.
+torchvision's. The ranges come from the papers' reference code.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RandomOps:
     strength: float | None
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the transformed pixels; both are uint8 of shape (3, H, W)."""
+        """Return the transformed pixels. The input and the output are uint8 of shape (3, H, W)."""
         for _ in range(self.count):
             choice, strength, sign = torch.rand(3, generator=generator).tolist()
             op = list(self.ops.values())[int(choice * len(self.ops))]
@@ -85,7 +85,7 @@ RAND_AUGMENT = RandomOps(_build_ops(shear=16.7, translate=0.45, rotate=30.0, col
 class RandomErasing:
     """Random erasing, which replaces a random rectangle of an image with noise.
 
-    Source: Zhong et al. 2017, arXiv:1708.04896. The default ranges of the area and the aspect ratio are those of timm.
+    Source: Zhong et al. 2017, arXiv:1708.04896. The default ranges of the area and the aspect ratio are timm's.
     """
 
     probability: float

@@ -141,7 +141,7 @@ def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
 
 
 def _fingerprint(images: Images) -> str:
-    """Return the SHA-256 of the sorted lines of all images, which are sorted class by class to need less memory."""
+    """Return the SHA-256 of the sorted lines of all images. Sorting one class at a time saves memory."""
     digest, separator = hashlib.sha256(), b""
     for split in sorted(SPLITS):
         for class_name, samples in groupby(getattr(images, split), lambda sample: sample.file.class_name):
@@ -155,7 +155,7 @@ def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[L
     filled = {image.file.class_name for image in good if image.file.split == "train"}
     if empty := [name for name in classes if name not in filled]:
         reasons = _show_reasons(bad)
-        raise DataError(f"classes without readable images in train: {show_names(empty)} ({reasons}).")
+        raise DataError(f"these classes have no readable training images: {show_names(empty)} ({reasons}).")
 
 
 def _check_splits(images: Iterable[Sample], splits: Iterable[str], origin: str) -> None:

@@ -23,11 +23,11 @@ _JPEG_WITH_SCANS = 14
 #: most; we measured 25.
 _PILLOW = 32
 
-#: Before an image takes more than the budget divided by this number, freed memory is returned to the system.
+#: Freed memory is returned to the system before decoding an image that needs more than this part (1/N) of the budget.
 _LARGE = 8
 
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
-#: Markers that begin a JPEG which is not progressive.
+#: Start-of-frame markers of JPEGs that are not progressive.
 _SEQUENTIAL = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc9")
 #: A marker with a length after it, or the end of the image. The excluded bytes are fill bytes, stuffed bytes, and
 #: markers without a length, most of which are within a scan.
@@ -36,7 +36,7 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 
 class MemoryBudget:
-    """Memory that threads share. A thread waits until its part is free."""
+    """Memory that threads share. A thread waits until enough of it is free."""
 
     def __init__(self) -> None:
         self._used = 0
@@ -90,7 +90,7 @@ def estimate_memory(image: Image.Image, data: bytes, *, turbo: bool) -> int:
 
 
 def count_scans(data: bytes) -> int:
-    """Return the number of scans of a JPEG file, without those of a thumbnail in its metadata."""
+    """Return the number of scans of a JPEG file, excluding those of a thumbnail in its metadata."""
     scans, place, colors = 0, 0, b""
     while (found := _MARKER.search(data, place)) and found[0] != _END:
         start = found.end()
@@ -99,7 +99,7 @@ def count_scans(data: bytes) -> int:
         elif found[0] == _SCAN:
             scans += 1
             if scans == 1 and data[start + 2 : start + 3] == colors:
-                break  # All colors are in the first scan. libjpeg refuses another one, so there is no need to search.
+                break  # All colors are in the first scan. libjpeg refuses further scans, so the search ends.
         place = start + int.from_bytes(data[start : start + 2])
     return scans
 
@@ -107,7 +107,7 @@ def count_scans(data: bytes) -> int:
 def _return_freed() -> None:
     """Return freed memory to the system.
 
-    The GNU C library keeps freed memory for each thread separately. Without this function, four threads that decoded
+    The GNU C library keeps freed memory separately for each thread. Without this function, four threads that decoded
     four large images one after the other took as much memory as if they had decoded them at the same time.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
@@ -115,7 +115,7 @@ def _return_freed() -> None:
 
 
 def _count_pixels(image: Image.Image) -> int:
-    """Return the number of pixels, or that of a tile if it is larger, because libtiff decodes whole tiles."""
+    """Return the number of pixels of an image, or of a tile if it is larger, because libtiff decodes whole tiles."""
     tags = getattr(image, "tag_v2", {})
     tile = [tags.get(tag, 0) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
     width, length = (side if isinstance(side, int) else 0 for side in tile)

@@ -1,4 +1,4 @@
-"""Read the bytes of an image: a file, or a part of a shard."""
+"""Read the bytes of an image from a file or from part of a shard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_image(file: ImageFile) -> bytes:
 
 
 def read_image_file(path: Path, span: Span | None = None) -> bytes:
-    """Return the bytes of a regular file, or of a part of it.
+    """Return the bytes of a regular file, or of part of it.
 
     Raises:
         DataError: If the file cannot be read, is too large, or is too short. The message contains the reason but not

@@ -39,8 +39,8 @@ class Span:
 class ImageFile:
     """A labeled image file, or an image in a shard.
 
-    There may be millions of them. Images therefore share the folder, the split and the name of the class, and have no
-    path of their own.
+    There may be millions of them. Images therefore share the folder, the split and the class name, and have no path of
+    their own.
     """
 
     #: Folder that is the same for many images.
@@ -83,9 +83,9 @@ class Listing:
     has_splits: bool
     #: Description of the supported layouts, for error messages.
     layouts: str
-    #: What the user should know about how the source was understood.
+    #: Notes for the user about how the source was interpreted.
     notes: tuple[str, ...] = ()
-    #: Where the images were downloaded from, such as ``url`` and ``sha256``; None for files of the user.
+    #: Where the images were downloaded from, such as ``url`` and ``sha256``; None for the user's own files.
     source: Mapping[str, str | None] | None = None
 
     @classmethod
@@ -93,7 +93,7 @@ class Listing:
         cls, files: Iterable[ImageFile], left_out: Iterable[LeftOut], layouts: str, *, has_splits: bool,
         notes: tuple[str, ...] = (),
     ) -> Listing:  # fmt: skip
-        """Return the listing of files whose splits and classes are those that the files name."""
+        """Build a listing whose splits and classes are taken from the files."""
         found = sort_files(files)
         classes: dict[str, set[str]] = {} if has_splits else {"train": set()}
         for file in found:

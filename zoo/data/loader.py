@@ -173,7 +173,7 @@ class EvalBatches(_Loader):
 
 
 def _start_threads(count: int) -> ThreadPoolExecutor:
-    """Start threads that run torch's operators without further threads, which is faster for many small images."""
+    """Start threads in which torch's operators run single-threaded, which is faster for many small images."""
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="load", initializer=torch.set_num_threads, initargs=(1,))
     barrier = Barrier(count)  # The barrier makes the pool start all of its threads now.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Unreadable(DataError):
-    """An image that was not examined cannot be decoded."""
+    """Raised when an image that was not examined cannot be decoded."""
 
 
 class Pixels:
@@ -162,7 +162,7 @@ def _read_again(sample: Sample) -> bytes:
 
 
 def choose_budget(processes: int = 1) -> int:
-    """Return the budget of a process in bytes: that of `PIXEL_CACHE`, or less if little memory is free.
+    """Return the budget of a process in bytes: `PIXEL_CACHE`, or less if little memory is free.
 
     Together, the processes on this machine get at most a quarter of the free memory.
 

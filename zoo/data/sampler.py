@@ -17,7 +17,7 @@ import torch
 
 T = TypeVar("T")
 
-#: First numbers of the seeds of views and steps. They are negative, so that they differ from a run's seed.
+#: First values hashed into the seeds of views and steps. They are negative so that they never equal a run's seed.
 _VIEWS, _STEPS = -1, -2
 
 

@@ -72,7 +72,7 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
     if isinstance(found, Prefixed) and found.spec:
         return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed):
-        _refuse_option("label_from", options.label_from, f"{str(value)!r} has labels", "a folder")
+        _refuse_option("label_from", options.label_from, f"{str(value)!r} already has labels", "a folder")
         return list_prefixed(found, options, progress)
     located = locate(found, registry=registry, progress=progress)
     return replace(_list_path(value, located, options, progress), source=located.source)
@@ -86,7 +86,7 @@ def _list_plugin_source(
     if isinstance(result, Path):
         listing = _list_path(value, locate(result, registry=registry, progress=progress), options, progress)
     else:
-        _refuse_option("label_from", options.label_from, f"{value!r} has labels", "a folder")
+        _refuse_option("label_from", options.label_from, f"{value!r} already has labels", "a folder")
         _refuse_option("columns", options.columns, f"{value!r} has no columns", "a table")
         listing = list_rows(iter(result), get_folder(spec, name), options, origin=value, split=None)
     return replace(listing, source={"name": value})
@@ -150,7 +150,7 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
     A path that exists takes precedence over a source with a prefix, and over the name of a data set.
 
     Raises:
-        DataError: If the path does not exist, or is neither a folder nor a file, or a URL is not that of an archive.
+        DataError: If the path does not exist, or is neither a folder nor a file, or a URL does not point to an archive.
         NameNotFound: If there is no data set of that name.
     """
     if not str(value):
@@ -175,7 +175,7 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         return found
     dataset = _find_dataset(value, registry)
     if dataset.source:
-        find_prefixed(dataset.source, registry.list_sources())  # so that a missing package is reported at once
+        find_prefixed(dataset.source, registry.list_sources())  # so that a missing package is reported immediately
     return dataset
 
 

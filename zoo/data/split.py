@@ -1,4 +1,4 @@
-"""Split off images for validation and test from the training images, determined by the seed and the content.
+"""Move some of the training images to validation and test. The seed and the content determine which ones.
 
 The split is stratified: each class is divided in the same proportions. Copies of an image stay together, and so do
 images of one group.
@@ -38,7 +38,7 @@ def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, 
 
     Args:
         images: Images of the training split.
-        fractions: Fraction of each class to choose, by split; together below 1.
+        fractions: Fraction of each class to choose, by split; the sum must be below 1.
         seed: Seed of the random choice.
     """
     images = list(images)
@@ -68,7 +68,7 @@ def _choose(digests: Sequence[bytes], fractions: Mapping[str, float], seed: int)
 
 
 def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], seed: int) -> dict[bytes, str]:
-    """Place whole groups, the largest first, each in the split that lacks its classes most."""
+    """Place whole groups, largest first, each in the split that needs its classes most."""
     units = _join(images)
     totals = Counter(image.class_name for image in images)
     wanted = {"train": 1 - sum(fractions.values()), **fractions}

@@ -1,10 +1,10 @@
-"""The words that people use for train, val and test."""
+"""Common words for train, val and test."""
 
 from __future__ import annotations
 
 import re
 
-#: Split by each word that may name it, in lowercase.
+#: Maps each lowercase word to the split that it names.
 WORDS = {
     "train": "train",
     "training": "train",
@@ -26,7 +26,7 @@ _SPLIT_NAME = re.compile(rf"(?:(?:{_FILLER}) ?)?({_WORD})(?: ?(?:{_FILLER}))?")
 
 
 def find_split(name: str) -> str | None:
-    """Return the split that a name stands for, such as ``train`` for ``Training_Set``; None if it is not a split."""
+    """Return the split that a name refers to, such as ``train`` for ``Training_Set``; None if it is not a split."""
     match = _SPLIT_NAME.fullmatch(" ".join(_list_words(name)))
     return WORDS[match.group(1)] if match else None
 

@@ -1,6 +1,6 @@
 """Data sets that are too large to be examined before the first step. They are examined during the first epoch.
 
-Until then, an image is identified by its name, and by the size and the time of the last change of its file.
+Until then, an image is identified by its name and by the size and modification time of its file.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ class TriedRate:
 class ExponentialSchedule(Schedule):
     """A learning rate that grows by the same factor at each step."""
 
-    #: Learning rate of the optimizer, which is multiplied by the factors.
+    #: Learning rate of the optimizer, to which the multipliers apply.
     initial_lr: float = 1.0
 
     def factor(self, step: int) -> float:
-        """Return the factor of the learning rate in a step; steps are numbered starting at 0."""
+        """Return the learning rate multiplier for a step; steps are numbered starting at 0."""
         return lr_at(step, self.steps) / self.initial_lr
 
 

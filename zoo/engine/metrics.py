@@ -23,11 +23,10 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
         classes: Names of the classes.
 
     Returns:
-        A dictionary with ``accuracy``, ``images`` (N), ``per_class`` and ``confusion``. ``per_class`` maps the name of
-        a class to its ``images``, its ``precision`` (None if it was never predicted) and its ``recall`` (None if it has
-        no images). In ``confusion``, rows are true classes and columns are predicted classes; if there are more than
-        `MAX_MATRIX` classes, it lists only the entries above zero, in the columns ``true``, ``predicted`` and
-        ``images``.
+        A dictionary with ``accuracy``, ``images`` (N), ``per_class`` and ``confusion``. ``per_class`` maps each class
+        name to its ``images``, its ``precision`` (None if it was never predicted) and its ``recall`` (None if it has no
+        images). In ``confusion``, rows are true classes and columns are predicted classes; if there are more than
+        `MAX_MATRIX` classes, it lists only the nonzero entries, in the columns ``true``, ``predicted`` and ``images``.
     """
     truth = torch.tensor(labels, dtype=torch.int64)
     predicted = probabilities.argmax(1)

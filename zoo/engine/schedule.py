@@ -1,4 +1,4 @@
-"""Learning rate schedules, as functions of the step: they have no state that a checkpoint would have to contain."""
+"""Learning rate schedules as functions of the step. They have no state, so checkpoints do not need to store any."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.optim import Optimizer
 
 from zoo.registry.recipe import PLATEAU
 
-#: Fraction of a one-cycle schedule in which the learning rate rises, and the factor at which it starts.
+#: Fraction of a one-cycle schedule in which the learning rate rises, and the multiplier at which it starts.
 RISE, LOWEST = 0.25, 0.04
-#: Factor of each drop of the schedules ``step`` and ``plateau``.
+#: Factor of each drop in the ``step`` and ``plateau`` schedules.
 DROP = 0.1
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rates of all optimizer steps of a phase, as factors of the maximum learning rate."""
+    """The learning rates of all optimizer steps of a phase, as fractions of the maximum learning rate."""
 
     name: str
     #: Number of steps, including warmup.
@@ -29,10 +29,10 @@ class Schedule:
     drops: int = 0
 
     def factor(self, step: int) -> float:
-        """Return the factor of the learning rate in a step; steps are numbered starting at 0."""
+        """Return the learning rate multiplier for a step; steps are numbered starting at 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
-        # Warmup takes the place of the rise of a one-cycle schedule. Otherwise the learning rate would rise twice.
+        # Warmup replaces the one-cycle schedule's own warmup. Otherwise the learning rate would rise twice.
         name = "cosine" if self.warmup and self.name == "onecycle" else self.name
         return FACTORS[name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 

@@ -41,7 +41,7 @@ class Snapshot:
             raise TrainingError("not enough memory for the optimizer state; use sgd or a smaller backbone.")
         learner = self._learner
         if not learner.steps:
-            learner.optimizer.state.clear()  # The first step may have created a part of the state.
+            learner.optimizer.state.clear()  # The first step may have created part of the state.
         # Reset the scaler; otherwise it assumes that the next gradients are already unscaled.
         learner.scaler.update(learner.scaler.get_scale())
         self.restore()

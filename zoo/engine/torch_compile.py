@@ -54,7 +54,7 @@ class CompiledModel:
             return self._model
         if self._compiled is None:
             self._say("compiling the model: the first step takes longer")
-            # torch limits the number of compilations, and those of earlier phases count toward the limit.
+            # torch limits the number of compilations, and compilations of earlier phases count toward the limit.
             torch.compiler.reset()
             self._compiled = torch.compile(
                 self._model,
@@ -98,7 +98,7 @@ def find_obstacle(kind: str, micro_batches: MicroBatches) -> str | None:
         micro_batches: How batches are split into micro-batches.
     """
     if kind != "images":
-        return "the epochs train on cached features and hardly run the model"
+        return "training uses cached features and hardly runs the model"
     if micro_batches.is_fixed:
         return "the forward or backward pass involves communication between processes"
     return None

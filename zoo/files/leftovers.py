@@ -25,7 +25,7 @@ PART = ".part"
 def remove_leftovers() -> None:
     """Remove the unfinished files and folders of processes that have ended.
 
-    What belongs to another user, or disappears in the meantime, is left alone.
+    Anything that belongs to another user, or disappears in the meantime, is ignored.
     """
     for kind in KINDS:
         for path in _list_paths(cache_folder() / kind):

@@ -17,7 +17,7 @@ from zoo.errors import OptionError
 MAX_CLASSES = 1_000_000
 #: Maximum height and width of the input of a model in pixels.
 MAX_SIDE = 4096
-#: Maximum number of threads that decode images, and therefore of the option `workers`.
+#: Maximum number of threads that decode images, and therefore of the `workers` option.
 MAX_WORKERS = 256
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -66,7 +66,7 @@ IMAGE_BYTES = Limit(
     default=2**29,
     unit="bytes",
     bounds="the size of an image file",
-    reason="a file is read at once; the largest image allowed takes 512 MiB with 16 bits per color",
+    reason="the whole file is read into memory; the largest image allowed takes 512 MiB with 16 bits per channel",
 )
 PIXELS = Limit(
     variable="ZOO_MAX_PIXELS",
@@ -87,13 +87,14 @@ JPEG_SCANS = Limit(
     default=100,
     unit="scans",
     bounds="the scans of a JPEG, each of which decodes the full image again",
-    reason="progressive photos have about 10; libtiff has the same limit",
+    reason="progressive JPEGs have about 10 scans; libtiff has the same limit",
 )
 PIXEL_CACHE = Limit(
     variable="ZOO_MAX_PIXEL_CACHE",
     default=2**30,
     unit="bytes",
-    bounds="the decoded images that a process keeps for the next epoch, for training and for evaluation each",
+    bounds="the memory for decoded images that a process keeps for the next epoch, separately for training and"
+    " evaluation",
     reason="about 1,900 photos for training or 7,000 for evaluation; at most a quarter of the free memory is used",
     least=0,
 )
@@ -108,9 +109,9 @@ EXAMINED_IMAGES = Limit(
     variable="ZOO_MAX_EXAMINED_IMAGES",
     default=200_000,
     unit="images",
-    bounds="the images of a data set that are decoded before the first step; larger ones are examined during the first"
-    " epoch",
-    reason="decoding them takes some minutes; see docs/reference/data.md",
+    bounds="the largest data set that is decoded before the first step; larger data sets are examined during"
+    " the first epoch",
+    reason="decoding them takes a few minutes",
     least=0,
 )
 UNPACKED_BYTES = Limit(
@@ -124,28 +125,28 @@ UNPACKED_RATIO = Limit(
     variable="ZOO_MAX_UNPACKED_RATIO",
     default=100,
     unit="times its own size",
-    bounds="the unpacked size of a large archive, as a multiple of its own size",
+    bounds="the unpacked size of a large archive, as a multiple of its packed size",
     reason="photos hardly compress, and only simple graphics come close to this ratio",
 )
 MEMBERS = Limit(
     variable="ZOO_MAX_MEMBERS",
     default=10_000,
     unit="members",
-    bounds="the files and folders of an archive, unless ZOO_MAX_MEMBERS_PER_KIB allows more",
+    bounds="the files and folders in an archive, unless ZOO_MAX_MEMBERS_PER_KIB allows more",
     reason="creating them takes a few seconds",
 )
 MEMBERS_PER_KIB = Limit(
     variable="ZOO_MAX_MEMBERS_PER_KIB",
     default=20,
     unit="members per KiB",
-    bounds="the files and folders of a large archive, in proportion to its own size",
+    bounds="the files and folders of a large archive, in proportion to its packed size",
     reason="a packed image takes more than 50 bytes; an empty folder takes 5",
 )
 DEPTH = Limit(
     variable="ZOO_MAX_DEPTH",
     default=64,
     unit="folders",
-    bounds="the folders in the path of a member of an archive",
+    bounds="the folders in the path of an archive member",
     reason="a single name of 4 kB can create 2,000 folders",
 )
 TAR_HEADER_BYTES = Limit(
@@ -153,14 +154,14 @@ TAR_HEADER_BYTES = Limit(
     default=2**20,
     unit="bytes",
     bounds="an extended header of a .tar archive",
-    reason="a header is read at once; a long name takes a few kB",
+    reason="the whole header is read into memory; a long name takes a few kB",
 )
 LABEL_BYTES = Limit(
     variable="ZOO_MAX_LABEL_BYTES",
     default=2**20,
     unit="bytes",
-    bounds="the file with the label of an image in a shard",
-    reason="it is read at once; a label has a few bytes, and the metadata of an image a few kB",
+    bounds="the file with an image's label in a shard",
+    reason="the whole file is read into memory; a label is a few bytes long, and image metadata a few kB",
 )
 DOWNLOAD_BYTES = Limit(
     variable="ZOO_MAX_DOWNLOAD_BYTES",
@@ -174,7 +175,7 @@ DOWNLOAD_TRIES = Limit(
     default=5,
     unit="attempts",
     bounds="the attempts to download a file",
-    reason="the waits of 1, 2, 4 and 8 seconds between them outlast a short failure of a server",
+    reason="the waits of 1, 2, 4 and 8 seconds between them outlast a brief server outage",
 )
 RETRY_SECONDS = Limit(
     variable="ZOO_MAX_RETRY_SECONDS",
@@ -196,7 +197,8 @@ PARTIAL_SECONDS = Limit(
     variable="ZOO_MAX_PARTIAL_SECONDS",
     default=3600,
     unit="seconds",
-    bounds="the age of an unfinished file or folder in the cache folder whose process has ended",
+    bounds="the age at which zoo removes an unfinished file or folder from the cache folder if the process that"
+    " created it has ended",
     reason="it is useless, unless a process on another machine is still writing it",
     least=0,
 )
@@ -204,7 +206,7 @@ PART_SECONDS = Limit(
     variable="ZOO_MAX_PART_SECONDS",
     default=7 * 24 * 3600,
     unit="seconds",
-    bounds="the age of an interrupted download in the cache folder",
+    bounds="the age at which zoo removes an interrupted download from the cache folder",
     reason="until then, the next attempt resumes it",
     least=0,
 )

@@ -1,4 +1,4 @@
-"""Freeze a part of a model, keep it frozen during training, and prove that it did not change."""
+"""Freeze part of a model, keep it frozen during training, and verify that it did not change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The public contract: everything that a plugin author imports.
 
-A plugin is an importable module behind an entry point in the group ``zoo``. The name of the entry point is the plugin's
-namespace. Nothing here imports torch, and a plugin must not import it before one of its functions is called.
+A plugin is an importable module that an entry point in the ``zoo`` group refers to. The name of the entry point is the
+plugin's namespace. Nothing here imports torch, and a plugin must not import it before one of its functions is called.
 
 Example:
     from zoo.plugin import BackboneSpec, BlockSpec, hookimpl

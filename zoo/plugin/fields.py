@@ -120,7 +120,7 @@ def matches(pattern: re.Pattern[str], value: Any) -> bool:
 
 
 def accepting_licence(kind: type[Spec]) -> type[Spec]:
-    """Accept ``licence``, the name of the field ``license`` in version 0.1, as a keyword and as an attribute."""
+    """Accept ``licence``, the name of the ``license`` field in version 0.1, as a keyword and as an attribute."""
     make = kind.__init__
 
     @functools.wraps(make)

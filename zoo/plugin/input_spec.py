@@ -19,8 +19,8 @@ class InputSpec:
     """The input that a backbone expects, and how an image is converted to it.
 
     An image is resized, cropped to ``size``, scaled to values from 0 to 1, and normalized with ``mean`` and ``std``.
-    The model receives a float tensor of shape (N, *size). The defaults are those of torchvision's ImageNet models:
-    resize to 256 pixels, then crop the center 224.
+    The model receives a float tensor of shape (N, *size). The defaults match torchvision's ImageNet models: resize to
+    256 pixels, then crop the center 224.
 
     Example:
         InputSpec(size=(3, 299, 299), resize=342, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

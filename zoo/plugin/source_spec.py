@@ -29,7 +29,7 @@ class SourceSpec:
 
     #: What stands before the colon: the namespace of the plugin, or the namespace, ``-`` and another word.
     prefix: str
-    #: What a value of this kind stands for, on one line.
+    #: One-line description of what such a value refers to.
     description: str
     #: Function that takes the name and a folder in the cache folder, and returns a folder, a table or an archive, or
     #: yields ``(path, label)`` or ``(path, label, split)`` for each image. The folder is empty the first time, and

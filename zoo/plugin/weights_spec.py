@@ -21,9 +21,9 @@ from zoo.plugin.input_spec import InputSpec
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
 
-#: Values of the option ``weights`` that are not tags.
+#: Values of the ``weights`` option that are not tags.
 NO_TAGS = ("none", "DEFAULT")
-#: Suffixes of files that the option ``weights`` accepts.
+#: Suffixes of files that the ``weights`` option accepts.
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin")
 
 
@@ -45,7 +45,7 @@ class WeightsSpec:
         PluginError: If a field has an invalid value.
     """
 
-    #: Name that identifies these weights among those of the backbone, as in ``acme/net@in1k``.
+    #: Name that identifies these weights among the backbone's, as in ``acme/net@in1k``.
     tag: str
     #: Address of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if the file cannot be
     #: downloaded, which ``zoo check`` reports as a failure.
@@ -63,7 +63,7 @@ class WeightsSpec:
     accuracy: float | None = None
     #: Input that these weights expect; None if it is the same as the backbone's.
     input: InputSpec | None = None
-    #: Prefixes of parameter names, besides those of the head, for which the file has no usable values.
+    #: Prefixes of parameter names, besides the head's, for which the file has no usable values.
     lacks: tuple[str, ...] = ()
     #: First few logits for the image that ``zoo check`` generates. They identify the intended weights.
     logits: tuple[float, ...] = ()

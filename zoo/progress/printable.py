@@ -1,6 +1,6 @@
 """Escape text from outside, such as names and messages, so that it is safe in each kind of output.
 
-Names of classes and files, messages of plugins and servers, and the texts in run.json can contain any character. A
+Class names, file names, messages from plugins and servers, and the strings in run.json can contain any character. A
 control character can rewrite the terminal, a line break forges a line, and markup or a formula is run by the program
 that opens the file. Everything that zoo prints or writes for people goes through one of these functions:
 

@@ -7,7 +7,7 @@ RESEARCH_ONLY = frozenset({"licenseref-apple-amlr", "licenseref-seer-license"})
 
 
 def describe_license(owner: str, license: str) -> str | None:
-    """Return what the user should know before training on some weights, or None.
+    """Return what the user should know about the license before training from some weights, or None.
 
     Args:
         owner: Name of the weights.
@@ -17,7 +17,7 @@ def describe_license(owner: str, license: str) -> str | None:
     if "-nc" in plain or "noncommercial" in plain.replace("-", "") or plain in RESEARCH_ONLY:
         return (
             f"license: {owner} is under {license}, which forbids commercial use, "
-            "including that of models trained from it"
+            "including commercial use of models trained from it"
         )
     if plain.startswith("licenseref-"):
         return f"license: {owner} is under {license}, a custom license; read it before you use a model trained from it"

@@ -1,4 +1,4 @@
-"""Preprocessing that a run uses instead of that of the weights, parsed once from its options."""
+"""Preprocessing that the user chooses instead of what the weights expect, parsed once from a run's options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from zoo.plugin import InputSpec
     from zoo.plugin.input_spec import Crop
 
-#: How an image is brought to the size of the input. ``InputSpec`` has other names for the same.
+#: How an image is fitted to the input size. ``InputSpec`` uses different names for these values.
 RESIZES: dict[str, Crop] = {"crop": "center", "pad": "border", "squash": "squash"}
 
 Channels = tuple[float, ...]
@@ -42,7 +42,7 @@ class Preprocessing:
         """Return the input after the changes.
 
         Raises:
-            OptionError: If the backbone does not accept the image size, or has another number of channels.
+            OptionError: If the backbone does not accept the image size, or has a different number of channels.
         """
         channels, height, _ = spec.size
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -33,7 +33,7 @@ BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
 #: Weight decay by optimizer. In AdamW, the decay does not depend on the size of the gradients.
 DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
 
-#: Number of epochs without improvement before the schedule ``plateau`` drops the learning rate.
+#: Number of epochs without improvement before the ``plateau`` schedule drops the learning rate.
 PLATEAU = 2
 #: Number of steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
@@ -65,7 +65,7 @@ class Recipe:
     #: Weight decay, which does not apply to biases and normalization layers; None means a default that depends on the
     #: optimizer.
     weight_decay: float | None = number(None, 1.0)
-    #: Ratio of the learning rate of a block to that of the next block.
+    #: Ratio of a block's learning rate to the next block's.
     layer_decay: float = number(1.0, 1.0)
     #: Number of epochs in which the learning rate rises before the schedule begins.
     warmup: float = number(0.0, 1000.0)
@@ -79,8 +79,8 @@ class Recipe:
     #: Augmentation; None means ``none`` if only the head is trained, else ``crop-flip``. ``trivial`` and ``rand`` also
     #: apply color and geometric transformations, as in TrivialAugment and RandAugment.
     augment: str | None = one_of(None, AUGMENTS)
-    #: How an image is brought to the size of the input: ``crop`` crops the center, ``pad`` adds a border, ``squash``
-    #: ignores the aspect ratio. None means what the weights expect, as for the next three.
+    #: How an image is fitted to the input size: ``crop`` crops the center, ``pad`` adds a border, ``squash`` ignores
+    #: the aspect ratio. None means what the weights expect, as for the next three.
     resize: str | None = one_of(None, tuple(RESIZES))
     #: Height and width of the input in pixels.
     image_size: int | None = count(None, 1, MAX_SIDE)
@@ -88,18 +88,18 @@ class Recipe:
     mean: str | None = text(None)
     #: Standard deviation of each channel, for pixel values from 0 to 1.
     std: str | None = text(None)
-    #: Regular expression that finds the class in the name of an image file, for folders without class folders.
+    #: Regular expression that finds the class in an image's file name, for folders without class folders.
     label_from: str | None = text(None)
-    #: Columns of a table by role, such as ``image=path,label=breed``; None means that they have usual names.
+    #: Columns of a table by role, such as ``image=path,label=breed``; None means the default column names.
     columns: str | None = text(None)
     #: Fractions of the images for train, val and test, such as ``0.6,0.2,0.2``; None means that val gets a fifth of
     #: train.
     split: str | None = text(None)
-    #: Probability that a part of an image is erased.
+    #: Probability that part of an image is erased.
     erase: float = number(0.0, 1.0)
     #: Alpha of mixup, which blends images; 0 turns it off.
     mixup: float = number(0.0, 100.0)
-    #: Alpha of CutMix, which pastes a part of one image into another; 0 turns it off.
+    #: Alpha of CutMix, which pastes part of one image into another; 0 turns it off.
     cutmix: float = number(0.0, 100.0)
     #: Whether batch norms compute their statistics over the images of all processes.
     sync_batch_norm: bool = switch(default=False)
@@ -116,7 +116,7 @@ class Recipe:
     #: Run to compare with: ``scratch`` trains the same network from random weights for the same number of epochs.
     baseline: str = one_of("none", BASELINES)
     precision: str = one_of("auto", PRECISIONS)
-    #: Whether the network is compiled for training; ignored if the epochs train on cached features.
+    #: Whether the network is compiled for training; ignored when training on cached features.
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
@@ -180,7 +180,8 @@ class Recipe:
         """The augmentation of training images.
 
         The default is none if only the head is trained and neither ``views`` nor ``erase`` is set, because augmentation
-        did not improve accuracy in measurements. ``views`` 0 is set too: it asks for a new augmentation in every epoch.
+        did not improve accuracy in measurements. ``views=0`` also counts as set, because it requests a new augmentation
+        in every epoch.
         """
         if self.augment is not None:
             return self.augment

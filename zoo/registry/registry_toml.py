@@ -1,4 +1,4 @@
-"""The settings in registry.toml: the packaged, the user's and the project's file. Later files take precedence."""
+"""The settings in the packaged registry.toml file, the user's and the project's. Later files take precedence."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Read and merge registry.toml files.
 
     Args:
-        layers: Files, each of which overrides those before it; None means those of `list_layers`.
+        layers: Files, each of which overrides those before it; None means the files from `list_layers`.
 
     Raises:
         SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an

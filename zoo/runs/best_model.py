@@ -22,8 +22,8 @@ SHARE = 10
 class BestModel:
     """The best model so far, written to the run folder.
 
-    The first model is written at once. A better model that follows too soon is kept in memory until the next write is
-    due.
+    The first model is written immediately. A better model that follows too soon is kept in memory until the next write
+    is due.
     """
 
     def __init__(self, folder: RunFolder, header: Header, clock: Callable[[], float] = time.monotonic) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.data.bit_depth import report_bits
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.eval_dataset import Trained, open_labeled
 from zoo.data.loader import EvalBatches
@@ -58,6 +59,16 @@ class Prediction:
         return {"path": str(self.path), "label": label, "probability": probability, "top": top}
 
 
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """The model input for an image."""
+
+    #: float32 of shape (C, H, W).
+    tensor: Tensor
+    #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
+    peak: int
+
+
 class Classifier:
     """A trained model and the names of its classes."""
 
@@ -72,12 +83,16 @@ class Classifier:
         """Names of the classes, in the order of the logits."""
         return self.header.classes
 
-    def predict(self, images: str | Path | Sequence[str | Path], top: int = 1) -> Iterator[Prediction]:
+    def predict(
+        self, images: str | Path | Sequence[str | Path], top: int = 1, *, progress: Progress | None = None
+    ) -> Iterator[Prediction]:
         """Predict the most probable classes of each image.
 
         Args:
             images: Path of an image, or of a folder of images, or several of these.
             top: Number of classes per image.
+            progress: Receives, after the last prediction, messages about the scale of 16-bit images. Default: they are
+                discarded.
 
         Raises:
             DataError: If ``top`` is less than 1, a path does not exist, or a folder contains no images.
@@ -85,14 +100,19 @@ class Classifier:
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         several = [images] if isinstance(images, (str, Path)) else images
-        return self._predict([item for image in several for item in _list_images(expand_user(image))], top)
+        files = [item for image in several for item in _list_images(expand_user(image))]
+        return self._predict(files, top, progress or Silent())
 
-    def _predict(self, files: Sequence[tuple[Path, str | None]], top: int) -> Iterator[Prediction]:
+    def _predict(self, files: Sequence[tuple[Path, str | None]], top: int, progress: Progress) -> Iterator[Prediction]:
         self.model.eval()
+        peaks: list[int] = []
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(files), BATCH):
                 batch = files[first : first + BATCH]
-                yield from self._predict_batch([path for path, _ in batch], list(pool.map(self._read, batch)), top)
+                read = list(pool.map(self._read, batch))
+                peaks += [item.peak for item in read if isinstance(item, _Input) and item.peak]
+                yield from self._predict_batch([path for path, _ in batch], read, top)
+        report_bits(peaks, self.header.input.bits, progress)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,
@@ -127,19 +147,19 @@ class Classifier:
         labels = [sample.label for sample in samples]
         return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
 
-    def _read(self, file: tuple[Path, str | None]) -> Tensor | str:
-        """Return the model input, (C, H, W), or the reason why there is none."""
+    def _read(self, file: tuple[Path, str | None]) -> _Input | str:
+        """Return the model input, or the reason why there is none."""
         path, reason = file
         if reason:
             return reason
         try:
             with decoded(path, self._transform.bits) as image:
-                return self._transform(image.pixels)
+                return _Input(self._transform(image.pixels), image.peak)
         except DataError as error:
             return str(error)
 
-    def _predict_batch(self, paths: Sequence[Path], read: list[Tensor | str], top: int) -> Iterator[Prediction]:
-        tensors = [item for item in read if isinstance(item, Tensor)]
+    def _predict_batch(self, paths: Sequence[Path], read: list[_Input | str], top: int) -> Iterator[Prediction]:
+        tensors = [item.tensor for item in read if isinstance(item, _Input)]
         rows = iter(self._compute(tensors)) if tensors else iter(())
         for path, item in zip(paths, read, strict=True):
             if isinstance(item, str):

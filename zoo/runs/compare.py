@@ -37,7 +37,7 @@ class Compared:
     learning: int
     #: Size of model.safetensors in bytes.
     bytes: int
-    #: Accuracy minus that of the same network trained from random weights; None if there is no such baseline.
+    #: Accuracy minus the accuracy of the same network trained from random weights; None without such a baseline.
     gain: float | None
     #: SHA-256 of the data in hex.
     fingerprint: str

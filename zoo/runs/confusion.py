@@ -20,7 +20,7 @@ def list_entries(confusion: Sequence[Sequence[int]] | Mapping[str, Sequence[int]
 
 
 def is_consistent(metrics: Mapping[str, Any], classes: Sequence[str]) -> bool:
-    """Return whether the metrics of a split are those of these classes, and whether their numbers agree.
+    """Return whether the metrics of a split belong to these classes, and whether their numbers agree.
 
     Args:
         metrics: Metrics of the type `zoo.files.schema.Metrics`.

@@ -36,7 +36,7 @@ class RunFolder:
 
     @classmethod
     def claim(cls, output: Path | None, backbone: str, data: str) -> RunFolder:
-        """Create the folder ``output``, or ``runs/BACKBONE-DATA-N`` with the first free N.
+        """Create the ``output`` folder, or ``runs/BACKBONE-DATA-N`` with the first free N.
 
         Raises:
             RunError: If ``output`` contains a run or other files, or cannot be created.

@@ -41,7 +41,7 @@ def save_model(model: nn.Module, header: Header, path: Path) -> None:
 
 
 def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
-    """Write a safetensors file whose bytes depend on the arguments alone."""
+    """Write a safetensors file whose bytes depend only on the arguments."""
     save_file(detach_all(tensors), path, metadata=dict(metadata))
     _sort_metadata(path)
 

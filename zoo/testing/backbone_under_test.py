@@ -174,12 +174,12 @@ class BackboneUnderTest:
         return self.run(self.images).argmin(1)
 
     def freeze(self, train: str) -> Frozen:
-        """Freeze the network as the option `train` does."""
+        """Freeze the network as the `train` option does."""
         return Frozen(self.network.model, list_trainable(self.blocks, self.network.head, TrainScope.parse(train)))
 
     @cached_property
     def head_training(self) -> TrainingSteps:
-        """The effects of two training steps of the network's head alone."""
+        """The effects of two training steps that train only the network's head."""
         batch = self.images, self.labels
         return take_steps(self.network.model, self.freeze("head"), batch, self.spec.aux_weight)
 

@@ -28,7 +28,7 @@ T = TypeVar("T", BackboneSpec, DatasetSpec)
 
 @dataclass
 class PluginUnderTest(Plugin):
-    """An installed plugin, and the faults that were found while it was loaded."""
+    """An installed plugin, and the faults that were found while it was loading."""
 
     #: All distributions that claim the namespace.
     claimants: tuple[str, ...] = ()

@@ -54,13 +54,13 @@ _CPU = ("head.replaced", "forward.smallest")
 _LEARN = (*_CPU, "blocks.partition")
 
 CHECKS: tuple[Check, ...] = (
-    Check("plugin.imported", "static", "the module behind the entry point can be imported"),
+    Check("plugin.imported", "static", "the module that the entry point refers to can be imported"),
     Check("plugin.light", "static", "listing does not import torch, torchvision, timm or numpy", ("plugin.imported",)),
     Check("plugin.quiet", "static",
           "listing prints nothing, and does not change the number of threads, the environment or the random state",
           ("plugin.imported",)),
     Check("plugin.requirements", "static", "the distribution's requirements are installed"),
-    Check("plugin.namespace", "static", "the namespace belongs to the distribution, and to no other distribution"),
+    Check("plugin.namespace", "static", "only this distribution uses the namespace"),
     Check("plugin.api", "static", "the module declares the plugin API version (`ZOO_API`) that zoo supports",
           ("plugin.imported",)),
     Check("plugin.hooks", "static", "every hook has a valid name, the `@hookimpl` marker and valid arguments",
@@ -105,7 +105,7 @@ CHECKS: tuple[Check, ...] = (
     Check("head.typed", "meta", "a new head has the same dtype and device as the old one", ("head.found",)),
     Check("head.mlp", "meta", "the declared classifier can be replaced as a whole", ("head.replaced",)),
     Check("blocks.partition", "meta",
-          "every parameter is in exactly one block or head, and all names of a shared one are in the same",
+          "every parameter is in exactly one block or head, and all names of a shared parameter are in the same one",
           ("head.found",)),
     Check("blocks.buffers", "meta", "every running statistic of a batch norm is in exactly one block or head",
           ("blocks.partition",)),
@@ -131,7 +131,7 @@ CHECKS: tuple[Check, ...] = (
     Check("save.roundtrip", "cpu",
           "a saved model loads strictly in a fresh process, bit for bit, and returns the same logits",
           ("forward.repeatable",)),
-    Check("can.bf16", "cpu", "the logits in bf16 are nearly the same", ("forward.repeatable",), "bf16"),
+    Check("can.bf16", "cpu", "the logits in bf16 are nearly the same as in fp32", ("forward.repeatable",), "bf16"),
     Check("can.gradient_checkpointing", "cpu", "set_grad_checkpointing() does not change the gradients",
           ("learn.all",), "gradient_checkpointing"),
     Check("can.export", "cpu", "torch.export returns a program with the same logits",

@@ -72,8 +72,8 @@ class Suite:
         if not any(check.is_within(self.level) for check in named):
             prefixes = ", ".join(dict.fromkeys(f"{check.name.partition('.')[0]}." for check in CHECKS))
             levels = sorted({check.level for check in named}, key=LEVELS.index)
-            advice = f"use --level {levels[0]}" if levels else f"all begin with {prefixes}"
-            raise OptionError(f"no check at level {self.level} begins with {self.only!r}; {advice}.")
+            advice = f"use --level {levels[0]}" if levels else f"check names begin with one of {prefixes}"
+            raise OptionError(f"no check name at level {self.level} begins with {self.only!r}; {advice}.")
         if self.save is not None and not self.needs_models:
             raise OptionError("results of static checks are not saved, because they are quick; remove --save.")
 

@@ -30,7 +30,7 @@ class Callbacks:
         """Called after each step."""
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        """Called after each epoch; ``probabilities`` are those of the validation images, of shape (N, classes)."""
+        """Called after each epoch; ``probabilities`` has shape (N, classes) and belongs to the validation images."""
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
         """Called if the images were not examined, with the unreadable ones so far and the reasons."""
@@ -102,7 +102,7 @@ class RunCallbacks(Callbacks):
         self._record.facts["frozen"]["after"] = digest
 
     def on_last(self) -> None:
-        """Save a checkpoint if a baseline follows, because that takes as long as the run, and report the best epoch."""
+        """Report the best epoch. If a baseline follows, which takes as long as the run, save a checkpoint first."""
         if self._record.facts["recipe"]["baseline"] != "none" and not self._record.facts["recipe"]["shard"]:
             self._saver.save()
         best = self._record.facts["best"]

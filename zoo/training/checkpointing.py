@@ -63,7 +63,7 @@ class Checkpointer:
         if is_due:
             self.save()
 
-    # After an interrupt in here, the same checkpoint would be saved again, over the unfinished one.
+    # If a signal interrupted this method, the same checkpoint would be saved again over the unfinished one.
     @deferring_signals()
     def save(self) -> None:
         """Save a checkpoint, unless the newest one is up to date.
@@ -82,7 +82,7 @@ class Checkpointer:
         captured = state.capture()
         run = {**self._record.facts, "seconds": self._record.count_seconds()}
         self._checkpoints.save(
-            # The end of an epoch counts as a step. Its checkpoint is therefore newer than that of the last step.
+            # The end of an epoch counts as a step. Its checkpoint is therefore newer than the last step's.
             state.batches + len(state.history),
             Checkpoint(captured.tensors, {"format": FORMAT, "run": run, "state": captured.facts}),
             self._best_model.find_file(),

@@ -1,4 +1,4 @@
-"""Check what this installation and this machine support, and how to fix what is missing."""
+"""Check what this installation and this machine support, and report how to fix problems."""
 
 from __future__ import annotations
 

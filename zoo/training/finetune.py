@@ -72,7 +72,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             (path, label), a pandas DataFrame, a map-style data set, or a dictionary of these by split.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
         resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
-        recipe: Name of a recipe in registry.toml. Options passed here override those of the recipe.
+        recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
         **options: Fields of `zoo.Recipe`.
@@ -103,7 +103,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
 
 
 def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registry, progress: Progress) -> Recipe:
-    """Combine the options with those of the named recipe."""
+    """Combine the options with the named recipe's."""
     if name is None:
         return make_recipe(dict(options))
     named = registry.get_recipe(name)
@@ -141,7 +141,7 @@ def _plan(job: Job, earlier: EarlierRun | None, output: Path | None) -> Plan:
 
 
 def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path | None, lock: RunLock) -> Record:
-    """Create the run folder and its record, or continue those of the earlier run."""
+    """Create the run folder and its record, or continue with the earlier run's."""
     folder = earlier.folder if earlier else RunFolder.claim(output, job.resolved.backbone.name, name_source(job.data))
     lock.take(folder.path)
     record = Record(folder, plan.facts, job.registry, job.progress)
@@ -175,7 +175,9 @@ def _train_baseline(job: Job, record: Record | None) -> Run | None:
             **dataclasses.asdict(recipe),
         )
     except TrainingError as error:
-        if job.hardware.world.size > 1 and not isinstance(error, NotFinite):  # Other processes may not have failed.
+        if job.hardware.world.size > 1 and not isinstance(
+            error, NotFinite
+        ):  # The other processes may still be running.
             raise
         job.progress.say(f"warning: no baseline: {error}")
         return None

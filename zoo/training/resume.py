@@ -43,7 +43,7 @@ class EarlierRun:
 
 
 def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> EarlierRun | None:
-    """Lock the folder ``output`` and return the run in it, or None if it contains no run.
+    """Lock the ``output`` folder and return the run in it, or None if it contains no run.
 
     Raises:
         OptionError: If ``output`` is None.
@@ -64,7 +64,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
         return None
     saved, complaints = Checkpoints(output / CHECKPOINTS).load(output / MODEL)
     for complaint in complaints:
-        progress.say(f"warning: {complaint}; using the checkpoint before it")
+        progress.say(f"warning: {complaint}; using the previous checkpoint")
     if saved is None:
         if complaints:
             raise RunError(

@@ -1,4 +1,4 @@
-"""The training of a run, phase after phase, with the proof that frozen tensors did not change."""
+"""Train a run phase by phase, and verify that frozen tensors did not change."""
 
 from __future__ import annotations
 

@@ -164,6 +164,6 @@ declared(
 )
 
 
-@built({"build.repeatable": "differ in classifier.3.bias (1 in all); use only torch's random numbers"})
+@built({"build.repeatable": "differ in classifier.3.bias (1 in all); draw random numbers only from torch's"})
 def uses_a_different_generator(model: Any, torch: Any) -> None:
     torch.nn.init.constant_(model.classifier[3].bias, random.SystemRandom().random())

@@ -179,7 +179,7 @@ PLUGIN_MUTANTS = {
         GOOD + hook("return [declare_photos(license='free for research')]", name="zoo_datasets"),
     ),
     "generates-nothing": PluginMutant(
-        {"plugin.drawn": "make writes no images for the data set NAMESPACE/photos; write some into a folder"},
+        {"plugin.drawn": "`make` wrote no images for the data set NAMESPACE/photos; it must write images"},
         make("pass"),
     ),
     "raises-while-generating": PluginMutant(
@@ -195,7 +195,7 @@ PLUGIN_MUTANTS = {
         make("make_images(folder); import os; (folder / 'train' / 'dark' / '1.png').write_bytes(os.urandom(8))"),
     ),
     "downloads-while-generating": PluginMutant(
-        {"plugin.drawn": "connects to ('localhost', 9); declare its url, and zoo will fetch it"},
+        {"plugin.drawn": "connects to ('localhost', 9) while it is generated; declare the `url` in the spec"},
         make("import socket; socket.create_connection(('localhost', 9))"),
     ),
 }

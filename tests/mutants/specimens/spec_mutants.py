@@ -125,7 +125,7 @@ declared(
 )
 declared(
     "expected-failure-of-an-unknown-check",
-    {"spec.capabilities": "expected_failures has head.fund, which is not a check of a backbone; fix it"},
+    {"spec.capabilities": "expected_failures contains unknown backbone checks: head.fund; correct or remove them"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},
 )
 

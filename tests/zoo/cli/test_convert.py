@@ -33,7 +33,7 @@ def test_the_path_is_on_stdout_and_the_notes_are_on_stderr(
     assert printed.out == f"{output}\n"
     assert printed.err.splitlines() == [
         "note: using the tensors under the key 'model'; set --key to use those under model_ema",
-        "note: skipping everything that is not weights: epoch",
+        "note: skipping entries that are not weights: epoch",
     ]
     assert same(load_file(output), TENSORS)
 

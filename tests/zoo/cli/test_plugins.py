@@ -41,7 +41,7 @@ def test_text_is_a_table_followed_by_the_reasons(run: Run) -> None:
         "acme       zoo-acme      1.0      ok              1          1\n"
         "crash      zoo-crash     0.12     broken          0          0\n"
         "crash: ValueError: why\n"
-        "acme printed while it was loaded: 'hello\\n'\n"
+        "acme printed while it was loading: 'hello\\n'\n"
     )
 
 

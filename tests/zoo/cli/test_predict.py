@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from zoo.registry.registry import Registry
 
@@ -49,6 +51,16 @@ def test_json_of_a_folder_has_one_object_per_image(
     assert run(folder, photos / "val", "--json") == 0
     found = [item["path"] for item in json.loads(capfd.readouterr().out)]
     assert found == [str(path) for path in sorted((photos / "val").rglob("*.png"))]
+
+
+def test_images_that_are_too_dark_for_the_run_are_reported_on_stderr(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.full((16, 16), 4095, np.uint16)).save(image)
+    assert run(folder, image, "--json") == 0
+    out, err = capfd.readouterr()
+    assert len(json.loads(out)) == 1
+    assert "warning: the 16-bit images use 12 bits and are too dark, because the run was trained without" in err
 
 
 def test_csv_has_a_row_per_prediction_and_per_error(

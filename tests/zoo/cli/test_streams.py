@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
 ) -> None:
     with Path("/dev/full").open("wb") as full:
         done = start(*arguments, stdout=full.fileno(), cwd=finished.parent, PYTHONUNBUFFERED=unbuffered)
-    assert (done.returncode, done.stderr) == (1, "Error: stdout cannot be written: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write to stdout: No space left on device.\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
 def test_help_on_a_full_disk_is_one_line_on_stderr_and_exit_code_1(tmp_path: Path, option: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = start(option, stdout=full.fileno(), cwd=tmp_path, PYTHONUNBUFFERED="")
-    assert (done.returncode, done.stderr) == (1, "Error: stdout cannot be written: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write to stdout: No space left on device.\n")
 
 
 @pytest.mark.parametrize("arguments", [("list", "--json"), ("--help",)], ids=str)

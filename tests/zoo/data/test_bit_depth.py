@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,18 @@ def test_only_train_determines_the_bits(progress: Any) -> None:
         "note: the 16-bit images of train use 12 bits, so a value of 4,095 is white",
         "warning: 1 16-bit image has values above 4,095, and becomes too bright",
     ]
+
+
+@pytest.mark.parametrize(("measured", "bits"), [(3, 11), (6, 16)])
+def test_images_at_regular_distances_are_decoded_if_none_was_examined(
+    tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch, measured: int, bits: int
+) -> None:
+    monkeypatch.setattr("zoo.data.bit_depth.MEASURED", measured)
+    files = [write_gray(tmp_path / f"{peak}.png", 0, peak) for peak in (300, 65535, 500, 65534, 2000, 65533)]
+    val = write_gray(tmp_path / "val.png", 0, 65535)
+    images = [Sample(file, 0, b"unknown", is_examined=False) for file in [*files, replace(val, split="val")]]
+    assert choose_bits(images, {}, progress) == bits
+    assert progress.lines[0] == f"note: measured the bits of 16-bit images on {measured} of 6 images of train"
 
 
 def test_the_peak_is_known_without_decoding_again(tmp_path: Path) -> None:

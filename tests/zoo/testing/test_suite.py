@@ -156,7 +156,7 @@ def test_a_name_that_does_not_exist_is_an_error(shelf: Any, name: str, message: 
 @pytest.mark.parametrize(
     ("level", "only", "advice"),
     [
-        ("cpu", "head.fuond", "all begin with plugin., spec., build."),
+        ("cpu", "head.fuond", "check names begin with one of plugin., spec., build."),
         ("static", "head.", "use --level meta"),
         ("cpu", "weights.", "use --level network"),
     ],

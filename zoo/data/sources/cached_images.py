@@ -1,4 +1,4 @@
-"""Write images that are not files, such as those of a map-style data set, to image files in the cache folder."""
+"""Write images that are not files, such as a map-style data set's, to image files in the cache folder."""
 
 from __future__ import annotations
 

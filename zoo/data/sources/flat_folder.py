@@ -25,7 +25,7 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
             class.
 
     Raises:
-        DataError: If no name matches, two folders stand for the same split, or a folder cannot be read.
+        DataError: If no name matches, two folders have names for the same split, or a folder cannot be read.
     """
     entries = list_entries(folder)
     splits = _find_splits(folder, entries.folders)

@@ -42,8 +42,8 @@ def list_folder(folder: Path) -> Listing:
     """List the images of a folder by split and class.
 
     Raises:
-        DataError: If it is unclear which folders are splits, two folders stand for the same split or class, or a folder
-            cannot be read.
+        DataError: If it is unclear which folders are splits, two folders have names for the same split or class, or a
+            folder cannot be read.
     """
     walk = _Walk()
     top, entries = _enter_single_folder(folder, walk)

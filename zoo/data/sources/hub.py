@@ -1,8 +1,8 @@
 """List the images of a data set on the Hugging Face Hub: ``hf:owner/name`` or ``hf:owner/name:config``.
 
 The `datasets` library downloads the data set and finds its files, in any layout that the Hub supports. It never runs
-code of a data set: the versions that zoo accepts refuse data sets that consist of a script. The images are not decoded;
-their bytes are written to the cache folder of zoo. ``hf:FOLDER`` reads a folder of this machine in the same way.
+code from a data set: the versions that zoo accepts refuse data sets that consist of a script. The images are not
+decoded; their bytes are copied to zoo's cache folder. ``hf:FOLDER`` reads a local folder in the same way.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _prepare(name: str, config: str | None, progress: Progress) -> Any:
 
     folder = expand_user(name)
     if folder.is_dir():
-        progress.say(f"note: hf:{name} is a folder of this machine, not a data set of the Hub")
+        progress.say(f"note: hf:{name} is a local folder, not a data set on the Hub")
         name = str(folder.resolve())
     elif is_offline() and not datasets.config.HF_HUB_OFFLINE:
         raise DataError("ZOO_OFFLINE is set; set HF_HUB_OFFLINE=1 as well, so that the datasets library uses its cache")

@@ -99,16 +99,16 @@ def read_images(
             if data is None and read_file and isinstance(image, dict) and isinstance(image.get("path"), str):
                 data = read_file(image["path"])
             if not isinstance(data, bytes):
-                raise DataError(f"row {number} contains no bytes of an image in the column {columns.image!r}")
+                raise DataError(f"row {number} contains no image bytes in the column {columns.image!r}")
             yield CachedImage(data, _name_label(label, columns, number), split, suffix=".unknown")
 
 
 def _name_label(label: Any, columns: ImageColumns, number: int) -> str:
-    """Return the name of a class; empty if the image has no label, for which data sets also write -1."""
+    """Return the class name; empty if the image has no label, which data sets also write as -1."""
     if label is None or (columns.classes and label == -1):
         return ""
     if not columns.classes and isinstance(label, (str, int)):
         return str(label)
     if isinstance(label, int) and 0 <= label < len(columns.classes):
         return columns.classes[label]
-    raise DataError(f"row {number} has the label {str(label)[:80]!r}, which is not the label of a class")
+    raise DataError(f"row {number} has the label {str(label)[:80]!r}, which does not match any class")

@@ -1,8 +1,8 @@
 """Decide which folders of a data set are splits and which are classes.
 
-A name alone does not decide: ``train`` may contain photos of trains, and ``train_station`` may be a class. A folder is
-a split if its name says so and it contains folders of classes. If the names and the contents contradict each other, zoo
-refuses the data set instead of guessing.
+The name is not enough to decide: ``train`` may contain photos of trains, and ``train_station`` may be a class. A folder
+is a split if it has the name of a split and contains class folders. If the names and the contents contradict each
+other, zoo refuses the data set instead of guessing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Candidate:
     #: The folder, or the folder of the same name inside it: archives often contain ``test/test``.
     path: Path
     entries: Entries
-    #: Split that the whole name stands for, such as ``Training_Set``.
+    #: Split that the whole name refers to, such as ``Training_Set``.
     split: str | None
     #: Split that is part of the name, such as ``seg_train``, and the rest of the name.
     similar: tuple[str, str] | None
@@ -60,7 +60,7 @@ def read_layout(top: Path, entries: Entries) -> Layout:
         entries: Contents of the folder.
 
     Raises:
-        DataError: If it is unclear which folders are splits, or two folders stand for the same split.
+        DataError: If it is unclear which folders are splits, or two folders have names for the same split.
     """
     candidates = [_open_candidate(path) for path in entries.folders]
     nested = [candidate for candidate in candidates if candidate.classes]
@@ -114,7 +114,7 @@ def _share_classes(similar: Sequence[_Candidate]) -> bool:
 
 
 def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
-    """Refuse folders that may be splits, although their names do not say so clearly."""
+    """Refuse folders that may be splits although their names are unclear."""
     for candidate in nested:
         if candidate.similar and len(candidate.classes) > 1:
             raise DataError(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
 
-#: What each prefix of zoo itself stands for.
+#: What each of zoo's own prefixes refers to.
 BUILT_IN = {
     "hf": "a data set on the Hugging Face Hub",
     "torchvision": "a data set of torchvision",
@@ -29,7 +29,7 @@ class Prefixed:
 
     prefix: str
     name: str
-    #: What a plugin declares about the prefix; None for those of zoo itself.
+    #: What a plugin declares about the prefix; None for zoo's own prefixes.
     spec: SourceSpec | None = None
 
 

@@ -18,7 +18,7 @@ from zoo.data.split_names import find_split, find_split_in
 from zoo.errors import DataError
 
 SUFFIX = ".tar"
-#: Maximum number of names that a pattern stands for.
+#: Maximum number of names that a pattern may expand to.
 MAX_SHARDS = 100_000
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -26,12 +26,12 @@ _RANGE = re.compile(r"([0-9]{1,9})\.\.([0-9]{1,9})")
 
 
 def is_pattern(path: Path) -> bool:
-    """Return whether a path stands for several shards."""
+    """Return whether a path refers to several shards."""
     return path.suffix.lower() == SUFFIX and _BRACES.search(path.name) is not None
 
 
 def find_shards(path: Path) -> tuple[Path, ...]:
-    """Return the shards that a pattern or a folder stands for; there are none if the folder is not one of shards.
+    """Return the shards that a pattern or a folder refers to; there are none if the folder is not a folder of shards.
 
     Raises:
         DataError: If the pattern is invalid, or a shard does not exist.
@@ -59,7 +59,7 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
     unknown = [shard.name for shard, split in splits.items() if split is None]
     if unknown and len(unknown) < len(shards):
         raise DataError(
-            f"the names of some shards contain a split, but those of others do not: {show_names(unknown)}; rename them,"
+            f"some shard names contain the name of a split, but others do not: {show_names(unknown)}; rename them,"
             " for example to train-000.tar."
         )
     return splits
@@ -73,19 +73,19 @@ def _find_split(stem: str) -> str | None:
 
 
 def _expand(name: str) -> Iterator[str]:
-    """Yield the names that a name with braces stands for."""
+    """Yield the names that a name with braces expands to."""
     fixed, choices = _BRACES.split(name)[::2], [_list_choices(part) for part in _BRACES.findall(name)]
     count = 1
     for some in choices:
         count *= len(some)
     if count > MAX_SHARDS:
-        raise DataError(f"{name!r} stands for {count:,} shards; at most {MAX_SHARDS:,} are possible.")
+        raise DataError(f"{name!r} expands to {count:,} shards; the maximum is {MAX_SHARDS:,}.")
     for chosen in itertools.product(*choices):
         yield fixed[0] + "".join(part + end for part, end in zip(chosen, fixed[1:], strict=True))
 
 
 def _list_choices(part: str) -> Sequence[str]:
-    """Return what the text in braces stands for. Numbers have as many digits as the first number of the range."""
+    """Return what the text in braces expands to. Numbers have as many digits as the first number of the range."""
     if not (match := _RANGE.fullmatch(part)):
         return part.split(",")
     first, last = match.groups()

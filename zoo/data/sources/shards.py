@@ -80,7 +80,7 @@ def _read_classes(path: Path) -> Sequence[str] | None:
 
 
 def _name_class(label: str, names: Sequence[str] | None, shard: Path) -> str:
-    """Return the name of a class: that of a number is in the list of names, if there is one."""
+    """Return the class name. If there is a list of names, a number is an index into it."""
     if names is not None and label.isascii() and label.isdecimal():
         if int(label) >= len(names):
             raise DataError(f"{str(shard)!r} has the label {label}, but {CLASSES} has only {len(names)} names.")

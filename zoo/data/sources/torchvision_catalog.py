@@ -20,7 +20,7 @@ class Entry:
 
     #: Arguments of the class for each split of zoo.
     splits: Mapping[str, Mapping[str, Any]]
-    #: How to get the images: through the argument `loader`, which receives their paths; from the paths in a private
+    #: How to get the images: through the `loader` argument, which receives their paths; from the paths in a private
     #: attribute; or as pixels, which are written to PNG files.
     reads: Literal["loader", "attribute", "pixels"]
     #: Whether torchvision needs scipy to read the labels.

@@ -26,7 +26,7 @@ def needs_launch(count: int, device: str) -> bool:
 
     Args:
         count: Number of processes on this machine.
-        device: Value of the option `device`.
+        device: Value of the `device` option.
 
     Raises:
         OptionError: If this machine cannot run that number of processes.

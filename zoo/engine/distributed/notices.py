@@ -77,8 +77,8 @@ class Notices:
 def _close_connections(error: BaseException) -> None:
     """Close the connections to the neighbors, which would otherwise wait for this process.
 
-    Only gloo's connections are closed, because it has not been tested whether NCCL would wait for a kernel that never
-    ends.
+    Only gloo's connections are closed, because we have not tested whether closing NCCL's would block on a kernel that
+    never finishes.
     """
     if dist.is_initialized() and dist.get_backend() == "gloo":
         traceback.clear_frames(error.__traceback__)  # the frames refer to the connections

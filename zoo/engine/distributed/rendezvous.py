@@ -22,7 +22,7 @@ PERIOD = 0.01
 
 
 def meet(store: Store, rank: int, size: int, timeout: timedelta) -> Store:
-    """Wait for all processes, and return a part of the store that only they use.
+    """Wait for all processes, and return the part of the store that only they use.
 
     Args:
         store: A store that only these processes and earlier ones write to.

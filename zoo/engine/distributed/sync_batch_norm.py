@@ -33,7 +33,7 @@ class SharedNorms:
 
     @contextmanager
     def among(self, sharing: int) -> Iterator[None]:
-        """Return a context that synchronizes the statistics of the first processes.
+        """Return a context that synchronizes batch norm statistics across the first ``sharing`` processes.
 
         All processes must call this.
 

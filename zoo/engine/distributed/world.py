@@ -1,4 +1,4 @@
-"""The processes of a run: one, or several that torchrun started, each of which trains on a part of each batch.
+"""The processes of a run: one, or several that torchrun started, each of which trains on part of each batch.
 
 After every step, all processes have the same weights, batch norm statistics and optimizer state. Only the first process
 writes files.
@@ -32,7 +32,7 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class World:
-    """This process among the processes of its run. All processes must call the methods in the same order."""
+    """This process's place among the processes of its run. All processes must call the methods in the same order."""
 
     rank: int = 0
     size: int = 1
@@ -131,7 +131,7 @@ class World:
                 run_in_buckets(tensors, dist.all_reduce)
 
     def broadcast_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
-        """Replace tensors with those of the process ``source``.
+        """Replace tensors with those of process ``source``.
 
         Raises:
             PeerError: If another process has died.

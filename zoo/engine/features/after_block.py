@@ -33,7 +33,7 @@ from zoo.models.parameter_order import FirstUses
 
 @dataclass(frozen=True)
 class _TensorKind:
-    """The properties of a batch of images or of a module's output; the shape is that of one image."""
+    """The properties of a batch of images or of a module's output; the shape is for one image."""
 
     shape: torch.Size
     dtype: torch.dtype

@@ -114,7 +114,7 @@ def build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor:
     """Split the network, and build an extractor for the features of its frozen part.
 
     Raises:
-        CannotSplit: If the trainable part cannot be run alone.
+        CannotSplit: If the trainable part cannot run on its own.
     """
     pixels = phase.views.plain
     batches = EvalBatches(phase.images.train[:NUM_VERIFIED], pixels, LoaderOptions(batch_size=NUM_VERIFIED))

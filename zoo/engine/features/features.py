@@ -127,7 +127,7 @@ def _agree(world: World, work: Callable[[], Result]) -> Result:
 
 
 def choose_batch_source(phase: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:
-    """Return batches of cached features if the trainable part can run alone, and batches of images otherwise.
+    """Return batches of cached features if the trainable part can run on its own, and batches of images otherwise.
 
     Args:
         phase: The phase to be trained.
@@ -152,7 +152,7 @@ def _build_extractor(phase: Phase, frozen: str, progress: Progress) -> Extractor
     """Build an extractor whose features can be cached.
 
     Raises:
-        CannotSplit: If the trainable part cannot be run alone.
+        CannotSplit: If the trainable part cannot run on its own.
         CacheError: If there is not enough space for the features of all views.
     """
     recipe, images = phase.recipe, phase.images

@@ -92,7 +92,7 @@ def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnl
     Call this under the same autocast as training. Buffers and random number generators do not change.
 
     Raises:
-        CannotSplit: If the heads cannot run alone or return different logits.
+        CannotSplit: If the heads cannot run on their own or return different logits.
     """
     if reason := network.backbone.unsupported.get("cached_features"):
         raise CannotSplit(reason)

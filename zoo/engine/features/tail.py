@@ -1,4 +1,4 @@
-"""The trainable part of a network, run alone on cached features, and the proof that this does not change training."""
+"""Run only the trainable part of a network on cached features, and verify that this does not change training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fork_generators(device: torch.device) -> AbstractContextManager[None]:
 
 
 class CannotSplit(Exception):
-    """The trainable part cannot be run alone; the message says why."""
+    """Raised when the trainable part cannot run on its own; the message says why."""
 
 
 class Tail(nn.Module, ABC):
@@ -80,9 +80,9 @@ def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) 
         model(images.flip(0))
         torch.manual_seed(0)
         found = list_logits(_run(tail, features[:count]))
-        # A head that runs alone returns no auxiliary logits, so they are compared only if both return them.
+        # A head that runs on its own returns no auxiliary logits, so they are compared only if both return them.
         if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
-            raise CannotSplit("the trainable part alone returns different logits than the full network")
+            raise CannotSplit("the trainable part on its own returns different logits than the full network")
 
 
 def verify_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
@@ -102,7 +102,7 @@ def verify_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tenso
     odd = wanted.keys() ^ found.keys()
     odd |= {name for name in common if not are_close(found[name], wanted[name], GRADIENT_TOLERANCE)}
     if odd:
-        raise CannotSplit(f"{min(odd)} has a different gradient in the trainable part alone than in the full network")
+        raise CannotSplit(f"{min(odd)} has a different gradient if only the trainable part runs")
 
 
 def _compute_gradients(model: nn.Module, frozen: Frozen, run: Callable[[], Any]) -> dict[str, Tensor]:
@@ -126,10 +126,10 @@ def _weigh(logits: Tensor) -> Tensor:
 def _run(tail: Tail, features: Tensor) -> Any:
     try:
         return tail(features)
-    except Exception as error:  # a network may raise anything when only a part of it runs
+    except Exception as error:  # a network may raise anything when only part of it runs
         if is_out_of_memory(error):
             raise
-        raise CannotSplit(f"the part after {tail.where} cannot run alone: {error}") from error
+        raise CannotSplit(f"the part after {tail.where} cannot run on its own: {error}") from error
 
 
 def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

@@ -1,4 +1,4 @@
-"""Choose the initial weights of a model from the option ``weights`` and the tag in the backbone's name."""
+"""Choose the initial weights of a model from the ``weights`` option and the tag in the backbone's name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WeightsSource:
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Prefixes of parameter names, besides those of the head, for which there are no usable values."""
+        """Prefixes of parameter names, besides the head's, for which there are no usable values."""
         return self.weights.lacks if self.weights else self.file_lacks
 
     @property
@@ -59,7 +59,7 @@ def choose_input(backbone: BackboneSpec, source: WeightsSource) -> InputSpec:
 
 
 def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
-    """Return the input that the weights with a tag expect: their own if they declare one, else that of the backbone."""
+    """Return the input that the weights with a tag expect: their own if they declare one, else the backbone's."""
     weights = backbone.get_weights(tag) if tag else None
     return backbone.input if weights is None or weights.input is None else weights.input
 

@@ -1,4 +1,4 @@
-"""Convert a file that torch.save wrote to a .safetensors file that the option ``weights`` accepts."""
+"""Convert a file that torch.save wrote to a .safetensors file that the ``weights`` option accepts."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class Converted:
     bytes: int
     #: Number of tensors that were written.
     tensors: int
-    #: Dotted key under which the file has these tensors, or None if they are its own.
+    #: Dotted key under which the file has these tensors, or None if they are at the top level.
     key: str | None
     #: Other keys under which the file has tensors.
     other_keys: tuple[str, ...]
     #: Keys of everything else in the file.
     left_out: tuple[str, ...]
-    #: Parts that were removed from the names, such as ``module.`` or the prefix that was asked for.
+    #: Parts that were removed from the names, such as ``module.`` or the requested prefix.
     removed: tuple[str, ...]
-    #: Names of the tensors that do not begin with the prefix that was asked for.
+    #: Names of the tensors that do not begin with the requested prefix.
     not_below: tuple[str, ...]
 
     def list_notes(self) -> Iterator[str]:
@@ -55,7 +55,7 @@ class Converted:
             others = f"; set `key` to use those under {shorten(self.other_keys, SHOWN)}" if self.other_keys else ""
             yield f"using the tensors under the key {self.key!r}{others}"
         if self.left_out:
-            yield f"skipping everything that is not weights: {shorten(self.left_out, SHOWN)}"
+            yield f"skipping entries that are not weights: {shorten(self.left_out, SHOWN)}"
         if self.removed:
             yield f"removing {' and '.join(map(repr, self.removed))} from the names of the tensors"
         if self.not_below:
@@ -133,7 +133,7 @@ def _read_safetensors(path: Path, key: str | None) -> Found:
     tensors = read_weights(path, sha256=None)
     with safe_open(path, framework="pt") as file:
         if "zoo_format" in (file.metadata() or {}):
-            raise WeightsError(f"{path} is the model of a run; set `weights` to it as it is")
+            raise WeightsError(f"{path} is the model of a run; pass it to `weights` without converting it")
     return find_tensors(str(path), tensors, key)
 
 
@@ -141,7 +141,7 @@ def _rename(path: Path, names: Collection[str], prefix: str | None) -> dict[str,
     """Return the new names of the tensors to keep, by their names in the file.
 
     Raises:
-        OptionError: If no tensor is below the prefix.
+        OptionError: If no tensor is under the prefix.
         WeightsError: If two tensors would have the same name.
     """
     plain = {name: name for name in names}
@@ -150,11 +150,14 @@ def _rename(path: Path, names: Collection[str], prefix: str | None) -> dict[str,
     if not renamed:
         begin = sorted({f"{name.partition('.')[0]}." for name in _unwrap(plain).values()})
         raise OptionError(
-            f"{path} has no tensors below the `prefix` {prefix!r}; its names begin with {shorten(begin)}."
+            f"{path} has no tensors under the `prefix` {prefix!r}; its names begin with {shorten(begin)}."
         )
     twice = [name for name, count in Counter(renamed.values()).items() if count > 1]
     if twice:
-        raise WeightsError(f"{path} has several tensors for {shorten(twice)} if {' and '.join(INSERTED)} are removed")
+        removed = " and ".join(INSERTED)
+        raise WeightsError(
+            f"after {removed} are removed, several tensors in {path} would have the same name: {shorten(twice)}"
+        )
     return renamed
 
 

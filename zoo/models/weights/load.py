@@ -83,7 +83,7 @@ def load_tensors(
     if source.header:
         notes = []  # `carry_over_head` reports which part of the head is kept.
     # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
-    # BatchNorm) would treat the tensors as those of an older version.
+    # BatchNorm) would treat the tensors as if an older version had saved them.
     state = model.state_dict()
     state.update(tensors)
     try:
@@ -105,7 +105,7 @@ def _select(source: WeightsSource, model: nn.Module, head: Head, tensors: Mappin
 def _convert(
     backbone: BackboneSpec, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
-    """Map the names in a file to those of the model, if they differ."""
+    """Map the names in a file to the model's names, if they differ."""
     default = backbone.default_weights
     tag = source.tag or (default.tag if default else None)
     if source.header or backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():

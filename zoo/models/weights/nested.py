@@ -1,4 +1,4 @@
-"""Find the tensors of a model in a file that contains more, such as the epoch and the state of the optimizer."""
+"""Find the tensors of a model in a file that contains more, such as the epoch and the optimizer state."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Found:
     """The tensors of a model, and what else the file contains."""
 
     tensors: dict[str, Tensor]
-    #: Dotted key under which the tensors are, such as ``state_dict``, or None if they are the file's own.
+    #: Dotted key under which the tensors are, such as ``state_dict``, or None if they are at the top level.
     key: str | None = None
     #: Other keys under which the file has tensors.
     others: tuple[str, ...] = ()
-    #: Keys of everything that is neither in ``tensors`` nor below ``others``.
+    #: Keys of everything that is neither in ``tensors`` nor under ``others``.
     left_out: tuple[str, ...] = ()
 
 
@@ -43,7 +43,7 @@ def find_tensors(source: str, content: Any, key: str | None = None) -> Found:
     Args:
         source: Path of the file, for messages.
         content: What the file contains.
-        key: Dotted key of the tensors; None to choose the only one, or the only one with a usual name.
+        key: Dotted key of the tensors; None to choose the only one, or the only one with a common name.
 
     Raises:
         WeightsError: If there are no tensors, or none under ``key``, or if ``key`` is None and there are several
@@ -80,7 +80,7 @@ def _choose(source: str, candidates: list[str], key: str | None) -> str:
 
 def _describe_keys(candidates: list[str]) -> str:
     if candidates == [""]:
-        return "its tensors are not below a key, so leave out `key`"
+        return "its tensors are at the top level, so omit `key`"
     return f"choose from {shorten(candidates, SHOWN)}"
 
 
@@ -96,7 +96,7 @@ def _list_candidates(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple
                 inner += _list_candidates(value, (*path, name))
     if inner:
         yield from inner
-    elif any(isinstance(value, Tensor) and value.ndim for value in named.values()):  # Numbers alone are metrics.
+    elif any(isinstance(value, Tensor) and value.ndim for value in named.values()):  # Scalars are metrics.
         yield ".".join(path), content
 
 

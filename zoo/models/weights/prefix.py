@@ -28,7 +28,7 @@ class Selection:
     tensors: Mapping[str, Tensor]
     #: The prefix, with its last dot; empty if there is none.
     prefix: str = ""
-    #: Names of tensors in the file that are not below the prefix.
+    #: Names of tensors in the file that are not under the prefix.
     left_out: tuple[str, ...] = ()
     #: Names of tensors that belong to a head of a different kind, such as the projection head of a contrastive method.
     other_head: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def _make_ambiguous_error(file: Path, prefixes: Sequence[str]) -> WeightsError:
 
 
 def select(tensors: Mapping[str, Tensor], prefix: str, head: Head, state: Mapping[str, Tensor]) -> Selection:
-    """Select the tensors below a prefix, except for those of a head that the model does not have."""
+    """Select the tensors under a prefix, except for a head that the model does not have."""
     below = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     left_out = tuple(name for name in tensors if not name.startswith(prefix))
     other_head = _list_other_head(below, head, state)

@@ -1,1 +1,1 @@
-"""Installed plugins: found, loaded, and isolated from zoo and from each other."""
+"""Find and load installed plugins, and isolate them from zoo and from each other."""

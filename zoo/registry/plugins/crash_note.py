@@ -1,7 +1,7 @@
-"""A note on disk that names the plugin being loaded, so that zoo can later tell which plugin ended the process.
+"""A note on disk that names the plugin being loaded, so that zoo can later tell which plugin terminated the process.
 
-A plugin can crash the process, exit it or never return, and the process itself then cannot report this. So zoo writes a
-small file with the plugin's name to the cache folder while the plugin is loaded. When zoo starts and finds such a file
+A plugin can crash the process, exit it or never return, and the process itself then cannot report this. So zoo keeps a
+small file with the plugin's name in the cache folder while the plugin is loading. When zoo starts and finds such a file
 from a process that has ended, it first loads the plugin in a separate process, and skips the plugin if that fails.
 """
 
@@ -70,10 +70,12 @@ def _write_note(namespace: str) -> Path | None:
 
 
 def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
-    """Return what is wrong with each plugin that ended an earlier process and still ends the process, by namespace.
+    """Return, by namespace, what is wrong with each plugin that terminated an earlier process and still fails to load.
+
+    zoo loads each of them in a separate process to find out.
 
     Args:
-        namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are left alone.
+        namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are ignored.
     """
     faults: dict[str, str] = {}
     left: defaultdict[str, list[str]] = defaultdict(list)
@@ -91,7 +93,8 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
         else:
             _remove(path)
     return {
-        namespace: f"{faults[namespace]}; remove {' and '.join(paths)} to load it again without a test"
+        namespace: f"{faults[namespace]}; delete {' and '.join(paths)} to load the plugin without "
+        "testing it in a separate process first"
         for namespace, paths in left.items()
     }
 
@@ -100,7 +103,7 @@ def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
 def _naming_if_slow(namespace: str) -> Iterator[None]:
     """Return a context that names the plugin on stderr after `PATIENCE` seconds."""
     try:
-        stderr = os.dup(2)  # The guard redirects descriptor 2 while the plugin is loaded.
+        stderr = os.dup(2)  # The guard redirects descriptor 2 while the plugin is loading.
     except OSError:  # Stderr is closed.
         yield
         return
@@ -173,5 +176,5 @@ def _try_in_process(namespace: str) -> str:
         if stdout.read().endswith(_LOADED.encode()):
             return ""
     if done.returncode < 0:
-        return f"it crashes the process with {signal.Signals(-done.returncode).name} while it is loaded"
-    return f"it ends the process with status {done.returncode} while it is loaded"
+        return f"it crashes the process with {signal.Signals(-done.returncode).name} while it is loading"
+    return f"it ends the process with status {done.returncode} while it is loading"

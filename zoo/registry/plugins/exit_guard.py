@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo.progress.printable import make_printable
 
-#: Maximum running time in seconds of an exit handler that a plugin registered while it was loaded.
+#: Maximum running time, in seconds, of an exit handler that a plugin registered during loading.
 LIMIT = 8.0
 
 
@@ -47,7 +47,7 @@ _stray_threads: list[threading.Thread] = []
 
 @contextmanager
 def noting_exit_handlers(plugin: str) -> Iterator[None]:
-    """Return a context that records the exit handlers that a plugin registers while it is loaded."""
+    """Return a context that records the exit handlers that a plugin registers during loading."""
     register = atexit.register
 
     def note(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Callable[..., Any]:

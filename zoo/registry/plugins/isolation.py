@@ -1,4 +1,4 @@
-"""Isolate the rest of zoo from what a plugin raises, prints and imports while it is loaded."""
+"""Isolate the rest of zoo from what a plugin raises, prints and imports during loading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _OpenBytes(io.BytesIO):
 
 
 class Output(io.TextIOWrapper):
-    """A replacement for stdout and stderr while a plugin is loaded. A plugin that closes it does no harm."""
+    """A replacement for stdout and stderr while a plugin is loading. A plugin that closes it does no harm."""
 
     def __init__(self) -> None:
         self._bytes = _OpenBytes()
@@ -41,7 +41,7 @@ class Output(io.TextIOWrapper):
 
 @contextmanager
 def isolated(output: Output) -> Iterator[None]:
-    """Return a context that isolates the code of a plugin.
+    """Return a context that isolates a plugin's code.
 
     What it prints goes to ``output``, heavy imports fail, and the environment variables are restored afterwards.
 
@@ -83,7 +83,7 @@ def naming_place(failed: str) -> Iterator[None]:
         failed: What the plugin could not do, such as ``acme/net cannot be built``.
 
     Raises:
-        PluginError: If the block raises any exception but an error of zoo, or tries to exit.
+        PluginError: If the block tries to exit or raises any exception other than a ZooError.
     """
     try:
         yield

@@ -37,7 +37,7 @@ class Plugin:
     reason: str = ""
     #: Traceback of the failure, for ``--debug``.
     details: str = ""
-    #: Everything that the plugin printed while it was loaded.
+    #: Everything that the plugin printed while it was loading.
     output: str = ""
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()

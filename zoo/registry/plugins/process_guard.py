@@ -51,7 +51,7 @@ def reporting_faults(faults: list[str]) -> Iterator[None]:
             raise
         cause = error
     if faults:
-        raise PluginError(f"it {faults[0]} while it is loaded; a plugin must not do that.") from cause
+        raise PluginError(f"it {faults[0]} while it is loading; a plugin must not do that.") from cause
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _keep_signals(faults: list[str]) -> Iterator[None]:
     except KeyboardInterrupt as error:
         if arrived:
             raise
-        raise PluginError(f"{type(error).__name__}: it interrupts the process while it is loaded.") from error
+        raise PluginError(f"{type(error).__name__}: it interrupts the process while it is loading.") from error
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) is not own.get(number, handler):

@@ -42,7 +42,7 @@ def _keep_streams(faults: list[str]) -> Iterator[None]:
 
 
 def _copy_high(number: int) -> int:
-    """Duplicate a descriptor under a high number, which a plugin that closes all low ones does not close."""
+    """Duplicate a descriptor to a high number, so that a plugin that closes all low ones does not close it."""
     if sys.platform == "win32":
         return os.dup(number)
     import fcntl

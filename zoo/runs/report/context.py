@@ -45,6 +45,7 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
         "environment": {
             "Weights": {
                 "backbone": facts["backbone"],
+                "initial weights": weights.pop("label"),
                 **weights,
                 "license": license_,
                 **({"warning": f"⚠ {warning}"} if warning else {}),

@@ -99,7 +99,9 @@ def repeatable(backbone: BackboneUnderTest) -> None:
     first, second = backbone.build().state_dict(), backbone.build().state_dict()
     same = {name for name in first.keys() & second.keys() if torch.equal(first[name], second[name])}
     if odd := sorted((first.keys() | second.keys()) - same):
-        raise CheckFailed(f"two builds with the same seed differ in {shorten(odd)}; use only torch's random numbers.")
+        raise CheckFailed(
+            f"two builds with the same seed differ in {shorten(odd)}; draw random numbers only from torch's generator."
+        )
 
 
 def call_constructor(text: str) -> Any:

@@ -11,16 +11,16 @@ from zoo.testing.suggestions import shorten
 
 
 def still(backbone: BackboneUnderTest) -> None:
-    """Train the head alone with zoo's own engine, and compare everything else."""
+    """Train only the head with zoo's own engine, and compare everything else."""
     if changed := [name for name in backbone.head_training.changed if not backbone.network.head.covers(name)]:
         raise CheckFailed(
-            f"training the head alone changes the frozen {shorten(changed)}; "
+            f"training only the head changes the frozen {shorten(changed)}; "
             "forward() must not change anything in eval mode."
         )
 
 
 def sticky(backbone: BackboneUnderTest) -> None:
-    """Examine the model after two training steps of the head alone, which call ``train()`` and ``forward()``."""
+    """Examine the model after two training steps of only the head, which call ``train()`` and ``forward()``."""
     steps, head = backbone.head_training, backbone.network.head
     modules = dict(backbone.network.model.named_modules())
     trainable = [name for name in steps.trainable if not head.covers(name)]

@@ -75,8 +75,10 @@ def complete(backbone: BackboneUnderTest) -> None:
     if shapes != [first, *others]:
         fault = f"it returns {len(shapes)} outputs, but has {len(others)} declared aux_heads"
         if len(shapes) == 1 + len(others):
-            fault = "an auxiliary head's logits come first, or replace those of the head"
-        raise CheckFailed(f"in training mode, {fault}; return the logits, followed by those of each auxiliary head.")
+            fault = "an auxiliary head's logits come first, or replace the head's logits"
+        raise CheckFailed(
+            f"in training mode, {fault}; return the logits, followed by the logits of each auxiliary head."
+        )
 
 
 @torch.no_grad()

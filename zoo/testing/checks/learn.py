@@ -16,9 +16,11 @@ def head(backbone: BackboneUnderTest) -> None:
         changed = backbone.head_training.changed
     except TrainingError as error:
         fault = str(error).partition(", learning rate")[0]
-        raise CheckFailed(f"its head alone cannot be trained: {fault}; keep forward() from overflowing.") from error
+        raise CheckFailed(
+            f"its head cannot be trained on its own: {fault}; keep forward() from overflowing."
+        ) from error
     except RuntimeError as error:
-        raise CheckFailed(f"its head alone cannot be trained: {error}; let gradients reach it.") from error
+        raise CheckFailed(f"its head cannot be trained on its own: {error}; let gradients reach it.") from error
     for path in backbone.network.head.paths:
         if not any(is_below(name, path) for name in changed):
             raise CheckFailed(f"two training steps do not change the head {path}; let gradients reach it.")

@@ -116,8 +116,8 @@ def _generate(dataset: DatasetSpec) -> dict[str, str]:
                 effects.error = error
         if effects.connections:
             raise CheckFailed(
-                f"generating the data set {dataset.name} connects to {effects.connections[0]}; "
-                "declare its url, and zoo will fetch it."
+                f"the data set {dataset.name} connects to {effects.connections[0]} while it is generated; "
+                "declare the `url` in the spec, and zoo will download it."
             )
         if effects.error is not None:
             raise CheckFailed(f"generating the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
@@ -127,7 +127,8 @@ def _generate(dataset: DatasetSpec) -> dict[str, str]:
             raise CheckFailed(f"the generated data set {dataset.name} cannot be used: {error}") from error
         if not images:
             raise CheckFailed(
-                f"make writes no images for the data set {dataset.name}; write some into a folder for each class."
+                f"`make` wrote no images for the data set {dataset.name}; it must write images "
+                "into one folder per class."
             )
         return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
 

@@ -85,7 +85,9 @@ def capabilities(declared: Declaration) -> None:
     check_capabilities(declared.spec)
     known = {*OLD_NAMES, *(check.name for check in list_checks(of_plugin=False))}
     if unknown := sorted(declared.spec.expected_failures.keys() - known):
-        raise CheckFailed(f"expected_failures has {', '.join(unknown)}, which is not a check of a backbone; fix it.")
+        raise CheckFailed(
+            f"expected_failures contains unknown backbone checks: {', '.join(unknown)}; correct or remove them."
+        )
 
 
 def _expect_in_wheel(declared: Declaration, tag: str, url: str) -> None:

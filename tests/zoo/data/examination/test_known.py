@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from changed_images import make_samples
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.known import add_known, read_known
 from zoo.data.examination.traits import Traits
@@ -62,6 +63,16 @@ def test_an_unreadable_file_is_tried_every_time(files: list[ImageFile]) -> None:
     assert examine(files) == (4, 1, 4)
     files[1].path.write_bytes(files[2].path.read_bytes())
     assert examine(files) == (5, 0, 0)
+
+
+def test_a_heic_image_is_tried_again_without_pillow_heif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif")
+    (tmp_path / "x.heic").write_bytes(make_samples()["HEIC"])
+    files = [ImageFile(tmp_path, "x.heic", "train", "ant", "x.heic")]
+    assert examine(files) == (1, 0, 1)
+    assert examine(files) == (1, 0, 0)
+    monkeypatch.setattr("zoo.data.file_kinds.find_spec", lambda _: None)
+    assert examine(files) == (0, 1, 0)
 
 
 def test_truncated_lines_match_no_digest(own_cache: Path) -> None:

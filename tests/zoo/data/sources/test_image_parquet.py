@@ -149,7 +149,7 @@ def test_a_column_that_is_not_found_is_an_error(tmp_path: Path, list_: Any) -> N
 
 
 def test_a_label_without_a_name_is_an_error(tmp_path: Path, list_: Any) -> None:
-    with pytest.raises(DataError, match="row 1 has the label '2', which is not the label of a class"):
+    with pytest.raises(DataError, match="row 1 has the label '2', which does not match any class"):
         list_(write(tmp_path / "a.parquet", [0, 2]))
 
 

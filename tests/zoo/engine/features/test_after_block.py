@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Callable[[Net, Tensor], Tensor], str]] = {
     ),
     "an in-place operation": (
         lambda net, x: finish(net, net.two(net.one(x).mul_(2))),
-        "the part after two cannot run alone: .*memory location",
+        "the part after two cannot run on its own: .*memory location",
     ),
     "something stored from the images": (
         lambda net, x: finish(net, net.two(net.one(x)) + net.one.stored[0]),

@@ -51,7 +51,7 @@ def test_the_notes_list_what_was_converted_and_what_was_not(tmp_path: Path) -> N
     assert same(tensors, TENSORS)
     assert list(converted.list_notes()) == [
         "using the tensors under the key 'state_dict'; set `key` to use those under model_ema",
-        "skipping everything that is not weights: epoch, optimizer",
+        "skipping entries that are not weights: epoch, optimizer",
         "removing 'module.' from the names of the tensors",
     ]
 
@@ -107,7 +107,7 @@ def test_a_prefix_chooses_a_part_of_the_file(tmp_path: Path, asked: str) -> None
 
 def test_an_unknown_prefix_is_an_error_that_lists_the_first_parts(tmp_path: Path) -> None:
     message = refusal(tmp_path, add("module.student.") | {"module.teacher.w": torch.ones(1)}, prefix="encoder")
-    assert message.endswith("no tensors below the `prefix` 'encoder'; its names begin with student., teacher..")
+    assert message.endswith("no tensors under the `prefix` 'encoder'; its names begin with student., teacher..")
 
 
 def test_a_key_chooses_other_weights(tmp_path: Path) -> None:

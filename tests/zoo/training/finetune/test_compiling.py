@@ -179,6 +179,6 @@ def test_a_compiler_that_fails_in_the_backward_pass_changes_no_result(
 @pytest.mark.parametrize(("train", "phases"), [("head", 0), ("head-then-all", 1)])
 def test_training_on_cached_features_is_not_compiled(run: Runs, train: str, phases: int) -> None:
     _, (note, *starts) = run("run", train=train)
-    assert note == "note: ignoring `compile`: the epochs train on cached features and hardly run the model"
+    assert note == "note: ignoring `compile`: training uses cached features and hardly runs the model"
     assert starts == [STARTS] * phases
     assert count_graphs() == phases

@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     newest.write_bytes(content)
     progress = RecordingProgress()
     finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
-    warning = f"warning: {newest} cannot be read: its checksum does not match; using the checkpoint before it"
+    warning = f"warning: {newest} cannot be read: its checksum does not match; using the previous checkpoint"
     assert warning in progress.lines
     assert describe(output) == expected
 

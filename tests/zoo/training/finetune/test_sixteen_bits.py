@@ -32,7 +32,11 @@ def write_scans(folder: Path, bits: int) -> Path:
     return folder
 
 
-def test_a_run_on_twelve_bits_equals_one_on_eight(registry: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examined", ["100", "0"])
+def test_a_run_on_twelve_bits_equals_one_on_eight(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examined: str
+) -> None:
+    monkeypatch.setenv("ZOO_MAX_EXAMINED_IMAGES", examined)
     progress = RecordingProgress()
     runs = {
         bits: finetune("net", write_scans(tmp_path / f"{bits}", bits), output=tmp_path / f"run{bits}",
@@ -54,6 +58,9 @@ def test_a_loaded_run_scales_images_as_in_training(registry: Registry, tmp_path:
     assert loaded.evaluate(data, "val", registry=registry)["loss"] == pytest.approx(
         run.facts["best"]["val_loss"], rel=1e-4
     )
+    progress = RecordingProgress()
+    list(loaded.predict(data / "val", progress=progress))
+    assert progress.lines == ["note: the 16-bit images of train use 12 bits, so a value of 4,095 is white"]
     same = write_scans(tmp_path / "same", 8)
     for split in ("val/dark/0.png", "val/light/3.png"):
         (deep,), (plain,) = (list(loaded.predict(folder / split)) for folder in (data, same))
