@@ -7,7 +7,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.streams import print_lines, print_notes
-from zoo.runs.compare import Compared, compare_runs, list_warnings
+from zoo.runs.compare import Compared, compare_runs, list_doubts
 
 
 @click.command(name="compare")
@@ -19,7 +19,7 @@ def command(runs: tuple[str, ...], as_json: bool) -> None:
     Compares accuracy on the test images if all runs have test images, else on the validation images.
     """
     compared = compare_runs(runs)
-    print_notes(*(f"note: {doubt}" for doubt in list_warnings(compared)))
+    print_notes(*(f"note: {doubt}" for doubt in list_doubts(compared)))
     print_json(compared) if as_json else print_lines(*_format(compared))
 
 

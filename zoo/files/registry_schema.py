@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
-from zoo.files.schema import Name, Positive
+from zoo.files.data_schema import Name, Positive
 
 
 class DatasetTable(TypedDict, total=False):

@@ -13,12 +13,9 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
 from zoo.files.limits import MAX_CLASSES
 
-Name = Annotated[str, Meta(min_length=1, max_length=1000)]
-Text = Annotated[str, Meta(max_length=100_000)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
@@ -102,30 +99,6 @@ class WeightsFacts(TypedDict):
     label: Text
     url: Text | None
     license: NotRequired[Text | None]
-
-
-class Images(TypedDict):
-    """Numbers of images per split."""
-
-    train: Count
-    val: Count
-    test: Count
-
-
-class SkippedFile(TypedDict):
-    """A file that was not used, and why."""
-
-    path: Text
-    reason: Text
-
-
-class DataFacts(TypedDict):
-    """The data of a run."""
-
-    asked: Text
-    fingerprint: Name
-    images: Images
-    left_out: list[SkippedFile]
 
 
 class RecipeFacts(TypedDict):

@@ -108,8 +108,8 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _check_entry(path: Path, table: str, key: str, value: Any) -> None:
     """Raise SettingsError if a key of a table is unknown, or if its value has a wrong type or is not printable."""
+    from zoo.files.data_schema import Name
     from zoo.files.registry_schema import REGISTRY_TABLES
-    from zoo.files.schema import Name
     from zoo.files.validation import Invalid, check
 
     is_table = table in ("datasets", "recipes")

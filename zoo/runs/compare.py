@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.data.examination.summary import list_warnings
 from zoo.files.schema import Run
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
@@ -41,6 +42,8 @@ class Compared:
     gain: float | None
     #: SHA-256 of the data in hex.
     fingerprint: str
+    #: Why the accuracy may be wrong, such as copies of training images.
+    warnings: tuple[str, ...]
 
 
 def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
@@ -58,9 +61,9 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
 
 
-def list_warnings(compared: Sequence[Compared]) -> list[str]:
-    """Return warnings about runs on different data, and about differences that may be due to chance."""
-    doubts = []
+def list_doubts(compared: Sequence[Compared]) -> list[str]:
+    """Return what makes a comparison doubtful: problems of the data, different data, and differences due to chance."""
+    doubts = [f"{one.run}: {warning}" for one in compared for warning in one.warnings]
     if len({one.fingerprint for one in compared}) > 1:
         doubts.append("these runs used different images, so their accuracies are not comparable")
     best, *others = compared
@@ -92,6 +95,7 @@ def _compare(run: str, facts: Mapping[str, Any], split: str) -> Compared:
         bytes=(RunFolder.open(Path(run)).path / MODEL).stat().st_size,
         gain=_read_gain(facts, split),
         fingerprint=facts["data"]["fingerprint"],
+        warnings=tuple(list_warnings(facts["data"].get("findings", ()), split)),
     )
 
 

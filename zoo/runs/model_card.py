@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
@@ -33,7 +34,15 @@ def _summary(facts: Mapping[str, Any]) -> str:
         "| split | images | accuracy |",
         "|---|---|---|",
         *rows,
+        *_list_warnings(facts),
     ])  # fmt: skip
+
+
+def _list_warnings(facts: Mapping[str, Any]) -> list[str]:
+    """Return a paragraph for each reason why an accuracy may be wrong."""
+    findings = facts["data"].get("findings", ())
+    warnings = [warning for split in ("val", "test") for warning in list_warnings(findings, split)]
+    return [line for warning in warnings for line in ("", f"**Warning:** {escape_markdown(warning)}.")]
 
 
 def _join_classes(facts: Mapping[str, Any]) -> str:

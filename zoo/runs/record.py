@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.dataset import Images, report_left_out
+from zoo.data.examination.summary import summarize_findings
 from zoo.data.listing import LeftOut
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
@@ -133,6 +134,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
             "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
             **({} if images.is_examined else {"examined": "during the first epoch"}),
             "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],
+            "findings": summarize_findings(images.findings),
         },
         "hardware": {
             "device": str(hardware.device),

@@ -10,7 +10,7 @@ import pytest
 
 from run_facts import make_facts, make_metrics
 from zoo.errors import RunError
-from zoo.runs.compare import compare_runs, list_warnings
+from zoo.runs.compare import compare_runs, list_doubts
 from zoo.runs.report.numbers import measure_interval
 
 
@@ -42,16 +42,16 @@ def test_runs_are_compared_on_test_images_if_all_have_them(tmp_path: Path) -> No
 def test_overlapping_intervals_are_pointed_out(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, correct) for name, correct in (("best", 97), ("close", 95), ("far", 60))]
     best, close = (str(run) for run in runs[:2])
-    assert list_warnings(compare_runs(runs)) == [
+    assert list_doubts(compare_runs(runs)) == [
         f"the confidence intervals of {best} and {close} overlap, so the difference may be due to chance"
     ]
-    assert list_warnings(compare_runs([runs[0], runs[2]])) == []
+    assert list_doubts(compare_runs([runs[0], runs[2]])) == []
 
 
 def test_runs_on_different_images_are_pointed_out(tmp_path: Path) -> None:
     one = make_run(tmp_path, "one", 99)
     two = make_run(tmp_path, "two", 50, data={**make_facts()["data"], "fingerprint": "cd"})
-    assert any("used different images" in doubt for doubt in list_warnings(compare_runs([one, two])))
+    assert any("used different images" in doubt for doubt in list_doubts(compare_runs([one, two])))
 
 
 def test_the_gain_over_the_baseline_is_included_if_it_was_measured(tmp_path: Path) -> None:

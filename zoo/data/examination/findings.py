@@ -120,7 +120,8 @@ def _list_oddities(sample: Sample, traits: Traits) -> Iterator[tuple[Kind, str]]
         yield kinds.TINY, size
     if traits.width * traits.height > _HUGE:
         yield kinds.HUGE, size
-    yield from _list_brightness(traits)
+    if not traits.peak:  # Otherwise the value that is white is not known.
+        yield from _list_brightness(traits)
 
 
 def _list_brightness(traits: Traits) -> Iterator[tuple[Kind, str]]:

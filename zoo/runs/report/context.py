@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zoo.data.examination.kinds import KINDS
+from zoo.data.examination.summary import list_warnings
 from zoo.registry.license import describe_license
 from zoo.runs.confusion import list_entries
 from zoo.runs.report.chart import Chart
@@ -41,6 +43,10 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
         "started": f"{datetime.fromisoformat(facts['started']):%Y-%m-%d %H:%M %Z}",
         "charts": _make_charts(facts["best"]["epoch"], history),
         "results": {split: _summarize(facts[split]) for split in ("val", "test") if facts.get(split)},
+        "warnings": {
+            split: list_warnings(facts["data"].get("findings", ()), split) for split in ("train", "val", "test")
+        },
+        "kinds": {kind.code: kind.meaning for kind in KINDS},
         "reasons": Counter(file["reason"] for file in facts["data"]["left_out"]).most_common(),
         "environment": {
             "Weights": {
