@@ -14,7 +14,7 @@ from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.progress import is_first
-from zoo.registry.recipe import AUGMENTS, BASELINES, PRECISIONS, SCHEDULES
+from zoo.registry.recipe import AUGMENTS, BALANCES, BASELINES, PRECISIONS, SCHEDULES
 
 EXAMPLES = """\b
 Examples:
@@ -26,8 +26,8 @@ Examples:
 SECTIONS = {
     "Model": ("weights", "head", "train"),
     "Training": (
-        "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "patience", "seed", "recipe",
-        "assignments", "config",
+        "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "balance", "patience", "seed",
+        "recipe", "assignments", "config",
     ),
     "Data": ("data", "label_from", "columns", "split", "image_size", "augment", "views"),
     "Machine": ("device", "devices", "precision", "cache"),
@@ -104,6 +104,11 @@ class FinetuneCommand(click.Command):
     type=float,
     metavar="X",
     help=f"Label smoothing factor, from 0 to below 1.  {shared.show_default('label_smoothing')}",
+)
+@click.option(
+    "--balance",
+    type=click.Choice(BALANCES),
+    help=f"Give rare classes a larger loss, or sample them more often.  {shared.show_default('balance')}",
 )
 @click.option(
     "--patience",

@@ -57,7 +57,7 @@ def open_labeled(
     good, bad, traits = examine_files(files, labels, progress=progress)
     report_left_out(bad, progress)
     report_bits(find_peaks(good, traits), trained.bits, progress)
-    report_findings(list_findings(good, bad, trained.classes, traits), progress)
+    report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
     return chosen, tuple(good)

@@ -145,7 +145,7 @@ def test_copies_in_several_splits_or_classes_are_reported(
     shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/ant/copy.png")
     open_(tmp_path)
     assert "warning: 1 val image also appears in train, so val accuracy is too optimistic" in progress.lines
-    assert "warning: 2 images have copies in a different class" in progress.lines
+    assert "warning: 2 train images have copies in different classes, so train labels are unreliable" in progress.lines
 
 
 def test_data_without_problems_is_described_in_one_line(

@@ -1,0 +1,56 @@
+"""``zoo data check`` prints a table and a list, or JSON, and its exit code depends on ``--strict``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def leaking(photos: Path, tmp_path: Path) -> Path:
+    """A folder in which one val image is also in train."""
+    root = tmp_path / "leaking"
+    shutil.copytree(photos, root)
+    first = min((root / "train").rglob("*.png"))
+    shutil.copy(first, root / "val" / first.parent.name / "leak.png")
+    return root
+
+
+def test_findings_are_counted_and_listed(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", leaking) == 0
+    lines = capfd.readouterr().out.splitlines()
+    (row,) = (line for line in lines if line.startswith("leak "))
+    assert row.split()[:5] == ["leak", "-", "-", "1", "-"]
+    (item,) = (line for line in lines if line.startswith("leak: "))
+    assert "leak.png (" in item
+
+
+def test_json_lists_every_finding(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", leaking, "--json") == 0
+    answer = json.loads(capfd.readouterr().out)
+    (leak,) = (finding for finding in answer["findings"] if finding["kind"] == "leak")
+    assert leak["is_warning"]
+    assert leak["split"] == "val"
+    assert Path(leak["path"]).name == "leak.png"
+    assert Path(leak["detail"]).is_file()
+    assert answer["problem"] is None
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_with_strict_a_warning_is_a_failure(run: Main, leaking: Path, *, strict: bool) -> None:
+    assert run("data", "check", leaking, *(["--strict"] if strict else [])) == int(strict)
+
+
+def test_with_strict_clean_data_are_a_success(run: Main, photos: Path) -> None:
+    assert run("data", "check", photos, "--strict") == 0
+
+
+def test_data_that_do_not_exist_are_an_error(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", "nowhere") == 1
+    assert "nowhere" in capfd.readouterr().err
