@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.collector import pausing_collector
 from zoo.data.examine import examine_files
 from zoo.data.listing import MAX_NAMES, SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
@@ -148,6 +149,7 @@ def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
     return tuple(image for image in images if image.file.split == split)
 
 
+@pausing_collector()
 def _fingerprint(images: Images) -> str:
     """Return the SHA-256 of the sorted lines of all images, which are sorted class by class to need less memory."""
     digest, separator = hashlib.sha256(), b""

@@ -112,7 +112,7 @@ class TrainBatches(_Loader):
         self._is_weighted = are_weighted(samples)
 
     def __len__(self) -> int:
-        return len(self._order.plan(len(self._samples), 0))
+        return self._order.count_batches(len(self._samples))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield this process's part of the batches of an epoch.
@@ -131,8 +131,8 @@ class TrainBatches(_Loader):
         deque(skipped, maxlen=0)
         return self._load(batches)
 
-    def plan(self, number: int) -> list[list[int]]:
-        """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
+    def plan(self, number: int) -> Iterator[list[int]]:
+        """Yield the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
         return self._order.plan(len(self._samples), number)
 
     def _check_empty(self, count: int) -> None:

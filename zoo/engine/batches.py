@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -94,7 +95,7 @@ class ImageBatchSource:
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""
-        return self._train.plan(epoch)[step]
+        return next(islice(self._train.plan(epoch), step, None))
 
     def measure(self, split: str) -> Batches:
         """Return this process's part of ``val`` or ``test``, in order."""
@@ -153,7 +154,7 @@ class FeatureBatchSource:
     @property
     def steps(self) -> int:
         """Number of batches in a training epoch."""
-        return len(self._sampler.plan(len(self._labels["train"]), 0))
+        return self._sampler.count_batches(len(self._labels["train"]))
 
     def train(self, epoch: int, start: int = 0) -> Batches:
         """Return this process's part of the training batches of an epoch, in the same order as for images.
@@ -164,12 +165,12 @@ class FeatureBatchSource:
         """
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._sampler.views)
-        plan = map(self._sampler.local_part, self._sampler.plan(len(labels), epoch)[start:])
+        plan = map(self._sampler.local_part, islice(self._sampler.plan(len(labels), epoch), start, None))
         return self._select(plan, rows, labels, *self._loss_weights)
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""
-        return self._sampler.plan(len(self._labels["train"]), epoch)[step]
+        return next(islice(self._sampler.plan(len(self._labels["train"]), epoch), step, None))
 
     def measure(self, split: str) -> Batches:
         """Return this process's part of ``val`` or ``test``, in order."""

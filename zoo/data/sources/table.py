@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.columns import Columns, find_columns
 from zoo.data.sources.entries import find_unsupported
@@ -85,6 +86,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
+@pausing_collector()
 def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile], list[LeftOut]]:
     """Return the images, and those that are left out. An image must not have two labels or be in two splits."""
     files: dict[str, ImageFile] = {}
