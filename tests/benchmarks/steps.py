@@ -155,7 +155,7 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
         seed=0,
         compiled=CompiledModel(model, work.batch_size, refuse_failure) if work.compile else None,
     )
-    return lambda images, labels: take_step(learner, images, labels, 0)
+    return lambda images, labels: take_step(learner, (images, labels), 0)
 
 
 def time_block(step: Step, images: Tensor, labels: Tensor, count: int) -> float:

@@ -55,7 +55,7 @@ def check_sharding(device: torch.device) -> None:
         for model in (plain, sharded):
             learner = make_learner(model, hardware)
             for step in range(3):
-                learn(learner, images, labels, step)
+                learn(learner, (images, labels), step)
     found = {name: full_tensor(tensor.detach()).cpu() for name, tensor in sharded.state_dict().items()}
     torch.testing.assert_close(found, copy_state(plain), rtol=0, atol=1e-4)
 

@@ -48,12 +48,12 @@ def test_a_batch_that_does_not_fit_into_memory_is_split(device: torch.device, pr
     images, labels = generate_batch(device, COUNT, SIZE)
     wanted, model = build_wide(device), build_wide(device)
     with allowing_tf32(hardware):
-        learn(make_learner(wanted, hardware), images, labels, 0)
+        learn(make_learner(wanted, hardware), (images, labels), 0)
         learner = make_learner(model, hardware, progress.say)
         # The limit leaves room for two of the four largest activations of a full batch.
         width = 4 if precision == "fp32" else 2
         with limit_memory(device, 2 * COUNT * 32 * SIZE * SIZE * width):
-            learn(learner, images, labels, 0)
+            learn(learner, (images, labels), 0)
     assert learner.micro_batches.count > 1
     assert progress.lines[0].startswith("note: out of memory; splitting each batch into 2 micro-batches from now on")
     assert learner.steps == 1
@@ -72,9 +72,9 @@ def test_a_step_with_a_non_finite_loss_changes_nothing(device: torch.device, pre
     before, invalid = copy_state(model), images.clone()
     invalid[1, 0, 3, 3] = value
     with pytest.raises(NotFinite):
-        learn(learner, invalid, labels, 0)
+        learn(learner, (invalid, labels), 0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
-    learn(learner, images, labels, 0)
+    learn(learner, (images, labels), 0)
     assert learner.steps == 1
     assert not torch.equal(copy_state(model)["0.weight"], before["0.weight"])
 
@@ -87,12 +87,12 @@ def test_fp16_skips_a_step_whose_gradients_overflow(device: torch.device) -> Non
     images, labels = generate_batch(device, 4, 16)
     before, scale = copy_state(model), learner.scaler.get_scale()
     overflow = model[0].weight.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[index]
-    learn(learner, images, labels, 0)
+    learn(learner, (images, labels), 0)
     overflow.remove()
     assert learner.steps == 0
     assert learner.scaler.get_scale() < scale
     assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
-    learn(learner, images, labels, 0)
+    learn(learner, (images, labels), 0)
     assert learner.steps == 1
 
 
@@ -105,9 +105,9 @@ def test_fp16_stops_if_no_scale_makes_the_gradients_finite(device: torch.device)
     before = copy_state(model)
     images[1, 0, 3, 3] = float("nan")
     while learner.scaler.get_scale() >= 1:  # each step halves it
-        learn(learner, images, labels, 0)
+        learn(learner, (images, labels), 0)
     with pytest.raises(NotFinite):
-        learn(learner, images, labels, 0)
+        learn(learner, (images, labels), 0)
     assert learner.steps == 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in copy_state(model).items())
 

@@ -15,7 +15,8 @@ from torchvision.transforms.v2 import CutMix, MixUp, RandomChoice  # type: ignor
 from zoo.data.sampler import seed_of_step
 from zoo.registry.recipe import Recipe
 
-Batch = tuple[Tensor, Tensor]
+#: Images, labels, and any weights of the images.
+Batch = tuple[Tensor, ...]
 State = dict[str, Tensor]
 #: Modules of the tiny network that each scope freezes. The dropout before the head stays active.
 FROZEN: dict[str, tuple[str, ...]] = {
@@ -65,7 +66,7 @@ class PlainTraining:
         optimizer, average = _build_optimizer(self.model, recipe), copy.deepcopy(self.model.state_dict())
         for epoch in range(first, first + recipe.epochs):
             drops, batches = _count_drops(found.ranks[first:], recipe), list(self.batches_of(epoch))
-            for number, (images, labels) in enumerate(batches):
+            for number, batch in enumerate(batches):
                 step = len(found.rates) - start
                 factor = _factor(recipe, step, len(batches)) * 0.1**drops
                 found.rates.append(recipe.learning_rate * factor)
@@ -75,24 +76,24 @@ class PlainTraining:
                 for name in frozen:
                     self.model.get_submodule(name).eval()
                 torch.manual_seed(seed_of_step(recipe.seed, epoch, number))
-                self._step(optimizer, recipe, images, labels)
+                self._step(optimizer, recipe, *batch)
                 _follow(average, self.model, min(recipe.ema, (2 + step) / (11 + step)))
             self._validate(average)
             ranks = found.ranks[first:]
             if recipe.patience and len(ranks) - 1 - ranks.index(max(ranks)) >= recipe.patience:
                 return
 
-    def _step(self, optimizer: torch.optim.Optimizer, recipe: Recipe, images: Tensor, labels: Tensor) -> None:
+    def _step(self, optimizer: torch.optim.Optimizer, recipe: Recipe, images: Tensor, *target: Tensor) -> None:
         """Mix, smooth and weigh the full batch, add up the gradients of its micro-batches, clip them, and update."""
-        targets = one_hot(labels, 2)
+        labels, *own = target
+        shares = torch.eye(len(labels))  # Row i contains how much of each image is in image i.
         if recipe.mixup or recipe.cutmix:
-            kinds = [
-                kind(alpha=alpha, num_classes=2)
-                for kind, alpha in ((MixUp, recipe.mixup), (CutMix, recipe.cutmix))
-                if alpha
-            ]
-            images, targets = (RandomChoice(kinds) if len(kinds) == 2 else kinds[0])(images, labels)
-        weights = (targets * self.class_weights).sum(1) if recipe.balance == "loss" else torch.ones(len(labels))
+            kinds = [kind(alpha=alpha) for kind, alpha in ((MixUp, recipe.mixup), (CutMix, recipe.cutmix)) if alpha]
+            images, shares = (RandomChoice(kinds) if len(kinds) == 2 else kinds[0])(images, shares)
+        shares = shares * own[0] if own else shares
+        weights = shares.sum(1)
+        targets = shares @ one_hot(labels, 2).float() / weights[:, None]
+        weights = weights * (targets * self.class_weights).sum(1) if recipe.balance == "loss" else weights
         smoothed = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
         optimizer.zero_grad()
         most = len(labels) if recipe.train == "head" else len(labels) // 2  # a batch norm needs 2 images

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.bit_depth import choose_bits
+from zoo.data.collector import pausing_collector
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.report import report_findings
@@ -53,7 +54,8 @@ class Images:
     findings: tuple[Finding, ...] = ()
     #: Whether all images were decoded; otherwise, they are examined during the first epoch.
     is_examined: bool = True
-    #: SHA-256 in hex of the split, class, name and digest of every sample. It does not depend on where the files are.
+    #: SHA-256 in hex of the split, class, name, digest and loss weight of every sample. A weight of 1 does not count.
+    #: It does not depend on where the files are.
     fingerprint: str
     #: Number of bits that the 16-bit images of train use; None if there are none.
     bits: int | None = None
@@ -78,7 +80,7 @@ def open_images(
         OptionError: If an option does not apply to this data source.
     """
     origin = name_source(value)
-    listing = list_images(value, options, registry=registry, progress=progress)
+    listing = _leave_out_weightless(list_images(value, options, registry=registry, progress=progress))
     fractions = _choose_fractions(listing, options)
     check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
@@ -108,6 +110,22 @@ def open_images(
     images = replace(images, fingerprint=_fingerprint(images))
     progress.say(_describe(images))
     return images
+
+
+def _leave_out_weightless(listing: Listing) -> Listing:
+    """Leave out the training images of weight 0, so that a run is the same as without them."""
+    weightless = [file for file in listing.files if file.split == "train" and not file.loss_weight]
+    if not weightless:
+        return listing
+    files = tuple(file for file in listing.files if file.split != "train" or file.loss_weight)
+    filled = {file.class_name for file in files if file.split == "train"}
+    if empty := sorted({file.class_name for file in weightless} - filled):
+        raise DataError(
+            f"all training images of {show_names(empty)} have the weight 0; give some of them a weight above 0, "
+            "or remove them."
+        )
+    left_out = (LeftOut(file.path, "its weight is 0") for file in weightless)
+    return replace(listing, files=files, left_out=(*listing.left_out, *left_out))
 
 
 def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float]:
@@ -140,15 +158,22 @@ def _select_samples(images: Iterable[Sample], split: str) -> tuple[Sample, ...]:
     return tuple(image for image in images if image.file.split == split)
 
 
+@pausing_collector()
 def _fingerprint(images: Images) -> str:
     """Return the SHA-256 of the sorted lines of all images. Sorting one class at a time saves memory."""
     digest, separator = hashlib.sha256(), b""
     for split in sorted(SPLITS):
         for class_name, samples in groupby(getattr(images, split), lambda sample: sample.file.class_name):
-            for line in sorted(f"{split}\0{class_name}\0{s.file.name}\0{s.digest.hex()}" for s in samples):
+            for line in sorted(f"{split}\0{class_name}\0{_identify(sample)}" for sample in samples):
                 digest.update(separator + line.encode("utf-8", "surrogatepass"))
                 separator = b"\0\0"
     return digest.hexdigest()
+
+
+def _identify(sample: Sample) -> str:
+    weight = sample.file.loss_weight
+    shown = "" if weight == 1 else f"\0{weight!r}"
+    return f"{sample.file.name}\0{sample.digest.hex()}{shown}"
 
 
 def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[LeftOut]) -> None:

@@ -56,6 +56,8 @@ class ImageFile:
     group: str | None = None
     #: Where the image is in a shard; None if it is a file.
     span: Span | None = None
+    #: Factor of the image's loss in training.
+    loss_weight: float = 1.0
 
     @classmethod
     def below(cls, folder: Path, path: Path, split: str, class_name: str) -> ImageFile:

@@ -14,20 +14,21 @@ import torch
 from torch import Tensor
 
 from zoo.data.pixel_cache import Unreadable
+from zoo.data.sample import Sample, are_weighted
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
-    from zoo.data.sample import Sample
 
-#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,).
-Batch = tuple[Tensor, Tensor]
+#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,). If a training image has a loss
+#: weight other than 1, training batches also contain the loss weights, of shape (N,).
+Batch = tuple[Tensor, ...]
 
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
-#: Pixels and label of an image.
-_Item = tuple[Tensor, int]
+#: Pixels of an image, and the image itself.
+_Item = tuple[Tensor, Sample]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ class LoaderOptions:
 
 class _Loader:
     """A loader of batches whose threads are kept for all epochs."""
+
+    #: Whether batches contain loss weights.
+    _is_weighted = False
 
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions) -> None:
         self._samples = samples
@@ -77,11 +81,11 @@ class _Loader:
                 future.cancel()
 
     def _prepare(self, key: _Key) -> _Item | None:
-        """Return an image and its label; None if it turns out to be unreadable, which is recorded."""
+        """Return the pixels of an image; None if it turns out to be unreadable, which is recorded."""
         index, seed = key
         sample = self._samples[index]
         try:
-            return self._pixels.get(sample, seed), sample.label
+            return self._pixels.get(sample, seed), sample
         except Unreadable:
             return None
 
@@ -89,9 +93,11 @@ class _Loader:
         items = [item for item in found if item is not None]
         if not items:  # The batch is too small for all processes, and this one gets nothing.
             self._check_empty(len(found))
-            return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
-        images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
-        return (images.pin_memory(), labels.pin_memory()) if self._loading.pin_memory else (images, labels)
+        images = torch.stack([image for image, _ in items]) if items else torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+        labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64)
+        weights = [torch.tensor([sample.file.loss_weight for _, sample in items])] if self._is_weighted else []
+        batch = (images, labels, *weights)
+        return tuple(tensor.pin_memory() for tensor in batch) if items and self._loading.pin_memory else batch
 
     def _check_empty(self, count: int) -> None:
         """Do nothing if none of ``count`` images can be read; an empty batch does not change an evaluation."""
@@ -103,9 +109,10 @@ class TrainBatches(_Loader):
     def __init__(self, samples: Sequence[Sample], pixels: Pixels, loading: LoaderOptions, order: Sampler) -> None:
         super().__init__(samples, pixels, loading)
         self._order = order
+        self._is_weighted = are_weighted(samples)
 
     def __len__(self) -> int:
-        return len(self._order.plan(len(self._samples), 0))
+        return self._order.count_batches(len(self._samples))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield this process's part of the batches of an epoch.
@@ -124,8 +131,8 @@ class TrainBatches(_Loader):
         deque(skipped, maxlen=0)
         return self._load(batches)
 
-    def plan(self, number: int) -> list[list[int]]:
-        """Return the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
+    def plan(self, number: int) -> Iterator[list[int]]:
+        """Yield the indices of the samples in each batch of an epoch; ``number`` is its index, starting at 0."""
         return self._order.plan(len(self._samples), number)
 
     def _check_empty(self, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,3 +25,8 @@ class Sample:
     def path(self) -> Path:
         """The path of the image."""
         return self.file.path
+
+
+def are_weighted(samples: Iterable[Sample]) -> bool:
+    """Return whether any image has a loss weight other than 1."""
+    return any(sample.file.loss_weight != 1 for sample in samples)

@@ -40,8 +40,8 @@ class Sampler:
     #: batch before it.
     needs_all_processes: bool = False
 
-    def plan(self, count: int, epoch: int) -> list[list[int]]:
-        """Return the batches of an epoch: every index below ``count`` once, in random order.
+    def plan(self, count: int, epoch: int) -> Iterator[list[int]]:
+        """Yield the batches of an epoch: every index below ``count`` once, in random order.
 
         With ``sample_weights``, ``count`` indices are sampled with replacement instead.
 
@@ -53,10 +53,21 @@ class Sampler:
             indices = torch.randperm(count, generator=generator)
         else:
             indices = torch.multinomial(torch.tensor(self.sample_weights), count, replacement=True, generator=generator)
-        batches = plan_in_order(indices.tolist(), batch_size=self.batch_size)
+        # Only one batch at a time is a list, because a list needs five times the memory.
+        for start, end in pairwise([0, *self._list_ends(count)]):
+            batch: list[int] = indices[start:end].tolist()
+            yield batch
+
+    def count_batches(self, count: int) -> int:
+        """Return the number of batches in an epoch of ``count`` samples."""
+        return len(self._list_ends(count))
+
+    def _list_ends(self, count: int) -> list[int]:
+        """Return the index at which each batch of an epoch ends."""
+        ends = [*range(self.batch_size, count, self.batch_size), *([count] if count else [])]
         if self.batch_size > 1:
-            batches = _join_rest(batches, 2)
-        return _join_rest(batches, 2 * self.ranks) if self.needs_all_processes else batches
+            ends = _join_rest(ends, 2)
+        return _join_rest(ends, 2 * self.ranks) if self.needs_all_processes else ends
 
     def local_part(self, batch: Sequence[T]) -> Sequence[T]:
         """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""
@@ -106,12 +117,11 @@ def balance_sample_weights(labels: Sequence[int]) -> tuple[float, ...]:
     return tuple(1 / sizes[label] for label in labels)
 
 
-def _join_rest(batches: list[list[int]], least: int) -> list[list[int]]:
+def _join_rest(ends: list[int], least: int) -> list[int]:
     """Merge a last batch of fewer than ``least`` samples into the batch before it, if there is one."""
-    if len(batches) > 1 and len(batches[-1]) < least:
-        *batches, last, rest = batches
-        return [*batches, last + rest]
-    return batches
+    if len(ends) > 1 and ends[-1] - ends[-2] < least:
+        return [*ends[:-2], ends[-1]]
+    return ends
 
 
 def plan_in_order(indices: Sequence[int], *, batch_size: int) -> list[list[int]]:

@@ -24,6 +24,7 @@ from zoo.data.sources.shards import list_shards
 from zoo.data.sources.table import list_rows, list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
+from zoo.data.sources.web_shards import fetch_shards, is_shard_url
 from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.files.paths import expand_user
 from zoo.plugin.dataset_spec import DATASET_NAME, DatasetSpec
@@ -133,15 +134,22 @@ def locate(source: Path | WebArchive | DatasetSpec, *, registry: Registry, progr
             f"{', '.join((*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES))}; pass {_WANTED}."
         )
     if isinstance(source, WebArchive):
-        located = fetch_archive(source.url, source.sha256, progress)
+        located = _fetch_web(source, progress)
         if source.sha256 is None and located.source:
             pinned = f"{source.url}#sha256={located.source['sha256']}"
-            progress.say(f"note: the URL has no sha256; to accept only this archive, pass {pinned}")
+            progress.say(f"note: the URL has no sha256; to accept only these files, pass {pinned}")
         return located
     if path := registry.find_definition(source):
         digest = f"sha256 {source.sha256}" if source.sha256 else "without a sha256"
         progress.say(f"note: {source.name} is defined in {path}: {source.url}, {digest}")
     return get_dataset(source, progress)
+
+
+def _fetch_web(source: WebArchive, progress: Progress) -> Located:
+    if not is_shard_url(source.url):
+        return fetch_archive(source.url, source.sha256, progress)
+    folder, digest = fetch_shards(source.url, source.sha256, progress)
+    return Located(folder, {"url": source.url, "sha256": digest})
 
 
 def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArchive | Prefixed | DatasetSpec:

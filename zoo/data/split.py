@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Fraction of the training images that is used for validation if the user does not choose one.
 VAL_FRACTION = 0.2
@@ -18,8 +18,7 @@ VAL_FRACTION = 0.2
 _Node = tuple[str, bytes | str]
 
 
-@dataclass(frozen=True, slots=True)
-class Labeled:
+class Labeled(NamedTuple):
     """An image to be placed in a split."""
 
     class_name: str

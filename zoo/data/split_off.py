@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from zoo.data.collector import pausing_collector
 from zoo.data.sample import Sample
 from zoo.data.split import Labeled, choose_splits
 from zoo.data.unexamined import digest_name
 
 
+@pausing_collector()
 def split_off(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> list[Sample]:
     """Move images from train to the other splits.
 

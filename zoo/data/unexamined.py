@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.sample import Sample
 from zoo.errors import DataError
@@ -20,6 +21,7 @@ from zoo.progress import Progress
 _EVERY = 1000
 
 
+@pausing_collector()
 def find_files(
     files: Sequence[ImageFile], labels: Mapping[str, int], progress: Progress
 ) -> tuple[list[Sample], list[LeftOut]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.data.loader import Batch, EvalBatches, TrainBatches
 from zoo.data.pixel_cache import Views
+from zoo.data.sample import are_weighted
 from zoo.data.sampler import Sampler, balance_sample_weights, plan_evenly, plan_in_order
 from zoo.data.transform import Normalize
 from zoo.engine.device import Hardware, plan_loading
@@ -26,10 +28,10 @@ _MAX_VALUES, _MAX_ROWS = 2**22, 4096
 
 def prepare(batches: Iterable[Batch], normalize: Normalize, hardware: Hardware) -> Iterator[Batch]:
     """Move batches of uint8 images to the device and normalize them there."""
-    for images, labels in batches:
+    for images, *others in batches:
         # Convolutions are fastest if images and weights have the same memory format; see `zoo.engine.device.place`.
         placed = images.to(hardware.device, memory_format=torch.channels_last, non_blocking=True)
-        yield normalize(placed), labels.to(hardware.device, non_blocking=True)
+        yield normalize(placed), *(tensor.to(hardware.device, non_blocking=True) for tensor in others)
 
 
 def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
@@ -93,7 +95,7 @@ class ImageBatchSource:
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""
-        return self._train.plan(epoch)[step]
+        return next(islice(self._train.plan(epoch), step, None))
 
     def measure(self, split: str) -> Batches:
         """Return this process's part of ``val`` or ``test``, in order."""
@@ -144,11 +146,15 @@ class FeatureBatchSource:
             split: torch.tensor([sample.label for sample in getattr(images, split)])
             for split in ("train", "val", "test")
         }
+        #: Loss weights of the training images, if there are any.
+        self._loss_weights = (
+            [torch.tensor([sample.file.loss_weight for sample in images.train])] if are_weighted(images.train) else []
+        )
 
     @property
     def steps(self) -> int:
         """Number of batches in a training epoch."""
-        return len(self._sampler.plan(len(self._labels["train"]), 0))
+        return self._sampler.count_batches(len(self._labels["train"]))
 
     def train(self, epoch: int, start: int = 0) -> Batches:
         """Return this process's part of the training batches of an epoch, in the same order as for images.
@@ -159,26 +165,27 @@ class FeatureBatchSource:
         """
         labels = self._labels["train"]
         rows = self._source.train(epoch % self._sampler.views)
-        return self._select(rows, labels, map(self._sampler.local_part, self._sampler.plan(len(labels), epoch)[start:]))
+        plan = map(self._sampler.local_part, islice(self._sampler.plan(len(labels), epoch), start, None))
+        return self._select(plan, rows, labels, *self._loss_weights)
 
     def list_batch(self, epoch: int, step: int) -> Sequence[int]:
         """Return the indices of the training images in a batch, over all processes."""
-        return self._sampler.plan(len(self._labels["train"]), epoch)[step]
+        return next(islice(self._sampler.plan(len(self._labels["train"]), epoch), step, None))
 
     def measure(self, split: str) -> Batches:
         """Return this process's part of ``val`` or ``test``, in order."""
         labels = self._labels[split]
         rows = self._source.plain(split)
         batch_size = max(1, min(_MAX_ROWS, _MAX_VALUES // rows.tensor.shape[1]))
-        return self._select(rows, labels, plan_in_order(self._world.slice_of(len(labels)), batch_size=batch_size))
+        return self._select(plan_in_order(self._world.slice_of(len(labels)), batch_size=batch_size), rows, labels)
 
     def close(self) -> None:
         """Do nothing; this source has no threads."""
 
-    def _select(self, rows: FeatureRows, labels: Tensor, plan: Iterable[Sequence[int]]) -> Iterator[Batch]:
+    def _select(self, plan: Iterable[Sequence[int]], *columns: FeatureRows | Tensor) -> Iterator[Batch]:
         for batch in plan:
             indices = torch.tensor(batch, dtype=torch.int64)
-            yield rows[indices].to(self._device), labels[indices].to(self._device)
+            yield tuple(column[indices].to(self._device) for column in columns)
 
 
 #: Source of the batches of a phase.

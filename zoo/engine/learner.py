@@ -18,14 +18,15 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.torch_compile import CompiledModel
 from zoo.models.freeze import Frozen
 
-#: Function that mixes the images of a batch. It takes images and labels of shape (N,), and returns images and targets,
-#: which are labels of shape (N,) or class probabilities of shape (N, classes).
-Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+#: Function that mixes the images of a batch. It takes images, labels of shape (N,), and any loss weights of shape
+#: (N,). It returns images, targets and any loss weights. Targets are labels of shape (N,) or class probabilities of
+#: shape (N, classes).
+Mix = Callable[..., tuple[Tensor, ...]]
 
 
-def mix_nothing(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def mix_nothing(*batch: Tensor) -> tuple[Tensor, ...]:
     """Return the arguments unchanged."""
-    return images, labels
+    return batch
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.data.loader import Batch
 from zoo.engine.learner import Learner
 
 
@@ -15,16 +16,20 @@ from zoo.engine.learner import Learner
 class LocalBatch:
     """A batch, or one process's part of it."""
 
-    #: Images of shape (N, C, H, W), or features of shape (N, width). N may be 0.
-    images: Tensor
-    #: Labels of shape (N,).
-    labels: Tensor
-    #: Denominator of the mean loss over the global batch: the number of images, or the sum of their class weights.
+    #: Images of shape (N, C, H, W), or features of shape (N, width); labels of shape (N,); and any loss weights of
+    #: shape (N,). N may be 0.
+    batch: Batch
+    #: Denominator of the mean loss over the global batch: the number of images, or the sum of their weights.
     total_weight: Tensor
     #: Number of images in the global batch.
     global_size: int
     #: Number of processes that have at least one image of the global batch.
     num_processes: int = 1
+
+    @property
+    def size(self) -> int:
+        """Return N, the number of images in this process's part."""
+        return len(self.batch[0])
 
     @property
     def max_local_size(self) -> int:
@@ -35,27 +40,28 @@ class LocalBatch:
         """Mix the images if the recipe asks for it, and yield micro-batches.
 
         Yields:
-            Tuples of images, targets and labels. Targets are labels of shape (N,) or class probabilities of shape
-            (N, classes). Labels have shape (N,); the label of a mixed image is its most probable class.
+            Tuples of images, labels, targets and any loss weights. Targets are labels of shape (N,) or class
+            probabilities of shape (N, classes). The label of a mixed image is its most probable class.
         """
-        if not len(self.labels):
+        if not self.size:
             return iter(())
-        images, targets = learner.mix(self.images, self.labels)
+        images, targets, *loss_weights = learner.mix(*self.batch)
         labels = targets if targets.ndim == 1 else targets.argmax(1)
         # Processes that wait for each other in the forward pass must all use the same number of micro-batches.
-        size = self.global_size // self.num_processes if learner.micro_batches.is_fixed else len(labels)
-        return learner.micro_batches.split(images, targets, labels, size=size)
+        size = self.global_size // self.num_processes if learner.micro_batches.is_fixed else self.size
+        return learner.micro_batches.split(images, labels, targets, *loss_weights, size=size)
 
 
-def make_local_batch(learner: Learner, images: Tensor, labels: Tensor) -> LocalBatch:
+def make_local_batch(learner: Learner, batch: Batch) -> LocalBatch:
     """Create this process's local batch. The processes exchange the sizes of their parts.
 
     Raises:
         PeerError: If another process has died.
     """
     world = learner.hardware.world
-    weight = learner.criterion.weigh(labels)  # Mixing images with each other does not change the sum.
+    images, *targets = batch
+    local_size, total_weight = len(images), learner.criterion.weigh(*targets)  # Mixing images does not change the sum.
     if world.size == 1:
-        return LocalBatch(images, labels, weight, len(labels))
-    total_weight, size, num_processes = world.sum_numbers([float(weight), len(labels), bool(len(labels))])
-    return LocalBatch(images, labels, torch.tensor(total_weight), int(size), int(num_processes))
+        return LocalBatch(batch, total_weight, local_size)
+    total, size, num_processes = world.sum_numbers([float(total_weight), local_size, bool(local_size)])
+    return LocalBatch(batch, torch.tensor(total), int(size), int(num_processes))

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from zoo.data.loader import Batch
 from zoo.data.sampler import seed_of_step
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
@@ -21,7 +22,7 @@ from zoo.errors import DataError
 from zoo.models.sharding import is_sharded
 from zoo.progress import Advance
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[Batch]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def train_one_epoch(
         learner: Model to train, with its optimizer.
         current: Progress of the epoch, updated after each step.
         batches: This process's part of the remaining batches, on the model's device: images of shape (N, C, H, W) or
-            features of shape (N, width), and labels of shape (N,).
+            features of shape (N, width); labels of shape (N,); and any loss weights of shape (N,).
         advance: Function that is called after each step with the number of samples, over all processes.
         on_step: Function that is called after each step. An exception that it raises ends the epoch.
 
@@ -99,9 +100,9 @@ def train_one_epoch(
         current.sums.add(result.loss, result.correct, result.count)
         current.step += 1
 
-    for images, labels in batches:
+    for batch in batches:
         seed = seed_of_step(learner.seed, current.epoch, current.step, rank)
-        result = take_step(learner, images, labels, seed, record)
+        result = take_step(learner, batch, seed, record)
         advance(result.count)
         on_step()
     return current.sums.score()

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 
-from torch import Tensor
-
+from zoo.data.loader import Batch
 from zoo.data.sampler import seed_of_step
 from zoo.engine.batches import BatchSource
 from zoo.engine.learner import Learner
@@ -80,12 +79,12 @@ def suggest_rate(tried: Sequence[TriedRate]) -> float | None:
     return best if best is not None and slopes[best] < 0 else None
 
 
-def _run(learner: Learner, batches: Iterator[tuple[Tensor, Tensor]], advance: Advance) -> Iterator[TriedRate]:
+def _run(learner: Learner, batches: Iterator[Batch], advance: Advance) -> Iterator[TriedRate]:
     mean, lowest = 0.0, math.inf
-    for step, (images, labels) in enumerate(batches):
+    for step, batch in enumerate(batches):
         lr = lr_at(step, learner.schedule.steps)
         try:
-            loss = take_step(learner, images, labels, seed_of_step(learner.seed, 0, step)).loss
+            loss = take_step(learner, batch, seed_of_step(learner.seed, 0, step)).loss
         except NotFinite:
             return
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss.item()

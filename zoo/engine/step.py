@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from zoo.data.loader import Batch
 from zoo.engine.distributed.agreement import allocate_optimizer_state, ending_if_out_of_memory, raising_in_all
 from zoo.engine.gradient_sync import sync_gradients
 from zoo.engine.interrupts import deferring_signals
@@ -25,11 +26,7 @@ from zoo.models.sharding import full_tensor
 
 
 def take_step(
-    learner: Learner,
-    images: Tensor,
-    labels: Tensor,
-    seed: int,
-    record: Callable[[StepResult], None] = lambda _result: None,
+    learner: Learner, batch: Batch, seed: int, record: Callable[[StepResult], None] = lambda _result: None
 ) -> StepResult:
     """Train on a batch, using the compiled model if possible, and record the result.
 
@@ -37,7 +34,7 @@ def take_step(
     """
     with deferring_signals():
         try:
-            result = learn(learner, images, labels, seed)
+            result = learn(learner, batch, seed)
         except CannotCompile as error:
             # The traceback of the error itself would keep the tensors of the failed attempt alive.
             reason = str(error)
@@ -47,17 +44,16 @@ def take_step(
     # Ctrl-C also kills a running compiler. In that case, raising the signal above ends the run before the compiler is
     # blamed.
     learner.give_up_compiling(reason)
-    return take_step(learner, images, labels, seed, record)
+    return take_step(learner, batch, seed, record)
 
 
-def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepResult:
+def learn(learner: Learner, batch: Batch, seed: int) -> StepResult:
     """Train on a batch, or on this process's part of it; if memory runs out, retry with more micro-batches.
 
     Args:
         learner: Model to train, with its optimizer.
-        images: Images of shape (N, C, H, W), or features of shape (N, width). N is 0 if the other processes have all
-            images of the batch.
-        labels: Labels of shape (N,).
+        batch: Images of shape (N, C, H, W), or features of shape (N, width); labels of shape (N,); and any loss
+            weights of shape (N,). N is 0 if the other processes have all images of the batch.
         seed: Seed of dropout, mixup and CutMix.
 
     Raises:
@@ -66,7 +62,7 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
         PeerError: If another process has died. The model is unchanged.
         CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
-    local_batch = make_local_batch(learner, images, labels)
+    local_batch = make_local_batch(learner, batch)
     snapshot = Snapshot(learner)
     step = partial(_step, learner, local_batch, seed)
     try:
@@ -82,15 +78,15 @@ def learn(learner: Learner, images: Tensor, labels: Tensor, seed: int) -> StepRe
 def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
     torch.manual_seed(seed)
     hardware, criterion = learner.hardware, learner.criterion
-    model = learner.compiled.choose(len(local_batch.labels)) if learner.compiled else learner.model
+    model = learner.compiled.choose(local_batch.size) if learner.compiled else learner.model
     with raising_in_all(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
         learner.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), device=hardware.device)
         correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
-        for images, targets, labels in local_batch.split(learner):
+        for images, labels, *targets in local_batch.split(learner):
             with hardware.autocast():
-                loss, logits = criterion(model(images), targets)
-            loss = loss * (criterion.weigh(targets) / local_batch.total_weight)
+                loss, logits = criterion(model(images), *targets)
+            loss = loss * (criterion.weigh(*targets) / local_batch.total_weight)
             learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
             loss_sum += loss.detach()
             correct += (logits.detach().argmax(1) == labels).sum()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from zoo.errors import OptionError
 
 #: What a column of a table can contain. The first two are required.
-ROLES = ("image", "label", "split", "group")
+ROLES = ("image", "label", "split", "group", "weight")
 
 
 @dataclass(frozen=True, slots=True)

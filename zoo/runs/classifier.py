@@ -26,7 +26,7 @@ from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
-from zoo.errors import DataError
+from zoo.errors import DataError, OptionError
 from zoo.files.paths import accessing, expand_user
 from zoo.models.build import attach_head, build_model
 from zoo.models.weights.choose import WeightsSource
@@ -133,9 +133,12 @@ class Classifier:
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
+            OptionError: If ``columns`` names a column of weights, which would have no effect.
         """
         progress = progress or Silent()
         options = DataOptions.parse(label_from=label_from, columns=columns)
+        if "weight" in options.columns:
+            raise OptionError("`columns`: an evaluation counts all images alike; leave out weight.")
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
         chosen, samples = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)

@@ -14,6 +14,7 @@ from torch import nn
 from zoo.data.dataset import Images, open_images
 from zoo.data.decode import quiet_pillow
 from zoo.data.pixel_cache import Views, choose_budget
+from zoo.data.sample import are_weighted
 from zoo.data.source import look_up
 from zoo.engine.compile_cache import keeping_artifacts
 from zoo.engine.device import Hardware, choose_hardware, place
@@ -141,6 +142,7 @@ def prepare(job: Job) -> Plan:
         progress.say(f"note: the input has {change}, which the weights expect")
     views = Views.build(recipe.preprocessing.apply(expected), recipe.augmentation, budget, recipe.erase)
     images = open_images(job.data, recipe.data_options, registry=job.registry, progress=progress, keep=views)
+    _refuse_ineffective_weights(images, recipe)
     preprocessing = replace(recipe.preprocessing, bits=images.bits)
     views.use_bits(preprocessing.apply(expected).bits)
     network = attach_head(backbone, weights, model, recipe.head, len(images.classes))
@@ -165,6 +167,15 @@ def prepare(job: Job) -> Plan:
         "plugin": job.registry.find_origin(backbone),
     }
     return Plan(network, blocks, phases, digests, images, views, hardware, facts)
+
+
+def _refuse_ineffective_weights(images: Images, recipe: Recipe) -> None:
+    """Refuse loss weights with batches of one image, whose mean loss does not depend on its weight."""
+    if recipe.batch_size == 1 and are_weighted(images.train):
+        raise OptionError(
+            "the table contains loss weights, which have no effect in batches of one image; "
+            "use a `batch_size` of at least 2."
+        )
 
 
 def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> Frozen:

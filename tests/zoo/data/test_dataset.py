@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,69 @@ def test_the_real_photos_of_ants_and_bees_are_found(hymenoptera: Path, open_: Op
     assert (len(images.train), len(images.val)) == (245, 153)
     assert not images.left_out
     assert [sample.path.name for sample in images.train if sample.path.suffix == ".gif"] == ["imageNotFound.gif"]
+
+
+def write_weights(path: Path, folder: Path, weights: Mapping[str, float]) -> Path:
+    """Write a table of the images of a folder; each image has the weight of the first key that its path contains."""
+    lines = ["path,label,split,sample_weight"]
+    for image in sorted(folder.rglob("*.png")):
+        name = image.relative_to(folder).as_posix()
+        weight = next((weight for key, weight in weights.items() if key in name), 1)
+        lines.append(f"{image},{image.parent.name},{name.partition('/')[0]},{weight}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def open_weighted(tmp_path: Path, open_: Open, plant: Plant) -> Callable[..., Images]:
+    """A function that opens the same images with the given weights."""
+    plant(tmp_path / "photos", {"train/ant": 3, "train/bee": 3, "val/ant": 2, "val/bee": 2})
+    return lambda weights: open_(write_weights(tmp_path / "table.csv", tmp_path / "photos", weights))
+
+
+def test_training_images_of_weight_0_are_left_out(open_weighted: Open) -> None:
+    images = open_weighted({"train/ant/0": 0, "train/bee/2": 0, "train/bee/1": 0.5, "val/ant": 0})
+    assert [sample.file.loss_weight for sample in images.train] == [1, 1, 1, 0.5]
+    assert len(images.val) == 4
+    assert [(item.path.name, item.reason) for item in images.left_out] == [
+        ("0.png", "its weight is 0"),
+        ("2.png", "its weight is 0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weights", "classes"), [({"train/ant": 0}, "'ant'"), ({"train": 0}, "'ant', 'bee'"), ({"": 0}, "'ant', 'bee'")]
+)
+def test_a_class_whose_training_images_all_have_weight_0_is_an_error(
+    open_weighted: Open, weights: Mapping[str, float], classes: str
+) -> None:
+    with pytest.raises(DataError, match=f"all training images of {classes} have the weight 0; give some of them"):
+        open_weighted(weights)
+
+
+def test_weights_change_the_fingerprint_but_weights_of_1_do_not(
+    tmp_path: Path, open_: Open, open_weighted: Open
+) -> None:
+    plain = open_(tmp_path / "photos").fingerprint
+    table = write_weights(tmp_path / "ones.csv", tmp_path / "photos", {})
+    text = table.read_text(encoding="utf-8")
+    table.write_text("\n".join(line.rpartition(",")[0] for line in text.splitlines()), encoding="utf-8")
+    images = open_(table)
+    samples = [(split, sample) for split in ("train", "val") for sample in getattr(images, split)]
+    rows = sorted(f"{split}\0{s.path.parent.name}\0{s.path.as_posix()}\0{s.digest.hex()}" for split, s in samples)
+    expected = sha256("\0\0".join(rows).encode()).hexdigest()  # as before there were weights
+    assert images.fingerprint == open_weighted({}).fingerprint == expected
+    changed = [open_weighted(weights).fingerprint for weights in ({"train/ant/0": 2}, {"train/ant/0": 3}, {"ant": 2})]
+    assert len({plain, open_weighted({}).fingerprint, *changed}) == 5
+
+
+def test_images_of_weight_0_are_left_out_before_the_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
+    plant(tmp_path / "photos", {"ant": 10, "bee": 10})
+    weighted = write_weights(tmp_path / "weighted.csv", tmp_path / "photos", {"ant/3": 0, "bee/7": 0, "ant/4": 0.5})
+    lines = [line.split(",") for line in weighted.read_text(encoding="utf-8").splitlines()]
+    kept = [line for line in lines if line[3] != "0"]
+    for path, rows in ((weighted, lines), (tmp_path / "kept.csv", kept)):
+        path.write_text("\n".join(",".join((*row[:2], row[3])) for row in rows), encoding="utf-8")
+    images, others = open_(weighted), open_(tmp_path / "kept.csv")
+    assert (images.train, images.val, images.fingerprint) == (others.train, others.val, others.fingerprint)
+    assert len(images.train) + len(images.val) == 18

@@ -56,6 +56,15 @@ def labels_of(batches: list[Batch]) -> list[int]:
     return [label for _, labels in batches for label in labels.tolist()]
 
 
+def test_only_training_batches_of_weighted_images_contain_weights(samples: list[Sample]) -> None:
+    loading = LoaderOptions(batch_size=4)
+    weighted = [replace(sample, file=replace(sample.file, loss_weight=0.5 + sample.label)) for sample in samples]
+    batches = list(train(weighted, loading, seed=0).epoch(0))
+    assert all(torch.equal(weights, 0.5 + labels) for _, labels, weights in batches)
+    assert {len(batch) for batch in train(samples, loading, seed=0).epoch(0)} == {2}
+    assert {len(batch) for batch in EvalBatches(weighted, Pixels(AUGMENTED, 0), loading)} == {2}
+
+
 def test_batches_have_the_right_shapes_and_contain_every_sample(samples: list[Sample]) -> None:
     loaded = train(samples, LoaderOptions(batch_size=4), seed=0)
     batches = list(loaded.epoch(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +16,9 @@ seeds = st.integers(0, 2**40)
 
 @given(counts, batch_sizes, seeds, st.integers(0, 1000))
 def test_an_epoch_contains_every_sample_once(count: int, batch_size: int, seed: int, epoch: int) -> None:
-    batches = Sampler(batch_size, seed).plan(count, epoch)
+    batches = list(Sampler(batch_size, seed).plan(count, epoch))
     assert sorted(index for batch in batches for index in batch) == list(range(count))
-    assert batches == Sampler(batch_size, seed).plan(count, epoch)
+    assert batches == list(Sampler(batch_size, seed).plan(count, epoch))
 
 
 @given(counts, batch_sizes, seeds)
@@ -31,6 +33,28 @@ def test_only_a_single_last_sample_makes_a_batch_larger_than_the_batch_size(
         assert sizes[-1:] == [batch_size + 1 if is_joined else count % batch_size or batch_size]
 
 
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 3), st.booleans())
+def test_the_number_of_batches_is_known_without_a_plan(count: int, batch_size: int, ranks: int, all_: bool) -> None:  # noqa: FBT001  # hypothesis passes no keywords
+    sampler = Sampler(batch_size, 0, ranks=ranks, needs_all_processes=all_)
+    sizes = [len(batch) for batch in sampler.plan(count, 0)]
+    assert sampler.count_batches(count) == len(sizes)
+    assert sum(sizes) == count
+    assert not all_ or batch_size < 2 * ranks or len(sizes) < 2 or sizes[-1] >= 2 * ranks
+
+
+def test_only_one_batch_of_an_epoch_is_a_list_at_a_time() -> None:
+    sampler, count = Sampler(100, 0), 100_000
+    list(sampler.plan(1000, 0))  # allocates what is needed only once
+    tracemalloc.start()
+    try:
+        total = sum(map(len, sampler.plan(count, 0)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total == count
+    assert peak < count  # a list of all indices has 8 bytes for each, and its numbers have 32
+
+
 @given(st.integers(10, 200), seeds)
 def test_the_order_does_not_depend_on_the_batch_size(count: int, seed: int) -> None:
     flat = [[index for batch in Sampler(size, seed).plan(count, 3) for index in batch] for size in (1, 4, 64)]
@@ -38,7 +62,7 @@ def test_the_order_does_not_depend_on_the_batch_size(count: int, seed: int) -> N
 
 
 def test_every_epoch_and_seed_has_a_different_order() -> None:
-    orders = [Sampler(50, seed).plan(50, epoch)[0] for seed in range(4) for epoch in range(4)]
+    orders = [next(Sampler(50, seed).plan(50, epoch)) for seed in range(4) for epoch in range(4)]
     assert len({tuple(order) for order in orders}) == 16
     assert list(range(50)) not in orders
 
@@ -60,9 +84,9 @@ def test_sample_weights_make_all_classes_equally_likely(labels: list[int], seed:
         label: sum(c for c, other in zip(sample_weights, labels, strict=True) if other == label) for label in labels
     }
     assert all(abs(total - 1) < 1e-9 for total in sums.values())
-    batches = Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1)
+    batches = list(Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1))
     assert sum(map(len, batches)) == len(labels)
-    assert batches == Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1)
+    assert batches == list(Sampler(7, seed, sample_weights=sample_weights).plan(len(labels), 1))
 
 
 def test_a_rare_class_is_sampled_as_often_as_a_frequent_one() -> None:

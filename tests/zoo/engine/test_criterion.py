@@ -11,6 +11,7 @@ from zoo.engine.criterion import Criterion
 LOGITS = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 0, 0, 1, 2, 0])
 WEIGHTS = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
+OWN = torch.tensor([1.0, 2.0, 0.25, 1.0, 3.0, 0.5], dtype=torch.float64)
 MIXED = 0.3 * torch.eye(3, dtype=torch.float64)[LABELS] + 0.7 * torch.eye(3, dtype=torch.float64)[LABELS.roll(1)]
 
 
@@ -32,6 +33,26 @@ def test_the_loss_is_the_mean_over_images_weighted_by_their_own_class(
     loss, logits = Criterion(smoothing, class_weights=weights)(LOGITS, targets)
     torch.testing.assert_close(loss, compute_reference(probabilities, smoothing, weights))
     assert logits is LOGITS
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "balanced"])
+@pytest.mark.parametrize("targets", [LABELS, MIXED], ids=["labels", "mixed"])
+def test_an_image_of_weight_2_counts_as_two_images(targets: Tensor, weights: Tensor | None) -> None:
+    own, copies = torch.tensor([1, 2, 1, 3, 1, 2]), torch.tensor([0, 1, 1, 2, 3, 3, 3, 4, 5, 5])
+    criterion = Criterion(0.1, 0.4, weights)
+    loss, _ = criterion((LOGITS, LOGITS.flip(1)), targets, own)
+    repeated, _ = criterion((LOGITS[copies], LOGITS[copies].flip(1)), targets[copies])
+    torch.testing.assert_close(loss, repeated)
+    torch.testing.assert_close(criterion.weigh(targets, own).double(), criterion.weigh(targets[copies]).double())
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "balanced"])
+def test_loss_weights_of_micro_batches_add_up_to_the_batch(weights: Tensor | None) -> None:
+    criterion = Criterion(0.1, class_weights=weights)
+    whole, _ = criterion(LOGITS, LABELS, OWN)
+    parts = zip(LOGITS.split(2), LABELS.split(2), OWN.split(2), strict=True)
+    total = sum(criterion(logits, *part)[0] * criterion.weigh(*part) for logits, *part in parts)
+    torch.testing.assert_close(total / criterion.weigh(LABELS, OWN), whole)
 
 
 @pytest.mark.parametrize("targets", [LABELS, MIXED], ids=["labels", "mixed"])

@@ -38,10 +38,13 @@ class Case:
     clip_norm: float | None = None
     ema: bool = False
     mixup: float = 0.0
+    weighted: bool = False
 
     def train(self, model: nn.Module, world: World) -> tuple[dict[str, Tensor], list[Score]]:
         """Return the trained tensors, and the score of each epoch."""
-        images, labels = make_batch(self.count)
+        columns = make_batch(self.count)
+        if self.weighted:
+            columns = (*columns, 2.0 ** (torch.arange(self.count) % 4))
         learner = make_learner(
             model,
             world,
@@ -55,7 +58,7 @@ class Case:
         sampler, scores = Sampler(self.batch_size, 3, rank=world.rank, ranks=world.size), []
         for epoch in range(2):
             local_batches = [list(sampler.local_part(batch)) for batch in sampler.plan(self.count, epoch)]
-            batches = [(images[indices], labels[indices]) for indices in local_batches]
+            batches = [tuple(column[indices] for column in columns) for indices in local_batches]
             current = EpochProgress(epoch, Sums(torch.device("cpu")))
             scores.append(train_one_epoch(learner, current, batches, lambda _count: None))
         return state_of(learner), scores
@@ -71,6 +74,9 @@ OPTIONS = [
     Case(balanced=True, micro_batches=2, clip_norm=0.1),
     Case(balanced=True, clip_norm=0.1, ema=True),
     Case(smoothing=0.1, ema=True),
+    Case(weighted=True, smoothing=0.1, clip_norm=0.1),
+    Case(weighted=True, optimizer="sgd", balanced=True, micro_batches=2, ema=True),
+    Case(weighted=True, count=13),
 ]
 #: In some of these cases, the last batch is too small for all processes, or even for two.
 COUNTS = [Case(count=count) for count in range(1, 18)]
@@ -117,7 +123,7 @@ def test_batch_norm_statistics_are_those_of_the_first_process(size: int) -> None
     def work(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
             model = Normed()
-            learn(make_learner(model, world), *share(make_batch(11), world), seed_of_step(0, 0, 0, world.rank))
+            learn(make_learner(model, world), share(make_batch(11), world), seed_of_step(0, 0, 0, world.rank))
             return model.norm.state_dict()
 
     model, (images, _) = Normed(), share(make_batch(11), World(0, size))
@@ -132,7 +138,7 @@ def test_unused_parameters_do_not_decay_and_parameters_used_by_one_process_are_u
         with join_world() as world:
             model, batch = Plain(), share(make_batch(7), world)
             assert (batch[0].mean((1, 2, 3)) > 1).any() == (rank == 1)  # the bright image
-            learn(make_learner(model, world), *batch, 0)
+            learn(make_learner(model, world), batch, 0)
             return {
                 name: torch.equal(getattr(model, name).weight, getattr(Plain(), name).weight)
                 for name in ("spare", "bright")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from out_of_memory import SAYINGS, Once
 from recording_progress import RecordingProgress
@@ -88,8 +89,8 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 def test_micro_batches_have_the_result_of_the_full_batch(count: int, class_weights: Tensor | None) -> None:
     full, split = Plain(), Plain()
     criterion = Criterion(0.1, class_weights=class_weights)
-    expected = learn(make_learner(full, criterion=criterion), make_images(), LABELS, 0)
-    found = learn(make_learner(split, count, criterion=criterion), make_images(), LABELS, 0)
+    expected = learn(make_learner(full, criterion=criterion), (make_images(), LABELS), 0)
+    found = learn(make_learner(split, count, criterion=criterion), (make_images(), LABELS), 0)
     torch.testing.assert_close((found.loss, found.correct), (expected.loss, expected.correct))
     torch.testing.assert_close(weights_of(split), weights_of(full), rtol=0, atol=1e-5)
 
@@ -98,7 +99,7 @@ def test_micro_batches_have_the_result_of_the_full_batch(count: int, class_weigh
 @pytest.mark.parametrize("where", ["forward", "backward", "step", "slots"])
 def test_out_of_memory_retries_the_batch_with_more_micro_batches(error: RuntimeError, where: str) -> None:
     expected, model, progress = Plain(), Plain(), RecordingProgress()
-    learn(make_learner(expected, 2), make_images(), LABELS, 0)
+    learn(make_learner(expected, 2), (make_images(), LABELS), 0)
     learner, fail = make_learner(model, 1, progress), Once(error)
     if where == "forward":
         model.fail = fail
@@ -110,7 +111,7 @@ def test_out_of_memory_retries_the_batch_with_more_micro_batches(error: RuntimeE
         learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state[model.fc.weight].update(step=0))
         learner.optimizer.register_step_pre_hook(fail)
         learner.optimizer.register_step_pre_hook(lambda *_: learner.optimizer.state.clear())
-    learn(learner, make_images(), LABELS, 0)
+    learn(learner, (make_images(), LABELS), 0)
     found, others = weights_of(model), weights_of(expected)
     assert all(torch.equal(tensor, others[name]) for name, tensor in found.items())
     assert (learner.micro_batches.count, learner.steps) == (2, 1)
@@ -123,7 +124,7 @@ def test_other_errors_are_not_treated_as_out_of_memory(error: Exception) -> None
     model = Plain()
     model.fail = Once(error)
     with pytest.raises(type(error)) as caught:
-        learn(make_learner(model), make_images(), LABELS, 0)
+        learn(make_learner(model), (make_images(), LABELS), 0)
     assert caught.value is error
     assert not is_out_of_memory(error)
 
@@ -136,7 +137,7 @@ def test_out_of_memory_for_one_image_is_an_error() -> None:
 
     model.fail = fail
     with pytest.raises(TrainingError, match="not enough memory for one image at a time"):
-        learn(make_learner(model), make_images(), LABELS, 0)
+        learn(make_learner(model), (make_images(), LABELS), 0)
 
 
 class Counting(nn.Module):
@@ -164,10 +165,10 @@ def test_batch_norm_statistics_of_a_failed_step_are_restored(error: Exception | 
     if error is None:
         images[0] = float("nan")
         with pytest.raises(NotFinite):
-            learn(make_learner(model), images, LABELS, 0)
+            learn(make_learner(model), (images, LABELS), 0)
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     else:
-        learn(make_learner(model), images, LABELS, 0)
+        learn(make_learner(model), (images, LABELS), 0)
         assert int(model.state_dict()["body.1.num_batches_tracked"]) == 2  # one for each micro-batch
 
 
@@ -185,7 +186,7 @@ def test_a_value_that_is_not_finite_raises_before_anything_changes(where: str, v
         model.body.weight.register_hook(lambda gradient: gradient * value)
     before, learner = weights_of(model), make_learner(model)
     with pytest.raises(NotFinite, match=r"^loss .* with gradient norm .*, learning rate 0\.01$"):
-        learn(learner, images, LABELS, 0)
+        learn(learner, (images, LABELS), 0)
     assert all(torch.equal(t, before[name]) or where == "weight" for name, t in model.state_dict().items())
     assert learner.steps == 0
     assert not learner.optimizer.state
@@ -195,10 +196,10 @@ def test_a_value_that_is_not_finite_raises_before_anything_changes(where: str, v
 def test_gradients_are_clipped_to_a_norm(norm: float) -> None:
     model = Plain()
     learner = make_learner(model, clip_norm=norm)
-    learn(learner, make_images(), LABELS, 0)
+    learn(learner, (make_images(), LABELS), 0)
     found = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     twin = Plain()
-    learn(make_learner(twin), make_images(), LABELS, 0)
+    learn(make_learner(twin), (make_images(), LABELS), 0)
     unclipped = torch.nn.utils.get_total_norm([p.grad for p in twin.parameters() if p.grad is not None])
     assert found.item() == pytest.approx(min(norm, unclipped.item()), rel=1e-3)
 
@@ -221,11 +222,28 @@ def test_mixing_is_determined_by_the_seed(mixup: float, cutmix: float) -> None:
 def test_mixed_images_are_trained_with_mixed_targets() -> None:
     model, twin = Plain(), Plain()
     mix = build_mix(0.4, 0.0, 3)
-    learn(make_learner(model, 2, mix=mix), make_images(), LABELS, 3)
+    learn(make_learner(model, 2, mix=mix), (make_images(), LABELS), 3)
     torch.manual_seed(3)
     mixed, targets = mix(make_images(), LABELS)
-    learn(make_learner(twin, mix=lambda _images, _labels: (mixed, targets)), make_images(), LABELS, 3)
+    learn(make_learner(twin, mix=lambda _images, _labels: (mixed, targets)), (make_images(), LABELS), 3)
     torch.testing.assert_close(weights_of(model), weights_of(twin), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0)])
+def test_each_label_of_a_mixed_image_has_the_weight_of_its_own_image(mixup: float, cutmix: float) -> None:
+    images, labels, weights = torch.rand(7, 3, 8, 8), LABELS, torch.tensor([1.0, 2, 0.5, 4, 1e-9, 3, 1])
+    mix, logits = build_mix(mixup, cutmix, 3), torch.randn(7, 3)
+    torch.manual_seed(1)
+    mixed, targets, found = mix(images, labels, weights)
+    torch.manual_seed(1)
+    plain, shares = mix(images, torch.tensor([0, 1, 1, 1, 1, 1, 1]))
+    ratio = shares[0, 0]  # the proportion of an image's own label
+    one, other = (cross_entropy(logits, some, reduction="none") for some in (labels, labels.roll(1)))
+    wanted = (ratio * weights * one + (1 - ratio) * weights.roll(1) * other).sum() / weights.sum()
+    loss, _ = Criterion()(logits, targets, found)
+    torch.testing.assert_close(loss, wanted)
+    assert torch.equal(mixed, plain)
+    assert 0.01 < ratio < 0.99
 
 
 def test_nothing_is_mixed_by_default() -> None:
@@ -238,7 +256,7 @@ def test_out_of_memory_after_weights_have_changed_is_an_error() -> None:
     learner = make_learner(model)
     learner.optimizer.register_step_post_hook(Once(torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(TrainingError, match="not enough memory for the optimizer state"):
-        learn(learner, make_images(), LABELS, 0)
+        learn(learner, (make_images(), LABELS), 0)
 
 
 def test_micro_batches_have_a_minimum_size() -> None:
@@ -255,9 +273,9 @@ def test_gradients_that_are_never_finite_are_an_error_in_fp16() -> None:
     model.body.weight.register_hook(lambda gradient: gradient * float("nan"))
     before = weights_of(model)
     for _ in range(3):  # each step halves the scale, as after an overflow
-        learn(learner, make_images(), LABELS, 0)
+        learn(learner, (make_images(), LABELS), 0)
     with pytest.raises(NotFinite):
-        learn(learner, make_images(), LABELS, 0)
+        learn(learner, (make_images(), LABELS), 0)
     assert learner.steps == 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -266,7 +284,9 @@ def test_the_label_of_a_mixed_image_is_its_most_probable_class() -> None:
     model = Plain()
     predicted = model(make_images(2)).argmax(1)
     targets = torch.full((2, 3), 0.2).scatter(1, predicted[:, None], 0.6)
-    result = learn(make_learner(model, mix=lambda images, _labels: (images, targets)), make_images(2), 2 - predicted, 0)
+    result = learn(
+        make_learner(model, mix=lambda images, _labels: (images, targets)), (make_images(2), 2 - predicted), 0
+    )
     assert (result.correct, result.count) == (2, 2)
 
 
@@ -298,7 +318,7 @@ def test_tensors_of_a_failed_attempt_are_freed_before_the_retry() -> None:
     gc.collect()
     gc.disable()  # the retry must not depend on the garbage collector
     try:
-        learn(learner, make_images(), LABELS, 0)
+        learn(learner, (make_images(), LABELS), 0)
     finally:
         gc.enable()
     assert model.is_alive is False

@@ -95,7 +95,7 @@ def take_two_steps(
     )
     mine = slice(5 * world.rank // world.size, 5 * (world.rank + 1) // world.size)
     for seed in (7, 8):
-        take_step(learner, IMAGES[mine], LABELS[mine], seed)
+        take_step(learner, (IMAGES[mine], LABELS[mine]), seed)
     return model.state_dict()
 
 
@@ -125,7 +125,7 @@ def test_an_interrupted_compilation_changes_nothing(
     learner = make_learner(model, CompiledModel(model, 5, interrupt))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(KeyboardInterrupt):
-        take_step(learner, IMAGES, LABELS, 7)
+        take_step(learner, (IMAGES, LABELS), 7)
     assert progress.lines == ["compiling the model: the first step takes longer"]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert learner.compiled  # a resumed run compiles the model again
@@ -219,7 +219,7 @@ def test_a_model_without_a_length_is_compiled() -> None:
     progress = RecordingProgress()
     model = Compilable()  # the truth value of torch's compiled module is the length of the model
     learner = make_learner(model, CompiledModel(model, len(IMAGES), progress.say))
-    take_step(learner, IMAGES, LABELS, 0)
+    take_step(learner, (IMAGES, LABELS), 0)
     assert progress.lines == ["compiling the model: the first step takes longer"]
     assert learner.compiled is not None
     assert learner.steps == 1
@@ -251,7 +251,7 @@ def test_tensors_of_a_failed_compilation_are_freed_before_the_retry() -> None:
     gc.collect()
     gc.disable()
     try:
-        take_step(make_learner(model, compiled), IMAGES, LABELS, 0)
+        take_step(make_learner(model, compiled), (IMAGES, LABELS), 0)
     finally:
         gc.enable()
     assert model.is_alive is False

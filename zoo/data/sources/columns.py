@@ -1,4 +1,4 @@
-"""Which column of a table contains the path, the label, the split or the group of an image."""
+"""Which column of a table contains the path, the label, the split, the group or the weight of an image."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ NAMES = {
     "label": ("label", "class", "target", "class_name", "category"),
     "split": ("split", "subset", "partition", "set"),
     "group": ("group", "group_id"),
+    # Not "weight", which in many tables is that of the animal or the object.
+    "weight": ("sample_weight", "loss_weight"),
 }
 
 
@@ -28,6 +30,8 @@ class Columns:
     label: int | None
     split: int | None = None
     group: int | None = None
+    #: Column of the loss weights.
+    weight: int | None = None
     #: Index of the column of each class that contains 1 for its images and 0 for all others.
     one_hot: Mapping[int, str] = field(default_factory=dict)
     #: Whether the first row contains the names of the columns.
@@ -73,7 +77,7 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
             f"no column for {missing} among {', '.join(map(repr, first[:20]))}; name it, "
             "for example with `columns` image=path,label=breed"
         )
-    return Columns(image, label, found["split"], found["group"], one_hot)
+    return Columns(image, label, found["split"], found["group"], found["weight"], one_hot)
 
 
 def _find_role(role: str, names: Sequence[str], shown: Sequence[str], asked: Mapping[str, str]) -> int | None:
@@ -94,7 +98,8 @@ def _number_columns(first: Sequence[str], asked: Mapping[str, str]) -> Columns:
     if not {"image", "label"} <= asked.keys():
         raise DataError("a table without column names needs the numbers of both image and label in `columns`")
     index = {role: int(number) - 1 for role, number in asked.items()}
-    return Columns(index["image"], index["label"], index.get("split"), index.get("group"), has_header=False)
+    others = (index.get("split"), index.get("group"), index.get("weight"))
+    return Columns(index["image"], index["label"], *others, has_header=False)
 
 
 def _is_image(cell: str) -> bool:

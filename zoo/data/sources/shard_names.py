@@ -37,7 +37,7 @@ def find_shards(path: Path) -> tuple[Path, ...]:
         DataError: If the pattern is invalid, or a shard does not exist.
     """
     if is_pattern(path):
-        shards = tuple(path.with_name(name) for name in _expand(path.name))
+        shards = tuple(path.with_name(name) for name in expand_pattern(path.name))
         if missing := [str(shard) for shard in shards if not shard.is_file()]:
             raise DataError(f"{len(missing)} of {len(shards)} shards do not exist: {show_names(missing)}.")
         return shards
@@ -72,8 +72,12 @@ def _find_split(stem: str) -> str | None:
     return found[0] if found else None
 
 
-def _expand(name: str) -> Iterator[str]:
-    """Yield the names that a name with braces expands to."""
+def expand_pattern(name: str) -> Iterator[str]:
+    """Yield the names that a name with braces expands to.
+
+    Raises:
+        DataError: If a range is empty, or there are too many names.
+    """
     fixed, choices = _BRACES.split(name)[::2], [_list_choices(part) for part in _BRACES.findall(name)]
     count = 1
     for some in choices:

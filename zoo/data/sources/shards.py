@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing, Span, show_names
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
@@ -23,6 +24,7 @@ CLASSES = "classes.txt"
 LAYOUT = "shards need names such as train-000.tar and val-000.tar, or no names of splits at all"
 
 
+@pausing_collector()
 def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress) -> Listing:
     """List the images of shards.
 

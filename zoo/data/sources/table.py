@@ -1,4 +1,4 @@
-"""List the images of a table with a row for each image: its path, its label, and optionally its split and group.
+"""List the images of a table with a row for each image: its path, its label, and optionally other columns.
 
     path,label,split
     bulbasaur/1.png,bulbasaur,train
@@ -10,6 +10,7 @@ name of a split, these are the splits.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -17,16 +18,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.columns import Columns, find_columns
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.table_rows import Row, read_rows
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
+from zoo.registry.data_options import ROLES
 
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
 
+#: Smallest and largest weight above 0. Sums and ratios of such weights are exact enough in fp32.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
 LAYOUT = "a table needs a column for the path of the image and one for its label"
 
 
@@ -77,10 +82,11 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     has_splits = split is not None or columns.split is not None
     if not has_splits and (by_path := _split_by_path(files)):
         files, has_splits = by_path, True
-    notes = (_describe_columns(columns, first[0][1]),)
+    notes = (_describe_columns(columns, first[0][1]), *_note_unused_weights(columns, first[0][1]))
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
+@pausing_collector()
 def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile], list[LeftOut]]:
     """Return the images, and those that are left out. An image must not have two labels or be in two splits."""
     files: dict[str, ImageFile] = {}
@@ -95,6 +101,11 @@ def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile],
             raise DataError(
                 f"line {number} lists {file.name!r} as {file.class_name!r} in {file.split}, "
                 f"but an earlier line lists it as {other.class_name!r} in {other.split}"
+            )
+        if other.loss_weight != file.loss_weight:
+            raise DataError(
+                f"line {number} gives {file.name!r} the weight {file.loss_weight:g}, "
+                f"but an earlier line gives it {other.loss_weight:g}"
             )
         if other is not file:
             left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line"))
@@ -133,6 +144,7 @@ class _RowReader:
             class_name,
             unicodedata.normalize("NFC", name.replace("\\", "/")),
             None if self.columns.group is None else sys.intern(cells[self.columns.group].strip()) or None,
+            loss_weight=self._find_weight(number, cells),
         )
 
     def _find_name(self, number: int, cells: list[str]) -> str:
@@ -170,6 +182,23 @@ class _RowReader:
             raise DataError(f"line {number} has the unknown split {name!r}; splits are {', '.join(WORDS)}")
         return split
 
+    def _find_weight(self, number: int, cells: list[str]) -> float:
+        if self.columns.weight is None:
+            return 1.0
+        cell = cells[self.columns.weight].strip()
+        if not cell:
+            raise DataError(f"line {number} has no weight")
+        try:
+            weight = float(cell)
+        except ValueError:
+            weight = math.nan
+        if not (weight == 0 or LEAST_WEIGHT <= weight <= MOST_WEIGHT):  # also refuses NaN
+            raise DataError(
+                f"line {number} has the weight {cell!r}; "
+                f"it must be 0, or a number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
+            )
+        return weight
+
 
 def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
     """Return the files with the splits that their paths begin with; None if there are no such splits."""
@@ -182,10 +211,22 @@ def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
 
 def _describe_columns(columns: Columns, first: list[str]) -> str:
     """Return which column is used for what."""
-    chosen = {"image": columns.image, "label": columns.label, "split": columns.split, "group": columns.group}
-    used = {role: index for role, index in chosen.items() if index is not None}
+    used = {role: index for role in ROLES if (index := getattr(columns, role)) is not None}
     named = [
         f"{role} {first[index]!r}" if columns.has_header else f"{role} {index + 1}" for role, index in used.items()
     ]
     one_hot = [f"one for each of {len(columns.one_hot)} classes"] if columns.one_hot else []
     return f"columns of the table: {', '.join(named + one_hot)}"
+
+
+def _note_unused_weights(columns: Columns, first: list[str]) -> list[str]:
+    """Return a note if a column may contain loss weights, but may as well contain the weight of what an image shows."""
+    if columns.weight is not None or not columns.has_header:
+        return []
+    unused = set(range(len(first))) - {columns.image, columns.label, columns.split, columns.group, *columns.one_hot}
+    return [
+        f"the column {first[index]!r} is not used; to multiply the loss of each image by it, set `columns` to "
+        f"weight={first[index]}"
+        for index in sorted(unused)
+        if first[index].strip().lower() in ("weight", "weights")
+    ]

@@ -1,12 +1,14 @@
-"""An archive at a web address: ``https://host/photos.zip#sha256=HEX``, where the SHA-256 is optional."""
+"""An archive or shards at a web address: ``https://host/photos.zip#sha256=HEX``, where the SHA-256 is optional."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.shard_names import is_pattern
 from zoo.data.sources.table_rows import is_table_name
 from zoo.errors import DataError
 
@@ -15,7 +17,7 @@ _SHA256 = re.compile(r"sha256=([0-9a-f]{64})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class WebArchive:
-    """The address of an archive, and what it must match."""
+    """The address of an archive, or of shards with braces in the name of the file, and what they must match."""
 
     url: str
     #: SHA-256 in hex, 64 digits; None if the user gave none.
@@ -45,6 +47,9 @@ def parse_web(value: str) -> WebArchive:
         raise DataError(f"cannot use {value!r}: it is not the URL of an archive, such as https://host/photos.zip.")
     if "@" in parts.netloc:  # The message does not repeat the password.
         raise DataError("cannot use a URL with a user name or a password; download the archive yourself and pass it.")
+    file = parts.path.rpartition("/")[2]
+    if "{" in url and (not is_pattern(Path(file)) or "{" in url.replace(file, "", 1)):
+        raise DataError(f"cannot use {value!r}: braces stand for several shards, in the name of a .tar file only.")
     name = parts.path.lower()
     if is_table_name(name) or name.endswith(tuple(IMAGE_SUFFIXES)):
         raise DataError(f"cannot use {value!r}: only archives can be fetched; download it yourself.")

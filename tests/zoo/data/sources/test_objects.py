@@ -99,6 +99,14 @@ def test_a_data_frame_is_a_table(list_: Any) -> None:
     assert [item.reason for item in listing.left_out] == ["no label"]
 
 
+def test_a_data_frame_may_contain_weights(list_: Any) -> None:
+    frame = Frame(path=["1.jpg", "2.jpg"], label=["pug", "husky"], w=[0.25, 3])
+    assert [file.loss_weight for file in list_(frame, columns="weight=w").files] == [3, 0.25]  # huskies come first
+    missing = Frame(path=["1.jpg", "2.jpg"], label=["pug", "husky"], sample_weight=[1, float("nan")])
+    with pytest.raises(DataError, match="line 2 has no weight"):
+        list_(missing)
+
+
 @pytest.mark.parametrize(
     "form",
     [

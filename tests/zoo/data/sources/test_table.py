@@ -101,9 +101,53 @@ def test_only_zeros_and_ones_are_columns_of_classes(tmp_path: Path) -> None:
 
 
 def test_the_columns_in_use_are_reported(tmp_path: Path) -> None:
-    listing = list_text(tmp_path, "Path,Class,weight,group\na.png,cat,3,x\n")
-    assert listing.notes == ("columns of the table: image 'Path', label 'Class', group 'group'",)
-    assert listing.files[0].group == "x"
+    listing = list_text(tmp_path, "Path,Class,group,sample_weight\na.png,cat,x,0.5\n")
+    expected = "columns of the table: image 'Path', label 'Class', group 'group', weight 'sample_weight'"
+    assert listing.notes == (expected,)
+    assert (listing.files[0].group, listing.files[0].loss_weight) == ("x", 0.5)
+
+
+def test_a_column_named_weight_is_used_only_if_it_is_named(tmp_path: Path) -> None:
+    text = "path,label,weight\na.png,cat,3.5\n"
+    assert list_text(tmp_path, text).files[0].loss_weight == 1
+    assert list_text(tmp_path, text, columns="weight=weight").files[0].loss_weight == 3.5
+    assert list_text(tmp_path, "7,a.png,cat\n", columns="image=2,label=3,weight=1").files[0].loss_weight == 7
+
+
+@pytest.mark.parametrize("name", ["weight", " Weights"])
+def test_a_column_that_may_contain_loss_weights_is_reported(tmp_path: Path, name: str) -> None:
+    _, note = list_text(tmp_path, f"path,label,{name}\na.png,cat,3.5\n").notes
+    assert note.startswith(f"the column {name!r} is not used; to multiply the loss of each image by it, set `columns`")
+    assert len(list_text(tmp_path, f"path,label,{name}\na.png,cat,3.5\n", columns="weight=" + name.strip()).notes) == 1
+    assert len(list_text(tmp_path, "path,weight,other\na.png,1,0\nb.png,0,1\n").notes) == 1  # it is a class
+
+
+@pytest.mark.parametrize("weight", ["1", "2", "3"])
+def test_a_weight_that_equals_the_number_of_a_column_is_not_its_name(tmp_path: Path, weight: str) -> None:
+    listing = list_text(tmp_path, f"{weight},a.png,cat\n", columns="image=2,label=3,weight=1")
+    assert [(file.name, file.loss_weight) for file in listing.files] == [("a.png", float(weight))]
+
+
+def test_the_weight_is_not_a_class(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "filename,ant,bee,Sample_Weight\na.jpg,1,0,0\nb.jpg,0,1,1\n")
+    assert [(file.class_name, file.loss_weight) for file in listing.files] == [("ant", 0), ("bee", 1)]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("", "line 3 has no weight"),
+        *(
+            (weight, f"line 3 has the weight '{weight}'; it must be 0, or a number from 1e-09 to 1e\\+09")
+            for weight in ("heavy", "-1", "-0.5", "nan", "inf", "1e-10", "1e10", "0,5", "1e999")
+        ),
+    ],
+)
+def test_weights_that_are_not_finite_or_negative_or_missing_are_refused(
+    tmp_path: Path, weight: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        list_text(tmp_path, f"path\tlabel\tsample_weight\na.png\tcat\t1\nb.png\tdog\t{weight}\n", "table.tsv")
 
 
 def test_classes_can_be_columns(tmp_path: Path) -> None:
@@ -157,6 +201,7 @@ def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:
         ("path,label\nhttps://x.org/a.png,cat\n", "line 2 contains the URL"),
         ("path,label\na.png,cat\na.png,dog\n", "line 3 lists 'a.png' as 'dog' in train, but an earlier line"),
         ("path,label,split\na.png,cat,train\na.png,cat,val\n", "line 3 lists 'a.png' as 'cat' in val"),
+        ("path,label,sample_weight\na,b,1\na,b,2\n".replace("a,", "a.png,"), "line 3 gives 'a.png' the weight 2, but"),
         ("path,label,split\na.png,cat,fold1\n", "line 2 has the unknown split 'fold1'"),
         ("path,label\na.png,c\x07t\n", "line 2 has the unprintable label"),
         ("path,label\na\x00.png,cat\n", "line 2 has a NUL in the path"),

@@ -34,7 +34,7 @@ PLACES = {"forward": False, "backward": False, "step": True, "slots": True}
 
 def take_steps(learner: Learner, world: World, count: int, steps: int = 2) -> None:
     for step in range(steps):
-        learn(learner, *share(make_batch(count), world), step)
+        learn(learner, share(make_batch(count), world), step)
 
 
 def fail_once(learner: Learner, where: str, error: Exception) -> None:
@@ -116,7 +116,7 @@ def test_batch_norm_statistics_are_restored_if_another_process_failed(victim: in
             learner = make_learner(model, world, micro_batches=MicroBatches(1, least=2))
             if rank == victim:
                 fail_once(learner, "backward", ERRORS[0])
-            learn(learner, *share(make_batch(9), world), 0)
+            learn(learner, share(make_batch(9), world), 0)
             return int(model.norm.num_batches_tracked)
 
     assert get_results(SIZE, work) == [2] * SIZE  # one per micro-batch
@@ -128,7 +128,7 @@ def test_if_one_process_has_no_memory_for_one_image_all_end() -> None:
             model = Plain()
             if rank == 1:
                 model.fail = lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
-            learn(make_learner(model, world), *share(make_batch(8), world), 0)
+            learn(make_learner(model, world), share(make_batch(8), world), 0)
 
     first, other = (ended.raised.partition("\n")[0] for ended in in_world(SIZE, work))
     assert first.startswith("TrainingError: not enough memory for one image at a time")
@@ -182,7 +182,7 @@ def test_a_non_finite_number_in_one_process_stops_all_before_anything_changes(vi
                     spoil(model, batch, value)
                 learner = make_learner(model, world)
                 with pytest.raises(NotFinite) as caught:
-                    learn(learner, *batch, 0)
+                    learn(learner, batch, 0)
                 is_same = are_same(model.state_dict(), Normed().state_dict())
                 found.append((is_same, learner.steps, len(learner.optimizer.state), str(caught.value)))
             return found
@@ -210,9 +210,9 @@ def test_an_fp16_step_that_overflows_in_one_process_is_skipped_by_all(victim: in
 
             if rank == victim:
                 model.body.weight.register_hook(spoil)
-            learn(learner, *share(make_batch(BOTH), world), 0)
+            learn(learner, share(make_batch(BOTH), world), 0)
             is_same, scale = are_same(model.state_dict(), Plain().state_dict()), learner.scaler.get_scale()
-            learn(learner, *share(make_batch(BOTH), world), 1)
+            learn(learner, share(make_batch(BOTH), world), 1)
             return is_same, scale, learner.steps, state_of(learner)
 
     (*first, state), (*other, other_state) = get_results(SIZE, work)

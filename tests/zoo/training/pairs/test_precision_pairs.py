@@ -42,7 +42,7 @@ def test_fp16_clips_and_adds_up_unscaled_gradients(clip_norm: float | None, accu
         [{"params": [p], "weight_decay": 0.1 if p.ndim > 1 else 0.0} for p in twin.parameters()], lr=LR, momentum=0.9
     )
     for step in range(4):
-        learn(learner, images, labels, step)
+        learn(learner, (images, labels), step)
         optimizer.zero_grad()
         cross_entropy(twin(images), labels).backward()
         if clip_norm is not None:
@@ -61,7 +61,7 @@ def test_a_step_that_fp16_skips_counts_neither_for_the_schedule_nor_for_the_aver
         before, overflow = state_of(learner), model.fc.weight.register_hook(lambda g: g * float("inf"))
         if step != 1:
             overflow.remove()
-        learn(learner, images, labels, step)
+        learn(learner, (images, labels), step)
         overflow.remove()
         is_unchanged = all(torch.equal(tensor, before[name]) for name, tensor in state_of(learner).items() if step)
         assert is_unchanged == (step == 1) or not step

@@ -36,7 +36,7 @@ def train_in_two_processes() -> list[dict[str, Tensor]]:
                 model, world, optimizer="sgd", norms=SharedNorms(world), micro_batches=micro_batches
             )
             for step in range(STEPS):
-                learn(learner, *share(make_batch(10), world), step)
+                learn(learner, share(make_batch(10), world), step)
             return dict(model.state_dict())
 
     return get_results(2, work)

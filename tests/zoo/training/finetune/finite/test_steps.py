@@ -59,16 +59,16 @@ def spoil_other_logits(learner: Learner, value: float) -> None:
     """Spoil the logits of the wrong classes, which matter only with label smoothing."""
     criterion = learner.criterion
     compute = criterion._compute_mean
-    criterion._compute_mean = lambda logits, labels: compute(  # type: ignore[method-assign]  # spoiled on purpose
-        logits.scatter(1, 1 - labels[:, None], value), labels
+    criterion._compute_mean = lambda logits, labels, weights: compute(  # type: ignore[method-assign]  # spoiled
+        logits.scatter(1, 1 - labels[:, None], value), labels, weights
     )
 
 
 def spoil_loss(learner: Learner, value: float) -> None:
     criterion = learner.criterion
     compute = criterion._compute_mean
-    criterion._compute_mean = lambda logits, labels: times(  # type: ignore[method-assign]  # spoiled on purpose
-        compute(logits, labels), value
+    criterion._compute_mean = lambda logits, labels, weights: times(  # type: ignore[method-assign]  # spoiled
+        compute(logits, labels, weights), value
     )
 
 
