@@ -50,8 +50,8 @@ def decode_image(source: Path | bytes) -> Tensor:
 def decoded(source: Path | bytes) -> Iterator[Tensor]:
     """Return a context with the pixels of an image, as from `decode_image`.
 
-    Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take
-    too much. Within the context, reduce the image to the part that you keep.
+    Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take too
+    much. Within the context, reduce the image to what you keep.
     """
     with ExitStack() as stack:
         try:

@@ -87,7 +87,7 @@ class _Loader:
 
     def _collate(self, found: Sequence[_Item | None]) -> Batch:
         items = [item for item in found if item is not None]
-        if not items:  # The batch is too small for all processes, and this one gets nothing.
+        if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         images, labels = torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
@@ -108,7 +108,7 @@ class TrainBatches(_Loader):
         return len(self._order.plan(len(self._samples), 0))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield this process's part of the batches of an epoch.
+        """Yield this process's part of each batch of an epoch.
 
         Args:
             number: Index of the epoch, starting at 0.

@@ -214,7 +214,7 @@ def test_classes_are_sorted_by_recall_with_empty_ones_last(make_run: MakeRun) ->
 def test_files_that_were_left_out_are_listed_with_the_reason(make_run: MakeRun) -> None:
     run = make_run()
     page = Page(build_page(*run))
-    assert "3 files left out" in page.text
+    assert "3 files skipped" in page.text
     for item in run.facts["data"]["left_out"]:
         assert item["path"] + item["reason"] in page.text
     run.facts["data"]["left_out"] = []
