@@ -47,7 +47,7 @@ TIMM_FLAGS = (
 
 
 def train_ours(context: Context, candidate: Candidate, *, compile_: bool = False, stage: str = STAGE) -> Result:
-    """Train with ``zoo.finetune``. As with the peers, the frozen part is computed in every epoch."""
+    """Train with ``zoo.finetune``. As with the peers, frozen features are computed in every epoch."""
     folder = context.make_folder("zoo")
     os.environ["ZOO_CACHE"] = str(folder / "cache")
     peak, plan = Peak(context.hardware.device), context.plan

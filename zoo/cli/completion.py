@@ -1,4 +1,4 @@
-"""Shell completion of the names of backbones, data sets and runs."""
+"""Shell completion for the names of backbones, data sets and runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.progress.printable import make_printable
 
 
 def complete_backbone(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """List the backbones whose name begins with ``incomplete``; the namespace is left out until a slash is typed."""
+    """List the backbones whose name begins with ``incomplete``; the namespace is omitted until a slash is typed."""
     from zoo.registry.registry import list_backbones
 
     names = {backbone.name for backbone in list_backbones()}
@@ -36,7 +36,7 @@ def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def _list_matches(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    """List names; those that a terminal would interpret are left out, because completions cannot be escaped."""
+    """List names, except for names that a terminal would interpret, because completions cannot be escaped."""
     return [
         CompletionItem(name) for name in sorted(names) if name.startswith(incomplete) and make_printable(name) == name
     ]

@@ -73,7 +73,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 
 
 def find_license(backbone: BackboneSpec) -> str:
-    """Return the license of the default weights, or of the code if there are no weights."""
+    """Return the license of the default weights, or the license of the code if there are no weights."""
     return backbone.default_weights.license if backbone.default_weights else backbone.license
 
 

@@ -32,7 +32,7 @@ def print_lines(*lines: str) -> None:
 
 
 def print_exactly(text: str) -> None:
-    """Print a text on stdout whose format, such as JSON, has made it printable."""
+    """Print text to stdout that its format, such as JSON, has already made printable."""
     try:
         print(text, end="", flush=True)  # noqa: T201  # this module prints
     except BrokenPipeError:
@@ -73,7 +73,7 @@ def reporting_output_errors() -> Iterator[None]:
         failure = error if isinstance(error, OutputError) else _find_output_error()
         if failure is None:
             raise
-        # Otherwise Python would report at exit that the rest cannot be written.
+        # Otherwise Python would report at exit that it cannot write the rest.
         with Path(os.devnull).open("wb") as sink:
             os.dup2(sink.fileno(), sys.stdout.fileno())
         raise failure from error

@@ -129,7 +129,7 @@ def _leave_out_weightless(listing: Listing) -> Listing:
 
 
 def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float]:
-    """Return the fraction of the training images that each other split gets."""
+    """Return the fraction of the training images that each of the other splits gets."""
     if options.fractions is None:
         return {} if "val" in listing.splits else {"val": VAL_FRACTION}
     _, val, test = options.fractions
@@ -150,7 +150,7 @@ def _find_images(
         f"before it, set {EXAMINED_IMAGES.variable} to {len(files)} or more"
     )
     if keep:
-        keep.forget()  # Only a small part of the images would fit.
+        keep.forget()  # Only a few of the images would fit.
     return *find_files(files, labels, progress), {}
 
 
@@ -194,7 +194,7 @@ def _check_splits(images: Iterable[Sample], splits: Iterable[str], origin: str) 
 
 
 def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
-    """Report how many files are not used, and why the first few of them are not used."""
+    """Report how many files are skipped, and why the first few of them are skipped."""
     if left_out:
         more = f"; and {len(left_out) - _MAX_FILES} more" if len(left_out) > _MAX_FILES else ""
         progress.say(f"skipped {_count(len(left_out), 'file')}: {_show_reasons(left_out)}{more}")

@@ -71,8 +71,8 @@ def decode_image(source: Path | bytes, bits: int | None = None) -> Tensor:
 def decoded(source: Path | bytes, bits: int | None = None) -> Iterator[Decoded]:
     """Return a context with a decoded image, whose pixels are those of `decode_image`.
 
-    Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take
-    too much. Within the context, reduce the image to the part that you keep.
+    Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take too
+    much. Within the context, reduce the image to what you keep.
     """
     with ExitStack() as stack:
         try:

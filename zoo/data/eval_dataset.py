@@ -1,4 +1,4 @@
-"""Examine labeled images to evaluate a finished run on. The labels are indices into the class names of the run."""
+"""Examine labeled images for evaluating a finished run. The labels are indices into the class names of the run."""
 
 from __future__ import annotations
 

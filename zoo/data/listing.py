@@ -52,7 +52,7 @@ class ImageFile:
     #: Path relative to the class folder or the table, with ``/`` and in Unicode NFC, so that it does not depend on the
     #: machine.
     name: str
-    #: Images of the same group, such as photos of one patient, are never divided between train and val or test.
+    #: Images in the same group, such as photos of one patient, are never divided between train and val or test.
     group: str | None = None
     #: Where the image is in a shard; None if it is a file.
     span: Span | None = None
@@ -61,14 +61,14 @@ class ImageFile:
 
     @classmethod
     def below(cls, folder: Path, path: Path, split: str, class_name: str) -> ImageFile:
-        """Return the image file at ``path``, which is below ``folder``."""
+        """Return the image file at ``path``, which is inside ``folder``."""
         location = str(path.relative_to(folder))
         portable = location if os.sep == "/" else location.replace(os.sep, "/")
         return cls(folder, location, split, class_name, unicodedata.normalize("NFC", portable))
 
     @property
     def path(self) -> Path:
-        """The path of the file. That of an image in a shard consists of the path of the shard and the image's name."""
+        """The path of the file. For an image in a shard, it consists of the shard's path and the image's name."""
         return self.folder / self.location
 
 
@@ -162,7 +162,9 @@ def check_trainable(listing: Listing, origin: str) -> None:
             raise DataError(f"{origin!r} has no images in {split}; add some, or remove {split}.")
     filled = {file.class_name for file in listing.files if file.split == "train"}
     if empty := [name for name in listing.classes if name not in filled]:
-        raise DataError(f"classes without images in train: {show_names(empty)}; add images, or remove the classes.")
+        raise DataError(
+            f"these classes have no training images: {show_names(empty)}; add images, or remove the classes."
+        )
 
 
 def show_names(names: Iterable[str]) -> str:

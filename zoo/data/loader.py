@@ -91,7 +91,7 @@ class _Loader:
 
     def _collate(self, found: Sequence[_Item | None]) -> Batch:
         items = [item for item in found if item is not None]
-        if not items:  # The batch is too small for all processes, and this one gets nothing.
+        if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
         images = torch.stack([image for image, _ in items]) if items else torch.empty(0, 3, 1, 1, dtype=torch.uint8)
         labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64)
@@ -115,7 +115,7 @@ class TrainBatches(_Loader):
         return self._order.count_batches(len(self._samples))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield this process's part of the batches of an epoch.
+        """Yield this process's part of each batch of an epoch.
 
         Args:
             number: Index of the epoch, starting at 0.

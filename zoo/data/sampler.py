@@ -36,7 +36,7 @@ class Sampler:
     ranks: int = 1
     #: Minimum number of images that a process gets from a batch, if it gets any; batch norm needs more than one.
     least: int = 2
-    #: Whether every process must get a part of every batch. If so, a last batch that is too small is merged into the
+    #: Whether every process must get part of every batch. If so, a last batch that is too small is merged into the
     #: batch before it.
     needs_all_processes: bool = False
 
@@ -80,7 +80,7 @@ class Sampler:
         """Yield the indices of each batch of an epoch, each with the seed of its augmentation.
 
         With ``sample_weights``, a sample may be chosen several times in an epoch. It then has a different seed each
-        time, so that a rare class is not trained on copies of the same few augmented images.
+        time, so that a rare class does not consist of copies of the same few augmented images.
         """
         if self.sample_weights is None:
             for batch in batches:

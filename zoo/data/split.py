@@ -1,7 +1,7 @@
 """Move some of the training images to validation and test. The seed and the content determine which ones.
 
 The split is stratified: each class is divided in the same proportions. Copies of an image stay together, and so do
-images of one group.
+images in one group.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, 
     """Choose the images that do not stay in train, and return their split by digest.
 
     From each class, the fraction of each split is chosen, rounded to a whole number of distinct images: at least one
-    image for each split if the class has enough, and never all of them. With groups, the proportions are only
+    image for each split if the class has enough images, but never all of them. With groups, the proportions are only
     approximate. An image in several classes stays in train, because its label is ambiguous. The choice depends only on
     content, classes, groups, ``fractions`` and ``seed``.
 

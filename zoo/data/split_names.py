@@ -32,10 +32,10 @@ def find_split(name: str) -> str | None:
 
 
 def find_split_in(name: str) -> tuple[str, str] | None:
-    """Find the word of a split among other words, as in ``seg_train``.
+    """Find a split's word among other words, as in ``seg_train``.
 
     Returns:
-        The split, and the name without its word; None if the name contains no such word, or several.
+        The split, and the name without the split's word; None if the name contains no such word, or several.
     """
     words = _list_words(name)
     found = [word for word in words if word in WORDS]

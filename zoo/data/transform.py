@@ -25,8 +25,8 @@ Reduce = Callable[[Tensor], Tensor]
 #: Random step from uint8 of shape (3, H, W) to uint8 of shape (3, H', W'). It uses only the given generator.
 Crop = Callable[[Tensor, torch.Generator], Tensor]
 
-#: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``. The 0.08 that is
-#: usual for ImageNet suits millions of images, not hundreds.
+#: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``. The usual value for
+#: ImageNet, 0.08, suits millions of images, not hundreds.
 CROP_SCALE = (0.35, 1.0)
 #: Largest aspect ratio of an image that is resized without cropping. More elongated images are cropped first, because
 #: resizing the shorter side of 1 x 65000 pixels would take 12 GB.
@@ -52,7 +52,7 @@ _RANDOM_OPS: Mapping[str, tuple[Crop, ...]] = {
 
 @dataclass(frozen=True)
 class Transform:
-    """The steps of preprocessing, separate because they run at different times."""
+    """The preprocessing steps, which are separate because they run at different times."""
 
     #: Deterministic step, whose result may be cached.
     reduce: Reduce

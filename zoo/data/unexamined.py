@@ -48,7 +48,7 @@ def find_files(
 
 
 def identify(file: ImageFile, most: int | None = None) -> bytes:
-    """Return a digest that changes if the file of an image, or its shard, changes.
+    """Return a digest that changes if an image's file or shard changes.
 
     Args:
         file: The image.
@@ -76,5 +76,5 @@ def identify(file: ImageFile, most: int | None = None) -> bytes:
 
 
 def digest_name(file: ImageFile) -> bytes:
-    """Return a digest of the class and the name of an image, which does not depend on the machine."""
+    """Return a digest of an image's class and name. It does not depend on the machine."""
     return hashlib.sha256(f"{file.class_name}\0{file.name}".encode("utf-8", "surrogatepass")).digest()

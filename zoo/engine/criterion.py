@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 class Criterion:
     """Cross entropy, plus the weighted cross entropy of auxiliary heads.
 
-    With class weights, the loss is the weighted mean of the images' losses, and the weight of an image is that of its
-    class. Images can also have weights of their own, which are multiplied by those of their classes. torch's own
+    With class weights, the loss is the weighted mean of the images' losses, and an image's weight is the weight of its
+    class. Images can also have weights of their own, which are multiplied by the weights of their classes. torch's own
     ``weight`` argument differs. Combined with label smoothing, it also multiplies every other
     class's share of the smoothed target by that class's weight, which biases images of frequent classes toward rare
     classes.

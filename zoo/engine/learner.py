@@ -1,4 +1,4 @@
-"""The model and everything besides it that a training step needs."""
+"""The model and everything else that a training step needs."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ def build_optimizer(
 ) -> Optimizer:
     """Build an optimizer without weight decay for biases and norm layers, which do not overfit.
 
-    Each parameter group has an ``initial_lr``, which a `zoo.engine.schedule.Schedule` multiplies by a factor.
+    Each parameter group has an ``initial_lr``, to which a `zoo.engine.schedule.Schedule` applies its multiplier.
 
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
         parameters: Parameters of the model. Those that do not require gradients are ignored.
         lr: Maximum learning rate.
         weight_decay: Weight decay of parameters with more than one dimension.
-        scale: Function that returns the factor of a parameter's learning rate.
+        scale: Function that returns a parameter's learning rate multiplier.
     """
     members: defaultdict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for parameter in parameters:

@@ -202,7 +202,7 @@ class Phase:
         return any(norm.training for norm in list_batch_norms(self.network.model))
 
     def _choose_scale(self) -> Callable[[nn.Parameter], float]:
-        """Return a function that returns a parameter's learning rate factor; the factor decreases toward the input."""
+        """Return a function that returns a parameter's learning rate multiplier, which decreases toward the input."""
         decay, network = self.recipe.layer_decay, self.network
         if decay == 1:
             return lambda _parameter: 1.0

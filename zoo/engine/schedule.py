@@ -37,7 +37,7 @@ class Schedule:
         return FACTORS[name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
-        """Set the learning rate of every parameter group to its ``initial_lr`` times the factor of the step."""
+        """Set the learning rate of every parameter group to its ``initial_lr`` times the step's multiplier."""
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.factor(step)
 

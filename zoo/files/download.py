@@ -58,7 +58,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
     """Fetch ``url`` unless ``target`` exists, and return ``target``.
 
     Args:
-        url: An https:// or hf:// address.
+        url: An https:// or hf:// URL.
         target: Where to save the file.
         sha256: Expected SHA-256, either all 64 hex digits or at least the first 8. If it is None, a file on the Hub is
             checked against the digest that the Hub reports. For any other file, only the length is checked.
@@ -198,5 +198,5 @@ def _explain_full_disk(folder: Path, needed: int | None) -> TransferFailed:
     needs = "more space" if needed is None else f"{needed:,} bytes more"
     free = shutil.disk_usage(folder).free
     return TransferFailed(
-        f"the disk is full: {folder} needs {needs} and has {free:,} free; set ZOO_CACHE to a folder on another disk"
+        f"the disk is full: {folder} needs {needs} and has {free:,} free; set ZOO_CACHE to a folder on a different disk"
     )

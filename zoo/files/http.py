@@ -1,7 +1,8 @@
-"""Request a file from a web server: allowed addresses, headers and redirects.
+"""Request a file from a web server: allowed URLs, headers and redirects.
 
-Only https is allowed, and plain http to this machine itself. The token in ``HF_TOKEN`` is sent only to the Hub.
-``hf://owner/name/file`` refers to the newest version of a file on the Hugging Face Hub (or on ``HF_ENDPOINT``).
+Only https is allowed, except that plain http is allowed to this machine itself. The token in ``HF_TOKEN`` is sent only
+to the Hub. ``hf://owner/name/file`` refers to the newest version of a file on the Hugging Face Hub (or on
+``HF_ENDPOINT``).
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def open_url(url: str, start: int) -> Response:
 
 
 def web_address(url: str) -> str:
-    """Return the https address of ``url``, which may be ``hf://owner/name/file``. Raises DownloadError."""
+    """Return the https URL of ``url``, which may be ``hf://owner/name/file``. Raises DownloadError."""
     if not url.startswith("hf://"):
         return url
     owner, name, file = split_hub_url(url)
@@ -111,10 +112,10 @@ def file_name(url: str) -> str:
 
 
 def split_hub_url(url: str) -> tuple[str, str, str]:
-    """Return owner, name and file (a relative path) of ``hf://owner/name/file``. Raises DownloadError."""
+    """Return the owner, the name and the file (a relative path) of ``hf://owner/name/file``. Raises DownloadError."""
     parts = url.removeprefix("hf://").split("/")
     if len(parts) < 3 or any(part in ("", ".", "..") or "\\" in part for part in parts):
-        raise DownloadError(f"Cannot fetch {url}: an address on the Hub has the form hf://owner/name/file")
+        raise DownloadError(f"Cannot fetch {url}: a URL on the Hub has the form hf://owner/name/file")
     return parts[0], parts[1], "/".join(parts[2:])
 
 

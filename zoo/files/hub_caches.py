@@ -17,7 +17,7 @@ from zoo.files.http import file_name, split_hub_url
 def find_in_torch_cache(url: str) -> Iterator[Path]:
     """Yield the file in torch.hub's cache with the name that ``url`` ends with, if any.
 
-    The cache does not record the addresses of files.
+    The cache does not record the URLs of files.
     """
     home = os.environ.get("TORCH_HOME") or user_cache_folder() / "torch"
     found = Path(home).expanduser() / "hub" / "checkpoints" / file_name(url)

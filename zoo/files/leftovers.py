@@ -1,4 +1,4 @@
-"""Remove what killed processes left in the cache folder, without disturbing those that are running.
+"""Remove what killed processes left in the cache folder, without disturbing running processes.
 
 Other processes may share the folder, some of them on other machines. A file is therefore removed only if its process
 has ended, as far as this machine can tell, and nothing has been written to it for some time.

@@ -17,9 +17,9 @@ def expand_user(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def accessing(path: Path, error: type[ZooError], advice: str) -> Iterator[None]:
-    """Return a context that turns the OSError of a path that cannot be accessed into an error of zoo.
+    """Return a context that turns the OSError of a path that cannot be accessed into a ZooError.
 
-    Even asking whether a path exists raises OSError if its name is too long, or if a folder above it is closed.
+    Even checking whether a path exists raises OSError if its name is too long, or if a parent folder is not accessible.
     """
     try:
         yield

@@ -6,10 +6,10 @@ import os
 
 
 def is_running(process: str) -> bool:
-    """Return whether a process is running on this machine, or this cannot be found out.
+    """Return whether a process is running on this machine; True if this cannot be determined.
 
     Args:
-        process: ID of the process. A text that is not a number is the ID of no process.
+        process: ID of the process. A string that is not a number never matches a process.
     """
     if os.name == "nt" or not process.isdecimal():
         return os.name == "nt"  # Windows has no harmless way to ask.

@@ -10,7 +10,7 @@ from zoo.files.data_schema import Name, Positive
 
 
 class DatasetTable(TypedDict, total=False):
-    """A table ``[datasets.NAME]`` of a registry.toml. The spec that is made from it checks the values."""
+    """A ``[datasets.NAME]`` table of a registry.toml. The spec that is created from it checks the values."""
 
     description: Name
     url: Name
@@ -23,7 +23,7 @@ class DatasetTable(TypedDict, total=False):
 
 
 class RecipeTable(TypedDict, total=False):
-    """The listed key of a table ``[recipes.NAME]`` of a registry.toml. The other keys are options of a run."""
+    """The listed key of a ``[recipes.NAME]`` table of a registry.toml. The other keys are options of a run."""
 
     expected: Annotated[str, Meta(max_length=1000)]
 

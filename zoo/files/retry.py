@@ -1,4 +1,4 @@
-"""Attempt a download several times, with increasing waits, and obey servers that ask to wait."""
+"""Attempt a download several times, with increasing waits, and wait longer if the server asks for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def retry(attempt: Callable[[], None], say: Callable[[str], None]) -> None:
         say: Function that receives a line before each wait.
 
     Raises:
-        TransferFailed: If an attempt fails for good, or all attempts fail, or the server asks for too long a wait.
+        TransferFailed: If an attempt fails permanently, all attempts fail, or the server asks for too long a wait.
     """
     tries = DOWNLOAD_TRIES.read()
     for number in range(1, tries + 1):

@@ -1,8 +1,8 @@
-"""Types of the files that zoo writes and reads: model headers, run.json, checkpoints and indexes of shards.
+"""Types of the files that zoo writes and reads: model headers, run.json, checkpoints and shard indexes.
 
 A file may come from another machine, from another version of zoo, or from an attacker. Its content is validated against
-the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files of
-newer versions as long as the listed fields are unchanged. `zoo.files.registry_schema` contains the types of
+the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files
+from newer versions as long as the listed fields are unchanged. `zoo.files.registry_schema` contains the types of
 registry.toml.
 """
 
@@ -55,7 +55,7 @@ class ClassMetrics(TypedDict):
 
 
 class ConfusedPairs(TypedDict):
-    """A confusion matrix of many classes: its entries above zero, as columns of equal length."""
+    """A confusion matrix with many classes: its nonzero entries, as columns of equal length."""
 
     true: list[Count]
     predicted: list[Count]

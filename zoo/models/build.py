@@ -61,7 +61,7 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
 def build_backbone(
     backbone: BackboneSpec, source: WeightsSource, progress: Progress
 ) -> tuple[nn.Module, WeightsSource]:
-    """Build upstream's model and load its initial weights, including those of its head.
+    """Build upstream's model and load its initial weights, including its head's.
 
     Returns:
         The model, and the source of its weights with the prefix that was found in the file.
@@ -115,7 +115,7 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
         if network.preprocessing.image_size:
             own = choose_input(network.backbone, network.initial_weights).size[1]
             raise OptionError(
-                f"{reason}: {type(error).__name__}: {error}; leave out `image_size`, or set it to {own}."
+                f"{reason}: {type(error).__name__}: {error}; omit `image_size`, or set it to {own}."
             ) from error
         with naming_place(reason):
             raise

@@ -90,7 +90,7 @@ def digest_frozen(model: nn.Module, trainable: tuple[str, ...]) -> str:
 
 def list_batch_norms(model: nn.Module) -> list[nn.Module]:
     """Return the batch norm layers of a model. In training mode, they need more than one image per batch."""
-    # torch has no public base class for its batch norms. Those of timm derive from BatchNorm2d.
+    # torch has no public base class for its batch norms. timm's derive from BatchNorm2d.
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm))]
 
 

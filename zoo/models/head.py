@@ -33,12 +33,12 @@ class Head:
 
 
 def is_below(name: str, prefix: str) -> bool:
-    """Return whether a dotted name equals a prefix or is below it."""
+    """Return whether a dotted name equals a prefix or is under it."""
     return name == prefix or name.startswith(f"{prefix}.")
 
 
 def is_below_any(name: str, prefixes: Iterable[str]) -> bool:
-    """Return whether a dotted name equals one of several prefixes or is below one."""
+    """Return whether a dotted name equals one of several prefixes or is under one of them."""
     return any(is_below(name, prefix) for prefix in prefixes)
 
 

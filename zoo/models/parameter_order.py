@@ -1,7 +1,7 @@
 """The order in which a forward pass first uses each parameter.
 
 The modules of a model do not show this order: a class token is not in a submodule, and modules can run in a different
-order from that in which they were defined. So a forward pass runs on the meta device, and every torch function call
+order from the one in which they were defined. So a forward pass runs on the meta device, and every torch function call
 that takes a parameter is recorded.
 """
 

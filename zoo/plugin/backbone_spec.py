@@ -93,7 +93,7 @@ class BackboneSpec:
     input: InputSpec = InputSpec()  # noqa: RUF009  # it is frozen
     #: Published weights. The first ones are the default.
     weights: tuple[WeightsSpec, ...] = ()
-    #: Number of outputs of the head of the model that ``build`` returns.
+    #: Number of outputs of the head in the model that ``build`` returns.
     num_classes: int = 1000
     #: Dotted path of the module that contains the head and that a new MLP head replaces; None if that is the head
     #: itself.
@@ -115,7 +115,8 @@ class BackboneSpec:
     #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
     #: Capabilities that the backbone lacks, each with the reason. Declare ``freezing`` if the backbone has fewer than
-    #: two blocks, and ``cached_features`` if its head, run alone on its recorded input, does not return the logits.
+    #: two blocks, and ``cached_features`` if its head, run on its own on its recorded input, does not return the
+    #: logits.
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: Checks of ``zoo check`` that are known to fail, each with the reason.
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)

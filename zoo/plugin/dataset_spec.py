@@ -18,7 +18,7 @@ DATASET_NAME = re.compile(r"([a-z][a-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_.-]*")
 @accepting_licence
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
-    """A named data set: an archive at ``url``, images that ``make`` generates, or another name for a ``source``.
+    """A named data set: an archive at ``url``, images that ``make`` generates, or an alias for a ``source``.
 
     Example:
         DatasetSpec(
@@ -38,13 +38,13 @@ class DatasetSpec:
     description: str
     #: SPDX identifier of the images' license, or ``unknown``.
     license: str
-    #: Address of a .zip or .tar archive, ``https://...``. Declare either this, ``make`` or ``source``.
+    #: URL of a .zip or .tar archive, ``https://...``. Declare either this, ``make`` or ``source``.
     url: str | None = None
     #: SHA-256 of the archive, 64 lowercase hex digits.
     sha256: str | None = None
     #: Size of the archive in bytes.
     size: int | None = None
-    #: Folder inside the archive that contains the folders of the splits or of the classes.
+    #: Folder inside the archive that contains the split folders or the class folders.
     root: str = "."
     #: Function that takes an empty folder and writes images into it. It must write the same images every time.
     make: Callable[[Path], None] | None = None

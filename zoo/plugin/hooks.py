@@ -78,7 +78,8 @@ class Hooks:
         """Called when a run starts.
 
         Args:
-            run: The content of run.json so far, and the run folder as ``path``. Each plugin receives its own copy.
+            run: The content of run.json so far, and the path of the run folder as ``path``. Each plugin receives its
+                own copy.
         """
 
     @hookspec
@@ -86,14 +87,15 @@ class Hooks:
         """Called after each epoch, with its results.
 
         Args:
-            run: The content of run.json so far, and the run folder as ``path``. Each plugin receives its own copy.
+            run: The content of run.json so far, and the path of the run folder as ``path``. Each plugin receives its
+                own copy.
             epoch: The epoch's line of history.jsonl. Each plugin receives its own copy.
         """
 
     @hookspec
     def zoo_run_finished(self, run: Mapping[str, Any]) -> None:
-        """Called when a run has finished and all of its files are written.
+        """Called when a run has finished and all of its files have been written.
 
         Args:
-            run: The content of run.json, and the run folder as ``path``. Each plugin receives its own copy.
+            run: The content of run.json, and the path of the run folder as ``path``. Each plugin receives its own copy.
         """

@@ -34,7 +34,7 @@ class InputSpec:
     #: Length in pixels to which the shorter side is resized before the crop. With ``crop="squash"``, both sides are
     #: resized to this length; with ``crop="border"``, the longer side.
     resize: int = 256
-    #: How an image is brought to ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border``
+    #: How an image is fitted to ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border``
     #: pads the shorter side.
     crop: Crop = "center"
     #: Interpolation mode for resizing.

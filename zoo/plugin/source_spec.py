@@ -10,9 +10,9 @@ from typing import Any
 
 from zoo.plugin.fields import check_when_made, is_text, matches, require
 
-#: At least two characters, because a single letter before a colon is a drive of Windows.
+#: At least two characters, because a single letter before a colon is a Windows drive.
 PREFIX = re.compile(r"[a-z][a-z0-9_-]+")
-#: Prefixes of zoo itself, and schemes of addresses.
+#: zoo's own prefixes, and URL schemes.
 RESERVED = ("hf", "torchvision", "http", "https", "file")
 
 
@@ -27,13 +27,13 @@ class SourceSpec:
         PluginError: If a field has an invalid value.
     """
 
-    #: What stands before the colon: the namespace of the plugin, or the namespace, ``-`` and another word.
+    #: The text before the colon: the plugin's namespace, optionally followed by ``-`` and another word.
     prefix: str
     #: One-line description of what such a value refers to.
     description: str
     #: Function that takes the name and a folder in the cache folder, and returns a folder, a table or an archive, or
-    #: yields ``(path, label)`` or ``(path, label, split)`` for each image. The folder is empty the first time, and
-    #: keeps what the function writes into it for the next time.
+    #: yields ``(path, label)`` or ``(path, label, split)`` for each image. The folder is empty on the first call. Files
+    #: that the function writes into it are kept for later calls.
     fetch: Callable[[str, Path], Path | Iterable[tuple[Any, ...]]]
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ class WeightsSpec:
 
     #: Name that identifies these weights among the backbone's, as in ``acme/net@in1k``.
     tag: str
-    #: Address of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if the file cannot be
+    #: URL of the file: ``https://...``, ``hf://owner/name/file`` or ``file:///...``; None if the file cannot be
     #: downloaded, which ``zoo check`` reports as a failure.
     url: str | None
     #: SPDX identifier of the weights' license, or ``unknown``.

@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that is not shown."""
+    """A progress interface that shows nothing."""
 
     def say(self, line: str) -> None:
         """Discard the line."""
@@ -45,7 +45,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """Progress as plain lines, for logs and pipes. Bars are left out, because all important facts are also lines."""
+    """Progress as plain lines, for logs and pipes, without bars. All important facts are also printed as lines."""
 
     def __init__(self, word: Callable[[str], str] = str) -> None:
         """Create the object.

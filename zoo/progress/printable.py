@@ -1,8 +1,8 @@
-"""Escape text from outside, such as names and messages, so that it is safe in each kind of output.
+"""Escape untrusted text, such as names and messages, so that it is safe in each kind of output.
 
 Class names, file names, messages from plugins and servers, and the strings in run.json can contain any character. A
-control character can rewrite the terminal, a line break forges a line, and markup or a formula is run by the program
-that opens the file. Everything that zoo prints or writes for people goes through one of these functions:
+control character can rewrite the terminal, a line break forges a line, and the program that opens the file would run
+markup or a formula. All human-readable output goes through one of these functions:
 
 ==========  ==========================================================================================
 lines       `make_printable`, for each line that zoo prints on stdout or stderr

@@ -16,9 +16,9 @@ ROLES = ("image", "label", "split", "group", "weight")
 class DataOptions:
     """How the images of a data source are found and split."""
 
-    #: Regular expression whose first group, or whole match, is the class in the name of an image file.
+    #: Regular expression whose first group, or whole match, is the class in an image's file name.
     label_from: re.Pattern[str] | None = None
-    #: Name or number of the column for each role, for tables whose columns have other names.
+    #: Name or number of the column for each role, for tables whose columns have different names.
     columns: Mapping[str, str] = field(default_factory=dict)
     #: Fractions of the images for train, val and test; None means that val gets a fifth of train.
     fractions: tuple[float, float, float] | None = None

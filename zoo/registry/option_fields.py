@@ -65,7 +65,7 @@ def text(default: str | None) -> Any:
         if not isinstance(value, str):
             raise OptionError(f"{name} must be a string, got {value!r}.")
         if not value:
-            raise OptionError(f"{name} is empty; leave it out or set it to a value.")
+            raise OptionError(f"{name} is empty; omit it or set it to a value.")
 
     return _field(default, check)
 

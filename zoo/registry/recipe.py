@@ -40,7 +40,7 @@ SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
 #: images.
 HEAD_VIEWS = 4
-#: Options that are strings of numbers, and may also be passed as a number or a list of numbers.
+#: Options that are strings of numbers. They may also be passed as a number or a list of numbers.
 _NUMBERS = ("mean", "std", "split")
 
 
@@ -122,7 +122,8 @@ class Recipe:
     seed: int = count(0, 0)
     #: Number of steps between two checkpoints, from which the run can resume; None means about every five minutes.
     save_every: int | None = count(None)
-    #: Number of epochs without a better validation accuracy after which training stops; None means no early stopping.
+    #: Number of epochs without an improvement in validation accuracy after which training stops; None means no early
+    #: stopping.
     patience: int | None = count(None)
     #: Number of threads that decode images; None means one per core, up to 4 (up to 16 with a GPU).
     workers: int | None = count(None, 0, MAX_WORKERS)
@@ -145,7 +146,7 @@ class Recipe:
             )
         if self.schedule == "plateau" and self.patience is not None and self.patience <= PLATEAU:
             raise OptionError(
-                f"the schedule plateau lowers the learning rate after {PLATEAU} epochs without improvement, but a "
+                f"the plateau schedule lowers the learning rate after {PLATEAU} epochs without improvement, but a "
                 f"`patience` of {self.patience} ends the run first; set `patience` to at least {PLATEAU + 1}."
             )
         if self.shard and self.scope.is_phased:

@@ -132,7 +132,7 @@ class Registry:
         return recipes[name]
 
     def find_origin(self, backbone: BackboneSpec) -> dict[str, str] | None:
-        """Return the distribution and version of the plugin of a backbone, or None if no plugin has its namespace."""
+        """Return the distribution and version of a backbone's plugin, or None if no plugin has its namespace."""
         plugin = self._find_plugin(backbone.name)
         return None if plugin is None else {"distribution": plugin.distribution, "version": plugin.version}
 

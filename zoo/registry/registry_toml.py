@@ -40,12 +40,12 @@ class RegistryToml:
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     #: Recipes by name.
     recipes: Mapping[str, NamedRecipe] = field(default_factory=dict)
-    #: File that defines each data set, by bare name. Data sets of the packaged file are left out.
+    #: File that defines each data set, by bare name. Data sets in the packaged file are not included.
     defined_in: Mapping[str, Path] = field(default_factory=dict)
 
 
 def list_layers() -> list[Path]:
-    """Return the registry.toml files that exist. Each one overrides those before it."""
+    """Return the registry.toml files that exist. Each one overrides the previous ones."""
     user = Path(click.get_app_dir("zoo")) / "registry.toml"
     return [path for path in (_packaged_file(), user, Path("registry.toml")) if _is_file(path)]
 
@@ -54,7 +54,7 @@ def load_registry_toml(layers: list[Path] | None = None) -> RegistryToml:
     """Read and merge registry.toml files.
 
     Args:
-        layers: Files, each of which overrides those before it; None means the files from `list_layers`.
+        layers: Files, each of which overrides the previous ones; None means the files from `list_layers`.
 
     Raises:
         SettingsError: If a file cannot be read, is not valid TOML, or has an unknown table, an unknown key or an
@@ -158,7 +158,7 @@ def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:
     table = {"license" if key == "licence" else key: value for key, value in table.items()}
     if not {"url", "source"} & table.keys():
         raise SettingsError(
-            f"{path}: [datasets.{name}] has no url; add the https://... address of an archive, or a source such as "
+            f"{path}: [datasets.{name}] has no url; add the https://... URL of an archive, or a source such as "
             "torchvision:Flowers102."
         )
     try:

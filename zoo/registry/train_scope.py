@@ -13,7 +13,7 @@ PHASED = ("head-then-all", "gradual")
 
 @dataclass(frozen=True)
 class TrainScope:
-    """The option ``train`` of a run, parsed once."""
+    """The ``train`` option of a run, parsed once."""
 
     #: Kind of scope: one of `KINDS`, or ``from``.
     kind: str

@@ -70,7 +70,7 @@ class _Input:
 
 
 class Classifier:
-    """A trained model and the names of its classes."""
+    """A trained model and its class names."""
 
     def __init__(self, model: nn.Module, header: Header, hardware: Hardware) -> None:
         self.model = model
@@ -123,7 +123,7 @@ class Classifier:
         Args:
             data: Data set, as for ``finetune``. Its classes are matched by name.
             split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if it exists, else ``val``, else ``all``.
-            label_from: Regular expression that finds the class in the name of an image file, as for ``finetune``.
+            label_from: Regular expression that finds the class in an image's file name, as for ``finetune``.
             columns: Columns of a table by role, as for ``finetune``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.

@@ -49,7 +49,7 @@ class Compared:
 def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     """Return the results of runs, most accurate first.
 
-    The results are those on the test images if all runs have test images, else those on the validation images.
+    The results are for the test images if all runs have test images, else for the validation images.
 
     Raises:
         RunError: If one of them is not a finished run.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def list_entries(confusion: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, int, int]]:
-    """List the true class, the predicted class and the count of each entry of a confusion matrix above zero.
+    """List the true class, the predicted class and the count of each nonzero entry of a confusion matrix.
 
     Args:
         confusion: The matrix in either of its forms in run.json.

@@ -151,7 +151,7 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         except Invalid as error:
-            raise RunError(f"{path} is damaged, or was written by another version of zoo: {error}.") from error
+            raise RunError(f"{path} is damaged, or was written by a different version of zoo: {error}.") from error
 
     @classmethod
     def _claim_numbered(cls, parent: Path, stem: str) -> RunFolder:

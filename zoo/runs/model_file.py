@@ -50,7 +50,7 @@ def load_tensors(model: nn.Module, path: Path) -> None:
     """Load a file that `save_model` wrote into a model of the same architecture.
 
     Raises:
-        RunError: If the file is missing or damaged, or belongs to another model.
+        RunError: If the file is missing or damaged, or belongs to a different model.
     """
     tensors = read_tensors(path)
     try:

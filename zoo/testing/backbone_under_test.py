@@ -202,7 +202,7 @@ def _run(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def all_differ(logits: Tensor) -> bool:
-    """Return whether the logits of each image differ between classes, and those of any two images differ."""
+    """Return whether the logits differ between the classes of each image, and between any two images."""
     return bool((logits.amax(1) > logits.amin(1)).all()) and len({*map(tuple, logits.tolist())}) == len(logits)
 
 

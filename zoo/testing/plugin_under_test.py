@@ -67,7 +67,7 @@ class PluginUnderTest(Plugin):
 def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTest:
     """Load the installed plugin of a namespace as far as possible, without importing torch.
 
-    A fresh interpreter tries the import first. A plugin that ends the process or hangs is not imported here.
+    A fresh interpreter tries the import first. A plugin that terminates the process or hangs is not imported here.
 
     Args:
         namespace: The plugin's namespace.

@@ -154,5 +154,5 @@ OLD_NAMES = {"spec.licence": "spec.license"}
 
 
 def list_checks(*, of_plugin: bool) -> tuple[Check, ...]:
-    """List the checks of a plugin as a whole, or those of each backbone."""
+    """List the checks of a plugin as a whole, or the checks of each backbone."""
     return tuple(check for check in CHECKS if check.is_of_plugin == of_plugin)

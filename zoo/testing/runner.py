@@ -1,4 +1,4 @@
-"""Run the checks of one plugin or one backbone: each check once, and after the checks that it needs."""
+"""Run the checks of one plugin or one backbone: each check once, after the checks that it depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplica
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
 
-#: Statuses of a check that prevent the checks that need it from running.
+#: Statuses of a check that prevent its dependent checks from running.
 _BLOCKING: frozenset[Status] = frozenset(("fail", "error", "xfail", "not-run"))
 
 
@@ -28,7 +28,7 @@ class Scope:
     """The checks that run."""
 
     level: Level = "cpu"
-    #: Prefix of the names of the checks that run; the checks that they need run as well.
+    #: Prefix of the names of the checks that run; the checks that they depend on run as well.
     only: str = ""
 
     def find_exclusion(self, check: Check) -> str | None:
@@ -42,7 +42,7 @@ class Scope:
     @cached_property
     def _needed(self) -> frozenset[str]:
         needed: set[str] = set()
-        for check in reversed(CHECKS):  # The checks that a check needs precede it.
+        for check in reversed(CHECKS):  # The checks that a check depends on precede it.
             if check.name.startswith(self.only) or check.name in needed:
                 needed.update(check.needs)
         return frozenset(needed)

@@ -1,1 +1,1 @@
-"""Training, from the name of a backbone to a finished run."""
+"""Training, from a backbone name to a finished run."""

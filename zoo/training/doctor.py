@@ -76,7 +76,7 @@ def _list_caches() -> Iterator[Finding]:
     shown = ", ".join(f"{kind} {size / GIB:.1f} GiB" for kind, size in sizes.items() if size > GIB // 20)
     yield Finding("cache", f"{folder}: {shown or 'nearly empty'}")
     if (free := shutil.disk_usage(existing).free) < LITTLE_ROOM:
-        advice = "run `zoo cache clear`, or set ZOO_CACHE to a folder on another disk"
+        advice = "run `zoo cache clear`, or set ZOO_CACHE to a folder on a different disk"
         yield Finding("cache", f"only {free / GIB:.1f} GiB free in {existing}", is_ok=False, advice=advice)
 
 

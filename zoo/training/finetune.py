@@ -1,4 +1,4 @@
-"""Fine-tuning, from the name of a backbone to a run folder. The function `finetune` shows the sequence of steps."""
+"""Fine-tuning, from a backbone name to a run folder. The function `finetune` shows the sequence of steps."""
 
 from __future__ import annotations
 

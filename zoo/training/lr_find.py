@@ -1,4 +1,4 @@
-"""The learning rate range test, from the name of a backbone to a suggested learning rate."""
+"""The learning rate range test, from a backbone name to a suggested learning rate."""
 
 from __future__ import annotations
 

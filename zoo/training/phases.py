@@ -19,8 +19,8 @@ HEAD_SHARE = 1 / 3
 def plan_phases(recipe: Recipe, blocks: Sequence[BlockSpec]) -> tuple[Recipe, ...]:
     """Return one recipe for each phase, in which ``train`` is ``head``, ``all`` or ``from:BLOCK``.
 
-    A block that is trained in a phase is also trained in all later phases. The epochs of the phases add up to those of
-    the run.
+    A block that is trained in a phase is also trained in all later phases. The epochs of all phases add up to the
+    epochs of the run.
 
     Args:
         recipe: Recipe of the run.

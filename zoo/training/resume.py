@@ -80,7 +80,7 @@ def find_earlier(output: Path | None, lock: RunLock, progress: Progress) -> Earl
 
 
 def _check_facts(facts: Mapping[str, Any], output: Path) -> None:
-    """Raise RunError if the facts of a checkpoint are not what this version writes."""
+    """Raise RunError if the facts of a checkpoint are not in this version's format."""
     try:
         check(facts, CheckpointFacts)
     except Invalid as error:

@@ -9,7 +9,7 @@ from zoo.progress import Progress
 
 
 def report_changes(before: Mapping[str, Any], now: Mapping[str, Any], progress: Progress) -> None:
-    """Report versions and hardware that differ from those at the start of the run.
+    """Report versions and hardware that have changed since the start of the run.
 
     Such changes can alter the last digits of the results.
     """

@@ -149,7 +149,7 @@ declared(
 
 declared(
     "constructor-of-a-different-network",
-    {"build.upstream": "builds a different network: aux.2.bias, aux.2.weight (2 in all) differ; fix it"},
+    {"build.upstream": "builds a different network: aux.2.bias, aux.2.weight (2 in all) differ"},
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )
 declared(

@@ -84,7 +84,9 @@ def reshapes_to_ten(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda logits: logits.reshape(len(logits), 10))
 
 
-@built({"head.complete": "in training mode, it fails even with heads of its own 10 classes: needs labels; fix it"})
+@built(
+    {"head.complete": "in training mode, it fails even with heads of its own 10 classes: needs labels; fix forward()"}
+)
 def needs_labels_in_training(model: Any, _torch: Any) -> None:
     def refuse(logits: Any) -> Any:
         if model.training:

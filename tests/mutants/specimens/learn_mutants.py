@@ -11,7 +11,7 @@ from specimens.register import built, declared
 from zoo.plugin import BlockSpec
 
 
-@built({"learn.head": "its head alone cannot be trained"})
+@built({"learn.head": "its head cannot be trained on its own"})
 def needs_trainable_features(model: Any, torch: Any) -> None:
     def forward(images: Any) -> Any:
         features = model.run_features(images)
@@ -23,7 +23,7 @@ def needs_trainable_features(model: Any, torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "its head alone cannot be trained: element 0 of tensors does not require grad",
+        "learn.head": "its head cannot be trained on its own: element 0 of tensors does not require grad",
         "learn.all": "it cannot be trained: element 0 of tensors does not require grad",
     }
 )
@@ -94,7 +94,7 @@ def updates_statistics_in_eval_mode(model: Any, _torch: Any) -> None:
     update_statistics(model.layer1[1], lambda: not model.layer1[1].training)
 
 
-@built({"freeze.still": "training the head alone changes the frozen layer1.1.running_mean (1 in all)"})
+@built({"freeze.still": "training only the head changes the frozen layer1.1.running_mean (1 in all)"})
 def updates_statistics_in_training(model: Any, torch: Any) -> None:
     update_statistics(model.layer1[1], torch.is_grad_enabled)
 
@@ -127,7 +127,7 @@ def unfreezes_a_convolution_in_forward(model: Any, _torch: Any) -> None:
 @built(
     {
         "freeze.sticky": "in training, the frozen stem.1 is in training mode",
-        "freeze.still": "training the head alone changes the frozen stem.1.running_mean",
+        "freeze.still": "training only the head changes the frozen stem.1.running_mean",
     }
 )
 def unfreezes_a_norm_in_forward(model: Any, _torch: Any) -> None:

@@ -191,7 +191,7 @@ PLUGIN_MUTANTS = {
         make("make_images(folder); (folder / 'Train' / 'dark').mkdir(parents=True)"),
     ),
     "generates-different-images-each-time": PluginMutant(
-        {"plugin.drawn": "make generates a different NAMESPACE/photos each time; use a fixed seed"},
+        {"plugin.drawn": "`make` generates a different NAMESPACE/photos each time; use a fixed seed"},
         make("make_images(folder); import os; (folder / 'train' / 'dark' / '1.png').write_bytes(os.urandom(8))"),
     ),
     "downloads-while-generating": PluginMutant(

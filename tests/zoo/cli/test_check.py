@@ -218,7 +218,7 @@ def test_a_plugin_is_loaded_once_for_all_its_backbones(static: Run, monkeypatch:
 def test_a_disabled_plugin_is_an_error(static: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "acme")
     for name in ("acme", "acme/net"):
-        assert "the plugin acme is switched off by" in static(name).stderr
+        assert "the plugin acme is disabled by" in static(name).stderr
 
 
 def test_an_unlisted_backbone_is_found_by_its_plugin(static: Run) -> None:

@@ -133,7 +133,7 @@ def test_a_prefixed_safetensors_file_trains_as_it_is(assets: Path, photos: Path,
     arguments = ["--epochs", "1", "--output", tmp_path / "run", "--weights", tmp_path / "net.safetensors"]
     trained = zoo("finetune", "mobilenet_v2", "--data", photos, *arguments, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    note = "note: using the tensors of net.safetensors below 'module.encoder.', without this prefix"
+    note = "note: using the tensors of net.safetensors under 'module.encoder.', without this prefix"
     assert note in trained.stderr.splitlines()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["weights"]["prefix"] == "module.encoder."
     frozen = load_file(tmp_path / "run" / "model.safetensors")

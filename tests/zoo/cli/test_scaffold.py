@@ -97,7 +97,7 @@ def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
     ("name", "advice"),
     [
         *((name, f"belongs to zoo-{name}; choose a name other than timm, tiny, torchvision") for name in FIRST_PARTY),
-        ("class", "is a Python keyword; choose another name, such as class-nets"),
+        ("class", "is a Python keyword; choose a different name, such as class-nets"),
         ("zoo-acme", "use 'acme'"),
         ("zoo_acme", "use 'acme'"),
         ("Acme", "use lowercase letters and digits"),

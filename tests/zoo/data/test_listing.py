@@ -33,7 +33,7 @@ def test_a_class_that_only_val_has_is_an_error(check: Check) -> None:
 
 def test_an_empty_class_is_an_error_with_advice(check: Check) -> None:
     with pytest.raises(
-        DataError, match=r"classes without images in train: 'wasp'; add images, or remove the classes\."
+        DataError, match=r"these classes have no training images: 'wasp'; add images, or remove the classes\."
     ):
         check({"ant": 1, "bee": 1, "wasp": 0})
 

@@ -206,7 +206,7 @@ def make_compiled() -> CompiledModel:
     ("kind", "is_fixed", "words"),
     [
         ("images", False, None),
-        ("features", False, "train on cached features"),
+        ("features", False, "training uses cached features"),
         ("images", True, "communication between processes"),
     ],
 )

@@ -259,7 +259,7 @@ def test_an_invalid_train_scope_is_refused_before_anything_is_built(value: str) 
     if value:
         assert f"invalid `train` {value!r}; choose from head, all, head-then-all, gradual, or from:BLOCK" in message
     else:
-        assert message == "train is empty; leave it out or set it to a value."
+        assert message == "train is empty; omit it or set it to a value."
 
 
 @pytest.mark.parametrize("value", ["head", "all", "from:layer4", "from:blocks.11"])

@@ -26,7 +26,7 @@ def test_a_batch_of_one_image_cannot_be_mixed(option: str) -> None:
 
 def test_a_patience_that_ends_the_run_before_the_schedule_acts_is_refused() -> None:
     message = (
-        "the schedule plateau lowers the learning rate after 2 epochs without improvement, but a `patience` of 2 ends "
+        "the plateau schedule lowers the learning rate after 2 epochs without improvement, but a `patience` of 2 ends "
         "the run first; set `patience` to at least 3."
     )
     assert refuse(schedule="plateau", patience=2) == message

@@ -164,7 +164,7 @@ def test_the_data_sets_of_torchvision_in_zoos_own_file_exist_and_are_cited(name:
         (f"{PETS.format('a')}sha256 = 'abc'\n", "'pets' has sha256='abc'"),
         ("[datasets.pets]\nurl = 'example.org'\n", "'pets' has url='example.org'"),
         ("[datasets.'a b']\nurl = 'https://example.org/a.zip'\n", "has name='a b'"),
-        ("[datasets.pets]\n", "[datasets.pets] has no url; add the https://... address of an archive"),
+        ("[datasets.pets]\n", "[datasets.pets] has no url; add the https://... URL of an archive"),
         (f"{PETS.format('a')}root = '../..'\n", "'pets' has root='../..'"),
         ("[resolve\n", "cannot be read"),
         ("a = 1\na = 2\n", "cannot be read"),

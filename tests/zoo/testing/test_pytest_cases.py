@@ -102,7 +102,7 @@ def test_only_the_cases_of_failed_checks_fail(static: Ran) -> None:
     [
         "code and weights have a license with an SPDX identifier. the license of the code is unknown; find out",
         "code and weights have a license with an SPDX identifier. it is declared to fail (asked upstream) but passes",
-        "the module behind the entry point can be imported. importing it fails: ValueError: why",
+        "the module that the entry point refers to can be imported. importing it fails: ValueError: why",
         "listing does not import torch, torchvision, timm or numpy. listing imports numpy; import them inside build()",
     ],
 )

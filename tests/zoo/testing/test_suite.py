@@ -165,7 +165,7 @@ def test_a_prefix_that_matches_no_check_at_the_level_is_an_error(
     shelf: Any, progress: Recorder, level: Level, only: str, advice: str
 ) -> None:
     shelf.add("acme")
-    with pytest.raises(OptionError, match=re.escape(f"no check at level {level} begins with '{only}'; {advice}")):
+    with pytest.raises(OptionError, match=re.escape(f"no check name at level {level} begins with '{only}'; {advice}")):
         list(Suite(level, only).run(find_target("acme"), progress))
 
 

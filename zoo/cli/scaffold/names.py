@@ -9,7 +9,7 @@ from zoo.errors import OptionError
 from zoo.registry.plugins.discovery import FIRST_PARTY
 
 #: Pattern for plugin names that can also be used as part of a distribution name and a module name. Distribution names
-#: must end with a letter or a digit, and those that differ only in separators refer to the same distribution.
+#: must end with a letter or a digit, and names that differ only in separators refer to the same distribution.
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", re.ASCII)
 
 #: The name of the template and of its module.
@@ -30,14 +30,14 @@ def check_name(name: str) -> None:
         )
         raise OptionError(f"{name!r:.80} cannot be a plugin's name; use {wanted}.")
     if keyword.iskeyword(name):
-        raise OptionError(f"{name!r} is a Python keyword; choose another name, such as {name}-nets.")
+        raise OptionError(f"{name!r} is a Python keyword; choose a different name, such as {name}-nets.")
     if name in FIRST_PARTY:
         taken = ", ".join(sorted(FIRST_PARTY))
         raise OptionError(f"{name!r} belongs to {FIRST_PARTY[name]}; choose a name other than {taken}.")
 
 
 def rename(text: str, name: str) -> str:
-    """Replace the name of the template in a text or a path."""
+    """Replace the template's name in a text or a path."""
     module = name.replace("-", "_")
     # All names are replaced in a single pass, because the new name may contain "acme".
     return _TEMPLATE.sub(lambda found: f"zoo_{module}" if found[1] else name, text)

@@ -143,7 +143,7 @@ class _Sink:
         self.check_members(self._members)
 
     def _make_folder(self, path: Path) -> None:
-        """Create a folder and those above it. Each counts as a member, because one name can create many of them."""
+        """Create a folder and its parents. Each counts as a member, because one name can create many of them."""
         missing = []
         while path != self._folder and not path.is_dir():
             missing.append(path)

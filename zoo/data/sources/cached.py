@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Images on this disk, and where they come from."""
+    """Images on the local disk, and where they come from."""
 
     #: A folder or a table.
     path: Path
-    #: Where the images were downloaded from; None for files of the user.
+    #: Where the images were downloaded from; None for the user's own files.
     source: Mapping[str, str | None] | None = None
 
 
 def get_dataset(spec: DatasetSpec, progress: Progress) -> Located:
-    """Return the folder or table of a named data set, which is fetched or generated the first time.
+    """Return the folder or table of a named data set. It is fetched or generated the first time.
 
     Raises:
         DataError: If the archive cannot be unpacked, or lacks the folder that the spec names.
@@ -54,7 +54,7 @@ def get_dataset(spec: DatasetSpec, progress: Progress) -> Located:
 
 
 def unpack(archive: Path, progress: Progress) -> Path:
-    """Return the folder that an archive is unpacked to, which is kept for the next time.
+    """Return the folder that an archive is unpacked to. It is kept for later runs.
 
     Raises:
         DataError: If the archive cannot be unpacked.
@@ -71,9 +71,9 @@ def unpack(archive: Path, progress: Progress) -> Path:
 
 
 def fetch_archive(url: str, sha256: str | None, progress: Progress, *, size: int | None = None) -> Located:
-    """Fetch an archive and unpack it. The result is kept for the next time.
+    """Fetch an archive and unpack it. The result is kept for later runs.
 
-    If no SHA-256 is given, the folder of the images is named after the one of the archive that was fetched.
+    If no SHA-256 is given, the folder of the images is named after the SHA-256 of the archive that was fetched.
 
     Raises:
         DataError: If the archive cannot be unpacked.

@@ -45,7 +45,7 @@ class CachedImage:
     image: Any
     label: str
     split: str | None = None
-    #: Suffix of the file if its type is unknown; None means that this is an error.
+    #: Suffix of the file if its type is unknown; None means that an unknown type is an error.
     suffix: str | None = None
 
 
@@ -60,8 +60,8 @@ def cache_images(
         images: Images to be written.
         total: Number of images, or None if it is unknown.
         progress: Where to report progress.
-        key: Digest of everything on which the images depend. If they were already written, they are not read again.
-            None means that they must be read to find out.
+        key: Digest of everything that the images depend on. If they were already written, they are not read again. None
+            means that they must be read to find out.
 
     Raises:
         DataError: If an image is of an unknown type, or has values that are not pixels.

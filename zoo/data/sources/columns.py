@@ -10,7 +10,7 @@ from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.errors import DataError
 from zoo.registry.data_options import ROLES
 
-#: Usual names of the columns, in lowercase.
+#: Common column names, in lowercase.
 NAMES = {
     "image": ("path", "file_name", "filename", "image", "filepath", "file_path", "image_path", "file"),
     "label": ("label", "class", "target", "class_name", "category"),
@@ -52,7 +52,7 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
 
     Raises:
         NoColumn: If there is no column for the image or the label.
-        DataError: If a column that was asked for does not exist, or two columns may have the same role.
+        DataError: If a requested column does not exist, or two columns may have the same role.
     """
     # A cell of the first row may be a number as well, such as the label 1.
     if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) <= set(first):

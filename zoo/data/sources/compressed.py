@@ -33,7 +33,7 @@ def open_decompressed(archive: Path) -> Any:
 
 
 def _open_zstd(archive: Path, mode: str) -> Any:
-    try:  # The second package is a copy of the first one for older versions of Python.
+    try:  # The second package is a backport of the first one to older versions of Python.
         zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""The contents of a folder: subfolders, files, and what is left out because of its name."""
+"""The contents of a folder: subfolders, files, and entries that are skipped because of their names."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return stat.S_ISDIR(Path(entry.path).stat().st_mode)
     except PermissionError as error:
         raise make_access_error("open", Path(entry.path), error) from error
-    except OSError:  # The link leads nowhere, or to itself.
+    except OSError:  # The link is broken, or leads to itself.
         return False
 
 

@@ -17,11 +17,11 @@ LAYOUT = "with `label_from`, the name of each image file must contain its class"
 
 
 def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
-    """List the images of a folder, in subfolders too. Subfolders that are named like splits are the splits.
+    """List the images of a folder, in subfolders too. Subfolders with the name of a split are used as splits.
 
     Args:
         folder: Folder of images.
-        pattern: Regular expression that is searched in the name of each file. Its group, or the whole match, is the
+        pattern: Regular expression to search for in each file name. The text of its group, or the whole match, is the
             class.
 
     Raises:

@@ -1,4 +1,4 @@
-"""List the images of a folder that contains a table of its labels, as Hugging Face and Roboflow write it.
+"""List the images of a folder that contains a label table in the format of Hugging Face or Roboflow.
 
 metadata.csv  train/1.jpg  test/2.jpg                                One table for all splits.
 train/metadata.csv  train/1.jpg  test/metadata.csv  test/2.jpg       One table for each split.

@@ -50,7 +50,7 @@ def check_hub(value: str) -> None:
 
 
 def list_hub(value: str, options: DataOptions, progress: Progress) -> Listing:
-    """List the images of a data set. They are downloaded the first time, and written to the cache folder.
+    """List the images of a data set. They are downloaded to the cache folder the first time.
 
     Args:
         value: ``owner/name`` or a folder, with an optional ``:config``.
@@ -58,7 +58,7 @@ def list_hub(value: str, options: DataOptions, progress: Progress) -> Listing:
         progress: Where to report progress.
 
     Raises:
-        DataError: If the data set cannot be loaded, or the column of the images or the labels is unclear.
+        DataError: If the data set cannot be loaded, or the image column or the label column is unclear.
     """
     name, config = _split_config(value)
     folder = expand_user(name)
@@ -102,7 +102,7 @@ def _prepare(name: str, config: str | None, progress: Progress) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Return a context without the progress bars of the library, which would print text of the data set."""
+    """Return a context without the library's progress bars, which would print text from the data set."""
     import datasets
 
     was_disabled = datasets.are_progress_bars_disabled()
@@ -125,7 +125,7 @@ def _explained() -> Iterator[None]:
 
 
 def _choose_splits(parts: Mapping[str, Any]) -> tuple[dict[str | None, Any], list[str]]:
-    """Return the parts that are splits, and a note if others are left out. A single part need not be a split."""
+    """Return the parts that are splits, and a note if other parts are skipped. A single part need not be a split."""
     found: dict[str | None, Any] = {}
     unused = []
     for name, part in parts.items():
@@ -150,7 +150,7 @@ def _read(part: Any, columns: ImageColumns, split: str | None, folder: Path) -> 
 
     def read_file(path: str) -> bytes:
         if not any(is_inside(os.path.realpath(path), root) for root in roots):
-            raise DataError(f"a row names {path!r}, which is outside the data set")
+            raise DataError(f"a row refers to {path!r}, which is outside the data set")
         with _explained():
             return Path(path).read_bytes()
 
@@ -167,6 +167,6 @@ def _list_caches() -> tuple[str, ...]:
 
 
 def _key(builder: Any, columns: ImageColumns) -> str:
-    """Return a digest of everything on which the cached images depend."""
+    """Return a digest of everything that the cached images depend on."""
     parts = [builder.repo_id, builder.config.name, builder.hash, columns.image, columns.label, columns.classes]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

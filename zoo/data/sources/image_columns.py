@@ -19,11 +19,11 @@ Features = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ImageColumns:
-    """The names of the columns of the images and the labels."""
+    """The names of the image column and the label column."""
 
     image: str
     label: str
-    #: Name of each class, by its number in the column of the labels; empty if that column contains the names.
+    #: Name of each class, by its number in the label column; empty if that column contains the names.
     classes: tuple[str, ...]
 
     def describe(self) -> str:
@@ -32,19 +32,19 @@ class ImageColumns:
 
 
 def list_image_columns(features: Features) -> list[str]:
-    """Return the names of the columns of images."""
+    """Return the names of the image columns."""
     return [name for name, feature in features.items() if _type_of(feature) == "Image"]
 
 
 def choose_columns(features: Features, asked: Mapping[str, str]) -> ImageColumns:
-    """Choose the columns of the images and the labels.
+    """Choose the image column and the label column.
 
     Args:
         features: Description of each column.
         asked: Name of the column for some roles.
 
     Raises:
-        DataError: If a column that was asked for does not exist, there is none, or several are possible.
+        DataError: If a requested column does not exist, there is no such column, or several are possible.
     """
     if other := sorted(asked.keys() - {"image", "label"}):
         raise DataError(f"a data set of images has no column for {other[0]}; name only those for image and label")
@@ -84,7 +84,7 @@ def read_images(
 
     Args:
         batches: Values of each column.
-        columns: Columns of the images and the labels.
+        columns: The image column and the label column.
         split: Split of the images.
         read_file: Function that reads an image whose row contains its path; None if each row must contain its bytes.
 

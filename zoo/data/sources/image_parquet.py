@@ -1,7 +1,8 @@
 """List the images in Parquet files, as Hugging Face stores data sets: each row contains the bytes of an image.
 
-data/train-00000-of-00002.parquet  data/test-00000-of-00001.parquet      As the Hub stores most data sets.
-train-00000-of-00001.parquet  train/0000.parquet                         Also beside each other, or a folder per split.
+data/train-00000-of-00002.parquet  data/test-00000-of-00001.parquet      The usual layout on the Hub.
+train-00000-of-00001.parquet  train/0000.parquet                         Also files beside each other, or one folder per
+split.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     The images are written to files in the cache folder.
 
     Raises:
-        DataError: If a file is damaged, or the column of the images or the labels is unclear.
+        DataError: If a file is damaged, or the image column or the label column is unclear.
     """
     if path.is_file():
         files: _Files = {None: [path]} if path.suffix.lower() == ".parquet" else {}
@@ -63,9 +64,9 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
 
 
 def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
-    """Return the Parquet files of each split, in a folder, in its folder ``data``, or in the folders of its splits.
+    """Return the Parquet files of each split, in a folder, in its ``data`` subfolder, or in its split folders.
 
-    If no name contains a split, there are no splits. Otherwise, files whose names contain none are left out.
+    If no name contains a split, there are no splits. Otherwise, files whose names contain no split are skipped.
     """
     entries = list_entries(folder)
     found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder)}
@@ -100,7 +101,7 @@ def _read_features(schema: Any) -> Features:
                 classes = [str(text) for text in feature.get("names") or ()]
                 found[name] = {"_type": feature.get("_type"), "names": classes}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"its metadata of the key 'huggingface' is damaged ({type(error).__name__})") from error
+        raise DataError(f"its metadata under the key 'huggingface' is damaged ({type(error).__name__})") from error
     return found
 
 
@@ -137,6 +138,6 @@ def _count_rows(files: _Files) -> int:
 
 
 def _key(files: _Files, columns: ImageColumns) -> str:
-    """Return a digest of everything on which the cached images depend."""
+    """Return a digest of everything that the cached images depend on."""
     parts = [[split, [sha256_of(path) for path in paths]] for split, paths in files.items()]
     return hashlib.sha256(json.dumps([parts, columns.image, columns.label, columns.classes]).encode()).hexdigest()

@@ -28,7 +28,7 @@ class Layout:
     splits: dict[str, Path]
     has_splits: bool
     left_out: tuple[LeftOut, ...] = ()
-    #: What the user should know about the names of the folders.
+    #: Notes for the user about the folder names.
     notes: tuple[str, ...] = ()
 
 
@@ -126,8 +126,8 @@ def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
         # A split has more than one class, so cats/images and dogs/images are classes.
         if (shared := sorted(one.classes & other.classes)) and len(one.classes | other.classes) > 1:
             raise DataError(
-                f"{one.name!r} and {other.name!r} contain folders of the same names ({show_names(shared)}). If they are"
-                " splits, rename them to train, val and test; if they are classes, move their images out of the "
+                f"{one.name!r} and {other.name!r} contain folders with the same names ({show_names(shared)}). If they "
+                "are splits, rename them to train, val and test; if they are classes, move their images out of the "
                 "subfolders."
             )
 
@@ -145,7 +145,7 @@ def _refuse_classes_beside(only: tuple[str, _Candidate], candidates: Sequence[_C
 
 
 def _read_classes(top: Path, candidates: Sequence[_Candidate]) -> Layout:
-    """Read a folder without splits. Folders that are named like splits are not classes."""
+    """Read a folder without splits. Folders with the name of a split are not classes."""
     named = [candidate for candidate in candidates if candidate.split]
     similar = [candidate for candidate in candidates if candidate.similar]
     if candidates and (len(named) == len(candidates) or _is_family(similar)):

@@ -109,9 +109,9 @@ def _read_dataset(dataset: Any, split: str | None) -> Iterator[CachedImage]:
 
 
 def _name_label(label: Any, names: object, number: int) -> str:
-    """Return the name of a class; empty if the image has no label."""
+    """Return the class name; empty if the image has no label."""
     try:
-        label = label.item() if hasattr(label, "item") else label  # a number of NumPy or torch
+        label = label.item() if hasattr(label, "item") else label  # a NumPy or torch number
     except (ValueError, RuntimeError) as error:
         raise DataError(f"item {number} has several labels; each image must have exactly one") from error
     if isinstance(label, int) and isinstance(names, Sequence) and 0 <= label < len(names):

@@ -1,4 +1,4 @@
-"""Call the function of a plugin that finds the images of ``PREFIX:NAME``, and check what it returns."""
+"""Call the plugin function that finds the images of ``PREFIX:NAME``, and check what it returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def get_folder(spec: SourceSpec, name: str) -> Path:
-    """Return the folder in the cache folder in which a plugin keeps the images of a source."""
+    """Return the subfolder of the cache folder in which a plugin keeps the images of a source."""
     key = hashlib.sha256(f"source\0{spec.prefix}:{name}".encode()).hexdigest()
     return cache_folder() / "data" / key
 
@@ -29,7 +29,7 @@ def fetch_images(spec: SourceSpec, name: str) -> Path | list[Row]:
     The paths in the rows are relative to the folder of the source, if they are inside.
 
     Raises:
-        PluginError: If the function of the plugin fails, or returns something else.
+        PluginError: If the plugin's function fails, or returns something else.
     """
     value = f"{spec.prefix}:{name}"
     folder = get_folder(spec, name)

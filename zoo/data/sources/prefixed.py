@@ -1,4 +1,4 @@
-"""Sources that a prefix names: ``hf:owner/name``, ``torchvision:CIFAR10``, and those that plugins add."""
+"""Sources with a prefix: ``hf:owner/name``, ``torchvision:CIFAR10``, and the sources that plugins add."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 #: What each of zoo's own prefixes refers to.
 BUILT_IN = {
     "hf": "a data set on the Hugging Face Hub",
-    "torchvision": "a data set of torchvision",
+    "torchvision": "a torchvision data set",
 }
-_PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z0-9_-]+):(?!//)(?P<name>.+)")  # one letter is a drive of Windows
+_PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z0-9_-]+):(?!//)(?P<name>.+)")  # one letter is a Windows drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def find_prefixed(value: str, sources: Sequence[SourceSpec]) -> Prefixed | None:
 
 
 def list_prefixed(source: Prefixed, options: DataOptions, progress: Progress) -> Listing:
-    """List the images of a source of zoo itself, which are downloaded the first time.
+    """List the images of one of zoo's own sources. They are downloaded the first time.
 
     Raises:
         DataError: If the images cannot be downloaded or read.

@@ -1,8 +1,8 @@
-"""The images of a shard: where they are in the file, and their labels.
+"""Find the images of a shard in its file, and their labels.
 
-A shard is an uncompressed .tar archive in the layout of webdataset: ``KEY.jpg`` is an image, and ``KEY.cls`` contains
-its class, or ``KEY.json`` contains an object with the class. Nothing is unpacked, and no pickle is read. The index is
-kept in the cache folder until the shard changes.
+A shard is an uncompressed .tar archive in the WebDataset format: ``KEY.jpg`` is an image, and ``KEY.cls`` contains its
+class, or ``KEY.json`` contains an object with the class. Nothing is unpacked, and no pickle is read. The index is kept
+in the cache folder until the shard changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zoo.files.limits import LABEL_BYTES
 from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
-#: Version of the format of the index.
+#: Version of the index format.
 _FORMAT = 1
 #: Name, offset and size of an image, and its class or None.
 Entry = tuple[str, int, int, str | None]
@@ -35,7 +35,7 @@ def read_index(shard: Path, field: str | None) -> list[Entry]:
 
     Args:
         shard: Uncompressed .tar archive.
-        field: Field of ``KEY.json`` with the class; None means that the usual names are tried.
+        field: Field of ``KEY.json`` with the class; None means that common names are tried.
 
     Raises:
         DataError: If the shard cannot be read, is damaged or compressed, or has a label that cannot be read.
@@ -58,7 +58,7 @@ def read_index(shard: Path, field: str | None) -> list[Entry]:
         raise DataError(
             f"cannot use the shard {str(shard)!r}: {error}. A shard is an uncompressed .tar archive."
         ) from error
-    with suppress(OSError):  # Without a cache folder that can be written, the shard is read every time.
+    with suppress(OSError):  # Without a writable cache folder, the shard is read every time.
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as partial:
             partial.write_text(json.dumps({"images": images}), encoding="ascii")

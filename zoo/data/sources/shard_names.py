@@ -1,4 +1,4 @@
-"""Which files are the shards of a data set, and which split each shard belongs to.
+"""Find the shards of a data set, and the split that each shard belongs to.
 
 shards/                           A folder that contains shards, but neither folders nor images.
 shards/train-{000..099}.tar       All shards whose numbers are in the range.

@@ -1,4 +1,4 @@
-"""List the images of shards: uncompressed .tar archives in the layout of webdataset, which are not unpacked."""
+"""List the images of shards: uncompressed .tar archives in the WebDataset format. They are not unpacked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
 
-#: File beside the shards with the name of one class in each line.
+#: File beside the shards with one class name per line.
 CLASSES = "classes.txt"
 LAYOUT = "shards need names such as train-000.tar and val-000.tar, or no names of splits at all"
 
@@ -65,7 +65,7 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
 
 
 def _read_classes(path: Path) -> Sequence[str] | None:
-    """Return the names of the classes, or None if there is no such file.
+    """Return the class names, or None if there is no such file.
 
     Raises:
         DataError: If the file cannot be read, or contains a name twice.

@@ -3,8 +3,8 @@
     path,label,split
     bulbasaur/1.png,bulbasaur,train
 
-Paths are relative to the folder of the table. If the table has no column for the split, but all paths begin with the
-name of a split, these are the splits.
+Paths are relative to the table's folder. If the table has no split column, but all paths begin with the name of a
+split, these are the splits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Smallest and largest weight above 0. Sums and ratios of such weights are exact enough in fp32.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
-LAYOUT = "a table needs a column for the path of the image and one for its label"
+LAYOUT = "a table needs a column for the image path and one for the label"
 
 
 def list_table(path: Path, options: DataOptions, *, split: str | None = None, is_own: bool = True) -> Listing:
@@ -40,7 +40,7 @@ def list_table(path: Path, options: DataOptions, *, split: str | None = None, is
 
     Args:
         path: A .csv, .tsv, .jsonl or .parquet file.
-        options: Names of the columns.
+        options: Column names.
         split: Split of all rows; None means that the table names it, or has no splits.
         is_own: Whether the user named the table. Tables in downloaded folders may not point outside their folder.
 
@@ -57,9 +57,9 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     """List the images of the rows of a table.
 
     Args:
-        rows: Rows of the table. The first one may contain the names of the columns.
+        rows: Rows of the table. The first one may contain the column names.
         folder: Folder to which the paths are relative.
-        options: Names of the columns.
+        options: Column names.
         origin: Name of the table, for error messages.
         split: Split of all rows; None means that the table names it, or has no splits.
         is_own: Whether the user named the table. Other tables may not point outside the folder.
@@ -76,7 +76,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
         files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader)
         if not files:
             reason = f"; {str(left_out[0].path)!r}: {left_out[0].reason}" if left_out else ""
-            raise DataError(f"no row names an image and its label{reason}")
+            raise DataError(f"no row contains an image and its label{reason}")
     except DataError as error:
         raise DataError(f"cannot use the {origin}: {error}.") from error
     has_splits = split is not None or columns.split is not None
@@ -88,7 +88,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
 
 @pausing_collector()
 def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile], list[LeftOut]]:
-    """Return the images, and those that are left out. An image must not have two labels or be in two splits."""
+    """Return the used and the skipped images. An image must not have two labels or be in two splits."""
     files: dict[str, ImageFile] = {}
     left_out: list[LeftOut] = []
     for number, cells in rows:
@@ -168,7 +168,7 @@ class _RowReader:
             return cells[self.columns.label].strip()
         marked = {name: cells[index].strip() for index, name in self.columns.one_hot.items()}
         if unclear := next((value for value in marked.values() if value not in ("0", "1")), None):
-            raise DataError(f"line {number} has {unclear!r} in the column of a class; it must be 0 or 1")
+            raise DataError(f"line {number} has {unclear!r} in a class column; it must be 0 or 1")
         names = [name for name, value in marked.items() if value == "1"]
         if len(names) > 1:
             raise DataError(f"line {number} has {len(names)} classes; each image must have exactly one")

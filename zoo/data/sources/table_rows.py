@@ -25,7 +25,7 @@ def is_table_name(name: str) -> bool:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a table. The first row of JSON lines and Parquet files is made of the names of the columns.
+    """Yield the rows of a table. The first row of JSON lines and Parquet files consists of the column names.
 
     Raises:
         DataError: If the file cannot be read, or is damaged. The message contains the reason but not the path.

@@ -1,8 +1,8 @@
-"""The data sets of torchvision that zoo can use, and how torchvision names their splits.
+"""The torchvision data sets that zoo can use, and how torchvision names their splits.
 
-A data set is listed only if torchvision downloads it without a manual step, and compares every archive with an MD5 that
-it declares itself. CIFAR10 and CIFAR100 are pickles. torchvision compares each of these files with its MD5 before it
-loads it, every time, so that only the files of the authors are ever loaded.
+A data set is listed only if torchvision downloads it automatically and verifies the MD5 of every archive. CIFAR10 and
+CIFAR100 are pickles. torchvision verifies the MD5 of each file every time before it loads the file, so it only ever
+loads the authors' files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zoo.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A data set of torchvision."""
+    """A torchvision data set."""
 
     #: Arguments of the class for each split of zoo.
     splits: Mapping[str, Mapping[str, Any]]

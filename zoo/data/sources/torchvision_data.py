@@ -1,7 +1,7 @@
-"""List the images of a data set of torchvision: ``torchvision:CIFAR10`` or ``torchvision:OxfordIIITPet:category``.
+"""List the images of a torchvision data set: ``torchvision:CIFAR10`` or ``torchvision:OxfordIIITPet:category``.
 
-torchvision downloads the data set into the cache folder of zoo, where it appears only when it is complete. Images that
-are files are used where they are. All others are written to PNG files beside it, once.
+torchvision downloads the data set into zoo's cache folder, where it appears only when it is complete. Image files are
+used in place. All other images are converted once to PNG files beside the data set.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def list_torchvision(value: str, progress: Progress) -> Listing:
 
 
 def _write_pixels(name: str, entry: Entry, progress: Progress) -> Path:
-    """Return a table of PNG files, which are written the first time."""
+    """Return a table of PNG files. They are written the first time."""
     key = hashlib.sha256(f"torchvision\0{name}".encode()).hexdigest()
     if table := find_cached(key):
         return table
@@ -80,7 +80,7 @@ def _open_all(name: str, folder: Path, entry: Entry) -> dict[str, Any]:
 
 
 def _download(name: str, entry: Entry, progress: Progress) -> Path:
-    """Return the folder of a data set, which is downloaded if it does not exist yet."""
+    """Return the folder of a data set. It is downloaded if it does not exist yet."""
     from filelock import FileLock
 
     folder = cache_folder() / "data" / f"torchvision-{name}"
@@ -101,7 +101,7 @@ def _download(name: str, entry: Entry, progress: Progress) -> Path:
 
 
 def _download_whole(name: str, folder: Path, entry: Entry) -> None:
-    """Download all splits. torchvision would mistake what an interrupted download leaves for a complete data set."""
+    """Download all splits. torchvision would mistake the files of an interrupted download for a complete data set."""
     with atomic_write(folder) as partial:
         partial.mkdir()
         try:
@@ -113,7 +113,7 @@ def _download_whole(name: str, folder: Path, entry: Entry) -> None:
             raise DownloadError(f"Cannot fetch torchvision:{name}: {reason}. Try again") from error
         for path in partial.rglob("*"):
             if is_archive_name(path.name) and path.is_file():
-                path.unlink()  # It has been unpacked, so it would only need space.
+                path.unlink()  # It has been unpacked and would only take up space.
 
 
 def _open(name: str, folder: Path, entry: Entry, arguments: Mapping[str, Any]) -> Any:
@@ -167,6 +167,6 @@ def _read_paths(parts: Mapping[str, Any], entry: Entry, kind: str, folder: Path)
 
 
 def _name_class(names: Any, label: int) -> str:
-    """Return the name of a class, or its number if the data set names none. Some classes have several names."""
+    """Return the class name, or the number if the data set has no class names. Some classes have several names."""
     name = names[label] if names else label
     return name[0] if isinstance(name, tuple) else str(name)

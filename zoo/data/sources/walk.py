@@ -1,6 +1,6 @@
-"""Find all files below a folder.
+"""Find all files in a folder and its subfolders.
 
-Links are followed, except for those that could add half of the disk: a link to a folder that contains the link, and a
+Links are followed, except for links that could add half of the disk: a link to a folder that contains the link, and a
 link to a folder outside.
 """
 
@@ -16,14 +16,14 @@ from zoo.data.sources.entries import find_reason, is_inside, is_link, list_entri
 def walk_files(
     top: Path, *, roots: Sequence[str] = (), visited: set[str] | None = None
 ) -> Iterator[tuple[Path, str | None]]:
-    """Yield every file below a folder, with the reason why it cannot be used, or None if it can be used.
+    """Yield every file in a folder and its subfolders, with the reason why it cannot be used, or None if it can.
 
-    Folders that are left out are yielded with their reason.
+    Folders that are skipped are also yielded, with the reason.
 
     Args:
         top: The folder.
         roots: Real paths of folders that links may lead into, in addition to ``top``.
-        visited: Real paths of folders that are not entered again; those that are entered are added.
+        visited: Real paths of folders that are not entered again; each folder that is entered is added.
 
     Raises:
         DataError: If a folder cannot be read.

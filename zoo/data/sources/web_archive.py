@@ -1,4 +1,4 @@
-"""An archive or shards at a web address: ``https://host/photos.zip#sha256=HEX``, where the SHA-256 is optional."""
+"""An archive or shards on the web: ``https://host/photos.zip#sha256=HEX``, where the SHA-256 is optional."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"sha256=([0-9a-f]{64})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class WebArchive:
-    """The address of an archive, or of shards with braces in the name of the file, and what they must match."""
+    """The URL of an archive, or of shards with braces in the file name, and what they must match."""
 
     url: str
     #: SHA-256 in hex, 64 digits; None if the user gave none.
@@ -25,12 +25,12 @@ class WebArchive:
 
 
 def is_web(value: str) -> bool:
-    """Return whether a value is an address on the web."""
+    """Return whether a value is a web URL."""
     return value.lower().startswith(("https://", "http://"))
 
 
 def parse_web(value: str) -> WebArchive:
-    """Parse the address of an archive, without fetching anything.
+    """Parse the URL of an archive without fetching anything.
 
     Raises:
         DataError: If it names no file, a table, an image or a password, or if what follows ``#`` is not a SHA-256.

@@ -1,8 +1,8 @@
 """Decode the names in a .zip archive.
 
-The format has two encodings: UTF-8, for which a flag is set, and the one of early PCs (cp437). In practice, programs
-without the flag write UTF-8 (macOS) or the encoding of the computer, such as GBK or Shift JIS, which nothing in the
-archive names. Decoding those as cp437 would turn class names into nonsense.
+The format has two encodings: UTF-8, for which a flag is set, and the encoding of early PCs (cp437). In practice,
+programs that do not set the flag write UTF-8 (macOS) or the computer's encoding, such as GBK or Shift JIS, which the
+archive does not declare. Decoding those as cp437 would turn class names into nonsense.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def needs_launch(count: int, device: str) -> bool:
         started = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if started != count:
             raise OptionError(
-                f"`devices` is {count}, but torchrun started {started} processes on this machine; leave `devices` out."
+                f"`devices` is {count}, but torchrun started {started} processes on this machine; omit `devices`."
             )
         return False
     gpus = torch.cuda.device_count()

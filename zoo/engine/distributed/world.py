@@ -131,7 +131,7 @@ class World:
                 run_in_buckets(tensors, dist.all_reduce)
 
     def broadcast_(self, tensors: Sequence[Tensor], source: int = 0) -> None:
-        """Replace tensors with those of process ``source``.
+        """Replace tensors with the tensors of process ``source``.
 
         Raises:
             PeerError: If another process has died.

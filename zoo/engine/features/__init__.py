@@ -1,1 +1,1 @@
-"""Compute the frozen part of a network once: split the network, cache the features, and train the remaining part."""
+"""Compute the features of a network's frozen part once: split the network, cache the features, train the other part."""

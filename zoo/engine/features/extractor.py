@@ -31,8 +31,8 @@ from zoo.progress import Advance, Progress
 FORMAT = 4
 #: Images per batch. Kernels may round differently for different batch sizes.
 BATCH = 32
-#: Number of images on which the tail is compared with the full network. Before zoo uses the features of an earlier run,
-#: it recomputes and compares those of this number of images.
+#: Number of images on which the tail is compared with the full network. Before zoo uses an earlier run's features, it
+#: recomputes and compares the features of this number of images.
 NUM_VERIFIED = 4
 #: Largest difference between features that should be equal, as a fraction of the largest feature, by precision.
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}

@@ -141,7 +141,7 @@ def choose_batch_source(phase: Phase, frozen: str, progress: Progress, *, is_las
         try:
             extractor = _agree(world, partial(_build_extractor, phase, frozen, progress))
         except (CannotSplit, CacheError) as error:
-            progress.say(f"note: the frozen part is computed in every epoch: {error}")
+            progress.say(f"note: frozen features are computed in every epoch: {error}")
         else:
             features = Features(extractor, progress, is_last=is_last)
             return FeatureBatchSource(extractor.tail, features, phase.images, recipe, world)

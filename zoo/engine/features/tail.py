@@ -61,7 +61,7 @@ class Tail(nn.Module, ABC):
 def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:
     """Compare the logits of the tail and of the model in eval mode and, with the same dropout masks, in train mode.
 
-    In between, the model runs on the images in a different order, so that a tail that relies on stored tensors fails.
+    In between, the model runs on the images in a different order, so a tail that relies on stored tensors fails.
 
     Raises:
         CannotSplit: If the logits differ, or the tail cannot run.

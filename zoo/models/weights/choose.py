@@ -30,9 +30,9 @@ class WeightsSource:
     file: Path | None = None
     #: Header of the file if a run wrote it, or None.
     header: Header | None = None
-    #: Prefix that the names in the file have and those in the model do not; known once the file has been loaded.
+    #: Prefix that the names in the file have and the model's names do not; known once the file has been loaded.
     prefix: str = ""
-    #: Prefixes of parameters of upstream's model that are missing from the file of a run.
+    #: Prefixes of upstream's parameters that are missing from a run's file.
     file_lacks: tuple[str, ...] = ()
 
     @property

@@ -55,7 +55,7 @@ def load_tensors(
 
     The tensors must match the model exactly, except for its head. If the head in the file has a different number of
     classes, the model's head is resized to match. A head that is missing from the file stays random. If the
-    user passed a file in which only the tensors below one prefix match the model, these are loaded.
+    user passed a file in which only the tensors under one prefix match the model, these are loaded.
 
     Args:
         backbone: The backbone of the model.
@@ -96,7 +96,7 @@ def load_tensors(
 
 
 def _select(source: WeightsSource, model: nn.Module, head: Head, tensors: Mapping[str, Tensor]) -> Selection:
-    """Select the tensors of the model. Only files from elsewhere have a prefix, or a head of a different design."""
+    """Select the tensors of the model. Only files from other programs have a prefix, or a different kind of head."""
     if source.file is None or source.header is not None:
         return Selection(tensors)
     return select_tensors(source.file, model.state_dict(), tensors, head)
@@ -142,11 +142,11 @@ def _refuse_misfits(source: WeightsSource, state: Mapping[str, Tensor], selectio
     for fault, names in faults.items():
         if names:
             advice = (
-                "Pass weights of this backbone, with upstream's own parameter names."
+                "Pass weights for this backbone, with upstream's own parameter names."
                 if source.file
                 else "Report this to the author of its plugin."
             )
-            where = f"below {selection.prefix!r}, " if selection.prefix else ""
+            where = f"under {selection.prefix!r}, " if selection.prefix else ""
             raise WeightsError(
                 f"{source.file or source.label} does not match the backbone: "
                 f"{where}it {fault} {shorten(names)}. {advice}"

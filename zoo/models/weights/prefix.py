@@ -1,7 +1,7 @@
 """Find a model in a file whose names have a prefix, such as ``module.`` or ``encoder.``.
 
 Training scripts save the tensors of a larger module, of which the backbone is only a part. The names then begin with
-the path of the backbone in that module. A prefix is used only if the tensors below it match the model exactly.
+the path of the backbone in that module. A prefix is used only if the tensors under it match the model exactly.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Selection:
     prefix: str = ""
     #: Names of tensors in the file that are not under the prefix.
     left_out: tuple[str, ...] = ()
-    #: Names of tensors that belong to a head of a different kind, such as the projection head of a contrastive method.
+    #: Names of tensors that belong to a different kind of head, such as the projection head of a contrastive method.
     other_head: tuple[str, ...] = ()
 
     def list_notes(self, label: str) -> Iterator[str]:
         """List remarks for the user about a file with this name."""
         if self.prefix:
             rest = f"; the other tensors are not used: {shorten(self.left_out)}" if self.left_out else ""
-            yield f"using the tensors of {label} below {self.prefix!r}, without this prefix{rest}"
+            yield f"using the tensors of {label} under {self.prefix!r}, without this prefix{rest}"
 
 
 def select_tensors(file: Path, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head) -> Selection:
@@ -50,10 +50,11 @@ def select_tensors(file: Path, state: Mapping[str, Tensor], tensors: Mapping[str
         head: The head of the model.
 
     Returns:
-        The tensors that match the model exactly. If none do, those below the prefix with the most names of the model.
+        The tensors that match the model exactly. If none do, the tensors under the prefix with the most of the model's
+        names.
 
     Raises:
-        WeightsError: If the tensors below two prefixes match the model.
+        WeightsError: If the tensors under two prefixes match the model.
     """
     plain = select(tensors, "", head, state)
     if _fits(plain, head, state):
@@ -79,7 +80,7 @@ def _fits(selection: Selection, head: Head, state: Mapping[str, Tensor]) -> bool
 def _make_ambiguous_error(file: Path, prefixes: Sequence[str]) -> WeightsError:
     command = f"zoo convert {shlex.quote(str(file))} OUTPUT.safetensors --prefix {shlex.quote(prefixes[0])}"
     return WeightsError(
-        f"{file} contains several models that match the backbone, below {' and '.join(map(repr, prefixes))}; "
+        f"{file} contains several models that match the backbone, under {' and '.join(map(repr, prefixes))}; "
         f"choose one, for example with: {command}"
     )
 
@@ -104,7 +105,7 @@ def count_prefixes(names: Iterable[str], known: Mapping[str, object]) -> Counter
 
 
 def _list_other_head(names: Iterable[str], head: Head, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """List the tensors below the path of a head if none of them belongs to the model's own head."""
+    """List the tensors under the path of a head if none of them belongs to the model's own head."""
     other: list[str] = []
     for path in (*head.paths, *head.aux_paths):
         below = [name for name in names if is_below(name, path)]

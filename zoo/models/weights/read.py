@@ -87,7 +87,7 @@ def make_unpinned_error(source: str) -> WeightsError:
     """Return the error for a pickle whose SHA-256 no plugin pins.
 
     Args:
-        source: Path or address of the pickle.
+        source: Path or URL of the pickle.
     """
     is_remote = "://" in source
     name = file_name(source) if is_remote else source

@@ -1,4 +1,4 @@
-"""Read a file that torch.save wrote, without running anything in it."""
+"""Read a file that torch.save wrote, without running code from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ZIP = b"PK\x03\x04"
 LEGACY = (b"\x80\x02\x8a\x0a", b"\x80\x03\x8a\x0a", b"\x80\x04\x95", b"\x80\x05\x95")
 #: Description of any other file that torch cannot load.
 UNKNOWN = "damaged, or not a file that torch.save wrote"
-#: Patterns of torch's messages that name what it refuses.
+#: Patterns of torch messages that name what torch refuses.
 REFUSED = re.compile(r"(?:GLOBAL|but got|function) (?:<\w+ ')?([\w.]+)")
 
 
@@ -40,8 +40,8 @@ def read_torch_file(path: Path) -> Any:
 
     Raises:
         OSError: If the file cannot be read.
-        WeightsError: If the file is damaged, has a different format, or contains anything but tensors, numbers, texts,
-            lists, dicts and argparse.Namespace. Nothing in such a file is run.
+        WeightsError: If the file is damaged, has a different format, or contains anything but tensors, numbers,
+            strings, lists, dicts and argparse.Namespace objects. No code from such a file is run.
     """
     import torch
 
@@ -73,7 +73,7 @@ def _begins_with(path: Path, beginning: bytes | tuple[bytes, ...]) -> bool:
 
 
 def describe_content(path: Path, otherwise: str) -> str:
-    """Return what a file that cannot be read is, as far as its first bytes show."""
+    """Return what an unreadable file is, as far as its first bytes show."""
     with path.open("rb") as file:
         beginning = file.read(64).lstrip()
     known = (description for prefix, description in IMPOSTORS.items() if beginning.startswith(prefix))

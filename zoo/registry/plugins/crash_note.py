@@ -28,7 +28,7 @@ TRIAL_SECONDS = 5.0
 #: Folder of the notes in the cache folder.
 FOLDER = "loading"
 _LOADED = "loaded"
-#: Script that loads one plugin. If the plugin ends the process, the last line is not reached.
+#: Script that loads one plugin. If the plugin terminates the process, the last line is not reached.
 _TRIAL = f"""
 import sys
 from zoo.registry.plugins.discovery import try_plugin

@@ -20,7 +20,7 @@ GROUP = "zoo"
 #: Namespaces that are reserved for our own distributions.
 FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
 
-SWITCHED_OFF = "switched off by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
+SWITCHED_OFF = "disabled by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
 
 #: A plugin that claims a namespace, and its entry point.
 Claim = tuple[Plugin, EntryPoint]
@@ -61,7 +61,7 @@ def get_claims(namespace: str) -> list[Claim]:
     """Return the installed plugins that claim a namespace, without loading them.
 
     Raises:
-        NameNotFound: If no plugin claims it, or if all that do are switched off.
+        NameNotFound: If no plugin claims it, or if all plugins that claim it are disabled.
     """
     claims, _ = _scan()
     if namespace not in claims:
@@ -168,7 +168,7 @@ def list_unknown_names(plugins: Collection[Plugin]) -> list[str]:
 
 
 def canonicalize(distribution: str) -> str:
-    """Return the name of a distribution in the form in which pip compares names."""
+    """Return a distribution's name in the form in which pip compares names."""
     return distribution.lower().replace("_", "-").replace(".", "-")
 
 

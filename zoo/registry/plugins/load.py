@@ -152,7 +152,10 @@ def check_version(module: object) -> tuple[State, str]:
         return "broken", f"its ZOO_API is {version!r}; it must be {API_VERSION}."
     if version != API_VERSION:
         advice = "upgrade zoo" if version > API_VERSION else "upgrade the plugin"
-        return "incompatible", f"it is written for plugin API {version}, but this zoo supports {API_VERSION}; {advice}."
+        return (
+            "incompatible",
+            f"it was written for plugin API {version}, but this zoo supports {API_VERSION}; {advice}.",
+        )
     return "ok", ""
 
 

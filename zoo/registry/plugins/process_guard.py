@@ -28,7 +28,7 @@ def guarding_process(plugin: str) -> Iterator[None]:
     """Return a context for loading a plugin; when it exits, the process is restored to its earlier state.
 
     Raises:
-        PluginError: If the plugin changed a global state of the process. The change has been undone.
+        PluginError: If the plugin changed global state of the process. The change has been undone.
     """
     faults: list[str] = []
     with reporting_faults(faults), ExitStack() as stack:

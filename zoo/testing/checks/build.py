@@ -88,10 +88,12 @@ def upstream(backbone: BackboneUnderTest) -> None:
     try:
         theirs = make_on_meta(lambda: call_constructor(call))
     except Exception as error:
-        raise CheckFailed(f"its constructor {text} raises {type(error).__name__}: {error}; fix it.") from error
+        raise CheckFailed(
+            f"its constructor {text} raises {type(error).__name__}: {error}; correct the expression."
+        ) from error
     found, wanted = _list_shapes(theirs), _list_shapes(ours)
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
-        raise CheckFailed(f"its constructor builds a different network: {shorten(odd)} differ; fix it.")
+        raise CheckFailed(f"its constructor builds a different network: {shorten(odd)} differ; correct the expression.")
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:

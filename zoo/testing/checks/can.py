@@ -86,7 +86,9 @@ def gradient_checkpointing(backbone: BackboneUnderTest) -> None:
             f"with gradient checkpointing, no gradient reaches {shorten(missing)}; checkpoint with use_reentrant=False."
         )
     if odd := [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]:
-        raise CheckFailed(f"with gradient checkpointing, the gradient of {shorten(odd)} differs; fix it.")
+        raise CheckFailed(
+            f"with gradient checkpointing, the gradient of {shorten(odd)} differs; recompute the same layers."
+        )
     if more_calls <= calls:
         raise CheckFailed(
             "after set_grad_checkpointing(True), the backward pass recomputes no layer; checkpoint some layers."

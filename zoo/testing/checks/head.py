@@ -89,7 +89,7 @@ def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
     try:
         model.train()(backbone.make_meta_images(backbone.smallest_size))
     except Exception as own:  # noqa: BLE001  # it is reported
-        return f"in training mode, it fails even with heads of its own {num_classes} classes: {own}; fix it."
+        return f"in training mode, it fails even with heads of its own {num_classes} classes: {own}; fix forward()."
     return (
         f"with new heads of {NUM_CLASSES} classes, it fails in training mode: {failure}; "
         "either a head is not declared, or forward() does not derive the number of classes from the head."

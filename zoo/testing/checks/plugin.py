@@ -96,7 +96,7 @@ def drawn(plugin: PluginUnderTest) -> None:
         raise NotApplicable("it generates no data sets")
     for dataset in own:
         if _generate(dataset) != _generate(dataset):
-            raise CheckFailed(f"make generates a different {dataset.name} each time; use a fixed seed.")
+            raise CheckFailed(f"`make` generates a different {dataset.name} each time; use a fixed seed.")
 
 
 def _generate(dataset: DatasetSpec) -> dict[str, str]:

@@ -76,7 +76,7 @@ def golden(backbone: BackboneUnderTest) -> None:
     if undeclared:
         tags = ", ".join(published.tag for published in undeclared)
         found = tuple(round(value, 4) for value in _predict(backbone, undeclared[0])[1][:4].tolist())
-        raise NotApplicable(f"it declares no logits for {tags}; those of {undeclared[0].tag} are {found}")
+        raise NotApplicable(f"it declares no logits for {tags}; the logits of {undeclared[0].tag} are {found}")
 
 
 def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:

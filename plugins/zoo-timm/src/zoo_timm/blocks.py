@@ -1,7 +1,7 @@
 """The blocks of a model: timm's parameter groups without the head, in the order of the forward pass.
 
-timm groups parameters to set their learning rates by layer. The groups are suitable as blocks, but their order is not
-always that of the forward pass. For example, the first group may contain a class token that only the last two blocks
+timm groups parameters to set their learning rates by layer. The groups are suitable as blocks, but they are not always
+in the order of the forward pass. For example, the first group may contain a class token that only the last two blocks
 read. Therefore, each group is split into *pieces* by top-level module, and the pieces are sorted by first use.
 Neighboring pieces of the same group, and pieces whose uses overlap, are joined into one block.
 """
@@ -37,7 +37,7 @@ class Piece:
 
 
 def read_blocks(model: nn.Module, heads: Sequence[str], size: tuple[int, int, int]) -> tuple[BlockSpec, ...]:
-    """Find the blocks of a model, from input to output. Each parameter is in one block, except those of the heads.
+    """Find the blocks of a model, from input to output. Each parameter is in one block, except for the heads' own.
 
     Args:
         model: A model on the meta device.

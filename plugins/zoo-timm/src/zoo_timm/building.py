@@ -47,7 +47,7 @@ class Upstream:
 
         Raises:
             NameNotFound: If the installed timm lacks the architecture or the tag.
-            WeightsError: If the tensors belong to another backbone.
+            WeightsError: If the tensors belong to a different backbone.
         """
         import timm
 

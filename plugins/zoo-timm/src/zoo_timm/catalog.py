@@ -23,7 +23,7 @@ CATALOG = Path(__file__).with_name("catalog.json")
 
 Row = dict[str, Any]
 
-#: Values that are omitted from the file. A `url` of None means the usual location on the Hugging Face Hub.
+#: Values that are omitted from the file. A `url` of None means the default location on the Hugging Face Hub.
 BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
 WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES, "input": None, "lacks": ()}
 

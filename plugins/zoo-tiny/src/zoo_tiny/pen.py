@@ -51,7 +51,7 @@ class Pen:
         return self._image.reduce(SUPERSAMPLING)
 
     def _place(self, points: Iterable[Point]) -> list[Point]:
-        """Convert points from the coordinates of the shape to those of the mask."""
+        """Convert points from the shape's coordinates to the mask's."""
         (x, y), radius = self._center, self._radius
         turned = [
             polar(math.hypot(*point), math.atan2(point[1], point[0]) / math.tau + self._turns) for point in points

@@ -34,7 +34,7 @@ class Family:
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Capabilities that the networks lack, each with the reason.
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    #: Regular expressions and their replacements, which turn the keys of a published file into those of the model.
+    #: Regular expressions and their replacements, which turn the keys of a published file into the model's keys.
     renames: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -80,7 +80,7 @@ def test_a_folder_of_image_files_is_read_by_the_library(tmp_path: Path, list_: A
     plant(tmp_path / "photos", {"train/ant": 2, "train/bee": 1, "test/ant": 1})
     listing = list_(f"hf:{tmp_path}/photos")
     assert pairs(listing) == [("train", "ant"), ("train", "ant"), ("train", "bee"), ("test", "ant")]
-    assert any("is a folder of this machine" in line for line in progress.lines)
+    assert any("is a local folder" in line for line in progress.lines)
 
 
 def test_several_labels_are_an_error_that_names_them(tmp_path: Path, list_: Any) -> None:

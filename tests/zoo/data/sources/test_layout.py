@@ -51,8 +51,8 @@ def test_a_folder_of_the_same_name_inside_a_split_is_entered(tmp_path: Path, pla
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"first/ant": 1, "first/bee": 1, "second/ant": 1, "second/bee": 1}, "contain folders of the same names"),
-        ({"ant/day": 1, "ant/night": 1, "bee/day": 1, "bee/night": 1}, "contain folders of the same names"),
+        ({"first/ant": 1, "first/bee": 1, "second/ant": 1, "second/bee": 1}, "contain folders with the same names"),
+        ({"ant/day": 1, "ant/night": 1, "bee/day": 1, "bee/night": 1}, "contain folders with the same names"),
         ({"train_station/day": 1, "train_station/night": 1, "airport": 1}, "'train_station' is a split or a class"),
         ({"seg_train/ant": 1, "seg_train/bee": 1, "more/wasp": 1}, "'seg_train' is a split or a class"),
         ({"train/steam": 1, "train/diesel": 1, "bus": 1, "car": 1}, "'train' is the train split or a class"),

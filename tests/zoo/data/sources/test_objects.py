@@ -161,7 +161,7 @@ def test_a_tensor_data_set_has_no_class_names(list_: Any) -> None:
     ("value", "message"),
     [
         (7, "cannot use a int as `data`"),
-        ([], "no row names an image and its label"),
+        ([], "no row contains an image and its label"),
         ([("a.jpg",)], "item 0 is .* not a pair of a path and a label"),
         ([("a.jpg", "x"), (1, "x")], "item 1 is .* not a pair of a path and a label"),
         ({}, "`data` is empty"),

@@ -149,7 +149,7 @@ def test_links_and_pickles_are_not_read(tmp_path: Path, list_: Any) -> None:
 def test_names_with_and_without_a_split_cannot_be_mixed(tmp_path: Path, list_: Any) -> None:
     write_shard(tmp_path / "train-0.tar", ANT)
     write_shard(tmp_path / "more-0.tar", ANT)
-    with pytest.raises(DataError, match=r"those of others do not: 'more-0.tar'"):
+    with pytest.raises(DataError, match=r"but others do not: 'more-0.tar'"):
         list_(tmp_path)
 
 

@@ -188,8 +188,8 @@ def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "it is empty"),
-        ("path,label\n", "no row names an image and its label"),
-        ("path,label\na.png,\n", "no row names an image and its label; '.*a.png': no label"),
+        ("path,label\n", "no row contains an image and its label"),
+        ("path,label\na.png,\n", "no row contains an image and its label; '.*a.png': no label"),
         ("a,b\nc,d\n", "no column for image and label among 'a', 'b'"),
         ("path,x\na.png,b\n", "no column for label"),
         ("a.png,cat,train\nb.png,dog,val\n", "no column for image and label"),
@@ -206,7 +206,7 @@ def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:
         ("path,label\na.png,c\x07t\n", "line 2 has the unprintable label"),
         ("path,label\na\x00.png,cat\n", "line 2 has a NUL in the path"),
         ("filename,ant,bee\na.jpg,1,0\nb.jpg,1,1\n", "line 3 has 2 classes"),
-        ("filename,ant,bee\na.jpg,1,0\nb.jpg,2,0\n", "line 3 has '2' in the column of a class"),
+        ("filename,ant,bee\na.jpg,1,0\nb.jpg,2,0\n", "line 3 has '2' in a class column"),
         ('path,label\n"a.png,cat\n', "line 2: unexpected end of data"),
     ],
 )

@@ -30,7 +30,7 @@ def test_processes_that_torchrun_started_are_not_launched_again(monkeypatch: pyt
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert not needs_launch(2, "cpu")
-    with pytest.raises(OptionError, match=r"`devices` is 4, but torchrun started 2 processes on this machine; leave"):
+    with pytest.raises(OptionError, match=r"`devices` is 4, but torchrun started 2 processes on this machine; omit"):
         needs_launch(4, "cpu")
 
 

@@ -200,8 +200,8 @@ def test_a_network_that_cannot_be_split_is_computed_in_every_epoch_and_a_note_sa
     _, recorder = train(replace(acme, build=build))
     assert recorder.computed == []
     assert any(
-        line == "note: the frozen part is computed in every epoch: "
-        "the trainable part alone returns different logits than the full network"
+        line == "note: frozen features are computed in every epoch: "
+        "the trainable part on its own returns different logits than the full network"
         for line in recorder.lines
     )
 

@@ -92,7 +92,8 @@ def test_module_is_kept_if_only_some_names_begin_with_it(tmp_path: Path) -> None
 
 def test_two_tensors_never_get_the_same_name(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"a._orig_mod.w": torch.ones(1), "a.w": torch.zeros(1)})
-    assert "has several tensors for a.w" in message
+    assert "several tensors in " in message
+    assert message.endswith("would have the same name: a.w")
 
 
 @pytest.mark.parametrize("asked", ["encoder_q.", "encoder_q", "module.encoder_q."])
@@ -194,5 +195,5 @@ def test_a_safetensors_file_loses_its_prefix(tmp_path: Path) -> None:
 def test_the_model_of_a_run_is_refused_because_it_would_lose_its_header(tmp_path: Path) -> None:
     header = Header("acme/net", None, "linear", ("a", "b"), INPUT, "none", "none")
     save_file(TENSORS, tmp_path / "model.safetensors", metadata=header.to_metadata())
-    with pytest.raises(WeightsError, match="is the model of a run; set `weights` to it as it is"):
+    with pytest.raises(WeightsError, match="is the model of a run; pass it to `weights` without converting it"):
         zoo.convert_weights(tmp_path / "model.safetensors", tmp_path / "out.safetensors")

@@ -79,7 +79,7 @@ def test_an_unknown_key_is_an_error_that_lists_the_keys() -> None:
 
 
 def test_a_key_for_tensors_that_have_none_is_an_error() -> None:
-    assert "so leave out `key`" in refusal(TENSORS, "model")
+    assert "so omit `key`" in refusal(TENSORS, "model")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def is_loaded(model: nn.Module, source: dict[str, Tensor], *, head: bool = True)
 def test_a_prefix_of_all_names_is_removed_and_noted(acme: BackboneSpec, source: dict[str, Tensor], prefix: str) -> None:
     model, notes = load(acme, add(prefix, source))
     assert is_loaded(model, source)
-    assert notes == [f"using the tensors of weights.safetensors below {prefix!r}, without this prefix"]
+    assert notes == [f"using the tensors of weights.safetensors under {prefix!r}, without this prefix"]
 
 
 def test_the_note_is_shown_when_a_backbone_is_built(
@@ -68,7 +68,7 @@ def test_the_note_is_shown_when_a_backbone_is_built(
     model, weights = build_backbone(acme, WeightsSource("net.safetensors", file=tmp_path / "net.safetensors"), progress)
     assert is_loaded(model, source)
     assert weights.prefix == "module."
-    assert progress.lines == ["note: using the tensors of net.safetensors below 'module.', without this prefix"]
+    assert progress.lines == ["note: using the tensors of net.safetensors under 'module.', without this prefix"]
 
 
 def test_the_only_part_of_a_file_that_matches_is_used(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
@@ -77,7 +77,7 @@ def test_the_only_part_of_a_file_that_matches_is_used(acme: BackboneSpec, source
     assert is_loaded(model, source)
     (note,) = notes
     assert note == (
-        "using the tensors of weights.safetensors below 'module.encoder.', without this prefix; "
+        "using the tensors of weights.safetensors under 'module.encoder.', without this prefix; "
         "the other tensors are not used: predictor.0.weight, queue, module.x"
     )
 
@@ -106,7 +106,7 @@ def test_two_parts_that_match_are_an_error_that_lists_them(
 ) -> None:
     message = refusal(acme, add(names[0], source) | add(names[1], project(source)) | {"queue": torch.rand(2)})
     first, second = sorted(names)
-    assert f"several models that match the backbone, below {first!r} and {second!r}; choose one" in message
+    assert f"several models that match the backbone, under {first!r} and {second!r}; choose one" in message
     assert message.endswith(f"zoo convert weights.safetensors OUTPUT.safetensors --prefix {first}")
 
 
@@ -125,7 +125,7 @@ def test_half_of_a_model_below_a_prefix_is_an_error_that_names_what_is_missing(
     acme: BackboneSpec, source: dict[str, Tensor], prefix: str
 ) -> None:
     half = {name: tensor for name, tensor in source.items() if not name.startswith("layer1")}
-    assert f"below {prefix!r}, it lacks layer1.0.weight, layer1.0.bias" in refusal(acme, add(prefix, half))
+    assert f"under {prefix!r}, it lacks layer1.0.weight, layer1.0.bias" in refusal(acme, add(prefix, half))
 
 
 def test_a_wrong_shape_below_a_prefix_is_an_error_with_the_model_s_name(
@@ -133,18 +133,18 @@ def test_a_wrong_shape_below_a_prefix_is_an_error_with_the_model_s_name(
 ) -> None:
     source["stem.0.weight"] = torch.zeros(8, 4, 3, 3)
     message = refusal(acme, add("module.", source))
-    assert "below 'module.', it has different shapes: stem.0.weight is (8, 4, 3, 3)" in message
+    assert "under 'module.', it has different shapes: stem.0.weight is (8, 4, 3, 3)" in message
 
 
 def test_nan_below_a_prefix_is_refused(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     source["stem.1.running_var"][2] = float("nan")
     message = refusal(acme, add("module.", source))
-    assert "below 'module.', it has non-finite values in stem.1.running_var" in message
+    assert "under 'module.', it has non-finite values in stem.1.running_var" in message
 
 
 def test_an_unknown_tensor_below_a_prefix_is_an_error(acme: BackboneSpec, source: dict[str, Tensor]) -> None:
     message = refusal(acme, add("module.", source | {"layer3.0.weight": torch.zeros(1)}))
-    assert "below 'module.', it has the unknown tensors layer3.0.weight" in message
+    assert "under 'module.', it has the unknown tensors layer3.0.weight" in message
 
 
 def test_a_few_names_of_the_model_in_another_network_are_not_taken_for_a_prefix(
@@ -173,4 +173,4 @@ def test_names_below_a_prefix_that_differ_from_the_model_s_are_converted(
     old = {name.replace("stem", "old_stem"): tensor for name, tensor in source.items()}
     (note,) = load_tensors(spec, model, FILE, add("module.", old)).notes
     assert is_loaded(model, source)
-    assert "below 'module.'" in note
+    assert "under 'module.'" in note

@@ -78,8 +78,8 @@ def test_the_reason_is_printable(site: Site, load: Callable[[], dict[str, Plugin
     ("version", "state", "says"),
     [
         (1, "ok", ""),
-        (2, "incompatible", "it is written for plugin API 2, but this zoo supports 1; upgrade zoo."),
-        (0, "incompatible", "it is written for plugin API 0, but this zoo supports 1; upgrade the plugin."),
+        (2, "incompatible", "it was written for plugin API 2, but this zoo supports 1; upgrade zoo."),
+        (0, "incompatible", "it was written for plugin API 0, but this zoo supports 1; upgrade the plugin."),
         ("1", "broken", "its ZOO_API is '1'; it must be 1."),
         (True, "broken", "its ZOO_API is True; it must be 1."),
     ],

@@ -267,5 +267,5 @@ def test_several_notes_about_a_plugin_lead_to_one_advice(site: Site, tmp_path: P
     other = note.with_suffix(".99999999")  # no process has this ID
     other.write_text("culprit", encoding="utf-8")
     reason = site.describe(ZOO_CACHE=cache)["zoo-culprit"]["reason"]
-    assert reason.count("it ends the process with status 3") == reason.count("; remove ") == 1
-    assert f"remove {' and '.join(sorted(map(str, (note, other))))} to load it again" in reason
+    assert reason.count("it ends the process with status 3") == reason.count("; delete ") == 1
+    assert f"delete {' and '.join(sorted(map(str, (note, other))))} to load the plugin without testing it" in reason

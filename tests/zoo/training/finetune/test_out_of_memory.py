@@ -67,7 +67,7 @@ PLACES = {
         f"proof of {name}": Place(
             any_batch_of(count),
             {"train": train},
-            "note: the frozen part is computed in every epoch: "
+            "note: frozen features are computed in every epoch: "
             "not enough memory to verify that cached features lead to the same logits",
             {"cache": False},
         )

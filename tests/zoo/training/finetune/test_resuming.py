@@ -199,7 +199,8 @@ def test_a_damaged_best_model_is_reported_and_the_previous_checkpoint_used(
     progress = RecordingProgress()
     finetune("net", photos, output=output, resume=True, registry=registry, progress=progress, **OPTIONS)
     assert any(
-        f"the best model, {newest.name}, does not match; using the checkpoint" in line for line in progress.lines
+        f"the best model, {newest.name}, does not match; using the previous checkpoint" in line
+        for line in progress.lines
     )
     assert describe(output) == expected
 

@@ -143,5 +143,5 @@ def test_features_are_not_cached(registry: Registry, photos: Path, output: Path,
     progress = RecordingProgress()
     finetune("net", photos, output=output, registry=registry, progress=progress, **{**OPTIONS, "train": "head"})
     reason = "the images are examined during the first epoch"
-    assert f"note: the frozen part is computed in every epoch: {reason}" in progress.lines
+    assert f"note: frozen features are computed in every epoch: {reason}" in progress.lines
     assert not (own_cache / "features").exists()

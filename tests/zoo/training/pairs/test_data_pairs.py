@@ -98,5 +98,5 @@ def test_mixed_images_have_no_cached_features(few_blue: Path, registry: Registry
         {"weights": "none", "epochs": 1, "workers": 0, "device": "cpu", option: 0.4},
     )
     finetune("net", few_blue, output=tmp_path / "run", registry=registry, progress=progress, **options)
-    note = "note: the frozen part is computed in every epoch: mixup and cutmix mix images, not features"
+    note = "note: frozen features are computed in every epoch: mixup and cutmix mix images, not features"
     assert note in progress.lines

@@ -121,7 +121,7 @@ def test_if_one_cache_is_full_no_process_uses_features(
         return train(tmp_path / "run", **FEATURES).lines, len(list_entries("features"))
 
     (lines, kept), (_, others) = get_results(2, work)
-    (note,) = [line for line in lines if line.startswith("note: the frozen part is computed in every epoch: ")]
+    (note,) = [line for line in lines if line.startswith("note: frozen features are computed in every epoch: ")]
     assert "but ZOO_CACHE_LIMIT allows only 100" in note
     assert (": rank 1: " in note) == (full == 1)
     assert kept == others == 0

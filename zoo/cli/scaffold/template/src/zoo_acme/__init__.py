@@ -1,4 +1,4 @@
-"""The zoo plugin acme: the specs of its backbones.
+"""The acme plugin for zoo: the specs of its backbones.
 
 Nothing in this module imports torch before `build` is called, so that `zoo list` is fast.
 """
