@@ -92,7 +92,7 @@ def test_module_is_kept_if_only_some_names_begin_with_it(tmp_path: Path) -> None
 
 def test_two_tensors_never_get_the_same_name(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"a._orig_mod.w": torch.ones(1), "a.w": torch.zeros(1)})
-    assert "has several tensors for a.w" in message
+    assert "would have the same name: a.w" in message
 
 
 @pytest.mark.parametrize("asked", ["encoder_q.", "encoder_q", "module.encoder_q."])
@@ -194,5 +194,11 @@ def test_a_safetensors_file_loses_its_prefix(tmp_path: Path) -> None:
 def test_the_model_of_a_run_is_refused_because_it_would_lose_its_header(tmp_path: Path) -> None:
     header = Header("acme/net", None, "linear", ("a", "b"), INPUT, "none", "none")
     save_file(TENSORS, tmp_path / "model.safetensors", metadata=header.to_metadata())
-    with pytest.raises(WeightsError, match="is the model of a run; set `weights` to it as it is"):
+    with pytest.raises(WeightsError, match="is the model of a run; pass it to `weights` without converting it"):
         zoo.convert_weights(tmp_path / "model.safetensors", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu])
+def test_a_data_type_that_cannot_be_loaded_is_not_converted(tmp_path: Path, dtype: torch.dtype) -> None:
+    text = refusal(tmp_path, {"a": torch.ones(2), "b": torch.ones(2).to(dtype)})
+    assert f"it has data types that zoo cannot load (convert them to float32): b ({str(dtype)[6:]})" in text
