@@ -110,7 +110,8 @@ class Classifier:
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(files), BATCH):
                 batch = files[first : first + BATCH]
-                read = list(pool.map(self._read, batch))
+                with quiet_pillow():  # not around the yield, because it applies to the entire process
+                    read = list(pool.map(self._read, batch))
                 peaks += [item.peak for item in read if isinstance(item, _Input) and item.peak]
                 yield from self._predict_batch([path for path, _ in batch], read, top)
         report_bits(peaks, self.header.input.bits, progress)
