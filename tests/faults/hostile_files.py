@@ -1,4 +1,4 @@
-"""Change model headers, run.json, checkpoints and registry.toml at random, and read them as zoo does.
+"""Change model headers, models, run.json, checkpoints and registry.toml at random, and read them as zoo does.
 
     python tests/faults/hostile_files.py [--count 20000] [--first 0] [--teeth]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import traceback
@@ -12,17 +13,21 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from acme import INPUT
+from acme import INPUT, build_acme, make_acme
 from mutations import mutate, mutate_bytes
 from run_facts import make_facts
 from toml_text import write_toml
 from zoo.engine.state import TrainingState
 from zoo.errors import ZooError
+from zoo.models.head import replace_head
 from zoo.models.weights.header import Header
 from zoo.progress import Silent
+from zoo.registry.head_design import HeadDesign
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import load_registry_toml
+from zoo.runs.classifier import load
 from zoo.runs.compare import compare_runs
 from zoo.runs.lock import RunLock
 from zoo.runs.model_file import load_header
@@ -68,6 +73,19 @@ def read_header(folder: Path, seed: int | None) -> None:
     header = load_header(path)
     assert all(isinstance(name, str) for name in header.classes)
     assert len(header.input.size) == 3
+
+
+def read_model(folder: Path, seed: int | None) -> None:
+    """Change the header of a model file, and load the model as `zoo predict` does."""
+    path = folder / "model.safetensors"
+    model = build_acme(None)
+    replace_head(make_acme(), model, len(HEADER.classes), HeadDesign())
+    fields = dataclasses.asdict(HEADER)
+    changed = {name: json.dumps(value) for name, value in _change(fields, seed).items()}
+    path.write_bytes(_change_bytes(save(model.state_dict(), metadata={"zoo_format": "1", **changed}), seed))
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))])
+    classifier = load(path, device="cpu", registry=registry)
+    assert len(classifier.classes) == 2
 
 
 def read_run(folder: Path, seed: int | None) -> None:
@@ -116,12 +134,14 @@ def read_settings(folder: Path, seed: int | None) -> None:
 #: Functions that change and read a file, by kind of file. Each gets a folder and the seed of
 #: the change; None leaves the file unchanged.
 READERS: dict[str, Callable[[Path, int | None], None]] = {
-    "header": read_header, "run.json": read_run, "checkpoint": read_state, "registry.toml": read_settings,
+    "header": read_header, "model": read_model, "run.json": read_run, "checkpoint": read_state,
+    "registry.toml": read_settings,
 }  # fmt: skip
 
 #: Function whose absence must cause failures, by kind of file.
 VALIDATIONS = {
     "header": "zoo.files.validation.check",
+    "model": "zoo.files.validation.check",
     "run.json": "zoo.files.validation.check",
     "checkpoint": "zoo.training.resume.check",
     "registry.toml": "zoo.files.validation.check",

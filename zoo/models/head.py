@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import nn
 
 from zoo.errors import PluginError
@@ -67,7 +68,13 @@ def _find_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
     return paths
 
 
-def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, design: HeadDesign) -> Head:
+def replace_head(
+    backbone: BackboneSpec,
+    model: nn.Module,
+    num_classes: int,
+    design: HeadDesign,
+    device: torch.device | None = None,
+) -> Head:
     """Replace the head of a model in place with a new one. Auxiliary heads are replaced as well.
 
     ``linear`` replaces the last layer with one of the same kind, so upstream's parameter names stay the same.
@@ -79,9 +86,10 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
         model: The model, with upstream's own head.
         num_classes: Number of outputs of the new head.
         design: Design of the new head.
+        device: Device of the new head. Default: the device of the old one.
 
     Returns:
-        The location of the new head. It is randomly initialized, on the device and with the dtype of the old one.
+        The location of the new head. It is randomly initialized and has the dtype of the old one.
 
     Raises:
         PluginError: If a declared path does not name a layer that can be replaced.
@@ -89,12 +97,12 @@ def replace_head(backbone: BackboneSpec, model: nn.Module, num_classes: int, des
     old = get_head(backbone, model)
     resized = old.aux_paths if design.widths else (*old.aux_paths, *old.paths)
     for path in resized:
-        model.set_submodule(path, _resize(_get_layer(backbone, model, path), num_classes), strict=True)
+        model.set_submodule(path, _resize(_get_layer(backbone, model, path), num_classes, device), strict=True)
     if not design.widths:
         return old
     regions = old.paths if backbone.classifier is None else (backbone.classifier,)
     for path in regions:
-        first = _get_first_layer(backbone, model, path)
+        first = _resize(_get_first_layer(backbone, model, path), design.widths[0], device)
         model.set_submodule(path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)), strict=True)
     return Head(tuple(regions), old.aux_paths)
 
@@ -130,7 +138,7 @@ def _get_first_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.
 
 def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classes: int) -> Iterator[nn.Module]:
     # The MLP of a convolutional head consists of convolutions, because a pooling layer may follow it.
-    layer = _resize(first, widths[0])
+    layer = first
     for width in (*widths[1:], num_classes):
         yield layer
         yield nn.ReLU(inplace=True)
@@ -139,9 +147,9 @@ def _build_mlp(first: nn.Linear | nn.Conv2d, widths: tuple[int, ...], num_classe
     yield layer
 
 
-def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
+def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int, device: torch.device | None = None) -> nn.Linear | nn.Conv2d:
     """Build a layer like an old one, with a different number of outputs."""
-    bias, device, dtype = old.bias is not None, old.weight.device, old.weight.dtype
+    bias, device, dtype = old.bias is not None, device or old.weight.device, old.weight.dtype
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, num_outputs, bias=bias, device=device, dtype=dtype)
     return nn.Conv2d(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from zoo.errors import OptionError
 
+#: Maximum number of hidden layers. More of them cannot be trained, and only a damaged model file asks for them.
+MAX_LAYERS = 32
+
 
 @dataclass(frozen=True)
 class HeadDesign:
@@ -25,7 +28,9 @@ class HeadDesign:
         kind, _, widths = text.partition(":")
         if text == "linear":
             return cls()
-        parts = widths.split(",")
+        parts = widths.split(",", MAX_LAYERS)
+        if len(parts) > MAX_LAYERS:
+            raise OptionError(f"`head` has more than {MAX_LAYERS} hidden layers; use fewer.")
         if kind == "mlp" and all(re.fullmatch(r"[1-9][0-9]{0,6}", part) for part in parts):
             return cls(tuple(int(part) for part in parts))
         raise OptionError(f"invalid `head` {text!r}; use linear, or mlp:W,W with the widths of the hidden layers.")

@@ -136,10 +136,11 @@ def _join(place: str, reason: str) -> str:
 def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryToml:
     for name, spec in later.datasets.items():
         replaced = earlier.datasets.get(name)
-        if replaced and replaced.sha256 and not spec.sha256 and name not in earlier.defined_in:
+        if replaced and _is_verified(replaced) and not _is_verified(spec):
+            place = earlier.defined_in.get(name, "zoo's own registry.toml")
             raise SettingsError(
-                f"{path}: [datasets.{name}] replaces zoo's own data set, which has a sha256, but has none itself; "
-                "add its sha256, or use a different name."
+                f"{path}: [datasets.{name}] has no sha256, but replaces a data set whose download is verified, from "
+                f"{place}; add its sha256, or use a different name."
             )
     own = {} if path == _packaged_file() else dict.fromkeys(later.datasets, path)
     return RegistryToml(
@@ -149,6 +150,11 @@ def _merge(earlier: RegistryToml, later: RegistryToml, path: Path) -> RegistryTo
         datasets={**earlier.datasets, **later.datasets},
         recipes={**earlier.recipes, **later.recipes},
     )
+
+
+def _is_verified(spec: DatasetSpec) -> bool:
+    """Return whether the digest of a data set's files is known. torchvision has those of its data sets."""
+    return spec.sha256 is not None or (spec.source or "").startswith("torchvision:")
 
 
 def _dataset(path: Path, name: str, table: Mapping[str, Any]) -> DatasetSpec:

@@ -28,11 +28,12 @@ from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError, OptionError
 from zoo.files.paths import accessing, expand_user
-from zoo.models.build import attach_head, build_model
-from zoo.models.weights.choose import WeightsSource
+from zoo.models.build import build_model
+from zoo.models.head import replace_head
 from zoo.models.weights.header import Header
 from zoo.progress import Progress, Silent
 from zoo.registry.data_options import DataOptions
+from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import load_header, load_tensors
@@ -109,7 +110,8 @@ class Classifier:
         with ThreadPoolExecutor() as pool:
             for first in range(0, len(files), BATCH):
                 batch = files[first : first + BATCH]
-                read = list(pool.map(self._read, batch))
+                with quiet_pillow():  # not around the yield, because it applies to the entire process
+                    read = list(pool.map(self._read, batch))
                 peaks += [item.peak for item in read if isinstance(item, _Input) and item.peak]
                 yield from self._predict_batch([path for path, _ in batch], read, top)
         report_bits(peaks, self.header.input.bits, progress)
@@ -196,10 +198,12 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     path = RunFolder.open(Path(run)).path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
-    weights = WeightsSource(header.weights, header.tag)
     with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
         model = build_model(resolved.backbone, header.tag)
-        attach_head(resolved.backbone, weights, model, header.head, len(header.classes))
+        # The header may be damaged. The head is on the meta device, so a huge one takes neither memory nor time before
+        # its shapes are compared with the tensors in the file.
+        design = HeadDesign.parse(header.head)
+        replace_head(resolved.backbone, model, len(header.classes), design, torch.device("meta"))
     load_tensors(model, path)
     hardware = choose_hardware(device, "fp32")
     place(model, hardware)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -14,7 +15,9 @@ from zoo.errors import RunError
 from zoo.files.validation import Invalid
 from zoo.models.build import Network
 from zoo.models.weights.header import Header, find_header
-from zoo.models.weights.misfits import find_unusable
+from zoo.models.weights.misfits import find_unusable, list_misshapen
+from zoo.models.weights.shorten import shorten
+from zoo.registry.plugins.isolation import describe_in_one_line
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
@@ -49,24 +52,40 @@ def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], pa
 def load_tensors(model: nn.Module, path: Path) -> None:
     """Load a file that `save_model` wrote into a model of the same architecture.
 
+    Layers on the meta device are allocated on the CPU, once it is known that their shapes match those in the file.
+
     Raises:
         RunError: If the file is missing or damaged, or belongs to a different model.
     """
     tensors = read_tensors(path)
+    mismatch = f"{path} does not match the installed version of its backbone:"
+    # The model's own state dict has version numbers in its metadata. safetensors cannot store them, but MNASNet
+    # requires them.
+    state = model.state_dict()
+    if odd := sorted(tensors.keys() ^ state.keys()):
+        raise RunError(f"{mismatch} {shorten(odd)} differ.")
+    if odd := list_misshapen(state, tensors):
+        raise RunError(f"{mismatch} {shorten(odd)}.")
+    _allocate(model)
+    state = model.state_dict()
+    for fault, names in find_unusable(tensors, state).items():
+        if names:
+            raise RunError(f"{path} is damaged: it {fault} {shorten(names)}.")
+    state.update(tensors)
     try:
-        # The model's own state dict has version numbers in its metadata. safetensors cannot store them, but MNASNet
-        # requires them.
-        state = model.state_dict()
-        if odd := sorted(tensors.keys() ^ state.keys()):
-            differing = ", ".join(odd[:3])
-            raise RunError(f"{path} does not match the installed version of its backbone: {differing} differ.")
-        for fault, names in find_unusable(tensors, state).items():
-            if names:
-                raise RunError(f"{path} is damaged: it {fault} {', '.join(names[:3])}.")
-        state.update(tensors)
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise RunError(f"{path} does not match the installed version of its backbone: {error}") from error
+    except RuntimeError as error:  # A module may refuse tensors in its own way.
+        raise RunError(f"{mismatch} {describe_in_one_line(error)}") from error
+
+
+@torch.no_grad()
+def _allocate(model: nn.Module) -> None:
+    """Replace parameters on the meta device with zeros on the CPU."""
+    for module in model.modules():
+        if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
+            module.to_empty(device="cpu", recurse=False)
+            for parameter in module.parameters(recurse=False):
+                parameter.zero_()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

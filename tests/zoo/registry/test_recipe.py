@@ -295,3 +295,9 @@ def test_identical_views_are_refused() -> None:
 def test_views_is_a_count_and_cache_is_a_switch(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
         Recipe(**options)
+
+
+def test_a_head_has_at_most_32_hidden_layers() -> None:
+    assert len(HeadDesign.parse("mlp:" + ",".join(["8"] * 32)).widths) == 32
+    with pytest.raises(OptionError, match="`head` has more than 32 hidden layers"):
+        HeadDesign.parse("mlp:" + ",".join(["8"] * 33))

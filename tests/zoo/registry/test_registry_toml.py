@@ -32,7 +32,7 @@ def users(own_cache: Path) -> Path:
     return own_cache / "config" / "zoo" / "registry.toml"
 
 
-PETS = '[datasets.pets]\nurl = "https://example.org/{}.zip"\n'
+PHOTOS = '[datasets.photos]\nurl = "https://example.org/{}.zip"\n'
 
 
 @pytest.mark.usefixtures("project")
@@ -54,21 +54,21 @@ def test_the_layers_are_the_packaged_the_user_s_and_the_project_s_file(project: 
 
 @pytest.mark.usefixtures("project")
 def test_the_user_s_file_wins_over_the_packaged_one(users: Path) -> None:
-    write(users, '[resolve]\norder = ["timm"]\n[aliases]\nnet = "timm/net"\n' + PETS.format("users"))
+    write(users, '[resolve]\norder = ["timm"]\n[aliases]\nnet = "timm/net"\n' + PHOTOS.format("users"))
     settings = load_registry_toml()
     assert settings.order == ("timm",)
     assert settings.aliases["net"] == "timm/net"
-    assert settings.datasets["pets"].url == "https://example.org/users.zip"
+    assert settings.datasets["photos"].url == "https://example.org/users.zip"
     assert "cats_dogs" in settings.datasets
 
 
 def test_the_project_s_file_wins_over_the_user_s(project: Path, users: Path) -> None:
-    write(users, '[resolve]\norder = ["timm"]\n[aliases]\na = "x/1"\nb = "x/2"\n' + PETS.format("users"))
-    write(project, '[resolve]\norder = ["acme", "timm"]\n[aliases]\na = "y/1"\n' + PETS.format("project"))
+    write(users, '[resolve]\norder = ["timm"]\n[aliases]\na = "x/1"\nb = "x/2"\n' + PHOTOS.format("users"))
+    write(project, '[resolve]\norder = ["acme", "timm"]\n[aliases]\na = "y/1"\n' + PHOTOS.format("project"))
     settings = load_registry_toml()
     assert settings.order == ("acme", "timm")
     assert {"a": "y/1", "b": "x/2"}.items() <= settings.aliases.items()
-    assert settings.datasets["pets"].url == "https://example.org/project.zip"
+    assert settings.datasets["photos"].url == "https://example.org/project.zip"
 
 
 def test_a_layer_without_an_order_keeps_the_earlier_one(tmp_path: Path) -> None:
@@ -79,18 +79,52 @@ def test_a_layer_without_an_order_keeps_the_earlier_one(tmp_path: Path) -> None:
 
 def test_a_later_data_set_replaces_all_fields_of_an_earlier_one(tmp_path: Path) -> None:
     digest = "a" * 64
-    earlier = write(tmp_path / "a.toml", f'{PETS.format("a")}sha256 = "{digest}"\nroot = "photos"\n')
-    later = write(tmp_path / "b.toml", PETS.format("b"))
-    assert load_registry_toml([earlier]).datasets["pets"].sha256 == digest
-    pets = load_registry_toml([earlier, later]).datasets["pets"]
-    assert (pets.sha256, pets.root) == (None, ".")
+    earlier = write(tmp_path / "a.toml", f'{PHOTOS.format("a")}size = 5\nroot = "photos"\n')
+    later = write(tmp_path / "b.toml", f'{PHOTOS.format("b")}sha256 = "{digest}"\n')
+    assert load_registry_toml([earlier]).datasets["photos"].root == "photos"
+    photos = load_registry_toml([earlier, later]).datasets["photos"]
+    assert (photos.sha256, photos.size, photos.root) == (digest, None, ".")
 
 
-@pytest.mark.parametrize("name", ["cats_dogs", "hymenoptera"])
-def test_a_project_cannot_replace_a_pinned_data_set_by_an_unpinned_one(project: Path, name: str) -> None:
-    write(project, f'[datasets.{name}]\nurl = "https://example.org/other.zip"\n')
-    with pytest.raises(SettingsError, match=rf"registry.toml: \[datasets.{name}\] replaces zoo's own data set"):
+#: Definitions of data sets whose files are not verified.
+UNVERIFIED = ['url = "https://example.org/other.zip"', 'source = "hf:owner/other"']
+
+
+@pytest.mark.parametrize("definition", UNVERIFIED)
+@pytest.mark.parametrize("name", ["cats_dogs", "hymenoptera", "pets", "cifar10"])
+@pytest.mark.parametrize("layer", ["project", "users"])
+def test_a_verified_data_set_of_zoo_cannot_be_replaced_by_an_unverified_one(
+    request: pytest.FixtureRequest, project: Path, layer: str, name: str, *, definition: str
+) -> None:
+    assert project.name == "registry.toml"
+    write(request.getfixturevalue(layer), f"[datasets.{name}]\n{definition}\n")
+    with pytest.raises(
+        SettingsError, match=rf"\[datasets.{name}\] has no sha256, .* from zoo's own registry.toml; add"
+    ):
         load_registry_toml()
+
+
+@pytest.mark.parametrize("definition", UNVERIFIED)
+@pytest.mark.parametrize(
+    "verified", [f'url = "https://example.org/a.zip"\nsha256 = "{"a" * 64}"', 'source = "torchvision:DTD"']
+)
+def test_a_project_cannot_unpin_a_data_set_of_the_user(
+    project: Path, users: Path, verified: str, definition: str
+) -> None:
+    write(users, f"[datasets.photos]\n{verified}\n")
+    write(project, f"[datasets.photos]\n{definition}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_registry_toml()
+    assert "registry.toml: [datasets.photos] has no sha256, but replaces a data set" in str(caught.value)
+    assert f"from {users};" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "definition", [f'url = "https://example.org/b.zip"\nsha256 = "{"b" * 64}"', 'source = "torchvision:DTD"']
+)
+def test_a_verified_data_set_can_be_replaced_by_another_verified_one(project: Path, definition: str) -> None:
+    write(project, f"[datasets.cats_dogs]\n{definition}\n[datasets.pets]\n{definition}\n")
+    assert load_registry_toml().defined_in.keys() == {"cats_dogs", "pets"}
 
 
 def test_a_data_set_is_known_with_the_file_that_defines_it(project: Path) -> None:
@@ -102,8 +136,8 @@ def test_a_data_set_is_known_with_the_file_that_defines_it(project: Path) -> Non
 
 
 def test_the_fields_of_a_data_set_have_defaults(tmp_path: Path) -> None:
-    pets = load_registry_toml([write(tmp_path / "a.toml", PETS.format("a"))]).datasets["pets"]
-    assert (pets.name, pets.description, pets.license, pets.size) == ("pets", "pets", "unknown", None)
+    pets = load_registry_toml([write(tmp_path / "a.toml", PHOTOS.format("a"))]).datasets["photos"]
+    assert (pets.name, pets.description, pets.license, pets.size) == ("photos", "photos", "unknown", None)
 
 
 def test_without_layers_the_settings_are_empty() -> None:
@@ -122,13 +156,13 @@ def test_every_field_of_a_data_set_can_be_set(tmp_path: Path) -> None:
     }
     assert {*values, "source"} == set(DATASET_FIELDS)
     lines = (f"{name} = {value!r}" for name, value in values.items())
-    pets = load_registry_toml([write(tmp_path / "a.toml", "[datasets.pets]\n" + "\n".join(lines))]).datasets["pets"]
+    pets = load_registry_toml([write(tmp_path / "a.toml", "[datasets.photos]\n" + "\n".join(lines))]).datasets["photos"]
     assert {name: getattr(pets, name) for name in values} == values
 
 
 def test_a_data_set_can_be_another_name_for_a_source(tmp_path: Path) -> None:
-    text = "[datasets.pets]\nsource = 'torchvision:OxfordIIITPet'\n"
-    pets = load_registry_toml([write(tmp_path / "a.toml", text)]).datasets["pets"]
+    text = "[datasets.photos]\nsource = 'torchvision:OxfordIIITPet'\n"
+    pets = load_registry_toml([write(tmp_path / "a.toml", text)]).datasets["photos"]
     assert (pets.source, pets.url, pets.make) == ("torchvision:OxfordIIITPet", None, None)
 
 
@@ -144,28 +178,34 @@ def test_the_data_sets_of_torchvision_in_zoos_own_file_exist_and_are_cited(name:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"{PETS.format('a')}source = 'torchvision:MNIST'\n", "'pets' has url="),
-        ("[datasets.pets]\nsource = 'https://example.org/a.zip'\n", "'pets' has source="),
-        ("[datasets.pets]\nsource = 'MNIST'\n", "'pets' has source='MNIST'; it must be a prefix, a colon and a name"),
-        ("[datasets.pets]\nsource = 'hf:a/b'\nroot = 'x'\n", "'pets' has root='x'; it must be '.' if source is set"),
+        (f"{PHOTOS.format('a')}source = 'torchvision:MNIST'\n", "'photos' has url="),
+        ("[datasets.photos]\nsource = 'https://example.org/a.zip'\n", "'photos' has source="),
+        (
+            "[datasets.photos]\nsource = 'MNIST'\n",
+            "'photos' has source='MNIST'; it must be a prefix, a colon and a name",
+        ),
+        (
+            "[datasets.photos]\nsource = 'hf:a/b'\nroot = 'x'\n",
+            "'photos' has root='x'; it must be '.' if source is set",
+        ),
         ("[resolv]\n", "unknown table 'resolv'; use one of resolve, aliases, datasets"),
         ("order = []\n", "unknown table 'order'"),
         ("[resolve]\nordr = []\n", "[resolve] ordr: unknown key 'ordr'; use one of order"),
-        (f"{PETS.format('a')}uri = 'x'\n", "[datasets.pets]: unknown key 'uri'; use one of description, url"),
+        (f"{PHOTOS.format('a')}uri = 'x'\n", "[datasets.photos]: unknown key 'uri'; use one of description, url"),
         ("[resolve]\norder = 'timm'\n", "[resolve] order: Expected `array`, got `str`"),
         ("[resolve]\norder = ['timm', 3]\n", "[resolve] order[1]: Expected `str`, got `int`"),
         ("resolve = 3\n", "resolve is 3; it must be a table"),
         ("aliases = []\n", "aliases is []; it must be a table"),
         ("datasets = 'x'\n", "datasets is 'x'; it must be a table"),
-        ("[datasets]\npets = 'x'\n", "[datasets.pets]: Expected `object`, got `str`"),
+        ("[datasets]\nphotos = 'x'\n", "[datasets.photos]: Expected `object`, got `str`"),
         ("[aliases]\nnet = 3\n", "[aliases] net: Expected `str`, got `int`"),
         ("[aliases.net]\nto = 'x'\n", "[aliases] net: Expected `str`, got `object`"),
-        (f"{PETS.format('a')}size = '5'\n", "[datasets.pets] size: Expected `int`, got `str`"),
-        (f"{PETS.format('a')}sha256 = 'abc'\n", "'pets' has sha256='abc'"),
-        ("[datasets.pets]\nurl = 'example.org'\n", "'pets' has url='example.org'"),
+        (f"{PHOTOS.format('a')}size = '5'\n", "[datasets.photos] size: Expected `int`, got `str`"),
+        (f"{PHOTOS.format('a')}sha256 = 'abc'\n", "'photos' has sha256='abc'"),
+        ("[datasets.photos]\nurl = 'example.org'\n", "'photos' has url='example.org'"),
         ("[datasets.'a b']\nurl = 'https://example.org/a.zip'\n", "has name='a b'"),
-        ("[datasets.pets]\n", "[datasets.pets] has no url; add the https://... URL of an archive"),
-        (f"{PETS.format('a')}root = '../..'\n", "'pets' has root='../..'"),
+        ("[datasets.photos]\n", "[datasets.photos] has no url; add the https://... URL of an archive"),
+        (f"{PHOTOS.format('a')}root = '../..'\n", "'photos' has root='../..'"),
         ("[resolve\n", "cannot be read"),
         ("a = 1\na = 2\n", "cannot be read"),
         (f"aliases = {'[' * 5000}{']' * 5000}\n", "cannot be read: it is nested too deeply"),
@@ -185,7 +225,7 @@ def test_the_data_sets_of_torchvision_in_zoos_own_file_exist_and_are_cited(name:
         ("[aliases]\nnet = ''\n", "[aliases] net: Expected `str` of length >= 1"),
         (f"[aliases]\nnet = '{'a' * 2000}'\n", "[aliases] net: Expected `str` of length <= 1000"),
         ("[aliases]\nnet = 'a'\nnet = 'b'\n", "cannot be read: Cannot overwrite a value"),
-        (f"{PETS.format('a')}{PETS.format('b')}", "cannot be read: Cannot declare ('datasets', 'pets') twice"),
+        (f"{PHOTOS.format('a')}{PHOTOS.format('b')}", "cannot be read: Cannot declare ('datasets', 'photos') twice"),
         ("[recipes.a]\nbatch-size = 1\nbatch_size = 2\n", "[recipes.a] has both batch-size and batch_size; keep one"),
         ("[resolve]\norder = ['timm', ['a']]\n", "[resolve] order[1]: Expected `str`, got `array`"),
     ],

@@ -159,3 +159,22 @@ def test_a_failed_save_keeps_the_earlier_checkpoints(checkpoints: Checkpoints, t
 def test_sha256sum_verifies_checkpoints(checkpoints: Checkpoints, tmp_path: Path) -> None:
     checkpoints.save(3, make(3))
     subprocess.run(["sha256sum", "--check", "00000003.sha256"], cwd=tmp_path / "checkpoints", check=True)
+
+
+def test_a_best_model_that_is_changed_in_place_does_not_damage_the_checkpoints(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    best, content = tmp_path / "model.safetensors", b"the best model"
+    best.write_bytes(content)
+    for step in (1, 2):
+        checkpoints.save(step, make(step), (best, hashlib.sha256(content).hexdigest()))
+    with best.open("r+b") as file:
+        file.write(b"X")
+    found, complaints = checkpoints.load(best)
+    expect(found, 2)
+    assert complaints == []
+    assert best.read_bytes() == content
+    with best.open("r+b") as file:
+        file.write(b"X")
+    assert (tmp_path / "checkpoints" / "00000001.best").read_bytes() == content
+    assert checkpoints.load()[1] == []

@@ -16,6 +16,7 @@ from torch import Tensor
 from zoo.errors import OptionError, WeightsError
 from zoo.files.atomic import atomic_run_write
 from zoo.files.paths import expand_user
+from zoo.models.weights.misfits import UNSUPPORTED, describe_dtype
 from zoo.models.weights.nested import SHOWN, Found, find_tensors
 from zoo.models.weights.read import read_suffix, read_weights
 from zoo.models.weights.shorten import shorten
@@ -154,7 +155,7 @@ def _rename(path: Path, names: Collection[str], prefix: str | None) -> dict[str,
         )
     twice = [name for name, count in Counter(renamed.values()).items() if count > 1]
     if twice:
-        removed = " and ".join(INSERTED)
+        removed = " and ".join(sorted(INSERTED))
         raise WeightsError(
             f"after {removed} are removed, several tensors in {path} would have the same name: {shorten(twice)}"
         )
@@ -189,10 +190,12 @@ def _copy(path: Path, name: str, tensor: Tensor) -> Tensor:
     """Return a dense copy of a tensor, which shares no memory with any other.
 
     Raises:
-        WeightsError: If the tensor is not dense, or has NaN values.
+        WeightsError: If the tensor is not dense, has a data type that zoo cannot load, or has NaN values.
     """
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
         raise WeightsError(f"{path} cannot be converted: {name} is a sparse, quantized or meta tensor, not a dense one")
+    if unsupported := describe_dtype(name, tensor):
+        raise WeightsError(f"{path} cannot be converted: it {UNSUPPORTED} {unsupported}")
     if tensor.isnan().any():
         raise WeightsError(f"{path} cannot be converted: {name} has NaN values, so the training that wrote it failed")
     return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -58,7 +58,7 @@ class Header:
             given = InputSpec(**_make_tuples(fields["input"]))
             HeadDesign.parse(fields["head"])
         except (Invalid, OptionError, PluginError) as error:
-            raise Invalid(f"has a damaged header: {error}") from error
+            raise Invalid(f"has a damaged header: {error!s:.300}") from error
         return cls(**{**fields, "input": given, "classes": tuple(fields["classes"])})  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from zoo.errors import PluginError, WeightsError
 from zoo.models.head import Head, get_head, is_below_any, replace_head
 from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.locate import locate_weights
-from zoo.models.weights.misfits import find_misfits, find_unusable
+from zoo.models.weights.misfits import find_misfits, find_unusable, list_misshapen
 from zoo.models.weights.prefix import Selection, select_tensors
 from zoo.models.weights.read import read_weights
 from zoo.models.weights.shorten import shorten
@@ -85,11 +85,10 @@ def load_tensors(
     # Loading over the model's own state_dict keeps its version metadata. Without it, some upstream modules (MNASNet,
     # BatchNorm) would treat the tensors as if an older version had saved them.
     state = model.state_dict()
+    if odd := list_misshapen(state, tensors):  # a head whose weight and bias have different numbers of outputs
+        raise WeightsError(f"{source.file or source.label} does not match the backbone: {shorten(odd)}.")
     state.update(tensors)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:  # a head whose weight and bias have different numbers of outputs
-        raise WeightsError(f"{source.file or source.label} does not match the backbone: {error}") from error
+    model.load_state_dict(state)
     if source.lacks and not source.header:
         notes.append(f"{source.label} has no usable values for {', '.join(source.lacks)}, which stays random")
     return Loaded(tuple(notes), selection.prefix)

@@ -9,6 +9,17 @@ from torch import Tensor
 
 from zoo.models.head import Head, is_below, is_below_any
 
+#: Data types that zoo loads. The values of others, such as float8, are useless without scales that are stored apart.
+DTYPES = frozenset(
+    {
+        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex128, torch.complex64,
+        torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8,
+        torch.bool,
+    }
+)  # fmt: skip
+#: Fault of a file that has tensors of other types.
+UNSUPPORTED = "has data types that zoo cannot load (convert them to float32):"
+
 
 def find_misfits(
     state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head, lacks: Sequence[str]
@@ -24,12 +35,29 @@ def find_misfits(
     return {
         "lacks": list_missing(state, tensors, head, lacks),
         "has the unknown tensors": [name for name in tensors if name not in state],
-        "has different shapes:": [
-            f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
-            for name in tensors
-            if name in state and not _fits(tensors[name].shape, state[name].shape, in_head=head.covers(name))
-        ],
+        "has different shapes:": list_misshapen(state, tensors, head),
     }
+
+
+def list_misshapen(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head | None = None) -> list[str]:
+    """Describe the tensors whose shapes do not match the model.
+
+    Args:
+        state: The ``state_dict`` of the model.
+        tensors: Tensors to load, under the model's names.
+        head: The head of the model, which can have any number of outputs. Default: it must match as well.
+    """
+    return [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(state[name].shape)}"
+        for name in tensors
+        if name in state
+        and not _fits(tensors[name].shape, state[name].shape, in_head=head is not None and head.covers(name))
+    ]
+
+
+def describe_dtype(name: str, tensor: Tensor) -> str | None:
+    """Return the name and the data type of a tensor if zoo cannot load this type, else None."""
+    return None if tensor.dtype in DTYPES else f"{name} ({str(tensor.dtype).removeprefix('torch.')})"
 
 
 def list_missing(
@@ -61,9 +89,11 @@ def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) ->
         state: The ``state_dict`` of the model. A buffer that is infinite there, such as a mask, may be infinite.
     """
     known = [name for name in tensors if name in state]
+    if unknown := [text for name in known if (text := describe_dtype(name, tensors[name]))]:
+        return {UNSUPPORTED: unknown}
     return {
-        "has the wrong kind of numbers (integer or float) in": [
-            name for name in known if tensors[name].is_floating_point() != state[name].is_floating_point()
+        "has the wrong kind of numbers (integer, float or complex) in": [
+            name for name in known if _kind(tensors[name]) != _kind(state[name])
         ],
         "has non-finite values in": [name for name in known if not is_finite(tensors[name]) and is_finite(state[name])],
     }
@@ -81,6 +111,11 @@ def _fits(theirs: torch.Size, ours: torch.Size, *, in_head: bool) -> bool:
     if in_head and theirs and theirs[0] > 0:
         return theirs[1:] == ours[1:]
     return theirs == ours
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    """Return a value that is equal for two tensors of floats, of complex numbers, or of integers."""
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def _identity(tensor: Tensor) -> tuple[int, tuple[int, ...]]:

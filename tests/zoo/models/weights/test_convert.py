@@ -197,3 +197,9 @@ def test_the_model_of_a_run_is_refused_because_it_would_lose_its_header(tmp_path
     save_file(TENSORS, tmp_path / "model.safetensors", metadata=header.to_metadata())
     with pytest.raises(WeightsError, match="is the model of a run; pass it to `weights` without converting it"):
         zoo.convert_weights(tmp_path / "model.safetensors", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu])
+def test_a_data_type_that_cannot_be_loaded_is_not_converted(tmp_path: Path, dtype: torch.dtype) -> None:
+    text = refusal(tmp_path, {"a": torch.ones(2), "b": torch.ones(2).to(dtype)})
+    assert f"it has data types that zoo cannot load (convert them to float32): b ({str(dtype)[6:]})" in text

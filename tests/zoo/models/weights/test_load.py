@@ -251,3 +251,18 @@ def test_names_that_match_the_model_s_are_not_converted(published: BackboneSpec,
     model = spec.build(None)
     load_tensors(spec, model, FILE, source)
     assert torch.equal(model.get_submodule("stem.0").weight, source["stem.0.weight"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu])
+def test_a_data_type_that_cannot_be_loaded_is_refused(acme: BackboneSpec, dtype: torch.dtype) -> None:
+    tensors = acme.build(None).state_dict()
+    tensors["stem.0.bias"] = tensors["stem.0.bias"].to(dtype)
+    with pytest.raises(WeightsError, match=rf"zoo cannot load \(.*\): stem\.0\.bias \({str(dtype)[6:]}\)"):
+        load_tensors(acme, acme.build(None), FILE, tensors)
+
+
+def test_a_head_with_a_bias_of_another_size_is_refused_on_one_line(acme: BackboneSpec) -> None:
+    tensors = acme.build(None).state_dict()
+    tensors["classifier.3.bias"] = torch.zeros(7)
+    with pytest.raises(WeightsError, match=r"backbone: classifier\.3\.bias is \(7,\), not \(10,\)\.$"):
+        load_tensors(acme, acme.build(None), FILE, tensors)

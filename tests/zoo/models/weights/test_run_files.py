@@ -70,7 +70,9 @@ def test_whole_numbers_in_place_of_weights_are_refused(acme: BackboneSpec, tmp_p
     tensors = acme.build(None).state_dict()
     tensors["stem.0.weight"] = tensors["stem.0.weight"].to(dtype)
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"it has the wrong kind of numbers \(integer or float\) in stem\.0\.weight"):
+    with pytest.raises(
+        WeightsError, match=r"it has the wrong kind of numbers \(integer, float or complex\) in stem\.0\.weight"
+    ):
         build_backbone(acme, choose_file(tmp_path / "model.safetensors", acme), Silent())
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from zoo.errors import NameNotFound, RunError, ZooError
 from zoo.plugin import BackboneSpec
@@ -22,6 +24,14 @@ from zoo.training.finetune import Run
 def corrupt(run: Run, change: Callable[[bytes], bytes]) -> None:
     path = run.path / "model.safetensors"
     path.write_bytes(change(path.read_bytes()))
+
+
+def rewrite(run: Run, tensors: dict[str, torch.Tensor], **fields: str) -> None:
+    """Replace tensors and header fields of a model file."""
+    path = run.path / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    save_file({**load_file(path), **tensors}, path, metadata={**metadata, **fields})
 
 
 @pytest.mark.parametrize(
@@ -100,15 +110,52 @@ def test_a_changed_backbone_is_an_error(run: Run, acme: BackboneSpec) -> None:
 )
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 def test_an_invalid_header_field_is_a_zoo_error(run: Run, registry: Registry, field: str, value: str) -> None:
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    path = run.path / "model.safetensors"
-    with safe_open(path, framework="pt") as file:
-        metadata = dict(file.metadata())
-    save_file(load_file(path), path, metadata={**metadata, field: value})
+    rewrite(run, {}, **{field: value})
     with pytest.raises(ZooError):
         load(run, registry=registry)
+
+
+@pytest.mark.parametrize(
+    "head", ["mlp:9999999,9999999", "mlp:9999999", "mlp:20000,20000", "mlp:13", "mlp:" + ",".join(["1"] * 32)]
+)
+def test_a_head_that_the_file_does_not_contain_is_refused_before_it_is_allocated(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    built: list[int] = []
+    note_parameter = nn.Parameter.__new__
+
+    def note(cls: Any, data: Any = None, requires_grad: Any = True) -> Any:  # noqa: FBT002  # as in torch
+        built.append(0 if data is None or data.is_meta else data.numel())
+        return note_parameter(cls, data, requires_grad)
+
+    monkeypatch.setattr(nn.Parameter, "__new__", note)
+    rewrite(run, {}, head=f'"{head}"')
+    with pytest.raises(RunError, match=r"does not match the installed version of its backbone: classifier\.\S+"):
+        load(run, registry=registry)
+    assert 0 < max(built) < 2000
+
+
+@pytest.mark.parametrize("shape", [(3, 12), (2, 13), (2,)])
+def test_a_tensor_with_another_shape_is_refused_on_one_line(
+    run: Run, registry: Registry, shape: tuple[int, ...]
+) -> None:
+    rewrite(run, {"classifier.3.weight": torch.zeros(shape)})
+    with pytest.raises(RunError, match=r"classifier\.3\.weight is \([^\n\t]*\), not \(2, 12\)\.$"):
+        load(run, registry=registry)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu])
+def test_a_run_with_float8_values_is_refused(run: Run, registry: Registry, dtype: torch.dtype) -> None:
+    rewrite(run, {"stem.0.bias": torch.ones(8).to(dtype)})
+    with pytest.raises(RunError, match=r"data types that zoo cannot load \(.*\): stem\.0\.bias \(float8"):
+        load(run, registry=registry)
+
+
+def test_the_head_is_loaded_from_the_file(run: Run, registry: Registry) -> None:
+    tensors = load_file(run.path / "model.safetensors")
+    state = load(run, device="cpu", registry=registry).model.state_dict()
+    assert not any(tensor.is_meta for tensor in state.values())
+    assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
 
 
 def test_loading_does_not_change_the_callers_random_state(run: Run, registry: Registry) -> None:

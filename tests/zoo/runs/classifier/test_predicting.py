@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,16 @@ def test_a_folder_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path, 
 def test_a_name_that_is_too_long_is_an_error(tmp_path: Path, classifier: Classifier) -> None:
     with pytest.raises(DataError, match=r"cannot be used: File name too long"):
         classifier.predict(tmp_path / ("a" * 300))
+
+
+@pytest.mark.parametrize("limit", [100, 300])
+def test_only_the_limit_of_zoo_applies_to_the_pixels_of_an_image(
+    classifier: Classifier, images: list[Path], monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # 480 pixels lead to an error or to a warning of Pillow
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        predictions = list(classifier.predict(images[:1]))
+        assert limit == Image.MAX_IMAGE_PIXELS
+    assert predictions[0].error is None
+    assert [str(warning.message) for warning in caught] == []
