@@ -15,6 +15,7 @@ CLASSES = (
 )  # fmt: skip
 AFFIXES = ("", "", "seg", "cars", "my", "kaggle", "v2", "2017", "set", "images", "data", "split", "final")
 UNKNOWN = ("A", "B", "part1", "part2", "holdout", "first", "second", "unlabeled", "extra")
+NEIGHBORS = ("samples", "examples", "docs/figures", "preview")
 LITTER = (".git", "__MACOSX", "@eaDir", "$RECYCLE.BIN", ".ipynb_checkpoints")
 
 
@@ -42,6 +43,10 @@ def make_tree(random: Random) -> Tree:
     classes = random.sample(CLASSES, random.randint(2, 4))
     if random.random() < 0.5:
         _add_splits(tree, top, classes, random)
+        if random.random() < 0.1:  # a neighbor of the folder that contains the splits
+            tree.unlabeled += (f"{random.choice(NEIGHBORS)}/{number}.jpg" for number in range(2))
+    elif random.random() < 0.1:
+        _add_splits_of_class(tree, top, classes, random)
     else:
         for name in classes:
             _add_class(tree, f"{top}{name}", (None, name), random)
@@ -67,6 +72,14 @@ def _add_splits(tree: Tree, top: str, classes: list[str], random: Random) -> Non
             _add_class(tree, f"{top}{folder}{inner}/{name}", (split, name), random)
     if random.random() < 0.2:
         tree.unlabeled += (f"{top}{_spell('pred', random, spelling)}/{number}.jpg" for number in range(2))
+
+
+def _add_splits_of_class(tree: Tree, top: str, classes: list[str], random: Random) -> None:
+    """Add classes, the first of which has folders for its splits."""
+    for split in ("train", "test"):
+        _add_class(tree, f"{top}{classes[0]}/{split.title()}", (split, classes[0]), random)
+    for name in classes[1:]:
+        _add_class(tree, f"{top}{name}", ("train", name), random)
 
 
 def _add_class(tree: Tree, folder: str, label: tuple[str | None, str], random: Random) -> None:

@@ -16,6 +16,7 @@ from zoo.data.examination.report import report_findings
 from zoo.data.examination.traits import Traits
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.sample import Sample
+from zoo.data.shared_groups import report_shared_groups
 from zoo.data.source import list_images, name_source
 from zoo.data.split import VAL_FRACTION
 from zoo.data.split_off import split_off
@@ -94,6 +95,7 @@ def open_images(
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     findings = list_findings(good, left_out, listing.classes, traits)
     report_findings(findings, progress)
+    report_shared_groups(good, progress)
     images = Images(
         origin=origin,
         source=listing.source,
@@ -183,9 +185,14 @@ def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[L
         raise DataError(f"these classes have no readable training images: {show_names(empty)} ({reasons}).")
 
 
-def _check_splits(images: Iterable[Sample], splits: Iterable[str], origin: str) -> None:
+def _check_splits(images: Sequence[Sample], splits: Iterable[str], origin: str) -> None:
     filled = {image.file.split for image in images}
     for split in splits:
+        if split not in filled and (groups := {image.file.group for image in images} - {None}):
+            raise DataError(
+                f"{origin!r} has no readable images for {split}: its images are in {_count(len(groups), 'group')}, and "
+                "a group is never divided. Provide more groups, or state the split of each image."
+            )
         if split not in filled:
             raise DataError(
                 f"{origin!r} has no readable images for {split}; add a {split} folder. "

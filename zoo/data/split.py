@@ -72,16 +72,35 @@ def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], se
     totals = Counter(image.class_name for image in images)
     wanted = {"train": 1 - sum(fractions.values()), **fractions}
     lacking = {split: {name: wanted[split] * count for name, count in totals.items()} for split in wanted}
-    members: defaultdict[str, list[bytes]] = defaultdict(list)
+    members: dict[str, list[list[Labeled]]] = {split: [] for split, fraction in wanted.items() if fraction > 0}
     for unit in sorted(units, key=lambda unit: (-len(unit), _rank(min(image.digest for image in unit), seed))):
         counts = Counter(image.class_name for image in unit)
         split = max(
-            wanted, key=lambda split: sum(n * lacking[split][name] / totals[name] for name, n in counts.items())
+            members, key=lambda split: sum(n * lacking[split][name] / totals[name] for name, n in counts.items())
         )
         for name, count in counts.items():
             lacking[split][name] -= count
-        members[split] += (image.digest for image in unit)
-    return {digest: split for split in fractions for digest in members[split]}
+        members[split].append(unit)
+    _fill_empty(members)
+    return {image.digest: split for split in fractions for unit in members.get(split, ()) for image in unit}
+
+
+def _fill_empty(members: Mapping[str, list[list[Labeled]]]) -> None:
+    """Give each split without a group one from the split with the most groups, while there are enough groups.
+
+    It is the smallest group that leaves no class of its split without images, or else the smallest one.
+    """
+    for units in members.values():
+        giver = max(members.values(), key=len)
+        if units or len(giver) < 2:
+            continue
+        counts = Counter(image.class_name for unit in giver for image in unit)
+        spared = [
+            unit for unit in giver if (counts - Counter(image.class_name for image in unit)).keys() == counts.keys()
+        ]
+        unit = (spared or giver)[-1]  # they are sorted by size, largest first
+        giver.remove(unit)
+        units.append(unit)
 
 
 def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 #: Maps each lowercase word to the split that it names.
 WORDS = {
@@ -42,6 +43,16 @@ def find_split_in(name: str) -> tuple[str, str] | None:
     if len(found) != 1:
         return None
     return WORDS[found[0]], " ".join(word for word in words if word != found[0])
+
+
+def is_family(found: Iterable[tuple[str, str]]) -> bool:
+    """Return whether two names in which splits were found differ only in the split, as ``seg_train`` and ``seg_test``.
+
+    Args:
+        found: Results of `find_split_in`.
+    """
+    names = set(found)
+    return len({rest for _, rest in names}) < len(names)
 
 
 def _list_words(name: str) -> list[str]:

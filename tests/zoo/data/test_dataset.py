@@ -138,6 +138,17 @@ def test_classes_of_one_image_cannot_be_split(tmp_path: Path, open_: Open, plant
         open_(tmp_path)
 
 
+@pytest.mark.parametrize(("groups", "split"), [(1, None), (2, "0.6,0.2,0.2")])
+def test_too_few_groups_are_an_error_that_counts_them(
+    tmp_path: Path, open_: Open, plant: Plant, groups: int, split: str | None
+) -> None:
+    plant(tmp_path, {"x": 12})
+    rows = "".join(f"x/{n}.png,{'ab'[n // groups % 2]},{n % groups}\n" for n in range(12))
+    (tmp_path / "t.csv").write_text(f"path,label,group\n{rows}", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"its images are in {groups} groups?, and a group is never divided"):
+        open_(tmp_path / "t.csv", **({"split": split} if split else {}))
+
+
 def test_copies_in_several_splits_or_classes_are_reported(
     tmp_path: Path, open_: Open, plant: Plant, progress: Any
 ) -> None:

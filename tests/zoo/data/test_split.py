@@ -111,3 +111,28 @@ def test_groups_are_divided_in_about_the_wanted_proportions(seed: int) -> None:
     for name in ("c0", "c1", "c2"):
         splits = [chosen.get(image.digest, "train") for image in labeled if image.class_name == name]
         assert [round(splits.count(split) / 200, 1) for split in ("train", "val", "test")] == [0.6, 0.2, 0.2]
+
+
+@given(st.integers(1, 12), st.integers(1, 20), seeds, st.sampled_from([{"val": 0.2}, {"val": 0.2, "test": 0.2}]))
+def test_every_split_gets_a_group_while_there_are_enough(
+    count: int, size: int, seed: int, fractions: dict[str, float]
+) -> None:
+    labeled = [Labeled("ab"[n // count % 2], b"%d" % n, f"g{n % count}") for n in range(count * size)]
+    chosen = choose_splits(labeled, fractions, seed=seed)
+    filled = {chosen.get(image.digest, "train") for image in labeled}
+    assert len(filled) == min(count, 1 + len(fractions))
+    assert "train" in filled
+
+
+def test_a_group_is_moved_only_if_train_keeps_all_classes() -> None:
+    sizes = {"p": ("a", 5), "q": ("b", 5), "r": ("a", 3), "s": ("c", 1)}  # s is the smallest, but the only one of c
+    labeled = [
+        Labeled(name, f"{group}{n}".encode(), group) for group, (name, size) in sizes.items() for n in range(size)
+    ]
+    chosen = choose_splits(labeled, {"val": 0.01}, seed=0)
+    assert {digest[:1] for digest in chosen} == {b"r"}
+
+
+def test_a_split_with_the_fraction_zero_gets_no_group() -> None:
+    labeled = [Labeled("ab"[n % 2], b"%d" % n, f"g{n // 2}") for n in range(20)]
+    assert set(choose_splits(labeled, {"val": 0.2, "test": 0.0}, seed=0).values()) == {"val"}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.data.listing import ImageFile, LeftOut, Listing
-from zoo.data.sources.entries import list_entries
+from zoo.data.sources.entries import Entries, find_unsupported
+from zoo.data.sources.hidden_splits import refuse_hidden_splits
+from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
-from zoo.data.split_names import find_split
+from zoo.data.split_names import find_split, find_split_in, is_family
 from zoo.errors import DataError
 
 LAYOUT = "with `label_from`, the name of each image file must contain its class"
@@ -25,34 +28,55 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
             class.
 
     Raises:
-        DataError: If no name matches, two folders have names for the same split, or a folder cannot be read.
+        DataError: If no name matches, it is unclear which folders are splits, two folders have names for the same
+            split, or a folder cannot be read.
     """
-    entries = list_entries(folder)
-    splits = _find_splits(folder, entries.folders)
-    left_out = list(entries.left_out) if splits else []
+    top, (entries, *outer) = enter_single_folder(folder)
+    if any(find_unsupported(path) is None for passed in outer for path in passed.files):
+        top, (entries, *outer) = folder, (outer[-1],)  # the images beside the subfolder belong to the data set, too
+    splits = _find_splits(top, entries.folders)
+    left_out = [item for passed in outer for item in _leave_out(passed, passed.files)]
     if splits:
-        beside = [path for path in (*entries.folders, *entries.files) if path not in splits.values()]
-        left_out += (LeftOut(path, "not train, val or test") for path in beside)
+        left_out += _leave_out(
+            entries, [path for path in (*entries.folders, *entries.files) if path not in splits.values()]
+        )
     files: list[ImageFile] = []
-    for split, top in (splits or {"train": folder}).items():
-        for path, reason in walk_files(top):
+    for split, start in (splits or {"train": top}).items():
+        for path, reason in walk_files(start):
             if reason or not (class_name := _find_class(pattern, path.name)):
                 left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
             else:
-                files.append(ImageFile.below(top, path, split, sys.intern(class_name)))
+                files.append(ImageFile.below(start, path, split, sys.intern(class_name)))
     if not files:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
+    refuse_hidden_splits(files, has_splits=bool(splits))
     left_out.sort(key=lambda item: str(item.path))
     return Listing.of_files(files, left_out, LAYOUT, has_splits=bool(splits))
 
 
+def _leave_out(entries: Entries, paths: Iterable[Path]) -> list[LeftOut]:
+    return [*entries.left_out, *(LeftOut(path, "not train, val or test") for path in paths)]
+
+
 def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the folders that are splits, by split.
+
+    Raises:
+        DataError: If two folders are the same split, or it is unclear whether a folder is a split.
+    """
+    exact = [(split, path) for path in folders if (split := find_split(path.name))]
+    similar = [(found, path) for path in folders if not find_split(path.name) and (found := find_split_in(path.name))]
+    if similar and len(folders) > 1 and not exact and not is_family(found for found, _ in similar):
+        (split, _), path = similar[0]
+        raise DataError(
+            f"cannot tell whether {path.name!r} in {str(top)!r} is a split; if it is, rename it to {split}; if it is "
+            f"not, choose a name without {split!r}."
+        )
     splits: dict[str, Path] = {}
-    for path in folders:
-        if split := find_split(path.name):
-            if split in splits:
-                raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
-            splits[split] = path
+    for split, path in (*exact, *((split, path) for (split, _), path in similar)):
+        if split in splits:
+            raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
+        splits[split] = path
     return splits
 
 

@@ -17,13 +17,11 @@ from pathlib import Path
 
 from zoo.data.listing import ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.entries import Entries, list_entries
+from zoo.data.sources.hidden_splits import refuse_hidden_splits
 from zoo.data.sources.layout import LAYOUTS, read_layout
+from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
-from zoo.data.split_names import find_split
 from zoo.errors import DataError
-
-#: Maximum number of nested single folders to enter.
-_MAX_DEPTH = 64
 
 
 @dataclass(slots=True)
@@ -46,7 +44,9 @@ def list_folder(folder: Path) -> Listing:
             folder cannot be read.
     """
     walk = _Walk()
-    top, entries = _enter_single_folder(folder, walk)
+    top, (entries, *outer) = enter_single_folder(folder)
+    for passed in outer:
+        _leave_out_loose_files(passed, walk)
     walk.top = os.path.realpath(top)
     layout = read_layout(top, entries)
     walk.left_out += layout.left_out
@@ -59,6 +59,7 @@ def list_folder(folder: Path) -> Listing:
     for split, found in classes.items():
         for class_name, path in found.items():
             _walk_class(walk, path, split=split, class_name=class_name)
+    refuse_hidden_splits(walk.files, has_splits=layout.has_splits)
     return Listing(
         classes_of={split: tuple(found) for split, found in classes.items()},
         files=sort_files(walk.files),
@@ -67,20 +68,6 @@ def list_folder(folder: Path) -> Listing:
         layouts=LAYOUTS,
         notes=layout.notes,
     )
-
-
-def _enter_single_folder(folder: Path, walk: _Walk) -> tuple[Path, Entries]:
-    """Return the folder itself, or its only subfolder if that contains the classes or splits, as in many archives."""
-    entries = list_entries(folder)
-    for _ in range(_MAX_DEPTH):
-        if len(entries.folders) != 1 or find_split(entries.folders[0].name):
-            break
-        inside = list_entries(entries.folders[0])
-        if not inside.folders:
-            break
-        _leave_out_loose_files(entries, walk)
-        folder, entries = entries.folders[0], inside
-    return folder, entries
 
 
 def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[str, Path]:

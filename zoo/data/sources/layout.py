@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 from zoo.data.listing import SPLITS, LeftOut, show_names
 from zoo.data.sources.entries import Entries, list_entries
-from zoo.data.split_names import find_split, find_split_in
+from zoo.data.split_names import find_split, find_split_in, is_family
 from zoo.errors import DataError
 
 LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
@@ -96,15 +95,13 @@ def _find_splits(nested: Sequence[_Candidate]) -> list[tuple[str, _Candidate]]:
     """Return the folders that are splits; there are none if all folders are classes."""
     exact = [(candidate.split, candidate) for candidate in nested if candidate.split]
     similar = [candidate for candidate in nested if candidate.similar]
-    if exact or _is_family(similar) or _share_classes(similar):
+    if exact or _are_family(similar) or _share_classes(similar):
         return [*exact, *((candidate.similar[0], candidate) for candidate in similar if candidate.similar)]
     return []
 
 
-def _is_family(similar: Sequence[_Candidate]) -> bool:
-    """Return whether two names differ only in the split, like ``seg_train`` and ``seg_test``."""
-    names = {candidate.similar for candidate in similar if candidate.similar}
-    return len({rest for _, rest in names}) < len(names)
+def _are_family(similar: Sequence[_Candidate]) -> bool:
+    return is_family(candidate.similar for candidate in similar if candidate.similar)
 
 
 def _share_classes(similar: Sequence[_Candidate]) -> bool:
@@ -122,14 +119,18 @@ def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
                 f"if it is a split, rename it to {candidate.similar[0]}; if it is a class, move its images out of the "
                 "subfolders."
             )
-    for one, other in combinations(nested, 2):
-        # A split has more than one class, so cats/images and dogs/images are classes.
-        if (shared := sorted(one.classes & other.classes)) and len(one.classes | other.classes) > 1:
-            raise DataError(
-                f"{one.name!r} and {other.name!r} contain folders with the same names ({show_names(shared)}). If they "
-                "are splits, rename them to train, val and test; if they are classes, move their images out of the "
-                "subfolders."
-            )
+    first: dict[str, _Candidate] = {}
+    for one in nested:
+        for name in sorted(one.classes):
+            other = first.setdefault(name, one)
+            # A split has more than one class, so cats/images and dogs/images are classes.
+            if other is not one and len(one.classes | other.classes) > 1:
+                shared = show_names(sorted(one.classes & other.classes))
+                raise DataError(
+                    f"{other.name!r} and {one.name!r} contain folders with the same names ({shared}). If they are"
+                    " splits, rename them to train, val and test; if they are classes, move their images out of the "
+                    "subfolders."
+                )
 
 
 def _refuse_classes_beside(only: tuple[str, _Candidate], candidates: Sequence[_Candidate]) -> None:
@@ -148,7 +149,7 @@ def _read_classes(top: Path, candidates: Sequence[_Candidate]) -> Layout:
     """Read a folder without splits. Folders with the name of a split are not classes."""
     named = [candidate for candidate in candidates if candidate.split]
     similar = [candidate for candidate in candidates if candidate.similar]
-    if candidates and (len(named) == len(candidates) or _is_family(similar)):
+    if candidates and (len(named) == len(candidates) or _are_family(similar)):
         first = (named or similar)[0]
         raise DataError(f"{str(first.path)!r} has no class folders; {LAYOUTS}.")
     for candidate in named:

@@ -3,18 +3,19 @@
     path,label,split
     bulbasaur/1.png,bulbasaur,train
 
-Paths are relative to the table's folder. If the table has no split column, but all paths begin with the name of a
-split, these are the splits.
+Paths are relative to the table's folder. If the table has no split column, but all paths contain the name of a split,
+these are the splits.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import posixpath
 import sys
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.columns import Columns, find_columns
 from zoo.data.sources.entries import find_unsupported
+from zoo.data.sources.path_splits import split_by_path
+from zoo.data.sources.spare_columns import SpareColumns
 from zoo.data.sources.table_rows import Row, read_rows
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
@@ -73,30 +76,35 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
             raise DataError("it is empty")
         columns = find_columns(first[0][1], first[-1][1], options.columns)
         reader = _RowReader(folder, columns, len(first[0][1]), split, is_own=is_own)
-        files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader)
+        has_splits = split is not None or columns.split is not None
+        spare = None if has_splits else SpareColumns(columns, _name_columns(columns, first[0][1]))
+        files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader, spare)
         if not files:
             reason = f"; {str(left_out[0].path)!r}: {left_out[0].reason}" if left_out else ""
             raise DataError(f"no row contains an image and its label{reason}")
+        if not has_splits and (by_path := split_by_path(files)):
+            files, has_splits = by_path, True
     except DataError as error:
         raise DataError(f"cannot use the {origin}: {error}.") from error
-    has_splits = split is not None or columns.split is not None
-    if not has_splits and (by_path := _split_by_path(files)):
-        files, has_splits = by_path, True
     notes = (_describe_columns(columns, first[0][1]), *_note_unused_weights(columns, first[0][1]))
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
 @pausing_collector()
-def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile], list[LeftOut]]:
+def _read_all(
+    rows: Iterator[Row], reader: _RowReader, spare: SpareColumns | None
+) -> tuple[list[ImageFile], list[LeftOut]]:
     """Return the used and the skipped images. An image must not have two labels or be in two splits."""
     files: dict[str, ImageFile] = {}
     left_out: list[LeftOut] = []
     for number, cells in rows:
         file = reader.read(number, cells)
+        if spare:
+            spare.watch(cells)
         if isinstance(file, LeftOut):
             left_out.append(file)
             continue
-        other = files.setdefault(file.name, file)
+        other = files.setdefault(reader.identify(file), file)
         if (other.split, other.class_name) != (file.split, file.class_name):
             raise DataError(
                 f"line {number} lists {file.name!r} as {file.class_name!r} in {file.split}, "
@@ -109,6 +117,8 @@ def _read_all(rows: Iterator[Row], reader: _RowReader) -> tuple[list[ImageFile],
             )
         if other is not file:
             left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line"))
+    if spare:
+        spare.check()
     return list(files.values()), left_out
 
 
@@ -146,6 +156,13 @@ class _RowReader:
             None if self.columns.group is None else sys.intern(cells[self.columns.group].strip()) or None,
             loss_weight=self._find_weight(number, cells),
         )
+
+    def identify(self, file: ImageFile) -> str:
+        """Return a path that is the same for ``1.png``, ``./1.png`` and its absolute path."""
+        name = posixpath.normpath(file.name)
+        if name.startswith("/"):
+            name = name.removeprefix(f"{self.folder.absolute().as_posix()}/")
+        return file.name if name == file.name else name  # An equal string would need memory.
 
     def _find_name(self, number: int, cells: list[str]) -> str:
         name = cells[self.columns.image].strip()
@@ -200,13 +217,8 @@ class _RowReader:
         return weight
 
 
-def _split_by_path(files: list[ImageFile]) -> list[ImageFile] | None:
-    """Return the files with the splits that their paths begin with; None if there are no such splits."""
-    folders = {file.name.partition("/")[0] for file in files}
-    splits = {folder: find_split(folder) for folder in folders}
-    if "train" not in splits.values() or None in splits.values():
-        return None
-    return [replace(file, split=split) for file in files if (split := splits[file.name.partition("/")[0]])]
+def _name_columns(columns: Columns, first: list[str]) -> list[str]:
+    return first if columns.has_header else [str(number) for number in range(1, len(first) + 1)]
 
 
 def _describe_columns(columns: Columns, first: list[str]) -> str:

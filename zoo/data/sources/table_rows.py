@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from zoo.errors import DataError
 
@@ -56,9 +56,18 @@ def _read_csv(lines: Iterable[str], *, tabs: bool) -> Iterator[Row]:
         raise DataError(f"line {reader.line_num}: {error}") from error
 
 
-def _read_json(lines: Iterable[str]) -> Iterator[Row]:
-    names: list[str] | None = None
-    for number, line in enumerate(lines, 1):
+def _read_json(file: TextIO) -> Iterator[Row]:
+    """Yield the rows of JSON lines. The columns are the keys of all records: later ones may have more keys."""
+    names = list(dict.fromkeys(name for _, record in _read_records(file) for name in record))
+    if names:
+        yield 0, names
+    file.seek(0)
+    for number, record in _read_records(file):
+        yield number, [_to_text(record.get(name), number, name) for name in names]
+
+
+def _read_records(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         try:
@@ -67,10 +76,7 @@ def _read_json(lines: Iterable[str]) -> Iterator[Row]:
             raise DataError(f"line {number} is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise DataError(f"line {number} is not a JSON object")
-        if names is None:
-            names = list(record)
-            yield 0, names
-        yield number, [_to_text(record.get(name), number, name) for name in names]
+        yield number, record
 
 
 def open_parquet(path: Path) -> Any:

@@ -67,3 +67,34 @@ def test_linked_folders_are_left_out(tmp_path: Path) -> None:
     listing = list_flat_folder(tmp_path, CAT_OR_DOG)
     assert len(listing.files) == 1
     assert [item.reason for item in listing.left_out] == ["a link to a folder that contains it"]
+
+
+@pytest.mark.parametrize("wrapper", ["", "dogs-vs-cats/", "export/photos/"])
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("seg_train", "seg_test"), ("train", "final_test")])
+def test_test_images_are_never_used_for_training(tmp_path: Path, wrapper: str, train: str, test: str) -> None:
+    names = [f"{wrapper}{split}/{name}.jpg" for split in (train, test) for name in ("cat.0", "dog.1")]
+    listing = list_flat_folder(touch(tmp_path, *names, "readme.txt"), CAT_OR_DOG)
+    assert listing.classes_of == {"train": ("cat", "dog"), "test": ("cat", "dog")}
+    assert {file.path.parent.name: file.split for file in listing.files} == {train: "train", test: "test"}
+    assert [item.path.name for item in listing.left_out] == ["readme.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("cat.9.jpg", "data/train/cat.0.jpg", "data/test/dog.1.jpg"), "whether the folder 'test' in .*data"),
+        (("more/cat.9.jpg", "data/train/cat.0.jpg", "data/test/dog.1.jpg"), "whether the folder 'test' in .*data"),
+        (("train/cat.0.jpg", "train/old/test/dog.1.jpg"), "whether the folder 'test' in .*old"),
+        (("cars_train/cat.0.jpg", "test_b/dog.1.jpg"), "whether 'cars_train' in .* is a split; if it is, rename it to"),
+        (("my_test/cat.0.jpg", "photos/dog.1.jpg"), "whether 'my_test' in .* is a split; if it is, rename it to test"),
+        (("train_a/cat.0.jpg", "train_b/cat.1.jpg", "test_a/dog.1.jpg"), "both 'train_a' and 'train_b'"),
+    ],
+)
+def test_folders_that_may_be_splits_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list_flat_folder(touch(tmp_path, *names), CAT_OR_DOG)
+
+
+def test_images_beside_a_single_subfolder_are_used(tmp_path: Path) -> None:
+    listing = list_flat_folder(touch(tmp_path, "cat.0.jpg", "more/2024/dog.0.jpg"), CAT_OR_DOG)
+    assert [file.name for file in listing.files] == ["cat.0.jpg", "more/2024/dog.0.jpg"]

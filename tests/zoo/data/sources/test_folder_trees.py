@@ -9,7 +9,7 @@ import pytest
 
 from folder_trees import Tree, make_tree
 from zoo.data.listing import Listing, check_trainable
-from zoo.data.sources import layout
+from zoo.data.sources import folder, layout
 from zoo.data.sources.folder import list_folder
 from zoo.errors import DataError
 
@@ -32,12 +32,12 @@ def find_errors(tree: Tree, top: Path, listing: Listing) -> list[str]:
     return wrong + [name for name in missing if not any(name == r or name.startswith(f"{r}/") for r in reported)]
 
 
-def count_wrong(folder: Path, count: int) -> tuple[int, int]:
+def count_wrong(path: Path, count: int) -> tuple[int, int]:
     """Return the number of trees that are wrong without an error, and of those that are refused."""
     wrong = refused = 0
     for seed in range(count):
         tree = make_tree(Random(seed))
-        top = folder / f"{seed}"
+        top = path / f"{seed}"
         tree.write(top)
         try:
             listing = list_folder(top)
@@ -57,5 +57,11 @@ def test_no_tree_is_silently_misread_and_most_are_accepted(tmp_path: Path) -> No
 
 def test_deciding_by_names_alone_misreads_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "_refuse_unclear", lambda _nested: None)
+    wrong, _ = count_wrong(tmp_path, COUNT)
+    assert wrong > 0
+
+
+def test_ignoring_splits_inside_classes_misreads_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "refuse_hidden_splits", lambda _files, **_: None)
     wrong, _ = count_wrong(tmp_path, COUNT)
     assert wrong > 0

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoo.data.sources.entries import Entries
 from zoo.data.sources.folder import list_folder
+from zoo.data.sources.layout import _Candidate, _refuse_unclear
 from zoo.errors import DataError
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
@@ -63,6 +65,14 @@ def test_a_folder_of_the_same_name_inside_a_split_is_entered(tmp_path: Path, pla
         ({"training_set": 1, "test_set": 1}, "has no class folders"),
         ({"seg_train": 1, "seg_test": 1, "seg_pred": 1}, "has no class folders"),
         ({"trainA": 1, "trainB": 1, "testA": 1, "testB": 1}, "has no class folders"),
+        ({"data/train/ant": 1, "data/test/ant": 1, "samples": 1}, "whether the folder 'test' in .*data"),
+        ({"x/data/train/ant": 1, "x/data/test/ant": 1, "samples": 1}, "whether the folder 'test' in .*data"),
+        ({"data/seg_train/ant": 1, "data/seg_test/ant": 1, "samples": 1}, "whether the folder 'seg_test' in .*data"),
+        ({"data/my_train/ant": 1, "data/my_train/bee": 1, "samples": 1}, "whether the folder 'my_train' in .*data"),
+        ({"cats/trainset": 1, "cats/testset": 1, "dogs": 1}, "whether the folder 'testset' in .*cats"),
+        ({"cats/train": 1, "cats/test": 1, "dogs": 1}, "whether the folder 'test' in .*cats"),
+        ({"cats/train": 1, "dogs/train": 1}, "whether the folder 'train' in .*cats"),
+        ({"train/cats/Testing": 1, "train/dogs": 1}, "whether the folder 'Testing' in .*cats"),
         ({"train/ant": 1, "train/bee": 1, "Training/ant": 1}, "has both 'Training' and 'train'"),
     ],
 )
@@ -71,6 +81,11 @@ def test_folders_that_may_be_splits_or_classes_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         list_folder(plant(tmp_path, counts))
+
+
+def test_a_folder_in_a_class_may_repeat_the_name_of_its_split(tmp_path: Path, plant: Plant) -> None:
+    listing = list_folder(plant(tmp_path, {"train/ant/train": 2, "train/bee": 1, "test/bee": 1}))
+    assert [file.split for file in listing.files] == ["train", "train", "train", "test"]
 
 
 def test_a_folder_of_test_images_is_not_a_class(tmp_path: Path, plant: Plant) -> None:
@@ -91,3 +106,15 @@ def test_files_beside_a_single_folder_are_left_out(tmp_path: Path, plant: Plant)
     (tmp_path / "readme.txt").touch()
     (item,) = list_folder(tmp_path).left_out
     assert (item.path.name, item.reason) == ("readme.txt", "not in a class folder")
+
+
+def test_the_number_of_comparisons_grows_with_the_number_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    monkeypatch.setattr(_Candidate, "classes", property(lambda self: reads.append(self) or {self.name, "images"}))
+    nested = [_Candidate(str(number), Path(), Entries((), (), ()), None, None) for number in range(1000)]
+    with pytest.raises(DataError, match="'0' and '1' contain folders of the same names"):
+        _refuse_unclear(nested)
+    monkeypatch.setattr(_Candidate, "classes", property(lambda self: reads.append(self) or {self.name}))
+    reads.clear()
+    _refuse_unclear(nested)
+    assert len(reads) < 3 * len(nested)

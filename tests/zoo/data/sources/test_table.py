@@ -162,9 +162,57 @@ def test_splits_may_be_part_of_the_paths(tmp_path: Path) -> None:
     assert listing.classes_of == {"train": ("cat", "dog"), "test": ("dog",)}
 
 
-def test_folders_are_splits_only_if_all_of_them_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "pattern", ["images/{}/{}", "/home/dev/data/{}/{}", "C:\\photos\\{}\\{}", "./{}/{}", "{1}/{0}/x"]
+)
+def test_the_splits_may_be_in_any_folder_of_the_paths(tmp_path: Path, pattern: str) -> None:
+    rows = [("train", "cat"), ("Training", "dog"), ("test_set", "cat"), ("val", "dog")]
+    text = "".join(f"{pattern.format(split, label)}/{split}.png,{label}\n" for split, label in rows)
+    listing = list_text(tmp_path, f"path,label\n{text}")
+    assert {Path(file.name).stem: file.split for file in listing.files} == {
+        "train": "train",
+        "Training": "train",
+        "test_set": "test",
+        "val": "val",
+    }
+
+
+def test_a_folder_with_the_name_of_its_class_is_not_a_split(tmp_path: Path) -> None:
     listing = list_text(tmp_path, "path,label\ntrain/a.png,train\nbus/b.png,bus\n")
     assert not listing.has_splits
+
+
+@pytest.mark.parametrize("folder", ["test", "home/dev", ""])
+def test_a_folder_that_all_images_share_does_not_divide_them(tmp_path: Path, folder: str) -> None:
+    listing = list_text(tmp_path, f"path,label\n{folder}/a.png,cat\n{folder}/b.png,dog\n")
+    assert (listing.has_splits, listing.splits) == (False, ("train",))
+
+
+@pytest.mark.parametrize("column", ["fold", "phase"])
+def test_columns_without_splits_or_with_a_single_one_are_ignored(tmp_path: Path, column: str) -> None:
+    listing = list_text(tmp_path, f"path,label,{column},note\na.png,cat,train,test\nb.png,dog,Training,x\n")
+    assert not listing.has_splits
+
+
+def test_a_column_of_splits_with_another_name_can_be_chosen(tmp_path: Path) -> None:
+    listing = list_text(tmp_path, "path,label,fold\na.png,cat,train\nb.png,cat,test\n", columns="split=fold")
+    assert rows_of(listing) == [("a.png", "cat", "train"), ("b.png", "cat", "test")]
+
+
+def test_records_may_have_more_keys_than_the_first_one(tmp_path: Path) -> None:
+    rows = ['{"path": "a.png", "label": "cat", "split": "train"}', '{"split": "test", "path": "b.png", "label": "cat"}']
+    both = list_text(tmp_path, "\ufeff" + "\n".join(rows), "t.jsonl")
+    assert rows_of(both) == [("a.png", "cat", "train"), ("b.png", "cat", "test")]
+    with pytest.raises(DataError, match="line 1 has the unknown split ''"):
+        list_text(tmp_path, "\n".join(['{"path": "c.png", "label": "dog"}', *rows]), "t.jsonl")
+
+
+@pytest.mark.parametrize("again", ["./a.png", "x/../a.png", "{}/a.png", "./x/.././a.png"])
+def test_the_same_file_under_two_paths_is_one_image(tmp_path: Path, again: str) -> None:
+    again = again.format(tmp_path)
+    assert len(list_text(tmp_path, f"path,label\na.png,cat\n{again},cat\n").files) == 1
+    with pytest.raises(DataError, match="line 3 lists"):
+        list_text(tmp_path, f"path,label,split\na.png,cat,train\n{again},cat,test\n")
 
 
 def test_rows_without_a_label_repeated_rows_and_other_files_are_left_out(tmp_path: Path) -> None:
@@ -207,6 +255,11 @@ def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:
         ("path,label\na\x00.png,cat\n", "line 2 has a NUL in the path"),
         ("filename,ant,bee\na.jpg,1,0\nb.jpg,1,1\n", "line 3 has 2 classes"),
         ("filename,ant,bee\na.jpg,1,0\nb.jpg,2,0\n", "line 3 has '2' in a class column"),
+        ("path,label\ntrain/a.png,cat\ntest/a.png,cat\nextra/b.png,cat\n", "some paths contain the name of a split"),
+        ("path,label\nx/train/a.png,cat\nx/test/b.png,cat\nx/c.png,cat\n", "some paths contain the name of a split"),
+        ("path,label\nx/train/a.png,cat\nx/y/test/b.png,cat\n", "some paths contain the name of a split"),
+        ("path,label,fold\na.png,cat,train\nb.png,cat,test\n", "is the column 'fold' the split .* add split=fold to"),
+        ("a,b,path,label\nTrain,1,a.png,cat\nDev,1,b.png,cat\n", "is the column 'a' the split of each image"),
         ('path,label\n"a.png,cat\n', "line 2: unexpected end of data"),
     ],
 )
