@@ -47,7 +47,7 @@ def _find_split(folder: str, class_name: str, start: int) -> _Found | None:
     return None
 
 
-def _count_common(paths: Sequence[Sequence[str]]) -> int:
+def _count_common(paths: Sequence[list[str]]) -> int:
     """Return the number of folders with which all paths begin."""
     first, last = min(paths), max(paths)
     return next(
