@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.runs.compare import Compared, compare_runs
     from zoo.training.finetune import Run, finetune
     from zoo.training.lr_find import FoundRate, find_lr
+    from zoo.training.show import Sheet, show
 
 _HOMES = {
     "Classifier": "zoo.runs.classifier",
@@ -34,6 +35,7 @@ _HOMES = {
     "Prediction": "zoo.runs.classifier",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.finetune",
+    "Sheet": "zoo.training.show",
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
     "compare_runs": "zoo.runs.compare",
@@ -42,6 +44,7 @@ _HOMES = {
     "finetune": "zoo.training.finetune",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
+    "show": "zoo.training.show",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "Prediction",
     "Recipe",
     "Run",
+    "Sheet",
     "ZooError",
     "build",
     "compare_runs",
@@ -60,6 +64,7 @@ __all__ = [
     "finetune",
     "list_backbones",
     "load",
+    "show",
 ]
 
 

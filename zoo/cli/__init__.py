@@ -23,7 +23,7 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 COMMANDS = {
     "list": "List the available backbones.",
     "info": "Show the details of a backbone.",
-    "data": "Check the images of a data set.",
+    "data": "Check or show the images of a data set.",
     "convert": "Convert a .pth or .ckpt file to safetensors.",
     "lr-find": "Find a good learning rate for a backbone on your images.",
     "finetune": "Fine-tune a backbone on your images.",

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import shared
-from zoo.cli.completion import complete_data
+from zoo.cli.completion import complete_backbone, complete_data
+from zoo.cli.options import gather_options
 from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
+from zoo.data.listing import SPLITS
+from zoo.files.atomic import atomic_run_write
+from zoo.files.paths import expand_user
+from zoo.registry.recipe import AUGMENTS
 
 if TYPE_CHECKING:
     from zoo.data.examination.check import Examination
@@ -20,12 +25,13 @@ if TYPE_CHECKING:
 
 #: Maximum number of findings of one kind to print.
 _MAX_LISTED = 20
-_SPLITS = ("train", "val", "test")
+#: Suffixes of contact sheets.
+_SHEETS = (".png", ".html")
 
 
 @click.group(name="data")
 def command() -> None:
-    """Check the images of a data set."""
+    """Check or show the images of a data set."""
 
 
 @command.command(name="check")
@@ -49,6 +55,42 @@ def check(data: str, label_from: str | None, columns: str | None, strict: bool, 
     return int(strict and not found.is_clean)
 
 
+@command.command(name="show")
+@click.argument("data", shell_complete=complete_data)
+@click.option("--output", metavar="FILE", required=True, help="Picture (.png) or page (.html) to write.")
+@click.option(
+    "--backbone", metavar="NAME", shell_complete=complete_backbone, help="Use its preprocessing.  [default: 224 x 224]"
+)
+@shared.label_from
+@shared.columns
+@click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: of --backbone]")
+@click.option("--split", type=click.Choice(SPLITS), default="train", help="Split to show.  [default: train]")
+@click.option("--images", type=int, default=8, metavar="N", help="Number of images of each class.  [default: 8]")
+@click.option("--augment", type=click.Choice(AUGMENTS), help="Show augmented views of single images.")
+@click.option("--views", type=int, metavar="N", help="Number of augmented views of each image.  [default: 4]")
+@shared.seed
+@shared.assignments
+def show(data: str, output: str, assignments: tuple[str, ...], **flags: Any) -> None:
+    """Draw a contact sheet of what a model sees.
+
+    Shows images after decoding, cropping and augmentation, with the names of their classes.
+    """
+    path = expand_user(output)
+    if path.suffix.lower() not in _SHEETS:
+        raise click.BadParameter(f"{output!r} must end with {' or '.join(_SHEETS)}", param_hint="--output")
+    with torch_session() as (registry, progress):
+        from zoo.training.show import show as draw
+
+        options = gather_options(None, assignments, flags)
+        sheet = draw(data, registry=registry, progress=progress, **options)
+        with atomic_run_write(path) as partial:
+            if path.suffix.lower() == ".png":
+                sheet.image.save(partial, "PNG")
+            else:
+                partial.write_text(sheet.page, encoding="utf-8")
+    print_lines(str(path))
+
+
 def _print(found: Examination) -> None:
     from zoo.data.examination.findings import count_findings
 
@@ -61,7 +103,7 @@ def _print(found: Examination) -> None:
         print_lines("nothing unusual was found")
         return
     rows = [
-        (kind.code, *(f"{splits[split]:,}" if split in splits else "-" for split in ("", *_SPLITS)), kind.meaning)
+        (kind.code, *(f"{splits[split]:,}" if split in splits else "-" for split in ("", *SPLITS)), kind.meaning)
         for kind, splits in table.items()
     ]
     print_lines(*format_table([("FINDING", "ALL", "TRAIN", "VAL", "TEST", "MEANING"), *rows], right=(1, 2, 3, 4)))

@@ -87,6 +87,11 @@ class Normalize:
         scale, shift = self._constants[device]
         return torch.addcmul(shift, images.float(), scale)
 
+    def invert(self, normalized: Tensor) -> Tensor:
+        """Return the uint8 images that were normalized, of the same shape and on the same device."""
+        scale, shift = (constant.to(normalized.device) for constant in self._constants[torch.device("cpu")])
+        return ((normalized.float() - shift) / scale).round().clamp(0, 255).to(torch.uint8)
+
 
 def build_eval_transform(spec: InputSpec) -> Transform:
     """Build the deterministic transform that an InputSpec describes.

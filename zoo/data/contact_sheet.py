@@ -1,0 +1,41 @@
+"""Draw a contact sheet: rows of images with a title above each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image  # type: ignore[import-untyped]  # torchvision has no types
+
+from zoo.progress.printable import make_printable
+
+#: Distance between images, and height of the line with a title, in pixels.
+_GAP, _LINE = 6, 22
+_FONT_SIZE = 14
+_BACKGROUND, _INK = "white", "black"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a contact sheet."""
+
+    title: str
+    #: Images, uint8 of shape (3, height, width), all of the same size.
+    images: Sequence[Tensor]
+
+
+def draw_sheet(rows: Sequence[Row]) -> Image.Image:
+    """Draw rows of images below each other. All images of all rows have the same size."""
+    height, width = rows[0].images[0].shape[1:]
+    columns = max(len(row.images) for row in rows)
+    step = _LINE + height + _GAP
+    sheet = Image.new("RGB", (_GAP + columns * (width + _GAP), _GAP + len(rows) * step), _BACKGROUND)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT_SIZE)
+    for number, row in enumerate(rows):
+        top = _GAP + number * step
+        draw.text((_GAP, top), make_printable(row.title), _INK, font)
+        for place, image in enumerate(row.images):
+            sheet.paste(to_pil_image(image), (_GAP + place * (width + _GAP), top + _LINE))
+    return sheet

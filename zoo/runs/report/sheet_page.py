@@ -1,0 +1,30 @@
+"""The page with a contact sheet: a single file that contains its images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+from torchvision.transforms.v2.functional import to_pil_image  # type: ignore[import-untyped]  # torchvision has no types
+
+from zoo.data.contact_sheet import Row
+from zoo.runs.report.template import render_template
+
+
+def build_sheet_page(title: str, caption: str, rows: Sequence[Row]) -> str:
+    """Return the HTML of a page with a section for each row.
+
+    Args:
+        title: Title of the page.
+        caption: Paragraph below the title.
+        rows: Rows of images.
+    """
+    sections = [(row.title, [_encode(image) for image in row.images]) for row in rows]
+    return render_template("sheet.html.jinja", title=title, caption=caption, sections=sections)
+
+
+def _encode(image: object) -> str:
+    file = io.BytesIO()
+    to_pil_image(image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
