@@ -122,7 +122,7 @@ def test_an_image_that_changes_during_a_run_stops_it(
 def test_a_batch_without_readable_images_stops_the_run(registry: Registry, photos: Path, output: Path) -> None:
     for path in (photos / "train" / "red").iterdir():
         path.write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"none of 1 images of a batch can be read, for example '.*png': not an image"):
+    with pytest.raises(DataError, match=r"none of 1 images of a batch .*png': a text file, not an image in"):
         finetune("net", photos, output=output, registry=registry, **{**OPTIONS, "batch_size": 1})
 
 
