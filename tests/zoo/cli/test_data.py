@@ -54,3 +54,19 @@ def test_with_strict_clean_data_are_a_success(run: Main, photos: Path) -> None:
 def test_data_that_do_not_exist_are_an_error(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("data", "check", "nowhere") == 1
     assert "nowhere" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "start"), [("sheet.png", b"\x89PNG"), ("sheet.html", b"<!DOCTYPE html>")])
+def test_a_contact_sheet_is_a_picture_or_a_page(
+    run: Main, photos: Path, tmp_path: Path, name: str, start: bytes
+) -> None:
+    assert run("data", "show", photos, "--output", tmp_path / name, "--images", 2, "--image-size", 32) == 0
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_other_suffixes_of_contact_sheets_are_wrong_usage(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("data", "show", photos, "--output", tmp_path / "sheet.pdf") == 2
+    assert "must end with .png or .html" in capfd.readouterr().err
+    assert not (tmp_path / "sheet.pdf").exists()
