@@ -25,6 +25,13 @@ SURVIVED = {
     "stray-thread": (
         "import threading\nthreading.Thread(target=threading.Event().wait).start()", "a thread that does not end"
     ),
+    "daemon-thread": (
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "a thread that does not end",
+    ),
+    "clear-path": ("import sys\nsys.path.clear()", "removes folders from sys.path"),
+    "replace-path": ("import sys\nsys.path = []", "removes folders from sys.path"),
+    "delete-path": ("import sys\ndel sys.path", "removes folders from sys.path"),
     "fork": ("import os\nos.fork()", "forks"),
     "replace-module": ("import sys\nsys.modules['json'] = sys.modules['os']", "replaces the module json"),
     "block-module": ("import sys\nsys.modules['torch'] = None", "replaces the module torch"),
@@ -61,6 +68,18 @@ def test_harm_to_the_process_is_undone_and_the_plugin_named(site: Site, kind: st
     assert described["zoo-culprit"]["state"] == "broken"
     assert reason in described["zoo-culprit"]["reason"]
     assert described["zoo-zebra"]["state"] == "ok"
+
+
+def test_a_daemon_thread_that_keeps_printing_is_named(site: Site) -> None:
+    work = "def work():\n    while True:\n        os.write(1, b'noise')\n        time.sleep(0.001)\n"
+    start = f"import os, threading, time\n{work}threading.Thread(target=work, daemon=True).start()\n"
+    site.add("culprit", start + hook("return [spec('NAMESPACE/net')]"))
+    assert "plugin culprit is broken: it starts a thread that does not end" in site.run("list").stderr
+
+
+def test_a_plugin_may_add_a_folder_to_the_path(site: Site) -> None:
+    site.add("adding", "import sys\nsys.path.insert(0, '/nowhere')\n" + hook("return [spec('NAMESPACE/net')]"))
+    assert "adding/net" in site.list_names()
 
 
 @pytest.mark.parametrize("kind", ENDING)
@@ -267,5 +286,5 @@ def test_several_notes_about_a_plugin_lead_to_one_advice(site: Site, tmp_path: P
     other = note.with_suffix(".99999999")  # no process has this ID
     other.write_text("culprit", encoding="utf-8")
     reason = site.describe(ZOO_CACHE=cache)["zoo-culprit"]["reason"]
-    assert reason.count("it ends the process with status 3") == reason.count("; remove ") == 1
-    assert f"remove {' and '.join(sorted(map(str, (note, other))))} to load it again" in reason
+    assert reason.count("it ends the process with status 3") == reason.count("; delete ") == 1
+    assert f"delete {' and '.join(sorted(map(str, (note, other))))} to load the plugin" in reason
