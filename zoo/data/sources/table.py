@@ -23,6 +23,7 @@ from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.table_rows import Row, read_rows
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
+from zoo.progress.printable import is_printable
 
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
@@ -122,7 +123,7 @@ class _RowReader:
         name = self._find_name(number, cells)
         location = self._locate(name)
         class_name = sys.intern(unicodedata.normalize("NFC", self._find_class(number, cells)))
-        if not class_name.isprintable():
+        if not is_printable(class_name):
             raise DataError(f"line {number} has the unprintable label {class_name!r}")
         if reason := find_unsupported(location) or (None if class_name else "no label"):
             return LeftOut(self.folder / location, reason)
