@@ -1,4 +1,4 @@
-"""The packages and walks in docs/explanation/architecture.md exist."""
+"""The packages and walkthroughs in docs/explanation/architecture.md exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_RETURNS = {"The name": 4, "The data": 4, "The weights": 4, "What is trained
 
 def read_walks() -> dict[str, list[str]]:
     """Return the lines of each walk by title."""
-    section = PAGE.partition("## Five walks")[2].partition("\n## ")[0]
+    section = PAGE.partition("## Five walkthroughs")[2].partition("\n## ")[0]
     walks = {}
     for part in section.split("\n### ")[1:]:
         title, _, text = part.partition("\n")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -33,6 +34,8 @@ def print_lines(*lines: str) -> None:
 
 def print_exactly(text: str) -> None:
     """Print text to stdout that its format, such as JSON, has already made printable."""
+    if sys.stdout is None:  # because the shell closed it; then print() would do nothing
+        raise OutputError(OSError(errno.EBADF, "it is closed"))
     try:
         print(text, end="", flush=True)  # noqa: T201  # this module prints
     except BrokenPipeError:
@@ -74,8 +77,9 @@ def reporting_output_errors() -> Iterator[None]:
         if failure is None:
             raise
         # Otherwise Python would report at exit that it cannot write the rest.
-        with Path(os.devnull).open("wb") as sink:
-            os.dup2(sink.fileno(), sys.stdout.fileno())
+        if sys.stdout is not None:
+            with Path(os.devnull).open("wb") as sink:
+                os.dup2(sink.fileno(), sys.stdout.fileno())
         raise failure from error
 
 

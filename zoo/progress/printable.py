@@ -20,6 +20,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import unicodedata
 
 #: Control characters, characters that change the direction of the text around them, line and paragraph separators,
 #: surrogates (bytes of a file name that is not valid UTF-8), and noncharacters, which XML cannot represent.
@@ -29,6 +30,23 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])")
 #: The beginning of a formula, for spreadsheets that remove spaces or accept the wide forms of these characters.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # noqa: RUF001  # the wide forms are meant
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+#: The zero-width non-joiner and joiner. Persian and Indic words contain them, and they change only how letters connect.
+_JOINERS = "\u200c\u200d"
+
+
+def is_printable(name: str) -> bool:
+    """Return whether all characters of a name are printable. A zero-width joiner is, between two letters."""
+    return name.isprintable() or all(
+        char.isprintable() or (char in _JOINERS and _is_letter(name[at - 1 : at]) and _is_letter(name[at + 1 : at + 2]))
+        for at, char in enumerate(name)
+    )
+
+
+def _is_letter(char: str) -> bool:
+    """Return whether a character is a letter, or a mark that belongs to one; an empty string is neither."""
+    return bool(char) and unicodedata.category(char)[0] in "LM"
 
 
 def make_printable(text: str) -> str:

@@ -126,6 +126,14 @@ def test_notes_do_not_go_to_stdout_if_stderr_is_closed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.parametrize("arguments", ["list", "list --json", "plugins"])
+def test_a_result_that_cannot_be_printed_because_stdout_is_closed_is_an_error(tmp_path: Path, arguments: str) -> None:
+    command = ["sh", "-c", f"exec {shlex.quote(sys.executable)} -m zoo {arguments} >&-"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "Error: cannot write to stdout: it is closed."
+
+
 def test_a_traceback_is_printable(tmp_path: Path) -> None:
     done = start("--debug", "info", "\x1b[31m", stdout=subprocess.PIPE, cwd=tmp_path)
     assert done.returncode == 1

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from markdown_it import MarkdownIt
 
-from zoo.progress.printable import escape_csv, escape_json, escape_markdown, format_code, make_printable
+from zoo.progress.printable import escape_csv, escape_json, escape_markdown, format_code, is_printable, make_printable
 
 #: The bidirectional classes of characters that embed, override or isolate text.
 EMBEDDING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -89,3 +89,28 @@ def test_code_in_markdown_is_one_code_with_the_text(text: str) -> None:
     assert [(child.type, child.content) for child in inline.children or ()] == [
         ("text", "x "), ("code_inline", text), ("text", " y"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["می\u200cخوبهم", "क्\u200dष", "ශ්\u200dරී", "plain", ""])
+def test_a_joiner_between_letters_is_printable_and_printed_as_it_is(name: str) -> None:
+    assert is_printable(name)
+    assert make_printable(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u200cب",
+        "ب\u200c",
+        "ب\u200c\u200cب",
+        "ب \u200dب",
+        "1\u200c2",
+        "\u200d",
+        "ب\u200bب",
+        "ب\u200eب",
+        "a\u202eb",
+        "a\n",
+    ],
+)
+def test_other_invisible_characters_are_not_printable(name: str) -> None:
+    assert not is_printable(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.file_kinds import is_avif, is_heic
 from zoo.errors import DataError
 from zoo.files.atomic import PREFIX, publish
-from zoo.files.cache import cache_folder
+from zoo.files.cache import cache_folder, writing_cache
+from zoo.files.leftovers import lock_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,10 +69,24 @@ def cache_images(
         DataError: If an image is of an unknown type, or has values that are not pixels.
     """
     folder = cache_folder() / "data"
-    if key and (found := find_cached(key)):
+    if key is None:
+        return _write(folder, images, total, progress)
+    if found := find_cached(key):
         return found
+    from filelock import FileLock  # Importing it takes 0.1 s, and the images are usually cached.
+
+    lock = lock_path(folder / key)
+    with writing_cache(folder):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock, mode=0o666):  # Only one process, such as one of several ranks, writes them; the others wait.
+        return find_cached(key) or _write(folder, images, total, progress, key)
+
+
+def _write(
+    folder: Path, images: Iterable[CachedImage], total: int | None, progress: Progress, key: str | None = None
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{PREFIX}{secrets.token_hex(4)}"
+    partial = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     digest = hashlib.sha256()
     try:
         partial.mkdir()

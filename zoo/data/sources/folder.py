@@ -22,6 +22,7 @@ from zoo.data.sources.layout import LAYOUTS, read_layout
 from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
 from zoo.errors import DataError
+from zoo.progress.printable import is_printable
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[
         if path in excluded:
             continue
         name = unicodedata.normalize("NFC", path.name)  # Archives created on macOS contain names in NFD.
-        if not name.isprintable():
+        if not is_printable(name):
             raise DataError(f"the folder {name!r} in {str(split_folder)!r} has an unprintable name; rename it.")
         real_path = os.path.realpath(path)
         if other := classes.get(name) or by_real_path.get(real_path):

@@ -14,6 +14,7 @@ from zoo.data.listing import ImageFile, LeftOut, Listing, Span, show_names
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
 from zoo.errors import DataError, OptionError
+from zoo.progress.printable import is_printable
 
 if TYPE_CHECKING:
     from zoo.progress import Progress
@@ -88,6 +89,6 @@ def _name_class(label: str, names: Sequence[str] | None, shard: Path) -> str:
             raise DataError(f"{str(shard)!r} has the label {label}, but {CLASSES} has only {len(names)} names.")
         label = names[int(label)]
     name = unicodedata.normalize("NFC", label)
-    if not name.isprintable():
+    if not is_printable(name):
         raise DataError(f"{str(shard)!r} has the unprintable label {name!r}.")
     return name

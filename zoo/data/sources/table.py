@@ -28,6 +28,7 @@ from zoo.data.sources.spare_columns import SpareColumns
 from zoo.data.sources.table_rows import Row, read_rows
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
+from zoo.progress.printable import is_printable
 from zoo.registry.data_options import ROLES
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class _RowReader:
         name = self._find_name(number, cells)
         location = self._locate(name)
         class_name = sys.intern(unicodedata.normalize("NFC", self._find_class(number, cells)))
-        if not class_name.isprintable():
+        if not is_printable(class_name):
             raise DataError(f"line {number} has the unprintable label {class_name!r}")
         if reason := find_unsupported(location) or (None if class_name else "no label"):
             return LeftOut(self.folder / location, reason)

@@ -27,6 +27,9 @@ OUTER = frozenset({"module", "_forward_module"})
 #: Parts that torch.compile, FSDP and checkpointing insert into names, in any place.
 INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
+#: Name in the header of a safetensors file that is not a tensor.
+METADATA = "__metadata__"
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -143,7 +146,7 @@ def _rename(path: Path, names: Collection[str], prefix: str | None) -> dict[str,
 
     Raises:
         OptionError: If no tensor is under the prefix.
-        WeightsError: If two tensors would have the same name.
+        WeightsError: If two tensors would have the same name, or one would have a reserved name.
     """
     plain = {name: name for name in names}
     below = _select(plain, prefix) or _select(_unwrap(plain), prefix)
@@ -153,6 +156,8 @@ def _rename(path: Path, names: Collection[str], prefix: str | None) -> dict[str,
         raise OptionError(
             f"{path} has no tensors under the `prefix` {prefix!r}; its names begin with {shorten(begin)}."
         )
+    if METADATA in renamed.values():
+        raise WeightsError(f"{path} cannot be converted: a tensor is called {METADATA}, which safetensors reserves")
     twice = [name for name, count in Counter(renamed.values()).items() if count > 1]
     if twice:
         removed = " and ".join(sorted(INSERTED))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zoo.errors import WeightsError, is_out_of_memory
+from zoo.models.weights.harmless import HARMLESS
 
 #: First bytes of files that are often mistaken for weights files, and what these files are.
 IMPOSTORS = {
     b"<": "a web page",
     b"version https://git-lfs": "a Git LFS pointer to the file, not the file",
 }
-#: The only classes that are loaded besides torch's own. Many training scripts save their options in a Namespace, which
-#: is an object without code of its own.
-HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
 #: First bytes of a zip archive.
 ZIP = b"PK\x03\x04"
 #: First bytes of files in the legacy format of torch.save, a pickle of protocol 2 to 5. No safetensors file begins like
@@ -36,12 +32,14 @@ def read_torch_file(path: Path) -> Any:
     """Read a file that torch.save wrote, in any of its formats except the oldest.
 
     Returns:
-        What was saved: usually a dict. Tensors are on the CPU, and memory-mapped if the format allows it.
+        What was saved: usually a dict. Tensors are on the CPU, and memory-mapped if the format allows it. Common
+        objects that are not needed, such as dates, are omitted as described in `zoo.models.weights.harmless`.
 
     Raises:
         OSError: If the file cannot be read.
         WeightsError: If the file is damaged, has a different format, or contains anything but tensors, numbers,
-            strings, lists, dicts and argparse.Namespace objects. No code from such a file is run.
+            strings, lists, dicts, argparse.Namespace objects and objects that can be omitted. No code from such a file
+            is run.
     """
     import torch
 

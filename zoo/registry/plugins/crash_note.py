@@ -2,7 +2,9 @@
 
 A plugin can crash the process, exit it or never return, and the process itself then cannot report this. So zoo keeps a
 small file with the plugin's name in the cache folder while the plugin is loading. When zoo starts and finds such a file
-from a process that has ended, it first loads the plugin in a separate process, and skips the plugin if that fails.
+from a process that has ended, it first loads the plugin in a separate process. If that fails, zoo adds the reason to
+the note, and skips the plugin until it changes. If it succeeds, zoo loads the plugin, and leaves a mark until it is
+loaded. A plugin that ends the process in spite of such a mark is skipped as well.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import CacheError
@@ -46,7 +49,7 @@ def leaving_note(namespace: str) -> Iterator[None]:
     """
     path, started = _write_note(namespace), time.monotonic()
     try:
-        with _naming_if_slow(namespace):
+        with naming_if_slow(namespace, f"loading the plugin {namespace}"):
             yield
     except KeyboardInterrupt:
         if time.monotonic() - started >= PATIENCE:
@@ -54,6 +57,8 @@ def leaving_note(namespace: str) -> Iterator[None]:
         _remove(path)
         raise
     _remove(path)
+    if path:
+        _remove(_find_mark(namespace))
 
 
 def _write_note(namespace: str) -> Path | None:
@@ -61,56 +66,105 @@ def _write_note(namespace: str) -> Path | None:
     try:
         path = cache_folder() / FOLDER / f"{_read_node()}.{os.getpid()}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}-new")
-        partial.write_text(namespace, encoding="utf-8")
-        partial.replace(path)
     except (OSError, CacheError):  # a CacheError if there is no home folder
         return None
-    return path
+    return path if _write(path, namespace) else None
 
 
-def find_culprits(namespaces: Collection[str]) -> dict[str, str]:
-    """Return, by namespace, what is wrong with each plugin that terminated an earlier process and still fails to load.
+def _write(path: Path, text: str) -> bool:
+    """Replace a file, and return whether that was possible."""
+    partial = path.with_name(f"{_read_node()}.{os.getpid()}-new")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        return False
+    return True
 
-    zoo loads each of them in a separate process to find out.
+
+def find_culprits(namespaces: Collection[str], identify: Callable[[str], str]) -> dict[str, str]:
+    """Return, by namespace, what is wrong with each plugin that terminated an earlier process and is skipped.
+
+    zoo loads a plugin in a separate process to find out, unless a note already contains the result.
 
     Args:
         namespaces: Namespaces of the plugins that are about to be loaded. Notes about other plugins are ignored.
+        identify: Function that takes a namespace and returns a line that changes when the plugin changes.
     """
-    faults: dict[str, str] = {}
-    left: defaultdict[str, list[str]] = defaultdict(list)
+    left: defaultdict[str, list[_Note]] = defaultdict(list)
     for path in _list_left_notes():
-        try:
-            namespace = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if namespace not in namespaces:
-            continue
-        if namespace not in faults:
-            faults[namespace] = _try_in_process(namespace)
-        if faults[namespace]:
-            left[namespace].append(str(path))
+        note = _read_note(path)
+        if note is not None and note.namespace in namespaces:
+            left[note.namespace].append(note)
+    faults: dict[str, str] = {}
+    for namespace, notes in left.items():
+        identity = identify(namespace)
+        fault = _judge(namespace, notes, identity)
+        for note in notes:
+            if fault:
+                _write(note.path, f"{namespace}\n{identity}\n{fault}")
+            else:
+                _remove(note.path)
+        if fault:
+            paths = " and ".join(str(note.path) for note in notes)
+            faults[namespace] = f"{fault}; zoo skips it until it changes, or until you delete {paths}"
         else:
-            _remove(path)
-    return {
-        namespace: f"{faults[namespace]}; delete {' and '.join(paths)} to load the plugin without "
-        "testing it in a separate process first"
-        for namespace, paths in left.items()
-    }
+            _write(_find_mark(namespace), identity)
+    return faults
+
+
+@dataclass(frozen=True)
+class _Note:
+    """A note of a process that has ended."""
+
+    path: Path
+    namespace: str
+    #: State of the plugin when it was tried in a separate process, and why it failed; both empty before that.
+    identity: str = ""
+    fault: str = ""
+
+
+def _judge(namespace: str, notes: Sequence[_Note], identity: str) -> str:
+    """Return why a plugin must be skipped, or an empty string."""
+    for note in notes:
+        if note.fault and note.identity == identity:
+            return note.fault
+    try:
+        has_passed = _find_mark(namespace).read_text(encoding="utf-8") == identity
+    except (OSError, UnicodeDecodeError):
+        has_passed = False
+    if has_passed:
+        return "it repeatedly ends the process while it is loading, although it can be loaded in a separate process"
+    return _try_in_process(namespace)
+
+
+def _read_note(path: Path) -> _Note | None:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n", 2)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return _Note(path, *lines)
+
+
+def _find_mark(namespace: str) -> Path:
+    """Return the path of the mark of a plugin that ended a process, but could be loaded in a separate one."""
+    return cache_folder() / FOLDER / f"{_read_node()}.passed-{namespace}"
 
 
 @contextmanager
-def _naming_if_slow(namespace: str) -> Iterator[None]:
-    """Return a context that names the plugin on stderr after `PATIENCE` seconds."""
+def naming_if_slow(namespace: str, waiting: str) -> Iterator[None]:
+    """Return a context that prints on stderr, after `PATIENCE` seconds, what zoo is waiting for.
+
+    Args:
+        namespace: Namespace of the plugin.
+        waiting: What zoo is doing, such as ``loading the plugin acme``.
+    """
     try:
         stderr = os.dup(2)  # The guard redirects descriptor 2 while the plugin is loading.
     except OSError:  # Stderr is closed.
         yield
         return
-    line = (
-        f"note: still loading the plugin {namespace} after {PATIENCE:.0f} s; "
-        f"set ZOO_DISABLE_PLUGINS={namespace} to continue without it"
-    )
+    line = f"note: still {waiting} after {PATIENCE:.0f} s; set ZOO_DISABLE_PLUGINS={namespace} to continue without it"
     timer = threading.Timer(PATIENCE, os.write, (stderr, f"{make_printable(line)}\n".encode()))
     timer.daemon = True
     timer.start()

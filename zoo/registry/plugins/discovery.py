@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import partial
 from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 
 from zoo.errors import NameNotFound
 from zoo.plugin.fields import NAMESPACE
@@ -39,10 +40,10 @@ def discover_plugins() -> list[Plugin]:
 def _discover() -> list[Plugin]:
     claims, damaged = _scan()
     chosen = {namespace: claim for namespace, found in claims.items() if (claim := _choose_claim(namespace, found))}
-    culprits = find_culprits(chosen)
+    culprits = find_culprits(chosen, lambda namespace: _identify(*chosen[namespace]))
     for namespace, (plugin, entry_point) in chosen.items():
         if fault := culprits.get(namespace):
-            plugin.fail("broken", f"{fault}, or set ZOO_DISABLE_PLUGINS={namespace}.")
+            plugin.fail("broken", f"{fault}; set ZOO_DISABLE_PLUGINS={namespace} to turn it off.")
             continue
         with leaving_note(namespace):
             load_plugin(plugin, partial(load_module, entry_point))
@@ -55,6 +56,20 @@ def try_plugin(namespace: str) -> None:
     chosen = _choose_claim(namespace, get_claims(namespace))
     if chosen is not None:
         load_plugin(chosen[0], partial(load_module, chosen[1]))
+
+
+def _identify(plugin: Plugin, entry_point: EntryPoint) -> str:
+    """Return a line that changes when a plugin changes: its version, and when its files were last changed."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(entry_point.module.partition(".")[0])  # of the package, because that does not import it
+        found = Path(spec.origin) if spec and spec.origin else None
+        paths = [] if found is None else [*found.parent.rglob("*.py")] if found.name == "__init__.py" else [found]
+        changed = max((path.stat().st_mtime_ns for path in paths), default=0)
+    except Exception:  # noqa: BLE001  # an import hook may raise anything; then only the version counts
+        changed = 0
+    return f"{' '.join(plugin.version.split())} {changed}"
 
 
 def get_claims(namespace: str) -> list[Claim]:

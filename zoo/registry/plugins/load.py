@@ -17,6 +17,7 @@ import pluggy
 
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks, SourceSpec
+from zoo.registry.plugins.crash_note import naming_if_slow
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
 from zoo.registry.plugins.process_guard import LOADING, guarding_process
 from zoo.registry.plugins.stream_guard import guarding_streams
@@ -120,7 +121,8 @@ def find_unlisted(plugin: Plugin, name: str) -> BackboneSpec | None:
     Raises:
         PluginError: If the plugin fails or returns something that is not a backbone of its namespace.
     """
-    results = call_hook(plugin, "zoo_find_backbone", name=name)
+    with naming_if_slow(plugin.namespace, f"waiting for zoo_find_backbone of the plugin {plugin.namespace}"):
+        results = call_hook(plugin, "zoo_find_backbone", name=name)
     if not results:
         return None
     spec, failed = results[0], f"plugin {plugin.namespace} failed in zoo_find_backbone: it returns"

@@ -33,7 +33,15 @@ def guarding_process(plugin: str) -> Iterator[None]:
     faults: list[str] = []
     with reporting_faults(faults), ExitStack() as stack:
         stack.enter_context(noting_exit_handlers(plugin))
-        for keep in (_keep_one_process, _keep_threads, _keep_signals, _keep_folder, _keep_modules, _keep_builtins):
+        for keep in (
+            _keep_one_process,
+            _keep_threads,
+            _keep_signals,
+            _keep_folder,
+            _keep_path,
+            _keep_modules,
+            _keep_builtins,
+        ):
             stack.enter_context(keep(faults))
         yield
 
@@ -144,11 +152,10 @@ def _keep_threads(faults: list[str]) -> Iterator[None]:
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
         for thread in started[1:]:
-            if not thread.daemon and thread.is_alive():
-                thread.join(_GRACE)
-                if thread.is_alive():
-                    note_stray_thread(thread)
-                    faults.append("starts a thread that does not end")
+            thread.join(_GRACE)
+            if thread.is_alive():  # A daemon thread does not delay the exit, but can print or end the process.
+                note_stray_thread(thread)
+                faults.append("starts a thread that does not end")
 
 
 @contextmanager
@@ -182,6 +189,20 @@ def _keep_folder(faults: list[str]) -> Iterator[None]:
             faults.append("changes the working directory")
             with suppress(OSError):  # it may have been removed
                 os.chdir(before or "/")
+
+
+@contextmanager
+def _keep_path(faults: list[str]) -> Iterator[None]:
+    """Restore `sys.path` if a plugin removed folders from it or moved them. It may add folders, as .pth files do."""
+    path, before = sys.path, [*sys.path]
+    try:
+        yield
+    finally:
+        now = getattr(sys, "path", None)
+        if now is not path or [folder for folder in now if folder in before] != before:
+            path[:] = before
+            sys.path = path
+            faults.append("removes folders from sys.path")
 
 
 def _find_folder() -> Path | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,37 @@ def test_zip_names_in_utf_8_are_read_with_and_without_the_flag(tmp_path: Path) -
         file.writestr("蚂蚁/1.jpg", b"photo")
     extract_archive(tmp_path / "flag.zip", tmp_path / "flag")
     assert list_names(tmp_path / "flag") == ["蚂蚁/1.jpg"]
+
+
+@pytest.mark.parametrize("raw", ["蚂蚁".encode("gbk"), b"????"])
+def test_a_zip_name_in_the_unicode_path_field_is_read_if_its_checksum_is_right(tmp_path: Path, raw: bytes) -> None:
+    for folder, checksum in (("good", zlib.crc32(raw)), ("bad", zlib.crc32(raw) ^ 1)):
+        content = struct.pack("<BL", 1, checksum) + "蚂蚁.jpg".encode()
+        with zipfile.ZipFile(tmp_path / f"{folder}.zip", "w") as file:
+            member = zipfile.ZipInfo("x" * len(raw))
+            member.extra = struct.pack("<HHL", 0x5555, 4, 0) + struct.pack("<HH", 0x7075, len(content)) + content
+            file.writestr(member, b"photo")
+        path = tmp_path / f"{folder}.zip"
+        path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
+    extract_archive(tmp_path / "good.zip", tmp_path / "good")
+    assert list_names(tmp_path / "good") == ["蚂蚁.jpg"]
+    try:
+        extract_archive(tmp_path / "bad.zip", tmp_path / "bad")
+    except DataError as error:
+        assert "not in UTF-8" in str(error)  # noqa: PT017  # depends on the name outside the field
+    else:
+        assert [path.name for path in (tmp_path / "bad").iterdir()] == [raw.decode()]
+
+
+def test_a_unicode_path_cannot_lead_outside_the_folder(tmp_path: Path) -> None:
+    content = struct.pack("<BL", 1, zlib.crc32(b"a.jpg")) + b"../a.jpg"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        member = zipfile.ZipInfo("a.jpg")
+        member.extra = struct.pack("<HH", 0x7075, len(content)) + content
+        file.writestr(member, b"photo")
+    with pytest.raises(DataError):
+        extract_archive(tmp_path / "a.zip", tmp_path / "out")
+    assert not (tmp_path / "a.jpg").exists()
 
 
 def test_tar_names_in_another_encoding_are_refused(tmp_path: Path) -> None:

@@ -182,3 +182,10 @@ def test_pipes_and_broken_links_are_left_out(tmp_path: Path, plant: Plant) -> No
     assert found["pipe.jpg"] == "not a regular file"
     assert found["broken.jpg"].startswith("cannot be opened")
     assert found["loop.jpg"].startswith("cannot be opened")
+
+
+def test_a_class_name_may_contain_a_joiner_between_letters(tmp_path: Path, plant: Plant) -> None:
+    name = "می\u200cخوب"
+    assert list_folder(plant(tmp_path / "good", {name: 1, "bee": 1})).classes == ("bee", name)
+    with pytest.raises(DataError, match="has an unprintable name"):
+        list_folder(plant(tmp_path / "bad", {f"{name}\u200c": 1, "bee": 1}))

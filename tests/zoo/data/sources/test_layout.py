@@ -112,7 +112,7 @@ def test_the_number_of_comparisons_grows_with_the_number_of_folders(monkeypatch:
     reads = []
     monkeypatch.setattr(_Candidate, "classes", property(lambda self: reads.append(self) or {self.name, "images"}))
     nested = [_Candidate(str(number), Path(), Entries((), (), ()), None, None) for number in range(1000)]
-    with pytest.raises(DataError, match="'0' and '1' contain folders of the same names"):
+    with pytest.raises(DataError, match="'0' and '1' contain folders with the same names"):
         _refuse_unclear(nested)
     monkeypatch.setattr(_Candidate, "classes", property(lambda self: reads.append(self) or {self.name}))
     reads.clear()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -203,3 +205,20 @@ def test_the_model_of_a_run_is_refused_because_it_would_lose_its_header(tmp_path
 def test_a_data_type_that_cannot_be_loaded_is_not_converted(tmp_path: Path, dtype: torch.dtype) -> None:
     text = refusal(tmp_path, {"a": torch.ones(2), "b": torch.ones(2).to(dtype)})
     assert f"it has data types that zoo cannot load (convert them to float32): b ({str(dtype)[6:]})" in text
+
+
+def test_a_name_that_safetensors_reserves_is_refused(tmp_path: Path) -> None:
+    assert "a tensor is called __metadata__" in refusal(tmp_path, {"__metadata__": torch.ones(2), "a": torch.ones(1)})
+    assert "a tensor is called __metadata__" in refusal(tmp_path, {"module.__metadata__": torch.ones(2)})
+
+
+def test_a_usual_checkpoint_is_converted(tmp_path: Path) -> None:
+    content = {
+        "best_acc1": np.float64(0.5),
+        "at": dt.date(2026, 1, 2),
+        "out": Path("runs"),
+        "state_dict": TENSORS,
+    }
+    converted, tensors = convert(tmp_path, content)
+    assert same(tensors, TENSORS)
+    assert converted.left_out == ("best_acc1", "at", "out")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
+import datetime as dt
+import decimal
+import fractions
 import os
 import pickle
 import re
 import tarfile
 import tempfile
+import types
+import uuid
 import warnings
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +28,7 @@ from hypothesis import strategies as st
 
 from weights_files import TENSORS, same
 from zoo.errors import WeightsError
+from zoo.models.weights.harmless import HARMLESS, Omitted
 from zoo.models.weights.torch_file import read_torch_file
 
 
@@ -92,15 +99,62 @@ def test_a_hostile_pickle_creates_no_file(tmp_path: Path, *, zipped: bool) -> No
     ("content", "needed"),
     [
         (Runs(print, "x"), "print"),
-        (collections.defaultdict(list), "collections.defaultdict"),
+        (types.SimpleNamespace(a=1), "types.SimpleNamespace"),
         (torch.nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
-        (Path("a"), "pathlib."),
     ],
-    ids=["function", "class", "module", "path"],
+    ids=["function", "class", "module"],
 )
 def test_the_error_names_what_the_file_needs(tmp_path: Path, content: object, needed: str) -> None:
     torch.save({"state_dict": TENSORS, "more": content}, tmp_path / "net.pth")
     assert f"contains more than tensors: it needs {needed}" in refusal(tmp_path / "net.pth")
+
+
+#: Objects that training scripts save besides tensors.
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+USUAL = [
+    np.float64(0.5), np.float32(0.5), np.int64(3), np.bool_(True), np.str_("a"), np.arange(3), np.dtype("float32"), NOW,
+    NOW.replace(tzinfo=None), NOW.date(), NOW.time(), dt.timedelta(1), Path("a/b"), PurePosixPath("a"),
+    PureWindowsPath("a"), frozenset([1]), range(3), slice(1, 2), decimal.Decimal(1), fractions.Fraction(1, 2),
+    uuid.UUID(int=5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("content", USUAL, ids=[type(content).__name__ for content in USUAL])
+def test_common_objects_are_omitted_without_calling_their_constructors(
+    tmp_path: Path, content: object, *, zipped: bool
+) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"best": content, "state_dict": TENSORS}, path, _use_new_zipfile_serialization=zipped)
+    read = read_torch_file(path)
+    assert type(read["best"]) is Omitted
+    assert vars(read["best"]) == {}
+    assert same(read["state_dict"], TENSORS)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_in_other_containers_are_read(tmp_path: Path, *, zipped: bool) -> None:
+    path, content = tmp_path / "net.pth", collections.defaultdict(list, TENSORS)
+    queue = collections.deque([1, 2], maxlen=3)
+    torch.save({"state_dict": content, "recent": queue}, path, _use_new_zipfile_serialization=zipped)
+    read = read_torch_file(path)
+    assert same(read["state_dict"], TENSORS)
+    assert read["recent"] == [1, 2]
+
+
+def test_nothing_that_a_file_can_name_comes_from_another_package() -> None:
+    callables = [item[0] if isinstance(item, tuple) else item for item in HARMLESS]
+    assert {item.__module__ for item in callables} == {"zoo.models.weights.harmless", "argparse"}
+
+
+@pytest.mark.parametrize("holder", [collections.deque, collections.defaultdict, frozenset])
+def test_a_hostile_pickle_hidden_in_a_common_object_creates_no_file(tmp_path: Path, holder: Any) -> None:
+    canary, path = tmp_path / "canary", tmp_path / "net.pth"
+    hidden = Runs(os.system, f"touch {canary}")
+    content = holder(None, {"a": hidden}) if holder is collections.defaultdict else holder([hidden])
+    torch.save({"more": content, "model": TENSORS}, path)
+    assert "contains more than tensors" in refusal(path)
+    assert not canary.exists()
 
 
 def test_a_torchscript_archive_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ SURVIVED = {
     "stray-thread": (
         "import threading\nthreading.Thread(target=threading.Event().wait).start()", "a thread that does not end"
     ),
+    "daemon-thread": (
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "a thread that does not end",
+    ),
+    "clear-path": ("import sys\nsys.path.clear()", "removes folders from sys.path"),
+    "replace-path": ("import sys\nsys.path = []", "removes folders from sys.path"),
+    "delete-path": ("import sys\ndel sys.path", "removes folders from sys.path"),
     "fork": ("import os\nos.fork()", "forks"),
     "replace-module": ("import sys\nsys.modules['json'] = sys.modules['os']", "replaces the module json"),
     "block-module": ("import sys\nsys.modules['torch'] = None", "replaces the module torch"),
@@ -61,6 +68,18 @@ def test_harm_to_the_process_is_undone_and_the_plugin_named(site: Site, kind: st
     assert described["zoo-culprit"]["state"] == "broken"
     assert reason in described["zoo-culprit"]["reason"]
     assert described["zoo-zebra"]["state"] == "ok"
+
+
+def test_a_daemon_thread_that_keeps_printing_is_named(site: Site) -> None:
+    work = "def work():\n    while True:\n        os.write(1, b'noise')\n        time.sleep(0.001)\n"
+    start = f"import os, threading, time\n{work}threading.Thread(target=work, daemon=True).start()\n"
+    site.add("culprit", start + hook("return [spec('NAMESPACE/net')]"))
+    assert "plugin culprit is broken: it starts a thread that does not end" in site.run("list").stderr
+
+
+def test_a_plugin_may_add_a_folder_to_the_path(site: Site) -> None:
+    site.add("adding", "import sys\nsys.path.insert(0, '/nowhere')\n" + hook("return [spec('NAMESPACE/net')]"))
+    assert "adding/net" in site.list_names()
 
 
 @pytest.mark.parametrize("kind", ENDING)
@@ -159,10 +178,10 @@ def test_an_exit_handler_that_returns_is_run(site: Site) -> None:
     assert mark.exists()
 
 
-def start(site: Site, tmp_path: Path) -> subprocess.Popen[str]:
+def start(site: Site, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "ZOO_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(site.folder)}
     return subprocess.Popen(
-        [sys.executable, "-m", "zoo", "list"],
+        [sys.executable, "-m", "zoo", *(arguments or ("list",))],
         env=environment, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -267,5 +286,56 @@ def test_several_notes_about_a_plugin_lead_to_one_advice(site: Site, tmp_path: P
     other = note.with_suffix(".99999999")  # no process has this ID
     other.write_text("culprit", encoding="utf-8")
     reason = site.describe(ZOO_CACHE=cache)["zoo-culprit"]["reason"]
-    assert reason.count("it ends the process with status 3") == reason.count("; delete ") == 1
-    assert f"delete {' and '.join(sorted(map(str, (note, other))))} to load the plugin without testing it" in reason
+    assert reason.count("it ends the process with status 3") == reason.count("until you delete ") == 1
+    assert f"until you delete {' and '.join(sorted(map(str, (note, other))))};" in reason
+
+
+#: What ends the process only where zoo loads all plugins, so that loading the plugin alone succeeds.
+ONLY_WITH_OTHERS = {
+    "other-plugin": "import os, sys\nif 'plugin_zoo_beside' in sys.modules: os._exit(0)\n",
+    "command-line": "import os, sys\nif sys.argv[0] != '-c': os._exit(0)\n",
+}
+
+
+@pytest.mark.parametrize("kind", ONLY_WITH_OTHERS)
+def test_a_plugin_that_ends_the_process_again_after_it_was_tried_alone_is_named_and_skipped(
+    site: Site, kind: str
+) -> None:
+    site.add("beside")
+    site.add("culprit", ONLY_WITH_OTHERS[kind] + hook("return [spec('NAMESPACE/net')]"))
+    assert [site.run("list").stdout for _ in range(2)] == ["", ""]
+    assert {"good/net", "beside/net"} <= {*site.list_names()}
+    reason = site.describe()["zoo-culprit"]["reason"]
+    assert "it repeatedly ends the process while it is loading" in reason
+    (site.folder / "plugin_zoo_culprit.py").write_text(hook("return [spec('culprit/fixed')]"))
+    assert "culprit/fixed" in site.list_names()
+    assert [*(site.folder / "cache" / "loading").iterdir()] == []
+
+
+def test_a_plugin_that_hung_is_not_tried_again_until_it_changes(site: Site, tmp_path: Path) -> None:
+    tries = site.folder / "tries"
+    source = f"with open({str(tries)!r}, 'a') as file: file.write('x')\n"
+    site.add("culprit", source + HANGING["import"])
+    process = start(site, tmp_path)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.kill()
+    process.communicate()
+    cache = str(tmp_path / "cache")
+    for _ in range(3):
+        assert "does not finish loading within 5 s; zoo skips it" in site.run("list", ZOO_CACHE=cache).stderr
+    assert tries.read_text() == "xx"  # the first start, and one separate process
+    (site.folder / "plugin_zoo_culprit.py").write_text(hook("return [spec('culprit/fixed')]"))
+    assert "culprit/fixed" in site.list_names(ZOO_CACHE=cache)
+
+
+def test_a_hook_that_does_not_return_is_named(site: Site, tmp_path: Path) -> None:
+    site.add(
+        "culprit", hook("import threading", "threading.Event().wait()", name="zoo_find_backbone", arguments="name")
+    )
+    process = start(site, tmp_path, "info", "culprit/net")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    process.kill()
+    process.communicate()
+    assert line.startswith("note: still waiting for zoo_find_backbone of the plugin culprit after 3 s;")
