@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoo.data.bit_depth import find_peaks, report_bits
 from zoo.data.dataset import report_animations, report_left_out
 from zoo.data.examine import examine_files
-from zoo.data.listing import Listing, show_names
+from zoo.data.listing import LeftOut, Listing, show_names
 from zoo.data.sample import Sample
 from zoo.errors import DataError
 
@@ -26,9 +26,19 @@ class Trained:
     bits: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LabeledImages:
+    """The images of one split."""
+
+    #: ``train``, ``val``, ``test`` or ``all``.
+    split: str
+    samples: tuple[Sample, ...]
+    left_out: tuple[LeftOut, ...]
+
+
 def open_labeled(
     listing: Listing, origin: str, split: str | None, *, trained: Trained, progress: Progress
-) -> tuple[str, tuple[Sample, ...]]:
+) -> LabeledImages:
     """Examine the images of one split.
 
     Args:
@@ -38,12 +48,11 @@ def open_labeled(
         trained: What the run knows about the images that it was trained on.
         progress: Where to report progress and unused files.
 
-    Returns:
-        The name of the split and its samples.
-
     Raises:
         DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
     """
+    for note in listing.notes:
+        progress.say(f"note: {note}")
     chosen = _choose_split(listing, split, origin)
     if chosen == "all" and split is None:
         progress.say(f"note: {origin} has no splits; using all images, including those that the run was trained on")
@@ -53,12 +62,13 @@ def open_labeled(
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
     good, bad, traits = examine_files(files, labels, progress=progress)
-    report_left_out(bad, progress)
+    left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
+    report_left_out(left_out, progress)
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_animations(good, traits, progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
-    return chosen, tuple(good)
+    return LabeledImages(chosen, tuple(good), left_out)
 
 
 def _choose_split(listing: Listing, split: str | None, origin: str) -> str:

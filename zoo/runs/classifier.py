@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zoo.data.bit_depth import report_bits
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.eval_dataset import Trained, open_labeled
+from zoo.data.image_bytes import read_image_file
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.source import list_images, name_source
@@ -129,7 +130,8 @@ class Classifier:
             progress: Receives messages and progress. Default: they are discarded.
 
         Returns:
-            ``split``, ``loss``, ``accuracy``, ``images``, ``per_class`` and ``confusion``, as in run.json.
+            ``split``, ``loss``, ``accuracy``, ``images``, ``per_class``, ``confusion`` and ``left_out`` (the skipped
+            files and the reasons), as in run.json.
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
@@ -138,14 +140,17 @@ class Classifier:
         options = DataOptions.parse(label_from=label_from, columns=columns)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
-        chosen, samples = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
+        images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
+        samples = images.samples
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalize, self._hardware)
             with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
-        return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
+        left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
+        metrics = measure(probabilities, labels, self.classes)
+        return {"split": images.split, "loss": finite_or_none(score.loss), **metrics, "left_out": left_out}
 
     def _read(self, file: tuple[Path, str | None]) -> _Input | str:
         """Return the model input, or the reason why there is none."""
@@ -153,7 +158,8 @@ class Classifier:
         if reason:
             return reason
         try:
-            with decoded(path, self._transform.bits) as image:
+            # The error for the content of a file does not contain the path, which the prediction has.
+            with decoded(read_image_file(path), self._transform.bits) as image:
                 return _Input(self._transform(image.pixels), image.peak)
         except DataError as error:
             return str(error)
