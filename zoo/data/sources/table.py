@@ -19,7 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from zoo.data.listing import ImageFile, LeftOut, Listing
-from zoo.data.sources.columns import Columns, find_columns
+from zoo.data.sources.columns import Columns, find_columns, find_image_column
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.path_splits import split_by_path
 from zoo.data.sources.spare_columns import SpareColumns
@@ -85,6 +85,27 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
+def list_paths(path: Path) -> list[tuple[Path, str | None]]:
+    """List the images of a table that needs no labels, each with the reason why it cannot be used, or None.
+
+    Raises:
+        DataError: If the table cannot be read, or has no column for the image.
+    """
+    try:
+        rows = read_rows(path)
+        number, first = next(rows, (0, []))
+        columns = find_image_column(first)
+        reader = _RowReader(path.parent, columns, len(first), None, is_own=True)
+        return [
+            (path.parent / location, find_unsupported(location))
+            for location in itertools.starmap(
+                reader.locate, rows if columns.has_header else itertools.chain([(number, first)], rows)
+            )
+        ]
+    except DataError as error:
+        raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
+
+
 def _read_all(
     rows: Iterator[Row], reader: _RowReader, spare: SpareColumns | None
 ) -> tuple[list[ImageFile], list[LeftOut]]:
@@ -127,8 +148,6 @@ class _RowReader:
         Raises:
             DataError: If the row has too few or too many cells, or a cell is invalid.
         """
-        if len(cells) != self.width:
-            raise DataError(f"line {number} has {len(cells)} cells instead of {self.width}")
         name = self._find_name(number, cells)
         location = self._locate(name)
         class_name = sys.intern(unicodedata.normalize("NFC", self._find_class(number, cells)))
@@ -152,7 +171,13 @@ class _RowReader:
             name = name.removeprefix(f"{self.folder.absolute().as_posix()}/")
         return file.name if name == file.name else name  # An equal string would need memory.
 
+    def locate(self, number: int, cells: list[str]) -> str:
+        """Return the path of the image of a row, relative to the table."""
+        return self._locate(self._find_name(number, cells))
+
     def _find_name(self, number: int, cells: list[str]) -> str:
+        if len(cells) != self.width:
+            raise DataError(f"line {number} has {len(cells)} cells instead of {self.width}")
         name = cells[self.columns.image].strip()
         if not name:
             raise DataError(f"line {number} has no path")
