@@ -60,7 +60,7 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
 
 def _complete(listing: Listing, folder: Path, tables: Sequence[Path]) -> Listing:
     """Add a note that names the tables, and the images in the folder that the tables do not list."""
-    listed = {item.path for item in (*listing.files, *listing.left_out)}
+    listed = {file.path for file in listing.files} | {item.path for item in listing.left_out}
     others = [
         LeftOut(path, reason or "not in the table of labels")
         for path, reason in walk_files(folder)
