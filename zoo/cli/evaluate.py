@@ -11,6 +11,7 @@ from zoo.cli.completion import complete_run
 from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
+from zoo.progress.order import sort_names
 
 
 @click.command(name="evaluate")
@@ -36,8 +37,9 @@ def command(run: str, data: str, split: str | None, device: str, as_json: bool, 
 
 
 def _format(result: dict[str, Any]) -> list[str]:
-    rows = [("CLASS", "IMAGES", "PRECISION", "RECALL")]
-    for name, metrics in result["per_class"].items():
+    rows: list[tuple[str, ...]] = [("CLASS", "IMAGES", "PRECISION", "RECALL")]
+    for name in sort_names(result["per_class"]):
+        metrics = result["per_class"][name]
         shares = ("-" if share is None else f"{share:.3f}" for share in (metrics["precision"], metrics["recall"]))
         rows.append((name, str(metrics["images"]), *shares))
     accuracy = f"accuracy {result['accuracy']:.4f} on {result['images']} images ({result['split']})"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(name="predict")
 @click.argument("run", shell_complete=complete_run)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER|TABLE|ARCHIVE...")
 @click.option(
     "--top",
     type=click.IntRange(min=1),

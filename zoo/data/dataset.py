@@ -23,6 +23,7 @@ from zoo.data.split_off import split_off
 from zoo.data.unexamined import find_files
 from zoo.errors import DataError, OptionError
 from zoo.files.limits import EXAMINED_IMAGES
+from zoo.progress.order import sort_names
 
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Views
@@ -221,7 +222,7 @@ def _list_twins(classes: Iterable[str]) -> list[str]:
 def _describe(images: Images) -> str:
     counts = ((split, len(getattr(images, split))) for split in SPLITS)
     shown = ", ".join(f"{count} {split}" for split, count in counts if count)
-    named = ", ".join(images.classes[:_MAX_CLASSES])
+    named = ", ".join(sort_names(images.classes)[:_MAX_CLASSES])
     more = ", ..." if len(images.classes) > _MAX_CLASSES else ""
     return f"{images.origin} -> {shown} images of {len(images.classes)} classes: {named}{more}"
 

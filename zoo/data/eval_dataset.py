@@ -10,7 +10,7 @@ from zoo.data.dataset import report_left_out
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import list_findings
 from zoo.data.examination.report import report_findings
-from zoo.data.listing import Listing, show_names
+from zoo.data.listing import LeftOut, Listing, show_names
 from zoo.data.sample import Sample
 from zoo.errors import DataError
 
@@ -28,9 +28,19 @@ class Trained:
     bits: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LabeledImages:
+    """The images of one split."""
+
+    #: ``train``, ``val``, ``test`` or ``all``.
+    split: str
+    samples: tuple[Sample, ...]
+    left_out: tuple[LeftOut, ...]
+
+
 def open_labeled(
     listing: Listing, origin: str, split: str | None, *, trained: Trained, progress: Progress
-) -> tuple[str, tuple[Sample, ...]]:
+) -> LabeledImages:
     """Examine the images of one split.
 
     Args:
@@ -40,12 +50,11 @@ def open_labeled(
         trained: What the run knows about the images that it was trained on.
         progress: Where to report progress and unused files.
 
-    Returns:
-        The name of the split and its samples.
-
     Raises:
         DataError: If the split does not exist, has no readable image, or has a class that is unknown to the run.
     """
+    for note in listing.notes:
+        progress.say(f"note: {note}")
     chosen = _choose_split(listing, split, origin)
     if chosen == "all" and split is None:
         progress.say(f"note: {origin} has no splits; using all images, including those that the run was trained on")
@@ -55,12 +64,13 @@ def open_labeled(
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
     good, bad, traits = examine_files(files, labels, progress=progress)
-    report_left_out(bad, progress)
+    left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
+    report_left_out(left_out, progress)
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:
         raise DataError(f"{origin!r} has no readable images in {chosen}.")
-    return chosen, tuple(good)
+    return LabeledImages(chosen, tuple(good), left_out)
 
 
 def _choose_split(listing: Listing, split: str | None, origin: str) -> str:

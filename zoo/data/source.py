@@ -19,7 +19,7 @@ from zoo.data.sources.image_parquet import list_image_parquet
 from zoo.data.sources.objects import describe_object, list_object
 from zoo.data.sources.plugin_source import fetch_images, get_folder
 from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
-from zoo.data.sources.shard_names import find_shards, is_pattern
+from zoo.data.sources.shard_names import find_shards, is_pattern, is_unpacked_shard
 from zoo.data.sources.shards import list_shards
 from zoo.data.sources.table import list_rows, list_table
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
@@ -74,6 +74,8 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed):
         _refuse_option("label_from", options.label_from, f"{str(value)!r} already has labels", "a folder")
+        if found.prefix == "torchvision":
+            _refuse_option("columns", options.columns, f"{str(value)!r} has no columns", "a table")
         return list_prefixed(found, options, progress)
     located = locate(found, registry=registry, progress=progress)
     return replace(_list_path(value, located, options, progress), source=located.source)
@@ -109,7 +111,13 @@ def _list_path(value: str | PathLike[str], located: Located, options: DataOption
     if listing := list_folder_tables(path, options):
         return listing
     _refuse_option("columns", options.columns, f"{str(value)!r} is a folder", "a table")
-    return list_folder(path)
+    listing = list_folder(path)
+    if not listing.files and located.path != expand_user(str(value)) and is_unpacked_shard(path):
+        raise DataError(
+            f"{str(value)!r} is a shard, not an archive of a folder; pass the folder that contains the shards, or a "
+            "pattern such as 'train-{000..099}.tar'."
+        )
+    return listing
 
 
 def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:

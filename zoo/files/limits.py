@@ -53,12 +53,17 @@ class Limit:
             )
         return int(text)
 
-    def explain(self, measured: int) -> str:
-        """Return what was measured, what is allowed and how to allow more, without a period at the end."""
-        return (
-            f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; to allow this, set"
-            f" {self.variable} to {measured} or more"
-        )
+    def explain(self, measured: int, *, is_complete: bool = True) -> str:
+        """Return what was measured, what is allowed and how to allow more, without a period at the end.
+
+        Args:
+            measured: What was measured.
+            is_complete: Whether this value would be enough. Counting may have stopped at the limit.
+        """
+        more = f"to allow this, set {self.variable} to {measured} or more"
+        if not is_complete:
+            more = f"to allow more, set {self.variable} to a larger number"
+        return f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; {more}"
 
 
 IMAGE_BYTES = Limit(

@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from zoo.data.bit_depth import report_bits
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.eval_dataset import Trained, open_labeled
+from zoo.data.image_bytes import read_image_file
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.source import list_images, name_source
-from zoo.data.sources.entries import IMAGE_SUFFIXES
-from zoo.data.sources.walk import walk_files
 from zoo.data.transform import build_eval_transform
+from zoo.data.unlabeled import list_unlabeled
 from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError, OptionError
-from zoo.files.paths import accessing, expand_user
+from zoo.files.paths import expand_user
 from zoo.models.build import build_model
 from zoo.models.head import replace_head
 from zoo.models.weights.header import Header
@@ -90,19 +90,20 @@ class Classifier:
         """Predict the most probable classes of each image.
 
         Args:
-            images: Path of an image, or of a folder of images, or several of these.
+            images: Path of an image, or of a folder, a table or an archive of images, or several of these.
             top: Number of classes per image.
-            progress: Receives, after the last prediction, messages about the scale of 16-bit images. Default: they are
-                discarded.
+            progress: Receives a message when an archive is unpacked, and, after the last prediction, messages about
+                the scale of 16-bit images. Default: they are discarded.
 
         Raises:
-            DataError: If ``top`` is less than 1, a path does not exist, or a folder contains no images.
+            DataError: If ``top`` is less than 1, a path does not exist, or a folder, table or archive has no images.
         """
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
+        progress = progress or Silent()
         several = [images] if isinstance(images, (str, Path)) else images
-        files = [item for image in several for item in _list_images(expand_user(image))]
-        return self._predict(files, top, progress or Silent())
+        files = [item for image in several for item in list_unlabeled(expand_user(image), progress)]
+        return self._predict(files, top, progress)
 
     def _predict(self, files: Sequence[tuple[Path, str | None]], top: int, progress: Progress) -> Iterator[Prediction]:
         self.model.eval()
@@ -131,7 +132,8 @@ class Classifier:
             progress: Receives messages and progress. Default: they are discarded.
 
         Returns:
-            ``split``, ``loss``, ``accuracy``, ``images``, ``per_class`` and ``confusion``, as in run.json.
+            ``split``, ``loss``, ``accuracy``, ``images``, ``per_class``, ``confusion`` and ``left_out`` (the skipped
+            files and the reasons), as in run.json.
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
@@ -143,14 +145,17 @@ class Classifier:
             raise OptionError("`columns`: an evaluation counts all images alike; leave out weight.")
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
-        chosen, samples = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
+        images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
+        samples = images.samples
         loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
             batches = prepare(loaded, self._transform.normalize, self._hardware)
             with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         labels = [sample.label for sample in samples]
-        return {"split": chosen, "loss": finite_or_none(score.loss), **measure(probabilities, labels, self.classes)}
+        left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
+        metrics = measure(probabilities, labels, self.classes)
+        return {"split": images.split, "loss": finite_or_none(score.loss), **metrics, "left_out": left_out}
 
     def _read(self, file: tuple[Path, str | None]) -> _Input | str:
         """Return the model input, or the reason why there is none."""
@@ -158,7 +163,8 @@ class Classifier:
         if reason:
             return reason
         try:
-            with decoded(path, self._transform.bits) as image:
+            # The error for the content of a file does not contain the path, which the prediction has.
+            with decoded(read_image_file(path), self._transform.bits) as image:
                 return _Input(self._transform(image.pixels), image.peak)
         except DataError as error:
             return str(error)
@@ -209,15 +215,3 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     place(model, hardware)
     model.eval()
     return Classifier(model, header, hardware)
-
-
-def _list_images(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield the path, or all files below it if it is a folder, each with the reason why it is skipped, or None."""
-    with accessing(path, DataError, "pass an image or a folder of images"):
-        is_folder = path.is_dir()
-        if not is_folder and not path.exists():
-            raise DataError(f"{path} does not exist.")
-    files = sorted(walk_files(path), key=lambda item: item[0]) if is_folder else [(path, None)]
-    if all(reason for _, reason in files):
-        raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
-    yield from files

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.cli.evaluate import _format
 from zoo.registry.registry import Registry
 
 Main = Callable[..., int]
@@ -41,6 +42,13 @@ def test_text_is_a_table_with_one_line_per_class(
     assert lines[0].endswith(" on 34 images (all)")
     assert lines[1].split() == ["CLASS", "IMAGES", "PRECISION", "RECALL"]
     assert [line.split()[:2] for line in lines[2:]] == [["blue", "17"], ["red", "17"]]
+
+
+def test_the_table_lists_class_2_before_class_10() -> None:
+    metrics = {"images": 1, "precision": 1.0, "recall": None}
+    per_class = dict.fromkeys(("class 1", "class 10", "class 2"), metrics)
+    lines = _format({"accuracy": 1.0, "images": 3, "split": "test", "per_class": per_class})
+    assert [line[:8].strip() for line in lines[2:]] == ["class 1", "class 2", "class 10"]
 
 
 def test_undefined_metrics_are_dashes(

@@ -168,6 +168,14 @@ def test_data_without_problems_is_described_in_one_line(
     assert progress.lines == [f"{tmp_path} -> 4 train, 2 val images of 2 classes: ant, bee"]
 
 
+def test_classes_are_shown_in_the_order_of_their_numbers(
+    tmp_path: Path, open_: Open, plant: Plant, progress: Any
+) -> None:
+    plant(tmp_path, {"c10": 2, "c2": 2, "c1": 2})
+    assert open_(tmp_path).classes == ("c1", "c10", "c2")
+    assert progress.lines[-1].endswith(" images of 3 classes: c1, c2, c10")
+
+
 def test_classes_that_a_split_does_not_measure_are_named(
     tmp_path: Path, open_: Open, plant: Plant, progress: Any
 ) -> None:

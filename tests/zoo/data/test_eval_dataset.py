@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from zoo.data.eval_dataset import Trained, open_labeled
+from zoo.data.eval_dataset import LabeledImages, Trained, open_labeled
 from zoo.data.sample import Sample
 from zoo.data.source import list_images
 from zoo.errors import DataError, NameNotFound
 from zoo.registry.data_options import DataOptions
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
-Open = Callable[..., tuple[str, tuple[Sample, ...]]]
+Open = Callable[..., LabeledImages]
 
 CLASSES = ("cow", "ant", "bee")  # The run's order differs from the alphabetical one.
 
@@ -71,10 +71,10 @@ def test_the_split_is_the_given_one_or_the_best_available(
     tmp_path: Path, open_: Open, plant: Plant, *, folders: dict[str, int], asked: str | None, chosen: str
 ) -> None:
     plant(tmp_path, folders)
-    split, samples = open_(tmp_path, asked)
+    images = open_(tmp_path, asked)
     names = {"val": ("val", "valid")}.get(chosen, (chosen,))
-    assert split == chosen
-    assert count(samples, tmp_path) == {
+    assert images.split == chosen
+    assert count(images.samples, tmp_path) == {
         folder: number for folder, number in folders.items() if chosen == "all" or folder.partition("/")[0] in names
     }
 
@@ -103,8 +103,8 @@ def test_a_missing_split_is_an_error_that_lists_the_available_ones(
 
 def test_train_may_be_the_only_split(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"train/ant": 3, "train/bee": 1})
-    split, samples = open_(tmp_path, "train")
-    assert (split, len(samples)) == ("train", 4)
+    images = open_(tmp_path, "train")
+    assert (images.split, len(images.samples)) == ("train", 4)
 
 
 # Classes.
@@ -112,7 +112,7 @@ def test_train_may_be_the_only_split(tmp_path: Path, open_: Open, plant: Plant) 
 
 def test_the_labels_follow_the_classes_of_the_run(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 2, "bee": 1, "cow": 1})
-    _, samples = open_(tmp_path)
+    samples = open_(tmp_path).samples
     assert {(sample.path.parent.name, sample.label) for sample in samples} == {("ant", 1), ("bee", 2), ("cow", 0)}
 
 
@@ -122,7 +122,7 @@ def test_the_labels_follow_the_classes_of_the_run(tmp_path: Path, open_: Open, p
 def test_classes_may_be_missing_and_unknown_classes_may_be_in_other_splits(
     tmp_path: Path, open_: Open, plant: Plant, folders: dict[str, int]
 ) -> None:
-    _, samples = open_(plant(tmp_path / "photos", folders))
+    samples = open_(plant(tmp_path / "photos", folders)).samples
     assert [sample.label for sample in samples] == [2, 2]
 
 
@@ -152,7 +152,7 @@ def test_class_names_are_case_sensitive(tmp_path: Path, open_: Open, plant: Plan
 
 def test_samples_are_sorted_and_have_digests(tmp_path: Path, open_: Open, plant: Plant) -> None:
     plant(tmp_path, {"ant": 3, "bee": 2})
-    _, samples = open_(tmp_path)
+    samples = open_(tmp_path).samples
     paths = [sample.path for sample in samples]
     assert paths == sorted(paths)
     assert len({sample.digest for sample in samples}) == 5
@@ -163,12 +163,26 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, open_: Open
     plant(tmp_path, {"val/ant": 2, "val/bee": 1, "train/ant": 1})
     (tmp_path / "val" / "bee" / "broken.png").write_bytes(b"no image")
     (tmp_path / "train" / "ant" / "broken.png").write_bytes(b"no image either, but in another split")
-    split, samples = open_(tmp_path)
-    assert (split, count(samples, tmp_path)) == ("val", {"val/ant": 2, "val/bee": 1})
+    images = open_(tmp_path)
+    assert (images.split, count(images.samples, tmp_path)) == ("val", {"val/ant": 2, "val/bee": 1})
     (line,) = progress.lines
     assert line.startswith("skipped 1 file: ")
     assert str(Path("val", "bee", "broken.png")) in line
     assert progress.tracked["examining images"] == (4, 4)
+
+
+def test_files_that_are_left_out_and_notes_are_reported(
+    tmp_path: Path, open_: Open, plant: Plant, progress: Any
+) -> None:
+    plant(tmp_path, {"ant": 2, "bee": 1})
+    (tmp_path / "bee" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "ant" / "a.txt").touch()
+    (tmp_path / "t.csv").write_text("path,label\nant/0.png,ant\nant/1.png,\nbee/broken.png,bee\n", encoding="utf-8")
+    assert [item.path.name for item in open_(tmp_path).left_out] == ["a.txt", "broken.png", "t.csv"]
+    assert any(line.startswith("skipped 3 files: ") for line in progress.lines)
+    progress.lines.clear()
+    assert "no label" in [item.reason for item in open_(tmp_path / "t.csv").left_out]
+    assert "note: columns of the table: image 'path', label 'label'" in progress.lines
 
 
 def test_without_problems_nothing_is_reported(tmp_path: Path, open_: Open, plant: Plant, progress: Any) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from recording_progress import RecordingProgress
-from zoo.data.source import locate, look_up
-from zoo.errors import DataError, NameNotFound, PluginError
+from zoo.data.source import list_images, locate, look_up
+from zoo.errors import DataError, NameNotFound, OptionError, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
+from zoo.registry.data_options import DataOptions
 
 Plant = Callable[[Path, Mapping[str, int]], Path]
 Find = Callable[..., Path]
@@ -217,3 +218,12 @@ def test_finding_files_does_not_import_torch() -> None:
     code = "import sys, zoo.data.source, zoo.data.sources.folder, zoo.data.split; sys.exit('torch' in sys.modules)"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("option", "text"), [("columns", "label=x"), ("label_from", "x")])
+def test_options_that_a_torchvision_data_set_cannot_use_are_refused(
+    names: Any, progress: Any, option: str, text: str
+) -> None:
+    options = DataOptions.parse(**{option: text})
+    with pytest.raises(OptionError, match=rf"`{option}` applies only to a (folder|table), but 'torchvision:CIFAR10'"):
+        list_images("torchvision:CIFAR10", options, registry=names, progress=progress)

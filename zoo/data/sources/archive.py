@@ -104,7 +104,8 @@ class _Sink:
     def add_folder(self, name: str) -> None:
         """Create a folder unless it exists."""
         path = self._place(name)
-        self._count_member()
+        if path.is_dir():
+            self._count_member()  # A name may be repeated many times.
         self._make_folder(path)
 
     def add_file(self, name: str, source: IO[bytes]) -> None:
@@ -126,15 +127,15 @@ class _Sink:
         """Raise DataError if ``count`` unpacked bytes exceed the limit for this archive."""
         if count > max(UNPACKED_BYTES.read(), UNPACKED_RATIO.read() * self._size):
             self._refuse_size(
-                f"it unpacks to at least {UNPACKED_BYTES.explain(count)}. Archives of photos never expand to over"
-                f" {UNPACKED_RATIO.read()} times their own size"
+                f"it unpacks to at least {UNPACKED_BYTES.explain(count, is_complete=False)}. Archives of photos never"
+                f" expand to over {UNPACKED_RATIO.read()} times their own size"
             )
 
     def check_members(self, count: int) -> None:
         """Raise DataError if ``count`` files and folders exceed the limit for this archive."""
         if count > max(MEMBERS.read(), MEMBERS_PER_KIB.read() * self._size // 1024):
             self._refuse_size(
-                f"it has at least {MEMBERS.explain(count)}. Archives of photos never have over"
+                f"it has at least {MEMBERS.explain(count, is_complete=False)}. Archives of photos never have over"
                 f" {MEMBERS_PER_KIB.read()} members per KiB"
             )
 

@@ -66,6 +66,7 @@ def cache_images(
             means that they must be read to find out.
 
     Raises:
+        CacheError: If the cache folder cannot be written.
         DataError: If an image is of an unknown type, or has values that are not pixels.
     """
     folder = cache_folder() / "data"
@@ -85,25 +86,37 @@ def cache_images(
 def _write(
     folder: Path, images: Iterable[CachedImage], total: int | None, progress: Progress, key: str | None = None
 ) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    digest = hashlib.sha256()
     try:
-        partial.mkdir()
-        with (partial / TABLE).open("w", encoding="utf-8") as table, progress.track("reading images", total) as advance:
-            for number, item in enumerate(images):
-                data = _encode(number, item.image)
-                name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
-                (partial / name).write_bytes(data)
-                row = {"path": name, "label": item.label, **({"split": item.split} if item.split else {})}
-                digest.update(hashlib.sha256(data).digest() + json.dumps(row).encode())
-                table.write(json.dumps(row) + "\n")
-                advance(1)
-        name = key or digest.hexdigest()
-        publish(partial, folder / name)
+        with writing_cache(folder):
+            partial.mkdir(parents=True)
+        digest = _write_images(images, total, partial, progress)
+        name = key or digest
+        with writing_cache(folder):
+            publish(partial, folder / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / name / TABLE
+
+
+def _write_images(images: Iterable[CachedImage], total: int | None, folder: Path, progress: Progress) -> str:
+    """Write images and their table, and return the SHA-256 of both."""
+    digest = hashlib.sha256()
+    with writing_cache(folder.parent):
+        table = (folder / TABLE).open("w", encoding="utf-8")
+    with table, progress.track("reading images", total) as advance:
+        for number, item in enumerate(images):
+            data = _encode(number, item.image)
+            name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
+            row = json.dumps({"path": name, "label": item.label, **({"split": item.split} if item.split else {})})
+            digest.update(hashlib.sha256(data).digest() + row.encode())
+            with writing_cache(folder.parent):  # but not around the next item, whose source may be at fault
+                (folder / name).write_bytes(data)
+                table.write(f"{row}\n")
+            advance(1)
+        with writing_cache(folder.parent):
+            table.flush()
+    return digest.hexdigest()
 
 
 def find_cached(key: str) -> Path | None:

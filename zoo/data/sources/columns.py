@@ -80,6 +80,25 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
     return Columns(image, label, found["split"], found["group"], found["weight"], one_hot)
 
 
+def find_image_column(first: Sequence[str]) -> Columns:
+    """Find the column for the image in a table that may have no labels.
+
+    Args:
+        first: First row of the table. If one of its cells is the path of an image, the columns have no names.
+
+    Raises:
+        NoColumn: If there is no column for the image.
+        DataError: If several columns may be the one for the image.
+    """
+    image = _find_role("image", [name.strip().lower() for name in first], first, {})
+    if image is not None:
+        return Columns(image, None)
+    paths = [index for index, cell in enumerate(first) if _is_image(cell)]
+    if len(paths) != 1:
+        raise NoColumn(f"no column for image among {', '.join(map(repr, first[:20]))}; name it path")
+    return Columns(paths[0], None, has_header=False)
+
+
 def _find_role(role: str, names: Sequence[str], shown: Sequence[str], asked: Mapping[str, str]) -> int | None:
     wanted = (asked[role].lower(),) if role in asked else NAMES[role]
     matches = [index for index, name in enumerate(names) if name in wanted]

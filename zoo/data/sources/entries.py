@@ -18,15 +18,19 @@ _SYSTEM_NAMES = {
     "__macosx",
     "__pycache__",
     "@eadir",
+    "@recycle",
+    "@recently-snapshot",
     "#recycle",
+    "#snapshot",
     "$recycle.bin",
     "system volume information",
     "lost+found",
     "thumbs.db",
     "desktop.ini",
 }
-#: Files that exist in every run folder of zoo.
-_RUN_FILES = ("run.json", "history.jsonl")
+#: A run folder of zoo contains this file, and one of the others: the first one until the run is finished, then the
+#: second one. A run that has just begun contains nothing else.
+_HISTORY, _RUN_NAMES = "history.jsonl", ("checkpoints", "run.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,29 @@ def _find_folder_reason(path: Path) -> str | None:
         return "hidden folder"
     if path.name.lower() in _SYSTEM_NAMES:
         return "system folder"
-    if _is_run(path) or (path.name == "runs" and any(_is_run(run.parent) for run in path.glob("*/run.json"))):
+    if _is_run(path) or _contains_runs(path):
         return "run folder"
     return None
 
 
 def _is_run(path: Path) -> bool:
-    return all(os.path.isfile(path / name) for name in _RUN_FILES)  # noqa: PTH113  # False for a closed folder
+    if not os.path.isfile(path / _HISTORY):  # noqa: PTH113  # Unlike Path.is_file, it returns False for a closed folder.
+        return False
+    names = os.listdir(path)  # noqa: PTH208
+    return names == [_HISTORY] or any(name in names for name in _RUN_NAMES)
+
+
+def _contains_runs(path: Path) -> bool:
+    """Return whether a folder contains runs and nothing else, or is named ``runs`` and contains a run."""
+    try:
+        with os.scandir(path) as found:
+            are_runs = (entry.is_dir() and _is_run(Path(entry.path)) for entry in found)
+            if path.name == "runs":
+                return any(are_runs)
+            first = next(are_runs, False)
+            return first and all(are_runs)
+    except OSError:  # Listing the folder reports the reason.
+        return False
 
 
 def find_reason(path: Path) -> str | None:

@@ -46,6 +46,8 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
             if reason or not (class_name := _find_class(pattern, path.name)):
                 left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
             else:
+                if not class_name.isprintable():
+                    raise DataError(f"the name of {str(path)!r} has the unprintable class {class_name!r}; rename it.")
                 files.append(ImageFile.below(start, path, split, sys.intern(class_name)))
     if not files:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")

@@ -8,14 +8,17 @@ train/_classes.csv  train/1.jpg  valid/_classes.csv  valid/2.jpg     The same, w
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.data.listing import SPLITS, Listing, merge_listings
+from zoo.data.listing import SPLITS, LeftOut, Listing, merge_listings
 from zoo.data.sources.columns import NoColumn, find_columns
-from zoo.data.sources.entries import list_entries
+from zoo.data.sources.entries import find_unsupported, list_entries
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import read_rows
+from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split
 from zoo.errors import DataError
 
@@ -29,10 +32,10 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
     """List the images in the tables of a folder; None if it contains no table of labels.
 
     Raises:
-        DataError: If a table cannot be used, or there are two for one split.
+        DataError: If a table cannot be used, there are two for one split, or only some splits have a table.
     """
     if table := _find_table(folder, options):
-        return list_table(table, options, is_own=False)
+        return _complete(list_table(table, options, is_own=False), folder, [table])
     tables: dict[str, Path] = {}
     folders = list_entries(folder).folders
     for path in folders:
@@ -43,8 +46,31 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
     if not tables:
         # Archives often contain a single folder with everything else inside.
         return list_folder_tables(folders[0], options) if len(folders) == 1 else None
-    return merge_listings(
+    with_tables = {table.parent for table in tables.values()}
+    if bare := [path for path in folders if find_split(path.name) and path not in with_tables]:
+        raise DataError(
+            f"{str(next(iter(tables.values())))!r} is a table of labels, but {str(bare[0])!r} has none; add one, or "
+            "move one of them elsewhere."
+        )
+    merged = merge_listings(
         [list_table(tables[split], options, split=split, is_own=False) for split in SPLITS if split in tables]
+    )
+    return _complete(merged, folder, list(tables.values()))
+
+
+def _complete(listing: Listing, folder: Path, tables: Sequence[Path]) -> Listing:
+    """Add a note that names the tables, and the images in the folder that the tables do not list."""
+    listed = {file.path for file in listing.files} | {item.path for item in listing.left_out}
+    others = [
+        LeftOut(path, reason or "not in the table of labels")
+        for path, reason in walk_files(folder)
+        if find_unsupported(path) is None and path not in listed
+    ]
+    shown = ", ".join(repr(str(path)) for path in tables)
+    return replace(
+        listing,
+        left_out=tuple(sorted((*listing.left_out, *others), key=lambda item: str(item.path))),
+        notes=(f"the labels come from {shown}, not from the names of folders", *listing.notes),
     )
 
 

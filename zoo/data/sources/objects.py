@@ -30,6 +30,8 @@ def describe_object(value: object) -> str:
     """Return a short name of a Python object that contains images, for messages and run.json."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name}: {describe_object(part)}' for name, part in value.items())}}}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     size = f" of {len(value)} images" if hasattr(value, "__len__") else ""
     return f"{type(value).__name__}{size}"
 
@@ -48,6 +50,8 @@ def list_object(value: object, options: DataOptions, progress: Progress, *, spli
     """
     if isinstance(value, (str, bytes, PathLike)):
         raise DataError(f"a dictionary of splits cannot contain the path {value!r}; pass the folder of all splits.")
+    if isinstance(value, type):
+        raise DataError(f"`data` is the class {value.__name__}; pass an instance of it, such as {value.__name__}(...).")
     if isinstance(value, Mapping):
         return _list_splits(value, options, progress)
     if hasattr(value, "itertuples") and hasattr(value, "columns"):  # pandas need not be installed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from zoo.data.listing import ImageFile
 from zoo.data.split_names import find_split
@@ -23,7 +24,7 @@ def split_by_path(files: Sequence[ImageFile]) -> list[ImageFile] | None:
     """
     # There are far fewer folders than images.
     keys = {(file.name.rpartition("/")[0], file.class_name) for file in files}
-    start = _count_common([folder.split("/") for folder, _ in keys])
+    start = _count_common(folder for folder, _ in keys)
     found = {(folder, name): _find_split(folder, name, start) for folder, name in keys}
     places = set(found.values())
     if places == {None}:
@@ -47,9 +48,8 @@ def _find_split(folder: str, class_name: str, start: int) -> _Found | None:
     return None
 
 
-def _count_common(paths: Sequence[list[str]]) -> int:
+def _count_common(folders: Iterable[str]) -> int:
     """Return the number of folders with which all paths begin."""
-    first, last = min(paths), max(paths)
-    return next(
-        (i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last))
-    )
+    paths = [folder.split("/") for folder in folders]
+    pairs = zip(min(paths), max(paths), strict=False)  # those in between have what both begin with in common
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))

@@ -49,6 +49,13 @@ def find_shards(path: Path) -> tuple[Path, ...]:
     return tuple(file for file in entries.files if file.suffix.lower() == SUFFIX)
 
 
+def is_unpacked_shard(folder: Path) -> bool:
+    """Return whether a folder contains images and their labels, like a shard that was unpacked by mistake."""
+    files = list_entries(folder).files
+    labels = {file.name.partition(".")[0] for file in files if file.suffix.lower() in (".cls", ".json")}
+    return any(file.name.partition(".")[0] in labels for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
 def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
     """Return the split of each shard, or None for all of them if no name contains the name of a split.
 

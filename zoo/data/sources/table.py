@@ -10,32 +10,24 @@ these are the splits.
 from __future__ import annotations
 
 import itertools
-import math
-import posixpath
-import sys
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
-from zoo.data.sources.columns import Columns, find_columns
+from zoo.data.sources.columns import Columns, find_columns, find_image_column
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.path_splits import split_by_path
+from zoo.data.sources.row_reader import RowReader
 from zoo.data.sources.spare_columns import SpareColumns
 from zoo.data.sources.table_rows import Row, read_rows
-from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
-from zoo.progress.printable import is_printable
 from zoo.registry.data_options import ROLES
 
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
 
-#: Smallest and largest weight above 0. Sums and ratios of such weights are exact enough in fp32.
-LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
 LAYOUT = "a table needs a column for the image path and one for the label"
 
 
@@ -76,7 +68,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
         if not first:
             raise DataError("it is empty")
         columns = find_columns(first[0][1], first[-1][1], options.columns)
-        reader = _RowReader(folder, columns, len(first[0][1]), split, is_own=is_own)
+        reader = RowReader(folder, columns, len(first[0][1]), split, is_own=is_own)
         has_splits = split is not None or columns.split is not None
         spare = None if has_splits else SpareColumns(columns, _name_columns(columns, first[0][1]))
         files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader, spare)
@@ -91,9 +83,30 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
 
+def list_paths(path: Path) -> list[tuple[Path, str | None]]:
+    """List the images of a table that needs no labels, each with the reason why it cannot be used, or None.
+
+    Raises:
+        DataError: If the table cannot be read, or has no column for the image.
+    """
+    try:
+        rows = read_rows(path)
+        number, first = next(rows, (0, []))
+        columns = find_image_column(first)
+        reader = RowReader(path.parent, columns, len(first), None, is_own=True)
+        return [
+            (path.parent / location, find_unsupported(location))
+            for location in itertools.starmap(
+                reader.locate, rows if columns.has_header else itertools.chain([(number, first)], rows)
+            )
+        ]
+    except DataError as error:
+        raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
+
+
 @pausing_collector()
 def _read_all(
-    rows: Iterator[Row], reader: _RowReader, spare: SpareColumns | None
+    rows: Iterator[Row], reader: RowReader, spare: SpareColumns | None
 ) -> tuple[list[ImageFile], list[LeftOut]]:
     """Return the used and the skipped images. An image must not have two labels or be in two splits."""
     files: dict[str, ImageFile] = {}
@@ -121,101 +134,6 @@ def _read_all(
     if spare:
         spare.check()
     return list(files.values()), left_out
-
-
-@dataclass(frozen=True, slots=True)
-class _RowReader:
-    """What the cells of a row mean."""
-
-    folder: Path
-    columns: Columns
-    width: int
-    split: str | None
-    is_own: bool
-
-    def read(self, number: int, cells: list[str]) -> ImageFile | LeftOut:
-        """Return the image of a row.
-
-        Raises:
-            DataError: If the row has too few or too many cells, or a cell is invalid.
-        """
-        if len(cells) != self.width:
-            raise DataError(f"line {number} has {len(cells)} cells instead of {self.width}")
-        name = self._find_name(number, cells)
-        location = self._locate(name)
-        class_name = sys.intern(unicodedata.normalize("NFC", self._find_class(number, cells)))
-        if not is_printable(class_name):
-            raise DataError(f"line {number} has the unprintable label {class_name!r}")
-        if reason := find_unsupported(location) or (None if class_name else "no label"):
-            return LeftOut(self.folder / location, reason)
-        return ImageFile(
-            self.folder,
-            location,
-            self._find_split(number, cells),
-            class_name,
-            unicodedata.normalize("NFC", name.replace("\\", "/")),
-            None if self.columns.group is None else sys.intern(cells[self.columns.group].strip()) or None,
-            loss_weight=self._find_weight(number, cells),
-        )
-
-    def identify(self, file: ImageFile) -> str:
-        """Return a path that is the same for ``1.png``, ``./1.png`` and its absolute path."""
-        name = posixpath.normpath(file.name)
-        if name.startswith("/"):
-            name = name.removeprefix(f"{self.folder.absolute().as_posix()}/")
-        return file.name if name == file.name else name  # An equal string would need memory.
-
-    def _find_name(self, number: int, cells: list[str]) -> str:
-        name = cells[self.columns.image].strip()
-        if not name:
-            raise DataError(f"line {number} has no path")
-        if "\0" in name:
-            raise DataError(f"line {number} has a NUL in the path {name!r}")
-        if "://" in name:
-            raise DataError(f"line {number} contains the URL {name!r}; download the images and list their paths")
-        if not self.is_own and (PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts):
-            raise DataError(f"line {number} names {name!r}, which is outside the folder of the table")
-        return name
-
-    def _locate(self, name: str) -> str:
-        """Return the path of an image, relative to the table. Tables that were made on Windows contain backslashes."""
-        return name.replace("\\", "/") if "\\" in name and not (self.folder / name).exists() else name
-
-    def _find_class(self, number: int, cells: list[str]) -> str:
-        if self.columns.label is not None:
-            return cells[self.columns.label].strip()
-        marked = {name: cells[index].strip() for index, name in self.columns.one_hot.items()}
-        if unclear := next((value for value in marked.values() if value not in ("0", "1")), None):
-            raise DataError(f"line {number} has {unclear!r} in a class column; it must be 0 or 1")
-        names = [name for name, value in marked.items() if value == "1"]
-        if len(names) > 1:
-            raise DataError(f"line {number} has {len(names)} classes; each image must have exactly one")
-        return names[0] if names else ""
-
-    def _find_split(self, number: int, cells: list[str]) -> str:
-        if self.split or self.columns.split is None:
-            return self.split or "train"
-        name = cells[self.columns.split]
-        if (split := find_split(name)) is None:
-            raise DataError(f"line {number} has the unknown split {name!r}; splits are {', '.join(WORDS)}")
-        return split
-
-    def _find_weight(self, number: int, cells: list[str]) -> float:
-        if self.columns.weight is None:
-            return 1.0
-        cell = cells[self.columns.weight].strip()
-        if not cell:
-            raise DataError(f"line {number} has no weight")
-        try:
-            weight = float(cell)
-        except ValueError:
-            weight = math.nan
-        if not (weight == 0 or LEAST_WEIGHT <= weight <= MOST_WEIGHT):  # also refuses NaN
-            raise DataError(
-                f"line {number} has the weight {cell!r}; "
-                f"it must be 0, or a number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
-            )
-        return weight
 
 
 def _name_columns(columns: Columns, first: list[str]) -> list[str]:

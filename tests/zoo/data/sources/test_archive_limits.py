@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -187,3 +188,23 @@ def test_every_error_of_a_damaged_tar_is_one_line_that_names_the_archive(tmp_pat
         else:
             errors += 1
     assert errors == 150
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+@pytest.mark.parametrize("names", [["{}/"], ["{0}/{0}/"], ["{0}/", "{0}/{0}/"], ["{0}/{0}.jpg"], ["a/", "a/"]])
+def test_each_file_and_folder_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Path], names: list[str]
+) -> None:
+    repeated = [name.format(number) for number in range(100) for name in names]
+    count = 100 * max(len(names), names[0].count("{"))
+    path = make(tmp_path / "a.tar", repeated)
+    monkeypatch.setenv("ZOO_MAX_MEMBERS", str(count))
+    monkeypatch.setenv("ZOO_MAX_MEMBERS_PER_KIB", "1")
+    extract_archive(path, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setenv("ZOO_MAX_MEMBERS", str(count - 1))
+    message = error_of(path)
+    assert (
+        f"it has at least {count} members, but ZOO_MAX_MEMBERS allows only {count - 1}; to allow more, set" in message
+    )

@@ -98,3 +98,8 @@ def test_folders_that_may_be_splits_are_refused(tmp_path: Path, names: tuple[str
 def test_images_beside_a_single_subfolder_are_used(tmp_path: Path) -> None:
     listing = list_flat_folder(touch(tmp_path, "cat.0.jpg", "more/2024/dog.0.jpg"), CAT_OR_DOG)
     assert [file.name for file in listing.files] == ["cat.0.jpg", "more/2024/dog.0.jpg"]
+
+
+def test_an_unprintable_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has the unprintable class 'c\\x1bt'; rename it"):
+        list_flat_folder(touch(tmp_path, "c\x1bt.0.jpg", "dog.1.jpg"), re.compile(r"^([^.]+)\."))

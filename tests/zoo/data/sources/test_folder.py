@@ -101,6 +101,37 @@ def test_runs_of_zoo_beside_the_classes_are_left_out(tmp_path: Path, plant: Plan
     assert reasons(listing) == {"runs": "run folder", "my_run": "run folder"}
 
 
+@pytest.mark.parametrize("files", [("checkpoints/begun.json",), ("checkpoints/0001.pt", "model.safetensors"), ()])
+@pytest.mark.parametrize("folder", ["runs", "results", "my_run"])
+def test_interrupted_runs_beside_the_classes_are_left_out(
+    tmp_path: Path, plant: Plant, folder: str, files: tuple[str, ...]
+) -> None:
+    plant(tmp_path, {"ant": 1, "bee": 1})
+    run = tmp_path / folder / ("" if folder == "my_run" else "one")
+    for name in ("history.jsonl", *files):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).touch()
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("ant", "bee")
+    assert reasons(listing) == {folder: "run folder"}
+
+
+def test_a_class_that_also_contains_a_run_is_a_class(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ant": 1, "bee": 1, "ant/zoo_run": 0})
+    for name in ("run.json", "history.jsonl"):
+        (tmp_path / "ant" / "zoo_run" / name).touch()
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("ant", "bee")
+    assert reasons(listing) == {"zoo_run": "run folder"}
+
+
+@pytest.mark.parametrize("name", ["@Recycle", "#recycle", "@Recently-Snapshot", "#snapshot", "@eaDir"])
+def test_folders_that_network_drives_add_are_not_classes(tmp_path: Path, plant: Plant, name: str) -> None:
+    listing = list_folder(plant(tmp_path, {"ant": 1, "bee": 1, name: 1}))
+    assert listing.classes == ("ant", "bee")
+    assert reasons(listing) == {name: "system folder"}
+
+
 def test_unsupported_file_types_are_left_out_with_a_reason(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path, {"ant": 1, "bee": 1})
     for name in ("ant/drawing.svg", "ant/notes.txt", "ant/noext", "labels.csv"):

@@ -67,3 +67,35 @@ def test_a_table_in_a_folder_cannot_point_outside(tmp_path: Path) -> None:
     write(tmp_path, metadata_csv="file_name,label\n../1.jpg,ant\n")
     with pytest.raises(DataError, match="outside the folder"):
         list_folder_tables(tmp_path, DataOptions())
+
+
+def test_images_that_the_table_does_not_list_are_left_out_and_the_table_is_named(tmp_path: Path) -> None:
+    write(tmp_path, metadata_csv="file_name,label\na/1.jpg,ant\n./b/2.jpg,bee\nb/3.jpg,\n", b__readme_csv="x")
+    for name in ("a/1.jpg", "a/4.jpg", "b/2.jpg", "b/3.jpg", "c/5.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    listing = list_folder_tables(tmp_path, DataOptions())
+    assert listing
+    assert sorted(file.path.name for file in listing.files) == ["1.jpg", "2.jpg"]
+    assert [(item.path.name, item.reason) for item in listing.left_out] == [
+        ("4.jpg", "not in the table of labels"),
+        ("3.jpg", "no label"),
+        ("5.png", "not in the table of labels"),
+    ]
+    assert listing.notes[0] == f"the labels come from '{tmp_path / 'metadata.csv'}', not from the names of folders"
+
+
+def test_images_beside_splits_with_tables_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path, train__metadata_csv="file_name,label\n1.jpg,ant\n", extra__a_csv="")
+    (tmp_path / "extra" / "2.jpg").touch()
+    listing = list_folder_tables(tmp_path, DataOptions())
+    assert listing
+    assert [item.path.name for item in listing.left_out] == ["2.jpg"]
+
+
+@pytest.mark.parametrize("wrapper", ["", "export__"])
+@pytest.mark.parametrize("split", ["test", "Validation", "test_set"])
+def test_a_split_without_a_table_beside_one_with_a_table_is_refused(tmp_path: Path, wrapper: str, split: str) -> None:
+    write(tmp_path, **{f"{wrapper}train__metadata_csv": "file_name,label\n1.jpg,ant\n", f"{wrapper}{split}__a__x": ""})
+    with pytest.raises(DataError, match=rf"metadata.csv' is a table of labels, but '.*{split}' has none"):
+        list_folder_tables(tmp_path, DataOptions())

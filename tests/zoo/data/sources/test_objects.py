@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 from zoo.data.decode import decode_image
 from zoo.data.listing import Listing
 from zoo.data.sources.objects import describe_object, list_object
-from zoo.errors import DataError
+from zoo.errors import CacheError, DataError
 from zoo.registry.data_options import DataOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)
@@ -189,3 +189,29 @@ def test_other_objects_are_refused(list_: Any, cache: Path, value: Any, message:
 def test_objects_are_described_by_type_and_size() -> None:
     assert describe_object(Images()) == "Images of 6 images"
     assert describe_object({"train": [1, 2]}) == "{train: list of 2 images}"
+
+
+def test_a_class_is_refused_because_an_instance_is_needed(list_: Any) -> None:
+    assert describe_object(Images) == "the class Images"
+    for value in (Images, dict, {"train": Images}):
+        with pytest.raises(
+            DataError, match=r"is the class (Images|dict); pass an instance of it, such as (Images|dict)\("
+        ):
+            list_(value)
+
+
+def test_a_cache_folder_that_cannot_be_written_is_an_error_that_names_it(
+    list_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(CacheError, match=r"file/cache/data cannot be written: .*; set ZOO_CACHE to a writable folder"):
+        list_(Images())
+
+
+def test_an_error_of_the_data_set_is_not_blamed_on_the_cache(list_: Any) -> None:
+    def fail(_pixels: Any) -> Any:
+        raise OSError("the server is down")
+
+    with pytest.raises(OSError, match="the server is down"):
+        list_(Images(fail))

@@ -194,3 +194,10 @@ def test_archives_beside_folders_of_images_are_not_shards(tmp_path: Path, list_:
         draw(1).save(tmp_path / name / "1.png")
     write_shard(tmp_path / "backup.tar", ANT)
     assert list_(tmp_path).classes == ("ant", "bee")
+
+
+def test_a_single_shard_is_not_mistaken_for_an_archive_of_a_folder(tmp_path: Path, list_: Any, own_cache: Path) -> None:
+    assert own_cache
+    write_shard(tmp_path / "train.tar", ANT)
+    with pytest.raises(DataError, match=r"train.tar' is a shard, not an archive of a folder; pass the folder that"):
+        list_(tmp_path / "train.tar")

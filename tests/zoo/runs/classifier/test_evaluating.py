@@ -33,6 +33,9 @@ def test_metrics_match_counts_of_individual_predictions(
         r: {"images": 7, "precision": 1.0, "recall": pytest.approx(5 / 7)},
     }
     assert (result["split"], result["images"]) == ("val", 10)
+    (item,) = result["left_out"]
+    assert item["path"] == str(photos / "val" / "red" / "broken.png")
+    assert "not an image" in item["reason"]
 
 
 def test_evaluating_the_validation_images_reproduces_the_metrics_of_the_run(

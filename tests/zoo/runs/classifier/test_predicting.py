@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def test_unreadable_images_are_reported_and_the_others_predicted(
     assert [prediction.error is None for prediction in predictions] == [False, True, False, True, False]
     assert [prediction.top[0][0] for prediction in predictions if prediction.top] == ["blue", "red"]
     assert set(predictions[0].to_json()) == {"path", "error"}
-    assert str(broken) in str(predictions[0].error)
+    assert predictions[0].error == "a text file, not an image in a supported format"
+    assert not any(str(prediction.path) in str(prediction.error) for prediction in predictions)
 
 
 def test_images_of_different_sizes_and_modes_share_a_batch(classifier: Classifier, tmp_path: Path) -> None:
@@ -110,6 +112,45 @@ def test_every_skipped_file_in_a_folder_has_a_reason(classifier: Classifier, pho
         ".ipynb_checkpoints": "hidden folder",
         "red/linked": "a link to a folder outside the data folder",
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label\nval/blue/0.png,\nval/gone.png,x\na.txt,y\n",
+        "id,File_Name\n1,val/blue/0.png\n2,val/gone.png\n3,a.txt\n",
+        "val/blue/0.png\nval/gone.png\na.txt\n",
+    ],
+)
+def test_a_table_means_the_images_that_it_lists_with_or_without_labels(
+    classifier: Classifier, photos: Path, text: str
+) -> None:
+    (photos / "t.csv").write_text(text, encoding="utf-8")
+    good, gone, other = classifier.predict(photos / "t.csv")
+    assert (good.path, good.top[0][0]) == (photos / "val/blue/0.png", "blue")
+    assert (gone.path, gone.error) == (photos / "val/gone.png", "there is no such file")
+    assert str(other.error).startswith("unsupported file type .txt")
+
+
+def test_an_archive_means_all_its_images(
+    classifier: Classifier, photos: Path, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    (photos / "val" / "notes.txt").touch()
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos / "val")
+    *good, left_out = sorted(classifier.predict(archive), key=lambda item: item.error is not None)
+    assert [item.top for item in good] == [item.top for item in classifier.predict(images)]
+    assert left_out.path.name == "notes.txt"
+
+
+def test_a_table_without_paths_raises_at_the_call(classifier: Classifier, tmp_path: Path) -> None:
+    for text, message in (
+        ("id,text\n1,x\n", "no column for image among 'id', 'text'"),
+        ("path\nx.txt\n", "no images in"),
+    ):
+        (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=message):
+            classifier.predict(tmp_path / "t.csv")
 
 
 def test_a_folder_without_images_raises_at_the_call(classifier: Classifier, tmp_path: Path) -> None:
