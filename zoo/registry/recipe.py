@@ -108,8 +108,7 @@ class Recipe:
     #: Decay of an exponential moving average of the weights, which is then evaluated and saved; 0 turns it off.
     ema: float = number(0.0, 0.999999)
     #: Number of augmented views of each image. The views alternate from epoch to epoch and are the same in every run;
-    #: 0 means new views in every epoch. None means 1 without augmentation. With augmentation, it means 4 if
-    #: only the head is trained, and 0 otherwise.
+    #: 0 means new views in every epoch. None means 1 without augmentation; with it, 4 for a head and 0 otherwise.
     views: int | None = count(None, 0)
     #: Whether the outputs of the frozen part are computed once and kept in the cache folder.
     cache: bool = switch(default=True)
@@ -181,8 +180,7 @@ class Recipe:
         """The augmentation of training images.
 
         The default is none if only the head is trained and neither ``views`` nor ``erase`` is set, because augmentation
-        did not improve accuracy in measurements. ``views=0`` also counts as set, because it requests a new augmentation
-        in every epoch.
+        did not improve accuracy in measurements. ``views=0`` also counts as set: every epoch has a new augmentation.
         """
         if self.augment is not None:
             return self.augment
