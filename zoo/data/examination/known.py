@@ -1,6 +1,7 @@
 """The traits of all images that were decoded before, so that the same file is examined only once.
 
-They are in a text file in the cache folder, one for each combination of package versions, with one line per image.
+They are in a text file in the cache folder, one for each combination of package versions and limits, with one line per
+image.
 Several processes may append to this file in any order. All lines have the same length, so a truncated line is never
 valid, not even together with the next one.
 """
@@ -16,10 +17,13 @@ from pathlib import Path
 from zoo.data.examination.traits import PACKED_SIZE, Traits
 from zoo.data.file_kinds import reads_heic
 from zoo.files.cache import cache_folder
+from zoo.files.limits import DECODING_BYTES, IMAGE_BYTES, JPEG_SCANS, PIXELS
 from zoo.files.versions import read_versions
 
 #: Packages whose versions affect which files can be decoded, and to which pixels.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
+#: Limits that affect which files can be decoded.
+_LIMITS = (DECODING_BYTES, IMAGE_BYTES, JPEG_SCANS, PIXELS)
 #: A line: the SHA-256 of an image's bytes and its packed traits, both in hex.
 _LINE = re.compile(rb"([0-9a-f]{64}) ([0-9a-f]{%d})\n" % (2 * PACKED_SIZE))
 
@@ -62,5 +66,7 @@ def add_known(traits: Mapping[bytes, Traits]) -> None:
 
 def _path() -> Path:
     decoders = (*_DECODERS, "pillow-heif") if reads_heic() else _DECODERS
-    versions = " ".join(f"{name} {version}" for name, version in read_versions(*decoders).items())
-    return cache_folder() / "examined" / f"{hashlib.sha256(versions.encode()).hexdigest()[:16]}.txt"
+    versions = (f"{name} {version}" for name, version in read_versions(*decoders).items())
+    limits = (f"{limit.variable} {limit.read()}" for limit in _LIMITS)
+    key = hashlib.sha256(" ".join((*versions, *limits)).encode()).hexdigest()
+    return cache_folder() / "examined" / f"{key[:16]}.txt"

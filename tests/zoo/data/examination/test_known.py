@@ -75,6 +75,17 @@ def test_a_heic_image_is_tried_again_without_pillow_heif(tmp_path: Path, monkeyp
     assert examine(files) == (0, 1, 0)
 
 
+@pytest.mark.parametrize("variable", ["ZOO_MAX_PIXELS", "ZOO_MAX_DECODING_BYTES", "ZOO_MAX_IMAGE_BYTES"])
+def test_a_lower_limit_applies_to_files_that_were_decoded_before(
+    files: list[ImageFile], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    assert examine(files) == (5, 0, 5)
+    monkeypatch.setenv(variable, "10")
+    assert examine(files) == (0, 5, 0)
+    monkeypatch.delenv(variable)
+    assert examine(files) == (5, 0, 0)
+
+
 def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
     one, torn, next_one = (bytes([number] * 32) for number in range(3))
     add_known({one: Traits(), torn: Traits("PNG", Mark.ANIMATED, 4095)})
