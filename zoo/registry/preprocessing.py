@@ -67,14 +67,25 @@ class Preprocessing:
 
     def list_changes(self, spec: InputSpec) -> list[str]:
         """Return how the input differs from the one that the weights expect."""
-        changed = self.apply(spec)
-        pairs = (
-            ("size", changed.size[1:], spec.size[1:]),
-            ("crop", changed.crop, spec.crop),
-            ("mean", changed.mean, spec.mean),
-            ("std", changed.std, spec.std),
-        )
-        return [f"{name} {_show(new)} instead of {_show(old)}" for name, new, old in pairs if new != old]
+        return list_differences(self.apply(spec), spec)
+
+
+def list_differences(changed: InputSpec, spec: InputSpec) -> list[str]:
+    """Return how an input differs from another one."""
+    pairs = (
+        ("size", changed.size[1:], spec.size[1:]),
+        ("crop", changed.crop, spec.crop),
+        ("resize", changed.resize, spec.resize),
+        ("interpolation", changed.interpolation, spec.interpolation),
+        ("mean", changed.mean, spec.mean),
+        ("std", changed.std, spec.std),
+    )
+    is_resized = (changed.size, changed.crop) != (spec.size, spec.crop)  # Then the side before the crop differs, too.
+    return [
+        f"{name} {_show(new)} instead of {_show(old)}"
+        for name, new, old in pairs
+        if new != old and not (name == "resize" and is_resized)
+    ]
 
 
 def _parse_channels(name: str, text: str | None) -> Channels | None:

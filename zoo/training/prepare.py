@@ -29,10 +29,11 @@ from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
 from zoo.models.weights.carry_over import carry_over_head
-from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
-from zoo.plugin import BlockSpec
+from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights, input_for
+from zoo.plugin import BlockSpec, InputSpec
 from zoo.progress import Progress
 from zoo.registry.license import describe_license
+from zoo.registry.preprocessing import list_differences
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry, Resolved
 from zoo.runs.record import describe_blocks, list_facts
@@ -138,6 +139,7 @@ def prepare(job: Job) -> Plan:
     model, weights = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
     expected = choose_input(backbone, job.weights)
+    _report_input(job, expected)
     for change in recipe.preprocessing.list_changes(expected):
         progress.say(f"note: the input has {change}, which the weights expect")
     views = Views.build(recipe.preprocessing.apply(expected), recipe.augmentation, budget, recipe.erase)
@@ -175,6 +177,20 @@ def _refuse_ineffective_weights(images: Images, recipe: Recipe) -> None:
         raise OptionError(
             "the table contains loss weights, which have no effect in batches of one image; "
             "use a `batch_size` of at least 2."
+        )
+
+
+def _report_input(job: Job, expected: InputSpec) -> None:
+    """Report where the preprocessing comes from if the weights are a file."""
+    backbone, weights = job.resolved.backbone, job.weights
+    usual = input_for(backbone, weights.tag)
+    if weights.header:
+        for difference in list_differences(expected, usual):
+            job.progress.say(f"note: the input has {difference}, as in the run that wrote {weights.label}")
+    elif weights.file and any(input_for(backbone, published.tag) != usual for published in backbone.weights):
+        job.progress.say(
+            f"note: {weights.label} does not state its preprocessing, so zoo uses that of {job.resolved.name}; "
+            f"if the file was trained with the preprocessing of other weights, add their tag: {backbone.name}@TAG"
         )
 
 

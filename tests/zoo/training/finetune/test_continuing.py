@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from quick_runs import LEARNS, read_facts
+from quick_runs import LEARNS, QUICK, read_facts
+from recording_progress import RecordingProgress
 from zoo.registry.registry import Registry
 from zoo.training.finetune import finetune
 
@@ -44,3 +45,16 @@ def test_a_run_with_one_more_class_keeps_the_rows_of_the_others(
     old, new = load_file(first), load_file(output / "model.safetensors")
     for name in ("classifier.3.weight", "classifier.3.bias"):
         torch.testing.assert_close(new[name][[0, 2]], old[name])
+
+
+def test_the_preprocessing_of_an_earlier_run_is_used_and_reported(
+    registry: Registry, photos: Path, output: Path, tmp_path: Path
+) -> None:
+    changed = {**QUICK, "resize": "squash", "mean": "0.3"}
+    finetune("net", photos, output=tmp_path / "first", registry=registry, **changed)
+    progress = RecordingProgress()
+    weights = {**QUICK, "weights": str(tmp_path / "first" / "model.safetensors")}
+    finetune("net", photos, output=output, registry=registry, progress=progress, **weights)
+    assert read_facts(output)["input"] == read_facts(tmp_path / "first")["input"]
+    notes = [line for line in progress.lines if line.endswith("as in the run that wrote model.safetensors")]
+    assert [note.split()[4] for note in notes] == ["crop", "mean"]
