@@ -59,11 +59,14 @@ def check(data: str, label_from: str | None, columns: str | None, strict: bool, 
 @click.argument("data", shell_complete=complete_data)
 @click.option("--output", metavar="FILE", required=True, help="Picture (.png) or page (.html) to write.")
 @click.option(
-    "--backbone", metavar="NAME", shell_complete=complete_backbone, help="Use its preprocessing.  [default: 224 x 224]"
+    "--backbone",
+    metavar="NAME",
+    shell_complete=complete_backbone,
+    help="Backbone whose preprocessing to use. Without it, images are 224 x 224.",
 )
 @shared.label_from
 @shared.columns
-@click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: of --backbone]")
+@click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: from --backbone]")
 @click.option("--split", type=click.Choice(SPLITS), default="train", help="Split to show.  [default: train]")
 @click.option("--images", type=int, default=8, metavar="N", help="Number of images of each class.  [default: 8]")
 @click.option("--augment", type=click.Choice(AUGMENTS), help="Show augmented views of single images.")

@@ -136,7 +136,9 @@ def evaluate(
     for images, labels in batches:
         if not len(labels):  # None of its images can be read.
             if is_sharded(model):  # The other processes would wait for this one in the forward pass.
-                raise DataError("none of the images of a batch can be read; use a larger `batch_size`, or no `shard`.")
+                raise DataError(
+                    "none of the images in a batch can be read; use a larger `batch_size`, or turn off `shard`."
+                )
             continue
         logits = micro_batches.attempt(len(labels), partial(_predict, model, images, hardware, micro_batches))
         with hardware.autocast():

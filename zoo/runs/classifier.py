@@ -163,7 +163,7 @@ class Classifier:
         if reason:
             return reason
         try:
-            # The error for the content of a file does not contain the path, which the prediction has.
+            # Errors about a file's content omit its path, because the prediction already contains it.
             with decoded(read_image_file(path), self._transform.bits) as image:
                 return _Input(self._transform(image.pixels), image.peak)
         except DataError as error:

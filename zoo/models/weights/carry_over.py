@@ -81,7 +81,9 @@ def _read_head(path: Path, targets: Mapping[str, Tensor], last: Sequence[str], n
     unusable = [name for names in find_unusable(tensors, targets).values() for name in names]
     if wrong or unusable:
         names = ", ".join((wrong or unusable)[:3])
-        raise WeightsError(f"{path} has a damaged head: {names} does not match its header, or has unusable values.")
+        raise WeightsError(
+            f"{path} has a damaged head: these tensors do not match the header or have unusable values: {names}."
+        )
     return tensors
 
 
