@@ -103,7 +103,7 @@ class FinetuneCommand(click.Command):
     "--label-smoothing",
     type=float,
     metavar="X",
-    help=f"Label smoothing factor, from 0 to below 1.  {shared.show_default('label_smoothing')}",
+    help=f"Label smoothing factor, at least 0 and less than 1.  {shared.show_default('label_smoothing')}",
 )
 @click.option(
     "--balance",

@@ -166,7 +166,7 @@ def _resize(old: nn.Linear | nn.Conv2d, num_outputs: int, device: torch.device |
 
 
 def _follow(layer: nn.Linear | nn.Conv2d, num_outputs: int) -> nn.Linear | nn.Conv2d:
-    """Build a layer of the same kind as ``layer`` that takes its outputs. A convolution has a kernel size of 1."""
+    """Build a layer of the same kind as ``layer`` that follows it. A convolution has a kernel size of 1."""
     bias, device, dtype = layer.bias is not None, layer.weight.device, layer.weight.dtype
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.out_features, num_outputs, bias=bias, device=device, dtype=dtype)

@@ -77,7 +77,9 @@ def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:
     splits: dict[str, Path] = {}
     for split, path in (*exact, *((split, path) for (split, _), path in similar)):
         if split in splits:
-            raise DataError(f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; keep one as {split}.")
+            raise DataError(
+                f"{str(top)!r} has both {splits[split].name!r} and {path.name!r}; both mean {split}, so keep only one."
+            )
         splits[split] = path
     return splits
 

@@ -72,7 +72,9 @@ def read_layout(top: Path, entries: Entries) -> Layout:
     by_split: dict[str, _Candidate] = {}
     for split, candidate in splits:
         if other := by_split.get(split):
-            raise DataError(f"{str(top)!r} has both {other.name!r} and {candidate.name!r}; keep one as {split}.")
+            raise DataError(
+                f"{str(top)!r} has both {other.name!r} and {candidate.name!r}; both mean {split}, so keep only one."
+            )
         by_split[split] = candidate
     beside = [c for c in candidates if all(c is not chosen for _, chosen in splits)]
     return Layout(

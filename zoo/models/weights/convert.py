@@ -24,10 +24,10 @@ from zoo.models.weights.torch_file import is_torch_file, read_torch_file
 
 #: First part of all names in a file that was saved from DistributedDataParallel, DataParallel or DeepSpeed.
 OUTER = frozenset({"module", "_forward_module"})
-#: Parts that torch.compile, FSDP and checkpointing insert into names, in any place.
+#: Parts that torch.compile, FSDP and checkpointing insert anywhere in a name.
 INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
-#: Name in the header of a safetensors file that is not a tensor.
+#: The one key in a safetensors header that does not name a tensor.
 METADATA = "__metadata__"
 
 
@@ -89,7 +89,8 @@ def convert_weights(
 
     Raises:
         OptionError: If ``output`` exists or has a different suffix, or if the file has nothing under ``prefix``.
-        WeightsError: If the file is missing or damaged, contains no weights or more than tensors, or has NaN values.
+        WeightsError: If the file is missing or damaged, contains no weights or objects that zoo
+            does not load, or has NaN values.
         RunError: If the output cannot be written.
     """
     source, target = expand_user(file), expand_user(output)

@@ -12,7 +12,7 @@ from typing import Any
 
 #: Classes and functions, by module, whose results become an `Omitted`.
 _OMITTED = {
-    # The types are also what defaultdict makes by default.
+    # Some of these types are also common as the default_factory of a defaultdict.
     "builtins": ("bool", "dict", "float", "frozenset", "int", "list", "range", "slice", "str", "tuple"),
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
@@ -44,8 +44,8 @@ def _make_dict(_default: Any = None) -> dict[Any, Any]:
     return {}
 
 
-#: What torch may call, most of it under the name of what it replaces. A Namespace, in which many training scripts save
-#: their options, is an object without code of its own.
+#: Callables that torch.load may call. Most of them are registered under the name of the class that they replace.
+#: argparse.Namespace, in which many training scripts save their options, runs no code when it is loaded.
 HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
     (_make_dict, "collections.defaultdict"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.models.head import Head, is_below, is_below_any
 
-#: Data types that zoo loads. The values of others, such as float8, are useless without scales that are stored apart.
+#: Data types that zoo loads. Values of other types, such as float8, need scales that are stored separately.
 DTYPES = frozenset(
     {
         torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex128, torch.complex64,
@@ -17,14 +17,14 @@ DTYPES = frozenset(
         torch.bool,
     }
 )  # fmt: skip
-#: Fault of a file that has tensors of other types.
+#: Error message for a file that has tensors of other types.
 UNSUPPORTED = "has data types that zoo cannot load (convert them to float32):"
 
 
 def find_misfits(
     state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], head: Head, lacks: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return the names and shapes that do not match the model, by fault.
+    """Return the names and shapes that do not match the model, grouped by fault.
 
     Args:
         state: The ``state_dict`` of the model.
@@ -82,7 +82,7 @@ def list_missing(
 
 
 def find_unusable(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of tensors whose values cannot be loaded, by fault.
+    """Return the names of tensors whose values cannot be loaded, grouped by fault.
 
     Args:
         tensors: Tensors to load.

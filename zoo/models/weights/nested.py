@@ -85,7 +85,7 @@ def _describe_keys(candidates: list[str]) -> str:
 
 
 def _list_candidates(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each innermost dict with named tensors, after its dotted key."""
+    """Yield (dotted key, dict) for each innermost dict of named tensors."""
     if not isinstance(content, Mapping):
         return
     named = {name: value for name, value in content.items() if isinstance(name, str)}

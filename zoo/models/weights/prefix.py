@@ -60,7 +60,7 @@ def select_tensors(file: Path, state: Mapping[str, Tensor], tensors: Mapping[str
     if _fits(plain, head, state):
         return plain
     if not list_missing(state, tensors, head):
-        return Selection(tensors)  # The file has all of the model. Whatever else is wrong is an error.
+        return Selection(tensors)  # The file contains every tensor of the model, so any other mismatch is an error.
     counts = count_prefixes(tensors, state)
     # A few names of one network can occur in another by chance.
     least = max(counts[""] + 1, max(counts.values(), default=0) / 2, len(state) / 4)

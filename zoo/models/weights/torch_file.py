@@ -79,7 +79,7 @@ def describe_content(path: Path, otherwise: str) -> str:
 
 
 def _find_other_format(path: Path) -> str | None:
-    """Return what a file is that torch.save did not write, or None if torch.save may have written it."""
+    """Return the format of a file that torch.save did not write, or None if torch.save may have written it."""
     if _begins_with(path, ZIP):
         return _find_other_archive(path)
     if tarfile.is_tarfile(path):

@@ -53,7 +53,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
             raise CheckFailed(f"min_size {expected.min_size} is larger than the input size {expected.size}; lower it.")
         if not all(0 <= mean <= 1 for mean in expected.mean) or max(expected.std) > 1:
             raise CheckFailed(
-                f"mean {expected.mean} and std {expected.std} are not on the scale of pixels from 0 to 1; divide by 255."
+                f"mean {expected.mean} and std {expected.std} do not fit pixels from 0 to 1; divide them by 255."
             )
 
 
