@@ -69,7 +69,8 @@ def open_labeled(
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:
-        raise DataError(f"{origin!r} has no readable images in {chosen}.")
+        advice = "" if listing.files else f"; {listing.layouts}"
+        raise DataError(f"{origin!r} has no readable images in {chosen}{advice}.")
     return LabeledImages(chosen, tuple(good), left_out)
 
 
