@@ -154,7 +154,7 @@ declared(
 )
 declared(
     "constructor-without-num-classes",
-    {"build.upstream": "a different network: classifier.3.bias, classifier.3.weight (2 in all) differ; fix"},
+    {"build.upstream": "a different network: classifier.3.bias, classifier.3.weight (2 in all) differ; correct"},
     lambda: {"constructor": "specimens.networks.ConvNet(num_classes=10)"},
 )
 declared(
