@@ -266,3 +266,16 @@ def test_a_head_with_a_bias_of_another_size_is_refused_on_one_line(acme: Backbon
     tensors["classifier.3.bias"] = torch.zeros(7)
     with pytest.raises(WeightsError, match=r"backbone: classifier\.3\.bias is \(7,\), not \(10,\)\.$"):
         load_tensors(acme, acme.build(None), FILE, tensors)
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_weights_of_another_backbone_are_named_whether_or_not_the_plugin_converts_names(
+    published: BackboneSpec, *, converts: bool
+) -> None:
+    def convert(_tag: str, _tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        raise WeightsError("these weights do not match (Error(s) in loading state_dict for Net:)")
+
+    backbone = replace(published, convert=convert if converts else None)
+    message = r"weights\.safetensors does not match the backbone: it lacks \S+, .*Pass weights for this backbone"
+    with pytest.raises(WeightsError, match=message):
+        load_tensors(backbone, backbone.build(None), FILE, {"blocks.0.weight": torch.zeros(1)})
