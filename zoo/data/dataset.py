@@ -15,6 +15,7 @@ from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.report import report_findings
 from zoo.data.examination.traits import Traits
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
+from zoo.data.missing_files import explain_missing
 from zoo.data.sample import Sample
 from zoo.data.shared_groups import report_shared_groups
 from zoo.data.source import list_images, name_source
@@ -91,7 +92,7 @@ def open_images(
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
-    _check_train(listing.classes, good, bad)
+    _check_train(listing, good, bad)
     good = split_off(good, fractions, options.seed)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     findings = list_findings(good, left_out, listing.classes, traits)
@@ -179,11 +180,11 @@ def _identify(sample: Sample) -> str:
     return f"{sample.file.name}\0{sample.digest.hex()}{shown}"
 
 
-def _check_train(classes: Iterable[str], good: Iterable[Sample], bad: Sequence[LeftOut]) -> None:
+def _check_train(listing: Listing, good: Iterable[Sample], bad: Sequence[LeftOut]) -> None:
     filled = {image.file.class_name for image in good if image.file.split == "train"}
-    if empty := [name for name in classes if name not in filled]:
-        reasons = _show_reasons(bad)
-        raise DataError(f"these classes have no readable training images: {show_names(empty)} ({reasons}).")
+    if empty := [name for name in listing.classes if name not in filled]:
+        reasons, hint = _show_reasons(bad), explain_missing(listing.files)
+        raise DataError(f"these classes have no readable training images: {show_names(empty)} ({reasons}){hint}.")
 
 
 def _check_splits(images: Sequence[Sample], splits: Iterable[str], origin: str) -> None:

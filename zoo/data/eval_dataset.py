@@ -11,6 +11,7 @@ from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import list_findings
 from zoo.data.examination.report import report_findings
 from zoo.data.listing import LeftOut, Listing, show_names
+from zoo.data.missing_files import explain_missing
 from zoo.data.sample import Sample
 from zoo.errors import DataError
 
@@ -69,7 +70,8 @@ def open_labeled(
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:
-        raise DataError(f"{origin!r} has no readable images in {chosen}.")
+        advice = explain_missing(files) if files else f"; {listing.layouts}"
+        raise DataError(f"{origin!r} has no readable images in {chosen}{advice}.")
     return LabeledImages(chosen, tuple(good), left_out)
 
 

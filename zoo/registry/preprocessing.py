@@ -34,7 +34,7 @@ class Preprocessing:
         """Parse the options.
 
         Raises:
-            OptionError: If ``mean`` or ``std`` is not a list of numbers, or a number of ``std`` is not above 0.
+            OptionError: If ``mean`` or ``std`` is not a list of numbers for pixels from 0 to 1.
         """
         return cls(resize, image_size, _parse_channels("mean", mean), _parse_channels("std", std))
 
@@ -95,10 +95,15 @@ def _parse_channels(name: str, text: str | None) -> Channels | None:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    is_valid = all((value > 0 if name == "std" else True) and abs(value) < 1e6 for value in values)  # refuses NaN
+    # Outside these limits, the values cannot belong to pixels from 0 to 1. The standard deviation 1 changes nothing.
+    is_valid = all(0 < value <= 1 if name == "std" else 0 <= value <= 1 for value in values)  # refuses NaN
     if not values or not is_valid:
-        above = " above 0" if name == "std" else ""
-        raise OptionError(f"`{name}` must be numbers{above} for pixels from 0 to 1, such as 0.5,0.5,0.5, got {text!r}.")
+        limits = "above 0 and at most 1" if name == "std" else "from 0 to 1"
+        is_of_bytes = bool(values) and 1 < max(values) <= 255 and min(values) >= 0
+        advice = "; for values from 0 to 255, divide by 255" if is_of_bytes else ""
+        raise OptionError(
+            f"`{name}` must be numbers {limits}, for pixels from 0 to 1, such as 0.5,0.5,0.5, got {text!r}{advice}."
+        )
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 import functools
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,11 @@ class Registry:
         if match is not None:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
-        raise NameNotFound(f"no data set {asked!r}; available: {known}. Or pass a folder or an archive.")
+        similar = _list_close(asked, {part for name in self._datasets for part in (name, name.rpartition("/")[2])})
+        advice = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        raise NameNotFound(
+            f"no data set {asked!r}; available: {known}.{advice} Or pass a folder, a table or an archive."
+        )
 
     def list_sources(self) -> list[SourceSpec]:
         """Return the kinds of data sources that plugins add, sorted by prefix."""
@@ -183,6 +188,12 @@ class Registry:
 
     def _explain_missing(self, asked: str, name: str) -> str:
         namespace, _, bare = name.partition("/") if "/" in name else ("", "", name)
+        model = os.path.join(asked, "model.safetensors")  # noqa: PTH118  # see the next line
+        if os.path.isfile(model):  # noqa: PTH113  # Unlike Path.is_file, it accepts text that cannot be a path.
+            return (
+                f"no backbone {asked!r}: it is the folder of a run; `zoo finetune BACKBONE --weights {model}` trains "
+                "its model further."
+            )
         asked = asked if name == asked.partition("@")[0] else f"{asked} (alias of {name})"
         installed = sorted({plugin.namespace for plugin in self.plugins})
         unusable = [plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state != "ok"]
@@ -204,6 +215,13 @@ class Registry:
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)
         names = [name for match in matches for name in sorted(self._by_bare_name[match])]
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
+
+
+def _list_close(asked: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are most similar to a wrong name."""
+    import difflib
+
+    return difflib.get_close_matches(asked.lower(), list(names), n=3, cutoff=0.75)
 
 
 def _correct_case(name: str, known: Collection[str]) -> str:

@@ -68,6 +68,8 @@ CHECKS: tuple[Check, ...] = (
     Check("plugin.listed", "static", "the listing hooks return specs", ("plugin.hooks",)),
     Check("plugin.names", "static", "no name is listed twice, ignoring case", ("plugin.listed",)),
     Check("plugin.datasets", "static", "every DatasetSpec is valid", ("plugin.listed",)),
+    Check("plugin.sources", "static", "every SourceSpec is valid, and its prefix begins with the namespace",
+          ("plugin.listed",)),
     Check("plugin.drawn", "cpu", "every data set with `make` is generated offline, and is the same every time",
           ("plugin.datasets",)),
     Check("spec.name", "static", "the name is valid and in the plugin's namespace"),

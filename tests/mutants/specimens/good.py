@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec, hookimpl
+from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSpec, WeightsSpec, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -139,3 +139,8 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
 @hookimpl
 def zoo_datasets() -> list[DatasetSpec]:
     return [DatasetSpec(name="good/generated", description="generated", license="CC0-1.0", make=make_images)]
+
+
+@hookimpl
+def zoo_data_sources() -> list[SourceSpec]:
+    return [SourceSpec(prefix="good-album", description="an album", fetch=lambda _name, folder: folder)]

@@ -71,3 +71,20 @@ def test_an_unknown_data_set_is_an_error_that_lists_the_known_ones() -> None:
     registry = Registry([], RegistryToml(datasets={"pets": make_dataset("pets")}))
     with pytest.raises(NameNotFound, match=r"no data set 'birds'; available: pets"):
         registry.get_dataset("birds")
+
+
+@pytest.mark.parametrize(
+    ("asked", "close"), [("hymenoptra", "hymenoptera"), ("acme/pet", "acme/pets"), ("Pest", "pets")]
+)
+def test_a_misspelled_data_set_is_suggested(asked: str, close: str) -> None:
+    plugins = [make_plugin("acme", zoo_datasets=lambda: [make_dataset("acme/pets")])]
+    registry = Registry(plugins, RegistryToml(datasets={"hymenoptera": make_dataset("hymenoptera")}))
+    with pytest.raises(NameNotFound, match=f"Did you mean '{close}'") as caught:
+        registry.get_dataset(asked)
+    assert str(caught.value).endswith("Or pass a folder, a table or an archive.")
+
+
+def test_a_name_unlike_all_data_sets_suggests_none() -> None:
+    registry = Registry([], RegistryToml(datasets={"pets": make_dataset("pets")}))
+    with pytest.raises(NameNotFound, match=r"available: pets\. Or pass"):
+        registry.get_dataset("photos")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -209,3 +211,15 @@ def test_any_text_is_found_or_is_a_name_not_found(asked: str, target: str) -> No
         assert "\n" not in str(resolved)
     else:
         assert resolved.backbone in registry.list_backbones()
+
+
+@pytest.mark.parametrize("asked", ["r1", "runs/r1", "./r1"])
+def test_the_folder_of_a_run_is_an_error_with_the_path_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = Path(asked, "model.safetensors")
+    model.parent.mkdir(parents=True)
+    model.touch()
+    with pytest.raises(NameNotFound, match=f"it is the folder of a run; .* --weights {asked}/model.safetensors`"):
+        Registry([], RegistryToml()).resolve(asked)

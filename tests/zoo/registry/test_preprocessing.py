@@ -38,6 +38,13 @@ def test_mean_and_std_may_be_numbers_lists_or_text(value: Any) -> None:
     assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
+@pytest.mark.parametrize(("mean", "std"), [(0, 1), (1, 1), (0.5, 0.5), ("0.485,0.456,0.406", 1 / 255)])
+def test_mean_and_std_of_pixels_from_0_to_1_are_accepted(mean: Any, std: Any) -> None:
+    spec = apply(mean=mean, std=std)
+    assert spec.std[0] == float(std)
+    assert spec.mean[0] == float(str(mean).split(",", maxsplit=1)[0])
+
+
 def test_changes_are_described() -> None:
     chosen = make_recipe({"image_size": 96, "resize": "squash", "std": 1}).preprocessing
     assert chosen.list_changes(SPEC) == [
@@ -60,6 +67,11 @@ def test_changes_are_described() -> None:
         ({"std": "nan"}, "`std` must be numbers above 0"),
         ({"mean": "inf"}, "`mean` must be numbers"),
         ({"mean": [[1]]}, "`mean` must be numbers"),
+        ({"mean": "-1,0,0"}, r"`mean` must be numbers from 0 to 1.*, got '-1,0,0'\.$"),
+        ({"mean": "123,116,103"}, r"got '123,116,103'; for values from 0 to 255, divide by 255\.$"),
+        ({"std": "58,57,57"}, r"above 0 and at most 1.*, got '58,57,57'; for values from 0 to 255, divide by 255\.$"),
+        ({"std": "0.5,0.5,1.5"}, "`std` must be numbers above 0 and at most 1"),
+        ({"mean": "1000"}, r"got '1000'\.$"),
     ],
 )
 def test_invalid_values_are_refused(options: dict[str, Any], message: str) -> None:

@@ -19,6 +19,7 @@ from zoo.data.listing import ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.entries import Entries, list_entries
 from zoo.data.sources.hidden_splits import refuse_hidden_splits
 from zoo.data.sources.layout import LAYOUTS, read_layout
+from zoo.data.sources.named_classes import suggest_label_from
 from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
 from zoo.errors import DataError
@@ -66,7 +67,7 @@ def list_folder(folder: Path) -> Listing:
         files=sort_files(walk.files),
         left_out=tuple(sorted(walk.left_out, key=lambda item: str(item.path))),
         has_splits=layout.has_splits,
-        layouts=LAYOUTS,
+        layouts=LAYOUTS + suggest_label_from(item.path for item in walk.left_out),
         notes=layout.notes,
     )
 

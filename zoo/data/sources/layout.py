@@ -13,6 +13,7 @@ from pathlib import Path
 
 from zoo.data.listing import SPLITS, LeftOut, show_names
 from zoo.data.sources.entries import Entries, list_entries
+from zoo.data.sources.named_classes import suggest_label_from
 from zoo.data.split_names import find_split, find_split_in, is_family
 from zoo.errors import DataError
 
@@ -152,13 +153,15 @@ def _read_classes(top: Path, candidates: Sequence[_Candidate]) -> Layout:
     named = [candidate for candidate in candidates if candidate.split]
     similar = [candidate for candidate in candidates if candidate.similar]
     if candidates and (len(named) == len(candidates) or _are_family(similar)):
-        first = (named or similar)[0]
-        raise DataError(f"{str(first.path)!r} has no class folders; {LAYOUTS}.")
+        first = min(named or similar, key=_rank)
+        hint = suggest_label_from(first.entries.files)
+        raise DataError(f"{str(first.path)!r} has no class folders; {LAYOUTS}{hint}.")
     for candidate in named:
         if candidate.split != "test":
             raise DataError(
                 f"{str(candidate.path)!r} is named like a {candidate.split} split, but has no class folders. If it is "
-                "a class, rename it; if it is a split, move its images into class folders."
+                "a class, rename it; if it is a split, move its images into class folders"
+                f"{suggest_label_from(candidate.entries.files)}."
             )
     return Layout(
         {"train": top},
@@ -167,6 +170,12 @@ def _read_classes(top: Path, candidates: Sequence[_Candidate]) -> Layout:
         left_out=tuple(LeftOut(candidate.path, _explain_beside(candidate)) for candidate in named),
         notes=tuple(f"{c.name!r} is used as a class, although its name contains the name of a split" for c in similar),
     )
+
+
+def _rank(candidate: _Candidate) -> int:
+    """Return the position of the candidate's split in the order train, val, test."""
+    split = candidate.split or (candidate.similar[0] if candidate.similar else "test")
+    return SPLITS.index(split)
 
 
 def _explain_beside(candidate: _Candidate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +75,13 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
     Raises:
         NameNotFound: If there are no such weights.
         OptionError: If ``asked`` is None and the backbone has no published weights.
+        WeightsError: If ``asked`` is the folder of a run, or a run with a different backbone or tag wrote the file.
     """
     backbone = resolved.backbone
     if asked == "none":
         return WeightsSource("none", resolved.tag)
+    if asked is not None and asked not in ("DEFAULT", *(weights.tag for weights in backbone.weights)):
+        _refuse_run_folder(asked)
     if asked is not None and (asked.lower().endswith(FILE_SUFFIXES) or "/" in asked):
         return _choose_file(resolved, expand_user(asked))
     if asked is None and resolved.tag is None and not backbone.weights:
@@ -87,6 +91,13 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
         )
     weights = backbone.get_weights(asked or resolved.tag or "DEFAULT")
     return WeightsSource(weights.tag, weights.tag, weights=weights)
+
+
+def _refuse_run_folder(asked: str) -> None:
+    """Raise WeightsError if ``asked`` is the folder of a run, which contains the weights."""
+    path = expand_user(asked) / "model.safetensors"
+    if os.path.isfile(path):  # noqa: PTH113  # Unlike Path.is_file, it accepts text that cannot be a path.
+        raise WeightsError(f"{asked!r} is the folder of a run; pass the model in it, {str(path)!r}.")
 
 
 def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:

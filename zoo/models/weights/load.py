@@ -74,7 +74,7 @@ def load_tensors(
     selection = _select(source, model, head, tensors)
     tensors = {
         name: tensor
-        for name, tensor in _convert(backbone, model, source, selection.tensors).items()
+        for name, tensor in _convert(backbone, model, source, selection, head).items()
         if not is_below_any(name, unusable)
     }
     selection = replace(selection, tensors=tensors)
@@ -102,15 +102,20 @@ def _select(source: WeightsSource, model: nn.Module, head: Head, tensors: Mappin
 
 
 def _convert(
-    backbone: BackboneSpec, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
+    backbone: BackboneSpec, model: nn.Module, source: WeightsSource, selection: Selection, head: Head
 ) -> Mapping[str, Tensor]:
     """Map the names in a file to the model's names, if they differ."""
     default = backbone.default_weights
-    tag = source.tag or (default.tag if default else None)
+    tensors, tag = selection.tensors, source.tag or (default.tag if default else None)
     if source.header or backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
         return tensors
-    with naming_place(f"{backbone.name} cannot convert the tensors of {source.file or source.label}"):
-        converted = backbone.convert(tag, tensors)
+    try:
+        with naming_place(f"{backbone.name} cannot convert the tensors of {source.file or source.label}"):
+            converted = backbone.convert(tag, tensors)
+    except WeightsError:
+        # The tensors belong to a different backbone. This error names them, as for a backbone that converts nothing.
+        _refuse_misfits(source, model.state_dict(), selection, head)
+        raise
     are_tensors = isinstance(converted, Mapping) and all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in converted.items()
     )

@@ -214,6 +214,11 @@ def _refuse_unusable_names(plugin: Plugin) -> None:
                 raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
         if duplicates := sorted(name for name in counts if counts[name] > 1):
             raise PluginError(f"it lists {', '.join(duplicates)} more than once.")
+    refuse_unusable_prefixes(plugin)
+
+
+def refuse_unusable_prefixes(plugin: Plugin) -> None:
+    """Raise PluginError for a data source whose prefix belongs to another plugin, or is listed more than once."""
     prefixes = [source.prefix for source in plugin.sources]
     for prefix in prefixes:
         if prefix != plugin.namespace and not prefix.startswith(f"{plugin.namespace}-"):

@@ -11,7 +11,9 @@ from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
 from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
+from zoo.plugin.source_spec import check_source
 from zoo.registry.plugins.discovery import FIRST_PARTY
+from zoo.registry.plugins.load import refuse_unusable_prefixes
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
@@ -87,6 +89,15 @@ def datasets(plugin: PluginUnderTest) -> None:
         if not dataset.name.startswith(f"{plugin.namespace}/"):
             raise PluginError(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
         refuse_prose(f"the data set {dataset.name}", dataset.license)
+
+
+def sources(plugin: PluginUnderTest) -> None:
+    """Check every field against the contract, and the prefixes, which must not belong to other plugins."""
+    if not plugin.sources:
+        raise NotApplicable("it provides no data sources")
+    for source in plugin.sources:
+        check_source(source)
+    refuse_unusable_prefixes(plugin)
 
 
 def drawn(plugin: PluginUnderTest) -> None:

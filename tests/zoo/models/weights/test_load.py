@@ -266,3 +266,37 @@ def test_a_head_with_a_bias_of_another_size_is_refused_on_one_line(acme: Backbon
     tensors["classifier.3.bias"] = torch.zeros(7)
     with pytest.raises(WeightsError, match=r"backbone: classifier\.3\.bias is \(7,\), not \(10,\)\.$"):
         load_tensors(acme, acme.build(None), FILE, tensors)
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_weights_of_another_backbone_are_named_whether_or_not_the_plugin_converts_names(
+    published: BackboneSpec, *, converts: bool
+) -> None:
+    def convert(_tag: str, _tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        raise WeightsError("these weights do not match (Error(s) in loading state_dict for Net:)")
+
+    backbone = replace(published, convert=convert if converts else None)
+    message = r"weights\.safetensors does not match the backbone: it lacks \S+, .*Pass weights for this backbone"
+    with pytest.raises(WeightsError, match=message):
+        load_tensors(backbone, backbone.build(None), FILE, {"blocks.0.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("asked", ["r1", "runs/r1", "r1/"])
+def test_the_folder_of_a_run_is_refused_with_the_path_of_its_model(
+    acme: BackboneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = Path(asked, "model.safetensors")
+    model.parent.mkdir(parents=True)
+    model.touch()
+    with pytest.raises(WeightsError, match=f"is the folder of a run; pass the model in it, '{model}'"):
+        choose_weights(Resolved("net", acme, None), asked)
+
+
+def test_a_tag_wins_over_the_folder_of_a_run(
+    published: BackboneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("TWO").mkdir()
+    Path("TWO", "model.safetensors").touch()
+    assert choose_weights(Resolved("net", published, None), "TWO").weights == TWO
