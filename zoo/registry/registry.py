@@ -7,7 +7,7 @@ import fnmatch
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zoo.plugin import BackboneSpec, DatasetSpec, SourceSpec
 from zoo.registry.plugins.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.plugins.load import Plugin, call_hook, find_unlisted
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
+from zoo.registry.spelling import correct_case, list_close
 from zoo.registry.upstream_version import list_version_notes
 
 
@@ -89,7 +90,7 @@ class Registry:
         if match is not None:
             return self._datasets[match]
         known = ", ".join(spec.name for spec in self.list_datasets()) or "none"
-        similar = _list_close(asked, {part for name in self._datasets for part in (name, name.rpartition("/")[2])})
+        similar = list_close(asked, {part for name in self._datasets for part in (name, name.rpartition("/")[2])})
         advice = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
         raise NameNotFound(
             f"no data set {asked!r}; available: {known}.{advice} Or pass a folder, a table or an archive."
@@ -165,14 +166,14 @@ class Registry:
         return names
 
     def _find_qualified(self, name: str) -> BackboneSpec | None:
-        name = _correct_case(name, self._backbones)
+        name = correct_case(name, self._backbones)
         if name in self._backbones:
             return self._backbones[name]
         plugin = self._find_plugin(name)
         return None if plugin is None else find_unlisted(plugin, name.partition("/")[2])
 
     def _find_bare(self, name: str) -> BackboneSpec | None:
-        name = _correct_case(name, self._by_bare_name)
+        name = correct_case(name, self._by_bare_name)
         match = self._choose(name, self._by_bare_name.get(name, []))
         return None if match is None else self._backbones[match]
 
@@ -215,21 +216,6 @@ class Registry:
         matches = difflib.get_close_matches(bare.lower(), self._by_bare_name, n=4, cutoff=0.6)
         names = [name for match in matches for name in sorted(self._by_bare_name[match])]
         return [name for name in names if not namespace or name.startswith(f"{namespace}/")]
-
-
-def _list_close(asked: str, names: Iterable[str]) -> list[str]:
-    """Return the names that are most similar to a wrong name."""
-    import difflib
-
-    return difflib.get_close_matches(asked.lower(), list(names), n=3, cutoff=0.75)
-
-
-def _correct_case(name: str, known: Collection[str]) -> str:
-    """If exactly one known name equals this name when case is ignored, return it; else return the name unchanged."""
-    if name in known:
-        return name
-    spellings = [spelling for spelling in known if spelling.lower() == name.lower()]
-    return spellings[0] if len(spellings) == 1 else name
 
 
 @functools.cache
