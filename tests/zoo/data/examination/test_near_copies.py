@@ -30,3 +30,9 @@ def test_the_pairs_are_those_of_comparing_all(seeds: list[tuple[int, list[int]]]
 
 def test_images_without_a_hash_are_not_near() -> None:
     assert list_near_hashes([0, 0, 1, 1]) == []
+
+
+def test_many_similar_hashes_are_compared_in_linear_time() -> None:
+    hashes = [2**40 + number for number in range(2000)]
+    assert len(list_near_hashes(hashes)) <= 5 * 100 * len(hashes)
+    assert {value for pair in list_near_hashes(hashes) for value in pair} == set(hashes)
