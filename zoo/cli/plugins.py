@@ -53,7 +53,7 @@ def _describe(plugin: Plugin) -> dict[str, object]:
 def _format(plugins: tuple[Plugin, ...]) -> list[str]:
     rows = [("NAMESPACE", "DISTRIBUTION", "VERSION", "STATE", "BACKBONES", "DATA SETS", "SOURCES")]
     for plugin in plugins:
-        counts = (str(len(provided)) for provided in (plugin.backbones, plugin.datasets, plugin.sources))
+        counts = str(len(plugin.backbones)), str(len(plugin.datasets)), str(len(plugin.sources))
         rows.append((plugin.namespace, plugin.distribution, plugin.version, plugin.state, *counts))
     lines = format_table(rows, right=(4, 5, 6))
     lines += [f"{plugin.namespace}: {plugin.reason}" for plugin in plugins if plugin.reason]
