@@ -45,16 +45,17 @@ def _describe(plugin: Plugin) -> dict[str, object]:
         "reason": plugin.reason,
         "backbones": len(plugin.backbones),
         "datasets": [dataset.name for dataset in plugin.datasets],
+        "sources": [source.prefix for source in plugin.sources],
         "output": plugin.output,
     }
 
 
 def _format(plugins: tuple[Plugin, ...]) -> list[str]:
-    rows = [("NAMESPACE", "DISTRIBUTION", "VERSION", "STATE", "BACKBONES", "DATA SETS")]
+    rows = [("NAMESPACE", "DISTRIBUTION", "VERSION", "STATE", "BACKBONES", "DATA SETS", "SOURCES")]
     for plugin in plugins:
-        counts = str(len(plugin.backbones)), str(len(plugin.datasets))
+        counts = str(len(plugin.backbones)), str(len(plugin.datasets)), str(len(plugin.sources))
         rows.append((plugin.namespace, plugin.distribution, plugin.version, plugin.state, *counts))
-    lines = format_table(rows, right=(4, 5))
+    lines = format_table(rows, right=(4, 5, 6))
     lines += [f"{plugin.namespace}: {plugin.reason}" for plugin in plugins if plugin.reason]
     lines += [
         f"{plugin.namespace} printed while it was loading: {plugin.output!r:.200}"

@@ -187,11 +187,11 @@ def look_up(value: str | PathLike[str], *, registry: Registry) -> Path | WebArch
         return path
     if os.path.lexists(path):
         raise DataError(f"cannot use {str(value)!r}: it is neither a file nor a folder; pass {_WANTED}.")
-    if isinstance(value, str) and (found := find_prefixed(value, registry.list_sources())):
+    if isinstance(value, str) and (found := find_prefixed(value, registry)):
         return found
     dataset = _find_dataset(value, registry)
     if dataset.source:
-        find_prefixed(dataset.source, registry.list_sources())  # so that a missing package is reported immediately
+        find_prefixed(dataset.source, registry)  # so that a missing package is reported immediately
     return dataset
 
 
@@ -202,7 +202,7 @@ def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec
         return registry.get_dataset(value)
     except NameNotFound as error:
         if "/" in value:
-            raise DataError(f"there is no folder or archive {value!r}, and {error}") from error
+            raise DataError(f"there is no folder, table or archive {value!r}, and {error}") from error
         similar = _list_similar(Path(value))
         hint = f" Similar names in the working directory: {', '.join(similar)}." if similar else ""
         raise NameNotFound(f"{error}{hint}") from error

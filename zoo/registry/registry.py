@@ -100,6 +100,13 @@ class Registry:
         """Return the kinds of data sources that plugins add, sorted by prefix."""
         return sorted((spec for plugin in self.plugins for spec in plugin.sources), key=lambda spec: spec.prefix)
 
+    def explain_missing_source(self, prefix: str) -> str:
+        """Return the end of a message about an unknown prefix; it is empty unless an unusable plugin may own it."""
+        for plugin in self.plugins:
+            if plugin.state != "ok" and f"{prefix}-".startswith(f"{plugin.namespace}-"):
+                return f"; the plugin {plugin.namespace} is {plugin.state}; see `zoo plugins`"
+        return ""
+
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
         """Return the registry.toml that defines a data set, or None if zoo or a plugin defines it."""
         return self._settings.defined_in.get(dataset.name)

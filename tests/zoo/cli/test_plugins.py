@@ -7,18 +7,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from zoo.cli import cli
-from zoo.plugin import BackboneSpec, DatasetSpec
+from zoo.plugin import BackboneSpec, DatasetSpec, SourceSpec
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 
 Run = Callable[..., Result]
 PETS = DatasetSpec(name="acme/pets", description="Pets", license="MIT", url="https://example.org/p.zip")
+ALBUM = SourceSpec(prefix="acme-album", description="an album", fetch=lambda _name, folder: folder)
 
 
 @pytest.fixture
 def plugins(acme: BackboneSpec) -> list[Plugin]:
-    good = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,), datasets=(PETS,), output="hello\n")
+    good = Plugin("acme", "zoo-acme", "1.0", backbones=(acme,), datasets=(PETS,), sources=(ALBUM,), output="hello\n")
     bad = Plugin("crash", "zoo-crash", "0.12")
     bad.fail("broken", "ValueError: why", "Traceback of crash")
     return [good, bad]
@@ -37,9 +38,9 @@ def test_text_is_a_table_followed_by_the_reasons(run: Run) -> None:
     assert result.exit_code == 0
     assert result.stderr == ""
     assert result.stdout == (
-        "NAMESPACE  DISTRIBUTION  VERSION  STATE   BACKBONES  DATA SETS\n"
-        "acme       zoo-acme      1.0      ok              1          1\n"
-        "crash      zoo-crash     0.12     broken          0          0\n"
+        "NAMESPACE  DISTRIBUTION  VERSION  STATE   BACKBONES  DATA SETS  SOURCES\n"
+        "acme       zoo-acme      1.0      ok              1          1        1\n"
+        "crash      zoo-crash     0.12     broken          0          0        0\n"
         "crash: ValueError: why\n"
         "acme printed while it was loading: 'hello\\n'\n"
     )
@@ -52,6 +53,7 @@ def test_json_has_the_state_and_the_reason_of_each_plugin(run: Run) -> None:
         ("crash", "broken", "ValueError: why"),
     ]
     assert (rows[0]["backbones"], rows[0]["datasets"], rows[0]["output"]) == (1, ["acme/pets"], "hello\n")
+    assert [row["sources"] for row in rows] == [["acme-album"], []]
 
 
 def test_debug_shows_the_traceback_of_the_plugin_on_stderr(run: Run) -> None:

@@ -62,6 +62,9 @@ class Names:
     def list_sources(self) -> list[SourceSpec]:
         return self.sources
 
+    def explain_missing_source(self, _prefix: str) -> str:
+        return ""
+
     def find_definition(self, dataset: DatasetSpec) -> Path | None:
         return self.files.get(dataset.name)
 

@@ -103,7 +103,7 @@ def test_an_unknown_name_is_an_error_with_similar_names(
     (tmp_path / "ants2").mkdir()
     with pytest.raises(NameNotFound, match=r"known are bees.*Similar names in the working directory: 'ants2'"):
         find("ants")
-    with pytest.raises(DataError, match=r"there is no folder or archive 'data/ants'.*known are bees"):
+    with pytest.raises(DataError, match=r"there is no folder, table or archive 'data/ants'.*known are bees"):
         find("data/ants")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,14 @@ if TYPE_CHECKING:
     from zoo.plugin import SourceSpec
     from zoo.progress import Progress
     from zoo.registry.data_options import DataOptions
+    from zoo.registry.registry import Registry
 
 #: What each of zoo's own prefixes refers to.
 BUILT_IN = {
     "hf": "a data set on the Hugging Face Hub",
     "torchvision": "a torchvision data set",
 }
-_PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z0-9_-]+):(?!//)(?P<name>.+)")  # one letter is a Windows drive
+_PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z0-9_-]+):(?!//)(?P<name>.*)")  # one letter is a Windows drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +33,28 @@ class Prefixed:
     spec: SourceSpec | None = None
 
 
-def find_prefixed(value: str, sources: Sequence[SourceSpec]) -> Prefixed | None:
+def find_prefixed(value: str, registry: Registry) -> Prefixed | None:
     """Return the source that a value names; None if the value has no prefix.
 
     Args:
         value: Value that is not an existing path.
-        sources: Kinds of data sources that plugins add.
+        registry: Where to look up the kinds of data sources that plugins add.
 
     Raises:
-        DataError: If the prefix is unknown, the name is invalid, or a package is missing.
+        DataError: If the prefix is unknown, the name is missing or invalid, or a package is missing.
     """
     match = _PREFIXED.fullmatch(value)
     if not match:
         return None
     found = Prefixed(match["prefix"], match["name"])
+    specs = {spec.prefix: spec for spec in registry.list_sources()}
+    meanings = {**BUILT_IN, **{prefix: spec.description for prefix, spec in specs.items()}}
+    if found.prefix not in meanings:
+        known = ", ".join(f"{prefix}: ({meaning})" for prefix, meaning in meanings.items())
+        hint = registry.explain_missing_source(found.prefix)
+        raise DataError(f"{value!r} does not exist, and there is no source {found.prefix}:, only {known}{hint}.")
+    if not found.name:
+        raise DataError(f"{value!r} has no name; pass {value}NAME, which means {meanings[found.prefix]}.")
     if found.prefix == "hf":
         from zoo.data.sources.hub import check_hub
 
@@ -55,13 +63,7 @@ def find_prefixed(value: str, sources: Sequence[SourceSpec]) -> Prefixed | None:
         from zoo.data.sources.torchvision_data import check_torchvision
 
         check_torchvision(found.name)
-    elif spec := next((spec for spec in sources if spec.prefix == found.prefix), None):
-        return replace(found, spec=spec)
-    else:
-        meanings = {**BUILT_IN, **{spec.prefix: spec.description for spec in sources}}
-        known = ", ".join(f"{prefix}: ({meaning})" for prefix, meaning in meanings.items())
-        raise DataError(f"{value!r} does not exist, and there is no source {found.prefix}:, only {known}.")
-    return found
+    return replace(found, spec=specs.get(found.prefix))
 
 
 def list_prefixed(source: Prefixed, options: DataOptions, progress: Progress) -> Listing:

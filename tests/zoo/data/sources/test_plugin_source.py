@@ -175,3 +175,22 @@ def test_a_named_data_set_of_an_unknown_source_is_an_error_at_once(names: Any) -
     names.specs["bugs"] = DatasetSpec(name="bugs", description="Bugs", license="MIT", source="bolt:small")
     with pytest.raises(DataError, match="no source bolt:"):
         look_up("bugs", registry=names)
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [("acme:", "an album"), ("hf:", "a data set on the Hugging Face Hub"), ("torchvision:", "a torchvision data set")],
+)
+def test_a_prefix_without_a_name_is_an_error_that_shows_how_to_name_it(list_: Any, value: str, meaning: str) -> None:
+    with pytest.raises(DataError, match=rf"^'{value}' has no name; pass {value}NAME, which means {meaning}\.$"):
+        list_(lambda _name, folder: folder, value)
+
+
+@pytest.mark.parametrize("prefix", ["acme", "acme-album"])
+def test_the_prefix_of_a_broken_plugin_is_an_error_that_names_the_plugin(prefix: str) -> None:
+    plugin = Plugin("acme", "zoo-acme", "1.0")
+    plugin.fail("broken", "it raises")
+    with pytest.raises(DataError, match=r"; the plugin acme is broken; see `zoo plugins`\.$"):
+        look_up(f"{prefix}:bugs", registry=Registry([plugin], RegistryToml()))
+    with pytest.raises(DataError, match=r"\)\.$"):
+        look_up("acmes:bugs", registry=Registry([plugin], RegistryToml()))
