@@ -83,6 +83,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "mean": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, ("0.5", 0.5, 0.5), *NO_NUMBERS),
         "std": ((0.5, 0.5), [0.5, 0.5, 0.5], 0.5, None, (0.5, 0.0, 0.5), (0.5, -1, 0.5), *NO_NUMBERS),
         "min_size": NO_COUNTS,
+        "bits": (*NO_COUNTS, 7, 17),
     },
     WeightsSpec: {
         "tag": (None, "", "a b", "a/b", "-v1", "v1@x", "v\n", 1, *NO_TAGS, *LIKE_FILES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,14 @@ from zoo.training.finetune import finetune
 
 @pytest.fixture
 def table(photos: Path, tmp_path: Path) -> Path:
-    """A table of all photos without splits."""
-    rows = [f"{path},{path.parent.name}\n" for path in sorted(photos.rglob("*.png"))]
+    """A table of all photos, in a folder without splits."""
+    rows = []
+    for photo in sorted(photos.rglob("*.png")):
+        split, label = photo.relative_to(photos).parts[:2]
+        copy = tmp_path / "flat" / f"{label}-{split}-{photo.name}"
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(photo, copy)
+        rows.append(f"{copy},{label}\n")
     random.Random(0).shuffle(rows)
     path = tmp_path / "colors.csv"
     path.write_text("".join(rows), encoding="utf-8")
