@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.data.sources.cached_images import CachedImage
+from zoo.data.sources.class_names import check_names
 from zoo.data.sources.columns import NAMES
 from zoo.errors import DataError
 
@@ -44,7 +45,8 @@ def choose_columns(features: Features, asked: Mapping[str, str]) -> ImageColumns
         asked: Name of the column for some roles.
 
     Raises:
-        DataError: If a requested column does not exist, there is no such column, or several are possible.
+        DataError: If a requested column does not exist, there is no such column, or several are possible, or a class
+            name is empty or occurs twice.
     """
     if other := sorted(asked.keys() - {"image", "label"}):
         raise DataError(f"a data set of images has no column for {other[0]}; name only those for image and label")
@@ -53,7 +55,9 @@ def choose_columns(features: Features, asked: Mapping[str, str]) -> ImageColumns
     labels = labels or [name for name in features if name.lower() in NAMES["label"] and name not in images]
     image = _choose_one("image", images, features, asked)
     label = _choose_one("label", labels, features, asked)
-    return ImageColumns(image, label, tuple(features[label].get("names") or ()))
+    names = tuple(features[label].get("names") or ())
+    check_names(names)
+    return ImageColumns(image, label, names)
 
 
 def _type_of(feature: Any) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,15 +53,14 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     if first is None:
         return None
     try:
-        features = _read_features(open_parquet(first).schema_arrow)
-        if not list_image_columns(features):
+        if not list_image_columns(_read_features(open_parquet(first).schema_arrow)):
             return None
-        columns = choose_columns(features, options.columns)
+        columns = _choose_columns(files, options)
         table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
     except DataError as error:
         raise DataError(f"cannot use {str(path)!r}: {error}.") from error
     listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(columns.describe(),), left_out=(*left_out, *listing.left_out))
+    return replace(listing, notes=(columns[first].describe(),), left_out=(*left_out, *listing.left_out))
 
 
 def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
@@ -105,6 +105,38 @@ def _read_features(schema: Any) -> Features:
     return found
 
 
+def _choose_columns(files: _Files, options: DataOptions) -> dict[Path, ImageColumns]:
+    """Return the columns of each file. The same number may have different names in two files.
+
+    Raises:
+        DataError: If the columns of a file are unclear, or only some files contain a list of class names.
+    """
+    columns: dict[Path, ImageColumns] = {}
+    for path in (path for paths in files.values() for path in paths):
+        with _named(path):
+            columns[path] = choose_columns(_read_features(open_parquet(path).schema_arrow), options.columns)
+    first, *others = columns
+    for path in others:
+        if (columns[path].image, columns[path].label) != (columns[first].image, columns[first].label):
+            raise DataError(
+                f"{first.name} has the {columns[first].describe()}, but {path.name} has the {columns[path].describe()};"
+                " rename the columns so that all files have the same"
+            )
+        if bool(columns[path].classes) != bool(columns[first].classes):
+            named, bare = (path, first) if columns[path].classes else (first, path)
+            raise DataError(f"{named.name} contains a list of class names, but {bare.name} does not; add it")
+    return columns
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from error
+
+
 def _describe(field: Any) -> Mapping[str, Any]:
     from pyarrow import types
 
@@ -114,13 +146,11 @@ def _describe(field: Any) -> Mapping[str, Any]:
     return {"_type": "Image" if is_image else "Value"}
 
 
-def _read(files: _Files, columns: ImageColumns) -> Iterator[CachedImage]:
+def _read(files: _Files, columns: Mapping[Path, ImageColumns]) -> Iterator[CachedImage]:
     for split, paths in files.items():
         for path in paths:
-            try:
-                yield from read_images(_read_batches(path, columns), columns, split)
-            except DataError as error:
-                raise DataError(f"{path.name}: {error}") from error
+            with _named(path):
+                yield from read_images(_read_batches(path, columns[path]), columns[path], split)
 
 
 def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Sequence[Any]]]:
@@ -137,7 +167,7 @@ def _count_rows(files: _Files) -> int:
     return sum(open_parquet(path).metadata.num_rows for paths in files.values() for path in paths)
 
 
-def _key(files: _Files, columns: ImageColumns) -> str:
+def _key(files: _Files, columns: Mapping[Path, ImageColumns]) -> str:
     """Return a digest of everything that the cached images depend on."""
-    parts = [[split, [sha256_of(path) for path in paths]] for split, paths in files.items()]
-    return hashlib.sha256(json.dumps([parts, columns.image, columns.label, columns.classes]).encode()).hexdigest()
+    parts = [[split, [(sha256_of(path), astuple(columns[path])) for path in paths]] for split, paths in files.items()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

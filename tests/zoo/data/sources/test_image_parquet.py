@@ -153,6 +153,58 @@ def test_a_label_without_a_name_is_an_error(tmp_path: Path, list_: Any) -> None:
         list_(write(tmp_path / "a.parquet", [0, 2]))
 
 
+def test_each_file_has_its_own_list_of_class_names(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1, 1])
+    swapped = {"image": IMAGE, "label": {"_type": "ClassLabel", "names": ["ant", "zebra"]}}
+    write(tmp_path / "test-0.parquet", [0, 1, 1], swapped, start=3)
+    listing = list_(tmp_path)
+    assert count(listing) == {
+        ("train", "zebra"): 1, ("train", "ant"): 2, ("test", "ant"): 1, ("test", "zebra"): 2,
+    }  # fmt: skip
+    assert {file.path.read_bytes() for file in listing.files if file.class_name == "zebra"} == {
+        draw(0),
+        draw(4),
+        draw(5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"image": IMAGE}, "train-0.parquet contains a list of class names, but val-0.parquet does not; add it"),
+        ({"image": IMAGE, "other": CLASSES}, "rename the columns so that all files have the same"),
+    ],
+)
+def test_files_with_different_columns_are_an_error(tmp_path: Path, list_: Any, features: Any, message: str) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1])
+    write(tmp_path / "val-0.parquet", [0, 1], features, start=2, other=[0, 1])
+    with pytest.raises(DataError, match=message):
+        list_(tmp_path)
+
+
+def test_a_file_without_labels_is_an_error_that_names_it(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1])
+    pq.write_table(pa.table({"image": [{"bytes": draw(2)}]}), tmp_path / "val-0.parquet")
+    with pytest.raises(DataError, match="val-0.parquet: no column for label"):
+        list_(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["ant", "bee", "ant"], "names twice: 'ant'"),
+        (["caf\u00e9", "cafe\u0301"], "twice"),
+        (["", "a"], "an empty name"),
+    ],
+)
+def test_class_names_that_are_not_distinct_are_an_error(
+    tmp_path: Path, list_: Any, names: list[str], message: str
+) -> None:
+    features = {"image": IMAGE, "label": {"_type": "ClassLabel", "names": names}}
+    with pytest.raises(DataError, match=message):
+        list_(write(tmp_path / "a.parquet", [0, 1], features))
+
+
 def test_a_row_that_names_a_file_of_this_machine_is_an_error(tmp_path: Path, list_: Any) -> None:
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(draw(0))
