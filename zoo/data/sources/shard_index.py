@@ -25,7 +25,7 @@ from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
 #: Version of the index format.
-_FORMAT = 1
+_FORMAT = 2
 #: Name, offset and size of an image, and its class or None.
 Entry = tuple[str, int, int, str | None]
 
@@ -92,6 +92,7 @@ def _scan(file: IO[bytes], field: str | None) -> list[Entry]:
                 label = _read_label(shard, member, field)
                 if label is not None:
                     labels[key] = label
+        shard.check_end()
     return [(*image, labels.get(key)) for key, image in images.items()]
 
 
