@@ -1,4 +1,4 @@
-"""Read the headers of an untrusted .tar archive. Damaged or excessively large headers are errors, and so is a cut file."""
+"""Read the headers of an untrusted .tar archive. Damaged or excessively large ones are errors, and so is a cut file."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,12 +35,14 @@ def find_shards(path: Path) -> tuple[Path, ...]:
     """Return the shards that a pattern or a folder refers to; there are none if the folder is not a folder of shards.
 
     Raises:
-        DataError: If the pattern is invalid, or a shard does not exist.
+        DataError: If the pattern is invalid, or a shard does not exist or is named twice.
     """
     if is_pattern(path):
         shards = tuple(path.with_name(name) for name in expand_pattern(path.name))
         if missing := [str(shard) for shard in shards if not shard.is_file()]:
             raise DataError(f"{len(missing)} of {len(shards)} shards do not exist: {show_names(missing)}.")
+        if repeated := sorted(shard.name for shard, count in Counter(shards).items() if count > 1):
+            raise DataError(f"{path.name!r} names shards twice: {show_names(repeated)}; name each shard once.")
         return shards
     if path.is_file():
         return ()

@@ -171,7 +171,7 @@ def test_each_file_has_its_own_list_of_class_names(tmp_path: Path, list_: Any) -
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"image": IMAGE}, "train-0.parquet contains a list of class names, but val-0.parquet does not; add it"),
+        ({"image": IMAGE}, r"train-0\.parquet contains a list of class names, but val-0\.parquet does not; add it"),
         ({"image": IMAGE, "other": CLASSES}, "rename the columns so that all files have the same"),
     ],
 )
