@@ -22,7 +22,7 @@ from zoo.data.sources.entries import list_entries
 from zoo.data.sources.image_columns import Features, ImageColumns, choose_columns, list_image_columns, read_images
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
-from zoo.data.split_names import find_split
+from zoo.data.split_names import find_split, find_split_of_file
 from zoo.errors import DataError
 from zoo.files.download import sha256_of
 from zoo.registry.data_options import DataOptions
@@ -69,9 +69,9 @@ def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
     If no name contains a split, there are no splits. Otherwise, files whose names contain no split are skipped.
     """
     entries = list_entries(folder)
-    found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder)}
+    found = {path: _find_split(path) for path in _list_parquet(folder)}
     if not found and (folder / "data") in entries.folders:
-        found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder / "data")}
+        found = {path: _find_split(path) for path in _list_parquet(folder / "data")}
     if not found:
         splits = {inner: split for inner in entries.folders if (split := find_split(inner.name))}
         found = {path: split for inner, split in splits.items() for path in _list_parquet(inner)}
@@ -80,6 +80,11 @@ def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
         groups.setdefault(split, []).append(path)
     unused = groups.pop(None) if len(groups) > 1 and None in groups else []
     return groups, tuple(LeftOut(path, "its name contains no split") for path in unused)
+
+
+def _find_split(path: Path) -> str | None:
+    """Return the split in a name such as ``train-00000-of-00002``, where it comes first, or ``insects-train``."""
+    return find_split(path.stem.split("-")[0]) or find_split_of_file(path.stem)
 
 
 def _list_parquet(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.data.listing import show_names
 from zoo.data.sources.entries import IMAGE_SUFFIXES, list_entries
-from zoo.data.split_names import find_split, find_split_in
+from zoo.data.split_names import find_split_of_file
 from zoo.errors import DataError
 
 SUFFIX = ".tar"
@@ -65,7 +65,7 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
     Raises:
         DataError: If only some of the names contain the name of a split.
     """
-    splits = {shard: _find_split(shard.stem) for shard in shards}
+    splits = {shard: find_split_of_file(shard.stem) for shard in shards}
     unknown = [shard.name for shard, split in splits.items() if split is None]
     if unknown and len(unknown) < len(shards):
         raise DataError(
@@ -73,13 +73,6 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
             " for example to train-000.tar."
         )
     return splits
-
-
-def _find_split(stem: str) -> str | None:
-    if split := find_split(stem):
-        return split
-    found = find_split_in(stem)
-    return found[0] if found else None
 
 
 def expand_pattern(name: str) -> Iterator[str]:

@@ -93,6 +93,17 @@ def test_other_layouts_of_the_hub_are_read(tmp_path: Path, list_: Any, layout: s
     assert list_(tmp_path).splits == ("train", "test")
 
 
+@pytest.mark.parametrize(
+    "names", ["insects-train insects-test", "cifar_train cifar_test", "insects-training-00000-of-00001 insects.test"]
+)
+def test_the_split_may_be_anywhere_in_the_name_of_a_file(tmp_path: Path, list_: Any, names: str) -> None:
+    for number, name in enumerate(names.split()):
+        write(tmp_path / f"{name}.parquet", [0, 1], start=number * 2)
+    listing = list_(tmp_path)
+    assert listing.splits == ("train", "test")
+    assert {file.path.read_bytes() for file in listing.files if file.split == "test"} == {draw(2), draw(3)}
+
+
 def test_files_of_no_split_are_left_out(tmp_path: Path, list_: Any) -> None:
     write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1])
     extra = write(tmp_path / "data/unsupervised-00000-of-00001.parquet", [0, 1], start=2)
