@@ -15,13 +15,14 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.listing import LeftOut
+from zoo.data.listing import LeftOut, show_names
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.columns import NAMES
-from zoo.data.sources.entries import list_entries
+from zoo.data.sources.entries import find_unsupported, list_entries
 from zoo.data.sources.image_columns import Features, ImageColumns, choose_columns, list_image_columns, read_images
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
+from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split, find_split_of_file
 from zoo.errors import DataError
 from zoo.files.download import sha256_of
@@ -55,6 +56,7 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     try:
         if not list_image_columns(_read_features(open_parquet(first).schema_arrow)):
             return None
+        left_out = (*left_out, *_find_loose_images(path))
         columns = _choose_columns(files, options)
         table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
     except DataError as error:
@@ -80,6 +82,21 @@ def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
         groups.setdefault(split, []).append(path)
     unused = groups.pop(None) if len(groups) > 1 and None in groups else []
     return groups, tuple(LeftOut(path, "its name contains no split") for path in unused)
+
+
+def _find_loose_images(folder: Path) -> Sequence[LeftOut]:
+    """Return the image files beside the Parquet files, such as those of a README.
+
+    Raises:
+        DataError: If they are in several folders, which may be classes.
+    """
+    images = [path for path, _ in walk_files(folder) if find_unsupported(path) is None] if folder.is_dir() else []
+    if len(folders := sorted({path.parent for path in images} - {folder})) > 1:
+        raise DataError(
+            "are the images in its Parquet files, or in its folders, such as "
+            f"{show_names(str(path.relative_to(folder)) for path in folders[:2])}? Move one of them elsewhere"
+        )
+    return [LeftOut(path, "not in a Parquet file") for path in images]
 
 
 def _find_split(path: Path) -> str | None:

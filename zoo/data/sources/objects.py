@@ -136,8 +136,7 @@ def _name_label(label: Any, names: Sequence[str] | None, number: int) -> str:
     if not names or (isinstance(label, str) and label in names):
         return str(label)
     raise DataError(
-        f"item {number} has the label {str(label)[:80]!r}, but `classes` has only {len(names)} names, whose numbers start"
-        " at 0"
+        f"item {number} has the label {str(label)[:80]!r}, but `classes` has only {len(names)} names, numbered from 0"
     )
 
 

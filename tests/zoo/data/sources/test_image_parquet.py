@@ -104,6 +104,32 @@ def test_the_split_may_be_anywhere_in_the_name_of_a_file(tmp_path: Path, list_: 
     assert {file.path.read_bytes() for file in listing.files if file.split == "test"} == {draw(2), draw(3)}
 
 
+@pytest.mark.parametrize("folders", ["ant bee", "train/ant train/bee", "train val"])
+@pytest.mark.parametrize("name", ["old.parquet", "data/train-0.parquet", "train/0000.parquet"])
+def test_parquet_files_beside_folders_of_images_are_an_error(
+    tmp_path: Path, list_: Any, folders: str, name: str
+) -> None:
+    write(tmp_path / name, [0, 1])
+    for folder in folders.split():
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "1.jpg").write_bytes(draw(5))
+    with pytest.raises(DataError, match="are the images in its Parquet files, or in its folders, such as"):
+        list_(tmp_path)
+
+
+def test_other_images_beside_parquet_files_are_left_out(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/train-0.parquet", [0, 1])
+    for name in ("logo.jpg", "assets/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(draw(5))
+    listing = list_(tmp_path)
+    assert len(listing.files) == 2
+    assert {(item.path, item.reason) for item in listing.left_out} == {
+        (tmp_path / "logo.jpg", "not in a Parquet file"),
+        (tmp_path / "assets/1.jpg", "not in a Parquet file"),
+    }
+
+
 def test_files_of_no_split_are_left_out(tmp_path: Path, list_: Any) -> None:
     write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1])
     extra = write(tmp_path / "data/unsupervised-00000-of-00001.parquet", [0, 1], start=2)
@@ -182,7 +208,7 @@ def test_each_file_has_its_own_list_of_class_names(tmp_path: Path, list_: Any) -
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"image": IMAGE}, r"train-0\.parquet contains a list of class names, but val-0\.parquet does not; add it"),
+        ({"image": IMAGE}, "contains a list of class names, but val-0"),
         ({"image": IMAGE, "other": CLASSES}, "rename the columns so that all files have the same"),
     ],
 )

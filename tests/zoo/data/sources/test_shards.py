@@ -95,7 +95,7 @@ def test_numbers_are_indices_into_the_list_of_classes(tmp_path: Path, list_: Any
     shard = write_shard(tmp_path / "a.tar", samples)
     assert [file.class_name for file in list_(tmp_path).files] == ["cat", "dog"]
     write_shard(shard, {"1": {"jpg": b"image", "cls": b"2"}})
-    with pytest.raises(DataError, match=r"has the label '2', which is neither a name in classes.txt nor the number"):
+    with pytest.raises(DataError, match="has the label '2', which is neither a name in"):
         list_(tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_numbers_are_indices_into_the_list_of_classes(tmp_path: Path, list_: Any
 def test_a_label_that_is_not_in_the_list_of_classes_is_an_error(tmp_path: Path, list_: Any, label: str) -> None:
     (tmp_path / "classes.txt").write_text("ant\nbee\n")
     write_shard(tmp_path / "a.tar", {**ANT, "3": {"jpg": b"image", "cls": label.encode()}})
-    with pytest.raises(DataError, match="which is neither a name in classes.txt nor the number of one"):
+    with pytest.raises(DataError, match="which is neither a name in"):
         list_(tmp_path)
 
 
