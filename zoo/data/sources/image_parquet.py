@@ -19,7 +19,14 @@ from zoo.data.listing import LeftOut, show_names
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.columns import NAMES
 from zoo.data.sources.entries import find_unsupported, list_entries
-from zoo.data.sources.image_columns import Features, ImageColumns, choose_columns, list_image_columns, read_images
+from zoo.data.sources.image_columns import (
+    Features,
+    ImageColumns,
+    add_optional_columns,
+    choose_columns,
+    list_image_columns,
+    read_images,
+)
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
 from zoo.data.sources.walk import walk_files
@@ -136,10 +143,12 @@ def _choose_columns(files: _Files, options: DataOptions) -> dict[Path, ImageColu
     columns: dict[Path, ImageColumns] = {}
     for path in (path for paths in files.values() for path in paths):
         with _named(path):
-            columns[path] = choose_columns(_read_features(open_parquet(path).schema_arrow), options.columns)
+            features = _read_features(open_parquet(path).schema_arrow)
+            required = {role: name for role, name in options.columns.items() if role not in ("split", "group")}
+            columns[path] = add_optional_columns(choose_columns(features, required), features, options.columns)
     first, *others = columns
     for path in others:
-        if (columns[path].image, columns[path].label) != (columns[first].image, columns[first].label):
+        if columns[path].list_used() != columns[first].list_used():
             raise DataError(
                 f"{first.name} has the {columns[first].describe()}, but {path.name} has the {columns[path].describe()};"
                 " rename the columns so that all files have the same"
@@ -179,7 +188,7 @@ def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Se
     from pyarrow import ArrowException
 
     try:
-        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[columns.image, columns.label]):
+        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[*columns.list_used().values()]):
             yield batch.to_pydict()
     except (ArrowException, OSError) as error:  # also an OSError for damaged pages
         raise DataError(f"it is damaged ({' '.join(str(error).split())})") from error

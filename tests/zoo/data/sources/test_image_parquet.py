@@ -170,7 +170,7 @@ def test_several_columns_of_labels_are_an_error_until_one_is_chosen(tmp_path: Pa
     ("columns", "message"),
     [
         ("label=breed", "no column 'breed'; the columns are 'image', 'label'"),
-        ("split=label", "no column for split; name only those for image and label"),
+        ("weight=label", "no column for weight; name only those for image and label"),
     ],
 )
 def test_unusable_columns_are_an_error(tmp_path: Path, list_: Any, columns: str, message: str) -> None:
@@ -222,7 +222,7 @@ def test_files_with_different_columns_are_an_error(tmp_path: Path, list_: Any, f
 def test_a_file_without_labels_is_an_error_that_names_it(tmp_path: Path, list_: Any) -> None:
     write(tmp_path / "train-0.parquet", [0, 1])
     pq.write_table(pa.table({"image": [{"bytes": draw(2)}]}), tmp_path / "val-0.parquet")
-    with pytest.raises(DataError, match="val-0.parquet: no column for label"):
+    with pytest.raises(DataError, match=r"val-0\.parquet: no column for label"):
         list_(tmp_path)
 
 
@@ -240,6 +240,40 @@ def test_class_names_that_are_not_distinct_are_an_error(
     features = {"image": IMAGE, "label": {"_type": "ClassLabel", "names": names}}
     with pytest.raises(DataError, match=message):
         list_(write(tmp_path / "a.parquet", [0, 1], features))
+
+
+def test_the_split_and_the_group_may_be_columns(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1, 0], split=["train", "test", "train"], group=["p1", "p2", None])
+    listing = list_(path)
+    assert sorted((file.split, file.class_name, file.group) for file in listing.files if file.group) == [
+        ("test", "ant", "p2"), ("train", "zebra", "p1"),
+    ]  # fmt: skip
+    assert count(listing) == {("train", "zebra"): 2, ("test", "ant"): 1}
+    assert listing.has_splits
+    assert listing.notes == ("columns of the table: image 'image', label 'label', split 'split', group 'group'",)
+
+
+def test_columns_of_other_names_may_contain_the_split_and_the_group(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1], fold=["train", "val"], patient=[0, 8])
+    assert not list_(path).has_splits
+    listing = list_(path, columns="split=fold,group=patient")
+    assert {(file.split, file.group) for file in listing.files} == {("train", "0"), ("val", "8")}
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (["train", "fold3"], "row 1 has the unknown split 'fold3'; splits are train"),
+        (["train", None], "row 1 has the unknown split 'None'"),
+        (["train", "test"], "row 1 is in test according to its column, but in train according to its file"),
+    ],
+)
+def test_a_split_that_is_unknown_or_contradicts_the_file_is_an_error(
+    tmp_path: Path, list_: Any, splits: list[str | None], message: str
+) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1], split=splits)
+    with pytest.raises(DataError, match=message):
+        list_(tmp_path)
 
 
 def test_a_row_that_names_a_file_of_this_machine_is_an_error(tmp_path: Path, list_: Any) -> None:
