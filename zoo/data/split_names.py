@@ -45,6 +45,14 @@ def find_split_in(name: str) -> tuple[str, str] | None:
     return WORDS[found[0]], " ".join(word for word in words if word != found[0])
 
 
+def find_split_of_file(stem: str) -> str | None:
+    """Return the split that the name of a file contains, as in ``imagenet-validation-07``, without its suffix."""
+    if split := find_split(stem):
+        return split
+    found = find_split_in(stem)
+    return found[0] if found else None
+
+
 def is_family(found: Iterable[tuple[str, str]]) -> bool:
     """Return whether two names in which splits were found differ only in the split, as ``seg_train`` and ``seg_test``.
 

@@ -89,6 +89,7 @@ def _extract_tar(stream: _Counted, sink: _Sink) -> None:
                 sink.add_file(member.name, source)
             else:
                 sink.refuse(member.name, "is a link or a device")
+        opened.check_end()
 
 
 class _Sink:

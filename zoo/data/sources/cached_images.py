@@ -49,6 +49,8 @@ class CachedImage:
     split: str | None = None
     #: Suffix of the file if its type is unknown; None means that an unknown type is an error.
     suffix: str | None = None
+    #: Group of the image; empty if it has none, None if no image has one.
+    group: str | None = None
 
 
 def cache_images(
@@ -108,7 +110,9 @@ def _write_images(images: Iterable[CachedImage], total: int | None, folder: Path
         for number, item in enumerate(images):
             data = _encode(number, item.image)
             name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
-            row = json.dumps({"path": name, "label": item.label, **({"split": item.split} if item.split else {})})
+            optional = {"split": item.split or None, "group": item.group}
+            present = {role: value for role, value in optional.items() if value is not None}
+            row = json.dumps({"path": name, "label": item.label, **present})
             digest.update(hashlib.sha256(data).digest() + row.encode())
             with writing_cache(folder.parent):  # but not around the next item, whose source may be at fault
                 (folder / name).write_bytes(data)

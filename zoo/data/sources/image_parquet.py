@@ -10,18 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.listing import LeftOut
+from zoo.data.listing import LeftOut, show_names
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.columns import NAMES
-from zoo.data.sources.entries import list_entries
-from zoo.data.sources.image_columns import Features, ImageColumns, choose_columns, list_image_columns, read_images
+from zoo.data.sources.entries import find_unsupported, list_entries
+from zoo.data.sources.image_columns import (
+    Features,
+    ImageColumns,
+    add_optional_columns,
+    choose_columns,
+    list_image_columns,
+    read_images,
+)
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
-from zoo.data.split_names import find_split
+from zoo.data.sources.walk import walk_files
+from zoo.data.split_names import find_split, find_split_of_file
 from zoo.errors import DataError
 from zoo.files.download import sha256_of
 from zoo.registry.data_options import DataOptions
@@ -52,15 +61,15 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     if first is None:
         return None
     try:
-        features = _read_features(open_parquet(first).schema_arrow)
-        if not list_image_columns(features):
+        if not list_image_columns(_read_features(open_parquet(first).schema_arrow)):
             return None
-        columns = choose_columns(features, options.columns)
+        left_out = (*left_out, *_find_loose_images(path))
+        columns = _choose_columns(files, options)
         table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
     except DataError as error:
         raise DataError(f"cannot use {str(path)!r}: {error}.") from error
     listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(columns.describe(),), left_out=(*left_out, *listing.left_out))
+    return replace(listing, notes=(columns[first].describe(),), left_out=(*left_out, *listing.left_out))
 
 
 def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
@@ -69,9 +78,9 @@ def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
     If no name contains a split, there are no splits. Otherwise, files whose names contain no split are skipped.
     """
     entries = list_entries(folder)
-    found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder)}
+    found = {path: _find_split(path) for path in _list_parquet(folder)}
     if not found and (folder / "data") in entries.folders:
-        found = {path: find_split(path.stem.split("-")[0]) for path in _list_parquet(folder / "data")}
+        found = {path: _find_split(path) for path in _list_parquet(folder / "data")}
     if not found:
         splits = {inner: split for inner in entries.folders if (split := find_split(inner.name))}
         found = {path: split for inner, split in splits.items() for path in _list_parquet(inner)}
@@ -80,6 +89,26 @@ def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
         groups.setdefault(split, []).append(path)
     unused = groups.pop(None) if len(groups) > 1 and None in groups else []
     return groups, tuple(LeftOut(path, "its name contains no split") for path in unused)
+
+
+def _find_loose_images(folder: Path) -> Sequence[LeftOut]:
+    """Return the image files beside the Parquet files, such as those of a README.
+
+    Raises:
+        DataError: If they are in several folders, which may be classes.
+    """
+    images = [path for path, _ in walk_files(folder) if find_unsupported(path) is None] if folder.is_dir() else []
+    if len(folders := sorted({path.parent for path in images} - {folder})) > 1:
+        raise DataError(
+            "are the images in its Parquet files, or in its folders, such as "
+            f"{show_names(str(path.relative_to(folder)) for path in folders[:2])}? Move one of them elsewhere"
+        )
+    return [LeftOut(path, "not in a Parquet file") for path in images]
+
+
+def _find_split(path: Path) -> str | None:
+    """Return the split in a name such as ``train-00000-of-00002``, where it comes first, or ``insects-train``."""
+    return find_split(path.stem.split("-")[0]) or find_split_of_file(path.stem)
 
 
 def _list_parquet(folder: Path) -> list[Path]:
@@ -105,6 +134,40 @@ def _read_features(schema: Any) -> Features:
     return found
 
 
+def _choose_columns(files: _Files, options: DataOptions) -> dict[Path, ImageColumns]:
+    """Return the columns of each file. The same number may have different names in two files.
+
+    Raises:
+        DataError: If the columns of a file are unclear, or only some files contain a list of class names.
+    """
+    columns: dict[Path, ImageColumns] = {}
+    for path in (path for paths in files.values() for path in paths):
+        with _named(path):
+            features = _read_features(open_parquet(path).schema_arrow)
+            required = {role: name for role, name in options.columns.items() if role not in ("split", "group")}
+            columns[path] = add_optional_columns(choose_columns(features, required), features, options.columns)
+    first, *others = columns
+    for path in others:
+        if columns[path].list_used() != columns[first].list_used():
+            raise DataError(
+                f"{first.name} has the {columns[first].describe()}, but {path.name} has the {columns[path].describe()};"
+                " rename the columns so that all files have the same"
+            )
+        if bool(columns[path].classes) != bool(columns[first].classes):
+            named, bare = (path, first) if columns[path].classes else (first, path)
+            raise DataError(f"{named.name} contains a list of class names, but {bare.name} does not; add it")
+    return columns
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from error
+
+
 def _describe(field: Any) -> Mapping[str, Any]:
     from pyarrow import types
 
@@ -114,20 +177,18 @@ def _describe(field: Any) -> Mapping[str, Any]:
     return {"_type": "Image" if is_image else "Value"}
 
 
-def _read(files: _Files, columns: ImageColumns) -> Iterator[CachedImage]:
+def _read(files: _Files, columns: Mapping[Path, ImageColumns]) -> Iterator[CachedImage]:
     for split, paths in files.items():
         for path in paths:
-            try:
-                yield from read_images(_read_batches(path, columns), columns, split)
-            except DataError as error:
-                raise DataError(f"{path.name}: {error}") from error
+            with _named(path):
+                yield from read_images(_read_batches(path, columns[path]), columns[path], split)
 
 
 def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Sequence[Any]]]:
     from pyarrow import ArrowException
 
     try:
-        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[columns.image, columns.label]):
+        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[*columns.list_used().values()]):
             yield batch.to_pydict()
     except (ArrowException, OSError) as error:  # also an OSError for damaged pages
         raise DataError(f"it is damaged ({' '.join(str(error).split())})") from error
@@ -137,7 +198,7 @@ def _count_rows(files: _Files) -> int:
     return sum(open_parquet(path).metadata.num_rows for paths in files.values() for path in paths)
 
 
-def _key(files: _Files, columns: ImageColumns) -> str:
+def _key(files: _Files, columns: Mapping[Path, ImageColumns]) -> str:
     """Return a digest of everything that the cached images depend on."""
-    parts = [[split, [sha256_of(path) for path in paths]] for split, paths in files.items()]
-    return hashlib.sha256(json.dumps([parts, columns.image, columns.label, columns.classes]).encode()).hexdigest()
+    parts = [[split, [(sha256_of(path), astuple(columns[path])) for path in paths]] for split, paths in files.items()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

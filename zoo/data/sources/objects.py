@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.listing import SPLITS, Listing, merge_listings
 from zoo.data.sources.cached_images import CachedImage, cache_images
+from zoo.data.sources.class_names import check_names
 from zoo.data.sources.table import list_rows, list_table
 from zoo.data.split_names import find_split
 from zoo.errors import DataError
@@ -104,7 +105,7 @@ def _list_dataset(dataset: Any, options: DataOptions, progress: Progress, split:
 
 
 def _read_dataset(dataset: Any, split: str | None) -> Iterator[CachedImage]:
-    names = getattr(dataset, "classes", None)
+    names = _read_names(dataset)
     for number in range(len(dataset)):
         item = dataset[number]
         if not (isinstance(item, (tuple, list)) and len(item) == 2):
@@ -112,15 +113,31 @@ def _read_dataset(dataset: Any, split: str | None) -> Iterator[CachedImage]:
         yield CachedImage(item[0], _name_label(item[1], names, number), split)
 
 
-def _name_label(label: Any, names: object, number: int) -> str:
-    """Return the class name; empty if the image has no label."""
+def _read_names(dataset: Any) -> list[str] | None:
+    """Return the class names of a data set; None if it has none."""
+    classes = getattr(dataset, "classes", None)
+    if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
+        return None
+    names = [str(name) for name in classes]
+    check_names(names)
+    return names
+
+
+def _name_label(label: Any, names: Sequence[str] | None, number: int) -> str:
+    """Return the class name; empty if the image has no label, which data sets with class names also write as -1."""
     try:
         label = label.item() if hasattr(label, "item") else label  # a NumPy or torch number
     except (ValueError, RuntimeError) as error:
         raise DataError(f"item {number} has several labels; each image must have exactly one") from error
-    if isinstance(label, int) and isinstance(names, Sequence) and 0 <= label < len(names):
-        label = names[label]
-    return "" if _is_missing(label) else str(label)
+    if _is_missing(label) or (names and label == -1):
+        return ""
+    if names and isinstance(label, int) and 0 <= label < len(names):
+        return names[label]
+    if not names or (isinstance(label, str) and label in names):
+        return str(label)
+    raise DataError(
+        f"item {number} has the label {str(label)[:80]!r}, but `classes` has only {len(names)} names, numbered from 0"
+    )
 
 
 def _is_missing(value: Any) -> bool:

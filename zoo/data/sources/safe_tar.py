@@ -1,4 +1,4 @@
-"""Read the headers of an untrusted .tar archive. Damaged headers and excessively large ones are errors."""
+"""Read the headers of an untrusted .tar archive. Damaged or excessively large ones are errors, and so is a cut file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_CHAIN = 8
 
 _BAD_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]  # no types
+_NO_HEADER = tarfile.EmptyHeaderError  # type: ignore[attr-defined]  # no types
+_CHUNK = 2**20
 _EXTENDED = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -48,6 +50,9 @@ class _Member(tarfile.TarInfo):
         try:
             tarfile.check_chain()
             return super().fromtarfile(tarfile)
+        except _NO_HEADER as error:
+            tarfile.check_cut(error)
+            raise
         finally:
             tarfile.chain -= 1
 
@@ -59,6 +64,22 @@ class SafeTar(tarfile.TarFile):
     #: Number of headers that are being read for the next member.
     chain = 0
     members: list[tarfile.TarInfo]
+
+    def check_cut(self, error: Exception) -> None:
+        """Raise ReadError if the file ends after a member, where tarfile would silently stop."""
+        if self.offset:
+            raise tarfile.ReadError("it has no end-of-archive marker, so its end is probably missing") from error
+
+    def check_end(self) -> None:
+        """Read what follows the end-of-archive marker, after the last member, so that checksums are checked, too.
+
+        Raises:
+            ReadError: If something other than padding follows, such as a second archive.
+        """
+        assert self.fileobj is not None
+        while chunk := self.fileobj.read(_CHUNK):
+            if chunk.count(0) < len(chunk):
+                raise tarfile.ReadError("more data follows its end-of-archive marker; is it two archives in one?")
 
     def check_chain(self) -> None:
         """Raise HeaderRefused if a member has too many extended headers."""

@@ -25,7 +25,7 @@ from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
 #: Version of the index format.
-_FORMAT = 1
+_FORMAT = 2
 #: Name, offset and size of an image, and its class or None.
 Entry = tuple[str, int, int, str | None]
 
@@ -77,22 +77,34 @@ def _load(path: Path, size: int) -> list[Entry] | None:
 
 def _scan(file: IO[bytes], field: str | None) -> list[Entry]:
     images: dict[str, tuple[str, int, int]] = {}
+    #: Images that have a second period in their names, and therefore no key of their own.
+    others: list[Entry] = []
     labels: dict[str, str] = {}
+    records: dict[str, str] = {}
     with SafeTar.open(fileobj=file, mode="r:") as shard:
         for member in shard:
             shard.members.clear()  # Otherwise, tarfile keeps all members in memory.
             key, suffix = _split_name(member.name)
             if not member.isreg() or member.issparse():
                 continue
+            place = (member.name, member.offset_data, member.size)
             if suffix in IMAGE_SUFFIXES:
                 if key in images:
                     raise DataError(f"its members {images[key][0]!r} and {member.name!r} have the same key")
-                images[key] = (member.name, member.offset_data, member.size)
+                images[key] = place
+            elif suffix.endswith(tuple(IMAGE_SUFFIXES)):
+                others.append((*place, None))
             elif suffix == ".cls" or (suffix == ".json" and key not in labels):
-                label = _read_label(shard, member, field)
-                if label is not None:
-                    labels[key] = label
-    return [(*image, labels.get(key)) for key, image in images.items()]
+                _add_label(labels if suffix == ".cls" else records, key, member.name, _read_label(shard, member, field))
+        shard.check_end()
+    return [*((*image, labels.get(key, records.get(key))) for key, image in images.items()), *others]
+
+
+def _add_label(labels: dict[str, str], key: str, name: str, label: str | None) -> None:
+    if key in labels:
+        raise DataError(f"its member {name!r} is a second label of the key {key!r}; keep one")
+    if label is not None:
+        labels[key] = label
 
 
 def _split_name(name: str) -> tuple[str, str]:

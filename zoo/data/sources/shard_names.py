@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo.data.listing import show_names
 from zoo.data.sources.entries import IMAGE_SUFFIXES, list_entries
-from zoo.data.split_names import find_split, find_split_in
+from zoo.data.split_names import find_split_of_file
 from zoo.errors import DataError
 
 SUFFIX = ".tar"
@@ -34,12 +35,14 @@ def find_shards(path: Path) -> tuple[Path, ...]:
     """Return the shards that a pattern or a folder refers to; there are none if the folder is not a folder of shards.
 
     Raises:
-        DataError: If the pattern is invalid, or a shard does not exist.
+        DataError: If the pattern is invalid, or a shard does not exist or is named twice.
     """
     if is_pattern(path):
         shards = tuple(path.with_name(name) for name in expand_pattern(path.name))
         if missing := [str(shard) for shard in shards if not shard.is_file()]:
             raise DataError(f"{len(missing)} of {len(shards)} shards do not exist: {show_names(missing)}.")
+        if repeated := sorted(shard.name for shard, count in Counter(shards).items() if count > 1):
+            raise DataError(f"{path.name!r} names shards twice: {show_names(repeated)}; name each shard once.")
         return shards
     if path.is_file():
         return ()
@@ -62,7 +65,7 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
     Raises:
         DataError: If only some of the names contain the name of a split.
     """
-    splits = {shard: _find_split(shard.stem) for shard in shards}
+    splits = {shard: find_split_of_file(shard.stem) for shard in shards}
     unknown = [shard.name for shard, split in splits.items() if split is None]
     if unknown and len(unknown) < len(shards):
         raise DataError(
@@ -70,13 +73,6 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
             " for example to train-000.tar."
         )
     return splits
-
-
-def _find_split(stem: str) -> str | None:
-    if split := find_split(stem):
-        return split
-    found = find_split_in(stem)
-    return found[0] if found else None
 
 
 def expand_pattern(name: str) -> Iterator[str]:

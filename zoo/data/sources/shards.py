@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
-from zoo.data.listing import ImageFile, LeftOut, Listing, Span, show_names
+from zoo.data.listing import ImageFile, LeftOut, Listing, Span
+from zoo.data.sources.class_names import check_names
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
 from zoo.errors import DataError, OptionError
@@ -48,47 +48,61 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
         for shard in shards:
             names = named[shard.parent]
             for name, offset, size, label in read_index(shard, options.columns.get("label")):
-                if label is None:
-                    left_out.append(LeftOut(shard / name, "no label"))
+                class_name = None if label is None else _name_class(label, names, shard)
+                if class_name is None:
+                    left_out.append(LeftOut(shard / name, _explain(name)))
                     continue
                 location = f"{shard.name}/{name}"
-                class_name = sys.intern(_name_class(label, names, shard))
                 span = Span(shard, offset, size)
                 split = splits[shard] or "train"
-                files.append(ImageFile(shard.parent, location, split, class_name, location, span=span))
+                files.append(ImageFile(shard.parent, location, split, sys.intern(class_name), location, span=span))
             advance(1)
     if not files:
         raise DataError(
             f"the shards contain no images with labels, for example {str(shards[0])!r}; each image KEY.jpg needs a "
-            "KEY.cls or a KEY.json with its label."
+            "KEY.cls or a KEY.json with its label, and KEY contains no period."
         )
     return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values())
 
 
-def _read_classes(path: Path) -> Sequence[str] | None:
-    """Return the class names, or None if there is no such file.
+def _read_classes(path: Path) -> Mapping[str, str] | None:
+    """Return the class name that each name and each number stands for, or None if there is no such file.
 
     Raises:
-        DataError: If the file cannot be read, or contains a name twice.
+        DataError: If the file cannot be read, or contains an empty line or a name twice.
     """
     try:
-        names = [line.strip() for line in path.read_text("utf-8-sig").rstrip().split("\n")]
+        lines = path.read_text("utf-8-sig").rstrip().split("\n")
+        names = [unicodedata.normalize("NFC", line.strip()) for line in lines]
+        check_names(names)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (DataError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot use {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from error
-    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise DataError(f"{str(path)!r} contains names twice: {show_names(repeated)}.")
-    return names
+    return {**{name: name for name in names}, **{str(number): name for number, name in enumerate(names)}}
 
 
-def _name_class(label: str, names: Sequence[str] | None, shard: Path) -> str:
-    """Return the class name. If there is a list of names, a number is an index into it."""
-    if names is not None and label.isascii() and label.isdecimal():
-        if int(label) >= len(names):
-            raise DataError(f"{str(shard)!r} has the label {label}, but {CLASSES} has only {len(names)} names.")
-        label = names[int(label)]
+def _name_class(label: str, names: Mapping[str, str] | None, shard: Path) -> str | None:
+    """Return the class name; None if there is a list of names and the label is -1, which means that there is none."""
     name = unicodedata.normalize("NFC", label)
     if not is_printable(name):
         raise DataError(f"{str(shard)!r} has the unprintable label {name!r}.")
-    return name
+    if names is None:
+        return name
+    if name == "-1":
+        return None
+    key = (name.lstrip("0") or "0") if name.isascii() and name.isdecimal() else name
+    if key not in names:
+        raise DataError(
+            f"{str(shard)!r} has the label {name[:80]!r}, which is neither a name in {CLASSES} nor the number of one; "
+            "numbers start at 0."
+        )
+    return names[key]
+
+
+def _explain(name: str) -> str:
+    """Return why an image in a shard is not used."""
+    file = name.rpartition("/")[2]
+    if file.count(".") < 2:
+        return "no label"
+    return f"its key {file.partition('.')[0]!r} ends at the first period of its name; use a name with only one period"

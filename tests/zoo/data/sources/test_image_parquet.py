@@ -93,6 +93,43 @@ def test_other_layouts_of_the_hub_are_read(tmp_path: Path, list_: Any, layout: s
     assert list_(tmp_path).splits == ("train", "test")
 
 
+@pytest.mark.parametrize(
+    "names", ["insects-train insects-test", "cifar_train cifar_test", "insects-training-00000-of-00001 insects.test"]
+)
+def test_the_split_may_be_anywhere_in_the_name_of_a_file(tmp_path: Path, list_: Any, names: str) -> None:
+    for number, name in enumerate(names.split()):
+        write(tmp_path / f"{name}.parquet", [0, 1], start=number * 2)
+    listing = list_(tmp_path)
+    assert listing.splits == ("train", "test")
+    assert {file.path.read_bytes() for file in listing.files if file.split == "test"} == {draw(2), draw(3)}
+
+
+@pytest.mark.parametrize("folders", ["ant bee", "train/ant train/bee", "train val"])
+@pytest.mark.parametrize("name", ["old.parquet", "data/train-0.parquet", "train/0000.parquet"])
+def test_parquet_files_beside_folders_of_images_are_an_error(
+    tmp_path: Path, list_: Any, folders: str, name: str
+) -> None:
+    write(tmp_path / name, [0, 1])
+    for folder in folders.split():
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "1.jpg").write_bytes(draw(5))
+    with pytest.raises(DataError, match="are the images in its Parquet files, or in its folders, such as"):
+        list_(tmp_path)
+
+
+def test_other_images_beside_parquet_files_are_left_out(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/train-0.parquet", [0, 1])
+    for name in ("logo.jpg", "assets/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(draw(5))
+    listing = list_(tmp_path)
+    assert len(listing.files) == 2
+    assert {(item.path, item.reason) for item in listing.left_out} == {
+        (tmp_path / "logo.jpg", "not in a Parquet file"),
+        (tmp_path / "assets/1.jpg", "not in a Parquet file"),
+    }
+
+
 def test_files_of_no_split_are_left_out(tmp_path: Path, list_: Any) -> None:
     write(tmp_path / "data/train-00000-of-00001.parquet", [0, 1])
     extra = write(tmp_path / "data/unsupervised-00000-of-00001.parquet", [0, 1], start=2)
@@ -133,7 +170,7 @@ def test_several_columns_of_labels_are_an_error_until_one_is_chosen(tmp_path: Pa
     ("columns", "message"),
     [
         ("label=breed", "no column 'breed'; the columns are 'image', 'label'"),
-        ("split=label", "no column for split; name only those for image and label"),
+        ("weight=label", "no column for weight; name only those for image and label"),
     ],
 )
 def test_unusable_columns_are_an_error(tmp_path: Path, list_: Any, columns: str, message: str) -> None:
@@ -151,6 +188,92 @@ def test_a_column_that_is_not_found_is_an_error(tmp_path: Path, list_: Any) -> N
 def test_a_label_without_a_name_is_an_error(tmp_path: Path, list_: Any) -> None:
     with pytest.raises(DataError, match="row 1 has the label '2', which does not match any class"):
         list_(write(tmp_path / "a.parquet", [0, 2]))
+
+
+def test_each_file_has_its_own_list_of_class_names(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1, 1])
+    swapped = {"image": IMAGE, "label": {"_type": "ClassLabel", "names": ["ant", "zebra"]}}
+    write(tmp_path / "test-0.parquet", [0, 1, 1], swapped, start=3)
+    listing = list_(tmp_path)
+    assert count(listing) == {
+        ("train", "zebra"): 1, ("train", "ant"): 2, ("test", "ant"): 1, ("test", "zebra"): 2,
+    }  # fmt: skip
+    assert {file.path.read_bytes() for file in listing.files if file.class_name == "zebra"} == {
+        draw(0),
+        draw(4),
+        draw(5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"image": IMAGE}, "contains a list of class names, but val-0"),
+        ({"image": IMAGE, "other": CLASSES}, "rename the columns so that all files have the same"),
+    ],
+)
+def test_files_with_different_columns_are_an_error(tmp_path: Path, list_: Any, features: Any, message: str) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1])
+    write(tmp_path / "val-0.parquet", [0, 1], features, start=2, other=[0, 1])
+    with pytest.raises(DataError, match=message):
+        list_(tmp_path)
+
+
+def test_a_file_without_labels_is_an_error_that_names_it(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1])
+    pq.write_table(pa.table({"image": [{"bytes": draw(2)}]}), tmp_path / "val-0.parquet")
+    with pytest.raises(DataError, match=r"val-0\.parquet: no column for label"):
+        list_(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["ant", "bee", "ant"], "names twice: 'ant'"),
+        (["caf\u00e9", "cafe\u0301"], "twice"),
+        (["", "a"], "an empty name"),
+    ],
+)
+def test_class_names_that_are_not_distinct_are_an_error(
+    tmp_path: Path, list_: Any, names: list[str], message: str
+) -> None:
+    features = {"image": IMAGE, "label": {"_type": "ClassLabel", "names": names}}
+    with pytest.raises(DataError, match=message):
+        list_(write(tmp_path / "a.parquet", [0, 1], features))
+
+
+def test_the_split_and_the_group_may_be_columns(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1, 0], split=["train", "test", "train"], group=["p1", "p2", None])
+    listing = list_(path)
+    assert sorted((file.split, file.class_name, file.group) for file in listing.files if file.group) == [
+        ("test", "ant", "p2"), ("train", "zebra", "p1"),
+    ]  # fmt: skip
+    assert count(listing) == {("train", "zebra"): 2, ("test", "ant"): 1}
+    assert listing.has_splits
+    assert listing.notes == ("columns of the table: image 'image', label 'label', split 'split', group 'group'",)
+
+
+def test_columns_of_other_names_may_contain_the_split_and_the_group(tmp_path: Path, list_: Any) -> None:
+    path = write(tmp_path / "a.parquet", [0, 1], fold=["train", "val"], patient=[0, 8])
+    assert not list_(path).has_splits
+    listing = list_(path, columns="split=fold,group=patient")
+    assert {(file.split, file.group) for file in listing.files} == {("train", "0"), ("val", "8")}
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (["train", "fold3"], "row 1 has the unknown split 'fold3'; splits are train"),
+        (["train", None], "row 1 has the unknown split 'None'"),
+        (["train", "test"], "row 1 is in test according to its column, but in train according to its file"),
+    ],
+)
+def test_a_split_that_is_unknown_or_contradicts_the_file_is_an_error(
+    tmp_path: Path, list_: Any, splits: list[str | None], message: str
+) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1], split=splits)
+    with pytest.raises(DataError, match=message):
+        list_(tmp_path)
 
 
 def test_a_row_that_names_a_file_of_this_machine_is_an_error(tmp_path: Path, list_: Any) -> None:

@@ -157,6 +157,49 @@ def test_a_tensor_data_set_has_no_class_names(list_: Any) -> None:
     assert list_(TensorDataset(images, torch.tensor([0, 1, 2] * 2))).classes == ("0", "1", "2")
 
 
+class Labeled(Images):
+    """Images with the labels and the class names that a test chooses."""
+
+    def __init__(self, labels: list[Any], classes: Any) -> None:
+        super().__init__()
+        self._labels = labels
+        self.classes = classes
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return super().__getitem__(index)[0], self._labels[index]
+
+
+def test_the_label_minus_one_means_no_label_if_the_classes_have_names(list_: Any) -> None:
+    listing = list_(Labeled([0, 1, -1, torch.tensor(-1), 1, 0], ["ant", "bee"]))
+    assert sorted(file.class_name for file in listing.files) == ["ant", "ant", "bee", "bee"]
+    assert [item.reason for item in listing.left_out] == ["no label", "no label"]
+    assert list_(Labeled([-1, 1] * 3, None)).classes == ("-1", "1")
+
+
+@pytest.mark.parametrize("label", [2, -2, 0.5, "wasp"])
+def test_a_label_that_has_no_name_is_an_error(list_: Any, label: Any) -> None:
+    with pytest.raises(DataError, match=rf"item 5 has the label '{label}', but `classes` has only 2 names"):
+        list_(Labeled([0, 1, 0, 1, 0, label], ["ant", "bee"]))
+
+
+def test_a_label_may_be_a_name_or_a_number(list_: Any) -> None:
+    listing = list_(Labeled(["ant", 1, "bee", 0, np.int64(1), 0], ["ant", "bee"]))
+    assert [file.class_name for file in listing.files] == ["ant"] * 3 + ["bee"] * 3
+
+
+def test_numbers_are_not_mistaken_for_names_that_are_numbers(list_: Any) -> None:
+    listing = list_(Labeled([0, 1] * 3, ["1", "0"]))
+    assert {(int(file.path.stem) % 2, file.class_name) for file in listing.files} == {(0, "1"), (1, "0")}
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"), [(["ant", "bee", "ant"], "names twice: 'ant'"), (("", "bee"), "contains an empty name")]
+)
+def test_class_names_that_are_not_distinct_are_an_error(list_: Any, classes: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list_(Labeled([0, 1] * 3, classes))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

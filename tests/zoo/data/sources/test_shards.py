@@ -95,8 +95,73 @@ def test_numbers_are_indices_into_the_list_of_classes(tmp_path: Path, list_: Any
     shard = write_shard(tmp_path / "a.tar", samples)
     assert [file.class_name for file in list_(tmp_path).files] == ["cat", "dog"]
     write_shard(shard, {"1": {"jpg": b"image", "cls": b"2"}})
-    with pytest.raises(DataError, match=r"has the label 2, but classes.txt has only 2 names"):
+    with pytest.raises(DataError, match="has the label '2', which is neither a name in"):
         list_(tmp_path)
+
+
+@pytest.mark.parametrize("label", ["-2", "1.0", "+1", "wasp", "2", "9" * 5000])
+def test_a_label_that_is_not_in_the_list_of_classes_is_an_error(tmp_path: Path, list_: Any, label: str) -> None:
+    (tmp_path / "classes.txt").write_text("ant\nbee\n")
+    write_shard(tmp_path / "a.tar", {**ANT, "3": {"jpg": b"image", "cls": label.encode()}})
+    with pytest.raises(DataError, match="which is neither a name in"):
+        list_(tmp_path)
+
+
+def test_the_label_minus_one_means_no_label_if_there_is_a_list_of_classes(tmp_path: Path, list_: Any) -> None:
+    (tmp_path / "classes.txt").write_text("ant\nbee\n")
+    write_shard(
+        tmp_path / "a.tar", {**ANT, "3": {"jpg": b"x", "cls": b"-1"}, "4": {"jpg": b"y", "json": b'{"label": -1}'}}
+    )
+    listing = list_(tmp_path)
+    assert [file.class_name for file in listing.files] == ["ant", "bee"]
+    assert [(item.path.name, item.reason) for item in listing.left_out] == [
+        ("3.jpg", "no label"),
+        ("4.jpg", "no label"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("\nant\nbee\n", "contains an empty name"),
+        ("ant\n \nbee\n", "contains an empty name"),
+        ("", "contains an empty name"),
+        ("ant\nbee\nant\n", "contains names twice: 'ant'"),
+    ],
+)
+def test_an_empty_or_repeated_name_in_the_list_of_classes_is_an_error(
+    tmp_path: Path, list_: Any, text: str, reason: str
+) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    write_shard(tmp_path / "a.tar", ANT)
+    with pytest.raises(DataError, match=rf"classes.txt': the list of class names {reason}"):
+        list_(tmp_path)
+
+
+def test_images_whose_names_have_a_second_period_are_left_out_with_the_reason(tmp_path: Path, list_: Any) -> None:
+    write_shard(tmp_path / "a.tar", {**ANT, "d/3.v2": {"png": b"image", "cls": b"ant"}})
+    listing = list_(tmp_path)
+    assert len(listing.files) == 2
+    assert [(item.path, item.reason) for item in listing.left_out] == [
+        (
+            tmp_path / "a.tar/d/3.v2.png",
+            "its key '3' ends at the first period of its name; use a name with only one period",
+        )
+    ]
+
+
+@pytest.mark.parametrize(("suffix", "content"), [("cls", b"bee"), ("json", b'{"label": "bee"}')])
+def test_two_labels_for_one_key_are_an_error(tmp_path: Path, list_: Any, suffix: str, content: bytes) -> None:
+    upper = suffix.upper()  # a second member of the same meaning
+    write_shard(tmp_path / "a.tar", {"1": {"jpg": b"image", suffix: content, upper: content}})
+    with pytest.raises(DataError, match=rf"its member '1.{upper}' is a second label of the key '1'"):
+        list_(tmp_path)
+
+
+def test_a_pattern_that_names_a_shard_twice_is_an_error(tmp_path: Path, list_: Any) -> None:
+    write_shard(tmp_path / "train-0.tar", ANT)
+    with pytest.raises(DataError, match=r"names shards twice: 'train-0.tar'; name each shard once"):
+        list_(tmp_path / "train-{0,0}.tar")
 
 
 @pytest.mark.parametrize("members", [{}, {"txt": b"a cat"}, {"json": b"{}"}, {"json": b"[]"}, {"cls": b" "}])
