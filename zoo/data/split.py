@@ -32,8 +32,8 @@ def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, 
 
     From each class, the fraction of each split is chosen, rounded to a whole number of distinct images: at least one
     image for each split if the class has enough images, but never all of them. With groups, the proportions are only
-    approximate. An image in several classes stays in train, because its label is ambiguous. The choice depends only on
-    content, classes, groups, ``fractions`` and ``seed``.
+    approximate, but every class keeps an image in train. An image in several classes stays in train, because its label
+    is ambiguous. The choice depends only on content, classes, groups, ``fractions`` and ``seed``.
 
     Args:
         images: Images of the training split.
@@ -82,6 +82,7 @@ def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], se
             lacking[split][name] -= count
         members[split].append(unit)
     _fill_empty(members)
+    _complete_train(members)
     return {image.digest: split for split in fractions for unit in members.get(split, ()) for image in unit}
 
 
@@ -101,6 +102,23 @@ def _fill_empty(members: Mapping[str, list[list[Labeled]]]) -> None:
         unit = (spared or giver)[-1]  # they are sorted by size, largest first
         giver.remove(unit)
         units.append(unit)
+
+
+def _complete_train(members: Mapping[str, list[list[Labeled]]]) -> None:
+    """Move the smallest group of each class that train lacks to train, if possible from a split with more groups."""
+    train = members["train"]
+    others = [units for split, units in members.items() if split != "train"]
+    for name in sorted({image.class_name for units in others for unit in units for image in unit}):
+        if any(image.class_name == name for unit in train for image in unit):
+            continue
+        having = [
+            (len(units) == 1, len(unit), index, position)
+            for index, units in enumerate(others)
+            for position, unit in enumerate(units)
+            if any(image.class_name == name for image in unit)
+        ]
+        *_, index, position = min(having)
+        train.append(others[index].pop(position))
 
 
 def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from zoo.data.collector import pausing_collector
+from zoo.data.examination.findings import Finding
+from zoo.data.examination.kinds import MISSING_CLASS
 from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.sample import Sample
 from zoo.errors import DataError
@@ -73,6 +76,20 @@ def identify(file: ImageFile, most: int | None = None) -> bytes:
         raise DataError(f"it has {IMAGE_BYTES.explain(size)}")
     about = f"{file.class_name}\0{file.name}\0{size}\0{offset}\0{status.st_size}\0{status.st_mtime_ns}"
     return hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()
+
+
+def list_emptied(samples: Sequence[Sample], unreadable: Collection[str]) -> list[Finding]:
+    """Return a finding for each class of a split none of whose images can be read.
+
+    Args:
+        samples: Images of the split.
+        unreadable: Paths of the images that turned out to be unreadable.
+    """
+    left = Counter(sample.file.class_name for sample in samples)
+    left.subtract(sample.file.class_name for sample in samples if str(sample.path) in unreadable)
+    return [
+        Finding(MISSING_CLASS, samples[0].file.split, name, None) for name, count in sorted(left.items()) if not count
+    ]
 
 
 def digest_name(file: ImageFile) -> bytes:

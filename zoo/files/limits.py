@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 from zoo.errors import OptionError
 
-#: Maximum number of classes of a model. Like the next two values, it is not adjustable: it defines what is valid.
+#: Maximum number of classes of a model. Like the next four values, it is not adjustable: it defines what is valid.
 MAX_CLASSES = 1_000_000
 #: Maximum height and width of the input of a model in pixels.
 MAX_SIDE = 4096
+#: Maximum length to which images are resized before the crop, in pixels.
+MAX_RESIZE = 4 * MAX_SIDE
+#: Maximum size of run.json in bytes, enough for the metrics of the maximum number of classes.
+MAX_RUN_BYTES = 2**29
 #: Maximum number of threads that decode images, and therefore of the `workers` option.
 MAX_WORKERS = 256
 

@@ -14,23 +14,24 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from msgspec import Meta
 
 from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
-from zoo.files.limits import MAX_CLASSES
+from zoo.files.limits import MAX_CLASSES, MAX_RESIZE, MAX_SIDE
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
 
 
 class Input(TypedDict):
     """The input of a model, as in `zoo.plugin.InputSpec`."""
 
-    size: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
-    resize: Positive
+    size: Annotated[list[Side], Meta(min_length=3, max_length=3)]
+    resize: Annotated[int, Meta(ge=1, le=MAX_RESIZE)]
     crop: Name
     interpolation: Name
     mean: Channels
     std: Channels
-    min_size: NotRequired[Positive | None]
+    min_size: NotRequired[Side | None]
     bits: NotRequired[Annotated[int, Meta(ge=8, le=16)] | None]
 
 

@@ -111,4 +111,5 @@ def open_progress(word: Callable[[str], str] = str) -> Progress:
     """
     if not is_first():
         return Silent()
-    return Bars(word) if sys.stderr.isatty() else Lines(word)
+    has_terminal = sys.stderr is not None and sys.stderr.isatty()  # None if the shell closed it
+    return Bars(word) if has_terminal else Lines(word)

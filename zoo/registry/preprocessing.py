@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 RESIZES: dict[str, Crop] = {"crop": "center", "pad": "border", "squash": "squash"}
 
 Channels = tuple[float, ...]
+#: Smallest standard deviation of a channel: less than a step of 16-bit pixels, scaled to 0..1.
+_LEAST_STD = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ def _parse_channels(name: str, text: str | None) -> Channels | None:
     except ValueError:
         values = ()
     # Outside these limits, the values cannot belong to pixels from 0 to 1. The standard deviation 1 changes nothing.
-    is_valid = all(0 < value <= 1 if name == "std" else 0 <= value <= 1 for value in values)  # refuses NaN
+    is_valid = all((_LEAST_STD if name == "std" else 0) <= value <= 1 for value in values)  # refuses NaN
     if not values or not is_valid:
-        limits = "above 0 and at most 1" if name == "std" else "from 0 to 1"
+        limits = f"from {_LEAST_STD:.5f} to 1" if name == "std" else "from 0 to 1"
         is_of_bytes = bool(values) and 1 < max(values) <= 255 and min(values) >= 0
         advice = "; for values from 0 to 255, divide by 255" if is_of_bytes else ""
         raise OptionError(

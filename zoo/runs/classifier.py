@@ -26,7 +26,7 @@ from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
-from zoo.errors import DataError, OptionError
+from zoo.errors import DataError, OptionError, RunError
 from zoo.files.paths import expand_user
 from zoo.models.build import build_model
 from zoo.models.head import replace_head
@@ -97,6 +97,7 @@ class Classifier:
 
         Raises:
             DataError: If ``top`` is less than 1, a path does not exist, or a folder, table or archive has no images.
+            RunError: If the model returns NaN or infinite values for an image; raised when the batch is reached.
         """
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
@@ -138,6 +139,7 @@ class Classifier:
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
             OptionError: If ``columns`` names a column of weights, which would have no effect.
+            RunError: If the model returns NaN or infinite values for an image.
         """
         progress = progress or Silent()
         options = DataOptions.parse(label_from=label_from, columns=columns)
@@ -152,6 +154,7 @@ class Classifier:
             batches = prepare(loaded, self._transform.normalize, self._hardware)
             with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
+        _require_finite(probabilities, [sample.path for sample in samples])
         labels = [sample.label for sample in samples]
         left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
         metrics = measure(probabilities, labels, self.classes)
@@ -171,7 +174,9 @@ class Classifier:
 
     def _predict_batch(self, paths: Sequence[Path], read: list[_Input | str], top: int) -> Iterator[Prediction]:
         tensors = [item.tensor for item in read if isinstance(item, _Input)]
-        rows = iter(self._compute(tensors)) if tensors else iter(())
+        computed = self._compute(tensors) if tensors else torch.empty(0, len(self.classes))
+        _require_finite(computed, [path for path, item in zip(paths, read, strict=True) if isinstance(item, _Input)])
+        rows = iter(computed)
         for path, item in zip(paths, read, strict=True):
             if isinstance(item, str):
                 yield Prediction(path, error=item)
@@ -187,6 +192,20 @@ class Classifier:
         with self._hardware.autocast(), allowing_tf32(self._hardware):
             logits: Tensor = self.model(images)
         return logits.float().softmax(1).cpu()
+
+
+def _require_finite(probabilities: Tensor, paths: Sequence[Path]) -> None:
+    """Refuse the NaN that softmax makes of logits that are not finite; the most probable class would mean nothing.
+
+    Raises:
+        RunError: If a row is not finite. The message names its image.
+    """
+    for path, is_finite in zip(paths, probabilities.isfinite().all(1).tolist(), strict=True):
+        if not is_finite:
+            raise RunError(
+                f"the model of this run returns NaN or infinite values for {path}, so it cannot be used; "
+                "train it again, or copy the run folder again if the model was copied."
+            )
 
 
 def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry | None = None) -> Classifier:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from zoo.errors import RunError
 from zoo.files.atomic import PREFIX, atomic_run_write, remove, remove_partial
+from zoo.files.limits import MAX_RUN_BYTES
 from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
@@ -143,10 +145,11 @@ class RunFolder:
             kind: Type of its content, from `zoo.files.schema`.
 
         Raises:
-            RunError: If the file is missing, is not valid JSON, or does not have the type ``kind``.
+            RunError: If the file is missing, is too large, is not valid JSON, or does not have the type ``kind``.
         """
         path = self.path / name
         try:
+            _refuse_special(path)
             return parse_json(path.read_bytes(), kind)
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
@@ -161,6 +164,18 @@ class RunFolder:
                 return cls(_create(parent / f"{stem}-{number}", exist_ok=False))
             except FileExistsError:
                 number += 1
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what would block or never end, such as a pipe or a device, and files that need too much memory."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RunError(f"{path} cannot be read: it is not a file; copy the run folder again.")
+    if status.st_size > MAX_RUN_BYTES:
+        raise RunError(
+            f"{path} cannot be read: it has {status.st_size:,} bytes, but at most {MAX_RUN_BYTES:,} are allowed; "
+            "copy the run folder again."
+        )
 
 
 def _refuse_used(output: Path) -> None:

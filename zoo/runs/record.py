@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.dataset import Images, report_left_out
-from zoo.data.examination.summary import summarize_findings
-from zoo.data.listing import LeftOut
+from zoo.data.examination.kinds import MISSING_CLASS
+from zoo.data.examination.summary import list_warnings, summarize_findings
+from zoo.data.listing import SPLITS, LeftOut
+from zoo.data.unexamined import list_emptied
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
 from zoo.files.versions import read_versions
@@ -50,6 +52,7 @@ class Record:
         self.facts.update({name: facts[name] for name in kept if name in facts})
         data = self.facts["data"]
         data["left_out"] = max(data["left_out"], facts["data"]["left_out"], key=len)  # Training may have found more.
+        data["findings"] = facts["data"].get("findings", data["findings"])
         self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
         self._started -= facts.get("seconds", 0.0)
         self.history = list(history)
@@ -75,11 +78,12 @@ class Record:
         best = {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
         self.facts.update(best=best, val=val)
 
-    def leave_out(self, found: Mapping[str, str]) -> None:
-        """Record and report images that turned out to be unreadable during training.
+    def leave_out(self, found: Mapping[str, str], images: Images) -> None:
+        """Record and report images that turned out to be unreadable during training, and classes without any others.
 
         Args:
             found: Paths of all these images so far, with the reasons.
+            images: Images of the run.
         """
         self._unreadable = found.keys()
         known = {(item["path"], item["reason"]) for item in self.facts["data"]["left_out"]}
@@ -88,6 +92,24 @@ class Record:
         if not new and not self.history:
             self._progress.say("all images of the first epoch can be read")
         self.facts["data"]["left_out"] += [{"path": str(item.path), "reason": item.reason} for item in new]
+        if new:
+            self._report_emptied(images, found.keys())
+
+    def _report_emptied(self, images: Images, unreadable: Collection[str]) -> None:
+        """Record and report classes none of whose images can be read, once for each split."""
+        summaries = self.facts["data"]["findings"]
+        known = {
+            (summary["split"], item.get("class_name"))
+            for summary in summaries
+            if summary["kind"] == MISSING_CLASS.code
+            for item in summary["listed"]
+        }
+        found = [gap for split in SPLITS for gap in list_emptied(getattr(images, split), unreadable)]
+        new = summarize_findings(gap for gap in found if (gap.split, gap.class_name) not in known)
+        summaries += new
+        for summary in new:
+            for warning in list_warnings([summary], summary["split"]):
+                self._progress.say(f"warning: {warning} can be read")
 
     def measure(self, probabilities: Tensor, images: Images, split: str) -> dict[str, Any]:
         """Return the metrics of the predictions for the readable images of a split.

@@ -94,7 +94,7 @@ class RunCallbacks(Callbacks):
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
         """Record and report the unreadable images."""
-        self._record.leave_out(found)
+        self._record.leave_out(found, self._images)
 
     def on_phase(self, digest: str) -> None:
         """Write the best model, and record the digest."""

@@ -136,3 +136,15 @@ def test_a_group_is_moved_only_if_train_keeps_all_classes() -> None:
 def test_a_split_with_the_fraction_zero_gets_no_group() -> None:
     labeled = [Labeled("ab"[n % 2], b"%d" % n, f"g{n // 2}") for n in range(20)]
     assert set(choose_splits(labeled, {"val": 0.2, "test": 0.0}, seed=0).values()) == {"val"}
+
+
+labels = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 40), st.sampled_from("pqrst")), min_size=1)
+
+
+@given(labels, seeds, st.sampled_from([{"val": 0.2}, {"val": 0.2, "test": 0.2}, {"val": 0.4, "test": 0.5}]))
+def test_every_class_keeps_an_image_in_train(
+    images: list[tuple[str, int, str]], seed: int, fractions: dict[str, float]
+) -> None:
+    labeled = [Labeled(name, b"%d" % digest, group) for name, digest, group in images]
+    chosen = choose_splits(labeled, fractions, seed=seed)
+    assert {image.class_name for image in labeled if image.digest not in chosen} == {name for name, *_ in images}

@@ -126,3 +126,12 @@ def test_an_exception_from_the_work_propagates(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(ValueError, match="mine"), make().track("reading", 3):
         raise ValueError("mine")
     assert "mine" not in terminal.getvalue()
+
+
+def test_a_closed_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    progress = open_progress()
+    progress.say("line")
+    with progress.track("work", 1) as advance:
+        advance(1)
+    assert type(progress) is Lines

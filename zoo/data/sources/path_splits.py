@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 from zoo.data.listing import ImageFile
-from zoo.data.split_names import find_split
+from zoo.data.split_names import find_split, find_split_in, is_family
 from zoo.errors import DataError
 
+#: Folder of an image, and its class.
+_Key = tuple[str, str]
 #: Index of a folder in a path, and the split that it names.
 _Found = tuple[int, str]
 
@@ -18,6 +21,7 @@ def split_by_path(files: Sequence[ImageFile]) -> list[ImageFile] | None:
     """Return the files with the splits in their paths, such as ``images/train/1.png``; None if no path has a split.
 
     All paths must have their split at the same depth. A folder that has the name of the image's class is not a split.
+    As in a folder without a table, ``seg_train`` is a split if there is a ``seg_test``.
 
     Raises:
         DataError: If only some paths have a split, or at different depths.
@@ -25,7 +29,9 @@ def split_by_path(files: Sequence[ImageFile]) -> list[ImageFile] | None:
     # There are far fewer folders than images.
     keys = {(file.name.rpartition("/")[0], file.class_name) for file in files}
     start = _count_common(folder for folder, _ in keys)
-    found = {(folder, name): _find_split(folder, name, start) for folder, name in keys}
+    found = {key: _find_split(key, start, find_split) for key in keys}
+    if not any(found.values()):
+        found = _find_similar(keys, start)
     places = set(found.values())
     if places == {None}:
         # A table of the folder train alone has a split, too.
@@ -41,11 +47,30 @@ def split_by_path(files: Sequence[ImageFile]) -> list[ImageFile] | None:
     return [replace(file, split=splits[file.name.rpartition("/")[0], file.class_name]) for file in files]
 
 
-def _find_split(folder: str, class_name: str, start: int) -> _Found | None:
+def _find_split(key: _Key, start: int, find: Callable[[str], str | None]) -> _Found | None:
+    folder, class_name = key
     for depth, name in enumerate(folder.split("/")[start:]):
-        if name != class_name and (split := find_split(name)):
+        if name != class_name and (split := find(name)):
             return depth, split
     return None
+
+
+def _find_similar(keys: Iterable[_Key], start: int) -> dict[_Key, _Found | None]:
+    """Find splits whose names contain other words, if the folders are a family or have a class in common."""
+    classes: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for folder, class_name in keys:
+        for name in folder.split("/")[start:]:
+            if name != class_name and (similar := find_split_in(name)):
+                classes[similar].add(class_name)
+    is_split = is_family(classes) or (
+        len({split for split, _ in classes}) > 1 and bool(set.intersection(*classes.values()))
+    )
+    return {key: _find_split(key, start, _find_word) if is_split else None for key in keys}
+
+
+def _find_word(name: str) -> str | None:
+    similar = find_split_in(name)
+    return similar[0] if similar else None
 
 
 def _count_common(folders: Iterable[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -113,7 +114,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def _to_text(value: Any, number: int, name: str) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes NaN for a missing value
         return ""
     if not isinstance(value, (str, int, float)):
         raise DataError(f"row {number}: {name!r} is neither text nor a number")

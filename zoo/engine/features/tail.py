@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import is_out_of_memory
+from zoo.errors import NotFinite, is_out_of_memory
 from zoo.models.freeze import Frozen
 
 #: Largest difference between the logits of the tail and of the full network, as a fraction of the largest logit. The
@@ -65,6 +66,7 @@ def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) 
 
     Raises:
         CannotSplit: If the logits differ, or the tail cannot run.
+        NotFinite: If the model returns NaN or infinite values, so that training would be useless.
     """
     model.eval()
     features = tail.extract(model, images)
@@ -77,6 +79,11 @@ def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) 
         set_mode()
         torch.manual_seed(0)
         wanted = list_logits(model(images))
+        if not all(logits.isfinite().all() for logits in wanted):
+            raise NotFinite(
+                "the network returns NaN or infinite values before the first step; check the values in `weights`, and "
+                "`mean` and `std` if you set them."
+            )
         model(images.flip(0))
         torch.manual_seed(0)
         found = list_logits(_run(tail, features[:count]))
@@ -138,11 +145,11 @@ def list_logits(output: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def are_close(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Return whether all differences are at most ``tolerance`` times the largest wanted value."""
+    """Return whether all differences are at most ``tolerance`` times the largest wanted value, which must be finite."""
     if found.shape != wanted.shape:
         return False
     scale = wanted.float().abs().max().item()
-    return torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * scale)
+    return math.isfinite(scale) and torch.allclose(found.float(), wanted.float(), rtol=0, atol=tolerance * scale)
 
 
 @contextmanager

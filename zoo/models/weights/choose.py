@@ -126,6 +126,8 @@ def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:
 
 
 def _find_header(path: Path) -> Header | None:
+    if not os.path.isfile(path):  # noqa: PTH113  # as above; opening a pipe would wait forever
+        return None
     try:
         return find_header(path)
     except (OSError, SafetensorError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -29,6 +29,10 @@ INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 #: The one key in a safetensors header that does not name a tensor.
 METADATA = "__metadata__"
+
+#: Size of the copied tensors in bytes that is always allowed, and the allowed multiple of the size of the file. Each
+#: tensor is usually in the file once, or twice if weights are tied; a compressed file may be a few times smaller.
+_SMALL, _MOST_TIMES = 2**24, 10
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def convert_weights(
     _check_output(target, overwrite=overwrite)
     found = _read(source, key)
     names = _rename(source, found.tensors, prefix)
+    _refuse_expanded(source, [tensor for name, tensor in found.tensors.items() if name in names])
     tensors = {names[name]: _copy(source, name, tensor) for name, tensor in found.tensors.items() if name in names}
     with atomic_run_write(target, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
@@ -190,6 +195,20 @@ def _list_removed(names: Mapping[str, str], prefix: str | None) -> tuple[str, ..
         if part not in asked and old.split(".").count(part) > new.split(".").count(part)
     }
     return (*([".".join([*asked, ""])] if asked else []), *(f"{part}." for part in sorted(removed)))
+
+
+def _refuse_expanded(path: Path, tensors: Iterable[Tensor]) -> None:
+    """Refuse tensors that are much larger than the file. Tensors may share memory, so the limit is a multiple of it.
+
+    Raises:
+        WeightsError: If their copies would take far more memory than the file.
+    """
+    needed, size = sum(tensor.nbytes for tensor in tensors if tensor.layout is torch.strided), path.stat().st_size
+    if needed > _SMALL + _MOST_TIMES * size:
+        raise WeightsError(
+            f"{path} cannot be converted: it has {size:,} bytes, but its tensors would take {needed:,}, because their "
+            "values are repeated (Tensor.expand); save contiguous tensors"
+        )
 
 
 def _copy(path: Path, name: str, tensor: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,17 @@ class Header:
             fields = parse_fields(metadata, ModelHeader)
             given = InputSpec(**_make_tuples(fields["input"]))
             HeadDesign.parse(fields["head"])
+            _refuse_twins(fields["classes"])
         except (Invalid, OptionError, PluginError) as error:
             raise Invalid(f"has a damaged header: {error!s:.300}") from error
         return cls(**{**fields, "input": given, "classes": tuple(fields["classes"])})  # type: ignore[arg-type]
+
+
+def _refuse_twins(classes: Sequence[str]) -> None:
+    """Refuse classes with the same name, because a prediction could mean either of them."""
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise Invalid(f"it has several classes called {twice[0]!r}")
 
 
 def _make_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

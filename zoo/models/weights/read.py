@@ -38,7 +38,7 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
     suffix = read_suffix(path.name)
     try:
         if not path.is_file():
-            problem = "is a folder" if path.is_dir() else "does not exist"
+            problem = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
             raise WeightsError(f"{path} {problem}; pass a .safetensors file")
         if len(sha256 or "") < 8 and suffix != ".safetensors" and (suffix in PICKLES or is_torch_file(path)):
             raise make_unpinned_error(str(path))

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from zoo.engine.features.head_only import split_head_only
 from zoo.engine.features.tail import CannotSplit
+from zoo.errors import NotFinite
 from zoo.models.build import Network, attach_head
 from zoo.models.freeze import Frozen
 from zoo.models.weights.choose import WeightsSource
@@ -143,3 +144,10 @@ def test_a_backbone_that_does_not_support_it_is_refused_with_the_plugins_reason(
     backbone = replace(network.backbone, unsupported={"cached_features": "it is pooled afterwards"})
     with pytest.raises(CannotSplit, match="it is pooled afterwards"):
         split_head_only(replace(network, backbone=backbone), frozen, IMAGES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_returns_nan_is_refused_before_the_first_step(value: float) -> None:
+    network, frozen = make_network(lambda net, x: net.fc(x.flatten(1)) * value)
+    with pytest.raises(NotFinite, match="returns NaN or infinite values before the first step"):
+        split_head_only(network, frozen, IMAGES)

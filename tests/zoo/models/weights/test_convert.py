@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,14 @@ def test_a_usual_checkpoint_is_converted(tmp_path: Path) -> None:
     converted, tensors = convert(tmp_path, content)
     assert same(tensors, TENSORS)
     assert converted.left_out == ("best_acc1", "at", "out")
+
+
+def test_tensors_that_are_far_larger_than_the_file_are_refused(tmp_path: Path) -> None:
+    expanded = {f"{number}": torch.ones(1).expand(20_000, 10_000) for number in range(100)}  # 80 GB
+    assert re.search(r"it has [\d,]+ bytes, but its tensors would take 80,000,000,000", refusal(tmp_path, expanded))
+
+
+def test_tied_and_slightly_expanded_tensors_are_converted(tmp_path: Path) -> None:
+    tied = torch.rand(100)
+    _, tensors = convert(tmp_path, {"one": tied, "two": tied, "three": torch.ones(1).expand(1000, 1000)})
+    assert same(tensors, {"one": tied, "two": tied, "three": torch.ones(1000, 1000)})

@@ -58,6 +58,20 @@ def test_unreadable_images_are_left_out_counted_and_recorded(
     assert start < end < first_epoch
 
 
+def test_a_class_none_of_whose_images_can_be_read_is_reported_and_recorded(
+    registry: Registry, photos: Path, output: Path
+) -> None:
+    for split in ("train", "val"):
+        for path in (photos / split / "red").iterdir():
+            path.write_bytes(b"no image")
+    progress = RecordingProgress()
+    finetune("net", photos, output=output, registry=registry, progress=progress, **OPTIONS)
+    for split in ("train", "val"):
+        assert progress.lines.count(f"warning: no {split} images of 'red' can be read") == 1
+        gap = {"kind": "missing-class", "split": split, "count": 1, "listed": [{"class_name": "red"}]}
+        assert gap in read_facts(output)["data"]["findings"]
+
+
 def test_zoo_says_so_if_all_images_can_be_read(registry: Registry, photos: Path, output: Path) -> None:
     progress = RecordingProgress()
     finetune("net", photos, output=output, registry=registry, progress=progress, **OPTIONS)
