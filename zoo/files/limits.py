@@ -2,7 +2,7 @@
 
 The limits protect against files that cost far more than their size suggests, and against servers that never finish.
 A variable is read whenever its limit applies, so the processes of a run, which inherit the environment, have the same
-limits. A value that is not a whole number is an error. docs/reference/settings.md lists all limits.
+limits. docs/reference/settings.md lists all limits.
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ PIXEL_CACHE = Limit(
     variable="ZOO_MAX_PIXEL_CACHE",
     default=2**30,
     unit="bytes",
-    bounds="the memory for decoded images that a process keeps for the next epoch, separately for training and"
-    " evaluation",
+    bounds="the memory for decoded images that a process keeps; training and evaluation have one budget each",
     reason="about 1,900 photos for training or 7,000 for evaluation; at most a quarter of the free memory is used",
     least=0,
 )
@@ -118,8 +117,7 @@ EXAMINED_IMAGES = Limit(
     variable="ZOO_MAX_EXAMINED_IMAGES",
     default=200_000,
     unit="images",
-    bounds="the largest data set that is decoded before the first step; larger data sets are examined during"
-    " the first epoch",
+    bounds="the largest data set that is decoded before the first step, not during the first epoch",
     reason="decoding them takes a few minutes",
     least=0,
 )
@@ -240,15 +238,10 @@ LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Li
 
 
 def check_limits() -> None:
-    """Check the variables of all limits.
-
-    Raises:
-        OptionError: If a value is invalid, or a variable that begins with ``ZOO_MAX_`` does not exist.
-    """
+    """Raise `OptionError` if a value is invalid, or if there is no limit for a variable that begins with ``ZOO_MAX_``."""
     for limit in LIMITS:
         limit.read()
-    known = {limit.variable for limit in LIMITS}
+    known = sorted(limit.variable for limit in LIMITS)
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known:
-            names = ", ".join(sorted(known))
-            raise OptionError(f"there is no limit {name}; the limits are {names}.")
+            raise OptionError(f"there is no limit {name}; the limits are {', '.join(known)}.")
