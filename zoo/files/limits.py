@@ -238,7 +238,7 @@ LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Li
 
 
 def check_limits() -> None:
-    """Raise `OptionError` if a value is invalid, or if there is no limit for a variable that begins with ``ZOO_MAX_``."""
+    """Raise `OptionError` if a value is invalid, or a variable that begins with ``ZOO_MAX_`` is unknown."""
     for limit in LIMITS:
         limit.read()
     known = sorted(limit.variable for limit in LIMITS)
