@@ -208,8 +208,8 @@ def _explained(archive: Path) -> Iterator[None]:
         raise
     except HeaderRefused as error:
         raise DataError(f"{failed}: {error}.") from error
-    except OSError as error:
-        raise DataError(f"{failed}: {error.strerror or error}.") from error
     except Exception as error:  # The libraries raise many kinds of exceptions on damaged archives.
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{failed}: {error.strerror}.") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{failed}: it is damaged or not a supported archive ({reason}); download it again.") from error
