@@ -52,7 +52,7 @@ class Record:
         self.facts.update({name: facts[name] for name in kept if name in facts})
         data = self.facts["data"]
         data["left_out"] = max(data["left_out"], facts["data"]["left_out"], key=len)  # Training may have found more.
-        data["findings"] = facts["data"].get("findings", data["findings"])
+        data["findings"] = facts["data"].get("findings", data.get("findings", []))
         self.facts["resumed"] = [*facts.get("resumed", ()), len(history) + 1]
         self._started -= facts.get("seconds", 0.0)
         self.history = list(history)
@@ -97,7 +97,7 @@ class Record:
 
     def _report_emptied(self, images: Images, unreadable: Collection[str]) -> None:
         """Record and report classes none of whose images can be read, once for each split."""
-        summaries = self.facts["data"]["findings"]
+        summaries = self.facts["data"].setdefault("findings", [])  # Older versions of zoo recorded none.
         known = {
             (summary["split"], item.get("class_name"))
             for summary in summaries

@@ -284,5 +284,6 @@ def test_every_check_of_a_plugin_has_one_result(shelf: Any) -> None:
     assert {result.backbone for result in results} == {"acme"}
     assert {result.check: result.reason for result in results if result.status != "pass"} == {
         "plugin.datasets": "it provides no data sets",
+        "plugin.sources": "it provides no data sources",
         "plugin.drawn": "it is above level static",
     }

@@ -164,6 +164,7 @@ def test_zoo_plugins_shows_what_a_good_plugin_provides(crowd: Results) -> None:
         "reason": "",
         "backbones": 1,
         "datasets": [],
+        "sources": [],
         "output": "",
     }
 
