@@ -117,7 +117,8 @@ def _list(findings: Sequence[Finding]) -> Iterator[str]:
     for kind, group in groupby(findings, lambda finding: finding.kind):
         found = list(group)
         for finding in found[:_MAX_LISTED]:
-            subject = finding.path or f"class {finding.class_name!r} in {finding.split}"
+            about = f"class {finding.class_name!r}" if finding.class_name else "group"
+            subject = finding.path or f"{about} in {finding.split}"
             yield f"{kind.code}: {subject}" + (f" ({finding.detail})" if finding.detail else "")
         if len(found) > _MAX_LISTED:
             yield f"{kind.code}: and {len(found) - _MAX_LISTED:,} more; --json lists all"

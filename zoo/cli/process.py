@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, NoReturn
 
 from zoo.cli.flags import name_flags
+from zoo.data.collector import pausing_collector
 
 if TYPE_CHECKING:
     from zoo.progress import Progress
@@ -84,12 +85,7 @@ def torch_session() -> Iterator[tuple[Registry, Progress]]:
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
     """Turn off the garbage collector during an import, and exclude the imported objects from later collections."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with pausing_collector():
         yield
-    finally:
-        if was_enabled:
-            gc.enable()
     gc.freeze()
     atexit.register(gc.unfreeze)  # otherwise some libraries warn about leaked objects at a normal exit

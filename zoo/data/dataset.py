@@ -17,7 +17,6 @@ from zoo.data.examination.traits import Traits
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.missing_files import explain_missing
 from zoo.data.sample import Sample
-from zoo.data.shared_groups import report_shared_groups
 from zoo.data.source import list_images, name_source
 from zoo.data.split import VAL_FRACTION
 from zoo.data.split_off import split_off
@@ -97,7 +96,6 @@ def open_images(
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     findings = list_findings(good, left_out, listing.classes, traits)
     report_findings(findings, progress)
-    report_shared_groups(good, progress)
     images = Images(
         origin=origin,
         source=listing.source,

@@ -23,7 +23,7 @@ from zoo.errors import DataError, OptionError
 from zoo.models.weights.choose import choose_input, choose_weights
 from zoo.plugin import InputSpec
 from zoo.progress import Progress, Silent
-from zoo.registry.recipe import Recipe, make_recipe
+from zoo.registry.recipe import HEAD_VIEWS, Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.report.sheet_page import build_sheet_page
 
@@ -149,7 +149,7 @@ def _list_views(tiles: _Tiles, recipe: Recipe, images: int) -> list[Row]:
     return [
         Row(
             f"{tiles.samples[index].file.class_name}: {tiles.samples[index].file.name}",
-            [tiles.draw(index), *(tiles.draw(index, view) for view in range(recipe.views or recipe.num_views or 4))],
+            [tiles.draw(index), *(tiles.draw(index, view) for view in range(recipe.num_views or HEAD_VIEWS))],
         )
         for index in chosen
     ]

@@ -51,8 +51,8 @@ def _list_harm(
     """List what the copies of the images of a group do to these images."""
     for sample in group:
         split = sample.file.split
-        in_train = (copy for copy in copies if copy.file.split == SPLITS[0])
-        if split != SPLITS[0] and (copy := next(in_train, None)):
+        seen = SPLITS[: SPLITS.index(split)]  # Training uses train, and val chooses the best epoch.
+        if copy := next((copy for copy in copies if copy.file.split in seen), None):
             yield Copy(leak, sample, str(copy.path))
         if copy := next((copy for copy in copies if copy.label != sample.label), None):
             yield Copy(conflict, sample, f"{copy.path} ({copy.file.class_name})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _OF_MARK = {
     Mark.ANIMATED: kinds.ANIMATED, Mark.CMYK: kinds.CMYK, Mark.PALETTE: kinds.PALETTE, Mark.ALPHA: kinds.ALPHA,
     Mark.DEEP: kinds.DEEP, Mark.ROTATED: kinds.ROTATED,
 }  # fmt: skip
+_RANKS = {kind.code: rank for rank, kind in enumerate(KINDS)}
 #: Suffixes of each format. Formats that are not listed may have any suffix.
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -44,9 +46,9 @@ class Finding:
     kind: Kind
     split: str | None
     class_name: str | None
-    #: Path of the image; None if the finding is about a class.
+    #: Path of the image; None if the finding is about a class or a group.
     path: str | None
-    #: More about it: the other image, a number, or a reason.
+    #: More about it: the other image, the group, a number, or a reason.
     detail: str = ""
 
 
@@ -63,6 +65,7 @@ def list_findings(
     """
     found = [Finding(kinds.SKIPPED, None, None, str(item.path), item.reason) for item in left_out]
     found += _list_gaps(samples, classes)
+    found += _list_shared_groups(samples)
     examined = [sample for sample in samples if sample.is_examined]
     found += (
         Finding(copy.kind, copy.sample.file.split, copy.sample.file.class_name, str(copy.sample.path), copy.other)
@@ -90,7 +93,7 @@ def count_findings(findings: Iterable[Finding]) -> dict[Kind, dict[str, int]]:
 
 def _order(finding: Finding) -> tuple[int, int, str, str]:
     split = SPLITS.index(finding.split) if finding.split else -1
-    return KINDS.index(finding.kind), split, finding.path or finding.class_name or "", finding.detail
+    return _RANKS[finding.kind.code], split, finding.path or finding.class_name or "", finding.detail
 
 
 def _list_gaps(samples: Iterable[Sample], classes: Sequence[str]) -> Iterator[Finding]:
@@ -108,11 +111,22 @@ def _list_gaps(samples: Iterable[Sample], classes: Sequence[str]) -> Iterator[Fi
             yield Finding(kinds.IMBALANCE, "train", name, None, f"{count:,} images; the largest class has {most:,}")
 
 
+def _list_shared_groups(samples: Iterable[Sample]) -> Iterator[Finding]:
+    """List groups that the data source itself divides between splits."""
+    groups: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for sample in samples:
+        if sample.file.group is not None:
+            groups[sample.file.split].add(sample.file.group)
+    for split, seen in (("val", groups["train"]), ("test", groups["train"] | groups["val"])):
+        for group in groups[split] & seen:
+            yield Finding(kinds.SHARED_GROUP, split, None, None, group)
+
+
 def _list_oddities(sample: Sample, traits: Traits) -> Iterator[tuple[Kind, str]]:
     for mark, kind in _OF_MARK.items():
         if mark in traits.marks:
             yield kind, f"values up to {traits.peak:,}" if kind is kinds.DEEP and traits.peak else ""
-    suffixes, suffix = _SUFFIXES.get(traits.format), sample.path.suffix.lower()
+    suffixes, suffix = _SUFFIXES.get(traits.format), posixpath.splitext(sample.file.name)[1].lower()
     if suffixes and suffix and suffix not in suffixes:
         yield kinds.WRONG_SUFFIX, f"the format is {traits.format}"
     size = f"{traits.width} x {traits.height} pixels"

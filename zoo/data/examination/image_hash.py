@@ -1,8 +1,8 @@
-"""A perceptual hash of 64 bits: images that were re-encoded or resized have nearly the same hash.
+"""A perceptual hash of 63 bits: images that were re-encoded or resized have nearly the same hash.
 
 The hash consists of the signs of low frequencies, as in Zauner 2010, "Implementation and benchmarking of perceptual
-image hash functions". On real photos, a different size, format or quality changes at most two bits of it, a crop of 5%
-about eight, and two unrelated photos differ in at least 14.
+image hash functions". In 396 photos of insects, a different size, format or quality changed at most two bits in a
+sample of 99, a crop of 5% about eight, and two unrelated photos differed in at least 14.
 """
 
 from __future__ import annotations

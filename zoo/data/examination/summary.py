@@ -14,16 +14,25 @@ if TYPE_CHECKING:
 #: Maximum number of findings of one kind that run.json lists for each split.
 MAX_LISTED = 100
 _MAX_NAMES = 5
-#: Kinds that make the accuracy of a split wrong, and what to say about one or several images.
+#: Kinds that make the accuracy of a split unreliable, and what to say about one or several images or groups.
 _UNSAFE = {
-    kinds.LEAK.code: ("also appears in train", "also appear in train", "accuracy is too optimistic"),
-    kinds.NEAR_LEAK.code: ("looks like a train image", "look like train images", "accuracy may be too optimistic"),
-    kinds.CONFLICT.code: (
-        "has a copy in a different class",
-        "have copies in different classes",
-        "labels are unreliable",
+    kinds.LEAK.code: ("image also appears in {seen}", "images also appear in {seen}", "accuracy is too optimistic"),
+    kinds.NEAR_LEAK.code: (
+        "image looks like one in {seen}", "images look like some in {seen}", "accuracy may be too optimistic",
     ),
-}
+    kinds.SHARED_GROUP.code: (
+        "group also has images in {seen}", "groups also have images in {seen}", "accuracy is too optimistic",
+    ),
+    kinds.CONFLICT.code: (
+        "image has a copy in a different class", "images have copies in different classes", "labels are unreliable",
+    ),
+    kinds.NEAR_CONFLICT.code: (
+        "image looks like one of a different class", "images look like some of different classes",
+        "labels may be unreliable",
+    ),
+}  # fmt: skip
+#: Splits that training or the choice of the best epoch used before a split is evaluated.
+_SEEN = {"train": "", "val": "train", "test": "train or val"}
 
 
 def summarize_findings(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -53,9 +62,8 @@ def list_warnings(summaries: Iterable[Mapping[str, Any]], split: str) -> list[st
             continue
         if summary["kind"] in _UNSAFE:
             one, several, consequence = _UNSAFE[summary["kind"]]
-            count = summary["count"]
-            found = f"1 {split} image {one}" if count == 1 else f"{count:,} {split} images {several}"
-            warnings.append(f"{found}, so {split} {consequence}")
+            clause = (one if summary["count"] == 1 else several).format(seen=_SEEN[split])
+            warnings.append(f"{summary['count']:,} {split} {clause}, so {split} {consequence}")
         elif summary["kind"] == kinds.MISSING_CLASS.code:
             warnings.append(f"no {split} images of {_show_classes(summary)}")
     return warnings

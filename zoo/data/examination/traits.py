@@ -9,7 +9,7 @@ from zoo.data.decode import Decoded
 from zoo.data.examination.image_hash import hash_image, shrink
 from zoo.data.marks import Mark
 
-#: Formats by the number that stands for them in packed traits. Add new ones at the end.
+#: Formats by the number that stands for them in packed traits, which has one decimal digit.
 _FORMATS = ("", "JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 _PACKED = struct.Struct("<BBHIIBBQ")
 PACKED_SIZE = _PACKED.size
@@ -38,11 +38,7 @@ class Traits(NamedTuple):
 
     @classmethod
     def unpack(cls, packed: bytes) -> Traits:
-        """Return the traits that were packed.
-
-        Raises:
-            IndexError: If a newer version of zoo packed them.
-        """
+        """Return the traits that were packed."""
         file_format, marks, *numbers = _PACKED.unpack(packed)
         return cls(_FORMATS[file_format], Mark(marks), *numbers)
 

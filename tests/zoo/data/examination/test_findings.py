@@ -145,6 +145,16 @@ def test_copies_in_another_size_and_format_are_reported_as_near(tmp_path: Path, 
     ]
 
 
+def test_a_test_image_that_chose_the_best_epoch_is_a_leak(tmp_path: Path, names: Any) -> None:
+    val = plant(tmp_path) / "val" / "ant"
+    shutil.copy(val / "0.png", tmp_path / "test" / "ant" / "leak.png")
+    Image.open(val / "1.png").save(tmp_path / "test" / "ant" / "near.webp", quality=70)
+    assert list_found(check(tmp_path, names)) == [
+        ("leak", "test", "ant/leak.png"),
+        ("near-leak", "test", "ant/near.webp"),
+    ]
+
+
 def test_the_detail_of_a_copy_is_the_other_image(tmp_path: Path, names: Any) -> None:
     train = plant(tmp_path) / "train"
     shutil.copy(train / "ant" / "0.png", tmp_path / "test" / "bee" / "leak.png")
@@ -193,4 +203,4 @@ def test_data_that_cannot_be_trained_on_is_examined_too(tmp_path: Path, names: A
 
 
 def test_every_kind_has_its_own_code() -> None:
-    assert len({kind.code for kind in KINDS}) == len(KINDS) == 21
+    assert len({kind.code for kind in KINDS}) == len(KINDS) == 22

@@ -98,6 +98,14 @@ def test_truncated_lines_match_no_digest(own_cache: Path) -> None:
         assert read_known() == {one: Traits()}
 
 
+@pytest.mark.parametrize("number", ["0a", "7f", "ff"])
+def test_a_line_with_an_unknown_format_is_ignored(files: list[ImageFile], own_cache: Path, number: str) -> None:
+    examine(files)
+    (path,) = (own_cache / "examined").iterdir()
+    path.write_text("".join(f"{line[:65]}{number}{line[67:]}\n" for line in path.read_text().splitlines()))
+    assert examine(files) == (5, 0, 5)
+
+
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b""])
 def test_with_a_damaged_list_everything_is_decoded_again(
     files: list[ImageFile], own_cache: Path, damage: bytes

@@ -32,7 +32,7 @@ def test_groups_in_train_and_another_split_are_counted(
     rows = [(split, group) for split, some in groups.items() for group in some]
     assert find_warnings(tmp_path, rows, names, progress) == [
         "warning: 2 val groups also have images in train, so val accuracy is too optimistic",
-        "warning: 1 test group also has images in train, so test accuracy is too optimistic",
+        "warning: 1 test group also has images in train or val, so test accuracy is too optimistic",
     ]
 
 
