@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 
-#: Largest number of bits in which the hashes of copies differ. In 396 photos, two unrelated ones differed in at least 14.
+#: Largest number of bits in which the hashes of copies differ. Unrelated ones of 396 photos differed in at least 14.
 MAX_DISTANCE = 4
 _BITS = 64
 #: If hashes are divided into this many parts, two hashes that differ in `MAX_DISTANCE` bits agree in one part.
