@@ -78,6 +78,16 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def leaking(photos: Path, tmp_path: Path) -> Path:
+    """A folder in which one val image is also in train."""
+    root = tmp_path / "leaking"
+    shutil.copytree(photos, root)
+    first = min((root / "train").rglob("*.png"))
+    shutil.copy(first, root / "val" / first.parent.name / "leak.png")
+    return root
+
+
+@pytest.fixture
 def train_once(
     registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:

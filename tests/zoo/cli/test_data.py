@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 Main = Callable[..., int]
-
-
-@pytest.fixture
-def leaking(photos: Path, tmp_path: Path) -> Path:
-    """A folder in which one val image is also in train."""
-    root = tmp_path / "leaking"
-    shutil.copytree(photos, root)
-    first = min((root / "train").rglob("*.png"))
-    shutil.copy(first, root / "val" / first.parent.name / "leak.png")
-    return root
 
 
 def test_findings_are_counted_and_listed(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:

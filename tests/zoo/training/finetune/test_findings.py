@@ -6,8 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from quick_runs import QUICK
 from recording_progress import RecordingProgress
 from zoo.registry.registry import Registry
@@ -15,16 +13,6 @@ from zoo.runs.compare import compare_runs, list_doubts
 from zoo.training.finetune import finetune
 
 LEAK = "1 val image also appears in train, so val accuracy is too optimistic"
-
-
-@pytest.fixture
-def leaking(photos: Path, tmp_path: Path) -> Path:
-    """A folder in which one val image is also in train."""
-    root = tmp_path / "leaking"
-    shutil.copytree(photos, root)
-    first = min((root / "train").rglob("*.png"))
-    shutil.copy(first, root / "val" / first.parent.name / "leak.png")
-    return root
 
 
 def test_a_leak_is_reported_everywhere(registry: Registry, leaking: Path, tmp_path: Path) -> None:
