@@ -16,8 +16,13 @@ def start_threads(count: int, name: str) -> ThreadPoolExecutor:
         name: Beginning of the names of the threads.
     """
     threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=_be_single_threaded)
     barrier = Barrier(count)  # The barrier makes the pool start all of its threads now.
     list(pool.map(lambda _: barrier.wait(), range(count)))
     torch.set_num_threads(threads)  # The value that a thread sets is also the default of threads started later.
     return pool
+
+
+def _be_single_threaded() -> None:
+    torch.get_num_threads()  # The first operator of a thread sets the default number, unless this was done before.
+    torch.set_num_threads(1)
