@@ -8,8 +8,8 @@ from itertools import groupby
 
 from zoo.data.collector import pausing_collector
 from zoo.data.sample import Sample
-from zoo.data.split import Labeled, choose_splits
-from zoo.data.unexamined import digest_name
+from zoo.data.split import choose_splits
+from zoo.data.units import Labeled, choose_key
 
 
 @pausing_collector()
@@ -25,7 +25,7 @@ def split_off(images: Sequence[Sample], fractions: Mapping[str, float], seed: in
 
 
 def _split_off_from(images: Sequence[Sample], fractions: Mapping[str, float], seed: int) -> Iterator[Sample]:
-    keys = [_choose_key(image) if image.file.split == "train" else None for image in images]
+    keys = [choose_key(image) if image.file.split == "train" else None for image in images]
     labeled = (
         Labeled(image.file.class_name, key, image.file.group) for image, key in zip(images, keys, strict=True) if key
     )
@@ -33,7 +33,3 @@ def _split_off_from(images: Sequence[Sample], fractions: Mapping[str, float], se
     for image, key in zip(images, keys, strict=True):
         split = chosen.get(key) if key else None
         yield replace(image, file=replace(image.file, split=split)) if split else image
-
-
-def _choose_key(image: Sample) -> bytes:
-    return image.digest if image.is_examined else digest_name(image.file)
