@@ -7,8 +7,12 @@ from importlib.util import find_spec
 
 from PIL import features
 
-#: Beginnings of files that are often found among images, and what to call them.
+#: Beginnings of files that are often found among images, and what to call them. An image in a supported format is only
+#: looked up here if its header is damaged, or if it is of a kind that Pillow cannot read.
 _KINDS = (
+    (b"\x89PNG", "a damaged PNG"),
+    (b"\xff\xd8\xff", "a damaged JPEG or one of an unusual type"),
+    (b"GIF8", "a damaged GIF"),
     (b"II*\0", "a damaged TIFF or one with values of an unusual type"),
     (b"MM\0*", "a damaged TIFF or one with values of an unusual type"),
     (b"%PDF", "a PDF document"),
@@ -73,8 +77,10 @@ def _find_kind(data: bytes) -> str | None:
     for start, kind in _KINDS:
         if data.startswith(start):
             return kind
-    if data[4:8] == b"ftyp" and not is_heic(data) and not is_avif(data):
-        return "a video"
+    if data[4:8] == b"ftyp":
+        return "a damaged HEIC image" if is_heic(data) else "a damaged AVIF image" if is_avif(data) else "a video"
+    if data.startswith(b"RIFF"):
+        return "a damaged WebP image" if data[8:12] == b"WEBP" else "a video or a sound"
     if not any(data):
         return "a file that contains only zeros"
     start = data[:_START].lstrip(codecs.BOM_UTF8).lstrip().lower()
@@ -82,7 +88,9 @@ def _find_kind(data: bytes) -> str | None:
         return "an HTML page"
     if b"<svg" in start:
         return "an SVG drawing"
-    return "a text file" if _is_text(data[:_START]) else None
+    if _is_text(data[:_START]):
+        return "a text file"
+    return "a damaged BMP" if data.startswith(b"BM") else None
 
 
 def _is_text(data: bytes) -> bool:
