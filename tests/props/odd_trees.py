@@ -18,8 +18,8 @@ from odd_images import ODD_IMAGES, draw
 SPLITS = ("train", "val", "test")
 #: Names of ordinary images. The last ones are only possible on file systems that accept any bytes.
 NAMES = (
-    "-photo.png", "--data.png", "=1+1.png", "a b.png", "caf\u00e9.png", "nfd-cafe\u0301.png", "<b>photo.png", "$(ls).png",
-    "`ls`.png", "100%.png", "photo #2.png", "\U0001f41c.png", f"{'x' * 200}.png", "thumbs.db.png",
+    "-photo.png", "--data.png", "=1+1.png", "a b.png", "caf\u00e9.png", "nfd-cafe\u0301.png", "<b>photo.png",
+    "$(ls).png", "`ls`.png", "100%.png", "photo #2.png", "\U0001f41c.png", f"{'x' * 200}.png", "thumbs.db.png",
     *(("a\nb.png", "a\tb.png", "\x1b[31m.png", 'a"b.png', "a\\b.png", "a:b?.png", "txt.\u202egnp.jpg")
       if os.name == "posix" else ()),
     *((os.fsdecode(b"\xff\xfe.png"),) if sys.platform == "linux" else ()),
@@ -126,8 +126,9 @@ def digest_tree(top: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(top.rglob("*")):
         status = path.lstat()
-        content = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_mode & 0o400 else b""
-        target = os.readlink(path) if path.is_symlink() else ""
+        is_readable = stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IRUSR
+        content = path.read_bytes() if is_readable else b""
+        target = str(path.readlink()) if path.is_symlink() else ""
         facts = (str(path), status.st_mode, status.st_mtime_ns, hashlib.sha256(content).hexdigest(), target)
         digest.update(ascii(facts).encode())
     return digest.hexdigest()

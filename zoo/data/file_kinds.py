@@ -74,23 +74,28 @@ def _has_brand(data: bytes, brands: tuple[bytes, ...]) -> bool:
 
 
 def _find_kind(data: bytes) -> str | None:
-    for start, kind in _KINDS:
-        if data.startswith(start):
-            return kind
+    kind = next((kind for start, kind in _KINDS if data.startswith(start)), None)
+    if kind or not any(data):
+        return kind or "a file that contains only zeros"
+    return _find_container(data) or _find_text(data) or ("a damaged BMP" if data.startswith(b"BM") else None)
+
+
+def _find_container(data: bytes) -> str | None:
+    """Return what a file in a format for images and videos contains."""
     if data[4:8] == b"ftyp":
         return "a damaged HEIC image" if is_heic(data) else "a damaged AVIF image" if is_avif(data) else "a video"
     if data.startswith(b"RIFF"):
         return "a damaged WebP image" if data[8:12] == b"WEBP" else "a video or a sound"
-    if not any(data):
-        return "a file that contains only zeros"
+    return None
+
+
+def _find_text(data: bytes) -> str | None:
     start = data[:_START].lstrip(codecs.BOM_UTF8).lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "an HTML page"
     if b"<svg" in start:
         return "an SVG drawing"
-    if _is_text(data[:_START]):
-        return "a text file"
-    return "a damaged BMP" if data.startswith(b"BM") else None
+    return "a text file" if _is_text(data[:_START]) else None
 
 
 def _is_text(data: bytes) -> bool:

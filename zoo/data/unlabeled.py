@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.sources.archive import is_archive_name
 from zoo.data.sources.cached import unpack
-from zoo.data.sources.entries import IMAGE_SUFFIXES, find_reason, is_link
+from zoo.data.sources.entries import IMAGE_SUFFIXES, is_link
 from zoo.data.sources.table import list_paths
 from zoo.data.sources.table_rows import is_table_name
 from zoo.data.sources.walk import walk_files
@@ -36,7 +36,7 @@ def list_unlabeled(path: Path, progress: Progress) -> Sequence[tuple[Path, str |
         is_folder = path.is_dir()
         if not is_folder and not path.exists():
             if is_link(path):  # A pattern such as `photos/*` also matches links to files that are gone.
-                return [(path, find_reason(path))]
+                return [(path, "a link whose target does not exist")]
             raise DataError(f"{path} does not exist.")
     if is_folder:
         files = sorted(walk_files(path), key=lambda item: item[0])

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -58,8 +58,8 @@ def print_answer(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def only_acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Install only the plugin acme, use an own cache, and read HEIC no more."""
+def acme_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install only the plugin acme, use a separate cache, and make zoo believe that pillow-heif is missing."""
     registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -70,7 +70,7 @@ def only_acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def answers(only_acme: None, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def answers(acme_alone: None, tmp_path_factory: pytest.TempPathFactory) -> Answers:  # noqa: ARG001  # It installs acme.
     folder = tmp_path_factory.mktemp("odd")
     tree = plant_odd_tree(folder)
     (folder / "zoo.toml").write_text("workers = 0\n", encoding="utf-8")
