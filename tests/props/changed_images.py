@@ -39,6 +39,7 @@ def make_samples() -> dict[str, bytes]:
         "animated PNG": encode(clear, "PNG", **frames),
         "black PNG": encode(Image.new("L", (SIDE, SIDE)), "PNG"),
         "interlaced PNG": _make_interlaced(),
+        "large PNG": encode(Image.new("1", (4000, 4000), 1), "PNG"),  # Its header must be enough to refuse it.
         "16-bit PNG": make_png(SIDE, [row[: 2 * SIDE] for row in rows], 16, GRAY),
         "16-bit RGBA PNG": make_png(SIDE, rows, 16, COLOR_ALPHA),
         "WebP": encode(clear, "WEBP"),

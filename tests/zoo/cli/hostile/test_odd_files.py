@@ -122,14 +122,13 @@ def test_the_run_records_each_file(answers: Answers) -> None:
 
 
 @pytest.mark.parametrize("split", [*SPLITS, "all"])
-def test_an_evaluation_counts_the_readable_images_of_the_split(answers: Answers, split: str) -> None:
+def test_an_evaluation_counts_and_reports_the_files_of_its_split(answers: Answers, split: str) -> None:
     found, images = answers.evaluate[split], answers.tree.images
     assert found["images"] == (images.total() if split == "all" else images[split])
-    skipped = {answers.relate(item["path"]): item["reason"] for item in found["left_out"]}
-    chosen = {path for path in answers.tree.skipped if split in ("all", path.partition("/")[0])}
+    skipped = answers.tree.skipped
     match_reasons(
-        {path: answers.tree.skipped[path] for path in chosen},
-        {path: reason for path, reason in skipped.items() if path in chosen},
+        {path: reason for path, reason in skipped.items() if split in ("all", path.partition("/")[0])},
+        {answers.relate(item["path"]): item["reason"] for item in found["left_out"]},
     )
 
 
