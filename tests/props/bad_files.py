@@ -50,6 +50,15 @@ def _damage_png(place: int) -> Make:
     return make
 
 
+def _drop_strips(number: int) -> bytes:
+    """Make an uncompressed TIFF with a strip per row, and a header that states more rows."""
+    data = bytearray(encode(draw(number), "TIFF", tiffinfo={278: 1}))
+    directory = struct.unpack_from("<I", data, 4)[0]
+    place = data.index(struct.pack("<HHI", 257, 4, 1), directory)
+    struct.pack_into("<I", data, place + 8, HEIGHT + 8)
+    return bytes(data)
+
+
 def _hold(content: bytes) -> Make:
     return lambda _number: content
 
@@ -91,6 +100,7 @@ BAD_FILES: dict[str, tuple[str, Make]] = {
     "half.gif": (_DAMAGED, _cut("GIF", 0.5)),
     "half.bmp": (_DAMAGED, _cut("BMP", 0.5)),
     "half.tif": (_DAMAGED, _cut("TIFF", 0.5)),
+    "too-high.tif": (_DAMAGED, _drop_strips),
     "float.tif": (_UNDEFINED, lambda number: encode(draw(number).convert("F"), "TIFF")),
     "32-bit.tif": (_UNDEFINED, lambda number: encode(draw(number).convert("I"), "TIFF")),
     "double.tif": ("a damaged TIFF or one with values", lambda _: make_tiff(1, bytes(8), bits=(64,), tags={339: 3})),

@@ -35,6 +35,8 @@ class Answers:
     tree: OddTree
     check: dict[str, Any]
     run: dict[str, Any]
+    #: run.json of a run that treats the tree as a large data set.
+    large: dict[str, Any]
     #: By split.
     evaluate: dict[str, dict[str, Any]]
     predict: list[dict[str, Any]]
@@ -78,14 +80,20 @@ def answers(acme_alone: None, tmp_path_factory: pytest.TempPathFactory) -> Answe
     alone = sorted(path for path in tree.top.rglob("*") if not path.is_dir() and path.name != "archive.zip")
     with obeying_permissions():
         check = print_answer("data", "check", tree.top, "--json")
-        options = (*QUICK_FLAGS, "--config", folder / "zoo.toml", "--output", output)
-        assert print_answer("finetune", "net", "--data", tree.top, *options) == f"{output}\n"
+        train = partial(
+            print_answer, "finetune", "net", "--data", tree.top, *QUICK_FLAGS, "--config", folder / "zoo.toml"
+        )
+        assert train("--output", output) == f"{output}\n"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ZOO_MAX_EXAMINED_IMAGES", "1")
+            train("--output", folder / "large")
         evaluate = partial(print_answer, "evaluate", output, "--data", tree.top, *device, "--json", "--split")
         predict = partial(print_answer, "predict", output, *device)
         return Answers(
             tree,
             json.loads(check),
             read_facts(output),
+            read_facts(folder / "large"),
             {split: json.loads(evaluate(split)) for split in (*SPLITS, "all")},
             json.loads(predict(tree.top, "--json")),
             list(csv.DictReader(predict(tree.top, "--csv").splitlines())),
@@ -119,6 +127,12 @@ def test_the_run_records_each_file(answers: Answers) -> None:
     listed = {(item["kind"], answers.relate(one["path"])) for item in data["findings"] for one in item["listed"]}
     assert listed == answers.tree.findings
     assert data["images"] == dict(answers.tree.images)
+
+
+def test_a_run_on_a_large_data_set_records_each_file_that_it_cannot_read(answers: Answers) -> None:
+    left_out = answers.large["data"]["left_out"]
+    match_reasons(answers.tree.skipped, {answers.relate(item["path"]): item["reason"] for item in left_out})
+    assert len(left_out) == len(answers.tree.skipped)
 
 
 @pytest.mark.parametrize("split", [*SPLITS, "all"])
