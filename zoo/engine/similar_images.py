@@ -58,7 +58,8 @@ def _choose_fraction(inner: Tensor, outer: Tensor) -> float:
     ratios = (outer / inner.clamp(min=_MIN_DISTANCE)).clamp(min=1 + 1e-6)
     per_dimension = sum(1 / rank for rank in range(_INNER_RANK, _RANK))
     dimension = 2 * per_dimension / ratios.log().median().item()
-    return min(_MAX_FRACTION, (_EXPECTED / ((_RANK - 1) * len(outer))) ** (2 / dimension))
+    fraction: float = (_EXPECTED / ((_RANK - 1) * len(outer))) ** (2 / dimension)
+    return min(_MAX_FRACTION, fraction)
 
 
 def _divide(count: int) -> Iterator[Tensor]:
