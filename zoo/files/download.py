@@ -19,8 +19,9 @@ from pathlib import Path
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
 from zoo.files.http import Response, TransferFailed, file_name, open_url
-from zoo.files.leftovers import PART, lock_path, remove_leftovers
+from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
+from zoo.files.partial import PART
 from zoo.files.retry import retry
 from zoo.progress import Progress
 

@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from zoo.engine.interrupts import deferring_signals
 from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, atomic_run_write, make_folder, remove, remove_partial
+from zoo.files.atomic import atomic_run_write, make_folder, remove, remove_partial
 from zoo.files.download import sha256_of
+from zoo.files.partial import PREFIX
 from zoo.files.validation import parse_json
 from zoo.runs.model_file import write_tensors
 
