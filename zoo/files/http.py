@@ -23,6 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import DownloadError
+from zoo.files.pace import PacedHTTP, PacedHTTPS
 from zoo.files.versions import read_version
 
 #: Seconds to wait for data from a silent server.
@@ -79,7 +80,7 @@ def open_url(url: str, start: int) -> Response:
     """
     redirects = _Redirects()
     try:
-        body = urllib.build_opener(redirects).open(_build_request(url, start), timeout=TIMEOUT)
+        body = urllib.build_opener(redirects, PacedHTTP, PacedHTTPS).open(_build_request(url, start), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:

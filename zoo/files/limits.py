@@ -48,14 +48,13 @@ class Limit:
         Raises:
             OptionError: If the value is not a whole number, or is too small.
         """
-        text = os.environ.get(self.variable, "")
-        if not text:
+        if not (text := os.environ.get(self.variable, "")):
             return self.default
-        if not _WHOLE.fullmatch(text) or int(text) < self.least:
-            raise OptionError(
-                f"{self.variable} must be a whole number of {self.unit}, at least {self.least}, got {text!r}."
-            )
-        return int(text)
+        if _WHOLE.fullmatch(text) and int(text) >= self.least:
+            return int(text)
+        raise OptionError(
+            f"{self.variable} must be a whole number of {self.unit}, at least {self.least}, got {text!r}."
+        )
 
     def explain(self, measured: int, *, is_complete: bool = True) -> str:
         """Return what was measured, what is allowed and how to allow more, without a period at the end.
@@ -64,9 +63,8 @@ class Limit:
             measured: What was measured.
             is_complete: Whether this value would be enough. Counting may have stopped at the limit.
         """
-        more = f"to allow this, set {self.variable} to {measured} or more"
-        if not is_complete:
-            more = f"to allow more, set {self.variable} to a larger number"
+        this, number = ("this", f"{measured} or more") if is_complete else ("more", "a larger number")
+        more = f"to allow {this}, set {self.variable} to {number}"
         return f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; {more}"
 
 
@@ -192,6 +190,13 @@ RETRY_SECONDS = Limit(
     reason="servers that limit the number of requests usually ask for at most five minutes",
     least=0,
 )
+STALL_SECONDS = Limit(
+    variable="ZOO_MAX_STALL_SECONDS",
+    default=60,
+    unit="seconds",
+    bounds="the time in which a server sends less than 64 KiB",
+    reason="about 1 kB per second, which any usable connection exceeds; a silent server is given up after 30 seconds",
+)
 LOCK_SECONDS = Limit(
     variable="ZOO_MAX_LOCK_SECONDS",
     default=3600,
@@ -204,8 +209,7 @@ PARTIAL_SECONDS = Limit(
     variable="ZOO_MAX_PARTIAL_SECONDS",
     default=3600,
     unit="seconds",
-    bounds="the age at which zoo removes an unfinished file or folder from the cache folder if the process that"
-    " created it has ended",
+    bounds="the age at which zoo removes what a process that has ended left unfinished in the cache folder",
     reason="it is useless, unless a process on another machine is still writing it",
     least=0,
 )
@@ -239,9 +243,7 @@ LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Li
 
 def check_limits() -> None:
     """Raise `OptionError` if a value is invalid, or a variable that begins with ``ZOO_MAX_`` is unknown."""
-    for limit in LIMITS:
-        limit.read()
-    known = sorted(limit.variable for limit in LIMITS)
+    values = {limit.variable: limit.read() for limit in LIMITS}
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known:
-            raise OptionError(f"there is no limit {name}; the limits are {', '.join(known)}.")
+        if name.startswith(_PREFIX) and name not in values:
+            raise OptionError(f"there is no limit {name}; the limits are {', '.join(sorted(values))}.")
