@@ -51,7 +51,7 @@ class DataOptions:
 def _parse_pattern(text: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise OptionError(f"`label_from` {text!r} is not a regular expression: {error}.") from error
     if pattern.groups > 1:
         raise OptionError(

@@ -35,6 +35,8 @@ def test_fractions_are_for_train_val_and_test(text: str, expected: tuple[float, 
         ("split", "nan,0.5,0.5", "above 0"),
         ("split", "inf,-inf,1", "above 0"),
         ("label_from", "(cat", "is not a regular expression"),
+        ("label_from", "(?:" * 20_000, "is not a regular expression"),
+        ("label_from", f"a{{{'9' * 20}}}", "is not a regular expression"),
         ("label_from", "(cat|dog)_(.*)", "has 2 groups"),
     ],
 )
