@@ -28,8 +28,8 @@ _NAMES = {
     "features": r"[0-9a-f]{64}\.safetensors",
     "compiled": r"torch-[0-9]+\..+",
     "examined": r"[0-9a-f]{16}\.txt",
-    "weights": r"[0-9a-f]{16}-.+",
-    "data": r"[0-9a-f]{64}(-.+)?|torchvision-[A-Z].+",
+    "weights": r"[0-9a-f]{16}-.*",
+    "data": r"[0-9a-f]{64}(-.*)?|torchvision-[A-Z].+",
     "shards": r"[0-9a-f]{64}\.json",
     "loading": rf"{re.escape(read_node())}\.([0-9]+(-new)?|passed-.+)",
 }

@@ -1,7 +1,8 @@
-"""Paths that users type."""
+"""Paths that users type, and files that may be something else than a file."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,22 @@ from zoo.errors import ZooError
 def expand_user(path: str | os.PathLike[str]) -> Path:
     """Replace ``~`` and ``~user`` with a home folder. As in a shell, the name of an unknown user is kept."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
+
+
+def read_file(path: Path, most: int = -1) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: Path of the file.
+        most: Maximum number of bytes to read; -1 means all.
+
+    Raises:
+        OSError: If it cannot be read or is not a file. Opening a named pipe would block forever.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a file")
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from zoo.errors import CacheError
 from zoo.files.cache import cache_folder
+from zoo.files.paths import read_file
 from zoo.files.processes import is_running, read_node
 from zoo.progress.printable import make_printable
 
@@ -130,7 +131,7 @@ def _judge(namespace: str, notes: Sequence[_Note], identity: str) -> str:
         if note.fault and note.identity == identity:
             return note.fault
     try:
-        has_passed = _find_mark(namespace).read_text(encoding="utf-8") == identity
+        has_passed = read_file(_find_mark(namespace)).decode() == identity
     except (OSError, UnicodeDecodeError):
         has_passed = False
     if has_passed:
@@ -140,7 +141,7 @@ def _judge(namespace: str, notes: Sequence[_Note], identity: str) -> str:
 
 def _read_note(path: Path) -> _Note | None:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n", 2)
+        lines = read_file(path).decode().split("\n", 2)
     except (OSError, UnicodeDecodeError):
         return None
     return _Note(path, *lines)

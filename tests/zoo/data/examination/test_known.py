@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -122,3 +123,12 @@ def test_without_a_writable_cache_everything_is_decoded_again(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
     assert [examine(files), examine(files)] == [(5, 0, 5)] * 2
+
+
+def test_a_named_pipe_instead_of_the_file_is_not_opened(cache: Path) -> None:
+    add_known({})
+    (path,) = (cache / "examined").iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    add_known({})
+    assert not read_known()

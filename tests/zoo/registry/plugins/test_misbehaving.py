@@ -195,6 +195,13 @@ def test_a_note_about_a_plugin_that_is_not_installed_here_is_left_alone(site: Si
     assert note.read_text() == "culprit"
 
 
+def test_a_named_pipe_among_the_notes_is_not_opened(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "loading"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / f"{os.uname().nodename}.99999999")
+    assert "good/net" in site.list_names(ZOO_CACHE=str(tmp_path / "cache"))
+
+
 def test_an_exit_handler_can_be_unregistered(site: Site) -> None:
     mark = site.folder / "ended"
     source = f"import atexit, pathlib\ndef touch(): pathlib.Path({str(mark)!r}).touch()\natexit.register(touch)\n"
