@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.errors import ZooError
+from zoo.errors import OptionError, ZooError
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:
-    """Replace ``~`` and ``~user`` with a home folder. As in a shell, the name of an unknown user is kept."""
+    """Replace ``~`` and ``~user`` with a home folder. As in a shell, the name of an unknown user is kept.
+
+    Raises:
+        OptionError: If the path is an empty string, which would otherwise mean the current folder.
+    """
+    if not os.fspath(path):
+        raise OptionError("a path is empty; pass the path of a file or a folder.")
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
 
 
