@@ -17,6 +17,8 @@ from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
 from zoo.files.limits import MAX_CLASSES, MAX_RESIZE, MAX_SIDE
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+#: A loss, a learning rate or a duration.
+NotNegative = Annotated[float, Meta(ge=0)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
@@ -77,20 +79,20 @@ class Best(TypedDict):
 
     epoch: Positive
     val_accuracy: Fraction
-    val_loss: float
+    val_loss: NotNegative
 
 
 class Epoch(TypedDict):
     """A line of history.jsonl."""
 
     epoch: Positive
-    train_loss: float
+    train_loss: NotNegative
     train_accuracy: Fraction
-    val_loss: float
+    val_loss: NotNegative
     val_accuracy: Fraction
-    lr: float
-    train_seconds: float
-    seconds: float
+    lr: NotNegative
+    train_seconds: NotNegative
+    seconds: NotNegative
     phase: Positive
 
 
@@ -130,14 +132,14 @@ class PhaseFacts(TypedDict):
 
     train: Name
     epochs: Positive
-    lr: float
+    lr: NotNegative
     frozen: Name | None
 
 
 class Baseline(TypedDict):
     """The comparison with random initial weights."""
 
-    gain: float
+    gain: Annotated[float, Meta(ge=-1, le=1)]
     accuracy: Fraction
     split: Name
 
@@ -166,7 +168,7 @@ class Run(BegunRun):
     val: Metrics
     test: NotRequired[Metrics | None]
     epochs: Positive
-    seconds: Annotated[float, Meta(ge=0)]
+    seconds: NotNegative
     baseline: NotRequired[Baseline | None]
 
 
@@ -176,7 +178,7 @@ class InterruptedRun(BegunRun):
     best: NotRequired[Best]
     val: NotRequired[Metrics]
     epochs: NotRequired[Positive]
-    seconds: NotRequired[Annotated[float, Meta(ge=0)]]
+    seconds: NotRequired[NotNegative]
     resumed: NotRequired[list[Positive]]
 
 
@@ -185,8 +187,8 @@ class EpochInProgress(TypedDict):
 
     step: Count
     count: Count
-    lr: float
-    seconds: float
+    lr: NotNegative
+    seconds: NotNegative
 
 
 class TrainingProgress(TypedDict):
