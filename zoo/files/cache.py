@@ -157,7 +157,7 @@ def _list_paths(kind: str) -> list[Path]:
 
 def _is_own(kind: str, path: Path) -> bool:
     name = path.name.removesuffix(PART)
-    return bool(re.fullmatch(_NAMES[kind], name) or re.fullmatch(_PARTIAL, name))
+    return re.fullmatch(rf"{_NAMES[kind]}|{_PARTIAL}", name, re.DOTALL) is not None
 
 
 def _read_entries(kind: str) -> Iterator[Entry]:
