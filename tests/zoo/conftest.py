@@ -33,7 +33,8 @@ class Site:
     redirects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     #: Faults, one for each request: ``cut:N`` and ``reset:N`` after N bytes, ``status:N``, ``length:N``, ``chunked``,
     #: ``endless`` (chunked, and repeats the file until the client leaves), ``busy:TEXT`` (503 with ``Retry-After``),
-    #: ``shifted`` (sends a range that was not requested), ``hold:N`` (waits for ``released`` after N bytes), ``ok``.
+    #: ``shifted`` (sends a range that was not requested), ``hold:N`` (waits for ``released`` after N bytes),
+    #: ``drip`` (sends a byte now and then), ``drip-headers`` (never ends its headers), ``ok``.
     faults: list[str] = field(default_factory=list)
     supports_ranges: bool = True
     released: threading.Event = field(default_factory=threading.Event)
@@ -100,7 +101,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             headers = {}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self._start(206 if start else 200, headers)
+        self._start(206 if start else 200, headers, is_endless=kind == "drip-headers")
         self._write(content[start:], kind, value)
 
     def _requested_start(self) -> int:
@@ -109,6 +110,8 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def _write(self, rest: bytes, kind: str, value: int) -> None:
         site = self.server.site
+        while kind == "drip" and not site.released.wait(0.05):
+            self.wfile.write(rest[:1])
         first = rest[:value] if kind in {"cut", "reset", "hold"} else rest
         site.sent += len(first)  # This comes first, because the client may be done before this thread continues.
         self.wfile.write(first)
@@ -122,8 +125,11 @@ class RequestHandler(BaseHTTPRequestHandler):
             site.sent += len(rest) - value
             self.wfile.write(rest[value:])
 
-    def _start(self, status: int, headers: dict[str, str]) -> None:
+    def _start(self, status: int, headers: dict[str, str], *, is_endless: bool = False) -> None:
         self.send_response(status)
+        self.flush_headers()
+        while is_endless and not self.server.site.released.wait(0.05):
+            self.wfile.write(b"x")
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import click
@@ -69,7 +71,9 @@ class Commands(click.Group):
             formatter.write_dl([*COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Accept ``--debug`` at any position."""
+        """Accept ``--debug`` at any position, and refuse empty values, which come from unset variables of a script."""
+        if not ctx.resilient_parsing:
+            _refuse_empty(ctx, args)
         if "--debug" in args:
             args = ["--debug", *(arg for arg in args if arg != "--debug")]
         return super().parse_args(ctx, args)
@@ -87,6 +91,14 @@ class Commands(click.Group):
             if ctx.params["debug"]:
                 raise
             raise click.ClickException(name_flags(" ".join(str(error).split()))) from error
+
+
+def _refuse_empty(ctx: click.Context, args: Sequence[str]) -> None:
+    for before, value in pairwise(["", *args]):
+        option, equals, given = value.partition("=") if value.startswith("--") else (before, "=", value)
+        if equals and not given:
+            name = option if option.startswith("-") and option != "--" and "=" not in option else "an argument"
+            ctx.fail(f"{name} is empty; omit it or set it to a value.")
 
 
 def _suggest(wrong: str) -> str:

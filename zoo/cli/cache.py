@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import click
 
@@ -10,7 +11,7 @@ from zoo.cli import shared
 from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import CacheError
-from zoo.files.cache import KINDS, Entry, cache_folder, list_entries, remove
+from zoo.files.cache import KINDS, Entry, cache_folder, find_linked, list_entries, list_others, remove
 
 
 @click.group(name="cache")
@@ -38,14 +39,38 @@ def clear(kind: str) -> None:
     """Remove all entries of one kind from the cache folder, or all entries.
 
     Without an argument, removes the features. Removed entries are computed or downloaded again when they are needed.
+    Other files in the cache folder are kept.
     """
-    entries = [entry for name in KINDS if kind in (name, "all") for entry in list_entries(name)]
+    kinds = [name for name in KINDS if kind in (name, "all")]
+    entries, others = (
+        [e for name in kinds for e in list_entries(name)],
+        [o for name in kinds for o in list_others(name)],
+    )
+    _refuse_foreign(kinds, entries, others)
     for entry in entries:
         try:
             remove(entry)
         except OSError as error:
             raise CacheError(f"{entry.path} cannot be removed: {error.strerror or error}.") from error
     print_lines(f"removed {_format_sum(entries)} from {cache_folder()}")
+    if others:
+        print_notes(f"note: kept {_format_others(others)}, which zoo did not create")
+
+
+def _refuse_foreign(kinds: list[str], entries: list[Entry], others: list[Path]) -> None:
+    """Raise CacheError if a subfolder is a link, or if nothing in them comes from zoo."""
+    for path in filter(None, map(find_linked, kinds)):
+        raise CacheError(f"{path} is a link, and zoo does not follow links to remove files; remove the files yourself.")
+    if others and not entries:
+        raise CacheError(
+            f"zoo did not create {_format_others(others)}, and there is nothing else to remove; to use a different "
+            "folder, set ZOO_CACHE."
+        )
+
+
+def _format_others(others: list[Path]) -> str:
+    more = len(others) - 1
+    return f"{others[0]}{f' and {more} more' if more else ''}"
 
 
 def _to_json(entry: Entry) -> dict[str, object]:

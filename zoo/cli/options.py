@@ -12,7 +12,7 @@ import click
 
 from zoo.errors import OptionError, SettingsError, ZooError
 from zoo.files.paths import expand_user
-from zoo.files.validation import Invalid, parse_toml
+from zoo.files.validation import Invalid, read_toml
 from zoo.registry.recipe import Recipe
 
 
@@ -54,9 +54,11 @@ def _read_value(text: str) -> Any:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        options = parse_toml(path.read_bytes())
-    except (OSError, Invalid) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+        options = read_toml(path)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Invalid as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from error
     options = {name.replace("-", "_"): value for name, value in options.items()}
     _refuse_unknown(options, str(path), SettingsError)
     return options

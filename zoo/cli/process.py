@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def run() -> NoReturn:
     """Run the command line and exit without tearing down the interpreter, which takes a second once torch is loaded."""
     from zoo.cli import main
-    from zoo.cli.streams import print_traceback
+    from zoo.cli.streams import prepare_streams, print_traceback
 
+    prepare_streams()
     sys.excepthook = print_traceback
     status: list[int] = []
     # Exit functions run in reverse order, so this one runs after every one that torch and trackers register later.

@@ -11,13 +11,17 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.progress.printable import make_printable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 class OutputError(click.ClickException):
@@ -25,6 +29,57 @@ class OutputError(click.ClickException):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"cannot write to stdout: {error.strerror or error}.")
+
+
+class _Lossy(io.RawIOBase):
+    """The raw layer of stderr, which discards what cannot be written; notes and progress must not end a run."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def write(self, data: Buffer, /) -> int:
+        """Write data, and return how many bytes were written or discarded."""
+        with suppress(OSError):
+            written = self._raw.write(data)
+            if written is not None:  # None if the stream does not block and is full
+                return written
+        return memoryview(data).nbytes
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether the stream is a terminal."""
+        return self._raw.isatty()
+
+
+def prepare_streams() -> None:
+    """Let stderr discard what cannot be written, and give stdout a buffer, even if ``PYTHONUNBUFFERED`` is set.
+
+    A buffer keeps what could not be written, so `reporting_output_errors` can find out that stdout caused an error.
+    Everything that zoo prints is still flushed at once.
+    """
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _rebuild(sys.stderr, _Lossy(_find_raw(sys.stderr)), line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.write_through:
+        sys.stdout = _rebuild(sys.stdout, _find_raw(sys.stdout), line_buffering=sys.stdout.isatty())
+
+
+def _find_raw(stream: io.TextIOWrapper) -> io.RawIOBase:
+    buffer: Any = stream.buffer
+    raw: io.RawIOBase = getattr(buffer, "raw", buffer)
+    return raw
+
+
+def _rebuild(stream: io.TextIOWrapper, raw: io.RawIOBase, *, line_buffering: bool) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=line_buffering
+    )
 
 
 def print_lines(*lines: str) -> None:

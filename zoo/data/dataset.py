@@ -214,10 +214,11 @@ def _show_reasons(left_out: Sequence[LeftOut]) -> str:
 
 
 def _list_twins(classes: Iterable[str]) -> list[str]:
-    """Return a note for each pair of classes whose names differ only in case."""
+    """Return a note for each pair of classes whose names differ only in case or in spaces."""
     seen: dict[str, str] = {}
-    pairs = ((seen.setdefault(name.casefold(), name), name) for name in classes)
-    return [f"the classes {one!r} and {other!r} differ only in case" for one, other in pairs if one != other]
+    pairs = ((seen.setdefault("".join(name.casefold().split()), name), name) for name in classes)
+    twins = [(one, other) for one, other in pairs if one != other]
+    return [f"the classes {one!r} and {other!r} differ only in case or in spaces" for one, other in twins]
 
 
 def _describe(images: Images) -> str:

@@ -153,6 +153,8 @@ def check_trainable(listing: Listing, origin: str) -> None:
     """
     if "train" not in listing.splits:
         raise DataError(f"{origin!r} has {', '.join(listing.splits)} but no train; {listing.layouts}.")
+    if listing.classes and not listing.files:
+        raise DataError(f"{origin!r} has no images; {listing.layouts}.")
     if len(listing.classes) < 2:
         found = f"only one class, {listing.classes[0]!r}" if listing.classes else "no folder of images"
         raise DataError(f"{origin!r} has {found}, but training needs at least two classes; {listing.layouts}.")

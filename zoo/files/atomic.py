@@ -13,10 +13,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from zoo.errors import RunError
+from zoo.files.partial import PREFIX
 
-#: Prefix of the names of unfinished files, before the ID of the process. If a killed process left such files behind,
-#: they can be removed.
-PREFIX = ".partial-"
 #: Error numbers of file systems on which a folder cannot be synchronized.
 UNSUPPORTED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 

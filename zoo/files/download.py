@@ -19,8 +19,10 @@ from pathlib import Path
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
 from zoo.files.http import Response, TransferFailed, file_name, open_url
-from zoo.files.leftovers import PART, lock_path, remove_leftovers
+from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
+from zoo.files.partial import PART
+from zoo.files.paths import accessing
 from zoo.files.retry import retry
 from zoo.progress import Progress
 
@@ -69,6 +71,9 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
         DownloadError: If the file cannot be fetched or is not the expected file.
     """
     download = _Download(url, target, sha256, size)
+    with accessing(target, DownloadError, "choose a shorter name or a different folder"):
+        if target.exists() and not target.is_file():  # Reading a named pipe would block forever.
+            raise DownloadError(f"{target} is not a file; remove it.")
     if target.exists():
         return target
     if is_offline():

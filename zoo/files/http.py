@@ -23,6 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from zoo.errors import DownloadError
+from zoo.files.pace import PacedHTTP, PacedHTTPS
 from zoo.files.versions import read_version
 
 #: Seconds to wait for data from a silent server.
@@ -30,6 +31,7 @@ TIMEOUT = 30.0
 CHUNK = 1 << 18
 
 _DIGEST = re.compile(r'"?([0-9a-f]{64})"?')
+_ASCII = "".join(map(chr, range(128)))
 _RANGE = re.compile(r"bytes (\d+)-")
 
 
@@ -79,7 +81,7 @@ def open_url(url: str, start: int) -> Response:
     """
     redirects = _Redirects()
     try:
-        body = urllib.build_opener(redirects).open(_build_request(url, start), timeout=TIMEOUT)
+        body = urllib.build_opener(redirects, PacedHTTP, PacedHTTPS).open(_build_request(url, start), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:
@@ -100,7 +102,7 @@ def open_url(url: str, start: int) -> Response:
 def web_address(url: str) -> str:
     """Return the https URL of ``url``, which may be ``hf://owner/name/file``. Raises DownloadError."""
     if not url.startswith("hf://"):
-        return url
+        return url if url.isascii() else _encode(url)
     owner, name, file = split_hub_url(url)
     hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     return f"{hub.rstrip('/')}/{quote(owner)}/{quote(name)}/resolve/main/{quote(file)}"
@@ -111,12 +113,24 @@ def file_name(url: str) -> str:
     return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2]
 
 
+def cache_name(url: str) -> str:
+    """Return a short, readable name for the file at ``url``, which is valid in every file system but not unique."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", file_name(url))[-80:]
+
+
 def split_hub_url(url: str) -> tuple[str, str, str]:
     """Return the owner, the name and the file (a relative path) of ``hf://owner/name/file``. Raises DownloadError."""
     parts = url.removeprefix("hf://").split("/")
     if len(parts) < 3 or any(part in ("", ".", "..") or "\\" in part for part in parts):
         raise DownloadError(f"Cannot fetch {url}: a URL on the Hub has the form hf://owner/name/file")
     return parts[0], parts[1], "/".join(parts[2:])
+
+
+def _encode(url: str) -> str:
+    """Percent-encode the non-ASCII characters of the path and the query. A host name has an encoding of its own."""
+    parts = urlsplit(url)
+    path, query = (quote(part, safe=_ASCII, errors="surrogateescape") for part in (parts.path, parts.query))
+    return parts._replace(path=path, query=query).geturl()
 
 
 class _Redirects(urllib.HTTPRedirectHandler):

@@ -13,13 +13,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from zoo.files.atomic import PREFIX
-from zoo.files.cache import KINDS, cache_folder
+from zoo.files.cache import KINDS, cache_folder, list_own_paths
 from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
+from zoo.files.partial import PART, PREFIX
 from zoo.files.processes import is_running
-
-#: Suffix of the names of unfinished downloads.
-PART = ".part"
 
 
 def remove_leftovers() -> None:
@@ -28,7 +25,7 @@ def remove_leftovers() -> None:
     Anything that belongs to another user, or disappears in the meantime, is ignored.
     """
     for kind in KINDS:
-        for path in _list_paths(cache_folder() / kind):
+        for path in list_own_paths(kind):
             if path.name.startswith(PREFIX):
                 _remove_partial(path)
             elif path.name.endswith(PART):
@@ -38,13 +35,6 @@ def remove_leftovers() -> None:
 def lock_path(target: Path) -> Path:
     """Return the path of the lock that a process holds while it downloads ``target``."""
     return cache_folder() / "locks" / f"{target.name}.lock"
-
-
-def _list_paths(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _remove_partial(path: Path) -> None:

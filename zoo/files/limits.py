@@ -8,10 +8,9 @@ limits. docs/reference/settings.md lists all limits.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
 
 from zoo.errors import OptionError
+from zoo.files.limit import Limit
 
 #: Maximum number of classes of a model. Like the next four values, it is not adjustable: it defines what is valid.
 MAX_CLASSES = 1_000_000
@@ -24,51 +23,8 @@ MAX_RUN_BYTES = 2**29
 #: Maximum number of threads that decode images, and therefore of the `workers` option.
 MAX_WORKERS = 256
 
-_WHOLE = re.compile(r"[0-9]{1,18}")
 #: A variable that begins with this prefix and is not listed below is probably a misspelling.
 _PREFIX = "ZOO_MAX_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A limit that an environment variable can change."""
-
-    variable: str
-    default: int
-    unit: str
-    #: What the limit bounds.
-    bounds: str
-    #: Reason for the default.
-    reason: str
-    least: int = 1
-
-    def read(self) -> int:
-        """Return the value of the variable, or the default if it is not set or empty.
-
-        Raises:
-            OptionError: If the value is not a whole number, or is too small.
-        """
-        text = os.environ.get(self.variable, "")
-        if not text:
-            return self.default
-        if not _WHOLE.fullmatch(text) or int(text) < self.least:
-            raise OptionError(
-                f"{self.variable} must be a whole number of {self.unit}, at least {self.least}, got {text!r}."
-            )
-        return int(text)
-
-    def explain(self, measured: int, *, is_complete: bool = True) -> str:
-        """Return what was measured, what is allowed and how to allow more, without a period at the end.
-
-        Args:
-            measured: What was measured.
-            is_complete: Whether this value would be enough. Counting may have stopped at the limit.
-        """
-        more = f"to allow this, set {self.variable} to {measured} or more"
-        if not is_complete:
-            more = f"to allow more, set {self.variable} to a larger number"
-        return f"{measured:,} {self.unit}, but {self.variable} allows only {self.read():,}; {more}"
-
 
 IMAGE_BYTES = Limit(
     variable="ZOO_MAX_IMAGE_BYTES",
@@ -192,6 +148,20 @@ RETRY_SECONDS = Limit(
     reason="servers that limit the number of requests usually ask for at most five minutes",
     least=0,
 )
+STALL_SECONDS = Limit(
+    variable="ZOO_MAX_STALL_SECONDS",
+    default=60,
+    unit="seconds",
+    bounds="the time in which a server sends less than 64 KiB",
+    reason="about 1 kB per second, which any usable connection exceeds; a silent server is given up after 30 seconds",
+)
+MATCH_SECONDS = Limit(
+    variable="ZOO_MAX_MATCH_SECONDS",
+    default=60,
+    unit="seconds",
+    bounds="the time for searching all file names for the `label_from` option",
+    reason="a million names take a few seconds, but a pattern such as (a+)+$ can take years for a single name",
+)
 LOCK_SECONDS = Limit(
     variable="ZOO_MAX_LOCK_SECONDS",
     default=3600,
@@ -204,8 +174,7 @@ PARTIAL_SECONDS = Limit(
     variable="ZOO_MAX_PARTIAL_SECONDS",
     default=3600,
     unit="seconds",
-    bounds="the age at which zoo removes an unfinished file or folder from the cache folder if the process that"
-    " created it has ended",
+    bounds="the age at which zoo removes what a process that has ended left unfinished in the cache folder",
     reason="it is useless, unless a process on another machine is still writing it",
     least=0,
 )
@@ -239,9 +208,7 @@ LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Li
 
 def check_limits() -> None:
     """Raise `OptionError` if a value is invalid, or a variable that begins with ``ZOO_MAX_`` is unknown."""
-    for limit in LIMITS:
-        limit.read()
-    known = sorted(limit.variable for limit in LIMITS)
+    values = {limit.variable: limit.read() for limit in LIMITS}
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known:
-            raise OptionError(f"there is no limit {name}; the limits are {', '.join(known)}.")
+        if name.startswith(_PREFIX) and name not in values:
+            raise OptionError(f"there is no limit {name}; the limits are {', '.join(sorted(values))}.")

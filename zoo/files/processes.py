@@ -1,4 +1,4 @@
-"""Find out whether the process that wrote a file is still running."""
+"""Find out whether the process that wrote a file is still running, and on which machine it is."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def is_running(process: str) -> bool:
     except OSError:
         return True  # It belongs to another user.
     return True
+
+
+def read_node() -> str:
+    """Return the name of this machine, because several machines may share a cache folder."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")

@@ -17,6 +17,8 @@ from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
 from zoo.files.limits import MAX_CLASSES, MAX_RESIZE, MAX_SIDE
 from zoo.files.metrics_schema import Fraction, Metrics
 
+#: A loss, a learning rate or a duration.
+NotNegative = Annotated[float, Meta(ge=0)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
@@ -52,20 +54,20 @@ class Best(TypedDict):
 
     epoch: Positive
     val_accuracy: Fraction
-    val_loss: float
+    val_loss: NotNegative
 
 
 class Epoch(TypedDict):
     """A line of history.jsonl."""
 
     epoch: Positive
-    train_loss: float
+    train_loss: NotNegative
     train_accuracy: Fraction
-    val_loss: float
+    val_loss: NotNegative
     val_accuracy: Fraction
-    lr: float
-    train_seconds: float
-    seconds: float
+    lr: NotNegative
+    train_seconds: NotNegative
+    seconds: NotNegative
     phase: Positive
 
 
@@ -105,14 +107,14 @@ class PhaseFacts(TypedDict):
 
     train: Name
     epochs: Positive
-    lr: float
+    lr: NotNegative
     frozen: Name | None
 
 
 class Baseline(TypedDict):
     """The comparison with random initial weights."""
 
-    gain: float
+    gain: Annotated[float, Meta(ge=-1, le=1)]
     accuracy: Fraction
     split: Name
 
@@ -141,7 +143,7 @@ class Run(BegunRun):
     val: Metrics
     test: NotRequired[Metrics | None]
     epochs: Positive
-    seconds: Annotated[float, Meta(ge=0)]
+    seconds: NotNegative
     baseline: NotRequired[Baseline | None]
 
 
@@ -151,7 +153,7 @@ class InterruptedRun(BegunRun):
     best: NotRequired[Best]
     val: NotRequired[Metrics]
     epochs: NotRequired[Positive]
-    seconds: NotRequired[Annotated[float, Meta(ge=0)]]
+    seconds: NotRequired[NotNegative]
     resumed: NotRequired[list[Positive]]
 
 
@@ -160,8 +162,8 @@ class EpochInProgress(TypedDict):
 
     step: Count
     count: Count
-    lr: float
-    seconds: float
+    lr: NotNegative
+    seconds: NotNegative
 
 
 class TrainingProgress(TypedDict):

@@ -6,9 +6,12 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
+
+from zoo.files.paths import read_file
 
 T = TypeVar("T")
 
@@ -39,12 +42,14 @@ def parse_fields(fields: Mapping[str, str], kind: type[T]) -> T:
     return check({name: _parse(fields[name]) for name in fields.keys() & kind.__annotations__.keys()}, kind)
 
 
-def parse_toml(content: bytes) -> dict[str, Any]:
-    """Parse a TOML file.
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
 
     Raises:
+        OSError: If it cannot be read, or is not a file.
         Invalid: If it is not TOML in UTF-8, is too large, is nested too deeply, or has a number that is not finite.
     """
+    content = read_file(path, MAX_TOML + 1)
     if len(content) > MAX_TOML:
         raise Invalid(f"it is larger than {MAX_TOML // 1024} KiB")
     for number, line in enumerate(content.split(b"\n"), 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 from zoo.progress.printable import make_printable
@@ -56,8 +56,10 @@ class Lines(Silent):
         self._word = word
 
     def say(self, line: str) -> None:
-        """Print the line on stderr."""
-        if sys.stderr is not None:  # None if the shell closed it; then print() would use stdout
+        """Print the line on stderr. If that is impossible, the line is lost, and the work goes on."""
+        if sys.stderr is None:  # because the shell closed it; then print() would use stdout
+            return
+        with suppress(OSError):
             print(make_printable(self._word(line)), file=sys.stderr, flush=True)  # noqa: T201  # the line is printable
 
 
@@ -76,10 +78,11 @@ class Bars(Lines):
         self._console = Console(stderr=True)
 
     def say(self, line: str) -> None:
-        """Print the line above any bars."""
-        self._console.print(
-            make_printable(self._word(line)), markup=False, emoji=False, highlight=False, soft_wrap=True
-        )
+        """Print the line above any bars. If that is impossible, the line is lost, and the work goes on."""
+        with suppress(OSError):
+            self._console.print(
+                make_printable(self._word(line)), markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Advance]:

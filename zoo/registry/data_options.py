@@ -41,17 +41,19 @@ class DataOptions:
             OptionError: If a value is invalid.
         """
         return cls(
-            _parse_pattern(label_from) if label_from else None,
-            _parse_columns(columns) if columns else {},
-            _parse_fractions(split) if split else None,
+            None if label_from is None else _parse_pattern(label_from),
+            {} if columns is None else _parse_columns(columns),
+            None if split is None else _parse_fractions(split),
             seed,
         )
 
 
 def _parse_pattern(text: str) -> re.Pattern[str]:
+    if not text:
+        raise OptionError("`label_from` is empty; omit it or set it to a regular expression.")
     try:
         pattern = re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise OptionError(f"`label_from` {text!r} is not a regular expression: {error}.") from error
     if pattern.groups > 1:
         raise OptionError(

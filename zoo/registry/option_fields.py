@@ -13,6 +13,8 @@ Check = Callable[[str, Any], None]
 
 #: Largest integer that torch accepts as a seed or a count.
 LARGEST = 2**63 - 1
+#: Smallest number above 0. Smaller ones may become 0 in fp32, or be refused by torch only after the run has started.
+SMALLEST = 1e-12
 
 
 def one_of(default: str | None, choices: Sequence[str]) -> Any:
@@ -39,11 +41,13 @@ def count(default: int | None, least: int = 1, most: int = LARGEST) -> Any:
 
 
 def number(default: float | None, most: float) -> Any:
-    """Return a field for a float between 0 and ``most``. None is valid only if it is the default."""
+    """Return a field for a float that is 0, or between `SMALLEST` and ``most``. None is valid only as the default."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
             raise OptionError(f"{name} must be a number between 0 and {most:g}, got {value!r}.")
+        if 0 < value < SMALLEST:
+            raise OptionError(f"{name} must be 0 or at least {SMALLEST:g}, got {value!r}.")
 
     return _field(default, check, most=most, convert=float)
 

@@ -96,10 +96,10 @@ def _read(path: Path) -> RegistryToml:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    from zoo.files.validation import Invalid, parse_toml  # Listing backbones needs neither tomllib nor msgspec.
+    from zoo.files.validation import Invalid, read_toml  # Listing backbones needs neither tomllib nor msgspec.
 
     try:
-        return parse_toml(path.read_bytes())
+        return read_toml(path)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Invalid as error:

@@ -14,8 +14,10 @@ from safetensors import SafetensorError, safe_open
 from zoo.engine.interrupts import deferring_signals
 from zoo.engine.state import Checkpoint
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, atomic_run_write, make_folder, remove, remove_partial
+from zoo.files.atomic import atomic_run_write, make_folder, remove, remove_partial
 from zoo.files.download import sha256_of
+from zoo.files.partial import PREFIX
+from zoo.files.paths import read_file
 from zoo.files.validation import parse_json
 from zoo.runs.model_file import write_tensors
 
@@ -118,7 +120,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _verify(path: Path) -> None:
     """Raise OSError or ValueError if a file does not match its checksum."""
-    wanted = path.with_suffix(".sha256").read_text(encoding="ascii")
+    wanted = read_file(path.with_suffix(".sha256")).decode("ascii")
     if wanted != f"{sha256_of(path)}  {path.name}\n":
         raise ValueError("its checksum does not match")
 

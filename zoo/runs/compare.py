@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
+from zoo.errors import RunError
 from zoo.files.schema import Run
+from zoo.runs.confusion import is_consistent
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
@@ -52,13 +54,24 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     The results are for the test images if all runs have test images, else for the validation images.
 
     Raises:
-        RunError: If one of them is not a finished run.
+        RunError: If one of them is not a finished run, or its numbers contradict each other.
     """
     folders = [(str(run), RunFolder.open(Path(run))) for run in runs]
-    found = [(run, folder.read_json(RUN, Run)) for run, folder in folders]
+    found = [(run, _read(folder)) for run, folder in folders]
     split = next(split for split in SPLITS if all(facts.get(split) for _, facts in found) or split == SPLITS[-1])
     compared = [_compare(run, facts, split) for run, facts in found]
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
+
+
+def _read(folder: RunFolder) -> Run:
+    facts = folder.read_json(RUN, Run)
+    measured = [metrics for metrics in (facts["val"], facts.get("test")) if metrics]
+    are_possible = facts["best"]["epoch"] <= facts["epochs"] and facts["params"]["learning"] <= facts["params"]["total"]
+    if not are_possible or not all(is_consistent(metrics, facts["classes"]) for metrics in measured):
+        raise RunError(
+            f"{folder.path / RUN} is damaged, or was changed by hand: its numbers contradict each other; train again."
+        )
+    return facts
 
 
 def list_doubts(compared: Sequence[Compared]) -> list[str]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+#: Maximum difference between an accuracy and the fraction that the confusion matrix gives.
+_ROUNDING = 1e-6
 
 
 def list_entries(confusion: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, int, int]]:
@@ -35,4 +40,12 @@ def is_consistent(metrics: Mapping[str, Any], classes: Sequence[str]) -> bool:
         return False
     entries = list_entries(confusion)
     in_range = all(truth < count and predicted < count for truth, predicted, _ in entries)
-    return in_range and sum(images for _, _, images in entries) == metrics["images"]
+    if not in_range or sum(images for _, _, images in entries) != metrics["images"]:
+        return False
+    correct = sum(images for truth, predicted, images in entries if truth == predicted)
+    images_of = Counter[int]()
+    for truth, _, images in entries:
+        images_of[truth] += images
+    return math.isclose(metrics["accuracy"], correct / max(1, metrics["images"]), abs_tol=_ROUNDING) and all(
+        found["images"] == images_of[label] for label, found in enumerate(metrics["per_class"].values())
+    )

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, atomic_run_write, remove, remove_partial
+from zoo.files.atomic import atomic_run_write, remove, remove_partial
 from zoo.files.limits import MAX_RUN_BYTES
+from zoo.files.partial import PREFIX
 from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json

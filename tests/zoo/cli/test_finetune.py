@@ -123,6 +123,15 @@ def test_a_missing_config_is_an_error(
     assert "gone.toml cannot be read" in capfd.readouterr().err
 
 
+def test_a_config_that_would_never_end_is_an_error(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        assert run("net", "--data", photos, "--config", path) == 1
+        assert f"{path} cannot be read: it is not a file." in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("content", ["head = 4096", "weights = 1", "train = 1"])
 def test_a_number_instead_of_a_string_is_an_error(
     run: Main, photos: Path, config: Path, capfd: pytest.CaptureFixture[str], content: str

@@ -227,3 +227,35 @@ def test_python_m_zoo_is_the_same_as_the_script(tmp_path: Path) -> None:
         [sys.executable, "-m", "zoo", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
     assert result.stdout == f"zoo {importlib.metadata.version('zoo-backbones')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("predict", "run", ""), "an argument"),
+        (("predict", ""), "an argument"),
+        (("finetune", "", "--data", "photos"), "an argument"),
+        (("finetune", "net", "--data", ""), "--data"),
+        (("finetune", "net", "--data="), "--data"),
+        (("finetune", "net", "--data", "photos", "--config", ""), "--config"),
+        (("finetune", "net", "--data", "photos", "--output", ""), "--output"),
+        (("finetune", "net", "--data", "photos", "--set", ""), "--set"),
+        (("evaluate", "run", "photos", "--label-from", ""), "--label-from"),
+        (("lr-find", "net", "--data", "photos", "--plot", ""), "--plot"),
+        (("list", ""), "an argument"),
+        (("list", "--license", ""), "--license"),
+        (("check", "acme", "--save", ""), "--save"),
+        (("plugin", "new", "acme", "--output", ""), "--output"),
+        (("convert", "in.pth", ""), "an argument"),
+    ],
+)
+def test_an_empty_value_is_refused_by_name(
+    run: Main, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], name: str
+) -> None:
+    assert run(*arguments) == 2
+    assert f"Error: {name} is empty; omit it or set it to a value." in capsys.readouterr().err
+
+
+def test_a_value_with_an_equals_sign_at_its_end_is_not_empty(run: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "acme=", "--json") == 1
+    assert "no backbone 'acme='" in capsys.readouterr().err

@@ -104,10 +104,13 @@ def test_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_on_a_full_disk_is_one_line_on_stderr_and_exit_code_1(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "list --help", "plugin new --help"])
+def test_help_on_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
+    tmp_path: Path, arguments: str, unbuffered: str
+) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = start(option, stdout=full.fileno(), cwd=tmp_path, PYTHONUNBUFFERED="")
+        done = start(*arguments.split(), stdout=full.fileno(), cwd=tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr) == (1, "Error: cannot write to stdout: No space left on device.\n")
 
 
@@ -118,6 +121,29 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path, arguments: tuple
     done = start(*arguments, stdout=writer, cwd=tmp_path)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("stderr", ["/dev/full", "a closed pipe"])
+def test_a_run_is_complete_even_if_stderr_cannot_be_written(tmp_path: Path, stderr: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "zoo", "finetune", "tiny", "--data", "suns_moons", "--output", "run", *QUICK]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Path("/dev/full").open("wb") as full, open(writer, "wb") as closed:  # noqa: PTH123  # a descriptor
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, stdout=subprocess.PIPE,
+            stderr=full if stderr == "/dev/full" else closed, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "run\n")
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_error_keeps_its_exit_code_even_if_stderr_cannot_be_written(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "zoo", "info", "nothing/such"]
+        assert subprocess.run(command, cwd=tmp_path, stderr=full, timeout=60, check=False).returncode == 1
 
 
 def test_notes_do_not_go_to_stdout_if_stderr_is_closed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -51,6 +52,25 @@ def test_fewer_than_two_classes_are_an_error_that_shows_the_layouts(check: Check
 
 def test_an_empty_folder_is_an_error_that_shows_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'photos' has no folder of images, but .* or CLASS/IMAGE"):
+        check_trainable(list_folder(tmp_path), "photos")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("photos.zip",), "contains the archive 'photos.zip', so unpack it and pass its folder, or use train/CLASS"),
+        (("ant/photos.tar.gz", "bee/2.zip"), "'photos' has no images; it contains the archive 'photos.tar.gz', so"),
+        (("notes.txt", "ant/readme.md"), "'photos' has no images; it contains only 'notes.txt', 'readme.md'; use"),
+        (("a.txt", "b.txt", "c.txt", "d.txt"), "it contains only 'a.txt', 'b.txt', 'c.txt', ...; use"),
+    ],
+)
+def test_a_folder_without_images_is_an_error_that_says_what_it_contains(
+    tmp_path: Path, files: tuple[str, ...], message: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=re.escape(message)):
         check_trainable(list_folder(tmp_path), "photos")
 
 

@@ -10,7 +10,8 @@ from threading import Barrier, Thread
 import pytest
 
 from zoo.errors import RunError
-from zoo.files.atomic import PREFIX, atomic_run_write, atomic_write, remove_partial
+from zoo.files.atomic import atomic_run_write, atomic_write, remove_partial
+from zoo.files.partial import PREFIX
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:

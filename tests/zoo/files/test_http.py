@@ -118,6 +118,10 @@ def test_an_invalid_address_is_an_error(url: str) -> None:
     assert str(reason_of(url))
 
 
+def test_non_ascii_characters_are_percent_encoded_and_others_stay_as_they_are() -> None:
+    assert web.web_address("https://x.test/\u00e9%20a?q=\u00e9&b=%C3#f") == "https://x.test/%C3%A9%20a?q=%C3%A9&b=%C3#f"
+
+
 def test_a_redirect_to_a_forbidden_address_is_not_followed(site: Site, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from zoo.files.atomic import PREFIX, atomic_write
+from zoo.files.atomic import atomic_write
 from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import PART_SECONDS, PARTIAL_SECONDS
+from zoo.files.partial import PREFIX
 from zoo.files.processes import is_running
+
+#: Beginning of the names of weights files.
+KEY = "0" * 16
 
 
 @pytest.fixture(name="ended", scope="module")
@@ -65,9 +69,9 @@ def test_a_recent_file_is_kept_because_its_process_may_run_on_another_machine(ow
 
 
 def test_an_old_interrupted_download_is_removed_unless_a_process_is_resuming_it(own_cache: Path) -> None:
-    old = make(own_cache / "weights" / "old.bin.part", PART_SECONDS.default + 60)
-    recent = make(own_cache / "weights" / "recent.bin.part", PART_SECONDS.default - 60)
-    lock = lock_path(old.with_name("old.bin"))
+    old = make(own_cache / "weights" / f"{KEY}-old.bin.part", PART_SECONDS.default + 60)
+    recent = make(own_cache / "weights" / f"{KEY}-recent.bin.part", PART_SECONDS.default - 60)
+    lock = lock_path(old.with_name(f"{KEY}-old.bin"))
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
         remove_leftovers()
@@ -78,7 +82,7 @@ def test_an_old_interrupted_download_is_removed_unless_a_process_is_resuming_it(
 
 
 def test_the_ages_are_adjustable(own_cache: Path, ended: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(own_cache / "weights" / "old.bin.part", 20)
+    make(own_cache / "weights" / f"{KEY}-old.bin.part", 20)
     make(own_cache / "weights" / f"{PREFIX}{ended}-0f-name", 20)
     monkeypatch.setenv("ZOO_MAX_PART_SECONDS", "10")
     monkeypatch.setenv("ZOO_MAX_PARTIAL_SECONDS", "10")
@@ -98,3 +102,11 @@ def test_a_process_is_running_until_it_has_ended(ended: int) -> None:
     assert not is_running(str(ended))
     assert not is_running("9" * 30)
     assert not is_running("0f")
+
+
+def test_old_files_that_zoo_did_not_create_are_kept(own_cache: Path) -> None:
+    kept = [
+        make(own_cache / "data" / name, 10 * PART_SECONDS.default) for name in ("photos.zip.part", f"{PREFIX}notes.txt")
+    ]
+    remove_leftovers()
+    assert all(path.exists() for path in kept)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from collections.abc import Callable
@@ -135,3 +136,18 @@ def test_a_closed_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     with progress.track("work", 1) as advance:
         advance(1)
     assert type(progress) is Lines
+
+
+class FullDisk(io.StringIO):
+    """A stream that cannot be written."""
+
+    def write(self, _text: str, /) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("kind", [Lines, Bars])
+def test_a_line_that_cannot_be_printed_does_not_end_the_work(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Lines]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    kind().say("epoch 1")

@@ -120,6 +120,13 @@ def test_a_number_must_be_in_its_range(field: str, most: float) -> None:
         assert refuse(**{field: wrong}) == f"{field} must be a number between 0 and {most:g}, got {wrong!r}."
 
 
+@pytest.mark.parametrize("field", [*NUMBERS])
+def test_a_number_must_be_0_or_large_enough_for_fp32(field: str) -> None:
+    assert getattr(make_recipe({field: 1e-12}), field) == 1e-12
+    for wrong in (5e-324, 1e-320, 1e-45, 9.9e-13):
+        assert refuse(**{field: wrong}) == f"{field} must be 0 or at least 1e-12, got {wrong!r}."
+
+
 def test_a_required_number_cannot_be_none() -> None:
     assert refuse(label_smoothing=None).endswith("got None.")
 

@@ -71,3 +71,38 @@ def test_the_error_for_a_folder_without_a_model_names_it(tmp_path: Path, content
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=r"is not a run folder: it has no model\.safetensors"):
         compare_runs([tmp_path])
+
+
+def spoil(value: Any, *keys: str | int) -> dict[str, Any]:
+    """Return the facts of a run with one value replaced."""
+    facts = make_facts(test=make_metrics(5, 10), baseline={"gain": 0.1, "accuracy": 0.4, "split": "test"})
+    place: Any = facts
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return facts
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        spoil(7, "test", "accuracy"),
+        spoil(0.9, "test", "accuracy"),
+        spoil(0.1, "val", "accuracy"),
+        spoil(-1, "val", "images"),
+        spoil(10**9, "val", "images"),
+        spoil(7, "val", "per_class", "blue", "images"),
+        spoil(-5, "val", "confusion", 0, 0),
+        spoil(-0.1, "best", "val_loss"),
+        spoil(7, "best", "epoch"),
+        spoil(7, "baseline", "gain"),
+        spoil(2001, "params", "learning"),
+        spoil(-1.0, "phases", 0, "lr"),
+        spoil(-1.0, "seconds"),
+    ],
+)
+def test_a_run_with_impossible_numbers_is_refused(tmp_path: Path, facts: dict[str, Any]) -> None:
+    run = make_run(tmp_path, "run", 90)
+    (run / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(RunError, match=r"run.json is damaged, or was"):
+        compare_runs([run])

@@ -48,8 +48,11 @@ class Known(Mapping[bytes, Traits]):
 
 def read_known() -> Known:
     """Return the traits of all images that the installed package versions have decoded."""
+    path = _path()
+    if not path.is_file():  # Opening a named pipe would block forever.
+        return Known({})
     try:
-        with _path().open("rb") as file:
+        with path.open("rb") as file:
             found = (_LINE.fullmatch(line) for line in file)
             pairs = ([bytes.fromhex(part.decode()) for part in line.groups()] for line in found if line)
             return Known({pair[0]: pair[1] for pair in pairs})
@@ -60,6 +63,8 @@ def read_known() -> Known:
 def add_known(traits: Mapping[bytes, Traits]) -> None:
     """Record traits. If the cache folder is not writable, nothing is recorded."""
     path = _path()
+    if path.exists() and not path.is_file():  # as above
+        return
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="ascii") as file:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from zoo.data.sources.archive import extract_archive
 from zoo.data.sources.table_rows import is_table_name
@@ -16,6 +15,7 @@ from zoo.errors import DataError, PluginError
 from zoo.files.atomic import FULL, atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
+from zoo.files.http import cache_name, file_name
 from zoo.files.leftovers import remove_leftovers
 from zoo.files.paths import accessing
 from zoo.registry.plugins.isolation import naming_place
@@ -81,10 +81,9 @@ def fetch_archive(url: str, sha256: str | None, progress: Progress, *, size: int
     """
     folder = _cached(sha256 or _digest(url, "measured"))
     if not folder.is_dir():
-        name = Path(urlsplit(url).path).name
-        target = folder.with_name(f"{folder.name}-{name}")
+        target = folder.with_name(f"{folder.name}-{cache_name(url)}")
         archive = fetch(url, target, sha256=sha256, size=size, progress=progress)
-        progress.say(f"unpacking {name}")
+        progress.say(f"unpacking {file_name(url)}")
         with writing_cache(folder.parent), atomic_write(folder) as partial:
             _unpack_fetched(archive, partial, is_pinned=sha256 is not None)
         archive.unlink(missing_ok=True)  # Another process may already have removed it.

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.file_kinds import is_avif, is_heic
 from zoo.errors import DataError
-from zoo.files.atomic import PREFIX, publish
+from zoo.files.atomic import publish
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.leftovers import lock_path
+from zoo.files.partial import PREFIX
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,6 +19,8 @@ NAMES = {
     # Not "weight", which in many tables is that of the animal or the object.
     "weight": ("sample_weight", "loss_weight"),
 }
+#: Cells of a column of a class, in lowercase, and whether the image belongs to the class.
+MARKS = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Columns:
     group: int | None = None
     #: Column of the loss weights.
     weight: int | None = None
-    #: Index of the column of each class that contains 1 for its images and 0 for all others.
+    #: Index of the column of each class that contains 1 or True for its images and 0 or False for all others.
     one_hot: Mapping[int, str] = field(default_factory=dict)
     #: Whether the first row contains the names of the columns.
     has_header: bool = True
@@ -60,15 +62,16 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
     names = [name.strip().lower() for name in first]
     found = {role: _find_role(role, names, first, asked) for role in ROLES}
     image, label = found["image"], found["label"]
-    if image is None and label is None and not asked and len(first) == 2 and _is_image(first[0]):
-        return Columns(image=0, label=1, has_header=False)
+    if image is None and label is None and not asked and len(first) == 2 and any(map(_is_image, first)):
+        path = 0 if _is_image(first[0]) else 1
+        return Columns(image=path, label=1 - path, has_header=False)
     one_hot: dict[int, str] = {}
     if image is not None and label is None:
         others = [index for index in range(len(first)) if index not in found.values()]
         if (
             len(others) > 1
             and len(second) == len(first)
-            and all(second[index].strip() in ("0", "1") for index in others)
+            and all(second[index].strip().lower() in MARKS for index in others)
         ):
             one_hot = {index: first[index].strip() for index in others}
     if image is None or (label is None and not one_hot):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.entries import Entries, find_unsupported
+from zoo.data.sources.file_name_classes import find_classes
 from zoo.data.sources.hidden_splits import refuse_hidden_splits
 from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
@@ -28,8 +28,8 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
             class.
 
     Raises:
-        DataError: If no name matches, it is unclear which folders are splits, two folders have names for the same
-            split, or a folder cannot be read.
+        DataError: If no name matches, the search takes too long, it is unclear which folders are splits, two folders
+            have names for the same split, or a folder cannot be read.
     """
     top, (entries, *outer) = enter_single_folder(folder)
     if any(find_unsupported(path) is None for passed in outer for path in passed.files):
@@ -40,15 +40,18 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
         left_out += _leave_out(
             entries, [path for path in (*entries.folders, *entries.files) if path not in splits.values()]
         )
+    found = [
+        (split, start, *walked) for split, start in (splits or {"train": top}).items() for walked in walk_files(start)
+    ]
+    classes = iter(find_classes(pattern, [path.name for _, _, path, reason in found if not reason]))
     files: list[ImageFile] = []
-    for split, start in (splits or {"train": top}).items():
-        for path, reason in walk_files(start):
-            if reason or not (class_name := _find_class(pattern, path.name)):
-                left_out.append(LeftOut(path, reason or "its name does not match `label_from`", split))
-            else:
-                if not class_name.isprintable():
-                    raise DataError(f"the name of {str(path)!r} has the unprintable class {class_name!r}; rename it.")
-                files.append(ImageFile.below(start, path, split, sys.intern(class_name)))
+    for split, start, path, reason in found:
+        if reason or not (class_name := next(classes)):
+            left_out.append(LeftOut(path, reason or "its name does not match `label_from`", split))
+        else:
+            if not class_name.isprintable():
+                raise DataError(f"the name of {str(path)!r} has the unprintable class {class_name!r}; rename it.")
+            files.append(ImageFile.below(start, path, split, sys.intern(class_name)))
     if not files:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
     refuse_hidden_splits(files, has_splits=bool(splits))
@@ -82,9 +85,3 @@ def _find_splits(top: Path, folders: tuple[Path, ...]) -> dict[str, Path]:
             )
         splits[split] = path
     return splits
-
-
-def _find_class(pattern: re.Pattern[str], name: str) -> str | None:
-    """Return the class in a file name; None if the pattern does not match, or matches nothing."""
-    match = pattern.search(unicodedata.normalize("NFC", name))
-    return match.group(match.re.groups) or None if match else None

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.data.listing import ImageFile, LeftOut, Listing, sort_files
-from zoo.data.sources.entries import Entries, list_entries
+from zoo.data.sources.archive import is_archive_name
+from zoo.data.sources.entries import Entries, find_unsupported, list_entries
 from zoo.data.sources.hidden_splits import refuse_hidden_splits
 from zoo.data.sources.layout import LAYOUTS, read_layout
 from zoo.data.sources.named_classes import suggest_label_from
@@ -24,6 +25,9 @@ from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
 from zoo.errors import DataError
 from zoo.progress.printable import is_printable
+
+#: Maximum number of files that a message about a folder without images names.
+_MAX_OTHERS = 3
 
 
 @dataclass(slots=True)
@@ -67,9 +71,20 @@ def list_folder(folder: Path) -> Listing:
         files=sort_files(walk.files),
         left_out=tuple(sorted(walk.left_out, key=lambda item: str(item.path))),
         has_splits=layout.has_splits,
-        layouts=LAYOUTS + suggest_label_from(item.path for item in walk.left_out),
+        layouts=_describe_other_files(walk) + LAYOUTS + suggest_label_from(item.path for item in walk.left_out),
         notes=layout.notes,
     )
+
+
+def _describe_other_files(walk: _Walk) -> str:
+    """Return the beginning of a message that says what a folder without any image contains instead."""
+    if walk.files or any(find_unsupported(item.path) is None for item in walk.left_out):
+        return ""
+    for item in walk.left_out:
+        if is_archive_name(item.path.name):
+            return f"it contains the archive {item.path.name!r}, so unpack it and pass its folder, or "
+    shown = ", ".join(repr(item.path.name) for item in walk.left_out[:_MAX_OTHERS])
+    return f"it contains only {shown}{', ...' if len(walk.left_out) > _MAX_OTHERS else ''}; " if shown else ""
 
 
 def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[str, Path]:

@@ -6,15 +6,18 @@ import math
 import posixpath
 import sys
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from zoo.data.listing import ImageFile, LeftOut
-from zoo.data.sources.columns import Columns
+from zoo.data.sources.columns import MARKS, Columns
 from zoo.data.sources.entries import find_unsupported
+from zoo.data.sources.table_rows import NOT_TEXT
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
 from zoo.progress.printable import is_printable
+from zoo.registry.data_options import ROLES
 
 #: Smallest and largest weight above 0. Sums and ratios of such weights are exact enough in fp32.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
@@ -26,7 +29,8 @@ class RowReader:
 
     folder: Path
     columns: Columns
-    width: int
+    #: Cells of the first row, usually the names of the columns.
+    names: Sequence[str]
     split: str | None
     is_own: bool
 
@@ -65,8 +69,10 @@ class RowReader:
         return self._locate(self._find_name(number, cells))
 
     def _find_name(self, number: int, cells: list[str]) -> str:
-        if len(cells) != self.width:
-            raise DataError(f"line {number} has {len(cells)} cells instead of {self.width}")
+        if len(cells) != len(self.names):
+            raise DataError(f"line {number} has {len(cells)} cells instead of {len(self.names)}")
+        if NOT_TEXT in cells:
+            self._refuse_objects(number, cells)
         name = cells[self.columns.image].strip()
         if not name:
             raise DataError(f"line {number} has no path")
@@ -78,6 +84,13 @@ class RowReader:
             raise DataError(f"line {number} names {name!r}, which is outside the folder of the table")
         return name
 
+    def _refuse_objects(self, number: int, cells: list[str]) -> None:
+        """Refuse lists, objects and the like in the columns in use. In other columns, they do no harm."""
+        used = {*(getattr(self.columns, role) for role in ROLES), *self.columns.one_hot}
+        for index, cell in enumerate(cells):
+            if cell is NOT_TEXT and index in used:
+                raise DataError(f"row {number}: {self.names[index]!r} is neither text nor a number")
+
     def _locate(self, name: str) -> str:
         """Return the path of an image, relative to the table. Tables that were made on Windows contain backslashes."""
         return name.replace("\\", "/") if "\\" in name and not (self.folder / name).exists() else name
@@ -86,9 +99,9 @@ class RowReader:
         if self.columns.label is not None:
             return cells[self.columns.label].strip()
         marked = {name: cells[index].strip() for index, name in self.columns.one_hot.items()}
-        if unclear := next((value for value in marked.values() if value not in ("0", "1")), None):
-            raise DataError(f"line {number} has {unclear!r} in a class column; it must be 0 or 1")
-        names = [name for name, value in marked.items() if value == "1"]
+        if (unclear := next((value for value in marked.values() if value.lower() not in MARKS), None)) is not None:
+            raise DataError(f"line {number} has {unclear!r} in a class column; it must be 0 or 1, or True or False")
+        names = [name for name, value in marked.items() if MARKS[value.lower()]]
         if len(names) > 1:
             raise DataError(f"line {number} has {len(names)} classes; each image must have exactly one")
         return names[0] if names else ""

@@ -21,6 +21,7 @@ from zoo.errors import DataError
 from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, make_key
 from zoo.files.limits import LABEL_BYTES
+from zoo.files.paths import read_file
 from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
@@ -68,7 +69,7 @@ def read_index(shard: Path, field: str | None) -> list[Entry]:
 def _load(path: Path, size: int) -> list[Entry] | None:
     """Return a cached index; None if there is none, or if it is damaged."""
     try:
-        content = parse_json(path.read_bytes(), ShardIndex)
+        content = parse_json(read_file(path), ShardIndex)
     except (OSError, Invalid):
         return None
     images = [(name, offset, length, label) for name, offset, length, label in content["images"]]

@@ -70,7 +70,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
         if not first:
             raise DataError("it is empty")
         columns = find_columns(first[0][1], first[-1][1], options.columns)
-        reader = RowReader(folder, columns, len(first[0][1]), split, is_own=is_own)
+        reader = RowReader(folder, columns, first[0][1], split, is_own=is_own)
         has_splits = split is not None or columns.split is not None
         spare = None if has_splits else SpareColumns(columns, _name_columns(columns, first[0][1]))
         files, left_out = _read_all(itertools.chain(first[1 if columns.has_header else 0 :], rows), reader, spare)
@@ -99,7 +99,7 @@ def list_paths(path: Path) -> list[tuple[Path, str | None]]:
         rows = read_rows(path)
         number, first = next(rows, (0, []))
         columns = find_image_column(first)
-        reader = RowReader(path.parent, columns, len(first), None, is_own=True)
+        reader = RowReader(path.parent, columns, first, None, is_own=True)
         return [
             (path.parent / location, find_unsupported(location))
             for location in itertools.starmap(

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +16,11 @@ from zoo.errors import DataError
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 #: Delimiters of CSV files; programs write semicolons where the comma is the decimal separator.
 _DELIMITERS = ",;\t|"
+
+#: First line with which Excel declares the delimiter.
+_DECLARATION = re.compile(r"\"?sep=([^\"\s]|\t)\"?\s*", re.IGNORECASE)
+#: The cell of a value that is neither text nor a number, such as a list. It is recognized by its identity.
+NOT_TEXT = "a value that is neither text nor a number"
 
 #: Number of the row in the file, starting at 1, and its cells. Missing values are empty.
 Row = tuple[int, list[str]]
@@ -47,14 +53,16 @@ def read_rows(path: Path) -> Iterator[Row]:
 def _read_csv(lines: Iterable[str], *, tabs: bool) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
-    delimiter = "\t" if tabs else max(_DELIMITERS, key=first.count)
-    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    declared = _DECLARATION.fullmatch(first)
+    delimiter = declared[1] if declared else "\t" if tabs else max(_DELIMITERS, key=first.count)
+    skipped = 1 if declared else 0
+    reader = csv.reader(lines if declared else itertools.chain([first], lines), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
             if cells:
-                yield reader.line_num, cells
+                yield reader.line_num + skipped, cells
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num}: {error}") from error
+        raise DataError(f"line {reader.line_num + skipped}: {error}") from error
 
 
 def _read_json(file: TextIO) -> Iterator[Row]:
@@ -64,7 +72,7 @@ def _read_json(file: TextIO) -> Iterator[Row]:
         yield 0, names
     file.seek(0)
     for number, record in _read_records(file):
-        yield number, [_to_text(record.get(name), number, name) for name in names]
+        yield number, [_to_text(record.get(name)) for name in names]
 
 
 def _read_records(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -108,14 +116,12 @@ def _read_parquet(path: Path) -> Iterator[Row]:
             columns = [batch.column(index).to_pylist() for index in range(len(names))]
             for values in zip(*columns, strict=True):
                 number += 1
-                yield number, [_to_text(value, number, name) for name, value in zip(names, values, strict=True)]
+                yield number, [_to_text(value) for value in values]
     except ArrowException as error:
         raise DataError(f"it is not a Parquet file: {error}") from error
 
 
-def _to_text(value: Any, number: int, name: str) -> str:
+def _to_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes NaN for a missing value
         return ""
-    if not isinstance(value, (str, int, float)):
-        raise DataError(f"row {number}: {name!r} is neither text nor a number")
-    return str(value)
+    return str(value) if isinstance(value, (str, int, float)) else NOT_TEXT

@@ -22,10 +22,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from zoo.errors import CacheError
-from zoo.files.atomic import PREFIX, atomic_write
+from zoo.files.atomic import atomic_write
 from zoo.files.cache import Entry, cache_folder, list_entries, make_key, remove
 from zoo.files.leftovers import remove_leftovers
 from zoo.files.limits import CACHE_BYTES, FREE_BYTES
+from zoo.files.partial import PREFIX
 
 KIND = "features"
 _ROWS = "rows"
@@ -57,6 +58,8 @@ def find_rows(about: Mapping[str, Any], say: Callable[[str], None] = lambda _lin
 
 
 def _read(path: Path) -> tuple[Tensor, str | None]:
+    if path.exists() and not path.is_file():  # Opening a named pipe would block forever.
+        raise OSError("it is not a file")
     with safe_open(path, framework="pt") as file:
         return file.get_tensor(_ROWS), (file.metadata() or {}).get(_DIGEST)
 

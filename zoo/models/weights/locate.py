@@ -7,7 +7,6 @@ loaded, so it is accepted only if a plugin pins the SHA-256 of that file. Everyt
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from urllib.request import url2pathname
 from zoo.errors import WeightsError
 from zoo.files.cache import cache_folder
 from zoo.files.download import fetch, sha256_of
-from zoo.files.http import file_name
+from zoo.files.http import cache_name, file_name
 from zoo.files.hub_caches import find_in_hub_cache, find_in_torch_cache
 from zoo.models.weights.read import PICKLES, make_unpinned_error, read_suffix
 from zoo.plugin import WeightsSpec
@@ -75,5 +74,4 @@ def _find_elsewhere(weights: WeightsSpec, url: str) -> Iterator[Path]:
 def _cache_name(weights: WeightsSpec, url: str) -> str:
     """Return a file name that is unique for the address and the SHA-256, and valid in every file system."""
     identity = hashlib.sha256(f"{url} {weights.sha256 or ''}".encode()).hexdigest()
-    readable = re.sub(r"[^A-Za-z0-9_.-]", "_", file_name(url))
-    return f"{identity[:16]}-{readable[-80:]}"
+    return f"{identity[:16]}-{cache_name(url)}"

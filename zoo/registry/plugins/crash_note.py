@@ -21,7 +21,8 @@ from pathlib import Path
 
 from zoo.errors import CacheError
 from zoo.files.cache import cache_folder
-from zoo.files.processes import is_running
+from zoo.files.paths import read_file
+from zoo.files.processes import is_running, read_node
 from zoo.progress.printable import make_printable
 
 #: Seconds after which zoo reports which plugin it is waiting for.
@@ -64,7 +65,7 @@ def leaving_note(namespace: str) -> Iterator[None]:
 def _write_note(namespace: str) -> Path | None:
     """Write the note of this process. Without a cache folder, no note is written, and a crash cannot be explained."""
     try:
-        path = cache_folder() / FOLDER / f"{_read_node()}.{os.getpid()}"
+        path = cache_folder() / FOLDER / f"{read_node()}.{os.getpid()}"
         path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, CacheError):  # a CacheError if there is no home folder
         return None
@@ -73,7 +74,7 @@ def _write_note(namespace: str) -> Path | None:
 
 def _write(path: Path, text: str) -> bool:
     """Replace a file, and return whether that was possible."""
-    partial = path.with_name(f"{_read_node()}.{os.getpid()}-new")
+    partial = path.with_name(f"{read_node()}.{os.getpid()}-new")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
@@ -130,7 +131,7 @@ def _judge(namespace: str, notes: Sequence[_Note], identity: str) -> str:
         if note.fault and note.identity == identity:
             return note.fault
     try:
-        has_passed = _find_mark(namespace).read_text(encoding="utf-8") == identity
+        has_passed = read_file(_find_mark(namespace)).decode() == identity
     except (OSError, UnicodeDecodeError):
         has_passed = False
     if has_passed:
@@ -140,7 +141,7 @@ def _judge(namespace: str, notes: Sequence[_Note], identity: str) -> str:
 
 def _read_note(path: Path) -> _Note | None:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n", 2)
+        lines = read_file(path).decode().split("\n", 2)
     except (OSError, UnicodeDecodeError):
         return None
     return _Note(path, *lines)
@@ -148,7 +149,7 @@ def _read_note(path: Path) -> _Note | None:
 
 def _find_mark(namespace: str) -> Path:
     """Return the path of the mark of a plugin that ended a process, but could be loaded in a separate one."""
-    return cache_folder() / FOLDER / f"{_read_node()}.passed-{namespace}"
+    return cache_folder() / FOLDER / f"{read_node()}.passed-{namespace}"
 
 
 @contextmanager
@@ -183,11 +184,6 @@ def _remove(path: Path | None) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read_node() -> str:
-    """Return the name of this machine, because several machines may share a cache folder."""
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-
-
 def _list_left_notes() -> list[Path]:
     """List the notes of this machine whose process has ended."""
     try:
@@ -195,7 +191,7 @@ def _list_left_notes() -> list[Path]:
     except (OSError, CacheError):
         return []
     split = [(path, *path.name.rpartition(".")) for path in found]
-    return [path for path, node, _, process in split if node == _read_node() and _has_ended(process)]
+    return [path for path, node, _, process in split if node == read_node() and _has_ended(process)]
 
 
 def _has_ended(process: str) -> bool:

@@ -72,7 +72,7 @@ def failing_as_plugin_error() -> Iterator[None]:
         # The message is zoo's own, so it needs no type before it.
         raise PluginError(describe_in_one_line(error)) from error
     except BaseException as error:
-        raise PluginError(f"{type(error).__name__}: {describe_in_one_line(error)}") from error
+        raise PluginError(f"{name_type(error)}: {describe_in_one_line(error)}") from error
 
 
 @contextmanager
@@ -91,8 +91,14 @@ def naming_place(failed: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         place = find_place(error)
-        reason = f"{type(error).__name__}: {describe_in_one_line(error)}"
+        reason = f"{name_type(error)}: {describe_in_one_line(error)}"
         raise PluginError(f"{failed}: {reason}{place and f' ({place})'}") from error
+
+
+def name_type(error: BaseException) -> str:
+    """Return the name of the class of an exception, even if reading it from the class fails."""
+    name: str = type.__dict__["__name__"].__get__(type(error))  # A metaclass cannot override this.
+    return make_printable(name)
 
 
 def describe_in_one_line(error: BaseException) -> str:

@@ -60,12 +60,23 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
     """
     output = Output()
     try:
-        with LOADING, guarding_streams(), isolated(output), guarding_process(plugin.namespace):
+        # The innermost context keeps odd exceptions away from the guards.
+        with (
+            LOADING, guarding_streams(), isolated(output), guarding_process(plugin.namespace), failing_as_plugin_error()
+        ):  # fmt: skip
             read_module(plugin, load())
             _refuse_unusable_names(plugin)
     except PluginError as error:
-        plugin.fail("broken", str(error), traceback.format_exc())
+        plugin.fail("broken", str(error), _format_traceback())
     plugin.output = output.read_all()
+
+
+def _format_traceback() -> str:
+    """Format the exception that is being handled, unless its cause is an exception that cannot be formatted."""
+    try:
+        return traceback.format_exc()
+    except Exception:  # noqa: BLE001  # An exception of a plugin may raise anything when its attributes are read.
+        return ""
 
 
 def read_module(plugin: Plugin, module: ModuleType) -> None:

@@ -14,9 +14,15 @@ from typing import Any
 
 from zoo.errors import PluginError
 from zoo.registry.plugins.exit_guard import note_stray_thread, noting_exit_handlers
+from zoo.registry.plugins.isolation import name_type
+from zoo.registry.plugins.settings_guard import keep_functions, keep_hooks, keep_settings
 
 #: Signals whose handlers a plugin must not replace.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM") if hasattr(signal, name)]
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGQUIT", "SIGPIPE", "SIGCHLD")
+    if hasattr(signal, name)
+]
 #: Lock that a thread holds while it loads a plugin, because the guards below change the whole process.
 LOADING = threading.RLock()
 #: Seconds within which a thread must end once its plugin has been loaded.
@@ -41,6 +47,9 @@ def guarding_process(plugin: str) -> Iterator[None]:
             _keep_path,
             _keep_modules,
             _keep_builtins,
+            keep_hooks,
+            keep_functions,
+            keep_settings,
         ):
             stack.enter_context(keep(faults))
         yield
@@ -115,7 +124,7 @@ def _keep_signals(faults: list[str]) -> Iterator[None]:
     except KeyboardInterrupt as error:
         if arrived:
             raise
-        raise PluginError(f"{type(error).__name__}: it interrupts the process while it is loading.") from error
+        raise PluginError(f"{name_type(error)}: it interrupts the process while it is loading.") from error
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) is not own.get(number, handler):

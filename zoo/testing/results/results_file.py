@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import RunError
+from zoo.files.paths import read_file
 from zoo.testing.results.fingerprint import Fingerprint
 from zoo.testing.results.result import BAD, Result
 from zoo.testing.runner import Scope
@@ -38,7 +39,7 @@ class ResultsFile:
         """
         self._path = path
         try:
-            content = path.read_bytes() if path.exists() else b""
+            content = read_file(path) if path.exists() else b""
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error.strerror}; pass a different file to --save.") from error
         *lines, incomplete = content.split(b"\n")

@@ -119,9 +119,10 @@ def test_check_prints_safely(
 
 @pytest.mark.parametrize("seed", BATCHES)
 def test_cache_prints_safely(run: Main, own_cache: Path, capfd: Capture, seed: int) -> None:
-    (own_cache / "weights").mkdir()
-    for name in list_file_names(seed):
-        (own_cache / "weights" / name).write_bytes(b"x")
+    for kind, beginning in {"weights": f"{'0' * 16}-", "shards": ""}.items():  # of zoo, and of the user
+        (own_cache / kind).mkdir()
+        for name in list_file_names(seed):
+            (own_cache / kind / f"{beginning}{name}").write_bytes(b"x")
     check(run, capfd, "cache", "list", lines=len(list_file_names(seed)) + 1)
     check(run, capfd, "cache", "clear", "all", lines=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -130,3 +131,12 @@ def test_all_images_are_decoded_again_after_the_rules_of_the_examination_have_ch
     examine(files)
     monkeypatch.setattr("zoo.data.examination.known.VERSION", 0)
     assert examine(files) == (5, 0, 5)
+
+
+def test_a_named_pipe_instead_of_the_file_is_not_opened(cache: Path) -> None:
+    add_known({})
+    (path,) = (cache / "examined").iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    add_known({})
+    assert not read_known()

@@ -103,3 +103,15 @@ def test_images_beside_a_single_subfolder_are_used(tmp_path: Path) -> None:
 def test_an_unprintable_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has the unprintable class 'c\\x1bt'; rename it"):
         list_flat_folder(touch(tmp_path, "c\x1bt.0.jpg", "dog.1.jpg"), re.compile(r"^([^.]+)\."))
+
+
+def test_a_pattern_that_takes_exponentially_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_MAX_MATCH_SECONDS", "1")
+    touch(tmp_path, "a" * 60 + ".jpg")
+    with pytest.raises(DataError, match=r"takes more than 1 seconds for 1 file names; use a simpler pattern"):
+        list_flat_folder(tmp_path, re.compile("(a+)+$"))
+
+
+def test_names_that_are_not_utf_8_are_searched(tmp_path: Path) -> None:
+    touch(tmp_path, "cat.\udcff.jpg", "dog.\u00e9.jpg")
+    assert list_flat_folder(tmp_path, CAT_OR_DOG).classes_of == {"train": ("cat", "dog")}

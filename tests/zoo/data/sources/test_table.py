@@ -79,6 +79,41 @@ def test_a_table_of_two_columns_needs_no_names(tmp_path: Path) -> None:
     assert listing.notes == ("columns of the table: image 1, label 2",)
 
 
+def test_a_table_of_two_columns_may_begin_with_the_label(tmp_path: Path) -> None:
+    assert rows_of(list_text(tmp_path, "0,cat.png\n1,dog.png\n")) == [
+        ("cat.png", "0", "train"), ("dog.png", "1", "train")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_first_line_may_declare_the_delimiter(tmp_path: Path, first: str) -> None:
+    listing = list_text(tmp_path, f"{first}\r\npath;label;a,b,c,d\r\na.png;cat;1\r\n")
+    assert rows_of(listing) == [("a.png", "cat", "train")]
+
+
+def test_lines_are_counted_with_the_one_that_declares_the_delimiter(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3 has no path"):
+        list_text(tmp_path, "sep=;\npath;label\n;cat\n")
+
+
+@pytest.mark.parametrize(("no", "yes"), [("False", "True"), ("false", "TRUE"), ("0.0", "1.0")])
+def test_the_columns_of_classes_may_contain_truth_values(tmp_path: Path, no: str, yes: str) -> None:
+    listing = list_text(tmp_path, f"path,ant,bee\na.png,{yes},{no}\nb.png,{no},{yes}\n")
+    assert rows_of(listing) == [("a.png", "ant", "train"), ("b.png", "bee", "train")]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_columns_that_are_not_used_may_contain_anything(tmp_path: Path, suffix: str) -> None:
+    records = [{"path": f"{name}.png", "label": name, "box": [1, 2], "meta": {"x": [None]}} for name in ("ant", "bee")]
+    if suffix == "jsonl":
+        (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, records)))
+    else:
+        parquet.write_table(pa.Table.from_pylist(records), tmp_path / "t.parquet")
+    assert rows_of(list_table(tmp_path / f"t.{suffix}", DataOptions())) == [
+        ("ant.png", "ant", "train"), ("bee.png", "bee", "train")
+    ]  # fmt: skip
+
+
 def test_columns_can_be_named_or_numbered(tmp_path: Path) -> None:
     named = list_text(tmp_path, "id,breed,class\na.png,pug,dog\n", columns="image=id,label=breed")
     numbered = list_text(tmp_path, "pug,a.png,dog\n", columns="image=2,label=1")
@@ -279,6 +314,7 @@ def test_tables_that_are_unclear_or_damaged_are_refused(tmp_path: Path, text: st
         ("a.jsonl", b"[" * 100_000, "line 1 is not JSON"),
         ("a.jsonl", b'["a.png", "cat"]', "line 1 is not a JSON object"),
         ("a.jsonl", b'{"path": "a.png", "label": {"x": 1}}', "'label' is neither text nor a number"),
+        ("a.jsonl", b'{"path": ["a.png"], "label": "x"}', "'path' is neither text nor a number"),
         ("a.parquet", b"PAR1 something else", "not a Parquet file"),
     ],
 )

@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -50,6 +51,12 @@ def test_an_archive_with_a_sha256_is_fetched_once_and_recorded(site: Any, open_:
         assert images.source == {"url": f"{url}?v=1", "sha256": digest}
     assert len(site.requests) == 1
     assert [path.name for path in (cache / "data").iterdir()] == [digest]
+
+
+@pytest.mark.parametrize("name", ["a" * 400, "\u00e9t\u00e9", "\u732b" * 100])
+def test_an_archive_may_have_a_long_or_non_ascii_name(site: Any, open_: Any, name: str) -> None:
+    site.put(f"/{quote(name)}.zip", pack())
+    assert count(open_(site.url(f"/{name}.zip"))) == 4
 
 
 def test_a_local_copy_of_an_archive_shares_its_cached_folder(site: Any, open_: Any, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from zoo.engine.features.feature_store import check_room, find_rows, store_rows
 from zoo.errors import CacheError, OptionError
-from zoo.files.atomic import PREFIX, atomic_write
+from zoo.files.atomic import atomic_write
 from zoo.files.cache import list_entries, make_key, read_about
 from zoo.files.limits import FREE_BYTES, PARTIAL_SECONDS
+from zoo.files.partial import PREFIX
 
 ABOUT: dict[str, Any] = {"backbone": "acme/net", "images": ["a", "b"], "view": None}
 ROWS = torch.arange(12, dtype=torch.float32).reshape(4, 3)
@@ -92,6 +93,16 @@ def test_a_truncated_file_is_ignored(own_cache: Path) -> None:
     assert find_rows(ABOUT) is None
 
 
+def test_a_named_pipe_is_replaced_and_not_opened(own_cache: Path) -> None:
+    store_rows(ABOUT, 4, in_batches(ROWS))
+    path = next((own_cache / "features").iterdir())
+    path.unlink()
+    os.mkfifo(path)
+    assert find_rows(ABOUT) is None
+    store_rows(ABOUT, 4, in_batches(ROWS))
+    assert path.is_file()
+
+
 def test_interrupted_writing_leaves_no_file(own_cache: Path) -> None:
     def interrupt() -> Iterator[Tensor]:
         yield ROWS[:3]
@@ -129,7 +140,7 @@ def test_files_that_another_process_is_writing_are_not_removed(
 def test_old_partial_files_are_removed(own_cache: Path) -> None:
     folder = own_cache / "features"
     folder.mkdir(parents=True)
-    abandoned, recent = (folder / f"{PREFIX}{name}.safetensors" for name in ("abandoned", "recent"))
+    abandoned, recent = (folder / f"{PREFIX}99999999-0f-{name}" for name in ("abandoned", "recent"))
     for path in (abandoned, recent):
         path.write_bytes(bytes(10))
     os.utime(abandoned, (0, time.time() - PARTIAL_SECONDS.default - 60))

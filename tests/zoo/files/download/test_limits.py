@@ -103,6 +103,18 @@ def test_a_wait_that_is_too_long_is_an_error_at_once(site: Site, target: Path, w
     assert len(site.requests) == 1
 
 
+@pytest.mark.parametrize("fault", ["drip", "drip-headers"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    site: Site, target: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setenv("ZOO_MAX_STALL_SECONDS", "1")
+    monkeypatch.setenv("ZOO_MAX_DOWNLOAD_TRIES", "2")
+    site.faults = [fault, fault]
+    with pytest.raises(DownloadError, match=r"it sent only \d+ bytes in 1 seconds; to wait longer, set ZOO_MAX_STALL"):
+        get(site.put("/file", CONTENT), target)
+    assert waits == [1]
+
+
 def test_the_number_of_attempts_is_adjustable(
     site: Site, target: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,34 @@ SURVIVED = {
     "ignore-ctrl-c": ("import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)", "replaces the handler of SIGINT"),
     "alarm": ("import signal\nsignal.alarm(1)", "sets an alarm"),
     "change-folder": ("import os\nos.chdir('/')", "changes the working directory"),
+    "umask": ("import os\nos.umask(0o777)", "changes the umask"),
+    "few-files": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 256))", "changes a limit of the process"
+    ),
+    "small-files": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))", "changes a limit of the process"
+    ),
+    "few-calls": ("import sys\nsys.setrecursionlimit(60)", "changes the recursion limit"),
+    "block-signals": (
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])", "changes the signal mask"
+    ),
+    "end-on-sigpipe": (
+        "import signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)", "replaces the handler of SIGPIPE"
+    ),
+    "audit-hook": ("import sys\ndef stop(*_): raise RuntimeError\nsys.addaudithook(stop)", "adds an audit hook"),
+    "replace-function": ("import json\njson.dumps = lambda *_, **__: 'own'", "replaces json.dumps"),
+    "replace-excepthook": ("import sys\nsys.excepthook = None", "replaces sys.excepthook"),
+    "clear-import-hooks": ("import sys\nsys.meta_path.clear()", "removes hooks from sys.meta_path"),
+    "message-that-fails": (
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit(3)\nraise Odd", "Odd: no message"
+    ),
+    "error-without-attributes": (
+        "class Odd(Exception):\n    def __getattribute__(self, name): raise RuntimeError\nraise Odd", "Odd: no message"
+    ),
+    "error-without-a-name": (
+        "class Odd(type): __getattribute__ = None\nclass Error(Exception, metaclass=Odd): pass\nraise Error",
+        "Error: no message",
+    ),
 }  # fmt: skip
 #: What ends or stops the whole process, and what the next start says about it.
 ENDING = {
@@ -193,6 +221,13 @@ def test_a_note_about_a_plugin_that_is_not_installed_here_is_left_alone(site: Si
     (note,) = (tmp_path / "cache" / "loading").iterdir()
     assert "good/net" in site.list_names(ZOO_CACHE=cache, ZOO_DISABLE_PLUGINS="culprit")
     assert note.read_text() == "culprit"
+
+
+def test_a_named_pipe_among_the_notes_is_not_opened(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "loading"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / f"{os.uname().nodename}.99999999")
+    assert "good/net" in site.list_names(ZOO_CACHE=str(tmp_path / "cache"))
 
 
 def test_an_exit_handler_can_be_unregistered(site: Site) -> None:
