@@ -9,11 +9,18 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import show_names
 from zoo.data.sample import Sample
 from zoo.data.units import Labeled, choose_key, join_units, rank_digest
 from zoo.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from zoo.registry.fold import Fold
 
 
 def assign_folds(samples: Sequence[Sample], count: int, *, seed: int) -> list[int]:
@@ -43,6 +50,23 @@ def assign_folds(samples: Sequence[Sample], count: int, *, seed: int) -> list[in
     folds = [places[image.digest] for image in images]
     _require_two_folds(images, folds)
     return folds
+
+
+@pausing_collector()
+def hold_out(images: Sequence[Sample], fold: Fold, seed: int) -> list[Sample]:
+    """Move the images of a fold of train and val to val, and the others to train. Test images do not change.
+
+    Raises:
+        DataError: As for `assign_folds`.
+    """
+    pooled = [image for image in images if image.file.split != "test"]
+    pooled.sort(key=attrgetter("file.class_name", "file.name"))
+    indices = assign_folds(pooled, fold.count, seed=seed)
+    placed = [
+        replace(image, file=replace(image.file, split="val" if index == fold.number - 1 else "train"))
+        for image, index in zip(pooled, indices, strict=True)
+    ]
+    return [*placed, *(image for image in images if image.file.split == "test")]
 
 
 def _require_enough(images: Sequence[Labeled], num_units: int, count: int) -> None:

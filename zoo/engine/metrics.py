@@ -28,8 +28,12 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
         images). In ``confusion``, rows are true classes and columns are predicted classes; if there are more than
         `MAX_MATRIX` classes, it lists only the nonzero entries, in the columns ``true``, ``predicted`` and ``images``.
     """
+    return measure_predicted(probabilities.argmax(1), labels, classes)
+
+
+def measure_predicted(predicted: Tensor, labels: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
+    """Compute the same metrics from the indices of the predicted classes, of shape (N,)."""
     truth = torch.tensor(labels, dtype=torch.int64)
-    predicted = probabilities.argmax(1)
     count = len(classes)
     correct = _count(truth[predicted == truth], count)
     counts = zip(correct, _count(truth, count), _count(predicted, count), strict=True)

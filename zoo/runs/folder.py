@@ -20,12 +20,16 @@ from zoo.progress.printable import escape_json
 
 T = TypeVar("T")
 
+_FOLD = re.compile(r"fold-([1-9][0-9]{0,8})")
+
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
 _CHOOSE = "choose another `output`"
 #: Maximum length of the name of a run folder without its number. File systems allow 255 bytes.
 _MAX_STEM = 200
+#: Out-of-fold predictions, in the run folder of a fold and in the folder of a cross-validation.
+PREDICTIONS = "predictions.csv"
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
 
@@ -67,7 +71,11 @@ class RunFolder:
             RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
-        known = {MODEL, RUN, HISTORY, REPORT, CARD, CHECKPOINTS, BASELINE}
+        known = {MODEL, RUN, HISTORY, REPORT, CARD, PREDICTIONS, CHECKPOINTS, BASELINE}
+        if folds := list_fold_folders(folder):
+            raise RunError(
+                f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."
+            )
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
@@ -109,7 +117,7 @@ class RunFolder:
         advice = "pass the folder that `zoo finetune` printed last"
         with accessing(path, RunError, advice):
             if not (folder / MODEL).is_file():
-                raise RunError(f"{path} is not a run folder: it has no {MODEL}; {advice}.")
+                raise RunError(_explain_no_model(path, folder, advice))
         return cls(folder)
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
@@ -164,6 +172,24 @@ class RunFolder:
                 return cls(_create(parent / f"{stem}-{number}", exist_ok=False))
             except FileExistsError:
                 number += 1
+
+
+def _explain_no_model(path: Path, folder: Path, advice: str) -> str:
+    if folds := list_fold_folders(folder):
+        shown = f"{folds[0]} to {folds[-1].name}" if len(folds) > 1 else f"{folds[0]}"
+        return f"{path} is a cross-validation, not a single run; pass the run folder of one of its folds: {shown}."
+    return f"{path} is not a run folder: it has no {MODEL}; {advice}."
+
+
+def list_fold_folders(folder: Path) -> list[Path]:
+    """Return the run folders of the folds in the folder of a cross-validation, in order."""
+    found = (_FOLD.fullmatch(path.name) for path in folder.glob("fold-*"))
+    return [folder / name_fold(number) for number in sorted(int(match[1]) for match in found if match)]
+
+
+def name_fold(number: int) -> str:
+    """Return the name of the run folder of a fold."""
+    return f"fold-{number}"
 
 
 def _refuse_special(path: Path) -> None:

@@ -18,6 +18,7 @@ from zoo.data.dataset import Images, report_left_out
 from zoo.data.examination.kinds import MISSING_CLASS
 from zoo.data.examination.summary import list_warnings, summarize_findings
 from zoo.data.listing import SPLITS, LeftOut
+from zoo.data.sample import Sample
 from zoo.data.unexamined import list_emptied
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
@@ -26,9 +27,11 @@ from zoo.models.build import Network
 from zoo.models.head import is_below_any
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
+from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
-from zoo.runs.folder import HISTORY, RUN, RunFolder
+from zoo.runs.folder import HISTORY, PREDICTIONS, RUN, RunFolder
+from zoo.runs.predictions import format_predictions
 
 
 class Record:
@@ -121,6 +124,17 @@ class Record:
         """
         return measure_split(probabilities, images, split, self._unreadable)
 
+    def write_predictions(self, probabilities: Tensor, images: Images, fold: Fold) -> None:
+        """Write the predictions for the readable images of the fold that is held out.
+
+        Args:
+            probabilities: Tensor of shape (N, classes).
+            images: Images of the run.
+            fold: The fold.
+        """
+        samples = _list_readable(images.val, self._unreadable)
+        self.folder.write_text(PREDICTIONS, format_predictions(samples, probabilities, images.classes, fold))
+
     def write(self) -> None:
         """Write run.json, which marks a run as finished."""
         self.folder.write_json(RUN, self.facts)
@@ -194,8 +208,12 @@ def measure_split(
 
     Images whose paths are in ``unreadable`` have no predictions.
     """
-    samples = [s for s in getattr(images, split) if not unreadable or str(s.path) not in unreadable]
+    samples = _list_readable(getattr(images, split), unreadable)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
+
+
+def _list_readable(samples: Sequence[Sample], unreadable: Collection[str]) -> list[Sample]:
+    return [sample for sample in samples if not unreadable or str(sample.path) not in unreadable]
 
 
 def _get_device_name(device: torch.device) -> str:
