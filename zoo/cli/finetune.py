@@ -64,7 +64,7 @@ class FinetuneCommand(click.Command):
     "--folds",
     type=int,
     metavar="N",
-    help="Cross-validate: divide train and val into N folds, and train a run for each fold, validated on it.",
+    help="Cross-validate: divide train and val into N folds, and train a run for each fold, with that fold as val.",
 )
 @click.option(
     "--image-size",

@@ -184,6 +184,19 @@ def test_features_are_computed_once_for_all_folds(validate: Validate, monkeypatc
     assert counts == [34]
 
 
+def test_each_fold_computes_its_own_augmented_views(validate: Validate, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[tuple[int, bool]] = []
+    compute = Extractor.compute_together
+
+    def note(extractor: Extractor, samples: Any, view: int | None, advance: Any) -> Any:
+        counts.append((len(samples), view is not None))
+        return compute(extractor, samples, view, advance)
+
+    monkeypatch.setattr(Extractor, "compute_together", note)
+    validate(**{**HEAD, "epochs": 1}, views=1)
+    assert counts == [(22, True), (12, False), (23, True), (11, False), (23, True), (11, False)]
+
+
 @pytest.mark.parametrize(
     ("options", "cost"),
     [
@@ -302,7 +315,7 @@ def test_images_that_were_not_examined_are_in_one_fold_each(
     assert {row["path"] for row in read_rows(output)} == {str(path) for path in photos.rglob("*.png")} - {str(damaged)}
 
 
-def test_folds_of_weight_0_images_are_the_same_as_without_them(validate: Validate, photos: Path, output: Path) -> None:
+def test_images_of_weight_0_are_in_no_fold(validate: Validate, photos: Path, output: Path) -> None:
     rows = [(str(path), path.parent.name, 0 if path.name == "1.png" else 1) for path in sorted(photos.rglob("*.png"))]
     table = output.parent / "table.csv"
     table.write_text("path,label,sample_weight\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows), encoding="utf-8")
