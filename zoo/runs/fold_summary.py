@@ -14,12 +14,9 @@ from zoo.errors import RunError
 from zoo.files.schema import Epoch
 from zoo.files.validation import Invalid, parse_json
 from zoo.runs.confusion import list_entries
-from zoo.runs.folder import HISTORY, PREDICTIONS, RunFolder, name_fold
+from zoo.runs.folder import FOLDS, HISTORY, PREDICTIONS, RunFolder, name_fold
 from zoo.runs.predictions import format_header
 from zoo.runs.report.numbers import Interval, measure_interval
-
-#: File with the summary, which is written last.
-FOLDS = "folds.json"
 
 
 def write_summary(folder: RunFolder, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ _CHOOSE = "choose another `output`"
 _MAX_STEM = 200
 #: Out-of-fold predictions, in the run folder of a fold and in the folder of a cross-validation.
 PREDICTIONS = "predictions.csv"
+#: Summary of a cross-validation in its folder, which is written last.
+FOLDS = "folds.json"
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
 

@@ -18,8 +18,8 @@ from zoo.progress import Advance, Progress
 from zoo.registry.fold import Fold, list_folds
 from zoo.registry.recipe import Recipe
 from zoo.registry.train_scope import ALL
-from zoo.runs.fold_summary import FOLDS, write_summary
-from zoo.runs.folder import CHECKPOINTS, PREDICTIONS, RUN, RunFolder, list_fold_folders, name_fold
+from zoo.runs.fold_summary import write_summary
+from zoo.runs.folder import CHECKPOINTS, FOLDS, PREDICTIONS, RUN, RunFolder, list_fold_folders, name_fold
 from zoo.runs.lock import RunLock
 from zoo.training.prepare import Job
 

@@ -26,7 +26,7 @@ from zoo.engine.features.extractor import Extractor
 from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import load
-from zoo.runs.compare import compare_runs
+from zoo.runs.compare import compare_runs, list_doubts
 from zoo.runs.report.numbers import measure_interval
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import Run, finetune
@@ -277,7 +277,25 @@ def test_a_folder_of_folds_is_no_run_and_the_error_names_the_folds(
     message = f"is a cross-validation, not a single run; pass the run folder of one of its folds: {output / 'fold-1'}"
     with pytest.raises(RunError, match=message):
         load(output, registry=registry)
-    with pytest.raises(RunError, match=message):
+
+
+def test_cross_validations_are_compared_by_their_out_of_fold_accuracy(validate: Validate, tmp_path: Path) -> None:
+    facts = {
+        name: validate(tmp_path / name, **{**QUICK, "lr": lr}).facts for name, lr in (("low", 0.0), ("high", 0.05))
+    }
+    compared = compare_runs([tmp_path / "low", tmp_path / "high"])
+    for one in compared:
+        pooled = facts[Path(one.run).name]["out_of_fold"]
+        found = (one.accuracy, one.low, one.high, one.images, one.folds)
+        assert found == (pooled["accuracy"], pooled["low"], pooled["high"], 34, 3)
+    assert len({one.fingerprint for one in compared}) == 1
+    assert f"{tmp_path / 'low'} is a cross-validation of 3 folds" in "\n".join(list_doubts(compared))
+
+
+def test_an_unfinished_cross_validation_is_not_compared(validate: Validate, output: Path) -> None:
+    validate(**QUICK)
+    (output / "folds.json").unlink()
+    with pytest.raises(RunError, match=r"is a cross-validation that is not finished; resume it, or pass one of its"):
         compare_runs([output])
 
 
