@@ -79,9 +79,8 @@ class RunCallbacks(Callbacks):
         self._best_model = best_model
         self._saver = saver
         self._progress = progress
-        recipe = record.facts["recipe"]
-        self._fold = Fold.parse(recipe["fold"]) if recipe["fold"] else None
-        self._epochs: int = recipe["epochs"]
+        fold = record.facts["recipe"].get("fold")
+        self._fold = Fold.parse(fold) if fold else None
 
     def on_step(self) -> None:
         """Save a checkpoint if one is due."""
@@ -97,7 +96,7 @@ class RunCallbacks(Callbacks):
             self._record.note_best(epoch, self._record.measure(probabilities, self._images, "val"))
         else:
             self._best_model.write_if_due()
-        if self._fold and epoch.epoch == self._epochs:
+        if self._fold and epoch.epoch == self._record.facts["recipe"]["epochs"]:
             self._record.write_predictions(probabilities, self._images, self._fold)
         self._record.add(epoch)  # This comes last because it calls plugins, which may raise.
 
