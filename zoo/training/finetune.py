@@ -119,10 +119,10 @@ def _cross_validate(job: Job, folds: Sequence[Fold], output: Path | None, lock: 
         run = finetune(name, job.data, output=output, resume=True, registry=registry, progress=progress, **options)
         return run.facts
 
-    report_cost(job.recipe, len(folds), job.progress)
     folder = None
     if job.hardware.world.is_first:
         folder = reopen_folder(output, lock) if resume else claim_folder(job, output, lock)
+    report_cost(job.recipe, len(folds), job.progress)
     return Run(*cross_validate(folds, folder, train_fold, job.hardware.world, job.progress))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,6 +117,18 @@ def report_cost(recipe: Recipe, count: int, progress: Progress) -> None:
         progress.say(f"{count} folds: each trains {epochs}, so they take about {count} times as long as one run")
 
 
+@contextmanager
+def _removing_empty(folder: RunFolder | None) -> Iterator[None]:
+    """Return a context that removes the folder after an error if nothing was written, as when the data is unusable."""
+    try:
+        yield
+    except BaseException:
+        if folder:
+            with suppress(OSError):  # The folder is not empty.
+                folder.path.rmdir()
+        raise
+
+
 def cross_validate(
     folds: Sequence[Fold], folder: RunFolder | None, train_fold: TrainFold, world: World, progress: Progress
 ) -> tuple[Path, dict[str, Any]]:
@@ -135,7 +147,8 @@ def cross_validate(
     runs = []
     for fold in folds:
         progress.say(f"fold {fold.number} of {fold.count}")
-        run = train_fold(fold, (folder.path if folder else Path()) / name_fold(fold.number), progress)
+        with _removing_empty(folder):
+            run = train_fold(fold, (folder.path if folder else Path()) / name_fold(fold.number), progress)
         accuracy, images = run["val"]["accuracy"], run["val"]["images"]
         progress.say(f"fold {fold.number} of {fold.count}: accuracy {accuracy:.3f} on {images} images")
         runs.append(run)

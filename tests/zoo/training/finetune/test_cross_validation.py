@@ -265,9 +265,16 @@ def test_options_that_conflict_with_folds_are_refused_before_anything_is_written
     assert not output.exists()
 
 
-def test_more_folds_than_images_of_a_class_are_refused(validate: Validate) -> None:
+def test_more_folds_than_images_of_a_class_are_refused_and_leave_no_folder(validate: Validate, output: Path) -> None:
     with pytest.raises(DataError, match=r"18 folds need at least 18 images of each class, but 'blue' has 17"):
         validate(**QUICK, folds=18)
+    assert not output.exists()
+
+
+def test_a_folder_that_contains_a_cross_validation_is_not_used_again(validate: Validate) -> None:
+    validate(**QUICK)
+    with pytest.raises(RunError, match=r"contains another run; choose another `output`, or remove it first"):
+        validate(**QUICK)
 
 
 def test_a_folder_of_folds_is_no_run_and_the_error_names_the_folds(
