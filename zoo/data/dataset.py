@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.bit_depth import choose_bits
 from zoo.data.collector import pausing_collector
+from zoo.data.examination.clusters import find_clusters
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.report import report_findings
@@ -93,9 +94,12 @@ def open_images(
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
-    good = split_off(good, fractions, options.seed)
+    # With `fold`, val is divided again. Without, there are images in val only if nothing is split off.
+    pooled = (image for image in good if image.file.split != "test")
+    clusters = find_clusters(pooled, traits) if fractions or options.fold else {}
+    good = split_off(good, fractions, options.seed, clusters)
     if options.fold:
-        good = hold_out(good, options.fold, options.seed)
+        good = hold_out(good, options.fold, options.seed, clusters)
         if unused := sum(image.file.split == "test" for image in good):
             progress.say(f"note: not using {_count(unused, 'test image')} for folds; evaluate the final model on them")
     _check_train(listing, good, bad)

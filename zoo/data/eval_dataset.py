@@ -36,6 +36,7 @@ class LabeledImages:
     #: ``train``, ``val``, ``test`` or ``all``.
     split: str
     samples: tuple[Sample, ...]
+    #: Files that are not used, except for those of other splits.
     left_out: tuple[LeftOut, ...]
 
 
@@ -65,7 +66,8 @@ def open_labeled(
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
     good, bad, traits = examine_files(files, labels, progress=progress)
-    left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
+    unused = (item for item in listing.left_out if chosen == "all" or item.split in (None, chosen))
+    left_out = tuple(sorted((*unused, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)

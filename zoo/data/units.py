@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from zoo.data.sample import Sample
@@ -23,9 +24,13 @@ class Labeled(NamedTuple):
     group: str | None = None
 
 
-def choose_key(image: Sample) -> bytes:
-    """Return the digest by which an image is placed. For an image that was not examined, it depends on the name."""
-    return image.digest if image.is_examined else digest_name(image.file)
+def choose_key(image: Sample, clusters: Mapping[bytes, bytes] = MappingProxyType({})) -> bytes:
+    """Return the digest by which an image is placed.
+
+    Images of one cluster have the same one; see `zoo.data.examination.clusters`. For an image that was not examined, it
+    depends on the name.
+    """
+    return clusters.get(image.digest, image.digest) if image.is_examined else digest_name(image.file)
 
 
 def join_units(images: Sequence[Labeled]) -> list[list[Labeled]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.sources.archive import is_archive_name
 from zoo.data.sources.cached import unpack
-from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.entries import IMAGE_SUFFIXES, is_link
 from zoo.data.sources.table import list_paths
 from zoo.data.sources.table_rows import is_table_name
 from zoo.data.sources.walk import walk_files
@@ -35,6 +35,8 @@ def list_unlabeled(path: Path, progress: Progress) -> Sequence[tuple[Path, str |
     with accessing(path, DataError, "pass an image or a folder of images"):
         is_folder = path.is_dir()
         if not is_folder and not path.exists():
+            if is_link(path):  # A pattern such as `photos/*` also matches links to files that are gone.
+                return [(path, "a link whose target does not exist")]
             raise DataError(f"{path} does not exist.")
     if is_folder:
         files = sorted(walk_files(path), key=lambda item: item[0])

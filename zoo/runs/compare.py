@@ -11,7 +11,8 @@ from zoo.data.examination.summary import list_warnings
 from zoo.errors import RunError
 from zoo.files.paths import accessing, expand_user
 from zoo.files.schema import Run
-from zoo.runs.folder import FOLDS, MODEL, RUN, RunFolder, list_fold_folders
+from zoo.runs.fold_folders import FOLDS, list_fold_folders
+from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
 #: Splits to compare runs on, in order of preference. The test images come first, because the validation images were

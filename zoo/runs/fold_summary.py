@@ -14,8 +14,9 @@ from zoo.errors import RunError
 from zoo.files.schema import Epoch
 from zoo.files.validation import Invalid, parse_json
 from zoo.runs.confusion import list_entries
-from zoo.runs.folder import FOLDS, HISTORY, PREDICTIONS, RunFolder, name_fold
-from zoo.runs.predictions import format_header
+from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, name_fold
+from zoo.runs.folder import HISTORY, RunFolder
+from zoo.runs.out_of_fold import format_header
 from zoo.runs.report.numbers import Interval, measure_interval
 
 
@@ -31,8 +32,8 @@ def write_summary(folder: RunFolder, runs: Sequence[Mapping[str, Any]]) -> dict[
     """
     facts = summarize_folds(runs, [_read_history(folder.path / name_fold(number + 1)) for number in range(len(runs))])
     header = format_header(runs[0]["classes"])
-    rows = (_read_text(folder.path / one["path"] / PREDICTIONS).removeprefix(header) for one in facts["folds"])
-    folder.write_text(PREDICTIONS, header + "".join(rows))
+    rows = (_read_text(folder.path / one["path"] / OUT_OF_FOLD).removeprefix(header) for one in facts["folds"])
+    folder.write_text(OUT_OF_FOLD, header + "".join(rows))
     folder.write_json(FOLDS, facts)  # This marks the cross-validation as finished.
     return facts
 

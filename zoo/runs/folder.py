@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,21 +18,18 @@ from zoo.files.limits import MAX_RUN_BYTES
 from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
+from zoo.runs.fold_folders import OUT_OF_FOLD, list_fold_folders
 
 T = TypeVar("T")
 
-_FOLD = re.compile(r"fold-([1-9][0-9]{0,8})")
-
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
+#: File with the predictions of the best model for the validation and test images.
+PREDICTIONS = "predictions.jsonl"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
 _CHOOSE = "choose another `output`"
 #: Maximum length of the name of a run folder without its number. File systems allow 255 bytes.
 _MAX_STEM = 200
-#: Out-of-fold predictions, in the run folder of a fold and in the folder of a cross-validation.
-PREDICTIONS = "predictions.csv"
-#: Summary of a cross-validation in its folder, which is written last.
-FOLDS = "folds.json"
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
 
@@ -73,7 +71,7 @@ class RunFolder:
             RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
-        known = {MODEL, RUN, HISTORY, REPORT, CARD, PREDICTIONS, CHECKPOINTS, BASELINE}
+        known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE}
         if folds := list_fold_folders(folder):
             raise RunError(
                 f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."
@@ -157,10 +155,20 @@ class RunFolder:
         Raises:
             RunError: If the file is missing, is too large, is not valid JSON, or does not have the type ``kind``.
         """
+        with self._reading(name) as path:
+            return parse_json(path.read_bytes(), kind)
+
+    def read_lines(self, name: str, kind: type[T]) -> list[T]:
+        """Read a file with one JSON object per line; see `read_json`."""
+        with self._reading(name) as path, path.open(encoding="utf-8", errors="surrogateescape") as lines:
+            return [parse_json(line, kind) for line in lines]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Path]:
         path = self.path / name
         try:
             _refuse_special(path)
-            return parse_json(path.read_bytes(), kind)
+            yield path
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         except Invalid as error:
@@ -181,17 +189,6 @@ def _explain_no_model(path: Path, folder: Path, advice: str) -> str:
         shown = f"{folds[0]} to {folds[-1].name}" if len(folds) > 1 else f"{folds[0]}"
         return f"{path} is a cross-validation, not a single run; pass the run folder of one of its folds: {shown}."
     return f"{path} is not a run folder: it has no {MODEL}; {advice}."
-
-
-def list_fold_folders(folder: Path) -> list[Path]:
-    """Return the run folders of the folds in the folder of a cross-validation, in order."""
-    found = (_FOLD.fullmatch(path.name) for path in folder.glob("fold-*"))
-    return [folder / name_fold(number) for number in sorted(int(match[1]) for match in found if match)]
-
-
-def name_fold(number: int) -> str:
-    """Return the name of the run folder of a fold."""
-    return f"fold-{number}"
 
 
 def _refuse_special(path: Path) -> None:

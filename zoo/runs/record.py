@@ -7,7 +7,8 @@ import datetime as dt
 import json
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from zoo.data.dataset import Images, report_left_out
 from zoo.data.examination.kinds import MISSING_CLASS
 from zoo.data.examination.summary import list_warnings, summarize_findings
 from zoo.data.listing import SPLITS, LeftOut
-from zoo.data.sample import Sample
 from zoo.data.unexamined import list_emptied
 from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
@@ -30,8 +30,10 @@ from zoo.progress import Progress
 from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
-from zoo.runs.folder import HISTORY, PREDICTIONS, RUN, RunFolder
-from zoo.runs.predictions import format_predictions
+from zoo.runs.fold_folders import OUT_OF_FOLD
+from zoo.runs.folder import HISTORY, RUN, RunFolder
+from zoo.runs.out_of_fold import format_predictions
+from zoo.runs.predictions import Predicted, Predictions, select_readable
 
 
 class Record:
@@ -42,6 +44,8 @@ class Record:
         self.folder = folder
         self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # This turns tuples into lists, as in run.json.
         self.history: list[dict[str, Any]] = []
+        #: Predictions of the best model by split.
+        self.predictions: dict[str, Predictions] = {}
         self._registry = registry
         self._progress = progress
         self._started = time.monotonic()
@@ -124,7 +128,7 @@ class Record:
         """
         return measure_split(probabilities, images, split, self._unreadable)
 
-    def write_predictions(self, probabilities: Tensor, images: Images, fold: Fold) -> None:
+    def write_out_of_fold(self, probabilities: Tensor, images: Images, fold: Fold) -> None:
         """Write the predictions for the readable images of the fold that is held out.
 
         Args:
@@ -132,8 +136,17 @@ class Record:
             images: Images of the run.
             fold: The fold.
         """
-        samples = _list_readable(images.val, self._unreadable)
-        self.folder.write_text(PREDICTIONS, format_predictions(samples, probabilities, images.classes, fold))
+        samples = select_readable(images.val, self._unreadable)
+        self.folder.write_text(OUT_OF_FOLD, format_predictions(samples, probabilities, images.classes, fold))
+
+    def keep_predictions(self, probabilities: Tensor, images: Images, split: str) -> None:
+        """Keep the best model's predictions for the readable images of a split; see `measure`."""
+        samples = select_readable(getattr(images, split), self._unreadable)
+        self.predictions[split] = Predictions.of(probabilities, samples, images.classes, split)
+
+    def list_predictions(self) -> Iterator[Predicted]:
+        """List the best model's predictions, split by split."""
+        return chain.from_iterable(self.predictions.values())
 
     def write(self) -> None:
         """Write run.json, which marks a run as finished."""
@@ -208,12 +221,8 @@ def measure_split(
 
     Images whose paths are in ``unreadable`` have no predictions.
     """
-    samples = _list_readable(getattr(images, split), unreadable)
+    samples = select_readable(getattr(images, split), unreadable)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
-
-
-def _list_readable(samples: Sequence[Sample], unreadable: Collection[str]) -> list[Sample]:
-    return [sample for sample in samples if not unreadable or str(sample.path) not in unreadable]
 
 
 def _get_device_name(device: torch.device) -> str:

@@ -18,8 +18,9 @@ from zoo.progress import Advance, Progress
 from zoo.registry.fold import Fold, list_folds
 from zoo.registry.recipe import Recipe
 from zoo.registry.train_scope import ALL
+from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, list_fold_folders, name_fold
 from zoo.runs.fold_summary import write_summary
-from zoo.runs.folder import CHECKPOINTS, FOLDS, PREDICTIONS, RUN, RunFolder, list_fold_folders, name_fold
+from zoo.runs.folder import CHECKPOINTS, RUN, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.training.prepare import Job
 
@@ -94,7 +95,7 @@ def reopen_folder(output: Path | None, lock: RunLock) -> RunFolder:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
     with accessing(output, RunError, "choose another `output`"):
         make_folder(output)
-        known = {FOLDS, PREDICTIONS, *(path.name for path in list_fold_folders(output))}
+        known = {FOLDS, OUT_OF_FOLD, *(path.name for path in list_fold_folders(output))}
         foreign = [
             path.name for path in output.iterdir() if path.name not in known and not path.name.startswith(PREFIX)
         ]

@@ -1,45 +1,51 @@
-"""The CSV with out-of-fold predictions."""
+"""predictions.jsonl contains the predictions of the best model, exactly as they are in memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from zoo.data.listing import ImageFile
 from zoo.data.sample import Sample
-from zoo.engine.metrics import MAX_MATRIX
-from zoo.registry.fold import Fold
-from zoo.runs.predictions import format_header, format_predictions
+from zoo.errors import RunError
+from zoo.runs.folder import PREDICTIONS, RunFolder
+from zoo.runs.predictions import Predicted, Predictions, read_predictions, write_predictions
+
+#: A name with a line break and with bytes that are not valid UTF-8.
+ODD = "a\nb\udcff.png"
 
 
-def make(name: str, label: int, classes: list[str]) -> Sample:
-    return Sample(ImageFile(Path("photos"), name, "val", classes[label], name), label, name.encode())
-
-
-def test_each_row_has_the_labels_and_all_probabilities() -> None:
-    classes = ["ant", "bee"]
-    samples = [make("1.png", 0, classes), make("2.png", 1, classes)]
-    text = format_predictions(samples, torch.tensor([[0.75, 0.25], [0.625, 0.375]]), classes, Fold(2, 5))
-    assert text.splitlines() == [
-        "path,fold,label,predicted,probability,probability of ant,probability of bee",
-        "photos/1.png,2,ant,ant,0.75,0.75,0.25",
-        "photos/2.png,2,bee,ant,0.625,0.625,0.375",
+@pytest.fixture
+def predictions(tmp_path: Path) -> Predictions:
+    samples = [
+        Sample(ImageFile(tmp_path, name, "val", class_name, name), label, name.encode("utf-8", "surrogateescape"))
+        for name, class_name, label in (("1.png", "ant", 0), (ODD, "bee", 1))
     ]
+    return Predictions.of(torch.tensor([[0.75, 0.25], [0.875, 0.125]]), samples, ["ant", "bee"], "val")
 
 
-def test_foreign_text_is_escaped_for_spreadsheets() -> None:
-    classes = ["=1+1", "a\nb"]
-    text = format_predictions([make("=2.png", 0, classes)], torch.tensor([[0.75, 0.25]]), classes, Fold(1, 2))
-    header, row = text.splitlines()
-    assert header.endswith("probability of =1+1,probability of a\\nb")
-    assert row == "photos/=2.png,1,'=1+1,'=1+1,0.75,0.75,0.25"
+def test_a_prediction_has_both_probabilities(predictions: Predictions, tmp_path: Path) -> None:
+    assert [*predictions] == [
+        Predicted("val", tmp_path / "1.png", "ant", "ant", 0.75, 0.75),
+        Predicted("val", tmp_path / ODD, "bee", "ant", 0.875, 0.125),
+    ]
+    assert [item.is_correct for item in predictions] == [True, False]
 
 
-def test_many_classes_have_no_columns() -> None:
-    classes = [f"class {number}" for number in range(MAX_MATRIX + 1)]
-    assert format_header(classes) == "path,fold,label,predicted,probability\n"
-    probabilities = torch.eye(len(classes))[:1]
-    assert format_predictions([make("1.png", 0, classes)], probabilities, classes, Fold(1, 2)).splitlines()[1] == (
-        "photos/1.png,1,class 0,class 0,1.0"
-    )
+def test_the_file_contains_the_same_predictions(predictions: Predictions, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_predictions(folder, predictions)
+    assert len((tmp_path / PREDICTIONS).read_bytes().splitlines()) == 2
+    assert read_predictions(folder) == [*predictions]
+
+
+@pytest.mark.parametrize("line", ['{"split": "val"}', "[]", '{"split": 1', "nothing"])
+def test_a_damaged_file_is_refused(predictions: Predictions, tmp_path: Path, line: str) -> None:
+    folder = RunFolder(tmp_path)
+    write_predictions(folder, predictions)
+    with (tmp_path / PREDICTIONS).open("a", encoding="ascii") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match=r"predictions\.jsonl is damaged"):
+        read_predictions(folder)

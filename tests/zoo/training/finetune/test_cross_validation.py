@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from acme import draw_photos
@@ -27,6 +28,8 @@ from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import load
 from zoo.runs.compare import compare_runs, list_doubts
+from zoo.runs.folder import RunFolder
+from zoo.runs.predictions import read_predictions
 from zoo.runs.report.numbers import measure_interval
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import Run, finetune
@@ -220,6 +223,15 @@ def test_lines_about_the_data_are_not_repeated(validate: Validate, photos: Path)
     assert len([line for line in progress.lines if line.startswith("net -> ")]) == 1
 
 
+def test_near_copies_are_in_one_fold(validate: Validate, photos: Path, output: Path) -> None:
+    pairs = [(path, path.with_name(f"copy-{path.stem}.png")) for path in sorted((photos / "train").rglob("*.png"))]
+    for path, copy in pairs:
+        Image.open(path).resize((48, 40), Image.Resampling.BICUBIC).save(copy)
+    validate(**QUICK)
+    folds = {row["path"]: row["fold"] for row in read_rows(output)}
+    assert all(folds[str(path)] == folds[str(copy)] for path, copy in pairs)
+
+
 def test_test_images_are_not_used(validate: Validate, photos: Path, output: Path) -> None:
     draw_photos(photos / "test", per_class=2, seed=9)
     progress = RecordingProgress()
@@ -231,16 +243,14 @@ def test_test_images_are_not_used(validate: Validate, photos: Path, output: Path
 
 
 def test_three_fractions_set_the_same_test_images_apart_as_in_a_single_run(
-    validate: Validate, photos: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    validate: Validate, photos: Path, output: Path, tmp_path: Path
 ) -> None:
-    tested: list[set[str]] = []
-    monkeypatch.setattr(
-        RunCallbacks, "on_test", lambda watch, *_: tested.append({str(one.path) for one in watch._images.test})
-    )
-    validate(output.parent / "single", photos / "train", **QUICK, folds=None, split="0.6,0.2,0.2")
+    validate(tmp_path / "single", photos / "train", **QUICK, folds=None, split="0.6,0.2,0.2")
     validate(output, photos / "train", **QUICK, split="0.6,0.2,0.2")
     every = {str(path) for path in (photos / "train").rglob("*.png")}
-    assert {row["path"] for row in read_rows(output)} == every - tested[0]
+    tested = {str(one.path) for one in read_predictions(RunFolder(tmp_path / "single")) if one.split == "test"}
+    assert tested
+    assert {row["path"] for row in read_rows(output)} == every - tested
 
 
 @pytest.mark.parametrize(
