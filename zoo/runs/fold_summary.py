@@ -12,7 +12,6 @@ import torch
 from zoo.engine.metrics import measure_predicted
 from zoo.errors import RunError
 from zoo.files.schema import Epoch
-from zoo.files.validation import Invalid, parse_json
 from zoo.runs.confusion import list_entries
 from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, name_fold
 from zoo.runs.folder import HISTORY, RunFolder
@@ -30,9 +29,10 @@ def write_summary(folder: RunFolder, runs: Sequence[Mapping[str, Any]]) -> dict[
     Raises:
         RunError: If a file of a fold cannot be read, or a file cannot be written.
     """
-    facts = summarize_folds(runs, [_read_history(folder.path / name_fold(number + 1)) for number in range(len(runs))])
+    folds = [RunFolder(folder.path / name_fold(number)) for number in range(1, len(runs) + 1)]
+    facts = summarize_folds(runs, [fold.read_lines(HISTORY, Epoch) for fold in folds])
     header = format_header(runs[0]["classes"])
-    rows = (_read_text(folder.path / one["path"] / OUT_OF_FOLD).removeprefix(header) for one in facts["folds"])
+    rows = (_read_text(fold.path / OUT_OF_FOLD).removeprefix(header) for fold in folds)
     folder.write_text(OUT_OF_FOLD, header + "".join(rows))
     folder.write_json(FOLDS, facts)  # This marks the cross-validation as finished.
     return facts
@@ -95,14 +95,6 @@ def _pool(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             labels += [label] * images
             predictions += [predicted] * images
     return measure_predicted(torch.tensor(predictions, dtype=torch.int64), labels, runs[0]["classes"])
-
-
-def _read_history(folder: Path) -> list[Epoch]:
-    path = folder / HISTORY
-    try:
-        return [parse_json(line.encode(), Epoch) for line in _read_text(path).splitlines()]
-    except Invalid as error:
-        raise RunError(f"{path} is damaged, or was written by a different version of zoo: {error}.") from error
 
 
 def _read_text(path: Path) -> str:
