@@ -36,11 +36,14 @@ class Interrupts:
 
 def describe(output: Path) -> dict[str, Any]:
     """Return all results of a run except times."""
-    lines = [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines, predictions = (
+        [json.loads(line) for line in (output / name).read_text(encoding="utf-8").splitlines()]
+        for name in ("history.jsonl", "predictions.jsonl")
+    )
     facts = read_facts(output)
     return {
         "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
-        "predictions": (output / "predictions.jsonl").read_text(encoding="ascii").splitlines(),
+        "predictions": [{name: value for name, value in line.items() if name != "path"} for line in predictions],
         "history": [{name: value for name, value in line.items() if name not in TIMES} for line in lines],
         **{name: facts[name] for name in ("best", "val", "frozen", "phases", "epochs")},
     }

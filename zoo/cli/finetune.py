@@ -9,10 +9,11 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
+from zoo.cli.folds import format_folds
 from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
-from zoo.cli.streams import print_lines
+from zoo.cli.streams import print_lines, print_notes
 from zoo.progress import is_first
 from zoo.registry.recipe import AUGMENTS, BALANCES, BASELINES, PRECISIONS, SCHEDULES
 
@@ -29,7 +30,7 @@ SECTIONS = {
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "balance", "patience", "seed",
         "recipe", "assignments", "config",
     ),
-    "Data": ("data", "label_from", "columns", "split", "image_size", "augment", "views"),
+    "Data": ("data", "label_from", "columns", "split", "folds", "image_size", "augment", "views"),
     "Machine": ("device", "devices", "precision", "cache"),
     "Run": ("output", "resume", "baseline", "as_json"),
 }  # fmt: skip
@@ -58,6 +59,12 @@ class FinetuneCommand(click.Command):
     "--split",
     metavar="FRACTIONS",
     help="Fractions of the images for train, val and test, such as 0.6,0.2,0.2.  [default: 0.8,0.2]",
+)
+@click.option(
+    "--folds",
+    type=int,
+    metavar="N",
+    help="Cross-validate: divide train and val into N folds, and train a run for each fold, with that fold as val.",
 )
 @click.option(
     "--image-size",
@@ -131,10 +138,15 @@ class FinetuneCommand(click.Command):
 @click.option("--resume", is_flag=True, help="Resume the run in --output, or start it if it does not exist.")
 @shared.assignments
 @shared.config
-@click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print run.json (with --folds, folds.json) instead of the run folder.",
+)
 def command(
     backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...],
-    resume: bool, as_json: bool, devices: int | None, **flags: Any,
+    resume: bool, as_json: bool, devices: int | None, folds: int | None, **flags: Any,
 ) -> int:  # fmt: skip
     """Fine-tune a backbone on your images.
 
@@ -152,11 +164,14 @@ def command(
             data,
             output=output,
             resume=resume,
+            folds=folds,
             recipe=recipe,
             registry=registry,
             progress=progress,
             **settings,
         )
     if is_first():
+        if folds is not None:
+            print_notes(*format_folds(run.facts))
         print_json(run.facts) if as_json else print_lines(str(run.path))
     return 0

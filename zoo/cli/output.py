@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from zoo.cli.streams import print_exactly
-from zoo.progress.printable import escape_csv, make_printable
+from zoo.progress.csv_rows import format_csv
+from zoo.progress.printable import make_printable
 
 
 def print_json(answer: Any) -> None:
@@ -22,10 +21,7 @@ def print_json(answer: Any) -> None:
 
 def print_csv(rows: Iterable[Sequence[str | float]]) -> None:
     """Print rows as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")  # noqa: TID251  # the only one
-    writer.writerows([escape_csv(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    print_exactly(text.getvalue())
+    print_exactly(format_csv(rows))
 
 
 def format_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

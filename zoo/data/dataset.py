@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.report import report_findings
 from zoo.data.examination.traits import Traits
+from zoo.data.folds import hold_out
 from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainable, show_names
 from zoo.data.missing_files import explain_missing
 from zoo.data.sample import Sample
@@ -83,7 +84,8 @@ def open_images(
         OptionError: If an option does not apply to this data source.
     """
     origin = name_source(value)
-    listing = _leave_out_weightless(list_images(value, options, registry=registry, progress=progress))
+    listing = list_images(value, options, registry=registry, progress=progress)
+    listing = _leave_out_weightless(listing, ("train", "val") if options.fold else ("train",))
     fractions = _choose_fractions(listing, options)
     check_trainable(listing, origin)
     for note in (*listing.notes, *_list_twins(listing.classes)):
@@ -92,8 +94,14 @@ def open_images(
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
-    clusters = find_clusters((image for image in good if image.file.split == "train"), traits) if fractions else {}
+    # With `fold`, val is divided again. Without, there are images in val only if nothing is split off.
+    pooled = (image for image in good if image.file.split != "test")
+    clusters = find_clusters(pooled, traits) if fractions or options.fold else {}
     good = split_off(good, fractions, options.seed, clusters)
+    if options.fold:
+        good = hold_out(good, options.fold, options.seed, clusters)
+        if unused := sum(image.file.split == "test" for image in good):
+            progress.say(f"note: not using {_count(unused, 'test image')} for folds; evaluate the final model on them")
     _check_train(listing, good, bad)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     findings = list_findings(good, left_out, listing.classes, traits)
@@ -104,7 +112,7 @@ def open_images(
         classes=listing.classes,
         train=_select_samples(good, "train"),
         val=_select_samples(good, "val"),
-        test=_select_samples(good, "test"),
+        test=() if options.fold else _select_samples(good, "test"),
         left_out=left_out,
         is_examined=all(image.is_examined for image in good),
         fingerprint="",
@@ -116,12 +124,12 @@ def open_images(
     return images
 
 
-def _leave_out_weightless(listing: Listing) -> Listing:
-    """Leave out the training images of weight 0, so that a run is the same as without them."""
-    weightless = [file for file in listing.files if file.split == "train" and not file.loss_weight]
+def _leave_out_weightless(listing: Listing, splits: Collection[str]) -> Listing:
+    """Leave out the images of weight 0 in the splits to train on, so that a run is the same as without them."""
+    weightless = [file for file in listing.files if file.split in splits and not file.loss_weight]
     if not weightless:
         return listing
-    files = tuple(file for file in listing.files if file.split != "train" or file.loss_weight)
+    files = tuple(file for file in listing.files if file.split not in splits or file.loss_weight)
     filled = {file.class_name for file in files if file.split == "train"}
     if empty := sorted({file.class_name for file in weightless} - filled):
         raise DataError(
@@ -135,7 +143,7 @@ def _leave_out_weightless(listing: Listing) -> Listing:
 def _choose_fractions(listing: Listing, options: DataOptions) -> dict[str, float]:
     """Return the fraction of the training images that each of the other splits gets."""
     if options.fractions is None:
-        return {} if "val" in listing.splits else {"val": VAL_FRACTION}
+        return {} if "val" in listing.splits or options.fold else {"val": VAL_FRACTION}
     _, val, test = options.fractions
     fractions = {"val": val, "test": test} if test else {"val": val}
     if given := [split for split in fractions if split in listing.splits]:

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from zoo.data.collector import pausing_collector
 from zoo.data.listing import show_names
 from zoo.data.sample import Sample
 from zoo.data.units import Labeled, choose_key, join_units, rank_digest
 from zoo.errors import DataError, OptionError
 
+if TYPE_CHECKING:
+    from zoo.registry.fold import Fold
 
-def assign_folds(samples: Sequence[Sample], count: int, *, seed: int) -> list[int]:
+
+def assign_folds(
+    samples: Sequence[Sample], count: int, *, seed: int, clusters: Mapping[bytes, bytes] = MappingProxyType({})
+) -> list[int]:
     """Return the fold of each image, from 0 to ``count - 1``.
 
     If all images differ and have no groups, the folds differ by at most one image in each class, and by at most one
@@ -28,6 +38,7 @@ def assign_folds(samples: Sequence[Sample], count: int, *, seed: int) -> list[in
         samples: Images of all folds.
         count: Number of folds, at least 2.
         seed: Seed of the assignment.
+        clusters: Clusters of near copies, which are placed like copies; see `zoo.data.examination.clusters`.
 
     Raises:
         DataError: If a class has fewer distinct images than folds, there are fewer groups than folds, or all images
@@ -36,13 +47,32 @@ def assign_folds(samples: Sequence[Sample], count: int, *, seed: int) -> list[in
     """
     if count < 2:
         raise OptionError(f"`folds` must be at least 2, got {count}.")
-    images = [Labeled(sample.file.class_name, choose_key(sample), sample.file.group) for sample in samples]
+    images = [Labeled(sample.file.class_name, choose_key(sample, clusters), sample.file.group) for sample in samples]
     units = join_units(images)
     _require_enough(images, len(units), count)
     places = _place(units, count, seed)
     folds = [places[image.digest] for image in images]
     _require_two_folds(images, folds)
     return folds
+
+
+@pausing_collector()
+def hold_out(
+    images: Sequence[Sample], fold: Fold, seed: int, clusters: Mapping[bytes, bytes] = MappingProxyType({})
+) -> list[Sample]:
+    """Move the images of a fold of train and val to val, and the others to train. Test images do not change.
+
+    Raises:
+        DataError: As for `assign_folds`.
+    """
+    pooled = [image for image in images if image.file.split != "test"]
+    pooled.sort(key=attrgetter("file.class_name", "file.name"))
+    indices = assign_folds(pooled, fold.count, seed=seed, clusters=clusters)
+    placed = [
+        replace(image, file=replace(image.file, split="val" if index == fold.number - 1 else "train"))
+        for image, index in zip(pooled, indices, strict=True)
+    ]
+    return [*placed, *(image for image in images if image.file.split == "test")]
 
 
 def _require_enough(images: Sequence[Labeled], num_units: int, count: int) -> None:

@@ -32,8 +32,14 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
         columns are predicted classes; if there are more than `MAX_MATRIX` classes, it lists only the nonzero entries,
         in the columns ``true``, ``predicted`` and ``images``.
     """
+    metrics = measure_predicted(probabilities.argmax(1), labels, classes)
+    calibration = measure_calibration(probabilities, torch.tensor(labels, dtype=torch.int64))
+    return {**metrics, "calibration": calibration}
+
+
+def measure_predicted(predicted: Tensor, labels: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
+    """Compute the same metrics except the calibration from the indices of the predicted classes, of shape (N,)."""
     truth = torch.tensor(labels, dtype=torch.int64)
-    predicted = probabilities.argmax(1)
     count = len(classes)
     correct = _count(truth[predicted == truth], count)
     counts = zip(correct, _count(truth, count), _count(predicted, count), strict=True)
@@ -43,7 +49,6 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
         "accuracy": (predicted == truth).double().mean().item(),
         "balanced_accuracy": sum(recalls) / len(recalls) if recalls else None,
         "images": len(labels),
-        "calibration": measure_calibration(probabilities, truth),
         "per_class": per_class,
         "confusion": _count_pairs(truth, predicted, count),
     }

@@ -53,7 +53,7 @@ class PhaseCallbacks(Protocol):
             epoch: Results of the epoch.
             probabilities: Probabilities of the validation images, of shape (N, classes).
             model: Full model. Its weights are the moving average if the recipe asks for one.
-            is_best: Whether this is the best epoch so far.
+            is_best: Whether to keep this epoch's model: if it is the best so far, or if a fold is held out.
         """
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
@@ -119,7 +119,8 @@ class Phase:
                     callbacks.on_unreadable(gather_unreadable(self.views, self.hardware.world))
                 epoch = _summarize(current, training, validation, time.monotonic() - started, state.phase)
                 with deferring_signals():
-                    is_best = epoch.is_better_than(find_best(state.history))
+                    # The images of a fold must not choose the epoch, so the last one counts.
+                    is_best = self.recipe.fold is not None or epoch.is_better_than(find_best(state.history))
                     callbacks.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
                     # This comes last, so that a run resumed from an earlier checkpoint repeats the evaluation.
                     state.end_epoch(epoch)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoo.errors import OptionError
+from zoo.registry.fold import Fold
 
 #: What a column of a table can contain. The first two are required.
 ROLES = ("image", "label", "split", "group", "weight")
@@ -22,29 +23,40 @@ class DataOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     #: Fractions of the images for train, val and test; None means that val gets a fifth of train.
     fractions: tuple[float, float, float] | None = None
-    #: Seed of the split.
+    #: Seed of the split and of the folds.
     seed: int = 0
+    #: Fold that becomes val. The other images of train and val become train.
+    fold: Fold | None = None
 
     @classmethod
     def parse(
-        cls, *, label_from: str | None = None, columns: str | None = None, split: str | None = None, seed: int = 0
-    ) -> DataOptions:
+        cls, *, label_from: str | None = None, columns: str | None = None, split: str | None = None,
+        fold: str | None = None, seed: int = 0,
+    ) -> DataOptions:  # fmt: skip
         """Parse the options.
 
         Args:
             label_from: Regular expression with at most one group, such as ``(cat|dog)``.
             columns: Columns by role, such as ``image=path,label=breed``.
             split: Fractions such as ``0.6,0.2,0.2`` for train, val and test, or ``0.8,0.2`` for train and val.
-            seed: Seed of the split.
+            fold: Fold of a cross-validation, such as ``3/5``.
+            seed: Seed of the split and of the folds.
 
         Raises:
             OptionError: If a value is invalid.
         """
+        fractions = None if split is None else _parse_fractions(split)
+        if fold and fractions and not fractions[2]:
+            raise OptionError(
+                f"`split` {split} chooses the validation images, but so do the folds; leave it out, or pass three "
+                "fractions to set test images apart."
+            )
         return cls(
             None if label_from is None else _parse_pattern(label_from),
             {} if columns is None else _parse_columns(columns),
-            None if split is None else _parse_fractions(split),
+            fractions,
             seed,
+            None if fold is None else Fold.parse(fold),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoo.errors import OptionError
 from zoo.files.limits import MAX_SIDE, MAX_WORKERS
 from zoo.registry.data_options import DataOptions
+from zoo.registry.default_rates import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
 from zoo.registry.preprocessing import RESIZES, Preprocessing
@@ -24,21 +25,11 @@ BALANCES = ("none", "loss", "sampling")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: Learning rates of a new linear layer on frozen features, by optimizer.
-HEAD_LR = {"adam": 5e-3, "adamw": 5e-3, "sgd": 5e-2}
-#: Learning rates of an MLP head, by optimizer. With the learning rates of a linear layer, training is unstable.
-MLP_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 5e-3}
-#: Learning rates of a pretrained network, by optimizer.
-BACKBONE_LR = {"adam": 3e-4, "adamw": 3e-4, "sgd": 1e-2}
-#: Weight decay by optimizer. In AdamW, the decay does not depend on the size of the gradients.
-DECAY = {"adam": 0.0, "adamw": 0.01, "sgd": 1e-4}
-
 #: Number of epochs without improvement before the ``plateau`` schedule drops the learning rate.
 PLATEAU = 2
 #: Number of steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
-#: Number of views per image if only the head is trained on augmented images. Each view costs a forward pass over all
-#: images.
+#: Number of views per image if only the head is trained on augmented images. Each one costs a pass over all images.
 HEAD_VIEWS = 4
 #: Options that are strings of numbers. They may also be passed as a number or a list of numbers.
 _NUMBERS = ("mean", "std", "split")
@@ -95,6 +86,8 @@ class Recipe:
     #: Fractions of the images for train, val and test, such as ``0.6,0.2,0.2``; None means that val gets a fifth of
     #: train.
     split: str | None = text(None)
+    #: Fold of a cross-validation whose images are held out for validation, such as ``3/5``; None means no folds.
+    fold: str | None = text(None)
     #: Probability that part of an image is erased.
     erase: float = number(0.0, 1.0)
     #: Alpha of mixup, which blends images; 0 turns it off.
@@ -148,6 +141,11 @@ class Recipe:
                 f"the plateau schedule lowers the learning rate after {PLATEAU} epochs without improvement, but a "
                 f"`patience` of {self.patience} ends the run first; set `patience` to at least {PLATEAU + 1}."
             )
+        if self.fold and (self.patience is not None or self.schedule == "plateau"):
+            raise OptionError(
+                "`patience` and the plateau schedule depend on the validation accuracy, but the images of a fold must "
+                "not influence training; choose another `schedule`, and leave out `patience`."
+            )
         if self.shard and self.scope.is_phased:
             raise OptionError(
                 f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
@@ -168,7 +166,9 @@ class Recipe:
     @cached_property
     def data_options(self) -> DataOptions:
         """How the images are found and split."""
-        return DataOptions.parse(label_from=self.label_from, columns=self.columns, split=self.split, seed=self.seed)
+        return DataOptions.parse(
+            label_from=self.label_from, columns=self.columns, split=self.split, fold=self.fold, seed=self.seed
+        )
 
     @cached_property
     def preprocessing(self) -> Preprocessing:

@@ -9,8 +9,10 @@ from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.errors import RunError
+from zoo.files.paths import accessing, expand_user
 from zoo.files.schema import Run
 from zoo.runs.confusion import is_consistent
+from zoo.runs.fold_folders import FOLDS, list_fold_folders
 from zoo.runs.folder import MODEL, RUN, RunFolder
 from zoo.runs.report.numbers import measure_interval
 
@@ -44,23 +46,39 @@ class Compared:
     gain: float | None
     #: SHA-256 of the data in hex.
     fingerprint: str
+    #: Number of folds if this is a cross-validation, whose accuracy is that of all out-of-fold predictions; else None.
+    folds: int | None
     #: Why the accuracy may be wrong, such as copies of training images.
     warnings: tuple[str, ...]
 
 
 def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
-    """Return the results of runs, most accurate first.
+    """Return the results of runs and cross-validations, most accurate first.
 
     The results are for the test images if all runs have test images, else for the validation images.
 
     Raises:
-        RunError: If one of them is not a finished run, or its numbers contradict each other.
+        RunError: If one of them is not finished, or its numbers contradict each other.
     """
-    folders = [(str(run), RunFolder.open(Path(run))) for run in runs]
-    found = [(run, _read(folder)) for run, folder in folders]
-    split = next(split for split in SPLITS if all(facts.get(split) for _, facts in found) or split == SPLITS[-1])
-    compared = [_compare(run, facts, split) for run, facts in found]
+    folders = [(str(run), _open(Path(run))) for run in runs]
+    found = [(run, [_read(folder) for folder in opened]) for run, opened in folders]
+    every = [facts for _, each in found for facts in each]
+    split = next(split for split in SPLITS if all(facts.get(split) for facts in every) or split == SPLITS[-1])
+    compared = [
+        _compare(run, each, split, (opened[0].path / MODEL).stat().st_size)
+        for (run, opened), (_, each) in zip(folders, found, strict=True)
+    ]
     return sorted(compared, key=lambda one: (-one.accuracy, one.seconds))
+
+
+def _open(path: Path) -> list[RunFolder]:
+    """Return the folder of a run, or the run folders of a cross-validation."""
+    path = expand_user(path)
+    with accessing(path, RunError, "pass the folder that `zoo finetune` printed last"):
+        folds = [] if (path / MODEL).is_file() else list_fold_folders(path)
+        if folds and not (path / FOLDS).is_file():
+            raise RunError(f"{path} is a cross-validation that is not finished; resume it, or pass one of its folds.")
+    return [RunFolder.open(fold) for fold in folds or [path]]
 
 
 def _read(folder: RunFolder) -> Run:
@@ -75,8 +93,14 @@ def _read(folder: RunFolder) -> Run:
 
 
 def list_doubts(compared: Sequence[Compared]) -> list[str]:
-    """Return what makes a comparison doubtful: problems of the data, different data, and differences due to chance."""
-    doubts = [f"{one.run}: {warning}" for one in compared for warning in one.warnings]
+    """Return what to know about a comparison: folds, problems of the data, different data, and chance."""
+    doubts = [
+        f"{one.run} is a cross-validation of {one.folds} folds, so its accuracy is out-of-fold, and its time is that "
+        "of all folds"
+        for one in compared
+        if one.folds
+    ]
+    doubts += [f"{one.run}: {warning}" for one in compared for warning in one.warnings]
     if len({one.fingerprint for one in compared}) > 1:
         doubts.append("these runs used different images, so their accuracies are not comparable")
     best, *others = compared
@@ -89,26 +113,32 @@ def list_doubts(compared: Sequence[Compared]) -> list[str]:
     return doubts
 
 
-def _compare(run: str, facts: Mapping[str, Any], split: str) -> Compared:
-    measured = facts[split]
-    interval = measure_interval(round(measured["accuracy"] * measured["images"]), measured["images"])
+def _compare(run: str, each: Sequence[Mapping[str, Any]], split: str, size: int) -> Compared:
+    """Combine the facts of a run, or of the runs of all folds; ``size`` is that of a model file in bytes."""
+    facts, measured = each[0], [facts[split] for facts in each]
+    correct = sum(round(metrics["accuracy"] * metrics["images"]) for metrics in measured)
+    images = sum(metrics["images"] for metrics in measured)
+    interval = measure_interval(correct, images)
+    warnings = (warning for facts in each for warning in list_warnings(facts["data"].get("findings", ()), split))
     return Compared(
         run=run,
         backbone=facts["backbone"],
         train=facts["recipe"]["train"],
-        accuracy=measured["accuracy"],
+        accuracy=measured[0]["accuracy"] if len(each) == 1 else correct / images,
         low=interval.low,
         high=interval.high,
         split=split,
-        images=measured["images"],
+        images=images,
         epochs=facts["epochs"],
-        seconds=facts["seconds"],
+        seconds=round(sum(facts["seconds"] for facts in each), 3),
         params=facts["params"]["total"],
         learning=facts["params"]["learning"],
-        bytes=(RunFolder.open(Path(run)).path / MODEL).stat().st_size,
-        gain=_read_gain(facts, split),
+        bytes=size,
+        gain=_read_gain(facts, split) if len(each) == 1 else None,
+        # The first fold determines all others, so two cross-validations with the same folds have the same fingerprint.
         fingerprint=facts["data"]["fingerprint"],
-        warnings=tuple(list_warnings(facts["data"].get("findings", ()), split)),
+        folds=len(each) if len(each) > 1 else None,
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 

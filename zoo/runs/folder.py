@@ -19,6 +19,7 @@ from zoo.files.partial import PREFIX
 from zoo.files.paths import accessing, expand_user
 from zoo.files.validation import Invalid, parse_json
 from zoo.progress.printable import escape_json
+from zoo.runs.fold_folders import OUT_OF_FOLD, list_fold_folders
 
 T = TypeVar("T")
 
@@ -71,7 +72,11 @@ class RunFolder:
             RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
-        known = {MODEL, RUN, HISTORY, PREDICTIONS, REPORT, CARD, CHECKPOINTS, BASELINE}
+        known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE}
+        if folds := list_fold_folders(folder):
+            raise RunError(
+                f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."
+            )
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
@@ -113,7 +118,7 @@ class RunFolder:
         advice = "pass the folder that `zoo finetune` printed last"
         with accessing(path, RunError, advice):
             if not (folder / MODEL).is_file():
-                raise RunError(f"{path} is not a run folder: it has no {MODEL}; {advice}.")
+                raise RunError(_explain_no_model(path, folder, advice))
         return cls(folder)
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
@@ -180,6 +185,13 @@ class RunFolder:
                 number += 1
 
 
+def _explain_no_model(path: Path, folder: Path, advice: str) -> str:
+    if folds := list_fold_folders(folder):
+        shown = f"{folds[0]} to {folds[-1].name}" if len(folds) > 1 else f"{folds[0]}"
+        return f"{path} is a cross-validation, not a single run; pass the run folder of one of its folds: {shown}."
+    return f"{path} is not a run folder: it has no {MODEL}; {advice}."
+
+
 def _refuse_special(path: Path) -> None:
     """Refuse what would block or never end, such as a pipe or a device, and files that need too much memory."""
     status = path.stat()
@@ -198,7 +210,7 @@ def _refuse_used(output: Path) -> None:
         raise RunError(f"{output} cannot be created: {above} is a file; {_CHOOSE}.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         what = "is a file" if not output.is_dir() else "contains other files"
-        what = "contains another run" if (output / MODEL).exists() else what
+        what = "contains another run" if (output / MODEL).exists() or list_fold_folders(output) else what
         raise RunError(f"{output} {what}; {_CHOOSE}, or remove it first.")
     folder = output if output.exists() else above
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):

@@ -108,8 +108,16 @@ def _training(facts: Mapping[str, Any]) -> str:
 
 With {options}, {params["learning"]:,} of {params["total"]:,} parameters were
 trained for {show_count(facts["epochs"], "epoch")} on {images} of
-{asked}. Epoch {facts["best"]["epoch"]} was the best. {frozen}`run.json` contains everything that
+{asked}. {_describe_kept(facts)} {frozen}`run.json` contains everything that
 is needed to repeat the run."""
+
+
+def _describe_kept(facts: Mapping[str, Any]) -> str:
+    """Return which epoch's model was kept."""
+    if fold := facts["recipe"].get("fold"):
+        number, _, count = fold.partition("/")
+        return f"Fold {number} of {count} was held out, and the\nmodel of the last epoch was kept."
+    return f"Epoch {facts['best']['epoch']} was the best."
 
 
 def _license(facts: Mapping[str, Any]) -> str:

@@ -27,9 +27,12 @@ from zoo.models.build import Network
 from zoo.models.head import is_below_any
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
+from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
+from zoo.runs.fold_folders import OUT_OF_FOLD
 from zoo.runs.folder import HISTORY, RUN, RunFolder
+from zoo.runs.out_of_fold import format_predictions
 from zoo.runs.predictions import Predicted, Predictions, select_readable
 
 
@@ -124,6 +127,17 @@ class Record:
             split: ``val`` or ``test``.
         """
         return measure_split(probabilities, images, split, self._unreadable)
+
+    def write_out_of_fold(self, probabilities: Tensor, images: Images, fold: Fold) -> None:
+        """Write the predictions for the readable images of the fold that is held out.
+
+        Args:
+            probabilities: Tensor of shape (N, classes).
+            images: Images of the run.
+            fold: The fold.
+        """
+        samples = select_readable(images.val, self._unreadable)
+        self.folder.write_text(OUT_OF_FOLD, format_predictions(samples, probabilities, images.classes, fold))
 
     def keep_predictions(self, probabilities: Tensor, images: Images, split: str) -> None:
         """Keep the best model's predictions for the readable images of a split; see `measure`."""

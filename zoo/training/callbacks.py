@@ -14,6 +14,7 @@ from zoo.engine.state import TrainingState
 from zoo.errors import DataError, FrozenMoved, NotFinite, PeerError, TrainingError
 from zoo.models.sharding import gather_for_other, is_sharded
 from zoo.progress import Progress
+from zoo.registry.fold import Fold
 from zoo.runs.best_model import BestModel
 from zoo.runs.folder import MODEL
 from zoo.runs.model_file import make_header, read_tensors
@@ -78,19 +79,26 @@ class RunCallbacks(Callbacks):
         self._best_model = best_model
         self._saver = saver
         self._progress = progress
+        fold = record.facts["recipe"].get("fold")
+        self._fold = Fold.parse(fold) if fold else None
 
     def on_step(self) -> None:
         """Save a checkpoint if one is due."""
         self._saver.on_step()
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        """Write the epoch to the history, and keep its model if it is the best."""
+        """Write the epoch to the history, and keep its model if it is the best.
+
+        If a fold is held out, also write the predictions of the last epoch.
+        """
         if is_best:
             self._best_model.keep(model)
             self._record.note_best(epoch, self._record.measure(probabilities, self._images, "val"))
             self._record.keep_predictions(probabilities, self._images, "val")
         else:
             self._best_model.write_if_due()
+        if self._fold and epoch.epoch == self._record.facts["recipe"]["epochs"]:
+            self._record.write_out_of_fold(probabilities, self._images, self._fold)
         self._record.add(epoch)  # This comes last because it calls plugins, which may raise.
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
@@ -107,7 +115,8 @@ class RunCallbacks(Callbacks):
         if self._record.facts["recipe"]["baseline"] != "none" and not self._record.facts["recipe"]["shard"]:
             self._saver.save()
         best = self._record.facts["best"]
-        self._progress.say(f"best: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
+        kept = "last" if self._fold else "best"
+        self._progress.say(f"{kept}: epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.3f}")
 
     def read_best(self) -> Mapping[str, Tensor]:
         """Read the tensors of the best model from its file."""

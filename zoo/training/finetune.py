@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from zoo.engine.state import TrainingState
 from zoo.errors import NotFinite, TrainingError
 from zoo.files.paths import expand_user
 from zoo.progress import Progress, Silent
+from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.registry.train_scope import ALL
@@ -29,6 +30,7 @@ from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.runs.report.pictures import Pictures
 from zoo.training.callbacks import recording
+from zoo.training.folds import SaidOnce, claim_folder, cross_validate, plan_folds, reopen_folder, report_cost
 from zoo.training.pictures import draw_run_pictures
 from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
 from zoo.training.resume import (
@@ -49,7 +51,7 @@ class Run(os.PathLike[str]):
 
     #: The run folder.
     path: Path
-    #: Contents of run.json.
+    #: Contents of run.json, or of folds.json.
     facts: Mapping[str, Any]
 
     def __fspath__(self) -> str:
@@ -62,6 +64,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     *,
     output: str | Path | None = None,
     resume: bool = False,
+    folds: int | None = None,
     recipe: str | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
@@ -75,13 +78,14 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             (path, label), a pandas DataFrame, a map-style data set, or a dictionary of these by split.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
         resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
+        folds: Number of folds of a cross-validation, which trains a run for each fold; see `zoo.training.folds`.
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
         **options: Fields of `zoo.Recipe`.
 
     Returns:
-        The finished run, the same in every process.
+        The finished run, the same in every process. With ``folds``, its facts are the contents of folds.json.
 
     Raises:
         ZooError: If the run cannot start or finish; see `zoo.errors`.
@@ -91,6 +95,10 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()
         chosen = _make_recipe(recipe, options, registry, progress)
+        if folds is not None:
+            planned, progress = plan_folds(folds, chosen), SaidOnce(progress)
+            job = resolve_job(backbone, data, chosen, registry, progress)
+            return _cross_validate(job, planned, output, lock, resume=resume)
         earlier = _find_earlier(output, lock, world, progress, resume=resume)
         job = resolve_job(backbone, data, chosen, registry, progress)
         with run_context(job):
@@ -104,6 +112,22 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             pictures = draw_run_pictures(plan, record) if record else None
         baseline = _train_baseline(job, record)
         return _finish(job, record, baseline, pictures)
+
+
+def _cross_validate(job: Job, folds: Sequence[Fold], output: Path | None, lock: RunLock, *, resume: bool) -> Run:
+    """Train a run for each fold in a folder of its own, and summarize them."""
+
+    def train_fold(fold: Fold, output: Path, progress: Progress) -> Mapping[str, Any]:
+        options = dataclasses.asdict(replace(job.recipe, fold=str(fold)))
+        name, registry = job.resolved.asked, job.registry
+        run = finetune(name, job.data, output=output, resume=True, registry=registry, progress=progress, **options)
+        return run.facts
+
+    folder = None
+    if job.hardware.world.is_first:
+        folder = reopen_folder(output, lock) if resume else claim_folder(job, output, lock)
+    report_cost(job.recipe, len(folds), job.progress)
+    return Run(*cross_validate(folds, folder, train_fold, job.hardware.world, job.progress))
 
 
 def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registry, progress: Progress) -> Recipe:

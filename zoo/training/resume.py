@@ -137,6 +137,7 @@ def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
         "backbone": facts["backbone"],
         "weights": facts["weights"]["label"],
         "classes": facts["classes"],
+        "fold": facts["recipe"].get("fold"),  # This comes before the fingerprint, which depends on it.
         "data fingerprint": facts["data"]["fingerprint"],
         "bits of 16-bit images": facts["input"].get("bits"),
         **recipe,

@@ -55,6 +55,27 @@ def test_json_prints_run_json_instead(
     assert facts["frozen"].keys() == {"before", "after"}
 
 
+def test_folds_print_a_table_on_stderr_and_the_folder_on_stdout(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("net", "--data", photos, "--output", tmp_path / "out", "--folds", "2", *QUICK_FLAGS) == 0
+    printed, facts = capfd.readouterr(), json.loads((tmp_path / "out" / "folds.json").read_text(encoding="utf-8"))
+    assert printed.out == f"{tmp_path / 'out'}\n"
+    table = [line.split() for line in printed.err.splitlines()[-5:]]
+    assert table[0] == ["FOLD", "TRAIN", "VAL", "ACCURACY"]
+    assert table[1] == ["1", "17", "17", f"{facts['folds'][0]['accuracy']:.3f}"]
+    assert table[3][:2] == ["mean", f"{facts['mean']:.3f}"]
+    assert table[4][:3] == ["out-of-fold", "34", f"{facts['out_of_fold']['accuracy']:.3f}"]
+
+
+def test_json_prints_folds_json_for_folds(
+    run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("net", "--data", photos, "--output", tmp_path / "out", "--folds", "2", "--json", *QUICK_FLAGS) == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts == json.loads((tmp_path / "out" / "folds.json").read_text(encoding="utf-8"))
+
+
 def test_the_default_output_is_a_numbered_folder_in_runs(
     run: Main, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +229,7 @@ def test_an_interrupted_run_can_be_resumed_as_its_message_says(
 
 def test_each_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
-    others = {"backbone", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices"}
+    others = {"backbone", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices", "folds"}
     assert flags - others <= {field.name for field in fields(Recipe)}
 
 

@@ -83,6 +83,14 @@ def test_copies_and_the_images_of_a_group_are_in_one_fold(
     assert set(folds) == set(range(count))
 
 
+@given(counts, seeds)
+def test_images_of_one_cluster_are_in_one_fold(count: int, seed: int) -> None:
+    samples = make_classes([20, 20])
+    clusters = {sample.digest: samples[index // 2 * 2].digest for index, sample in enumerate(samples)}
+    folds = assign_folds(samples, count, seed=seed, clusters=clusters)
+    assert folds[::2] == folds[1::2]
+
+
 @given(seeds)
 def test_groups_are_divided_into_about_equal_folds(seed: int) -> None:
     samples = [make(f"c{number % 3}", str(number), f"patient {number // 5}") for number in range(600)]

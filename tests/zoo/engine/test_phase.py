@@ -21,7 +21,8 @@ from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.data_options import DataOptions
-from zoo.registry.recipe import DECAY, Recipe
+from zoo.registry.default_rates import DECAY
+from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 
 FAST = Recipe(weights="none", batch_size=6, epochs=2, workers=0, device="cpu", lr=0.05)

@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from zoo.errors import OptionError
 from zoo.files.limits import MAX_SIDE, MAX_WORKERS
+from zoo.registry.default_rates import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.recipe import (
-    BACKBONE_LR,
-    DECAY,
-    HEAD_LR,
-    MLP_LR,
-    OPTIMIZERS,
-    Recipe,
-    make_recipe,
-)
+from zoo.registry.recipe import OPTIMIZERS, Recipe, make_recipe
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 CHOICES, COUNTS, NUMBERS = (

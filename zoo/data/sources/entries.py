@@ -31,6 +31,8 @@ _SYSTEM_NAMES = {
 #: A run folder of zoo contains this file, and one of the others: the first one until the run is finished, then the
 #: second one. A run that has just begun contains nothing else.
 _HISTORY, _RUN_NAMES = "history.jsonl", ("checkpoints", "run.json")
+#: The folder of a cross-validation contains this run folder.
+_FIRST_FOLD = "fold-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ def _find_folder_reason(path: Path) -> str | None:
 
 
 def _is_run(path: Path) -> bool:
+    """Return whether a folder is the run folder of a run or of a cross-validation."""
+    return _is_single_run(path) or _is_single_run(path / _FIRST_FOLD)
+
+
+def _is_single_run(path: Path) -> bool:
     if not os.path.isfile(path / _HISTORY):  # noqa: PTH113  # Unlike Path.is_file, it returns False for a closed folder.
         return False
     names = os.listdir(path)  # noqa: PTH208

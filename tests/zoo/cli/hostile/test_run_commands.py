@@ -89,7 +89,7 @@ def test_finetune_and_evaluate_print_safely(
 # If an escaping function is disabled, the tests above fail.
 
 
-@pytest.mark.parametrize("part", ["zoo.cli.streams.make_printable", "zoo.cli.output.escape_csv"])
+@pytest.mark.parametrize("part", ["zoo.cli.streams.make_printable", "zoo.progress.csv_rows.escape_csv"])
 def test_predicting_with_missing_escapes_is_noticed(
     run: Main, make_run: MakeRun, few_photos: Path, tmp_path: Path, capfd: Capture, *,
     monkeypatch: pytest.MonkeyPatch, part: str,

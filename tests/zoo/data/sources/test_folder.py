@@ -125,6 +125,18 @@ def test_a_class_that_also_contains_a_run_is_a_class(tmp_path: Path, plant: Plan
     assert reasons(listing) == {"zoo_run": "run folder"}
 
 
+def test_the_folder_of_a_cross_validation_is_not_a_class(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ant": 2, "bee": 2})
+    for folder in ("mine", "runs/net-photos-1"):
+        fold = tmp_path / folder / "fold-1"
+        fold.mkdir(parents=True)
+        for name in ("run.json", "history.jsonl"):
+            (fold / name).touch()
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("ant", "bee")
+    assert reasons(listing) == {"mine": "run folder", "runs": "run folder"}
+
+
 @pytest.mark.parametrize("name", ["@Recycle", "#recycle", "@Recently-Snapshot", "#snapshot", "@eaDir"])
 def test_folders_that_network_drives_add_are_not_classes(tmp_path: Path, plant: Plant, name: str) -> None:
     listing = list_folder(plant(tmp_path, {"ant": 1, "bee": 1, name: 1}))
