@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing, Span
-from zoo.data.sources.class_names import check_names
+from zoo.data.sources.class_names import check_names, note_missing_labels
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
 from zoo.errors import DataError, OptionError
@@ -62,7 +62,8 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
             f"the shards contain no images with labels, for example {str(shards[0])!r}; each image KEY.jpg needs a "
             "KEY.cls or a KEY.json with its label, and KEY contains no period."
         )
-    return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values())
+    notes = tuple(note_missing_labels(file.class_name for file in files))
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values(), notes=notes)
 
 
 def _read_classes(path: Path) -> Mapping[str, str] | None:

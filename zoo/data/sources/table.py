@@ -10,12 +10,13 @@ these are the splits.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
+from zoo.data.sources.class_names import note_missing_labels
 from zoo.data.sources.columns import Columns, find_columns, find_image_column
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.path_splits import split_by_path
@@ -28,8 +29,6 @@ from zoo.registry.data_options import ROLES
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
 
-#: Text that programs write for a missing value, in lowercase. It may also be a class, such as NA for Namibia.
-_MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 LAYOUT = "a table needs a column for the image path and one for the label"
 
 
@@ -84,7 +83,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     notes = (
         _describe_columns(columns, first[0][1]),
         *_note_unused_weights(columns, first[0][1]),
-        *_note_missing_labels(files),
+        *note_missing_labels(file.class_name for file in files),
     )
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
@@ -166,13 +165,4 @@ def _note_unused_weights(columns: Columns, first: list[str]) -> list[str]:
         f"weight={first[index]}"
         for index in sorted(unused)
         if first[index].strip().lower() in ("weight", "weights")
-    ]
-
-
-def _note_missing_labels(files: Iterable[ImageFile]) -> list[str]:
-    """Return a note for each class whose name may stand for a missing label."""
-    names = sorted({file.class_name for file in files if file.class_name.lower() in _MISSING})
-    return [
-        f"the label {name!r} is used as a class; if it means that there is no label, leave its cells empty"
-        for name in names
     ]

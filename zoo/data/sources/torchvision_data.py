@@ -127,8 +127,10 @@ def _open(name: str, folder: Path, entry: Entry, arguments: Mapping[str, Any]) -
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
-    except (DataError, OSError, MemoryError):
+    except (OSError, MemoryError):
         raise
+    except DataError as error:
+        raise DataError(f"cannot use torchvision:{name}: {error}.") from error
     except Exception as error:  # torchvision raises exceptions of many types.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         folder = cache_folder() / "data" / f"torchvision-{name}"
@@ -167,6 +169,17 @@ def _read_paths(parts: Mapping[str, Any], entry: Entry, kind: str, folder: Path)
 
 
 def _name_class(names: Any, label: int) -> str:
-    """Return the class name, or the number if the data set has no class names. Some classes have several names."""
+    """Return the class name, or the number if the data set has no class names. Some classes have several names.
+
+    The name is empty if the label is -1, which means that the image has no label.
+
+    Raises:
+        DataError: If no class has this number.
+    """
+    if label == -1:
+        return ""
+    if label < 0 or (names and label >= len(names)):
+        known = f"its {len(names)} classes are numbered from 0" if names else "classes are numbered from 0"
+        raise DataError(f"an image has the label {label}, but {known}")
     name = names[label] if names else label
     return name[0] if isinstance(name, tuple) else str(name)
