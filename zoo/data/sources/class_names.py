@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from zoo.data.listing import show_names
 from zoo.errors import DataError
 
-
 #: Text that programs write for a missing label, in lowercase. It may also be a class, such as NA for Namibia.
 _MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 

@@ -154,9 +154,7 @@ def serve_pets(site: Any, monkeypatch: pytest.MonkeyPatch, second: str) -> None:
     monkeypatch.setattr(datasets.OxfordIIITPet, "_RESOURCES", [(site.put(*file), md5(file[1])) for file in served])
 
 
-def test_an_image_with_the_label_minus_one_has_no_label(
-    list_: Any, site: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_with_the_label_minus_one_has_no_label(list_: Any, site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     serve_pets(site, monkeypatch, "0 0 1")  # torchvision subtracts 1
     listing = list_("torchvision:OxfordIIITPet:binary-category")
     assert pairs(listing) == [("train", "Cat"), ("test", "Cat")]
