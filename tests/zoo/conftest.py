@@ -36,6 +36,8 @@ class Site:
     #: ``shifted`` (sends a range that was not requested), ``hold:N`` (waits for ``released`` after N bytes), ``ok``.
     faults: list[str] = field(default_factory=list)
     supports_ranges: bool = True
+    #: Additional headers of a file, by path.
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
     #: Number of bytes of files that were sent.
@@ -100,6 +102,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             headers = {}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        headers |= self.server.site.headers.get(self.path.partition("?")[0], {})
         self._start(206 if start else 200, headers)
         self._write(content[start:], kind, value)
 

@@ -33,6 +33,8 @@ class Span:
     offset: int
     #: Number of bytes.
     size: int
+    #: Size in bytes and modification time in nanoseconds that the shard had when it was indexed.
+    state: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,14 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
     with progress.track("indexing shards", len(shards)) as advance:
         for shard in shards:
             names = named[shard.parent]
-            for name, offset, size, label in read_index(shard, options.columns.get("label")):
+            entries, state = read_index(shard, options.columns.get("label"))
+            for name, offset, size, label in entries:
                 class_name = None if label is None else _name_class(label, names, shard)
                 if class_name is None:
                     left_out.append(LeftOut(shard / name, _explain(name)))
                     continue
                 location = f"{shard.name}/{name}"
-                span = Span(shard, offset, size)
+                span = Span(shard, offset, size, state)
                 split = splits[shard] or "train"
                 files.append(ImageFile(shard.parent, location, split, sys.intern(class_name), location, span=span))
             advance(1)
