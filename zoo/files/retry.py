@@ -12,7 +12,6 @@ from typing import TypeVar
 from zoo.files.http import TransferFailed
 from zoo.files.limits import DOWNLOAD_TRIES, RETRY_SECONDS
 
-
 T = TypeVar("T")
 
 

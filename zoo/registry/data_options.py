@@ -24,6 +24,8 @@ class DataOptions:
     fractions: tuple[float, float, float] | None = None
     #: Seed of the split.
     seed: int = 0
+    #: Whether to list only images that have a label; predictions need none.
+    needs_labels: bool = True
 
     @classmethod
     def parse(

@@ -54,6 +54,8 @@ class CachedImage:
     suffix: str | None = None
     #: Group of the image; empty if it has none, None if no image has one.
     group: str | None = None
+    #: Loss weight of the image; None if no image has one.
+    weight: float | None = None
 
 
 def cache_images(
@@ -113,7 +115,7 @@ def _write_images(images: Iterable[CachedImage], total: int | None, folder: Path
         for number, item in enumerate(images):
             data = _encode(number, item.image)
             name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
-            optional = {"split": item.split or None, "group": item.group}
+            optional = {"split": item.split or None, "group": item.group, "sample_weight": item.weight}
             present = {role: value for role, value in optional.items() if value is not None}
             row = json.dumps({"path": name, "label": item.label, **present})
             digest.update(hashlib.sha256(data).digest() + row.encode())

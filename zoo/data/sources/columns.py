@@ -19,6 +19,8 @@ NAMES = {
     # Not "weight", which in many tables is that of the animal or the object.
     "weight": ("sample_weight", "loss_weight"),
 }
+#: Names of columns that may contain loss weights, but also the weight of what an image shows.
+WEIGHTS = ("weight", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,11 @@ def _number_columns(first: Sequence[str], asked: Mapping[str, str]) -> Columns:
     index = {role: int(number) - 1 for role, number in asked.items()}
     others = (index.get("split"), index.get("group"), index.get("weight"))
     return Columns(index["image"], index["label"], *others, has_header=False)
+
+
+def note_unused_weight(name: str) -> str:
+    """Return a note about a column that may contain loss weights but is not used."""
+    return f"the column {name!r} is not used; to multiply the loss of each image by it, set `columns` to weight={name}"
 
 
 def _is_image(cell: str) -> bool:

@@ -22,9 +22,9 @@ from zoo.data.sources.entries import find_unsupported, list_entries
 from zoo.data.sources.image_columns import (
     Features,
     ImageColumns,
-    add_optional_columns,
     choose_columns,
     list_image_columns,
+    list_notes,
     read_images,
 )
 from zoo.data.sources.table import list_table
@@ -61,7 +61,8 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     if first is None:
         return None
     try:
-        if not list_image_columns(_read_features(open_parquet(first).schema_arrow)):
+        features = _read_features(open_parquet(first).schema_arrow)
+        if not list_image_columns(features):
             return None
         left_out = (*left_out, *_find_loose_images(path))
         columns = _choose_columns(files, options)
@@ -69,7 +70,7 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     except DataError as error:
         raise DataError(f"cannot use {str(path)!r}: {error}.") from error
     listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(columns[first].describe(),), left_out=(*left_out, *listing.left_out))
+    return replace(listing, notes=list_notes(columns[first], features), left_out=(*left_out, *listing.left_out))
 
 
 def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
@@ -143,9 +144,7 @@ def _choose_columns(files: _Files, options: DataOptions) -> dict[Path, ImageColu
     columns: dict[Path, ImageColumns] = {}
     for path in (path for paths in files.values() for path in paths):
         with _named(path):
-            features = _read_features(open_parquet(path).schema_arrow)
-            required = {role: name for role, name in options.columns.items() if role not in ("split", "group")}
-            columns[path] = add_optional_columns(choose_columns(features, required), features, options.columns)
+            columns[path] = choose_columns(_read_features(open_parquet(path).schema_arrow), options)
     first, *others = columns
     for path in others:
         if columns[path].list_used() != columns[first].list_used():
@@ -181,14 +180,17 @@ def _read(files: _Files, columns: Mapping[Path, ImageColumns]) -> Iterator[Cache
     for split, paths in files.items():
         for path in paths:
             with _named(path):
-                yield from read_images(_read_batches(path, columns[path]), columns[path], split)
+                decided = columns[path].decide_split(split, files)
+                yield from read_images(_read_batches(path, columns[path]), columns[path], decided)
 
 
 def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Sequence[Any]]]:
     from pyarrow import ArrowException
 
     try:
-        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[*columns.list_used().values()]):
+        for batch in open_parquet(path).iter_batches(
+            batch_size=_BATCH, columns=list(dict.fromkeys(columns.list_used().values()))
+        ):
             yield batch.to_pydict()
     except (ArrowException, OSError) as error:  # also an OSError for damaged pages
         raise DataError(f"it is damaged ({' '.join(str(error).split())})") from error

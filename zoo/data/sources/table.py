@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.class_names import note_missing_labels
-from zoo.data.sources.columns import Columns, find_columns, find_image_column
+from zoo.data.sources.columns import WEIGHTS, Columns, find_columns, find_image_column, note_unused_weight
 from zoo.data.sources.entries import find_unsupported
 from zoo.data.sources.path_splits import split_by_path
 from zoo.data.sources.row_reader import RowReader
@@ -160,9 +160,4 @@ def _note_unused_weights(columns: Columns, first: list[str]) -> list[str]:
     if columns.weight is not None or not columns.has_header:
         return []
     unused = set(range(len(first))) - {columns.image, columns.label, columns.split, columns.group, *columns.one_hot}
-    return [
-        f"the column {first[index]!r} is not used; to multiply the loss of each image by it, set `columns` to "
-        f"weight={first[index]}"
-        for index in sorted(unused)
-        if first[index].strip().lower() in ("weight", "weights")
-    ]
+    return [note_unused_weight(first[index]) for index in sorted(unused) if first[index].strip().lower() in WEIGHTS]
