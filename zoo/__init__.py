@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
-    from zoo.runs.classifier import Classifier, Prediction, load
+    from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.prediction import Prediction
     from zoo.training.finetune import Run, finetune
     from zoo.training.lr_find import FoundRate, find_lr
     from zoo.training.show import Sheet, show
@@ -32,7 +33,7 @@ _HOMES = {
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
     "FoundRate": "zoo.training.lr_find",
-    "Prediction": "zoo.runs.classifier",
+    "Prediction": "zoo.runs.prediction",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.finetune",
     "Sheet": "zoo.training.show",

@@ -104,7 +104,7 @@ def test_exit_code_is_1_if_no_image_could_be_read(run: Main, folder: Path, broke
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "gone.png does not exist")],
+    [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "'gone.png' does not exist")],
 )
 def test_an_error_is_one_line_with_exit_code_1(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,

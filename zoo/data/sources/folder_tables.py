@@ -58,6 +58,13 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
     return _complete(merged, folder, list(tables.values()))
 
 
+def has_table(folder: Path) -> bool:
+    """Return whether a folder, or one of its subfolders, contains a file that is named like a table of labels."""
+    folders = list_entries(folder).folders
+    inner = list_entries(folders[0]).folders if len(folders) == 1 else ()
+    return any((path / name).is_file() for path in (folder, *folders, *inner) for name in _TABLES)
+
+
 def _complete(listing: Listing, folder: Path, tables: Sequence[Path]) -> Listing:
     """Add a note that names the tables, and the images in the folder that the tables do not list."""
     listed = {file.path for file in listing.files} | {item.path for item in listing.left_out}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.entries import is_inside
 from zoo.data.sources.image_columns import ImageColumns, choose_columns, list_notes, read_images
+from zoo.data.sources.kinds import IMAGE_TABLE, adopt
 from zoo.data.sources.table import list_table
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
@@ -67,6 +68,7 @@ def list_hub(value: str, options: DataOptions, progress: Progress) -> Listing:
             builder = _prepare(name, config, progress)
             splits = builder.as_dataset()
         chosen, notes = _choose_splits(splits)
+        options = adopt(options, IMAGE_TABLE, progress)
         features = builder.info.features.to_dict()
         columns = choose_columns(features, options)
         images = (
@@ -80,8 +82,9 @@ def list_hub(value: str, options: DataOptions, progress: Progress) -> Listing:
     except DataError as error:
         raise DataError(f"cannot use 'hf:{value}': {error}.") from error
     source = {"name": f"hf:{name}", "config": builder.config.name, "revision": builder.hash}
-    listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(*notes, *list_notes(columns, features)), source=None if folder.is_dir() else source)
+    listing = list_table(table, DataOptions(needs_labels=options.needs_labels))
+    found = None if folder.is_dir() else source
+    return replace(listing, notes=(*notes, *list_notes(columns, features)), source=found, kind=IMAGE_TABLE)
 
 
 def _split_config(value: str) -> tuple[str, str | None]:

@@ -27,6 +27,7 @@ from zoo.data.sources.image_columns import (
     list_notes,
     read_images,
 )
+from zoo.data.sources.kinds import IMAGE_TABLE, adopt
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
 from zoo.data.sources.walk import walk_files
@@ -65,12 +66,13 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
         if not list_image_columns(features):
             return None
         left_out = (*left_out, *_find_loose_images(path))
+        options = adopt(options, IMAGE_TABLE, progress)
         columns = _choose_columns(files, options)
         table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
     except DataError as error:
         raise DataError(f"cannot use {str(path)!r}: {error}.") from error
-    listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=list_notes(columns[first], features), left_out=(*left_out, *listing.left_out))
+    listing = list_table(table, DataOptions(needs_labels=options.needs_labels)).leave_out(left_out)
+    return replace(listing, notes=list_notes(columns[first], features), kind=IMAGE_TABLE)
 
 
 def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:

@@ -40,6 +40,8 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
     """
     if others := sorted(options.columns.keys() - {"label"}):
         raise OptionError(f"`columns` for shards applies only to label, not to {', '.join(others)}.")
+    if not options.needs_labels:
+        return _list_unlabeled(shards, progress)
     files: list[ImageFile] = []
     left_out: list[LeftOut] = []
     splits = divide_shards(shards)
@@ -65,6 +67,20 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
         )
     notes = tuple(note_missing_labels(file.class_name for file in files))
     return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values(), notes=notes)
+
+
+def _list_unlabeled(shards: Sequence[Path], progress: Progress) -> Listing:
+    """List all images of shards in the order of the shards, with or without a label."""
+    files: list[ImageFile] = []
+    with progress.track("indexing shards", len(shards)) as advance:
+        for shard in shards:
+            entries, state = read_index(shard, None)
+            for name, offset, size, _ in entries:
+                location = f"{shard.name}/{name}"
+                span = Span(shard, offset, size, state)
+                files.append(ImageFile(shard.parent, location, "test", "", location, span=span))
+            advance(1)
+    return Listing.unlabeled(files)
 
 
 def _read_classes(path: Path) -> Mapping[str, str] | None:

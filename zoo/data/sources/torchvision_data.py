@@ -25,12 +25,12 @@ from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import is_offline
 from zoo.files.leftovers import lock_path, remove_leftovers
-from zoo.registry.data_options import DataOptions
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
     from zoo.data.sources.table_rows import Row
     from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
 
 
 def check_torchvision(value: str) -> None:
@@ -44,8 +44,13 @@ def check_torchvision(value: str) -> None:
         raise DataError(f"torchvision needs scipy to read {name}; install zoo-backbones[scipy].")
 
 
-def list_torchvision(value: str, progress: Progress) -> Listing:
+def list_torchvision(value: str, options: DataOptions, progress: Progress) -> Listing:
     """List the images of a data set. They are downloaded the first time.
+
+    Args:
+        value: Name of the data set, with an optional ``:`` and the kind of its labels.
+        options: Whether the images need labels.
+        progress: Where to report progress.
 
     Raises:
         DataError: If there is no such data set, or it cannot be read.
@@ -53,12 +58,12 @@ def list_torchvision(value: str, progress: Progress) -> Listing:
     """
     name, kind, entry = find_entry(value)
     if entry.reads == "pixels":
-        listing = list_table(_write_pixels(name, entry, progress), DataOptions.parse())
+        listing = list_table(_write_pixels(name, entry, progress), options)
     else:
         folder = _download(name, entry, progress)
         with _reading(name):
             rows = list(_read_paths(_open_all(name, folder, entry), entry, kind, folder))
-        listing = list_rows(iter(rows), folder, DataOptions.parse(), origin=f"torchvision:{name}", split=None)
+        listing = list_rows(iter(rows), folder, options, origin=f"torchvision:{name}", split=None)
     source = {"name": f"torchvision:{name}", "version": version("torchvision")}
     return replace(listing, notes=(), source=source)
 

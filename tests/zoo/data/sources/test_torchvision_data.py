@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import pickle
 import subprocess
 import sys
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
+from made_archives import md5, tar
 from zoo.data.dataset import open_images
 from zoo.data.listing import Listing
 from zoo.data.source import list_images, look_up
@@ -25,20 +23,6 @@ from zoo.errors import DataError, DownloadError
 from zoo.registry.data_options import DataOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 3072), dtype=np.uint8)
-
-
-def tar(files: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
-def md5(data: bytes) -> str:
-    return hashlib.md5(data).hexdigest()
 
 
 def jpeg(number: int) -> bytes:
