@@ -239,3 +239,19 @@ def test_options_that_a_torchvision_data_set_cannot_use_are_refused(
     options = DataOptions.parse(**{option: text})
     with pytest.raises(OptionError, match=rf"`{option}` applies only to a (folder|table), but 'torchvision:CIFAR10'"):
         list_images("torchvision:CIFAR10", options, registry=names, progress=progress)
+
+
+def test_the_folder_of_a_data_set_is_listed_once(
+    tmp_path: Path, plant: Plant, names: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plant(tmp_path / "photos", {"ant": 1, "bee": 1})
+    listed: list[str] = []
+    scan = os.scandir
+
+    def record(path: Any) -> Any:
+        listed.append(str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", record)
+    list_images(folder, DataOptions.parse(), registry=names, progress=progress)
+    assert listed.count(str(folder)) == 1

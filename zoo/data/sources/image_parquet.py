@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.listing import LeftOut, show_names
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.columns import NAMES
-from zoo.data.sources.entries import find_unsupported, list_entries
+from zoo.data.sources.entries import Entries, find_unsupported, list_entries
 from zoo.data.sources.image_columns import (
     Features,
     ImageColumns,
@@ -45,10 +45,18 @@ _BATCH = 64
 _Files = Mapping[str | None, Sequence[Path]]
 
 
-def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> Listing | None:
+def list_image_parquet(
+    path: Path, options: DataOptions, progress: Progress, entries: Entries | None = None
+) -> Listing | None:
     """List the images in a Parquet file or a folder of Parquet files; None if they contain no images.
 
     The images are written to files in the cache folder.
+
+    Args:
+        path: A file or a folder.
+        options: Names of the columns.
+        progress: Where to report progress.
+        entries: Contents of the folder, if they are already listed.
 
     Raises:
         DataError: If a file is damaged, or the image column or the label column is unclear.
@@ -57,7 +65,7 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
         files: _Files = {None: [path]} if path.suffix.lower() == ".parquet" else {}
         left_out: tuple[LeftOut, ...] = ()
     else:
-        files, left_out = _find_files(path)
+        files, left_out = _find_files(path, entries or list_entries(path))
     first = next((found[0] for found in files.values()), None)
     if first is None:
         return None
@@ -75,18 +83,17 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
     return replace(listing, notes=list_notes(columns[first], features), kind=IMAGE_TABLE)
 
 
-def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
+def _find_files(folder: Path, entries: Entries) -> tuple[_Files, tuple[LeftOut, ...]]:
     """Return the Parquet files of each split, in a folder, in its ``data`` subfolder, or in its split folders.
 
     If no name contains a split, there are no splits. Otherwise, files whose names contain no split are skipped.
     """
-    entries = list_entries(folder)
-    found = {path: _find_split(path) for path in _list_parquet(folder)}
+    found = {path: _find_split(path) for path in _list_parquet(entries)}
     if not found and (folder / "data") in entries.folders:
-        found = {path: _find_split(path) for path in _list_parquet(folder / "data")}
+        found = {path: _find_split(path) for path in _list_parquet(list_entries(folder / "data"))}
     if not found:
         splits = {inner: split for inner in entries.folders if (split := find_split(inner.name))}
-        found = {path: split for inner, split in splits.items() for path in _list_parquet(inner)}
+        found = {path: split for inner, split in splits.items() for path in _list_parquet(list_entries(inner))}
     groups: dict[str | None, list[Path]] = {}
     for path, split in found.items():
         groups.setdefault(split, []).append(path)
@@ -114,8 +121,8 @@ def _find_split(path: Path) -> str | None:
     return find_split(path.stem.split("-")[0]) or find_split_of_file(path.stem)
 
 
-def _list_parquet(folder: Path) -> list[Path]:
-    return sorted(path for path in list_entries(folder).files if path.suffix.lower() == ".parquet")
+def _list_parquet(entries: Entries) -> list[Path]:
+    return sorted(path for path in entries.files if path.suffix.lower() == ".parquet")
 
 
 def _read_features(schema: Any) -> Features:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.cached import Located
+from zoo.data.sources.entries import Entries, list_entries
 from zoo.data.sources.flat_folder import list_flat_folder
 from zoo.data.sources.folder import list_folder
 from zoo.data.sources.folder_tables import has_table, list_folder_tables
@@ -40,19 +41,20 @@ def list_path(value: str | PathLike[str], located: Located, options: DataOptions
         OptionError: If an option does not apply to this kind of source.
     """
     path = located.path
-    if shards := find_shards(path):
+    entries = list_entries(path) if path.is_dir() else None
+    if shards := find_shards(path, entries):
         refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
         return replace(list_shards(shards, adopt(options, SHARDS, progress), progress), kind=SHARDS)
-    if not options.label_from and (listing := list_image_parquet(path, options, progress)):
+    if not options.label_from and (listing := list_image_parquet(path, options, progress, entries)):
         return listing
-    if path.is_file():
+    if entries is None:
         refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
         own = located.source is None
         return replace(list_table(path, adopt(options, TABLE, progress), is_own=own), kind=TABLE)
     if not options.needs_labels:
         refuse_option("columns", options.columns, f"{str(value)!r} is a folder", "a table")
         return _list_all_files(path)
-    return _list_folder(value, path, options, progress)
+    return _list_folder(value, path, options, progress, entries)
 
 
 def list_image(path: Path, options: DataOptions) -> Listing:
@@ -65,7 +67,9 @@ def list_image(path: Path, options: DataOptions) -> Listing:
     return Listing.unlabeled([ImageFile(path.parent, path.name, "test", "", path.name)])
 
 
-def _list_folder(value: str | PathLike[str], path: Path, options: DataOptions, progress: Progress) -> Listing:
+def _list_folder(
+    value: str | PathLike[str], path: Path, options: DataOptions, progress: Progress, entries: Entries
+) -> Listing:
     if options.label_from:
         refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
         return replace(list_flat_folder(path, options.label_from), kind=FOLDER)
@@ -73,10 +77,10 @@ def _list_folder(value: str | PathLike[str], path: Path, options: DataOptions, p
         return replace(list_flat_folder(path, adopted.label_from), kind=FOLDER)
     if options.of_run and has_table(path):
         adopted = adopt(options, FOLDER_TABLE, progress)
-    if listing := list_folder_tables(path, adopted):
+    if listing := list_folder_tables(path, adopted, entries):
         return replace(listing, kind=FOLDER_TABLE)
     refuse_option("columns", options.columns, f"{str(value)!r} is a folder", "a table")
-    listing = list_folder(path)
+    listing = list_folder(path, entries)
     if not listing.files and path != expand_user(str(value)) and is_unpacked_shard(path):
         raise DataError(
             f"{str(value)!r} is a shard, not an archive of a folder; pass the folder that contains the shards, or a "

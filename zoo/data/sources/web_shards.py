@@ -103,7 +103,7 @@ def _refuse_changed(shards: Mapping[Path, str], progress: Progress) -> None:
     if changed:
         raise DataError(
             f"{len(changed)} of {len(shards)} shards changed on the server after they were fetched: "
-            f"{show_names(path.name for path in changed)}; start again to fetch them again."
+            f"{show_names(path.name for path in changed)}; try again, and zoo fetches them again."
         )
 
 

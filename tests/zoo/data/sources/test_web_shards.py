@@ -113,7 +113,7 @@ def test_a_shard_that_changed_on_the_server_before_the_last_one_was_fetched_is_f
     site.headers[first] = {header: "new"} if header != "Content-Length" else {}
     site.put(first, shards["train-00.tar"] + bytes(0 if site.headers[first] else 512))
     site.put("/a/val-00.tar", shards["val-00.tar"])
-    with pytest.raises(DataError, match=r"1 of 3 shards changed on the server .*: 'train-00.tar'; start again"):
+    with pytest.raises(DataError, match=r"1 of 3 shards changed on the server .*: 'train-00.tar'; try again"):
         list_(url)
     assert len(list_(url).files) == 6
 

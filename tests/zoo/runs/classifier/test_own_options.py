@@ -69,7 +69,9 @@ def test_a_table_is_read_with_the_columns_of_the_run(table: Path, evaluate: Any,
 
 def test_a_folder_is_read_with_the_pattern_of_the_run(named: Path, evaluate: Any, progress: RecordingProgress) -> None:
     assert evaluate(named, "folder", {"label_from": PATTERN})["images"] == 10
-    assert list_notes(progress) == [f"note: using `label_from` {PATTERN!r} as in the run; to use none, pass an empty value"]
+    assert list_notes(progress) == [
+        f"note: using `label_from` {PATTERN!r} as in the run; to use none, pass an empty value"
+    ]
 
 
 @pytest.mark.parametrize("columns", ["", "image=picture,label=x"])
