@@ -84,6 +84,7 @@ def main() -> None:
     transform = build_train_transform(InputSpec(size=(3, SIZE, SIZE), resize=SIZE), "crop-flip")
     loading = LoaderOptions(batch_size=BATCH, workers=1, ahead=3)
     batches = TrainBatches(samples, Pixels(transform, 0), loading, Sampler(BATCH, 0))
+    print(f"0 images read: {read_peak() / 1e6:.1f} MB")  # noqa: T201
     peaks: list[tuple[int, int]] = []
     count = 0
     for images, _ in batches.epoch(0):
