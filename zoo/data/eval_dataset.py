@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.data.bit_depth import find_peaks, report_bits
-from zoo.data.dataset import report_left_out
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import list_findings
 from zoo.data.examination.report import report_findings
@@ -66,7 +65,8 @@ def open_labeled(
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
     good, bad, traits = examine_files(files, labels, progress=progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
-    report_left_out(left_out, progress)
+    for item in left_out:  # all of them, as in a prediction
+        progress.say(f"skipped {str(item.path)!r}: {item.reason}")
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:

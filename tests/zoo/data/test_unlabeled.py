@@ -86,6 +86,15 @@ def test_a_data_set_is_found_by_its_name_unless_a_path_has_it(
     assert folder.exists()
 
 
+def test_an_image_that_is_named_like_a_data_set_is_used_instead(
+    list_: Any, names: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names.specs["photos"] = DatasetSpec(name="photos", description="x", license="MIT", make=Path.mkdir)
+    (tmp_path / "photos").write_bytes(draw(5))
+    monkeypatch.chdir(tmp_path)
+    assert contents(list_("photos")) == [draw(5)]
+
+
 def test_an_unknown_name_is_an_error(list_: Any) -> None:
     with pytest.raises(NameNotFound, match="no data set 'bees'"):
         list_("bees")
