@@ -23,7 +23,10 @@ SOURCES = {
 }
 
 #: The templates of report.html.
-REPORT = ("report.html.jinja", "chart.svg.jinja", "lr_plot.svg.jinja", "style.css")
+REPORT = (
+    "report.html.jinja", "comparison.html.jinja", "sheet.html.jinja", "chart.svg.jinja", "lr_plot.svg.jinja",
+    "reliability.svg.jinja", "style.css",
+)  # fmt: skip
 
 #: The files that ``zoo plugin new`` writes, including tests.
 TEMPLATE = "zoo/cli/scaffold/template/"

@@ -40,6 +40,7 @@ def describe(output: Path) -> dict[str, Any]:
     facts = read_facts(output)
     return {
         "model": hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest(),
+        "predictions": (output / "predictions.jsonl").read_text(encoding="ascii").splitlines(),
         "history": [{name: value for name, value in line.items() if name not in TIMES} for line in lines],
         **{name: facts[name] for name in ("best", "val", "frozen", "phases", "epochs")},
     }

@@ -21,7 +21,7 @@ QUICK: dict[str, Any] = {**LEARNS, "epochs": 1, "batch_size": 8}
 #: The same options as flags. --config has to set workers to 0, so that images are loaded in the main thread.
 QUICK_FLAGS = ("--weights", "none", "--train", "all", "--batch-size", "8", "--epochs", "1", "--device", "cpu")
 
-FILES = ["README.md", "history.jsonl", "model.safetensors", "report.html", "run.json"]
+FILES = ["README.md", "history.jsonl", "model.safetensors", "predictions.jsonl", "report.html", "run.json"]
 
 
 def read_facts(run: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "finetune": "Fine-tune a backbone on your images.",
     "evaluate": "Evaluate a run on labeled images.",
     "compare": "Compare runs, most accurate first.",
+    "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",

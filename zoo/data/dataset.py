@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.bit_depth import choose_bits
 from zoo.data.collector import pausing_collector
+from zoo.data.examination.clusters import find_clusters
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.report import report_findings
@@ -93,7 +94,8 @@ def open_images(
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
-    good = split_off(good, fractions, options.seed)
+    clusters = find_clusters((image for image in good if image.file.split == "train"), traits) if fractions else {}
+    good = split_off(good, fractions, options.seed, clusters)
     _check_train(listing, good, bad)
     _check_splits(good, (*listing.splits, "val", *fractions), origin)
     findings = list_findings(good, left_out, listing.classes, traits)

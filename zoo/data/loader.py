@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from threading import Barrier
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from zoo.data.decoding_threads import start_threads
 from zoo.data.pixel_cache import Unreadable
 from zoo.data.sample import Sample, are_weighted
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
@@ -67,7 +67,7 @@ class _Loader:
             for keys in plan:
                 yield self._collate([self._prepare(key) for key in keys])
             return
-        pool = self._pool = self._pool or _start_threads(self._loading.workers)
+        pool = self._pool = self._pool or start_threads(self._loading.workers, "load")
         pending: deque[list[Future[_Item | None]]] = deque()
         try:
             for keys in plan:
@@ -177,13 +177,3 @@ class EvalBatches(_Loader):
 
     def _seed_of(self, index: int) -> int | None:
         return None if self._view is None else seed_of_view(self._view, index)
-
-
-def _start_threads(count: int) -> ThreadPoolExecutor:
-    """Start threads in which torch's operators run single-threaded, which is faster for many small images."""
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="load", initializer=torch.set_num_threads, initargs=(1,))
-    barrier = Barrier(count)  # The barrier makes the pool start all of its threads now.
-    list(pool.map(lambda _: barrier.wait(), range(count)))
-    torch.set_num_threads(threads)  # The value that a thread sets is also the default of threads started later.
-    return pool

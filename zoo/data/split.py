@@ -6,25 +6,13 @@ images in one group.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+
+from zoo.data.units import Labeled, join_units, rank_digest
 
 #: Fraction of the training images that is used for validation if the user does not choose one.
 VAL_FRACTION = 0.2
-
-#: A digest or a group, and which of the two it is.
-_Node = tuple[str, bytes | str]
-
-
-class Labeled(NamedTuple):
-    """An image to be placed in a split."""
-
-    class_name: str
-    #: SHA-256 of the file's bytes.
-    digest: bytes
-    group: str | None = None
 
 
 def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, seed: int) -> dict[bytes, str]:
@@ -57,7 +45,7 @@ def choose_splits(images: Iterable[Labeled], fractions: Mapping[str, float], *, 
 
 def _choose(digests: Sequence[bytes], fractions: Mapping[str, float], seed: int) -> dict[bytes, str]:
     """Choose from the images of one class."""
-    left = sorted(digests, key=lambda digest: _rank(digest, seed))
+    left = sorted(digests, key=lambda digest: rank_digest(digest, seed))
     chosen: dict[bytes, str] = {}
     for split, fraction in fractions.items():
         count = min(max(round(fraction * len(digests)), 1), len(left) - 1) if fraction else 0
@@ -68,12 +56,12 @@ def _choose(digests: Sequence[bytes], fractions: Mapping[str, float], seed: int)
 
 def _choose_groups(images: Sequence[Labeled], fractions: Mapping[str, float], seed: int) -> dict[bytes, str]:
     """Place whole groups, largest first, each in the split that needs its classes most."""
-    units = _join(images)
+    units = join_units(images)
     totals = Counter(image.class_name for image in images)
     wanted = {"train": 1 - sum(fractions.values()), **fractions}
     lacking = {split: {name: wanted[split] * count for name, count in totals.items()} for split in wanted}
     members: dict[str, list[list[Labeled]]] = {split: [] for split, fraction in wanted.items() if fraction > 0}
-    for unit in sorted(units, key=lambda unit: (-len(unit), _rank(min(image.digest for image in unit), seed))):
+    for unit in sorted(units, key=lambda unit: (-len(unit), rank_digest(min(image.digest for image in unit), seed))):
         counts = Counter(image.class_name for image in unit)
         split = max(
             members, key=lambda split: sum(n * lacking[split][name] / totals[name] for name, n in counts.items())
@@ -119,25 +107,3 @@ def _complete_train(members: Mapping[str, list[list[Labeled]]]) -> None:
         ]
         *_, index, position = min(having)
         train.append(others[index].pop(position))
-
-
-def _join(images: Sequence[Labeled]) -> list[list[Labeled]]:
-    """Return the images that must stay together: those with the same content, or in the same group."""
-    parents: dict[_Node, _Node] = {}
-
-    def find(node: _Node) -> _Node:
-        while (parent := parents.setdefault(node, node)) != node:
-            parents[node] = node = parents[parent]
-        return node
-
-    for image in images:
-        if image.group is not None:
-            parents[find(("digest", image.digest))] = find(("group", image.group))
-    units: defaultdict[_Node, list[Labeled]] = defaultdict(list)
-    for image in images:
-        units[find(("digest", image.digest))].append(image)
-    return list(units.values())
-
-
-def _rank(digest: bytes, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}/{digest.hex()}".encode(), digest_size=16).digest()

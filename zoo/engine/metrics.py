@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.engine.calibration import measure_calibration
+
 #: Maximum number of classes for which the full confusion matrix is recorded. The matrix of 2,000 classes would have
 #: four million entries, nearly all of them zero, and 44 MB in run.json.
 MAX_MATRIX = 100
@@ -23,20 +25,26 @@ def measure(probabilities: Tensor, labels: Sequence[int], classes: Sequence[str]
         classes: Names of the classes.
 
     Returns:
-        A dictionary with ``accuracy``, ``images`` (N), ``per_class`` and ``confusion``. ``per_class`` maps each class
-        name to its ``images``, its ``precision`` (None if it was never predicted) and its ``recall`` (None if it has no
-        images). In ``confusion``, rows are true classes and columns are predicted classes; if there are more than
-        `MAX_MATRIX` classes, it lists only the nonzero entries, in the columns ``true``, ``predicted`` and ``images``.
+        A dictionary with ``accuracy``, ``balanced_accuracy`` (the mean recall of the classes that have images),
+        ``images`` (N), ``calibration`` (see `zoo.engine.calibration`), ``per_class`` and ``confusion``. ``per_class``
+        maps each class name to its ``images``, its ``precision`` (None if it was never predicted), its ``recall`` (None
+        if it has no images), and its ``f1`` (None if either is None). In ``confusion``, rows are true classes and
+        columns are predicted classes; if there are more than `MAX_MATRIX` classes, it lists only the nonzero entries,
+        in the columns ``true``, ``predicted`` and ``images``.
     """
     truth = torch.tensor(labels, dtype=torch.int64)
     predicted = probabilities.argmax(1)
     count = len(classes)
     correct = _count(truth[predicted == truth], count)
     counts = zip(correct, _count(truth, count), _count(predicted, count), strict=True)
+    per_class = {name: _measure_class(*numbers) for name, numbers in zip(classes, counts, strict=True)}
+    recalls = [found["recall"] for found in per_class.values() if found["recall"] is not None]
     return {
         "accuracy": (predicted == truth).double().mean().item(),
+        "balanced_accuracy": sum(recalls) / len(recalls) if recalls else None,
         "images": len(labels),
-        "per_class": {name: _measure_class(*numbers) for name, numbers in zip(classes, counts, strict=True)},
+        "calibration": measure_calibration(probabilities, truth),
+        "per_class": per_class,
         "confusion": _count_pairs(truth, predicted, count),
     }
 
@@ -61,6 +69,7 @@ def _measure_class(correct: int, images: int, predicted: int) -> dict[str, float
         "images": images,
         "precision": correct / predicted if predicted else None,
         "recall": correct / images if images else None,
+        "f1": 2 * correct / (predicted + images) if predicted and images else None,
     }
 
 

@@ -2,8 +2,8 @@
 
 A file may come from another machine, from another version of zoo, or from an attacker. Its content is validated against
 the types below before anything else uses it. Fields that are not listed here are ignored, so that zoo can read files
-from newer versions as long as the listed fields are unchanged. `zoo.files.registry_schema` contains the types of
-registry.toml.
+from newer versions as long as the listed fields are unchanged. `zoo.files.metrics_schema` contains the types of
+metrics and predictions, and `zoo.files.registry_schema` those of registry.toml.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
 from zoo.files.limits import MAX_CLASSES, MAX_RESIZE, MAX_SIDE
+from zoo.files.metrics_schema import Fraction, Metrics
 
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
@@ -45,31 +45,6 @@ class ModelHeader(TypedDict):
     input: Input
     weights: Text
     weights_license: Text
-
-
-class ClassMetrics(TypedDict):
-    """The metrics of one class."""
-
-    images: Count
-    precision: Fraction | None
-    recall: Fraction | None
-
-
-class ConfusedPairs(TypedDict):
-    """A confusion matrix with many classes: its nonzero entries, as columns of equal length."""
-
-    true: list[Count]
-    predicted: list[Count]
-    images: list[Count]
-
-
-class Metrics(TypedDict):
-    """The metrics of one split."""
-
-    accuracy: Fraction
-    images: Count
-    per_class: dict[Name, ClassMetrics]
-    confusion: list[list[Count]] | ConfusedPairs
 
 
 class Best(TypedDict):

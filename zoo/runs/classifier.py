@@ -62,7 +62,7 @@ class Classifier:
         self._folder = folder
         self.header = header
         self._hardware = hardware
-        self._transform = build_eval_transform(header.input)
+        self.transform = build_eval_transform(header.input)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -143,9 +143,9 @@ class Classifier:
         trained = Trained(self.classes, self.header.input.bits)
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
         samples = images.samples
-        loaded = EvalBatches(samples, Pixels(self._transform, budget=0), plan_loading(self._hardware, BATCH))
+        loaded = EvalBatches(samples, Pixels(self.transform, budget=0), plan_loading(self._hardware, BATCH))
         with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
-            batches = prepare(loaded, self._transform.normalize, self._hardware)
+            batches = prepare(loaded, self.transform.normalize, self._hardware)
             with allowing_tf32(self._hardware):
                 score, probabilities = evaluate(self.model, batches, self._hardware, advance)
         _require_finite(probabilities, [sample.path for sample in samples])
@@ -160,8 +160,8 @@ class Classifier:
             return file.reason
         try:
             # Errors about a file's content omit its path, because the prediction already contains it.
-            with decoded(read_image(file), self._transform.bits) as image:
-                return _Input(self._transform(image.pixels), image.peak)
+            with decoded(read_image(file), self.transform.bits) as image:
+                return _Input(self.transform(image.pixels), image.peak)
         except DataError as error:
             return str(error)
 

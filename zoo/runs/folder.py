@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from zoo.progress.printable import escape_json
 T = TypeVar("T")
 
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
+#: File with the predictions of the best model for the validation and test images.
+PREDICTIONS = "predictions.jsonl"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
 _CHOOSE = "choose another `output`"
@@ -67,7 +70,7 @@ class RunFolder:
             RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
-        known = {MODEL, RUN, HISTORY, REPORT, CARD, CHECKPOINTS, BASELINE}
+        known = {MODEL, RUN, HISTORY, PREDICTIONS, REPORT, CARD, CHECKPOINTS, BASELINE}
         is_ours = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
         for path in () if is_ours else folder.iterdir():
             if path.name not in known and not path.name.startswith(PREFIX):
@@ -147,10 +150,20 @@ class RunFolder:
         Raises:
             RunError: If the file is missing, is too large, is not valid JSON, or does not have the type ``kind``.
         """
+        with self._reading(name) as path:
+            return parse_json(path.read_bytes(), kind)
+
+    def read_lines(self, name: str, kind: type[T]) -> list[T]:
+        """Read a file with one JSON object per line; see `read_json`."""
+        with self._reading(name) as path, path.open(encoding="utf-8", errors="surrogateescape") as lines:
+            return [parse_json(line, kind) for line in lines]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Path]:
         path = self.path / name
         try:
             _refuse_special(path)
-            return parse_json(path.read_bytes(), kind)
+            yield path
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         except Invalid as error:

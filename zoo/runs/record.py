@@ -7,7 +7,8 @@ import datetime as dt
 import json
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from zoo.progress import Progress
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.runs.folder import HISTORY, RUN, RunFolder
+from zoo.runs.predictions import Predicted, Predictions, select_readable
 
 
 class Record:
@@ -39,6 +41,8 @@ class Record:
         self.folder = folder
         self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # This turns tuples into lists, as in run.json.
         self.history: list[dict[str, Any]] = []
+        #: Predictions of the best model by split.
+        self.predictions: dict[str, Predictions] = {}
         self._registry = registry
         self._progress = progress
         self._started = time.monotonic()
@@ -121,6 +125,15 @@ class Record:
         """
         return measure_split(probabilities, images, split, self._unreadable)
 
+    def keep_predictions(self, probabilities: Tensor, images: Images, split: str) -> None:
+        """Keep the best model's predictions for the readable images of a split; see `measure`."""
+        samples = select_readable(getattr(images, split), self._unreadable)
+        self.predictions[split] = Predictions.of(probabilities, samples, images.classes, split)
+
+    def list_predictions(self) -> Iterator[Predicted]:
+        """List the best model's predictions, split by split."""
+        return chain.from_iterable(self.predictions.values())
+
     def write(self) -> None:
         """Write run.json, which marks a run as finished."""
         self.folder.write_json(RUN, self.facts)
@@ -195,7 +208,7 @@ def measure_split(
 
     Images whose paths are in ``unreadable`` have no predictions.
     """
-    samples = [s for s in getattr(images, split) if not unreadable or str(s.path) not in unreadable]
+    samples = select_readable(getattr(images, split), unreadable)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
 
 

@@ -45,8 +45,8 @@ class Callbacks:
         """Return the tensors of the best model, or an empty mapping if this process does not store them."""
         return {}
 
-    def on_test(self, score: Score, probabilities: Tensor) -> None:
-        """Called with the best model's score and probabilities, of shape (N, classes), for the test images."""
+    def on_evaluated(self, split: str, score: Score, probabilities: Tensor) -> None:
+        """Called with the best model's score and probabilities, of shape (N, classes), for val or test."""
 
 
 class ShardCallbacks(Callbacks):
@@ -88,6 +88,7 @@ class RunCallbacks(Callbacks):
         if is_best:
             self._best_model.keep(model)
             self._record.note_best(epoch, self._record.measure(probabilities, self._images, "val"))
+            self._record.keep_predictions(probabilities, self._images, "val")
         else:
             self._best_model.write_if_due()
         self._record.add(epoch)  # This comes last because it calls plugins, which may raise.
@@ -112,10 +113,12 @@ class RunCallbacks(Callbacks):
         """Read the tensors of the best model from its file."""
         return read_tensors(self._record.folder.path / MODEL)
 
-    def on_test(self, score: Score, probabilities: Tensor) -> None:
-        """Record the test metrics."""
-        metrics = self._record.measure(probabilities, self._images, "test")
-        self._record.facts["test"] = {"loss": finite_or_none(score.loss), **metrics}
+    def on_evaluated(self, split: str, score: Score, probabilities: Tensor) -> None:
+        """Record the test metrics, and the predictions."""
+        self._record.keep_predictions(probabilities, self._images, split)
+        if split == "test":
+            metrics = self._record.measure(probabilities, self._images, "test")
+            self._record.facts["test"] = {"loss": finite_or_none(score.loss), **metrics}
 
 
 @contextmanager

@@ -24,9 +24,12 @@ from zoo.registry.train_scope import ALL
 from zoo.runs.folder import BASELINE, REPORT, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.runs.model_card import write_card
+from zoo.runs.predictions import write_predictions
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
+from zoo.runs.report.pictures import Pictures
 from zoo.training.callbacks import recording
+from zoo.training.pictures import draw_run_pictures
 from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
 from zoo.training.resume import (
     EarlierRun,
@@ -98,8 +101,9 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             state = TrainingState(plan.network.model, earlier.checkpoint if earlier else None)
             with allowing_tf32(plan.hardware), recording(plan, state, record, progress) as callbacks:
                 train(plan, state, callbacks, progress)
+            pictures = draw_run_pictures(plan, record) if record else None
         baseline = _train_baseline(job, record)
-        return _finish(job, record, baseline)
+        return _finish(job, record, baseline, pictures)
 
 
 def _make_recipe(name: str | None, options: Mapping[str, Any], registry: Registry, progress: Progress) -> Recipe:
@@ -183,14 +187,15 @@ def _train_baseline(job: Job, record: Record | None) -> Run | None:
         return None
 
 
-def _finish(job: Job, record: Record | None, baseline: Run | None) -> Run:
-    """Write the model card, the report and run.json, and return the run in every process."""
+def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pictures | None) -> Run:
+    """Write the predictions, the model card, the report and run.json, and return the run in every process."""
     shared = ""
     if record:
         if baseline:
             record.facts["baseline"] = _compare_baseline(record.facts, baseline.facts, job.progress)
         write_card(record.folder, record.facts, job.resolved.backbone)
-        write_page(record.folder, record.facts, record.history)
+        write_predictions(record.folder, record.list_predictions())
+        write_page(record.folder, record.facts, record.history, pictures)
         record.write()  # This marks the run as finished, so the checkpoints are removed only afterwards.
         remove_states(record.folder)
         record.close()

@@ -168,6 +168,8 @@ def prepare(job: Job) -> Plan:
         **_describe_phases(phases, digests),
         "plugin": job.registry.find_origin(backbone),
     }
+    if not isinstance(job.data, (str, PathLike)):
+        facts["data"]["is_object"] = True
     return Plan(network, blocks, phases, digests, images, views, hardware, facts)
 
 

@@ -13,6 +13,7 @@ from zoo.engine.batches import BatchSource
 from zoo.engine.distributed.world import World
 from zoo.engine.features.features import choose_batch_source
 from zoo.engine.loop import evaluate
+from zoo.engine.metrics import find_best
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
@@ -25,7 +26,7 @@ from zoo.training.prepare import Plan
 
 
 def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Progress) -> None:
-    """Train the remaining phases, starting from the given state, then evaluate the best model on the test images.
+    """Train the remaining phases, starting from the given state, then evaluate the best model.
 
     Raises:
         FrozenMoved: If a frozen parameter or buffer changed.
@@ -33,6 +34,7 @@ def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Prog
         RunError: If the run folder cannot be written.
         PeerError: If another process of the run has died.
     """
+    resumed = len(state.history)
     for index in range(state.phase, len(plan.phases)):
         phase, digest, is_last = plan.begin(index), plan.digests[index], index == len(plan.phases) - 1
         with closing(choose_batch_source(phase, digest, progress, is_last=is_last)) as source:
@@ -41,8 +43,7 @@ def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Prog
             callbacks.on_phase(_verify_frozen(phase, digest))
             if is_last:
                 callbacks.on_last()
-                if plan.images.test:
-                    _test(phase, source, callbacks, progress)
+                _evaluate_best(phase, source, callbacks, progress, has_val=_is_from(state, resumed))
 
 
 def _verify_frozen(phase: Phase, before: str) -> str:
@@ -51,16 +52,28 @@ def _verify_frozen(phase: Phase, before: str) -> str:
     return phase.hardware.world.run_in_all(check, lambda error: isinstance(error, FrozenMoved), FrozenMoved)
 
 
-def _test(phase: Phase, source: BatchSource, callbacks: Callbacks, progress: Progress) -> None:
-    """Evaluate the best model on the test images."""
-    _load(callbacks.read_best(), phase.network.model, phase.hardware.world)
-    parts = MicroBatches(1, progress.say, is_fixed=is_sharded(phase.network.model))
-    with progress.track("testing", len(phase.images.test)) as advance:
-        score, probabilities = evaluate(source.model, source.measure("test"), phase.hardware, advance, parts)
-    if not phase.images.is_examined:
-        callbacks.on_unreadable(gather_unreadable(phase.views, phase.hardware.world))
-    progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
-    callbacks.on_test(score, probabilities)
+def _is_from(state: TrainingState, resumed: int) -> bool:
+    """Return whether the best epoch came after the given number of epochs."""
+    best = find_best(state.history)
+    return best is not None and best.epoch > resumed
+
+
+def _evaluate_best(
+    phase: Phase, source: BatchSource, callbacks: Callbacks, progress: Progress, *, has_val: bool
+) -> None:
+    """Evaluate the best model on the test images, and on the validation images if a resumed run needs it again."""
+    splits = [split for split, is_needed in (("val", not has_val), ("test", bool(phase.images.test))) if is_needed]
+    if splits:
+        _load(callbacks.read_best(), phase.network.model, phase.hardware.world)
+    for split in splits:
+        parts = MicroBatches(1, progress.say, is_fixed=is_sharded(phase.network.model))
+        with progress.track(f"evaluating {split}", len(getattr(phase.images, split))) as advance:
+            score, probabilities = evaluate(source.model, source.measure(split), phase.hardware, advance, parts)
+        if not phase.images.is_examined:
+            callbacks.on_unreadable(gather_unreadable(phase.views, phase.hardware.world))
+        if split == "test":
+            progress.say(f"test: loss {score.loss:.4f} accuracy {score.accuracy:.3f}")
+        callbacks.on_evaluated(split, score, probabilities)
 
 
 def _load(best: Mapping[str, Tensor], model: nn.Module, world: World) -> None:

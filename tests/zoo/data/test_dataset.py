@@ -9,7 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from zoo.data.dataset import Images, open_images
 from zoo.errors import DataError
@@ -62,6 +64,26 @@ def test_copies_of_an_image_stay_in_one_split(tmp_path: Path, open_: Open, plant
     images = open_(tmp_path)
     assert len(images.val) == 4
     assert not {s.digest for s in images.train} & {s.digest for s in images.val}
+
+
+def draw(path: Path, seed: int, side: int) -> None:
+    """Write a drawing with large details, in any size."""
+    values = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=80)
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "0.5,0.3,0.2"}])
+def test_images_that_look_the_same_stay_in_one_split(tmp_path: Path, open_: Open, options: dict[str, str]) -> None:
+    for number in range(20):
+        name = ("ant", "bee")[number % 2]
+        for side in (128, 160, 200):
+            draw(tmp_path / name / f"{number}-{side}.jpg", number, side)
+    images = open_(tmp_path, **options)
+    splits = [{sample.file.name.partition("-")[0] for sample in split} for split in (images.train, images.val)]
+    assert all(splits)
+    assert not splits[0] & splits[1]
+    assert not [finding for finding in images.findings if finding.kind.code == "near-leak"]
 
 
 def test_the_fingerprint_and_the_split_do_not_depend_on_the_location(tmp_path: Path, open_: Open, plant: Plant) -> None:

@@ -8,7 +8,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.data.split import VAL_FRACTION, Labeled, choose_splits
+from zoo.data.split import VAL_FRACTION, choose_splits
+from zoo.data.units import Labeled
 
 #: Number of distinct images of each class; no image is in two classes.
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5)

@@ -24,11 +24,13 @@ def test_metrics_equal_those_computed_by_hand() -> None:
     result = measure(one_hot([0, 0, 1, 1, 0]), [0, 0, 0, 1, 1], CLASSES)
     assert result == {
         "accuracy": pytest.approx(3 / 5),
+        "balanced_accuracy": pytest.approx((2 / 3 + 1 / 2) / 2),
         "images": 5,
+        "calibration": {"error": pytest.approx(2 / 5), "bins": [{"images": 5, "probability": 1.0, "accuracy": 0.6}]},
         "per_class": {
-            "ant": {"images": 3, "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3)},
-            "bee": {"images": 2, "precision": pytest.approx(1 / 2), "recall": pytest.approx(1 / 2)},
-            "cat": {"images": 0, "precision": None, "recall": None},
+            "ant": {"images": 3, **dict.fromkeys(("precision", "recall", "f1"), pytest.approx(2 / 3))},
+            "bee": {"images": 2, **dict.fromkeys(("precision", "recall", "f1"), pytest.approx(1 / 2))},
+            "cat": {"images": 0, "precision": None, "recall": None, "f1": None},
         },
         "confusion": [[2, 1, 0], [1, 1, 0], [0, 0, 0]],
     }
@@ -37,8 +39,8 @@ def test_metrics_equal_those_computed_by_hand() -> None:
 def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
     result = measure(one_hot([2, 2]), [0, 0], CLASSES)
     assert result["confusion"] == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]
-    assert result["per_class"]["ant"] == {"images": 2, "precision": None, "recall": 0.0}
-    assert result["per_class"]["cat"] == {"images": 0, "precision": 0.0, "recall": None}
+    assert result["per_class"]["ant"] == {"images": 2, "precision": None, "recall": 0.0, "f1": None}
+    assert result["per_class"]["cat"] == {"images": 0, "precision": 0.0, "recall": None, "f1": None}
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))

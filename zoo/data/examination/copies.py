@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ def list_copies(samples: Sequence[Sample], traits: Mapping[bytes, Traits]) -> It
     for group in same.values():
         if len(group) > 1:
             yield from _list_harm(group, group, kinds.LEAK, kinds.CONFLICT, kinds.DUPLICATE)
-    for digest, others in _find_near(traits, same).items():
+    for digest, others in find_near_copies(traits, same).items():
         near = [sample for other in others for sample in same[other]]
         yield from _list_harm(same[digest], near, kinds.NEAR_LEAK, kinds.NEAR_CONFLICT, kinds.NEAR_DUPLICATE)
 
@@ -61,7 +61,7 @@ def _list_harm(
             yield Copy(twin, sample, str(copy.path))
 
 
-def _find_near(traits: Mapping[bytes, Traits], digests: Mapping[bytes, object]) -> dict[bytes, list[bytes]]:
+def find_near_copies(traits: Mapping[bytes, Traits], digests: Iterable[bytes]) -> dict[bytes, list[bytes]]:
     """Return the digests of the images that look the same as each image. Exact copies are not among them."""
     of_hash: defaultdict[int, list[bytes]] = defaultdict(list)
     for digest in digests:

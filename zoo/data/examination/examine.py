@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 from zoo.data.cores import count_cores
 from zoo.data.decode import decoded, quiet_pillow
+from zoo.data.decoding_threads import start_threads
 from zoo.data.examination.known import Known, add_known, read_known
 from zoo.data.examination.traits import Traits, measure_traits
 from zoo.data.image_bytes import read_image
@@ -64,7 +64,7 @@ def examine_files(
 def _examine_each(
     files: Sequence[ImageFile], examine: Callable[[ImageFile], _Examined]
 ) -> Iterator[tuple[ImageFile, _Examined]]:
-    pool = ThreadPoolExecutor(min(EXAMINING_THREADS.read(), count_cores()), thread_name_prefix="examine")
+    pool = start_threads(min(EXAMINING_THREADS.read(), count_cores()), "examine")
     try:
         for start in range(0, len(files), _PENDING):  # A pending call needs ten times the memory of a sample.
             some = files[start : start + _PENDING]

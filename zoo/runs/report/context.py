@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.data.examination.kinds import KINDS
 from zoo.data.examination.summary import list_warnings
 from zoo.registry.license import describe_license
+from zoo.runs.command_line import build_command
 from zoo.runs.confusion import list_entries
 from zoo.runs.report.chart import Chart
 from zoo.runs.report.numbers import measure_interval, show_seconds
+
+if TYPE_CHECKING:
+    from zoo.runs.report.pictures import Pictures
 
 
 class Confusion(NamedTuple):
@@ -26,12 +30,15 @@ class Confusion(NamedTuple):
     predicted: str
 
 
-def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def make_context(
+    facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]], pictures: Pictures | None = None
+) -> dict[str, Any]:
     """Return the values of the template by name.
 
     Args:
         facts: Content of run.json.
         history: Content of history.jsonl, at least one epoch.
+        pictures: Pictures of the page.
     """
     asked, weights = facts["data"]["asked"], dict(facts["weights"])
     license_ = weights.pop("license")
@@ -40,8 +47,10 @@ def make_context(facts: Mapping[str, Any], history: Sequence[Mapping[str, Any]])
         "facts": facts,
         "history": history,
         "title": f"{facts['backbone'].rpartition('/')[2]} on {Path(asked).name or asked}",
+        "command": build_command(facts),
+        "pictures": pictures,
         "started": f"{datetime.fromisoformat(facts['started']):%Y-%m-%d %H:%M %Z}",
-        "charts": _make_charts(facts["best"]["epoch"], history),
+        "charts": make_charts(facts["best"]["epoch"], history),
         "results": {split: _summarize(facts[split]) for split in ("val", "test") if facts.get(split)},
         "warnings": {
             split: list_warnings(facts["data"].get("findings", ()), split) for split in ("train", "val", "test")
@@ -78,7 +87,8 @@ def list_confusions(metrics: Mapping[str, Any]) -> list[Confusion]:
     return sorted(confusions, key=lambda item: (-item.mistakes, *item[1:]))
 
 
-def _make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def make_charts(best: int, history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Return the charts of the loss and of the accuracy."""
     epochs = [line["epoch"] for line in history]
     losses = [[line[f"{split}_loss"] for line in history] for split in ("train", "val")]
     percents = [[100 * line[f"{split}_accuracy"] for line in history] for split in ("train", "val")]
@@ -103,6 +113,8 @@ def _summarize(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "classes": list(classes),
         "matrix": [] if isinstance(confusion, Mapping) else _label_rows(classes, confusion),
         "confusions": list_confusions(metrics),
+        "balanced_accuracy": metrics.get("balanced_accuracy"),
+        "calibration": metrics.get("calibration"),
         "per_class": sorted((_summarize_class(*item) for item in classes.items()), key=lambda row: row["order"]),
     }
 
@@ -115,4 +127,4 @@ def _summarize_class(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values for one class. ``order`` sorts by recall, the lowest first and classes without images last."""
     images, recall = metrics["images"], metrics["recall"]
     interval = "—" if recall is None else measure_interval(round(recall * images), images)
-    return {"name": name, **metrics, "interval": interval, "order": 2 if recall is None else recall}
+    return {"name": name, "f1": None, **metrics, "interval": interval, "order": 2 if recall is None else recall}

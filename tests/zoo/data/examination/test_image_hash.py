@@ -40,6 +40,7 @@ COPIES = {
     "JPEG 30": lambda image: encode(image, "JPEG", quality=30),
     "WebP": lambda image: encode(image, "WEBP", quality=60),
     "half": lambda image: encode(image.resize((160, 120), Image.Resampling.LANCZOS), "JPEG"),
+    "eight times": lambda image: encode(image.resize((2560, 1920), Image.Resampling.BICUBIC), "JPEG"),
     "double": lambda image: encode(image.resize((640, 480), Image.Resampling.BICUBIC), "JPEG"),
     "other aspect ratio": lambda image: encode(image.resize((224, 224)), "JPEG"),
 }

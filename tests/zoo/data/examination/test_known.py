@@ -122,3 +122,11 @@ def test_without_a_writable_cache_everything_is_decoded_again(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
     assert [examine(files), examine(files)] == [(5, 0, 5)] * 2
+
+
+def test_all_images_are_decoded_again_after_the_hash_has_changed(
+    files: list[ImageFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine(files)
+    monkeypatch.setattr("zoo.data.examination.known.VERSION", 0)
+    assert examine(files) == (5, 0, 5)

@@ -29,8 +29,8 @@ def test_metrics_match_counts_of_individual_predictions(
     assert result["confusion"] == [[3, 0], [2, 5]]
     assert result["accuracy"] == pytest.approx(8 / 10)
     assert result["per_class"] == {
-        b: {"images": 3, "precision": pytest.approx(3 / 5), "recall": 1.0},
-        r: {"images": 7, "precision": 1.0, "recall": pytest.approx(5 / 7)},
+        b: {"images": 3, "precision": pytest.approx(3 / 5), "recall": 1.0, "f1": pytest.approx(3 / 4)},
+        r: {"images": 7, "precision": 1.0, "recall": pytest.approx(5 / 7), "f1": pytest.approx(5 / 6)},
     }
     assert (result["split"], result["images"]) == ("val", 10)
     (item,) = result["left_out"]
@@ -89,7 +89,7 @@ def test_classes_are_matched_by_name_and_some_may_be_missing(
     shutil.copytree(photos / "val" / "red", tmp_path / "only" / "red")
     result = classifier.evaluate(tmp_path / "only", registry=registry)
     assert result["confusion"] == [[0, 0], [0, 5]]
-    assert result["per_class"]["blue"] == {"images": 0, "precision": None, "recall": None}
+    assert result["per_class"]["blue"] == {"images": 0, "precision": None, "recall": None, "f1": None}
 
 
 def test_the_error_for_an_unknown_class_names_it(classifier: Classifier, photos: Path, registry: Registry) -> None:

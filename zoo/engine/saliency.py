@@ -1,0 +1,70 @@
+"""Where a model looks: how much each place of an image contributes to the logit of the predicted class."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
+    """Compute the gradient times the features at the last layer that still knows places.
+
+    This is the layer-wise "gradient x activation" (Ancona et al. 2018), summed over the channels. Negative values,
+    which speak against the class, become 0. Feature maps and the tokens of transformers are supported.
+
+    Args:
+        model: Model in eval mode. Its parameters and their gradients do not change.
+        images: Normalized images of shape (N, C, H, W).
+
+    Returns:
+        Values from 0 to 1 of shape (N, H, W), on the CPU. They are 0 everywhere for an image without such features.
+    """
+    outputs: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.requires_grad and _knows_places(output, len(images)):
+            outputs.append(output)
+
+    hooks = [module.register_forward_hook(keep) for module in model.modules()]
+    try:
+        with torch.enable_grad():
+            logits: Tensor = model(images.detach().requires_grad_())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gradients = torch.autograd.grad(logits.max(1).values.sum(), outputs, allow_unused=True) if outputs else ()
+    for output, gradient in zip(reversed(outputs), reversed(gradients), strict=True):
+        if gradient is not None and _reaches_places(gradient):
+            return _enlarge(_make_map((output * gradient).detach()), images)
+    return torch.zeros(len(images), *images.shape[2:])
+
+
+def _knows_places(output: Tensor, count: int) -> bool:
+    """Return whether an output is a feature map (N, C, H, W) or (N, H, W, C), or tokens (N, T, C)."""
+    return len(output) == count and (
+        (output.ndim == 4 and output[0].numel() > max(output.shape[1:])) or (output.ndim == 3 and output.shape[1] > 3)
+    )
+
+
+def _reaches_places(gradient: Tensor) -> bool:
+    """Return whether there is a gradient in several places, not only in a class token."""
+    return int((_make_map(gradient.abs()) > 0).sum(dim=(1, 2)).max()) > 1
+
+
+def _make_map(values: Tensor) -> Tensor:
+    """Sum values over the channels; return shape (N, h, w)."""
+    if values.ndim == 3:  # Tokens of a square of patches, after class and register tokens.
+        side = math.isqrt(values.shape[1])
+        return values[:, values.shape[1] - side * side :].sum(2).reshape(-1, side, side)
+    is_channels_last = values.shape[1] == values.shape[2] != values.shape[3]
+    return values.sum(3 if is_channels_last else 1)
+
+
+def _enlarge(maps: Tensor, images: Tensor) -> Tensor:
+    positive = maps.float().clamp(min=0)
+    largest = positive.amax(dim=(1, 2), keepdim=True)
+    scaled = positive / largest.where(largest > 0, 1)
+    size = tuple(images.shape[2:])
+    return nn.functional.interpolate(scaled[:, None], size=size, mode="bilinear", antialias=False)[:, 0].cpu()
