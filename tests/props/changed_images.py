@@ -37,6 +37,9 @@ def make_samples() -> dict[str, bytes]:
         "PNG": encode(clear, "PNG", exif=_make_exif()),
         "palette PNG": encode(photo.quantize(16), "PNG", transparency=0),
         "animated PNG": encode(clear, "PNG", **frames),
+        "black PNG": encode(Image.new("L", (SIDE, SIDE)), "PNG"),
+        "interlaced PNG": _make_interlaced(),
+        "large PNG": encode(Image.new("1", (4000, 4000), 1), "PNG"),  # Its header must be enough to refuse it.
         "16-bit PNG": make_png(SIDE, [row[: 2 * SIDE] for row in rows], 16, GRAY),
         "16-bit RGBA PNG": make_png(SIDE, rows, 16, COLOR_ALPHA),
         "WebP": encode(clear, "WEBP"),
@@ -61,6 +64,16 @@ def _make_exif() -> Image.Exif:
     exif = Image.Exif()
     exif[0x112] = 6
     return exif
+
+
+def _make_interlaced() -> bytes:
+    """Return a gray PNG whose rows are stored in seven passes."""
+    sides = ((8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2))
+    rows = [bytes(SIDE // across) for across, down in sides for _ in range(SIDE // down)]
+    data = bytearray(make_png(SIDE, rows, 8, GRAY))
+    struct.pack_into(">I", data, 20, SIDE)
+    data[28] = 1
+    return _correct_checksums(data)
 
 
 def _encode_heic(photo: Image.Image) -> bytes:

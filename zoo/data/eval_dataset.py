@@ -35,6 +35,7 @@ class LabeledImages:
     #: ``train``, ``val``, ``test`` or ``all``.
     split: str
     samples: tuple[Sample, ...]
+    #: Files that are not used, except for those of other splits.
     left_out: tuple[LeftOut, ...]
 
 
@@ -64,7 +65,8 @@ def open_labeled(
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
     good, bad, traits = examine_files(files, labels, progress=progress)
-    left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
+    unused = (item for item in listing.left_out if chosen == "all" or item.split in (None, chosen))
+    left_out = tuple(sorted((*unused, *bad), key=lambda item: str(item.path)))
     for item in left_out:  # all of them, as in a prediction
         progress.say(f"skipped {str(item.path)!r}: {item.reason}")
     report_bits(find_peaks(good, traits), trained.bits, progress)

@@ -7,8 +7,12 @@ from importlib.util import find_spec
 
 from PIL import features
 
-#: Beginnings of files that are often found among images, and what to call them.
+#: Beginnings of files that are often found among images, and what to call them. An image in a supported format is only
+#: looked up here if its header is damaged, or if it is of a kind that Pillow cannot read.
 _KINDS = (
+    (b"\x89PNG", "a damaged PNG"),
+    (b"\xff\xd8\xff", "a damaged JPEG or one of an unusual type"),
+    (b"GIF8", "a damaged GIF"),
     (b"II*\0", "a damaged TIFF or one with values of an unusual type"),
     (b"MM\0*", "a damaged TIFF or one with values of an unusual type"),
     (b"%PDF", "a PDF document"),
@@ -70,13 +74,22 @@ def _has_brand(data: bytes, brands: tuple[bytes, ...]) -> bool:
 
 
 def _find_kind(data: bytes) -> str | None:
-    for start, kind in _KINDS:
-        if data.startswith(start):
-            return kind
-    if data[4:8] == b"ftyp" and not is_heic(data) and not is_avif(data):
-        return "a video"
-    if not any(data):
-        return "a file that contains only zeros"
+    kind = next((kind for start, kind in _KINDS if data.startswith(start)), None)
+    if kind or not any(data):
+        return kind or "a file that contains only zeros"
+    return _find_container(data) or _find_text(data) or ("a damaged BMP" if data.startswith(b"BM") else None)
+
+
+def _find_container(data: bytes) -> str | None:
+    """Return what a file in a format for images and videos contains."""
+    if data[4:8] == b"ftyp":
+        return "a damaged HEIC image" if is_heic(data) else "a damaged AVIF image" if is_avif(data) else "a video"
+    if data.startswith(b"RIFF"):
+        return "a damaged WebP image" if data[8:12] == b"WEBP" else "a video or a sound"
+    return None
+
+
+def _find_text(data: bytes) -> str | None:
     start = data[:_START].lstrip(codecs.BOM_UTF8).lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "an HTML page"

@@ -22,6 +22,8 @@ class LeftOut:
 
     path: Path
     reason: str
+    #: Split that it would belong to, if this is known.
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

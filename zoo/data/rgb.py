@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoo.data.complete import check_png, check_rows
 from zoo.errors import DataError
 
 Bytes = NDArray[np.uint8]
@@ -75,8 +76,14 @@ def load(image: Image.Image, data: bytes, bits: int) -> tuple[Image.Image, int]:
     Returns:
         The image with its metadata, and its largest value if it has 16 bits per value and the file does not state how
         many of them are used; otherwise 0.
+
+    Raises:
+        DataError: If rows are missing. The message is a clause without a period.
     """
+    check_rows(image)
     deep = _read_deep(image, data)
+    if image.format == "PNG":
+        check_png(image, data)
     if deep is None:
         return image, 0
     reduced = deep.to_image(deep.bits or bits)

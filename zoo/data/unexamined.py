@@ -5,6 +5,7 @@ Until then, an image is identified by its name and by the size and modification 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -22,13 +23,15 @@ from zoo.progress import Progress
 
 #: Number of files between two updates of the progress bar.
 _EVERY = 1000
+#: Whether the system can check access as `open` does. Otherwise it checks it for the user who started the process.
+_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 
 
 @pausing_collector()
 def find_files(
     files: Sequence[ImageFile], labels: Mapping[str, int], progress: Progress
 ) -> tuple[list[Sample], list[LeftOut]]:
-    """Return the files that exist, in the given order, and those that do not, without reading any of them.
+    """Return the files that can be opened, in the given order, and those that cannot, without reading any of them.
 
     Args:
         files: Files to be found.
@@ -58,8 +61,8 @@ def identify(file: ImageFile, most: int | None = None) -> bytes:
         most: Maximum size of the image in bytes; None means that any size is allowed.
 
     Raises:
-        DataError: If there is no such file, or the image is too large. The message contains the reason but not the
-            path.
+        DataError: If there is no such file, it cannot be opened, or the image is too large. The message contains the
+            reason but not the path.
     """
     try:
         # Path objects would take most of the time.
@@ -71,6 +74,8 @@ def identify(file: ImageFile, most: int | None = None) -> bytes:
         raise DataError(f"{error.strerror or error}") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError("it is not a file")
+    if not os.access(path, os.R_OK, effective_ids=_EFFECTIVE_IDS):
+        raise DataError(os.strerror(errno.EACCES))
     size, offset = (file.span.size, file.span.offset) if file.span else (status.st_size, 0)
     if most is not None and size > most:
         raise DataError(f"it has {IMAGE_BYTES.explain(size)}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.source import list_images, name_source
-from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.entries import IMAGE_SUFFIXES, is_link
 from zoo.errors import DataError, OptionError
+from zoo.files.paths import expand_user
 
 if TYPE_CHECKING:
     from zoo.progress import Progress
@@ -58,9 +60,22 @@ def _split_sources(value: Any) -> list[Any]:
 def _list_source(
     source: Any, options: DataOptions, *, registry: Registry, progress: Progress
 ) -> tuple[ImageFile | LeftOut, ...]:
+    if isinstance(source, (str, PathLike)) and _is_dangling(path := expand_user(source)):
+        # A pattern such as `photos/*` also matches links to files that are gone.
+        return (LeftOut(path, "a link whose target does not exist"),)
     listing = list_images(source, options, registry=registry, progress=progress)
     for note in listing.notes:
         progress.say(f"note: {note}")
     if not listing.files:
         raise DataError(f"no images in {name_source(source)}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
     return listing.rows or ()
+
+
+def _is_dangling(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return is_link(path)
+    except (OSError, ValueError):  # Looking it up reports the reason.
+        return False
+    return False

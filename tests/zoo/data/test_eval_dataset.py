@@ -163,6 +163,7 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, open_: Open
     plant(tmp_path, {"val/ant": 2, "val/bee": 1, "train/ant": 1})
     (tmp_path / "val" / "bee" / "broken.png").write_bytes(b"no image")
     (tmp_path / "train" / "ant" / "broken.png").write_bytes(b"no image either, but in another split")
+    (tmp_path / "train" / "ant" / "notes.txt").touch()
     images = open_(tmp_path)
     assert (images.split, count(images.samples, tmp_path)) == ("val", {"val/ant": 2, "val/bee": 1})
     (line,) = progress.lines

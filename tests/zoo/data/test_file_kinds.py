@@ -39,6 +39,15 @@ CONTENTS = {
     b"%PDF-1.7": "a PDF document",
     b"PK\3\4" + bytes(30): "a ZIP archive",
     FTYP + b"isom\0\0\0\0isom": "a video",
+    FTYP + b"heic": "a damaged HEIC image",
+    AVIF: "a damaged AVIF image",
+    b"RIFF\0\0\0\0WEBPVP9 \0": "a damaged WebP image",
+    b"RIFF\0\0\0\0AVI LIST": "a video or a sound",
+    b"\x89PNG\r\n\x1a\n\0\0": "a damaged PNG",
+    b"\xff\xd8\xff\0": "a damaged JPEG or one of an unusual type",
+    b"GIF89a": "a damaged GIF",
+    b"BM\xff\xff": "a damaged BMP",
+    b"BM is a text": "a text file",
     bytes(5000): "a file that contains only zeros",
 }
 FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (8, 8), "blue")]}
@@ -46,7 +55,10 @@ ANIMATIONS = ["GIF", "PNG", "WEBP", *(["AVIF"] if features.check("avif") else []
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=CONTENTS.values())
-def test_a_file_that_is_no_image_is_named_for_what_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_image_is_named_for_what_it_is(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.data.file_kinds.reads_heic", lambda: True)
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     file = ImageFile(tmp_path, "photo.jpg", "train", "ant", "photo.jpg")

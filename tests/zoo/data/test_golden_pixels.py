@@ -25,6 +25,7 @@ from made_images import (
     make_png,
     make_tiff,
 )
+from odd_images import PROFILE
 from zoo.data import decode as image_module
 from zoo.data.decode import decode_image
 from zoo.errors import DataError
@@ -136,6 +137,10 @@ def test_a_sixteen_bit_tiff_in_which_white_is_zero_is_inverted() -> None:
     check(tiff("<", (16,), words(0, 0x1234, 0xFFFF, order="<"), WHITE_IS_ZERO), gray(255, 0xED, 0))
 
 
+def test_a_tiff_of_twelve_bits_has_the_expected_pixels() -> None:
+    check(tiff("<", (12,), bytes([0x12, 0x3F, 0xFF]), 1), gray(0x12, 255))  # The values are 0x123 and 0xfff.
+
+
 UNDEFINED = {
     "float": ((32,), struct.pack("<f", 0.5), {339: 3}, "32-bit or signed values without a defined white level"),
     "signed": ((16,), struct.pack("<h", 5), {339: 2}, "32-bit or signed values without a defined white level"),
@@ -187,10 +192,15 @@ STORED = {
     7: ((1, 1), (0, 1), (1, 0), (0, 0)),
     8: ((0, 1), (1, 1), (0, 0), (1, 0)),
 }
-LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+AVIF = ["AVIF"] if features.check("avif") else []
+LOSSLESS = {
+    "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 100, "subsampling": 0},
+}
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "16-bit PNG", "16-bit TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "16-bit PNG", "16-bit TIFF", *AVIF])
 @pytest.mark.parametrize("value", STORED)
 def test_every_orientation_is_undone_as_the_exif_standard_says(kind: str, value: int) -> None:
     side = 16
@@ -208,7 +218,16 @@ def test_every_orientation_is_undone_as_the_exif_standard_says(kind: str, value:
         expected = Image.new("RGB", (1, 1), tuple(color))
         wanted = torch.tensor(np.array(expected.convert("L").convert("RGB") if "16" in kind else expected)[0, 0])
         found = pixels[:, row * side + side // 2, column * side + side // 2]
-        assert (found.int() - wanted.int()).abs().max() <= 1, (row, column)
+        assert (found.int() - wanted.int()).abs().max() <= 2, (row, column)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "CMYK JPEG", "CMYK TIFF"])
+def test_color_profiles_are_not_applied(kind: str) -> None:
+    mode, kind = ("CMYK", kind[5:]) if kind.startswith("CMYK") else ("RGB", kind)
+    image = Image.new(mode, (8, 8), (200, 100, 50, 0)[: len(mode)])
+    plain, profiled = encode(image, kind), encode(image, kind, icc_profile=PROFILE)
+    assert len(profiled) > len(plain)
+    assert torch.equal(decode_image(profiled), decode_image(plain))
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow does not read AVIF")

@@ -18,8 +18,6 @@ SIDE = 32
 #: Only every second, third, ... row and column of a large image is used, so that this many pixels remain in the shorter
 #: direction. Shrinking a photo of 6 million pixels then takes a fiftieth of the time, and as many copies are found.
 _MIN_SIDE = 160
-#: Increase this number when the hash of an image changes, so that cached hashes are not used any more.
-VERSION = 2
 #: Number of frequencies in each direction.
 _FREQUENCIES = 8
 #: Smallest difference between the darkest and the brightest pixel of a shrunk image whose hash means anything.

@@ -1,6 +1,6 @@
 """The traits of all images that were decoded before, so that the same file is examined only once.
 
-They are in a text file in the cache folder, one for each combination of package versions, hash version and limits, with
+They are in a text file in the cache folder, one for each combination of versions and limits, with
 one line per image. Several processes may append to this file in any order. All lines have the same length, so a
 truncated line is never valid, not even together with the next one.
 """
@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from zoo.data.examination.image_hash import VERSION
 from zoo.data.examination.traits import PACKED_SIZE, Traits
 from zoo.data.file_kinds import reads_heic
 from zoo.files.cache import cache_folder
 from zoo.files.limits import DECODING_BYTES, IMAGE_BYTES, JPEG_SCANS, PIXELS
 from zoo.files.versions import read_versions
 
+#: Increase this number when a hash changes, or when zoo reads or refuses different files. Traits that were recorded
+#: before are then not used any more.
+VERSION = 2
 #: Packages whose versions affect which files can be decoded, and to which pixels.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
 #: Limits that affect which files can be decoded.
@@ -68,5 +70,5 @@ def _path() -> Path:
     decoders = (*_DECODERS, "pillow-heif") if reads_heic() else _DECODERS
     versions = (f"{name} {version}" for name, version in read_versions(*decoders).items())
     limits = (f"{limit.variable} {limit.read()}" for limit in _LIMITS)
-    key = hashlib.sha256(" ".join((*versions, *limits, f"hash {VERSION}")).encode()).hexdigest()
+    key = hashlib.sha256(" ".join((*versions, *limits, f"examination {VERSION}")).encode()).hexdigest()
     return cache_folder() / "examined" / f"{key[:16]}.txt"

@@ -44,7 +44,7 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
     for split, start in (splits or {"train": top}).items():
         for path, reason in walk_files(start):
             if reason or not (class_name := _find_class(pattern, path.name)):
-                left_out.append(LeftOut(path, reason or "its name does not match `label_from`"))
+                left_out.append(LeftOut(path, reason or "its name does not match `label_from`", split))
             else:
                 if not class_name.isprintable():
                     raise DataError(f"the name of {str(path)!r} has the unprintable class {class_name!r}; rename it.")

@@ -101,7 +101,7 @@ def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk, entries:
 def _walk_class(walk: _Walk, top: Path, *, split: str, class_name: str) -> None:
     for path, reason in walk_files(top, roots=(walk.top,), visited=walk.visited):
         if reason:
-            walk.left_out.append(LeftOut(path, reason))
+            walk.left_out.append(LeftOut(path, reason, split))
         else:
             walk.files.append(ImageFile.below(top, path, split, class_name))
 

@@ -42,7 +42,7 @@ class RowReader:
         if not is_printable(class_name):
             raise DataError(f"line {number} has the unprintable label {class_name!r}")
         if reason := find_unsupported(location) or (None if class_name else "no label"):
-            return LeftOut(self.folder / location, reason)
+            return LeftOut(self.folder / location, reason, self.split)
         return ImageFile(
             self.folder,
             location,

@@ -53,7 +53,7 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
             for name, offset, size, label in entries:
                 class_name = None if label is None else _name_class(label, names, shard)
                 if class_name is None:
-                    left_out.append(LeftOut(shard / name, _explain(name)))
+                    left_out.append(LeftOut(shard / name, _explain(name), splits[shard]))
                     continue
                 location = f"{shard.name}/{name}"
                 span = Span(shard, offset, size, state)

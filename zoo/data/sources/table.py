@@ -116,7 +116,7 @@ def _read_all(
                 f"but an earlier line gives it {other.loss_weight:g}"
             )
         if other is not file:
-            left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line"))
+            left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line", file.split))
     if spare:
         spare.check()
     return list(files.values()), left_out

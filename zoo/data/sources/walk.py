@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zoo.data.sources.entries import find_reason, is_inside, is_link, list_entries
+from zoo.data.sources.entries import find_reason, find_unsupported, is_inside, is_link, list_entries
 
 
 def walk_files(
@@ -18,7 +18,7 @@ def walk_files(
 ) -> Iterator[tuple[Path, str | None]]:
     """Yield every file in a folder and its subfolders, with the reason why it cannot be used, or None if it can.
 
-    Folders that are skipped are also yielded, with the reason.
+    Folders that are skipped are also yielded, with the reason, and so are empty folders that are named like an image.
 
     Args:
         top: The folder.
@@ -33,7 +33,10 @@ def walk_files(
     visited.add(inside[-1])
     pending = [top]
     while pending:
-        entries = list_entries(pending.pop())
+        folder = pending.pop()
+        entries = list_entries(folder)
+        if find_unsupported(folder) is None and not (entries.folders or entries.files):
+            yield folder, "a folder, not an image"
         yield from ((item.path, item.reason) for item in entries.left_out)
         yield from ((path, find_reason(path)) for path in entries.files)
         for path in entries.folders:

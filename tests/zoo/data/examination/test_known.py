@@ -124,7 +124,7 @@ def test_without_a_writable_cache_everything_is_decoded_again(
     assert [examine(files), examine(files)] == [(5, 0, 5)] * 2
 
 
-def test_all_images_are_decoded_again_after_the_hash_has_changed(
+def test_all_images_are_decoded_again_after_the_rules_of_the_examination_have_changed(
     files: list[ImageFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examine(files)

@@ -29,10 +29,10 @@ def test_kaggle_folders_with_unlabeled_test_images(tmp_path: Path) -> None:
         ("dog", "dog.0.jpg"),
         ("dog", "dog.1.jpg"),
     ]
-    assert {item.path.name: item.reason for item in listing.left_out} == {
-        "1.jpg": "its name does not match `label_from`",
-        "sample.csv": "not train, val or test",
-    }
+    assert [(item.path.name, item.reason, item.split) for item in listing.left_out] == [
+        ("sample.csv", "not train, val or test", None),
+        ("1.jpg", "its name does not match `label_from`", "test"),
+    ]
 
 
 def test_a_folder_without_splits_includes_its_subfolders(tmp_path: Path) -> None:

@@ -215,6 +215,14 @@ def test_pipes_and_broken_links_are_left_out(tmp_path: Path, plant: Plant) -> No
     assert found["loop.jpg"].startswith("cannot be opened")
 
 
+def test_a_folder_that_is_named_like_an_image_is_reported_if_it_is_empty(tmp_path: Path, plant: Plant) -> None:
+    plant(tmp_path, {"ant": 1, "bee": 1, "ant/empty.jpg": 0, "ant/litter.png": 0, "ant/album.jpg": 2, "ant/plain": 0})
+    (tmp_path / "ant" / "litter.png" / ".DS_Store").touch()
+    listing = list_folder(tmp_path)
+    assert reasons(listing) == dict.fromkeys(["empty.jpg", "litter.png"], "a folder, not an image")
+    assert len(listing.files) == 4
+
+
 def test_a_class_name_may_contain_a_joiner_between_letters(tmp_path: Path, plant: Plant) -> None:
     name = "می\u200cخوب"
     assert list_folder(plant(tmp_path / "good", {name: 1, "bee": 1})).classes == ("bee", name)

@@ -148,6 +148,9 @@ def test_images_whose_names_have_a_second_period_are_left_out_with_the_reason(tm
             "its key '3' ends at the first period of its name; use a name with only one period",
         )
     ]
+    write_shard(tmp_path / "b" / "val-0.tar", {**ANT, "3.v2": {"png": b"image", "cls": b"ant"}})
+    write_shard(tmp_path / "b" / "train-0.tar", ANT)
+    assert [item.split for item in list_(tmp_path / "b").left_out] == ["val"]
 
 
 @pytest.mark.parametrize(("suffix", "content"), [("cls", b"bee"), ("json", b'{"label": "bee"}')])

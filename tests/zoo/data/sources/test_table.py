@@ -223,6 +223,7 @@ def test_rows_without_a_label_repeated_rows_and_other_files_are_left_out(tmp_pat
         "no label",
         "unsupported file type .txt",
     ]
+    assert [item.split for item in listing.left_out] == ["train", None, None]
 
 
 def test_backslashes_of_windows_separate_folders(tmp_path: Path) -> None:

@@ -66,6 +66,14 @@ def test_a_missing_path_raises_at_the_call(classifier: Classifier, images: list[
         classifier.predict([images[0], tmp_path / "gone.png"])
 
 
+def test_a_link_to_a_missing_file_is_reported(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:
+    for name, target in {"gone.png": "nowhere.png", "loop.png": "loop.png", "folder": "nowhere"}.items():
+        (tmp_path / name).symlink_to(target)
+    *bad, good = classifier.predict([tmp_path / "gone.png", tmp_path / "loop.png", tmp_path / "folder", images[0]])
+    assert [prediction.error for prediction in bad] == ["a link whose target does not exist"] * 3
+    assert good.error is None
+
+
 def test_unreadable_images_are_reported_and_the_others_predicted(
     classifier: Classifier, images: list[Path], tmp_path: Path
 ) -> None:
