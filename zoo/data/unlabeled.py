@@ -60,9 +60,8 @@ def _split_sources(value: Any) -> list[Any]:
 def _list_source(
     source: Any, options: DataOptions, *, registry: Registry, progress: Progress
 ) -> tuple[ImageFile | LeftOut, ...]:
-    if isinstance(source, (str, PathLike)) and _is_dangling(path := expand_user(source)):
-        # A pattern such as `photos/*` also matches links to files that are gone.
-        return (LeftOut(path, "a link whose target does not exist"),)
+    if isinstance(source, (str, PathLike)) and (reason := _find_special(path := expand_user(source))):
+        return (LeftOut(path, reason),)
     listing = list_images(source, options, registry=registry, progress=progress)
     for note in listing.notes:
         progress.say(f"note: {note}")
@@ -71,11 +70,11 @@ def _list_source(
     return listing.rows or ()
 
 
-def _is_dangling(path: Path) -> bool:
+def _find_special(path: Path) -> str | None:
+    """Return why a path is neither a file nor a folder. A pattern such as `photos/*` matches these, too."""
     try:
-        path.stat()
-    except FileNotFoundError:
-        return is_link(path)
+        if is_link(path) and not path.exists():
+            return "a link whose target does not exist"
+        return "not a regular file" if path.exists() and not (path.is_dir() or path.is_file()) else None
     except (OSError, ValueError):  # Looking it up reports the reason.
-        return False
-    return False
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,8 @@ def test_files_that_a_run_leaves_out_are_left_out_of_a_prediction_for_the_same_r
         (folder / name).touch()
     labeled = list_images(folder, DataOptions.parse(), registry=names, progress=progress)
     unlabeled = list_(folder)
-    assert {row for row in unlabeled if isinstance(row, LeftOut)} == set(labeled.left_out)
+    left_out = {(row.path, row.reason) for row in unlabeled if isinstance(row, LeftOut)}
+    assert left_out == {(item.path, item.reason) for item in labeled.left_out}
     assert {row.path for row in unlabeled if isinstance(row, ImageFile)} == {file.path for file in labeled.files}
 
 
@@ -243,6 +245,16 @@ def test_python_objects_are_listed(folder: Path, list_: Any, monkeypatch: pytest
     assert contents(list_(pandas.DataFrame({"id": ["bee/1.png"]}), columns="image=id")) == [draw(1)]
     assert len(contents(list_(Pixels()))) == 2
     assert len(contents(list_({"train": Pixels(), "test": [("ant/0.png", "")]}))) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_path_that_is_neither_a_file_nor_a_folder_is_left_out(folder: Path, list_: Any) -> None:
+    os.mkfifo(folder / "ant" / "pipe.png")
+    (folder / "ant" / "gone.png").symlink_to(folder / "nowhere")
+    rows = list_(sorted((folder / "ant").glob("*.png")))
+    assert contents(rows) == [draw(0)]
+    assert ("pipe.png", "not a regular file") in reasons(rows)
+    assert ("gone.png", "a link whose target does not exist") in reasons(rows)
 
 
 def test_a_list_means_several_sources(folder: Path, list_: Any) -> None:
