@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.runs.compare import Compared, compare_runs
     from zoo.runs.prediction import Prediction
     from zoo.training.finetune import Run, finetune
+    from zoo.training.label_check import LabelCheck, check_labels
     from zoo.training.lr_find import FoundRate, find_lr
     from zoo.training.show import Sheet, show
 
@@ -33,12 +34,14 @@ _HOMES = {
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
     "FoundRate": "zoo.training.lr_find",
+    "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.finetune",
     "Sheet": "zoo.training.show",
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
+    "check_labels": "zoo.training.label_check",
     "compare_runs": "zoo.runs.compare",
     "convert_weights": "zoo.models.weights.convert",
     "find_lr": "zoo.training.lr_find",
@@ -53,12 +56,14 @@ __all__ = [
     "Compared",
     "Converted",
     "FoundRate",
+    "LabelCheck",
     "Prediction",
     "Recipe",
     "Run",
     "Sheet",
     "ZooError",
     "build",
+    "check_labels",
     "compare_runs",
     "convert_weights",
     "find_lr",

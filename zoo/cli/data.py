@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,8 @@ from zoo.registry.recipe import AUGMENTS
 if TYPE_CHECKING:
     from zoo.data.examination.check import Examination
     from zoo.data.examination.findings import Finding
+    from zoo.training.label_check import LabelCheck
+    from zoo.training.show import Sheet
 
 #: Maximum number of findings of one kind to print.
 _MAX_LISTED = 20
@@ -38,20 +41,46 @@ def command() -> None:
 @click.argument("data", shell_complete=complete_data)
 @shared.label_from
 @shared.columns
+@click.option("--labels", is_flag=True, help="Also find labels that are probably wrong, with a pretrained backbone.")
+@click.option(
+    "--backbone",
+    metavar="NAME",
+    shell_complete=complete_backbone,
+    help="Backbone for --labels.  [default: torchvision/mobilenet_v2]",
+)
+@click.option("--weights", metavar="WEIGHTS", help="Weights for --labels: a tag or a .safetensors file.")
+@click.option("--output", metavar="FILE", help="With --labels, draw the most doubtful images (.png or .html).")
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
 @shared.as_json
-def check(data: str, label_from: str | None, columns: str | None, strict: bool, as_json: bool) -> int:
+def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json: bool, **flags: str | None) -> int:
     """Decode every image, and list what is unusual or wrong.
 
     Finds unreadable files, copies, images in several classes, and images that look unusual. Never changes a file.
     """
+    options = gather_options(None, (), flags)
+    sheet = _parse_sheet(output) if output else None
+    for name in ("backbone", "weights", "output"):
+        if not labels and (name in options or (name == "output" and sheet)):
+            raise click.UsageError(f"--{name} needs --labels.")
     with torch_session() as (registry, progress):
-        from zoo.data.examination.check import examine_source
-        from zoo.registry.data_options import DataOptions
+        checked = None
+        if labels:
+            from zoo.training.label_check import check_labels
 
-        options = DataOptions.parse(label_from=label_from, columns=columns)
-        found = examine_source(data, options, registry=registry, progress=progress)
-    print_json(_to_json(found)) if as_json else _print(found)
+            checked = check_labels(data, registry=registry, progress=progress, **options)
+            found = checked.examination
+        else:
+            from zoo.data.examination.check import examine_source
+            from zoo.registry.data_options import DataOptions
+
+            found = examine_source(data, DataOptions.parse(**options), registry=registry, progress=progress)
+        if checked and sheet:
+            from zoo.training.label_sheet import draw_doubts
+
+            _write_sheet(draw_doubts(checked), sheet)
+    print_json(_to_json(found, checked)) if as_json else _print(found, checked)
+    if sheet and not as_json:
+        print_lines(str(sheet))
     return int(strict and not found.is_clean)
 
 
@@ -78,27 +107,41 @@ def show(data: str, output: str, assignments: tuple[str, ...], **flags: Any) -> 
 
     Shows images after decoding, cropping and augmentation, with the names of their classes.
     """
-    path = expand_user(output)
-    if path.suffix.lower() not in _SHEETS:
-        raise click.BadParameter(f"{output!r} must end with {' or '.join(_SHEETS)}", param_hint="--output")
+    path = _parse_sheet(output)
     with torch_session() as (registry, progress):
         from zoo.training.show import show as draw
 
         options = gather_options(None, assignments, flags)
         sheet = draw(data, registry=registry, progress=progress, **options)
-        with atomic_run_write(path) as partial:
-            if path.suffix.lower() == ".png":
-                sheet.image.save(partial, "PNG")
-            else:
-                partial.write_text(sheet.page, encoding="utf-8")
+        _write_sheet(sheet, path)
     print_lines(str(path))
 
 
-def _print(found: Examination) -> None:
+def _parse_sheet(output: str) -> Path:
+    path = expand_user(output)
+    if path.suffix.lower() not in _SHEETS:
+        raise click.BadParameter(f"{output!r} must end with {' or '.join(_SHEETS)}", param_hint="--output")
+    return path
+
+
+def _write_sheet(sheet: Sheet, path: Path) -> None:
+    with atomic_run_write(path) as partial:
+        if path.suffix.lower() == ".png":
+            sheet.image.save(partial, "PNG")
+        else:
+            partial.write_text(sheet.page, encoding="utf-8")
+
+
+def _print(found: Examination, checked: LabelCheck | None) -> None:
     from zoo.data.examination.findings import count_findings
 
     counts = ", ".join(f"{count:,} {split}" for split, count in found.images.items())
     print_lines(f"{found.data} -> {counts or 'no'} images of {len(found.classes)} classes")
+    if checked:
+        print_lines(
+            f"labels checked with {checked.backbone}: it predicts {checked.ranking.accuracy:.1%} of them in "
+            f"{checked.ranking.folds}-fold cross-validation"
+        )
     if found.problem:
         print_lines(f"warning: no model can be trained on these images: {found.problem}")
     table = count_findings(found.findings)
@@ -124,12 +167,13 @@ def _list(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{kind.code}: and {len(found) - _MAX_LISTED:,} more; --json lists all"
 
 
-def _to_json(found: Examination) -> dict[str, Any]:
+def _to_json(found: Examination, checked: LabelCheck | None) -> dict[str, Any]:
     return {
         "data": found.data,
         "classes": found.classes,
         "images": found.images,
         "problem": found.problem,
+        "labels": _describe_labels(checked) if checked else None,
         "findings": [
             {
                 "kind": finding.kind.code,
@@ -140,5 +184,25 @@ def _to_json(found: Examination) -> dict[str, Any]:
                 "detail": finding.detail,
             }
             for finding in found.findings
+        ],
+    }
+
+
+def _describe_labels(checked: LabelCheck) -> dict[str, Any]:
+    return {
+        "backbone": checked.backbone,
+        "folds": checked.ranking.folds,
+        "accuracy": checked.ranking.accuracy,
+        "ranking": [
+            {
+                "path": str(doubt.sample.path),
+                "split": doubt.sample.file.split,
+                "label": doubt.label,
+                "probability": doubt.probability,
+                "suggested": doubt.suggested,
+                "suggested_probability": doubt.suggested_probability,
+                "is_error": doubt.is_error,
+            }
+            for doubt in checked.ranking.doubts
         ],
     }

@@ -139,7 +139,7 @@ def prepare(job: Job) -> Plan:
     model, weights = build_backbone(backbone, job.weights, progress)
     budget = choose_budget(hardware.world.local_size)
     expected = choose_input(backbone, job.weights)
-    _report_input(job, expected)
+    report_input(job, expected)
     for change in recipe.preprocessing.list_changes(expected):
         progress.say(f"note: the input has {change}, which the weights expect")
     views = Views.build(recipe.preprocessing.apply(expected), recipe.augmentation, budget, recipe.erase)
@@ -182,7 +182,7 @@ def _refuse_ineffective_weights(images: Images, recipe: Recipe) -> None:
         )
 
 
-def _report_input(job: Job, expected: InputSpec) -> None:
+def report_input(job: Job, expected: InputSpec) -> None:
     """Report where the preprocessing comes from if the weights are a file."""
     backbone, weights = job.resolved.backbone, job.weights
     usual = input_for(backbone, weights.tag)

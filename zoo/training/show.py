@@ -100,7 +100,7 @@ def show(  # noqa: PLR0913  # a public entry point; all but one argument are key
         samples: Sequence[Sample] = getattr(found, split)
         if not samples:
             raise DataError(f"{found.origin!r} has no {split} images.")
-        tiles = _Tiles(samples, views, Normalize(spec))
+        tiles = Tiles(samples, views, Normalize(spec))
         if recipe.augmentation == "none":
             rows = _list_classes(found, tiles, recipe, images, classes)
         else:
@@ -117,7 +117,7 @@ def _find_input(backbone: str | None, registry: Registry) -> InputSpec:
 
 
 @dataclass(frozen=True)
-class _Tiles:
+class Tiles:
     """Images of a split, as the model sees them."""
 
     samples: Sequence[Sample]
@@ -134,7 +134,7 @@ class _Tiles:
         return self.normalize.invert(self.normalize(pixels))
 
 
-def _list_classes(found: Images, tiles: _Tiles, recipe: Recipe, images: int, classes: int) -> list[Row]:
+def _list_classes(found: Images, tiles: Tiles, recipe: Recipe, images: int, classes: int) -> list[Row]:
     rows = []
     for label, name in enumerate(found.classes[:classes]):
         of_class = [index for index, sample in enumerate(tiles.samples) if sample.label == label]
@@ -144,7 +144,7 @@ def _list_classes(found: Images, tiles: _Tiles, recipe: Recipe, images: int, cla
     return rows
 
 
-def _list_views(tiles: _Tiles, recipe: Recipe, images: int) -> list[Row]:
+def _list_views(tiles: Tiles, recipe: Recipe, images: int) -> list[Row]:
     chosen = _choose(range(len(tiles.samples)), images, recipe.seed)
     return [
         Row(

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from zoo.training.label_check import BACKBONE
+from zoo_tiny import make_suns_moons
+
 Main = Callable[..., int]
+
+
+@pytest.fixture
+def misplaced(tmp_path: Path) -> Path:
+    """A folder of 20 drawings of each class, one of which is in the wrong class."""
+    make_suns_moons(tmp_path / "drawings")
+    one, other = sorted((tmp_path / "drawings" / "train").iterdir())
+    min(one.iterdir()).rename(other / "misplaced.jpg")
+    return tmp_path / "drawings" / "train"
 
 
 def test_findings_are_counted_and_listed(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +55,54 @@ def test_with_strict_clean_data_are_a_success(run: Main, photos: Path) -> None:
 def test_data_that_do_not_exist_are_an_error(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("data", "check", "nowhere") == 1
     assert "nowhere" in capfd.readouterr().err
+
+
+def test_doubtful_labels_are_listed(run: Main, misplaced: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", misplaced, "--labels", "--backbone", "tiny") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].startswith("labels checked with tiny/tiny@DRAWN_V1: it predicts ")
+    (item,) = (line for line in lines if line.startswith("doubtful-label: "))
+    assert "misplaced.jpg (more likely " in item
+
+
+def test_json_contains_the_complete_ranking(run: Main, misplaced: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", misplaced, "--labels", "--backbone", "tiny", "--json") == 0
+    labels = json.loads(capfd.readouterr().out)["labels"]
+    assert labels["folds"] == 5
+    assert len(labels["ranking"]) == 40
+    first, last = labels["ranking"][0], labels["ranking"][-1]
+    assert Path(first["path"]).name == "misplaced.jpg"
+    assert first["is_error"]
+    assert first["suggested"] != first["label"]
+    assert first["suggested_probability"] - first["probability"] > last["suggested_probability"] - last["probability"]
+
+
+def test_without_labels_json_has_no_ranking(run: Main, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", photos, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["labels"] is None
+
+
+def test_with_strict_a_doubtful_label_is_a_failure(run: Main, misplaced: Path) -> None:
+    assert run("data", "check", misplaced, "--labels", "--backbone", "tiny", "--strict") == 1
+
+
+def test_a_sheet_of_doubtful_labels_is_written(run: Main, misplaced: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.html"
+    assert run("data", "check", misplaced, "--labels", "--backbone", "tiny", "--output", sheet) == 0
+    assert "misplaced.jpg" in sheet.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("flag", ["--backbone", "--weights", "--output"])
+def test_flags_of_the_check_of_labels_need_it(
+    run: Main, photos: Path, capfd: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert run("data", "check", photos, flag, "sheet.png") == 2
+    assert f"{flag} needs --labels" in capfd.readouterr().err
+
+
+def test_the_help_shows_the_default_backbone(run: Main, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "check", "--help") == 0
+    assert f"[default: {BACKBONE}]" in " ".join(capfd.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("name", "start"), [("sheet.png", b"\x89PNG"), ("sheet.html", b"<!DOCTYPE html>")])

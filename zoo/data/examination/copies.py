@@ -27,12 +27,15 @@ class Copy(NamedTuple):
     other: str
 
 
-def list_copies(samples: Sequence[Sample], traits: Mapping[bytes, Traits]) -> Iterator[Copy]:
+def list_copies(
+    samples: Sequence[Sample], traits: Mapping[bytes, Traits], similar: Iterable[tuple[bytes, bytes]] = ()
+) -> Iterator[Copy]:
     """List images with copies: once for each kind of harm that their copies do.
 
     Args:
         samples: Examined images in their final splits.
         traits: Traits of the images.
+        similar: Digests of pairs of images that look the same although their hashes differ.
     """
     same: defaultdict[bytes, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -40,7 +43,7 @@ def list_copies(samples: Sequence[Sample], traits: Mapping[bytes, Traits]) -> It
     for group in same.values():
         if len(group) > 1:
             yield from _list_harm(group, group, kinds.LEAK, kinds.CONFLICT, kinds.DUPLICATE)
-    for digest, others in find_near_copies(traits, same).items():
+    for digest, others in find_near_copies(traits, same, similar).items():
         near = [sample for other in others for sample in same[other]]
         yield from _list_harm(same[digest], near, kinds.NEAR_LEAK, kinds.NEAR_CONFLICT, kinds.NEAR_DUPLICATE)
 
@@ -61,7 +64,9 @@ def _list_harm(
             yield Copy(twin, sample, str(copy.path))
 
 
-def find_near_copies(traits: Mapping[bytes, Traits], digests: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+def find_near_copies(
+    traits: Mapping[bytes, Traits], digests: Iterable[bytes], similar: Iterable[tuple[bytes, bytes]] = ()
+) -> dict[bytes, list[bytes]]:
     """Return the digests of the images that look the same as each image. Exact copies are not among them."""
     of_hash: defaultdict[int, list[bytes]] = defaultdict(list)
     for digest in digests:
@@ -74,4 +79,8 @@ def find_near_copies(traits: Mapping[bytes, Traits], digests: Iterable[bytes]) -
             if first != second:
                 near[first].append(second)
                 near[second].append(first)
+    for first, second in similar:
+        if second not in near[first]:
+            near[first].append(second)
+            near[second].append(first)
     return near

@@ -53,7 +53,11 @@ class Finding:
 
 
 def list_findings(
-    samples: Sequence[Sample], left_out: Iterable[LeftOut], classes: Sequence[str], traits: Mapping[bytes, Traits]
+    samples: Sequence[Sample],
+    left_out: Iterable[LeftOut],
+    classes: Sequence[str],
+    traits: Mapping[bytes, Traits],
+    similar: Iterable[tuple[bytes, bytes]] = (),
 ) -> list[Finding]:
     """List what is unusual about images, the most harmful kinds first, and then by split and path.
 
@@ -62,6 +66,7 @@ def list_findings(
         left_out: Files that are not used.
         classes: Names of all classes.
         traits: Traits of the images that were examined.
+        similar: Digests of pairs of images that look the same although their hashes differ.
     """
     found = [Finding(kinds.SKIPPED, None, None, str(item.path), item.reason) for item in left_out]
     found += _list_gaps(samples, classes)
@@ -69,12 +74,17 @@ def list_findings(
     examined = [sample for sample in samples if sample.is_examined]
     found += (
         Finding(copy.kind, copy.sample.file.split, copy.sample.file.class_name, str(copy.sample.path), copy.other)
-        for copy in list_copies(examined, traits)
+        for copy in list_copies(examined, traits, similar)
     )
     for sample in examined:
         for kind, detail in _list_oddities(sample, traits[sample.digest]):
             found.append(Finding(kind, sample.file.split, sample.file.class_name, str(sample.path), detail))
     return sorted(found, key=_order)
+
+
+def sort_by_kind(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by kind, the most harmful first. Findings of one kind stay in their order."""
+    return sorted(findings, key=lambda finding: _RANKS[finding.kind.code])
 
 
 def count_findings(findings: Iterable[Finding]) -> dict[Kind, dict[str, int]]:

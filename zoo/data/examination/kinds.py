@@ -22,6 +22,7 @@ LEAK = Kind("leak", "is also in train, or is a test image that is also in val", 
 NEAR_LEAK = Kind("near-leak", "looks the same as an image in train, or in val if it is a test image", is_warning=True)
 CONFLICT = Kind("conflict", "is in more than one class", is_warning=True)
 NEAR_CONFLICT = Kind("near-conflict", "looks the same as an image of a different class", is_warning=True)
+DOUBTFUL_LABEL = Kind("doubtful-label", "looks more like a different class", is_warning=True)
 SHARED_GROUP = Kind("shared-group", "is a group that also has images in train, or in val for test", is_warning=True)
 MISSING_CLASS = Kind("missing-class", "has no images in this split", is_warning=True)
 BLACK = Kind("black", "is nearly black", is_warning=True)

@@ -10,7 +10,7 @@ comparison with the full network fails and the network is not split.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,11 @@ class AfterBlock(Tail):
     def width(self) -> int:
         """The number of features that the last frozen module returns per image."""
         return self._outputs[self.where].shape.numel()
+
+    @property
+    def shapes(self) -> Sequence[torch.Size]:
+        """The shape of one image's output of the last frozen module."""
+        return [self._outputs[self.where].shape]
 
     def forward(self, features: Tensor) -> Any:
         """Map features of shape (N, width) to the network's output: logits, or logits and auxiliary logits."""

@@ -41,7 +41,7 @@ class _Branch(nn.Module):
         self.steps = nn.ModuleList(call.module for call in calls)
         self.head = calls[-1].module
         self._shapes = [call.input.shape[1:] for call in calls]
-        self.width = self._shapes[-1].numel()
+        self.shape = self._shapes[-1]
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width) to logits of shape (N, classes)."""
@@ -58,12 +58,18 @@ class HeadOnly(Tail):
         self.where = ", ".join(paths)
         self._branches = nn.ModuleList(branches)
         self._heads = [branch.head for branch in branches]
-        self._widths = [branch.width for branch in branches]
+        self._shapes = [branch.shape for branch in branches]
+        self._widths = [shape.numel() for shape in self._shapes]
 
     @property
     def width(self) -> int:
         """The number of features per image, summed over the inputs of all heads."""
         return sum(self._widths)
+
+    @property
+    def shapes(self) -> Sequence[torch.Size]:
+        """The shapes of one image's inputs of all heads."""
+        return self._shapes
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width) to logits of shape (N, classes)."""

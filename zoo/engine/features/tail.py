@@ -47,6 +47,11 @@ class Tail(nn.Module, ABC):
     def width(self) -> int:
         """The number of features per image."""
 
+    @property
+    @abstractmethod
+    def shapes(self) -> Sequence[torch.Size]:
+        """The shapes of one image's features at each of the modules in `where`, before they are flattened."""
+
     @abstractmethod
     def extract(self, model: nn.Module, images: Tensor) -> Tensor:
         """Run the model, which must be in eval mode, up to the features; return them in shape (N, width)."""

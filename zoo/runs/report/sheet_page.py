@@ -20,8 +20,14 @@ def build_sheet_page(title: str, caption: str, rows: Sequence[Row]) -> str:
         caption: Paragraph below the title.
         rows: Rows of images.
     """
-    sections = [(row.title, [_encode(image) for image in row.images]) for row in rows]
+    sections = [(row.title, _list_figures(row)) for row in rows]
     return render_template("sheet.html.jinja", title=title, caption=caption, sections=sections)
+
+
+def _list_figures(row: Row) -> list[tuple[str, Sequence[str]]]:
+    """Return each image as a base64-encoded PNG, with the lines of its caption."""
+    captions = row.captions or [()] * len(row.images)
+    return [(_encode(image), lines) for image, lines in zip(row.images, captions, strict=True)]
 
 
 def _encode(image: object) -> str:

@@ -203,4 +203,4 @@ def test_data_that_cannot_be_trained_on_is_examined_too(tmp_path: Path, names: A
 
 
 def test_every_kind_has_its_own_code() -> None:
-    assert len({kind.code for kind in KINDS}) == len(KINDS) == 22
+    assert len({kind.code for kind in KINDS}) == len(KINDS) == 23
