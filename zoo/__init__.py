@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
-    from zoo.runs.classifier import Classifier, Prediction, load
+    from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.prediction import Prediction
     from zoo.training.finetune import Run, finetune
     from zoo.training.label_check import LabelCheck, check_labels
     from zoo.training.lr_find import FoundRate, find_lr
@@ -34,7 +35,7 @@ _HOMES = {
     "Converted": "zoo.models.weights.convert",
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
-    "Prediction": "zoo.runs.classifier",
+    "Prediction": "zoo.runs.prediction",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.finetune",
     "Sheet": "zoo.training.show",

@@ -37,6 +37,8 @@ class Site:
     #: ``drip`` (sends a byte now and then), ``drip-headers`` (never ends its headers), ``ok``.
     faults: list[str] = field(default_factory=list)
     supports_ranges: bool = True
+    #: Additional headers of a file, by path.
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
     #: Number of bytes of files that were sent.
@@ -101,6 +103,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             headers = {}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        headers |= self.server.site.headers.get(self.path.partition("?")[0], {})
         self._start(206 if start else 200, headers, is_endless=kind == "drip-headers")
         self._write(content[start:], kind, value)
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli import shared
-from zoo.cli.completion import complete_run
+from zoo.cli.completion import complete_data, complete_run
 from zoo.cli.output import print_csv, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines, print_notes
 
 if TYPE_CHECKING:
-    from zoo.runs.classifier import Prediction
+    from zoo.runs.prediction import Prediction
 
 
 @click.command(name="predict")
 @click.argument("run", shell_complete=complete_run)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER|TABLE|ARCHIVE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|DATA...", shell_complete=complete_data)
+@click.option("--columns", metavar="image=NAME", help="Column of a table that contains the images.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
 @click.pass_context
-def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, device: str, form: str | None) -> None:
+def command(  # one parameter for each option
+    ctx: click.Context, run: str, images: tuple[str, ...], columns: str | None, top: int, device: str, form: str | None
+) -> None:
     """Classify images with the model of a run.
+
+    DATA is anything that the --data option of `zoo finetune` takes. The images
+    need no labels.
 
     Exits with 1 if no image could be read.
     """
@@ -41,13 +47,14 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
         from zoo.runs.classifier import load
 
         classifier = load(run, device=device, registry=registry)
-        predictions = list(classifier.predict(images, top, progress=progress))
+        predictions = list(classifier.predict(images, top, columns=columns, registry=registry, progress=progress))
+    print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])
     elif form == "csv":
         print_csv(_list_rows(predictions))
     else:
-        _print_lines(predictions)
+        print_lines(*map(_format, (prediction for prediction in predictions if not prediction.error)))
     if all(prediction.error for prediction in predictions):
         ctx.exit(1)
 
@@ -62,10 +69,6 @@ def _list_rows(predictions: Iterable[Prediction]) -> Iterator[tuple[str | float,
             yield path, label, probability, ""
 
 
-def _print_lines(predictions: Iterable[Prediction]) -> None:
-    for prediction in predictions:
-        if prediction.error is not None:
-            print_notes(f"{prediction.path}: {prediction.error}")
-        else:
-            top = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
-            print_lines(f"{prediction.path}: {top}")
+def _format(prediction: Prediction) -> str:
+    top = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
+    return f"{prediction.path}: {top}"

@@ -45,6 +45,8 @@ class Images:
 
     #: Folder, archive or data set, as the caller passed it.
     origin: str
+    #: Kind of the data source; see `zoo.data.listing.Listing`.
+    kind: str = "other"
     #: Where the images were downloaded from; see `zoo.data.listing.Listing`.
     source: Mapping[str, str | None] | None = None
     #: Class names of the train split. The index of a class is its label in all splits.
@@ -108,6 +110,7 @@ def open_images(
     report_findings(findings, progress)
     images = Images(
         origin=origin,
+        kind=listing.kind,
         source=listing.source,
         classes=listing.classes,
         train=_select_samples(good, "train"),

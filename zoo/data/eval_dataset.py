@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.data.bit_depth import find_peaks, report_bits
-from zoo.data.dataset import report_left_out
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import list_findings
 from zoo.data.examination.report import report_findings
@@ -68,7 +67,8 @@ def open_labeled(
     good, bad, traits = examine_files(files, labels, progress=progress)
     unused = (item for item in listing.left_out if chosen == "all" or item.split in (None, chosen))
     left_out = tuple(sorted((*unused, *bad), key=lambda item: str(item.path)))
-    report_left_out(left_out, progress)
+    for item in left_out:  # all of them, as in a prediction
+        progress.say(f"skipped {str(item.path)!r}: {item.reason}")
     report_bits(find_peaks(good, traits), trained.bits, progress)
     report_findings(list_findings(good, bad, sorted({file.class_name for file in files}), traits), progress)
     if not good:

@@ -26,7 +26,10 @@ def read_image_file(path: Path, span: Span | None = None) -> bytes:
         if not path.is_file():  # Opening a named pipe would block forever.
             raise DataError("it is not a file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
-            size = span.size if span else os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            if span and span.state not in (None, (status.st_size, status.st_mtime_ns)):
+                raise DataError("the shard changed after its images were listed")
+            size = span.size if span else status.st_size
             if size > IMAGE_BYTES.read():
                 raise DataError(f"it has {IMAGE_BYTES.explain(size)}")
             if span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Span:
     offset: int
     #: Number of bytes.
     size: int
+    #: Size in bytes and modification time in nanoseconds that the shard had when it was indexed.
+    state: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,24 @@ class Listing:
     notes: tuple[str, ...] = ()
     #: Where the images were downloaded from, such as ``url`` and ``sha256``; None for the user's own files.
     source: Mapping[str, str | None] | None = None
+    #: Kind of the source, one of those in `zoo.data.sources.kinds`.
+    kind: str = "other"
+    #: Every file in the order of the source, used or not, if the images need no labels; otherwise None.
+    rows: tuple[ImageFile | LeftOut, ...] | None = None
+
+    @classmethod
+    def unlabeled(cls, rows: Iterable[ImageFile | LeftOut], notes: tuple[str, ...] = ()) -> Listing:
+        """Build a listing of images that need no labels, in the given order."""
+        found = tuple(rows)
+        files = tuple(row for row in found if isinstance(row, ImageFile))
+        left_out = tuple(row for row in found if isinstance(row, LeftOut))
+        return cls({}, files, left_out, has_splits=False, layouts="", notes=notes, rows=found)
+
+    def leave_out(self, others: Iterable[LeftOut]) -> Listing:
+        """Return the listing with other files that are not used."""
+        found = tuple(others)
+        rows = None if self.rows is None else (*self.rows, *found)
+        return replace(self, left_out=(*found, *self.left_out), rows=rows)
 
     @classmethod
     def of_files(
@@ -141,7 +161,13 @@ def merge_listings(listings: Sequence[Listing]) -> Listing:
         has_splits=True,
         layouts=listings[0].layouts,
         notes=tuple(notes),
+        rows=_merge_rows(listings),
     )
+
+
+def _merge_rows(listings: Sequence[Listing]) -> tuple[ImageFile | LeftOut, ...] | None:
+    rows = [listing.rows for listing in listings if listing.rows is not None]
+    return tuple(row for some in rows for row in some) if rows else None
 
 
 def check_trainable(listing: Listing, origin: str) -> None:

@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources.archive import ARCHIVE_SUFFIXES, is_archive_name
 from zoo.data.sources.cached import Located, fetch_archive, get_dataset, unpack
-from zoo.data.sources.flat_folder import list_flat_folder
-from zoo.data.sources.folder import list_folder
-from zoo.data.sources.folder_tables import list_folder_tables
-from zoo.data.sources.image_parquet import list_image_parquet
-from zoo.data.sources.objects import describe_object, list_object
+from zoo.data.sources.entries import find_unsupported
+from zoo.data.sources.kinds import OTHER, TABLE, adopt, refuse_option
+from zoo.data.sources.objects import describe_object, is_frame, list_object
+from zoo.data.sources.path_source import list_image, list_path
 from zoo.data.sources.plugin_source import fetch_images, get_folder
 from zoo.data.sources.prefixed import Prefixed, find_prefixed, list_prefixed
-from zoo.data.sources.shard_names import find_shards, is_pattern, is_unpacked_shard
-from zoo.data.sources.shards import list_shards
-from zoo.data.sources.table import list_rows, list_table
+from zoo.data.sources.shard_names import find_shards, is_pattern
+from zoo.data.sources.table import list_rows
 from zoo.data.sources.table_rows import TABLE_SUFFIXES, is_table_name
 from zoo.data.sources.web_archive import WebArchive, is_web, parse_web
 from zoo.data.sources.web_shards import fetch_shards, is_shard_url
-from zoo.errors import DataError, NameNotFound, OptionError
+from zoo.errors import DataError, NameNotFound
 from zoo.files.paths import expand_user
 from zoo.plugin.dataset_spec import DATASET_NAME, DatasetSpec
 
@@ -63,8 +61,9 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         OptionError: If an option does not apply to this kind of source.
     """
     if not isinstance(value, (str, PathLike)):
-        _refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
-        return list_object(value, options, progress)
+        refuse_option("label_from", options.label_from, "`data` is a Python object", "a folder")
+        kind = TABLE if is_frame(value) else OTHER
+        return replace(list_object(value, adopt(options, kind, progress), progress), kind=kind)
     found = look_up(value, registry=registry)
     if isinstance(found, DatasetSpec) and found.source:
         if path := registry.find_definition(found):
@@ -73,12 +72,14 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
     if isinstance(found, Prefixed) and found.spec:
         return _list_plugin_source(found.spec, found.name, options, registry=registry, progress=progress)
     if isinstance(found, Prefixed):
-        _refuse_option("label_from", options.label_from, f"{str(value)!r} already has labels", "a folder")
+        refuse_option("label_from", options.label_from, f"{str(value)!r} already has labels", "a folder")
         if found.prefix == "torchvision":
-            _refuse_option("columns", options.columns, f"{str(value)!r} has no columns", "a table")
+            refuse_option("columns", options.columns, f"{str(value)!r} has no columns", "a table")
         return list_prefixed(found, options, progress)
+    if isinstance(found, Path) and not options.needs_labels and _is_image(found):
+        return list_image(found, options)
     located = locate(found, registry=registry, progress=progress)
-    return replace(_list_path(value, located, options, progress), source=located.source)
+    return replace(list_path(value, located, options, progress), source=located.source)
 
 
 def _list_plugin_source(
@@ -87,42 +88,16 @@ def _list_plugin_source(
     value = f"{spec.prefix}:{name}"
     result = fetch_images(spec, name)
     if isinstance(result, Path):
-        listing = _list_path(value, locate(result, registry=registry, progress=progress), options, progress)
+        listing = list_path(value, locate(result, registry=registry, progress=progress), options, progress)
     else:
-        _refuse_option("label_from", options.label_from, f"{value!r} already has labels", "a folder")
-        _refuse_option("columns", options.columns, f"{value!r} has no columns", "a table")
+        refuse_option("label_from", options.label_from, f"{value!r} already has labels", "a folder")
+        refuse_option("columns", options.columns, f"{value!r} has no columns", "a table")
         listing = list_rows(iter(result), get_folder(spec, name), options, origin=value, split=None)
     return replace(listing, source={"name": value})
 
 
-def _list_path(value: str | PathLike[str], located: Located, options: DataOptions, progress: Progress) -> Listing:
-    path = located.path
-    if shards := find_shards(path):
-        _refuse_option("label_from", options.label_from, f"{str(value)!r} consists of shards", "a folder of images")
-        return list_shards(shards, options, progress)
-    if not options.label_from and (listing := list_image_parquet(path, options, progress)):
-        return listing
-    if path.is_file():
-        _refuse_option("label_from", options.label_from, f"{str(value)!r} is a table", "a folder")
-        return list_table(path, options, is_own=located.source is None)
-    if options.label_from:
-        _refuse_option("columns", options.columns, "`label_from` is set, too", "a table")
-        return list_flat_folder(path, options.label_from)
-    if listing := list_folder_tables(path, options):
-        return listing
-    _refuse_option("columns", options.columns, f"{str(value)!r} is a folder", "a table")
-    listing = list_folder(path)
-    if not listing.files and located.path != expand_user(str(value)) and is_unpacked_shard(path):
-        raise DataError(
-            f"{str(value)!r} is a shard, not an archive of a folder; pass the folder that contains the shards, or a "
-            "pattern such as 'train-{000..099}.tar'."
-        )
-    return listing
-
-
-def _refuse_option(name: str, value: object, found: str, wanted: str) -> None:
-    if value:
-        raise OptionError(f"`{name}` applies only to {wanted}, but {found}.")
+def _is_image(path: Path) -> bool:
+    return path.is_file() and not is_table_name(path.name) and not is_archive_name(path.name)
 
 
 def locate(source: Path | WebArchive | DatasetSpec, *, registry: Registry, progress: Progress) -> Located:
@@ -201,6 +176,8 @@ def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec
     try:
         return registry.get_dataset(value)
     except NameNotFound as error:
+        if find_unsupported(value) is None or is_table_name(value):
+            raise DataError(_explain_missing(value)) from error
         if "/" in value:
             raise DataError(f"there is no folder, table or archive {value!r}, and {error}") from error
         similar = _list_similar(Path(value))

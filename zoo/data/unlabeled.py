@@ -2,50 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zoo.data.sources.archive import is_archive_name
-from zoo.data.sources.cached import unpack
+from zoo.data.listing import ImageFile, LeftOut
+from zoo.data.source import list_images, name_source
 from zoo.data.sources.entries import IMAGE_SUFFIXES, is_link
-from zoo.data.sources.table import list_paths
-from zoo.data.sources.table_rows import is_table_name
-from zoo.data.sources.walk import walk_files
-from zoo.errors import DataError
-from zoo.files.paths import accessing
+from zoo.errors import DataError, OptionError
+from zoo.files.paths import expand_user
 
 if TYPE_CHECKING:
     from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
+    from zoo.registry.registry import Registry
 
 
-def list_unlabeled(path: Path, progress: Progress) -> Sequence[tuple[Path, str | None]]:
-    """List an image, or all files of a folder, a table or an archive.
+def list_unlabeled(
+    value: Any, options: DataOptions, *, registry: Registry, progress: Progress
+) -> list[ImageFile | LeftOut]:
+    """List the images of one or several data sources, and the files that are left out.
 
     Args:
-        path: The image, folder, table or archive.
-        progress: Where to report that an archive is unpacked.
+        value: An image, any data source of `zoo.data.source`, or a list of these. A list of (path, label) is a source.
+        options: How to find the images; only the name of the image column has an effect.
+        registry: Where to look up the names of data sets.
+        progress: Where to report progress.
 
     Returns:
-        The path of each file, and the reason why it cannot be used, or None if it may be an image.
+        The images and the files that are left out, in the order of the sources.
 
     Raises:
-        DataError: If the path does not exist, contains no images, or cannot be read.
+        DataError: If a source does not exist, contains no images, or cannot be read.
+        NameNotFound: If there is no data set of that name.
+        OptionError: If an option does not apply to a source.
     """
-    with accessing(path, DataError, "pass an image or a folder of images"):
-        is_folder = path.is_dir()
-        if not is_folder and not path.exists():
-            if is_link(path):  # A pattern such as `photos/*` also matches links to files that are gone.
-                return [(path, "a link whose target does not exist")]
-            raise DataError(f"{path} does not exist.")
-    if is_folder:
-        files = sorted(walk_files(path), key=lambda item: item[0])
-    elif is_table_name(path.name):
-        files = list_paths(path)
-    elif is_archive_name(path.name):
-        files = sorted(walk_files(unpack(path, progress)), key=lambda item: item[0])
-    else:
-        return [(path, None)]
-    if all(reason for _, reason in files):
-        raise DataError(f"no images in {path}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
-    return files
+    if others := sorted(options.columns.keys() - {"image"}):
+        raise OptionError(f"`columns`: predictions need only the column for image; leave out {', '.join(others)}.")
+    unlabeled = replace(options, needs_labels=False)
+    return [
+        row
+        for source in _split_sources(value)
+        for row in _list_source(source, unlabeled, registry=registry, progress=progress)
+    ]
+
+
+def _split_sources(value: Any) -> list[Any]:
+    is_one = isinstance(value, (str, PathLike, Mapping)) or not isinstance(value, Iterable)
+    if is_one or (hasattr(value, "__getitem__") and not isinstance(value, (list, tuple))):
+        return [value]
+    several = list(value)
+    return [several] if several and isinstance(several[0], (list, tuple)) else several
+
+
+def _list_source(
+    source: Any, options: DataOptions, *, registry: Registry, progress: Progress
+) -> tuple[ImageFile | LeftOut, ...]:
+    if isinstance(source, (str, PathLike)) and (reason := _find_special(path := expand_user(source))):
+        return (LeftOut(path, reason),)
+    listing = list_images(source, options, registry=registry, progress=progress)
+    for note in listing.notes:
+        progress.say(f"note: {note}")
+    if not listing.files:
+        raise DataError(f"no images in {name_source(source)}; zoo reads {' '.join(IMAGE_SUFFIXES)}.")
+    return listing.rows or ()
+
+
+def _find_special(path: Path) -> str | None:
+    """Return why a path is neither a file nor a folder. A pattern such as `photos/*` matches these, too."""
+    try:
+        if is_link(path) and not path.exists():
+            return "a link whose target does not exist"
+        return "not a regular file" if path.exists() and not (path.is_dir() or path.is_file()) else None
+    except (OSError, ValueError):  # Looking it up reports the reason.
+        return None

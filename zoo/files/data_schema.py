@@ -48,6 +48,8 @@ class DataFacts(TypedDict):
     """The data of a run."""
 
     asked: Text
+    #: Kind of data source, as in `zoo.data.sources.kinds`.
+    kind: NotRequired[Name]
     fingerprint: Name
     images: Images
     left_out: list[SkippedFile]

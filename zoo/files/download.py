@@ -23,6 +23,7 @@ from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
 from zoo.files.partial import PART
 from zoo.files.paths import accessing
+from zoo.files.remote_version import read_version_of
 from zoo.files.retry import retry
 from zoo.progress import Progress
 
@@ -35,6 +36,8 @@ class _Download:
     target: Path
     sha256: str | None
     size: int | None
+    #: Whether the version that the server reports is stored beside the file.
+    keeps_version: bool = False
 
     @property
     def part(self) -> Path:
@@ -70,7 +73,35 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
     Raises:
         DownloadError: If the file cannot be fetched or is not the expected file.
     """
-    download = _Download(url, target, sha256, size)
+    return _obtain(_Download(url, target, sha256, size), progress)
+
+
+def fetch_versioned(url: str, target: Path, progress: Progress) -> Path:
+    """Fetch ``url`` without a digest, as :func:`fetch` does, and store the version that the server reports beside it.
+
+    Raises:
+        DownloadError: If the file cannot be fetched.
+    """
+    return _obtain(_Download(url, target, None, None, keeps_version=True), progress)
+
+
+def has_changed(url: str, target: Path, progress: Progress) -> bool:
+    """Return whether the server has another version of a file that :func:`fetch_versioned` fetched.
+
+    Raises:
+        DownloadError: If the server cannot be asked.
+    """
+    download = _Download(url, target, None, None)
+    try:
+        response = retry(partial(open_url, url, 0), progress.say)
+    except TransferFailed as failure:
+        raise download.error(str(failure)) from failure
+    response.body.close()  # Servers often allow no HEAD requests, and little is sent before it is closed.
+    return read_version_of(target).differs(response.version)
+
+
+def _obtain(download: _Download, progress: Progress) -> Path:
+    target = download.target
     with accessing(target, DownloadError, "choose a shorter name or a different folder"):
         if target.exists() and not target.is_file():  # Reading a named pipe would block forever.
             raise DownloadError(f"{target} is not a file; remove it.")
@@ -78,7 +109,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
         return target
     if is_offline():
         raise download.error("ZOO_OFFLINE is set, and the file is not on this machine", "Unset ZOO_OFFLINE")
-    progress.say(f"fetching {url}")
+    progress.say(f"fetching {download.url}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _acquire_lock(download, progress):
@@ -127,6 +158,8 @@ def _fetch_once(download: _Download, progress: Progress) -> None:
         with response.body, part.open("ab" if response.start else "wb", buffering=0) as file:
             _receive(download, response, file, progress)
         _verify(download, response)
+        if download.keeps_version:
+            response.version.save(download.target)
         publish(part, download.target)
     finally:
         # Keep a partial file only if a digest will show whether its bytes match the rest of the file.

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 
 from zoo.errors import DownloadError
 from zoo.files.pace import PacedHTTP, PacedHTTPS
+from zoo.files.remote_version import RemoteVersion
 from zoo.files.versions import read_version
 
 #: Seconds to wait for data from a silent server.
@@ -59,6 +60,8 @@ class Response:
     length: int | None
     #: SHA-256 of the full file in hex, or None if the file is not on the Hub or the Hub does not report it.
     sha256: str | None
+    #: What the server says about the version of the full file.
+    version: RemoteVersion
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they arrive. Raises TransferFailed if the body ends early."""
@@ -96,7 +99,8 @@ def open_url(url: str, start: int) -> Response:
             return open_url(url, 0)
         raise TransferFailed(f"the server did not send the file (HTTP {body.status})")
     digest = _DIGEST.fullmatch(redirects.digest or body.headers.get("X-Linked-Etag") or "")
-    return Response(body, first, body.length, digest[1] if digest and url.startswith("hf://") else None)
+    version = RemoteVersion.of_headers(body.headers, None if body.length is None else first + body.length)
+    return Response(body, first, body.length, digest[1] if digest and url.startswith("hf://") else None, version)
 
 
 def web_address(url: str) -> str:

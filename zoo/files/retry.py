@@ -7,13 +7,16 @@ from collections.abc import Callable
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from time import sleep
+from typing import TypeVar
 
 from zoo.files.http import TransferFailed
 from zoo.files.limits import DOWNLOAD_TRIES, RETRY_SECONDS
 
+T = TypeVar("T")
 
-def retry(attempt: Callable[[], None], say: Callable[[str], None]) -> None:
-    """Call ``attempt`` until it succeeds.
+
+def retry(attempt: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Call ``attempt`` until it succeeds, and return its result.
 
     The waits between attempts are 1, 2, 4, 8 seconds and so on, or longer if the server asks for it.
 
@@ -25,17 +28,17 @@ def retry(attempt: Callable[[], None], say: Callable[[str], None]) -> None:
         TransferFailed: If an attempt fails permanently, all attempts fail, or the server asks for too long a wait.
     """
     tries = DOWNLOAD_TRIES.read()
-    for number in range(1, tries + 1):
+    number = 1
+    while True:
         try:
-            attempt()
+            return attempt()
         except TransferFailed as failure:
-            if not failure.can_retry or number == tries:
+            if not failure.can_retry or number >= tries:
                 raise
             seconds = _choose_wait(failure, number)
-            say(f"{failure}; trying again in {seconds:,} s (attempt {number + 1} of {tries})")
+            number += 1
+            say(f"{failure}; trying again in {seconds:,} s (attempt {number} of {tries})")
             sleep(seconds)
-        else:
-            return
 
 
 def _choose_wait(failure: TransferFailed, number: int) -> int:

@@ -84,6 +84,8 @@ class RecipeFacts(TypedDict):
 
     train: Name
     head: Name
+    label_from: NotRequired[Text | None]
+    columns: NotRequired[Text | None]
 
 
 class HardwareFacts(TypedDict):

@@ -14,6 +14,16 @@ ROLES = ("image", "label", "split", "group", "weight")
 
 
 @dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a finished run found its images. An evaluation does the same for data of the same kind."""
+
+    #: Kind of data source, as in `zoo.data.sources.kinds`.
+    kind: str
+    label_from: re.Pattern[str] | None
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class DataOptions:
     """How the images of a data source are found and split."""
 
@@ -27,6 +37,10 @@ class DataOptions:
     seed: int = 0
     #: Fold that becomes val. The other images of train and val become train.
     fold: Fold | None = None
+    #: Whether to list only images that have a label; predictions need none.
+    needs_labels: bool = True
+    #: Options of the run that is evaluated, which are used if they apply to the data.
+    of_run: RunOptions | None = None
 
     @classmethod
     def parse(

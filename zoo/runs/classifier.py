@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from zoo.data.bit_depth import report_bits
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.eval_dataset import Trained, open_labeled
-from zoo.data.image_bytes import read_image_file
+from zoo.data.image_bytes import read_image
+from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.loader import EvalBatches
 from zoo.data.pixel_cache import Pixels
 from zoo.data.source import list_images, name_source
@@ -26,8 +27,7 @@ from zoo.engine.batches import prepare
 from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
-from zoo.errors import DataError, OptionError, RunError
-from zoo.files.paths import expand_user
+from zoo.errors import DataError, RunError
 from zoo.models.build import build_model
 from zoo.models.head import replace_head
 from zoo.models.weights.header import Header
@@ -35,29 +35,13 @@ from zoo.progress import Progress, Silent
 from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Registry, open_registry
+from zoo.runs.data_options import parse_evaluation_options
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import load_header, load_tensors
+from zoo.runs.prediction import Prediction
 
 #: Images per batch.
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predicted classes of an image, or the reason why it cannot be read."""
-
-    path: Path
-    #: The most probable classes and their probabilities, most probable first; empty if the image cannot be read.
-    top: tuple[tuple[str, float], ...] = ()
-    error: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the documented JSON form."""
-        if self.error is not None:
-            return {"path": str(self.path), "error": self.error}
-        label, probability = self.top[0]
-        top = [{"label": name, "probability": value} for name, value in self.top]
-        return {"path": str(self.path), "label": label, "probability": probability, "top": top}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +57,9 @@ class _Input:
 class Classifier:
     """A trained model and its class names."""
 
-    def __init__(self, model: nn.Module, header: Header, hardware: Hardware) -> None:
+    def __init__(self, model: nn.Module, header: Header, hardware: Hardware, folder: RunFolder | None = None) -> None:
         self.model = model
+        self._folder = folder
         self.header = header
         self._hardware = hardware
         self.transform = build_eval_transform(header.input)
@@ -84,29 +69,39 @@ class Classifier:
         """Names of the classes, in the order of the logits."""
         return self.header.classes
 
-    def predict(
-        self, images: str | Path | Sequence[str | Path], top: int = 1, *, progress: Progress | None = None
-    ) -> Iterator[Prediction]:
+    def predict(  # a public entry point; all but two arguments are keywords
+        self, images: Any, top: int = 1, *, columns: str | None = None, registry: Registry | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Prediction]:  # fmt: skip
         """Predict the most probable classes of each image.
 
         Args:
-            images: Path of an image, or of a folder, a table or an archive of images, or several of these.
+            images: Path of an image, or a data set, as for ``finetune``, or a list of several of these. The images need
+                no labels, and labels have no effect.
             top: Number of classes per image.
-            progress: Receives a message when an archive is unpacked, and, after the last prediction, messages about
-                the scale of 16-bit images. Default: they are discarded.
+            columns: Name of the image column of a table, as in ``image=id``.
+            registry: Registry in which data sets are looked up. Default: all installed plugins.
+            progress: Receives messages about the data, and, after the last prediction, messages about the scale of
+                16-bit images. Default: they are discarded.
+
+        Returns:
+            A prediction for each image, and one with an error for each file that is left out.
 
         Raises:
-            DataError: If ``top`` is less than 1, a path does not exist, or a folder, table or archive has no images.
+            DataError: If ``top`` is less than 1, a path does not exist, or a data set has no images.
+            DownloadError: If a data set cannot be fetched.
+            NameNotFound: If there is no data set of that name.
+            OptionError: If ``columns`` names other columns, or does not apply to the images.
             RunError: If the model returns NaN or infinite values for an image; raised when the batch is reached.
         """
         if top < 1:
             raise DataError(f"`top` must be at least 1, got {top}.")
         progress = progress or Silent()
-        several = [images] if isinstance(images, (str, Path)) else images
-        files = [item for image in several for item in list_unlabeled(expand_user(image), progress)]
+        options = DataOptions.parse(columns=columns)
+        files = list_unlabeled(images, options, registry=registry or open_registry(), progress=progress)
         return self._predict(files, top, progress)
 
-    def _predict(self, files: Sequence[tuple[Path, str | None]], top: int, progress: Progress) -> Iterator[Prediction]:
+    def _predict(self, files: Sequence[ImageFile | LeftOut], top: int, progress: Progress) -> Iterator[Prediction]:
         self.model.eval()
         peaks: list[int] = []
         with ThreadPoolExecutor() as pool:
@@ -115,7 +110,7 @@ class Classifier:
                 with quiet_pillow():  # not around the yield, because it applies to the entire process
                     read = list(pool.map(self._read, batch))
                 peaks += [item.peak for item in read if isinstance(item, _Input) and item.peak]
-                yield from self._predict_batch([path for path, _ in batch], read, top)
+                yield from self._predict_batch([file.path for file in batch], read, top)
         report_bits(peaks, self.header.input.bits, progress)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
@@ -127,8 +122,9 @@ class Classifier:
         Args:
             data: Data set, as for ``finetune``. Its classes are matched by name.
             split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if it exists, else ``val``, else ``all``.
-            label_from: Regular expression that finds the class in an image's file name, as for ``finetune``.
-            columns: Columns of a table by role, as for ``finetune``.
+            label_from: Regular expression that finds the class in an image's file name, as for ``finetune``. Default:
+                that of the run, if ``data`` is of the same kind as the run's data. An empty string means none.
+            columns: Columns of a table by role, as for ``finetune``. Default: as for ``label_from``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.
 
@@ -139,12 +135,10 @@ class Classifier:
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
             OptionError: If ``columns`` names a column of weights, which would have no effect.
-            RunError: If the model returns NaN or infinite values for an image.
+            RunError: If the model returns NaN or infinite values for an image, or the run.json of the run is damaged.
         """
         progress = progress or Silent()
-        options = DataOptions.parse(label_from=label_from, columns=columns)
-        if "weight" in options.columns:
-            raise OptionError("`columns`: an evaluation counts all images alike; leave out weight.")
+        options = parse_evaluation_options(label_from, columns, self._folder)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
@@ -160,14 +154,13 @@ class Classifier:
         metrics = measure(probabilities, labels, self.classes)
         return {"split": images.split, "loss": finite_or_none(score.loss), **metrics, "left_out": left_out}
 
-    def _read(self, file: tuple[Path, str | None]) -> _Input | str:
+    def _read(self, file: ImageFile | LeftOut) -> _Input | str:
         """Return the model input, or the reason why there is none."""
-        path, reason = file
-        if reason:
-            return reason
+        if isinstance(file, LeftOut):
+            return file.reason
         try:
             # Errors about a file's content omit its path, because the prediction already contains it.
-            with decoded(read_image_file(path), self.transform.bits) as image:
+            with decoded(read_image(file), self.transform.bits) as image:
                 return _Input(self.transform(image.pixels), image.peak)
         except DataError as error:
             return str(error)
@@ -220,7 +213,8 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
         RunError: If there is no run, or if its model does not match the installed backbone.
         NameNotFound: If the plugin of its backbone is not installed.
     """
-    path = RunFolder.open(Path(run)).path / MODEL
+    folder = RunFolder.open(Path(run))
+    path = folder.path / MODEL
     header = load_header(path)
     resolved = (registry or open_registry()).resolve(header.backbone)
     with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
@@ -233,4 +227,4 @@ def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry |
     hardware = choose_hardware(device, "fp32")
     place(model, hardware)
     model.eval()
-    return Classifier(model, header, hardware)
+    return Classifier(model, header, hardware, folder)

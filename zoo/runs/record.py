@@ -178,6 +178,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
         "input": dataclasses.asdict(network.input),
         "data": {
             "asked": images.origin,
+            "kind": images.kind,
             "source": images.source and dict(images.source),
             "fingerprint": images.fingerprint,
             "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},

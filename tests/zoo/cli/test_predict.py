@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from made_shards import pack_shards
 from zoo.registry.registry import Registry
 
 Main = Callable[..., int]
@@ -104,7 +105,7 @@ def test_exit_code_is_1_if_no_image_could_be_read(run: Main, folder: Path, broke
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "gone.png does not exist")],
+    [(("gone", "x.png"), "gone is not a run folder"), (("run", "gone.png"), "'gone.png' does not exist")],
 )
 def test_an_error_is_one_line_with_exit_code_1(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
@@ -122,3 +123,41 @@ def test_an_error_is_one_line_with_exit_code_1(
 def test_wrong_usage_is_exit_code_2(run: Main, folder: Path, image: Path, arguments: tuple[str, ...]) -> None:
     images = (image,) if arguments else ()
     assert run(folder, *images, *arguments) == 2
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
+def test_every_file_that_is_left_out_has_a_line_on_stderr(
+    run: Main, folder: Path, photos: Path, broken: Path, capfd: pytest.CaptureFixture[str], *, form: tuple[str, ...]
+) -> None:
+    (photos / "val" / "notes.txt").touch()
+    assert run(folder, photos / "val", broken, *form) == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith(str(photos.parent))]
+    assert lines[0].startswith(f"{photos}/val/notes.txt: unsupported file type .txt")
+    assert lines[1:] == [f"{broken}: a text file, not an image in a supported format"]
+
+
+def test_a_table_is_read_with_the_chosen_column(
+    run: Main, folder: Path, image: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "t.csv").write_text(f"id\n{image.relative_to(photos).as_posix()}\n", encoding="utf-8")
+    assert run(folder, photos / "t.csv", "--columns", "image=id", "--json") == 0
+    out, err = capfd.readouterr()
+    assert [item["path"] for item in json.loads(out)] == [str(image)]
+    assert "note: columns of the table: image 'id'" in err
+
+
+def test_an_option_is_named_as_a_flag_in_an_error(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--columns", "image=id") == 1
+    assert capfd.readouterr().err.startswith("Error: --columns applies only to a table, but ")
+
+
+def test_shards_are_classified_like_their_images(
+    run: Main, folder: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pack_shards(photos, tmp_path / "shards", count=1)
+    assert run(folder, tmp_path / "shards" / "val-{000..000}.tar", "--json") == 0
+    packed = [item["top"] for item in json.loads(capfd.readouterr().out)]
+    assert run(folder, photos / "val", "--json") == 0
+    assert packed == [item["top"] for item in json.loads(capfd.readouterr().out)]

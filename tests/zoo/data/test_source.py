@@ -14,6 +14,7 @@ import pytest
 
 from recording_progress import RecordingProgress
 from zoo.data.source import list_images, locate, look_up
+from zoo.data.sources.cached import RULES
 from zoo.errors import DataError, NameNotFound, OptionError, PluginError
 from zoo.files.cache import cache_folder
 from zoo.plugin import DatasetSpec
@@ -49,7 +50,7 @@ def test_a_folder_is_used_as_is(tmp_path: Path, find: Find, monkeypatch: pytest.
 def test_an_archive_is_unpacked_once(tmp_path: Path, find: Find, plant: Plant, cache: Path, progress: Any) -> None:
     archive = pack(plant(tmp_path / "photos", {"ant": 1, "bee": 1}), tmp_path / "photos.zip")
     folder = find(archive)
-    assert folder == cache / "data" / hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert folder == cache / "data" / f"{hashlib.sha256(archive.read_bytes()).hexdigest()}-{RULES}"
     assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
     (folder / "mark").touch()
     archive.rename(tmp_path / "renamed.zip")
@@ -62,6 +63,17 @@ def test_a_changed_archive_of_the_same_name_is_unpacked_again(tmp_path: Path, fi
     archive = tmp_path / "photos.zip"
     first = find(pack(plant(tmp_path / "a", {"ant": 1}), archive))
     assert find(pack(plant(tmp_path / "b", {"ant": 2}), archive)) != first
+
+
+def test_a_folder_that_older_rules_unpacked_is_not_used(
+    tmp_path: Path, find: Find, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = pack(plant(tmp_path / "photos", {"ant": 1}), tmp_path / "photos.zip")
+    old = find(archive)
+    monkeypatch.setattr("zoo.data.sources.cached.RULES", RULES + 1)
+    new = find(archive)
+    assert new != old
+    assert list_tree(new) == {"ant/0.png"}
 
 
 def test_a_damaged_archive_leaves_nothing_in_the_cache(tmp_path: Path, find: Find, cache: Path) -> None:
@@ -146,7 +158,7 @@ def test_a_named_data_set_is_fetched_and_unpacked_once(packed: Path, find: Find,
     put_fetched(packed, key)
     folder = find("bees")
     assert list_tree(folder) == {"ant/0.png", "bee/0.png"}
-    assert [path.name for path in (cache_folder() / "data").iterdir()] == [key]  # The archive was removed.
+    assert [path.name for path in (cache_folder() / "data").iterdir()] == [f"{key}-{RULES}"]  # The archive was removed.
     assert find("bees") == folder
 
 
@@ -227,3 +239,19 @@ def test_options_that_a_torchvision_data_set_cannot_use_are_refused(
     options = DataOptions.parse(**{option: text})
     with pytest.raises(OptionError, match=rf"`{option}` applies only to a (folder|table), but 'torchvision:CIFAR10'"):
         list_images("torchvision:CIFAR10", options, registry=names, progress=progress)
+
+
+def test_the_folder_of_a_data_set_is_listed_once(
+    tmp_path: Path, plant: Plant, names: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plant(tmp_path / "photos", {"ant": 1, "bee": 1})
+    listed: list[str] = []
+    scan = os.scandir
+
+    def record(path: Any) -> Any:
+        listed.append(str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", record)
+    list_images(folder, DataOptions.parse(), registry=names, progress=progress)
+    assert listed.count(str(folder)) == 1

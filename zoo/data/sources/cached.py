@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
 
 
+#: Version of the rules for unpacking an archive. Increase it when the rules change. Folders that older rules accepted
+#: are then not used any longer.
+RULES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Located:
     """Images on the local disk, and where they come from."""
@@ -61,7 +66,7 @@ def unpack(archive: Path, progress: Progress) -> Path:
     """
     with accessing(archive, DataError, "pass an archive that can be read"):
         digest = sha256_of(archive)
-    folder = _cached(digest)
+    folder = _unpacked(digest)
     if not folder.is_dir():
         progress.say(f"unpacking {archive}")
         remove_leftovers()
@@ -79,9 +84,10 @@ def fetch_archive(url: str, sha256: str | None, progress: Progress, *, size: int
         DataError: If the archive cannot be unpacked.
         DownloadError: If it cannot be fetched.
     """
-    folder = _cached(sha256 or _digest(url, "measured"))
+    key = sha256 or _digest(url, "measured")
+    folder = _unpacked(key)
     if not folder.is_dir():
-        target = folder.with_name(f"{folder.name}-{cache_name(url)}")
+        target = folder.with_name(f"{key}-{cache_name(url)}")
         archive = fetch(url, target, sha256=sha256, size=size, progress=progress)
         progress.say(f"unpacking {file_name(url)}")
         with writing_cache(folder.parent), atomic_write(folder) as partial:
@@ -117,6 +123,10 @@ def _generate(name: str, make: Callable[[Path], None]) -> Path:
         if not any(partial.iterdir()):
             raise PluginError(f"the data set {name!r} cannot be generated: its `make` left the folder empty")
     return folder
+
+
+def _unpacked(key: str) -> Path:
+    return _cached(f"{key}-{RULES}")
 
 
 def _cached(key: str) -> Path:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from zoo.progress import Progress
 
+#: Version of the rules for images and their tables. Increase it when the rules change. Images that older rules accepted
+#: are then not used any longer.
+RULES = 2
 #: Name of the table in a folder of cached images.
 TABLE = "images.jsonl"
 #: Suffix by the first bytes of a file.
@@ -52,6 +55,8 @@ class CachedImage:
     suffix: str | None = None
     #: Group of the image; empty if it has none, None if no image has one.
     group: str | None = None
+    #: Loss weight of the image; None if no image has one.
+    weight: float | None = None
 
 
 def cache_images(
@@ -79,7 +84,7 @@ def cache_images(
         return found
     from filelock import FileLock  # Importing it takes 0.1 s, and the images are usually cached.
 
-    lock = lock_path(folder / key)
+    lock = lock_path(folder / _name_folder(key))
     with writing_cache(folder):
         lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, mode=0o666):  # Only one process, such as one of several ranks, writes them; the others wait.
@@ -94,7 +99,7 @@ def _write(
         with writing_cache(folder):
             partial.mkdir(parents=True)
         digest = _write_images(images, total, partial, progress)
-        name = key or digest
+        name = _name_folder(key or digest)
         with writing_cache(folder):
             publish(partial, folder / name)
     finally:
@@ -111,7 +116,7 @@ def _write_images(images: Iterable[CachedImage], total: int | None, folder: Path
         for number, item in enumerate(images):
             data = _encode(number, item.image)
             name = f"{number:07}{_find_suffix(number, data, item.suffix)}"
-            optional = {"split": item.split or None, "group": item.group}
+            optional = {"split": item.split or None, "group": item.group, "sample_weight": item.weight}
             present = {role: value for role, value in optional.items() if value is not None}
             row = json.dumps({"path": name, "label": item.label, **present})
             digest.update(hashlib.sha256(data).digest() + row.encode())
@@ -126,8 +131,12 @@ def _write_images(images: Iterable[CachedImage], total: int | None, folder: Path
 
 def find_cached(key: str) -> Path | None:
     """Return the table of the images that were written with a key; None if they were not."""
-    table = cache_folder() / "data" / key / TABLE
+    table = cache_folder() / "data" / _name_folder(key) / TABLE
     return table if table.is_file() else None
+
+
+def _name_folder(key: str) -> str:
+    return f"{key}-{RULES}"
 
 
 def _find_suffix(number: int, data: bytes, default: str | None) -> str:

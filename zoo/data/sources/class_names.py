@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from zoo.data.listing import show_names
 from zoo.errors import DataError
 
+#: Text that programs write for a missing label, in lowercase. It may also be a class, such as NA for Namibia.
+_MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
+
 
 def check_names(names: Iterable[str]) -> None:
     """Check that no class name is empty or occurs twice, because images of different numbers would become one class.
@@ -21,3 +24,13 @@ def check_names(names: Iterable[str]) -> None:
         raise DataError("the list of class names contains an empty name")
     if repeated := sorted(name for name, count in counts.items() if count > 1):
         raise DataError(f"the list of class names contains names twice: {show_names(repeated)}")
+
+
+def note_missing_labels(names: Iterable[str]) -> list[str]:
+    """Return a note for each class whose name may stand for a missing label, such as -1 beside the class 0."""
+    found = set(names)
+    missing = sorted(name for name in found if name.lower() in _MISSING or (name == "-1" and "0" in found))
+    return [
+        f"the label {name!r} is used as a class; if it means that there is no label, leave these labels empty"
+        for name in missing
+    ]

@@ -21,6 +21,8 @@ NAMES = {
 }
 #: Cells of a column of a class, in lowercase, and whether the image belongs to the class.
 MARKS = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
+#: Names of columns that may contain loss weights, but also the weight of what an image shows.
+WEIGHTS = ("weight", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +85,29 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
     return Columns(image, label, found["split"], found["group"], found["weight"], one_hot)
 
 
-def find_image_column(first: Sequence[str]) -> Columns:
+def find_image_column(first: Sequence[str], asked: str | None = None) -> Columns:
     """Find the column for the image in a table that may have no labels.
 
     Args:
         first: First row of the table. If one of its cells is the path of an image, the columns have no names.
+        asked: Name of the column, or its number from 1 for a table without names.
 
     Raises:
         NoColumn: If there is no column for the image.
-        DataError: If several columns may be the one for the image.
+        DataError: If the requested column does not exist, or several columns may be the one for the image.
     """
-    image = _find_role("image", [name.strip().lower() for name in first], first, {})
+    if asked and asked.isdecimal() and asked not in first:
+        if not 1 <= int(asked) <= len(first):
+            raise DataError(f"no column {asked} for image; the table has {len(first)} columns")
+        return Columns(int(asked) - 1, None, has_header=False)
+    names = [name.strip().lower() for name in first]
+    image = _find_role("image", names, first, {"image": asked} if asked else {})
     if image is not None:
         return Columns(image, None)
     paths = [index for index, cell in enumerate(first) if _is_image(cell)]
     if len(paths) != 1:
-        raise NoColumn(f"no column for image among {', '.join(map(repr, first[:20]))}; name it path")
+        shown = ", ".join(map(repr, first[:20]))
+        raise NoColumn(f"no column for image among {shown}; name it, for example with `columns` image=NAME")
     return Columns(paths[0], None, has_header=False)
 
 
@@ -122,6 +131,11 @@ def _number_columns(first: Sequence[str], asked: Mapping[str, str]) -> Columns:
     index = {role: int(number) - 1 for role, number in asked.items()}
     others = (index.get("split"), index.get("group"), index.get("weight"))
     return Columns(index["image"], index["label"], *others, has_header=False)
+
+
+def note_unused_weight(name: str) -> str:
+    """Return a note about a column that may contain loss weights but is not used."""
+    return f"the column {name!r} is not used; to multiply the loss of each image by it, set `columns` to weight={name}"
 
 
 def _is_image(cell: str) -> bool:

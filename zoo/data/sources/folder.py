@@ -42,15 +42,19 @@ class _Walk:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, listed: Entries | None = None) -> Listing:
     """List the images of a folder by split and class.
+
+    Args:
+        folder: The folder.
+        listed: Contents of the folder, if they are already listed.
 
     Raises:
         DataError: If it is unclear which folders are splits, two folders have names for the same split or class, or a
             folder cannot be read.
     """
     walk = _Walk()
-    top, (entries, *outer) = enter_single_folder(folder)
+    top, (entries, *outer) = enter_single_folder(folder, listed)
     for passed in outer:
         _leave_out_loose_files(passed, walk)
     walk.top = os.path.realpath(top)
@@ -59,7 +63,10 @@ def list_folder(folder: Path) -> Listing:
     if layout.has_splits:
         _leave_out_loose_files(entries, walk)
     excluded = {item.path for item in layout.left_out}
-    classes = {split: _find_classes(path, excluded, walk) for split, path in layout.splits.items()}
+    classes = {
+        split: _find_classes(path, excluded, walk, entries if path == top else None)
+        for split, path in layout.splits.items()
+    }
     class_folders = [path for found in classes.values() for path in found.values()]
     walk.visited.update(os.path.realpath(path) for path in (top, *layout.splits.values(), *class_folders))
     for split, found in classes.items():
@@ -87,9 +94,9 @@ def _describe_other_files(walk: _Walk) -> str:
     return f"it contains only {shown}{', ...' if len(walk.left_out) > _MAX_OTHERS else ''}; " if shown else ""
 
 
-def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk) -> dict[str, Path]:
-    """Return the class folders of a split by class name, sorted."""
-    entries = list_entries(split_folder)
+def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk, entries: Entries | None) -> dict[str, Path]:
+    """Return the class folders of a split by class name, sorted. Its contents may already be listed."""
+    entries = entries or list_entries(split_folder)
     _leave_out_loose_files(entries, walk)
     classes: dict[str, Path] = {}
     by_real_path: dict[str, Path] = {}

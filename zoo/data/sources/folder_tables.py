@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.listing import SPLITS, LeftOut, Listing, merge_listings
 from zoo.data.sources.columns import NoColumn, find_columns
-from zoo.data.sources.entries import find_unsupported, list_entries
+from zoo.data.sources.entries import Entries, find_unsupported, list_entries
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import read_rows
 from zoo.data.sources.walk import walk_files
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 _TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 
 
-def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
+def list_folder_tables(folder: Path, options: DataOptions, entries: Entries | None = None) -> Listing | None:
     """List the images in the tables of a folder; None if it contains no table of labels.
+
+    Args:
+        folder: The folder.
+        options: Names of the columns.
+        entries: Contents of the folder, if they are already listed.
 
     Raises:
         DataError: If a table cannot be used, there are two for one split, or only some splits have a table.
@@ -37,7 +42,7 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
     if table := _find_table(folder, options):
         return _complete(list_table(table, options, is_own=False), folder, [table])
     tables: dict[str, Path] = {}
-    folders = list_entries(folder).folders
+    folders = (entries or list_entries(folder)).folders
     for path in folders:
         if (split := find_split(path.name)) and (table := _find_table(path, options)):
             if split in tables:
@@ -56,6 +61,13 @@ def list_folder_tables(folder: Path, options: DataOptions) -> Listing | None:
         [list_table(tables[split], options, split=split, is_own=False) for split in SPLITS if split in tables]
     )
     return _complete(merged, folder, list(tables.values()))
+
+
+def has_table(folder: Path) -> bool:
+    """Return whether a folder, or one of its subfolders, contains a file that is named like a table of labels."""
+    folders = list_entries(folder).folders
+    inner = list_entries(folders[0]).folders if len(folders) == 1 else ()
+    return any((path / name).is_file() for path in (folder, *folders, *inner) for name in _TABLES)
 
 
 def _complete(listing: Listing, folder: Path, tables: Sequence[Path]) -> Listing:

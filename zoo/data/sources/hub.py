@@ -13,14 +13,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.entries import is_inside
-from zoo.data.sources.image_columns import ImageColumns, choose_columns, read_images
+from zoo.data.sources.image_columns import ImageColumns, choose_columns, list_notes, read_images
+from zoo.data.sources.kinds import IMAGE_TABLE, adopt
 from zoo.data.sources.table import list_table
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
@@ -67,16 +68,23 @@ def list_hub(value: str, options: DataOptions, progress: Progress) -> Listing:
             builder = _prepare(name, config, progress)
             splits = builder.as_dataset()
         chosen, notes = _choose_splits(splits)
-        columns = choose_columns(builder.info.features.to_dict(), options.columns)
-        images = (image for split, part in chosen.items() for image in _read(part, columns, split, folder))
+        options = adopt(options, IMAGE_TABLE, progress)
+        features = builder.info.features.to_dict()
+        columns = choose_columns(features, options)
+        images = (
+            image
+            for split, part in chosen.items()
+            for image in _read(part, columns, columns.decide_split(split, chosen), folder)
+        )
         total = sum(part.num_rows for part in chosen.values())
         key = None if folder.is_dir() else _key(builder, columns)
         table = cache_images(images, total, progress, key=key)
     except DataError as error:
         raise DataError(f"cannot use 'hf:{value}': {error}.") from error
     source = {"name": f"hf:{name}", "config": builder.config.name, "revision": builder.hash}
-    listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(*notes, columns.describe()), source=None if folder.is_dir() else source)
+    listing = list_table(table, DataOptions(needs_labels=options.needs_labels))
+    found = None if folder.is_dir() else source
+    return replace(listing, notes=(*notes, *list_notes(columns, features)), source=found, kind=IMAGE_TABLE)
 
 
 def _split_config(value: str) -> tuple[str, str | None]:
@@ -144,7 +152,9 @@ def _choose_splits(parts: Mapping[str, Any]) -> tuple[dict[str | None, Any], lis
 
 
 def _read(part: Any, columns: ImageColumns, split: str | None, folder: Path) -> Iterator[CachedImage]:
-    arrow = part.select_columns([columns.image, columns.label]).with_format("arrow")  # does not decode the images
+    arrow = part.select_columns(list(dict.fromkeys(columns.list_used().values()))).with_format(
+        "arrow"
+    )  # does not decode the images
     batches = (table.to_pydict() for table in arrow.iter(batch_size=_BATCH))
     roots = [os.path.realpath(root) for root in (str(folder), *_list_caches())]
 
@@ -168,5 +178,5 @@ def _list_caches() -> tuple[str, ...]:
 
 def _key(builder: Any, columns: ImageColumns) -> str:
     """Return a digest of everything that the cached images depend on."""
-    parts = [builder.repo_id, builder.config.name, builder.hash, columns.image, columns.label, columns.classes]
+    parts = [builder.repo_id, builder.config.name, builder.hash, astuple(columns)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

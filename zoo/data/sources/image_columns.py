@@ -6,39 +6,56 @@ The columns are described as the `datasets` library describes them in JSON: ``{"
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.sources.cached_images import CachedImage
 from zoo.data.sources.class_names import check_names
-from zoo.data.sources.columns import NAMES
+from zoo.data.sources.columns import NAMES, WEIGHTS, note_unused_weight
+from zoo.data.sources.row_reader import parse_weight
 from zoo.data.split_names import WORDS, find_split
 from zoo.errors import DataError
+from zoo.registry.data_options import ROLES
+
+if TYPE_CHECKING:
+    from zoo.registry.data_options import DataOptions
 
 Features = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageColumns:
-    """The names of the image column and the label column."""
+    """The names of the columns that are used."""
 
     image: str
-    label: str
+    #: None if the images need no labels.
+    label: str | None = None
     #: Name of each class, by its number in the label column; empty if that column contains the names.
-    classes: tuple[str, ...]
-    #: Names of the columns with the split and the group of each image, if there are any.
+    classes: tuple[str, ...] = ()
+    #: Names of the columns with the split, the group and the loss weight of each image, if there are any.
     split: str | None = None
     group: str | None = None
+    weight: str | None = None
 
     def list_used(self) -> dict[str, str]:
         """Return the name of the column for each role that has one."""
-        roles = {"image": self.image, "label": self.label, "split": self.split, "group": self.group}
-        return {role: name for role, name in roles.items() if name is not None}
+        return {role: name for role in ROLES if (name := getattr(self, role)) is not None}
 
     def describe(self) -> str:
         """Return which column is used for what."""
         return f"columns of the table: {', '.join(f'{role} {name!r}' for role, name in self.list_used().items())}"
+
+    def decide_split(self, split: str | None, splits: Collection[str | None]) -> str | None:
+        """Return the split of all rows of a part of the data set; None if each row names its own.
+
+        A data set without splits usually consists of train alone. A column with the splits then divides it.
+
+        Args:
+            split: Split of the part.
+            splits: Splits of all parts.
+        """
+        return None if self.split and set(splits) == {"train"} else split
 
 
 def list_image_columns(features: Features) -> list[str]:
@@ -46,43 +63,43 @@ def list_image_columns(features: Features) -> list[str]:
     return [name for name, feature in features.items() if _type_of(feature) == "Image"]
 
 
-def choose_columns(features: Features, asked: Mapping[str, str]) -> ImageColumns:
-    """Choose the image column and the label column.
+def choose_columns(features: Features, options: DataOptions) -> ImageColumns:
+    """Choose the column for each role. Those for the split, the group and the weight need not exist.
 
     Args:
         features: Description of each column.
-        asked: Name of the column for some roles.
+        options: Name of the column for some roles.
 
     Raises:
-        DataError: If a requested column does not exist, there is no such column, or several are possible, or a class
-            name is empty or occurs twice.
+        DataError: If a requested column does not exist, there is no column for the image or the label, several are
+            possible for a role, or a class name is empty or occurs twice.
     """
-    if other := sorted(asked.keys() - {"image", "label"}):
-        raise DataError(f"a data set of images has no column for {other[0]}; name only those for image and label")
     images = list_image_columns(features)
+    image = _choose_one("image", images, features, options.columns)
+    if not options.needs_labels:
+        return ImageColumns(image)
     labels = [name for name, feature in features.items() if _type_of(feature) == "ClassLabel"]
-    labels = labels or [name for name in features if name.lower() in NAMES["label"] and name not in images]
-    image = _choose_one("image", images, features, asked)
-    label = _choose_one("label", labels, features, asked)
+    labels = labels or [name for name in _find_named("label", features) if name not in images]
+    label = _choose_one("label", labels, features, options.columns)
+    optional: dict[str, str] = {}
+    for role in ("split", "group", "weight"):
+        found = [name for name in _find_named(role, features) if name not in (image, label)]
+        if found or role in options.columns:
+            optional[role] = _choose_one(role, found, features, options.columns)
     names = tuple(features[label].get("names") or ())
     check_names(names)
-    return ImageColumns(image, label, names)
+    return ImageColumns(image, label, names, **optional)
 
 
-def add_optional_columns(columns: ImageColumns, features: Features, asked: Mapping[str, str]) -> ImageColumns:
-    """Choose also the columns with the split and the group of each image, which need not exist.
+def list_notes(columns: ImageColumns, features: Features) -> tuple[str, ...]:
+    """Return notes for the user about the columns: which are used, and which may contain loss weights."""
+    unused = [name for name in features if name.strip().lower() in WEIGHTS and name not in columns.list_used().values()]
+    is_unclear = columns.label is not None and columns.weight is None
+    return columns.describe(), *(note_unused_weight(name) for name in unused if is_unclear)
 
-    Raises:
-        DataError: If a requested column does not exist, or several are possible.
-    """
-    chosen: dict[str, str] = {}
-    for role in ("split", "group"):
-        found = [
-            name for name in features if name.lower() in NAMES[role] and name not in (columns.image, columns.label)
-        ]
-        if found or role in asked:
-            chosen[role] = _choose_one(role, found, features, asked)
-    return replace(columns, split=chosen.get("split"), group=chosen.get("group"))
+
+def _find_named(role: str, features: Features) -> list[str]:
+    return [name for name in features if name.strip().lower() in NAMES[role]]
 
 
 def _type_of(feature: Any) -> str | None:
@@ -113,27 +130,45 @@ def read_images(
 
     Args:
         batches: Values of each column.
-        columns: The image column and the label column.
-        split: Split of the images.
+        columns: Columns of the images, their labels and so on.
+        split: Split of the images; None if each row may name its own.
         read_file: Function that reads an image whose row contains its path; None if each row must contain its bytes.
 
     Raises:
-        DataError: If a row has no image, or its label is neither text nor a number, or has no name, or its split is
-            unknown.
+        DataError: If a row has no image, its label is neither text nor a number, or has no name, its split is unknown,
+            or its weight is not a number in the allowed range.
     """
     number = -1
+    used = columns.list_used()
     for batch in batches:
-        for row, (image, label) in enumerate(zip(batch[columns.image], batch[columns.label], strict=True)):
+        for values in zip(*(batch[name] for name in used.values()), strict=True):
             number += 1
-            data = image.get("bytes") if isinstance(image, dict) else image
-            if data is None and read_file and isinstance(image, dict) and isinstance(image.get("path"), str):
-                data = read_file(image["path"])
+            row = dict(zip(used, values, strict=True))
+            data = _read_bytes(row["image"], read_file)
             if not isinstance(data, bytes):
                 raise DataError(f"row {number} contains no image bytes in the column {columns.image!r}")
-            name = _name_label(label, columns, number)
-            found = split if columns.split is None else _name_split(batch[columns.split][row], split, number)
-            group = None if columns.group is None else _name_group(batch[columns.group][row])
-            yield CachedImage(data, name, found, group=group, suffix=".unknown")
+            yield CachedImage(
+                data,
+                _name_label(row.get("label"), columns, number),
+                split if columns.split is None else _name_split(row["split"], split, number),
+                group=None if columns.group is None else _name_group(row["group"]),
+                suffix=".unknown",
+                weight=None if columns.weight is None else _read_weight(row["weight"], number),
+            )
+
+
+def _read_bytes(image: Any, read_file: Callable[[str], bytes] | None) -> Any:
+    data = image.get("bytes") if isinstance(image, dict) else image
+    if data is None and read_file and isinstance(image, dict) and isinstance(image.get("path"), str):
+        return read_file(image["path"])
+    return data
+
+
+def _read_weight(value: Any, number: int) -> float:
+    try:
+        return parse_weight("" if value is None else str(value))
+    except DataError as error:
+        raise DataError(f"row {number} has {error}") from error
 
 
 def _name_group(value: Any) -> str:

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.listing import LeftOut, show_names
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.columns import NAMES
-from zoo.data.sources.entries import find_unsupported, list_entries
+from zoo.data.sources.entries import Entries, find_unsupported, list_entries
 from zoo.data.sources.image_columns import (
     Features,
     ImageColumns,
-    add_optional_columns,
     choose_columns,
     list_image_columns,
+    list_notes,
     read_images,
 )
+from zoo.data.sources.kinds import IMAGE_TABLE, adopt
 from zoo.data.sources.table import list_table
 from zoo.data.sources.table_rows import open_parquet
 from zoo.data.sources.walk import walk_files
@@ -44,10 +45,18 @@ _BATCH = 64
 _Files = Mapping[str | None, Sequence[Path]]
 
 
-def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> Listing | None:
+def list_image_parquet(
+    path: Path, options: DataOptions, progress: Progress, entries: Entries | None = None
+) -> Listing | None:
     """List the images in a Parquet file or a folder of Parquet files; None if they contain no images.
 
     The images are written to files in the cache folder.
+
+    Args:
+        path: A file or a folder.
+        options: Names of the columns.
+        progress: Where to report progress.
+        entries: Contents of the folder, if they are already listed.
 
     Raises:
         DataError: If a file is damaged, or the image column or the label column is unclear.
@@ -56,34 +65,35 @@ def list_image_parquet(path: Path, options: DataOptions, progress: Progress) -> 
         files: _Files = {None: [path]} if path.suffix.lower() == ".parquet" else {}
         left_out: tuple[LeftOut, ...] = ()
     else:
-        files, left_out = _find_files(path)
+        files, left_out = _find_files(path, entries or list_entries(path))
     first = next((found[0] for found in files.values()), None)
     if first is None:
         return None
     try:
-        if not list_image_columns(_read_features(open_parquet(first).schema_arrow)):
+        features = _read_features(open_parquet(first).schema_arrow)
+        if not list_image_columns(features):
             return None
         left_out = (*left_out, *_find_loose_images(path))
+        options = adopt(options, IMAGE_TABLE, progress)
         columns = _choose_columns(files, options)
         table = cache_images(_read(files, columns), _count_rows(files), progress, key=_key(files, columns))
     except DataError as error:
         raise DataError(f"cannot use {str(path)!r}: {error}.") from error
-    listing = list_table(table, DataOptions.parse())
-    return replace(listing, notes=(columns[first].describe(),), left_out=(*left_out, *listing.left_out))
+    listing = list_table(table, DataOptions(needs_labels=options.needs_labels)).leave_out(left_out)
+    return replace(listing, notes=list_notes(columns[first], features), kind=IMAGE_TABLE)
 
 
-def _find_files(folder: Path) -> tuple[_Files, tuple[LeftOut, ...]]:
+def _find_files(folder: Path, entries: Entries) -> tuple[_Files, tuple[LeftOut, ...]]:
     """Return the Parquet files of each split, in a folder, in its ``data`` subfolder, or in its split folders.
 
     If no name contains a split, there are no splits. Otherwise, files whose names contain no split are skipped.
     """
-    entries = list_entries(folder)
-    found = {path: _find_split(path) for path in _list_parquet(folder)}
+    found = {path: _find_split(path) for path in _list_parquet(entries)}
     if not found and (folder / "data") in entries.folders:
-        found = {path: _find_split(path) for path in _list_parquet(folder / "data")}
+        found = {path: _find_split(path) for path in _list_parquet(list_entries(folder / "data"))}
     if not found:
         splits = {inner: split for inner in entries.folders if (split := find_split(inner.name))}
-        found = {path: split for inner, split in splits.items() for path in _list_parquet(inner)}
+        found = {path: split for inner, split in splits.items() for path in _list_parquet(list_entries(inner))}
     groups: dict[str | None, list[Path]] = {}
     for path, split in found.items():
         groups.setdefault(split, []).append(path)
@@ -111,8 +121,8 @@ def _find_split(path: Path) -> str | None:
     return find_split(path.stem.split("-")[0]) or find_split_of_file(path.stem)
 
 
-def _list_parquet(folder: Path) -> list[Path]:
-    return sorted(path for path in list_entries(folder).files if path.suffix.lower() == ".parquet")
+def _list_parquet(entries: Entries) -> list[Path]:
+    return sorted(path for path in entries.files if path.suffix.lower() == ".parquet")
 
 
 def _read_features(schema: Any) -> Features:
@@ -143,9 +153,7 @@ def _choose_columns(files: _Files, options: DataOptions) -> dict[Path, ImageColu
     columns: dict[Path, ImageColumns] = {}
     for path in (path for paths in files.values() for path in paths):
         with _named(path):
-            features = _read_features(open_parquet(path).schema_arrow)
-            required = {role: name for role, name in options.columns.items() if role not in ("split", "group")}
-            columns[path] = add_optional_columns(choose_columns(features, required), features, options.columns)
+            columns[path] = choose_columns(_read_features(open_parquet(path).schema_arrow), options)
     first, *others = columns
     for path in others:
         if columns[path].list_used() != columns[first].list_used():
@@ -181,14 +189,17 @@ def _read(files: _Files, columns: Mapping[Path, ImageColumns]) -> Iterator[Cache
     for split, paths in files.items():
         for path in paths:
             with _named(path):
-                yield from read_images(_read_batches(path, columns[path]), columns[path], split)
+                decided = columns[path].decide_split(split, files)
+                yield from read_images(_read_batches(path, columns[path]), columns[path], decided)
 
 
 def _read_batches(path: Path, columns: ImageColumns) -> Iterator[Mapping[str, Sequence[Any]]]:
     from pyarrow import ArrowException
 
     try:
-        for batch in open_parquet(path).iter_batches(batch_size=_BATCH, columns=[*columns.list_used().values()]):
+        for batch in open_parquet(path).iter_batches(
+            batch_size=_BATCH, columns=list(dict.fromkeys(columns.list_used().values()))
+        ):
             yield batch.to_pydict()
     except (ArrowException, OSError) as error:  # also an OSError for damaged pages
         raise DataError(f"it is damaged ({' '.join(str(error).split())})") from error

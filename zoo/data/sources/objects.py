@@ -37,6 +37,11 @@ def describe_object(value: object) -> str:
     return f"{type(value).__name__}{size}"
 
 
+def is_frame(value: object) -> bool:
+    """Return whether a value is a pandas DataFrame; pandas need not be installed."""
+    return hasattr(value, "itertuples") and hasattr(value, "columns")
+
+
 def list_object(value: object, options: DataOptions, progress: Progress, *, split: str | None = None) -> Listing:
     """List the images of a Python object.
 
@@ -55,7 +60,7 @@ def list_object(value: object, options: DataOptions, progress: Progress, *, spli
         raise DataError(f"`data` is the class {value.__name__}; pass an instance of it, such as {value.__name__}(...).")
     if isinstance(value, Mapping):
         return _list_splits(value, options, progress)
-    if hasattr(value, "itertuples") and hasattr(value, "columns"):  # pandas need not be installed
+    if is_frame(value):
         return list_rows(_read_frame(value), Path(), options, origin=describe_object(value), split=split)
     if isinstance(value, (list, tuple)):
         return list_rows(_read_pairs(value), Path(), options, origin=describe_object(value), split=split)

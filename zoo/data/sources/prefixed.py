@@ -75,7 +75,7 @@ def list_prefixed(source: Prefixed, options: DataOptions, progress: Progress) ->
     if source.prefix == "torchvision":
         from zoo.data.sources.torchvision_data import list_torchvision
 
-        return list_torchvision(source.name, progress)
+        return list_torchvision(source.name, options, progress)
     from zoo.data.sources.hub import list_hub
 
     return list_hub(source.name, options, progress)

@@ -117,16 +117,26 @@ class RowReader:
     def _find_weight(self, number: int, cells: list[str]) -> float:
         if self.columns.weight is None:
             return 1.0
-        cell = cells[self.columns.weight].strip()
-        if not cell:
-            raise DataError(f"line {number} has no weight")
         try:
-            weight = float(cell)
-        except ValueError:
-            weight = math.nan
-        if not (weight == 0 or LEAST_WEIGHT <= weight <= MOST_WEIGHT):  # also refuses NaN
-            raise DataError(
-                f"line {number} has the weight {cell!r}; "
-                f"it must be 0, or a number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
-            )
-        return weight
+            return parse_weight(cells[self.columns.weight])
+        except DataError as error:
+            raise DataError(f"line {number} has {error}") from error
+
+
+def parse_weight(text: str) -> float:
+    """Return a loss weight.
+
+    Raises:
+        DataError: If it is missing, or is not 0 or a number in the allowed range. The message says what a row has.
+    """
+    if not text.strip():
+        raise DataError("no weight")
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not (weight == 0 or LEAST_WEIGHT <= weight <= MOST_WEIGHT):  # also refuses NaN
+        raise DataError(
+            f"the weight {text.strip()[:80]!r}; it must be 0, or a number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
+        )
+    return weight

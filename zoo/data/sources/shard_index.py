@@ -31,8 +31,8 @@ _FORMAT = 2
 Entry = tuple[str, int, int, str | None]
 
 
-def read_index(shard: Path, field: str | None) -> list[Entry]:
-    """Return the images of a shard in the order of the file.
+def read_index(shard: Path, field: str | None) -> tuple[list[Entry], tuple[int, int]]:
+    """Return the images of a shard in the order of the file, and the shard's size and modification time.
 
     Args:
         shard: Uncompressed .tar archive.
@@ -45,10 +45,11 @@ def read_index(shard: Path, field: str | None) -> list[Entry]:
         status = shard.stat()
         if not stat.S_ISREG(status.st_mode):  # Opening a named pipe would block forever.
             raise DataError("it is not a file")
-        about = [_FORMAT, str(shard.resolve()), status.st_size, status.st_mtime_ns, field]
+        state = (status.st_size, status.st_mtime_ns)
+        about = [_FORMAT, str(shard.resolve()), *state, field]
         path = cache_folder() / "shards" / f"{make_key({'about': about})}.json"
         if (found := _load(path, status.st_size)) is not None:
-            return found
+            return found, state
         with shard.open("rb") as file:
             images = _scan(file, field)
     except DataError as error:
@@ -63,7 +64,7 @@ def read_index(shard: Path, field: str | None) -> list[Entry]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as partial:
             partial.write_text(json.dumps({"images": images}), encoding="ascii")
-    return images
+    return images, state
 
 
 def _load(path: Path, size: int) -> list[Entry] | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo.data.listing import show_names
-from zoo.data.sources.entries import IMAGE_SUFFIXES, list_entries
+from zoo.data.sources.entries import IMAGE_SUFFIXES, Entries, list_entries
 from zoo.data.split_names import find_split_of_file
 from zoo.errors import DataError
 
@@ -31,8 +31,12 @@ def is_pattern(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and _BRACES.search(path.name) is not None
 
 
-def find_shards(path: Path) -> tuple[Path, ...]:
+def find_shards(path: Path, entries: Entries | None = None) -> tuple[Path, ...]:
     """Return the shards that a pattern or a folder refers to; there are none if the folder is not a folder of shards.
+
+    Args:
+        path: A pattern, a file or a folder.
+        entries: Contents of the folder, if they are already listed.
 
     Raises:
         DataError: If the pattern is invalid, or a shard does not exist or is named twice.
@@ -46,7 +50,7 @@ def find_shards(path: Path) -> tuple[Path, ...]:
         return shards
     if path.is_file():
         return ()
-    entries = list_entries(path)
+    entries = entries or list_entries(path)
     if entries.folders or any(file.suffix.lower() in IMAGE_SUFFIXES for file in entries.files):
         return ()
     return tuple(file for file in entries.files if file.suffix.lower() == SUFFIX)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing, Span
-from zoo.data.sources.class_names import check_names
+from zoo.data.sources.class_names import check_names, note_missing_labels
 from zoo.data.sources.shard_index import read_index
 from zoo.data.sources.shard_names import divide_shards
 from zoo.errors import DataError, OptionError
@@ -40,6 +40,8 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
     """
     if others := sorted(options.columns.keys() - {"label"}):
         raise OptionError(f"`columns` for shards applies only to label, not to {', '.join(others)}.")
+    if not options.needs_labels:
+        return _list_unlabeled(shards, progress)
     files: list[ImageFile] = []
     left_out: list[LeftOut] = []
     splits = divide_shards(shards)
@@ -47,13 +49,14 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
     with progress.track("indexing shards", len(shards)) as advance:
         for shard in shards:
             names = named[shard.parent]
-            for name, offset, size, label in read_index(shard, options.columns.get("label")):
+            entries, state = read_index(shard, options.columns.get("label"))
+            for name, offset, size, label in entries:
                 class_name = None if label is None else _name_class(label, names, shard)
                 if class_name is None:
                     left_out.append(LeftOut(shard / name, _explain(name), splits[shard]))
                     continue
                 location = f"{shard.name}/{name}"
-                span = Span(shard, offset, size)
+                span = Span(shard, offset, size, state)
                 split = splits[shard] or "train"
                 files.append(ImageFile(shard.parent, location, split, sys.intern(class_name), location, span=span))
             advance(1)
@@ -62,7 +65,22 @@ def list_shards(shards: Sequence[Path], options: DataOptions, progress: Progress
             f"the shards contain no images with labels, for example {str(shards[0])!r}; each image KEY.jpg needs a "
             "KEY.cls or a KEY.json with its label, and KEY contains no period."
         )
-    return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values())
+    notes = tuple(note_missing_labels(file.class_name for file in files))
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=None not in splits.values(), notes=notes)
+
+
+def _list_unlabeled(shards: Sequence[Path], progress: Progress) -> Listing:
+    """List all images of shards in the order of the shards, with or without a label."""
+    files: list[ImageFile] = []
+    with progress.track("indexing shards", len(shards)) as advance:
+        for shard in shards:
+            entries, state = read_index(shard, None)
+            for name, offset, size, _ in entries:
+                location = f"{shard.name}/{name}"
+                span = Span(shard, offset, size, state)
+                files.append(ImageFile(shard.parent, location, "test", "", location, span=span))
+            advance(1)
+    return Listing.unlabeled(files)
 
 
 def _read_classes(path: Path) -> Mapping[str, str] | None:

@@ -11,7 +11,7 @@ from zoo.data.split_names import find_split
 _MAX_DEPTH = 64
 
 
-def enter_single_folder(folder: Path) -> tuple[Path, list[Entries]]:
+def enter_single_folder(folder: Path, entries: Entries | None = None) -> tuple[Path, list[Entries]]:
     """Return the folder itself, or its only subfolder if that contains the classes or splits.
 
     The second result is the contents of the folder and of all folders that were entered, the last of them first.
@@ -19,7 +19,7 @@ def enter_single_folder(folder: Path) -> tuple[Path, list[Entries]]:
     Raises:
         DataError: If a folder cannot be read.
     """
-    passed = [list_entries(folder)]
+    passed = [entries or list_entries(folder)]
     for _ in range(_MAX_DEPTH):
         folders = passed[0].folders
         if len(folders) != 1 or find_split(folders[0].name):

@@ -10,26 +10,25 @@ these are the splits.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
-from zoo.data.sources.columns import Columns, find_columns, find_image_column
-from zoo.data.sources.entries import find_unsupported
+from zoo.data.sources.class_names import note_missing_labels
+from zoo.data.sources.columns import WEIGHTS, Columns, find_columns, note_unused_weight
 from zoo.data.sources.path_splits import split_by_path
 from zoo.data.sources.row_reader import RowReader
 from zoo.data.sources.spare_columns import SpareColumns
 from zoo.data.sources.table_rows import Row, read_rows
+from zoo.data.sources.unlabeled_table import list_unlabeled_rows
 from zoo.errors import DataError
 from zoo.registry.data_options import ROLES
 
 if TYPE_CHECKING:
     from zoo.registry.data_options import DataOptions
 
-#: Text that programs write for a missing value, in lowercase. It may also be a class, such as NA for Namibia.
-_MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 LAYOUT = "a table needs a column for the image path and one for the label"
 
 
@@ -66,6 +65,8 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
         DataError: If the table has no column for the image or the label, or contradicts itself.
     """
     try:
+        if not options.needs_labels:
+            return list_unlabeled_rows(rows, folder, options, is_own=is_own)
         first = list(itertools.islice(rows, 2))
         if not first:
             raise DataError("it is empty")
@@ -84,30 +85,9 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
     notes = (
         _describe_columns(columns, first[0][1]),
         *_note_unused_weights(columns, first[0][1]),
-        *_note_missing_labels(files),
+        *note_missing_labels(file.class_name for file in files),
     )
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
-
-
-def list_paths(path: Path) -> list[tuple[Path, str | None]]:
-    """List the images of a table that needs no labels, each with the reason why it cannot be used, or None.
-
-    Raises:
-        DataError: If the table cannot be read, or has no column for the image.
-    """
-    try:
-        rows = read_rows(path)
-        number, first = next(rows, (0, []))
-        columns = find_image_column(first)
-        reader = RowReader(path.parent, columns, first, None, is_own=True)
-        return [
-            (path.parent / location, find_unsupported(location))
-            for location in itertools.starmap(
-                reader.locate, rows if columns.has_header else itertools.chain([(number, first)], rows)
-            )
-        ]
-    except DataError as error:
-        raise DataError(f"cannot use the table {str(path)!r}: {error}.") from error
 
 
 @pausing_collector()
@@ -161,18 +141,4 @@ def _note_unused_weights(columns: Columns, first: list[str]) -> list[str]:
     if columns.weight is not None or not columns.has_header:
         return []
     unused = set(range(len(first))) - {columns.image, columns.label, columns.split, columns.group, *columns.one_hot}
-    return [
-        f"the column {first[index]!r} is not used; to multiply the loss of each image by it, set `columns` to "
-        f"weight={first[index]}"
-        for index in sorted(unused)
-        if first[index].strip().lower() in ("weight", "weights")
-    ]
-
-
-def _note_missing_labels(files: Iterable[ImageFile]) -> list[str]:
-    """Return a note for each class whose name may stand for a missing label."""
-    names = sorted({file.class_name for file in files if file.class_name.lower() in _MISSING})
-    return [
-        f"the label {name!r} is used as a class; if it means that there is no label, leave its cells empty"
-        for name in names
-    ]
+    return [note_unused_weight(first[index]) for index in sorted(unused) if first[index].strip().lower() in WEIGHTS]

@@ -25,12 +25,12 @@ from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import is_offline
 from zoo.files.leftovers import lock_path, remove_leftovers
-from zoo.registry.data_options import DataOptions
 
 if TYPE_CHECKING:
     from zoo.data.listing import Listing
     from zoo.data.sources.table_rows import Row
     from zoo.progress import Progress
+    from zoo.registry.data_options import DataOptions
 
 
 def check_torchvision(value: str) -> None:
@@ -44,8 +44,13 @@ def check_torchvision(value: str) -> None:
         raise DataError(f"torchvision needs scipy to read {name}; install zoo-backbones[scipy].")
 
 
-def list_torchvision(value: str, progress: Progress) -> Listing:
+def list_torchvision(value: str, options: DataOptions, progress: Progress) -> Listing:
     """List the images of a data set. They are downloaded the first time.
+
+    Args:
+        value: Name of the data set, with an optional ``:`` and the kind of its labels.
+        options: Whether the images need labels.
+        progress: Where to report progress.
 
     Raises:
         DataError: If there is no such data set, or it cannot be read.
@@ -53,12 +58,12 @@ def list_torchvision(value: str, progress: Progress) -> Listing:
     """
     name, kind, entry = find_entry(value)
     if entry.reads == "pixels":
-        listing = list_table(_write_pixels(name, entry, progress), DataOptions.parse())
+        listing = list_table(_write_pixels(name, entry, progress), options)
     else:
         folder = _download(name, entry, progress)
         with _reading(name):
             rows = list(_read_paths(_open_all(name, folder, entry), entry, kind, folder))
-        listing = list_rows(iter(rows), folder, DataOptions.parse(), origin=f"torchvision:{name}", split=None)
+        listing = list_rows(iter(rows), folder, options, origin=f"torchvision:{name}", split=None)
     source = {"name": f"torchvision:{name}", "version": version("torchvision")}
     return replace(listing, notes=(), source=source)
 
@@ -127,8 +132,10 @@ def _open(name: str, folder: Path, entry: Entry, arguments: Mapping[str, Any]) -
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
-    except (DataError, OSError, MemoryError):
+    except (OSError, MemoryError):
         raise
+    except DataError as error:
+        raise DataError(f"cannot use torchvision:{name}: {error}.") from error
     except Exception as error:  # torchvision raises exceptions of many types.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         folder = cache_folder() / "data" / f"torchvision-{name}"
@@ -167,6 +174,17 @@ def _read_paths(parts: Mapping[str, Any], entry: Entry, kind: str, folder: Path)
 
 
 def _name_class(names: Any, label: int) -> str:
-    """Return the class name, or the number if the data set has no class names. Some classes have several names."""
+    """Return the class name, or the number if the data set has no class names. Some classes have several names.
+
+    The name is empty if the label is -1, which means that the image has no label.
+
+    Raises:
+        DataError: If no class has this number.
+    """
+    if label == -1:
+        return ""
+    if label < 0 or (names and label >= len(names)):
+        known = f"its {len(names)} classes are numbered from 0" if names else "classes are numbered from 0"
+        raise DataError(f"an image has the label {label}, but {known}")
     name = names[label] if names else label
     return name[0] if isinstance(name, tuple) else str(name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from zoo.data.sources.cached_images import TABLE, CachedImage, cache_images
+from zoo.data.sources.cached_images import RULES, TABLE, CachedImage, cache_images
 from zoo.files.leftovers import lock_path
 from zoo.progress import Silent
 
@@ -39,7 +39,7 @@ def test_images_with_a_known_key_are_not_read_again() -> None:
 
 def test_while_one_process_writes_the_images_the_others_wait(cache: Path) -> None:
     found: list[Path] = []
-    table = cache / "data" / KEY / TABLE
+    table = cache / "data" / f"{KEY}-{RULES}" / TABLE
     lock = lock_path(table.parent)
     lock.parent.mkdir(parents=True)
     thread = threading.Thread(target=lambda: found.append(cache_images(refuse(), 1, Silent(), key=KEY)), daemon=True)
@@ -57,3 +57,9 @@ def test_the_unfinished_folder_is_removed_if_an_image_cannot_be_written(cache: P
     with pytest.raises(Exception, match="the images are read twice"):
         cache_images(refuse(), 1, Silent(), key=KEY)
     assert [*(cache / "data").iterdir()] == []
+
+
+def test_images_that_older_rules_accepted_are_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = cache_images(draw(), 1, Silent(), key=KEY)
+    monkeypatch.setattr("zoo.data.sources.cached_images.RULES", RULES + 1)
+    assert cache_images(draw(), 1, Silent(), key=KEY) != table

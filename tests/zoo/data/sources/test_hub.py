@@ -35,6 +35,24 @@ def draw(number: int) -> bytes:
     return file.getvalue()
 
 
+def make_with(folder: Path, parts: dict[str, dict[str, list[Any]]]) -> Path:
+    """Write a data set whose splits have these columns beside the image."""
+    for name, columns in parts.items():
+        count = len(columns["label"])
+        features = datasets.Features(
+            {"image": datasets.Image(), **{key: datasets.Value(kind_of(values)) for key, values in columns.items()}}
+        )
+        rows = {"image": [{"bytes": draw(number), "path": None} for number in range(count)], **columns}
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        part = datasets.Dataset.from_dict(rows, features=features)
+        part.to_parquet(folder / "data" / f"{name}-00000-of-00001.parquet")
+    return folder
+
+
+def kind_of(values: list[Any]) -> str:
+    return "string" if isinstance(values[0], str) else "float64"
+
+
 def make(folder: Path, **splits: list[int]) -> Path:
     """Write a data set as the library itself writes it, with one image for each label."""
     classes = datasets.ClassLabel(names=["zebra", "ant"])
@@ -151,3 +169,34 @@ def test_looking_up_a_name_imports_neither_the_library_nor_torch() -> None:
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
+
+
+def test_the_split_the_group_and_the_weight_of_a_single_split_are_columns(tmp_path: Path, list_: Any) -> None:
+    columns = {"label": ["a", "b"], "split": ["train", "test"], "group": ["p", "q"], "sample_weight": [0.5, 1.0]}
+    listing = list_(f"hf:{make_with(tmp_path / 'pets', {'train': columns})}")
+    assert [(file.split, file.class_name, file.group, file.loss_weight) for file in listing.files] == [
+        ("train", "a", "p", 0.5),
+        ("test", "b", "q", 1),
+    ]
+    assert listing.notes == (
+        "columns of the table: image 'image', label 'label', split 'split', group 'group', weight 'sample_weight'",
+    )
+
+
+def test_columns_of_other_names_may_be_chosen(tmp_path: Path, list_: Any) -> None:
+    columns = {"label": ["a", "b"], "fold": ["train", "val"], "patient": ["p", "q"], "w": [2.0, 1.0]}
+    folder = make_with(tmp_path / "pets", {"train": columns})
+    listing = list_(f"hf:{folder}", columns="split=fold,group=patient,weight=w")
+    assert {(file.split, file.group, file.loss_weight) for file in listing.files} == {
+        ("train", "p", 2),
+        ("val", "q", 1),
+    }
+
+
+def test_a_column_that_contradicts_the_splits_of_the_data_set_is_an_error(tmp_path: Path, list_: Any) -> None:
+    parts = {
+        "train": {"label": ["a", "b"], "split": ["train", "test"]},
+        "test": {"label": ["a", "b"], "split": ["test", "test"]},
+    }
+    with pytest.raises(DataError, match="row 1 is in test according to its column, but in train according to its file"):
+        list_(f"hf:{make_with(tmp_path / 'pets', parts)}")

@@ -170,7 +170,7 @@ def test_several_columns_of_labels_are_an_error_until_one_is_chosen(tmp_path: Pa
     ("columns", "message"),
     [
         ("label=breed", "no column 'breed'; the columns are 'image', 'label'"),
-        ("weight=label", "no column for weight; name only those for image and label"),
+        ("weight=w", "no column 'w'; the columns are 'image', 'label'"),
     ],
 )
 def test_unusable_columns_are_an_error(tmp_path: Path, list_: Any, columns: str, message: str) -> None:
@@ -272,8 +272,39 @@ def test_a_split_that_is_unknown_or_contradicts_the_file_is_an_error(
     tmp_path: Path, list_: Any, splits: list[str | None], message: str
 ) -> None:
     write(tmp_path / "train-0.parquet", [0, 1], split=splits)
+    write(tmp_path / "test-0.parquet", [0], split=["test"])
     with pytest.raises(DataError, match=message):
         list_(tmp_path)
+
+
+def test_a_column_divides_a_data_set_that_consists_of_train_alone(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/train-0.parquet", [0, 1, 0], split=["train", "test", "val"])
+    assert count(list_(tmp_path)) == {("train", "zebra"): 1, ("test", "ant"): 1, ("val", "zebra"): 1}
+
+
+def test_a_column_does_not_divide_a_data_set_that_consists_of_test_alone(tmp_path: Path, list_: Any) -> None:
+    write(tmp_path / "data/test-0.parquet", [0, 1], split=["train", "test"])
+    with pytest.raises(DataError, match="row 0 is in train according to its column, but in test according to its file"):
+        list_(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "columns"), [("sample_weight", ""), ("weight", "weight=weight")])
+def test_a_column_may_contain_loss_weights(tmp_path: Path, list_: Any, name: str, columns: str) -> None:
+    listing = list_(write(tmp_path / "a.parquet", [0, 1], **{name: [0.25, 2]}), columns=columns)
+    assert {(file.class_name, file.loss_weight) for file in listing.files} == {("zebra", 0.25), ("ant", 2)}
+    assert listing.notes == (f"columns of the table: image 'image', label 'label', weight '{name}'",)
+
+
+@pytest.mark.parametrize(("weight", "message"), [(None, "row 1 has no weight"), (-1.0, "row 1 has the weight '-1.0'")])
+def test_an_unusable_loss_weight_is_an_error(tmp_path: Path, list_: Any, weight: float | None, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list_(write(tmp_path / "a.parquet", [0, 1], sample_weight=[1.0, weight]))
+
+
+def test_a_column_that_may_contain_loss_weights_gets_a_note(tmp_path: Path, list_: Any) -> None:
+    listing = list_(write(tmp_path / "a.parquet", [0, 1], weight=[1.0, 2.0]))
+    assert listing.notes[-1].startswith("the column 'weight' is not used; to multiply the loss of each image by it")
+    assert {file.loss_weight for file in listing.files} == {1}
 
 
 def test_a_row_that_names_a_file_of_this_machine_is_an_error(tmp_path: Path, list_: Any) -> None:

@@ -48,3 +48,8 @@ def test_text_that_may_mean_a_missing_label_is_a_class_with_a_note(tmp_path: Pat
 
 def test_other_labels_get_no_note(tmp_path: Path) -> None:
     assert "is used as a class" not in " ".join(list_labels(tmp_path / "t.csv", ["DE", "nano"]).notes)
+
+
+@pytest.mark.parametrize(("labels", "count"), [(["-1", "0", "1"], 1), (["-1", "1"], 0), (["-1", "up"], 0)])
+def test_minus_one_beside_the_class_0_gets_a_note(tmp_path: Path, labels: list[float | str], count: int) -> None:
+    assert " ".join(list_labels(tmp_path / "t.csv", labels).notes).count("the label '-1' is used as a class") == count

@@ -269,3 +269,12 @@ def test_a_single_shard_is_not_mistaken_for_an_archive_of_a_folder(tmp_path: Pat
     write_shard(tmp_path / "train.tar", ANT)
     with pytest.raises(DataError, match=r"train.tar' is a shard, not an archive of a folder; pass the folder that"):
         list_(tmp_path / "train.tar")
+
+
+def test_a_shard_that_changes_after_its_images_were_listed_is_an_error(tmp_path: Path, list_: Any) -> None:
+    shard = write_shard(tmp_path / "a.tar", ANT)
+    file, _ = list_(tmp_path).files
+    assert read_image(file) == b"one"
+    shard.write_bytes(shard.read_bytes() + bytes(512))
+    with pytest.raises(DataError, match="the shard changed after its images were listed"):
+        read_image(file)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import pickle
 import subprocess
 import sys
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
+from made_archives import md5, tar
 from zoo.data.dataset import open_images
 from zoo.data.listing import Listing
 from zoo.data.source import list_images, look_up
@@ -25,20 +23,6 @@ from zoo.errors import DataError, DownloadError
 from zoo.registry.data_options import DataOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 3072), dtype=np.uint8)
-
-
-def tar(files: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
-def md5(data: bytes) -> str:
-    return hashlib.md5(data).hexdigest()
 
 
 def jpeg(number: int) -> bytes:
@@ -143,6 +127,35 @@ def test_pets_are_listed_by_their_files_with_breeds_or_species(list_: Any, cache
     assert breeds.files[0].path.read_bytes() == jpeg(0)
     assert breeds.files[0].name == "oxford-iiit-pet/images/Abyssinian_1.jpg"
     assert [path.name for path in (cache / "data").iterdir()] == ["torchvision-OxfordIIITPet"]
+
+
+def serve_pets(site: Any, monkeypatch: pytest.MonkeyPatch, second: str) -> None:
+    """Serve two images for each split in the format of OxfordIIITPet, the second one with these numbers."""
+    rows = {"trainval": f"a_1 1 1 1\nb_2 {second}", "test": f"a_3 1 1 1\nb_4 {second}"}
+    notes = tar({f"annotations/{name}.txt": text.encode() for name, text in rows.items()})
+    images = tar({f"images/{name}.jpg": jpeg(number) for number, name in enumerate(("a_1", "b_2", "a_3", "b_4"))})
+    served = [("/images.tar.gz", images), ("/annotations.tar.gz", notes)]
+    monkeypatch.setattr(datasets.OxfordIIITPet, "_RESOURCES", [(site.put(*file), md5(file[1])) for file in served])
+
+
+def test_an_image_with_the_label_minus_one_has_no_label(list_: Any, site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve_pets(site, monkeypatch, "0 0 1")  # torchvision subtracts 1
+    listing = list_("torchvision:OxfordIIITPet:binary-category")
+    assert pairs(listing) == [("train", "Cat"), ("test", "Cat")]
+    assert [(item.path.name, item.reason) for item in listing.left_out] == [
+        ("b_2.jpg", "no label"),
+        ("b_4.jpg", "no label"),
+    ]
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_a_label_that_is_not_the_number_of_a_class_is_an_error(
+    list_: Any, site: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    serve_pets(site, monkeypatch, f"{number} {number} 1")
+    message = f"cannot use torchvision:OxfordIIITPet: an image has the label {number - 1}, but its 2 classes"
+    with pytest.raises(DataError, match=message):
+        list_("torchvision:OxfordIIITPet:binary-category")
 
 
 @pytest.fixture

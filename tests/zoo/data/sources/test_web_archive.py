@@ -14,6 +14,7 @@ from PIL import Image
 
 from zoo.data.dataset import Images, open_images
 from zoo.data.source import locate
+from zoo.data.sources.cached import RULES
 from zoo.data.sources.web_archive import parse_web
 from zoo.errors import DataError, DownloadError
 from zoo.registry.data_options import DataOptions
@@ -50,7 +51,7 @@ def test_an_archive_with_a_sha256_is_fetched_once_and_recorded(site: Any, open_:
         assert images.classes == ("ant", "bee")
         assert images.source == {"url": f"{url}?v=1", "sha256": digest}
     assert len(site.requests) == 1
-    assert [path.name for path in (cache / "data").iterdir()] == [digest]
+    assert [path.name for path in (cache / "data").iterdir()] == [f"{digest}-{RULES}"]
 
 
 @pytest.mark.parametrize("name", ["a" * 400, "\u00e9t\u00e9", "\u732b" * 100])

@@ -66,7 +66,7 @@ def test_fetched_shards_are_read_as_those_on_this_disk(
 def test_each_shard_is_fetched_once(url: str, list_: Any, site: Any, shards: dict[str, bytes]) -> None:
     for value in (url, url, f"{url}#sha256={digest_of(shards)}"):
         list_(value)
-    assert len(site.requests) == 3
+    assert len(site.requests) == 6  # Each shard is fetched once, and its version is checked once.
 
 
 def test_the_measured_sha256_is_shown(url: str, list_: Any, progress: Any, shards: dict[str, bytes]) -> None:
@@ -83,11 +83,58 @@ def test_after_an_interruption_only_the_missing_shards_are_fetched(
     url: str, list_: Any, site: Any, shards: dict[str, bytes]
 ) -> None:
     site.put("/a/val-00.tar", b"<html>please log in</html>")
-    with pytest.raises(DataError, match=r"val-00.tar' is not a shard"):
+    with pytest.raises(DataError, match=r"val-00.tar' is not a complete shard"):
         list_(url)
     site.put("/a/val-00.tar", shards["val-00.tar"])
     assert len(list_(url).files) == 6
-    assert len(site.requests) == 4
+    assert [request.path[3:] for request in site.requests] == [*NAMES, "val-00.tar", *NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shard_is_read_to_its_end_before_it_is_kept(
+    url: str, list_: Any, site: Any, shards: dict[str, bytes], name: str
+) -> None:
+    site.put(f"/a/{name}", shards[name][:2048])
+    with pytest.raises(DataError, match=f"{name}' is not a complete shard"):
+        list_(url)
+    site.put(f"/a/{name}", shards[name])
+    assert len(list_(url).files) == 6
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified", "Content-Length"])
+def test_a_shard_that_changed_on_the_server_before_the_last_one_was_fetched_is_fetched_again(
+    url: str, list_: Any, site: Any, shards: dict[str, bytes], header: str
+) -> None:
+    first = "/a/train-00.tar"
+    site.headers[first] = {header: "old"} if header != "Content-Length" else {}
+    site.put("/a/val-00.tar", b"the shards are being published")
+    with pytest.raises(DataError, match=r"val-00.tar' is not a complete shard"):
+        list_(url)
+    site.headers[first] = {header: "new"} if header != "Content-Length" else {}
+    site.put(first, shards["train-00.tar"] + bytes(0 if site.headers[first] else 512))
+    site.put("/a/val-00.tar", shards["val-00.tar"])
+    with pytest.raises(DataError, match=r"1 of 3 shards changed on the server .*: 'train-00.tar'; try again"):
+        list_(url)
+    assert len(list_(url).files) == 6
+
+
+def test_a_server_that_reports_another_etag_for_the_same_time_has_the_same_shard(
+    url: str, list_: Any, site: Any, shards: dict[str, bytes]
+) -> None:
+    date = {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    site.headers = {f"/a/{name}": {**date, "ETag": "one"} for name in NAMES}
+    site.put("/a/val-00.tar", b"no shard")
+    with pytest.raises(DataError, match="not a complete shard"):
+        list_(url)
+    site.headers = {f"/a/{name}": {**date, "ETag": "two"} for name in NAMES}
+    site.put("/a/val-00.tar", shards["val-00.tar"])
+    assert len(list_(url).files) == 6
+
+
+def test_the_stored_versions_are_removed_when_all_shards_are_there(url: str, list_: Any, cache: Path) -> None:
+    list_(url)
+    (folder,) = (cache / "data").iterdir()
+    assert {path.name for path in folder.iterdir()} == {*NAMES, "SHA256SUMS"}
 
 
 def test_a_shard_that_the_server_lacks_is_an_error(list_: Any, site: Any, url: str) -> None:

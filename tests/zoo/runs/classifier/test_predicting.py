@@ -62,7 +62,7 @@ def test_top_below_1_raises_at_the_call(classifier: Classifier, images: list[Pat
 
 
 def test_a_missing_path_raises_at_the_call(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.png does not exist"):
+    with pytest.raises(DataError, match=r"gone\.png' does not exist"):
         classifier.predict([images[0], tmp_path / "gone.png"])
 
 
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path, 
 
 
 def test_a_name_that_is_too_long_is_an_error(tmp_path: Path, classifier: Classifier) -> None:
-    with pytest.raises(DataError, match=r"cannot be used: File name too long"):
+    with pytest.raises(DataError, match=r"File name too long"):
         classifier.predict(tmp_path / ("a" * 300))
 
 
