@@ -95,8 +95,3 @@ def list_emptied(samples: Sequence[Sample], unreadable: Collection[str]) -> list
     return [
         Finding(MISSING_CLASS, samples[0].file.split, name, None) for name, count in sorted(left.items()) if not count
     ]
-
-
-def digest_name(file: ImageFile) -> bytes:
-    """Return a digest of an image's class and name. It does not depend on the machine."""
-    return hashlib.sha256(f"{file.class_name}\0{file.name}".encode("utf-8", "surrogatepass")).digest()

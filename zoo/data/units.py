@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from zoo.data.listing import ImageFile
 from zoo.data.sample import Sample
-from zoo.data.unexamined import digest_name
 
 #: A digest or a group, and which of the two it is.
 _Node = tuple[str, bytes | str]
@@ -30,7 +30,12 @@ def choose_key(image: Sample, clusters: Mapping[bytes, bytes] = MappingProxyType
     Images of one cluster have the same one; see `zoo.data.examination.clusters`. For an image that was not examined, it
     depends on the name.
     """
-    return clusters.get(image.digest, image.digest) if image.is_examined else digest_name(image.file)
+    return clusters.get(image.digest, image.digest) if image.is_examined else _digest_name(image.file)
+
+
+def _digest_name(file: ImageFile) -> bytes:
+    """Return a digest of an image's class and name. It does not depend on the machine."""
+    return hashlib.sha256(f"{file.class_name}\0{file.name}".encode("utf-8", "surrogatepass")).digest()
 
 
 def join_units(images: Sequence[Labeled]) -> list[list[Labeled]]:

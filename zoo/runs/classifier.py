@@ -123,7 +123,7 @@ class Classifier:
             data: Data set, as for ``finetune``. Its classes are matched by name.
             split: ``train``, ``val``, ``test`` or ``all``. Default: ``test`` if it exists, else ``val``, else ``all``.
             label_from: Regular expression that finds the class in an image's file name, as for ``finetune``. Default:
-                that of the run, if ``data`` is of the same kind as the run's data. An empty string means none.
+                that of the run, if ``data`` is of the same kind as the run's data. ``none`` means none.
             columns: Columns of a table by role, as for ``finetune``. Default: as for ``label_from``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.

@@ -41,7 +41,7 @@ def adopt(options: DataOptions, kind: str, progress: Progress) -> DataOptions:
         shown = f"`columns` {','.join(f'{role}={name}' for role, name in run.columns.items())}"
     else:
         return options
-    progress.say(f"note: using {shown} as in the run; to use none, pass an empty value")
+    progress.say(f"note: using {shown} as in the run; to use none, pass none")
     return replace(options, label_from=run.label_from, columns=run.columns, of_run=None)
 
 

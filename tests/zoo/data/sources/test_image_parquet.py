@@ -288,8 +288,8 @@ def test_a_column_does_not_divide_a_data_set_that_consists_of_test_alone(tmp_pat
         list_(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "columns"), [("sample_weight", ""), ("weight", "weight=weight")])
-def test_a_column_may_contain_loss_weights(tmp_path: Path, list_: Any, name: str, columns: str) -> None:
+@pytest.mark.parametrize(("name", "columns"), [("sample_weight", None), ("weight", "weight=weight")])
+def test_a_column_may_contain_loss_weights(tmp_path: Path, list_: Any, name: str, columns: str | None) -> None:
     listing = list_(write(tmp_path / "a.parquet", [0, 1], **{name: [0.25, 2]}), columns=columns)
     assert {(file.class_name, file.loss_weight) for file in listing.files} == {("zebra", 0.25), ("ant", 2)}
     assert listing.notes == (f"columns of the table: image 'image', label 'label', weight '{name}'",)

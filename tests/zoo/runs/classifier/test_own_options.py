@@ -64,27 +64,23 @@ def list_notes(progress: RecordingProgress) -> list[str]:
 
 def test_a_table_is_read_with_the_columns_of_the_run(table: Path, evaluate: Any, progress: RecordingProgress) -> None:
     assert evaluate(table, "table", {"columns": f"{COLUMNS},weight=w"})["images"] == 10
-    assert list_notes(progress) == [f"note: using `columns` {COLUMNS} as in the run; to use none, pass an empty value"]
+    assert list_notes(progress) == [f"note: using `columns` {COLUMNS} as in the run; to use none, pass none"]
 
 
 def test_a_folder_is_read_with_the_pattern_of_the_run(named: Path, evaluate: Any, progress: RecordingProgress) -> None:
     assert evaluate(named, "folder", {"label_from": PATTERN})["images"] == 10
-    assert list_notes(progress) == [
-        f"note: using `label_from` {PATTERN!r} as in the run; to use none, pass an empty value"
-    ]
+    assert list_notes(progress) == [f"note: using `label_from` {PATTERN!r} as in the run; to use none, pass none"]
 
 
-@pytest.mark.parametrize("columns", ["", "image=picture,label=x"])
+@pytest.mark.parametrize("columns", ["none", "image=picture,label=x"])
 def test_given_columns_take_precedence(table: Path, evaluate: Any, progress: RecordingProgress, columns: str) -> None:
     with pytest.raises(DataError, match="no column"):
         evaluate(table, "table", {"columns": COLUMNS}, columns=columns)
     assert list_notes(progress) == []
 
 
-def test_an_empty_pattern_means_that_the_folders_are_the_classes(
-    photos: Path, evaluate: Any, progress: RecordingProgress
-) -> None:
-    assert evaluate(photos, "folder", {"label_from": "(green)"}, label_from="")["images"] == 10
+def test_none_means_that_the_folders_are_the_classes(photos: Path, evaluate: Any, progress: RecordingProgress) -> None:
+    assert evaluate(photos, "folder", {"label_from": "(green)"}, label_from="none")["images"] == 10
     assert list_notes(progress) == []
 
 
