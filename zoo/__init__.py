@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.models.build import build
+    from zoo.models.inspect import Inspection, ModuleInfo
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, Prediction, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.inspect import inspect
     from zoo.training.finetune import Run, finetune
     from zoo.training.lr_find import FoundRate, find_lr
     from zoo.training.show import Sheet, show
@@ -32,6 +34,8 @@ _HOMES = {
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
     "FoundRate": "zoo.training.lr_find",
+    "Inspection": "zoo.models.inspect",
+    "ModuleInfo": "zoo.models.inspect",
     "Prediction": "zoo.runs.classifier",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.finetune",
@@ -42,6 +46,7 @@ _HOMES = {
     "convert_weights": "zoo.models.weights.convert",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
+    "inspect": "zoo.runs.inspect",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
     "show": "zoo.training.show",
@@ -52,6 +57,8 @@ __all__ = [
     "Compared",
     "Converted",
     "FoundRate",
+    "Inspection",
+    "ModuleInfo",
     "Prediction",
     "Recipe",
     "Run",
@@ -62,6 +69,7 @@ __all__ = [
     "convert_weights",
     "find_lr",
     "finetune",
+    "inspect",
     "list_backbones",
     "load",
     "show",

@@ -6,7 +6,7 @@ import re
 
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
-    "augment", "balance", "baseline", "batch_size", "cache", "columns", "config", "data", "device", "devices",
+    "augment", "balance", "baseline", "batch_size", "cache", "columns", "config", "data", "depth", "device", "devices",
     "epochs", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "optimizer", "output", "overwrite",
     "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split", "train", "views", "weights",
 )  # fmt: skip
