@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError
+    from zoo.models import surgery
     from zoo.models.build import build
     from zoo.models.inspect import Inspection, ModuleInfo
     from zoo.models.weights.convert import Converted, convert_weights
@@ -52,6 +53,9 @@ _HOMES = {
     "show": "zoo.training.show",
 }
 
+#: Names that are modules.
+_MODULES = {"surgery": "zoo.models.surgery"}
+
 __all__ = [
     "Classifier",
     "Compared",
@@ -73,13 +77,17 @@ __all__ = [
     "list_backbones",
     "load",
     "show",
+    "surgery",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
