@@ -22,7 +22,8 @@ from zoo.engine.phase import Phase
 from zoo.engine.state import TrainingState
 from zoo.progress import Silent
 from zoo.registry.recipe import make_recipe
-from zoo.training.prepare import Plan, prepare, resolve_job, run_context
+from zoo.training.job import resolve_job
+from zoo.training.prepare import Plan, prepare, run_context
 
 
 @dataclass

@@ -20,11 +20,12 @@ EXAMPLES = """\b
 Examples:
   zoo finetune resnet18 --data photos
   zoo finetune resnet50 --data photos --train all --epochs 10 --lr 1e-4
+  zoo finetune net.py:build --data photos --train all --image-size 64
 """
 
 #: The sections of the help, and the options in each. --help comes last, in a section of its own.
 SECTIONS = {
-    "Model": ("weights", "head", "train"),
+    "Model": ("weights", "head", "blocks", "train"),
     "Training": (
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "balance", "patience", "seed",
         "recipe", "assignments", "config",
@@ -50,7 +51,7 @@ class FinetuneCommand(click.Command):
 
 
 @click.command(name="finetune", cls=FinetuneCommand, epilog=EXAMPLES)
-@click.argument("backbone", shell_complete=complete_backbone)
+@click.argument("backbone", shell_complete=complete_backbone, metavar="BACKBONE|FILE.py:FUNCTION")
 @shared.data
 @shared.label_from
 @shared.columns
@@ -68,6 +69,7 @@ class FinetuneCommand(click.Command):
 @click.option("--recipe", metavar="NAME", help="Recipe in registry.toml that sets options. Flags take precedence.")
 @shared.weights
 @shared.head
+@shared.blocks
 @click.option(
     "--train",
     metavar="SCOPE",
@@ -133,10 +135,12 @@ class FinetuneCommand(click.Command):
 @shared.config
 @click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the run folder.")
 def command(
-    backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...],
-    resume: bool, as_json: bool, devices: int | None, **flags: Any,
+    backbone: str, data: str, blocks: str | None, output: str | None, recipe: str | None, config: str | None,
+    assignments: tuple[str, ...], resume: bool, as_json: bool, devices: int | None, **flags: Any,
 ) -> int:  # fmt: skip
     """Fine-tune a backbone on your images.
+
+    Instead of a backbone, FILE.py:FUNCTION trains your own network, which the function returns.
 
     Prints the run folder on the last line.
     """
@@ -150,6 +154,7 @@ def command(
         run = finetune(
             backbone,
             data,
+            blocks=blocks,
             output=output,
             resume=resume,
             recipe=recipe,

@@ -6,9 +6,10 @@ import re
 
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
-    "augment", "balance", "baseline", "batch_size", "cache", "columns", "config", "data", "depth", "device", "devices",
-    "epochs", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "optimizer", "output", "overwrite",
-    "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split", "train", "views", "weights",
+    "augment", "balance", "baseline", "batch_size", "blocks", "cache", "columns", "config", "data", "depth", "device",
+    "devices", "epochs", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "model", "optimizer",
+    "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split",
+    "train", "views", "weights",
 )  # fmt: skip
 
 

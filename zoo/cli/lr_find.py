@@ -17,12 +17,13 @@ from zoo.files.paths import expand_user
 
 
 @click.command(name="lr-find")
-@click.argument("backbone", shell_complete=complete_backbone)
+@click.argument("backbone", shell_complete=complete_backbone, metavar="BACKBONE|FILE.py:FUNCTION")
 @shared.data
 @shared.label_from
 @shared.columns
 @shared.weights
 @shared.head
+@shared.blocks
 @click.option(
     "--train", metavar="SCOPE", help=f"What to train: head, all or from:BLOCK.  {shared.show_default('train')}"
 )
@@ -37,8 +38,8 @@ from zoo.files.paths import expand_user
     "--json", "as_json", is_flag=True, help="Print every learning rate that was tried, with its loss, as JSON."
 )
 def command(
-    backbone: str, data: str, assignments: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
-    **flags: Any,
+    backbone: str, data: str, blocks: str | None, assignments: tuple[str, ...], config: str | None,
+    plot: str | None, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Find a good learning rate for a backbone on your images.
 
@@ -49,7 +50,7 @@ def command(
         from zoo.runs.report.lr_plot import draw_rates
         from zoo.training.lr_find import find_lr
 
-        found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
+        found = find_lr(backbone, data, blocks=blocks, registry=registry, progress=progress, **settings)
     if as_json:
         print_json(found)
     elif found.suggested is not None:

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of most likely classes to print per image.",
 )
+@shared.model
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
 @click.pass_context
-def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, device: str, form: str | None) -> None:
+def command(  # click passes each option as an argument
+    ctx: click.Context, run: str, images: tuple[str, ...], top: int, model: str | None, device: str, form: str | None
+) -> None:
     """Classify images with the model of a run.
 
     Exits with 1 if no image could be read.
@@ -40,7 +43,7 @@ def command(ctx: click.Context, run: str, images: tuple[str, ...], top: int, dev
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
-        classifier = load(run, device=device, registry=registry)
+        classifier = load(run, model=model, device=device, registry=registry, progress=progress)
         predictions = list(classifier.predict(images, top, progress=progress))
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])

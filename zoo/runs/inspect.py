@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zoo.errors import OptionError
+from zoo.errors import OptionError, RunError
 from zoo.files.paths import expand_user
 from zoo.files.schema import Run
 from zoo.models.blocks import list_blocks, list_stages, list_trainable
@@ -20,6 +20,7 @@ from zoo.models.head import Head, get_head, replace_head
 from zoo.models.inspect import Inspection, Layout, make_inspection, trace_image
 from zoo.models.layout import find_blocks, find_head
 from zoo.models.meta_device import make_on_meta
+from zoo.models.own.own_network import open_own
 from zoo.models.trace import CannotTrace, Trace
 from zoo.models.weights.choose import input_for
 from zoo.plugin import BackboneSpec
@@ -69,7 +70,7 @@ def inspect(
     Neither weights nor images are read. The network runs once on the meta device, where tensors have no values.
 
     Args:
-        subject: The name of a backbone, a run folder, or any nn.Module.
+        subject: The name of a backbone, a run folder, any nn.Module, or ``FILE.py:FUNCTION`` that returns one.
         train: What to train, as for `zoo.finetune`. Default: what the run trained; for a backbone, ``head``; for a
             module, the parameters that require gradients.
         depth: Number of levels of the tree below the network. Default: all.
@@ -87,6 +88,9 @@ def inspect(
     request = _Request(None if train is None else TrainScope.parse(train), depth, size)
     if isinstance(subject, nn.Module):
         return _inspect_module(subject, request)
+    if own := open_own(subject):
+        with torch.random.fork_rng([]):
+            return replace(_inspect_module(own.build(), request), name=own.asked)
     find = _find_run if (expand_user(subject) / MODEL).is_file() else _find_backbone
     return _inspect_found(find(subject, registry or open_registry()), request)
 
@@ -102,6 +106,10 @@ def _find_run(subject: str | PathLike[str], registry: Registry) -> _Found:
     folder = RunFolder.open(Path(subject))
     header = load_header(folder.path / MODEL)
     is_finished = (folder.path / RUN).is_file()
+    if header.network:
+        raise RunError(
+            f"{folder.path} was trained with your own network, {header.network.describe()}; inspect the network itself."
+        )
     train = folder.read_json(RUN, Run)["recipe"]["train"] if is_finished else Recipe().train
     backbone = registry.resolve(header.backbone).backbone
 

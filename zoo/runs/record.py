@@ -140,6 +140,7 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
     weights = network.initial_weights
     return {
         "backbone": network.backbone.name,
+        **({"network": network.origin.to_json()} if network.origin else {}),
         "weights": {
             "label": weights.label,
             "url": weights.weights.url if weights.weights else None,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from zoo.data.source import name_source
 from zoo.engine.device import allowing_tf32
 from zoo.engine.distributed.process_group import join_world
@@ -17,6 +19,7 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import TrainingState
 from zoo.errors import NotFinite, TrainingError
 from zoo.files.paths import expand_user
+from zoo.models.own.own_network import Blocks
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
@@ -27,7 +30,8 @@ from zoo.runs.model_card import write_card
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.training.callbacks import recording
-from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
+from zoo.training.job import Job, open_network, resolve_job
+from zoo.training.prepare import Plan, prepare, run_context
 from zoo.training.resume import (
     EarlierRun,
     broadcast_earlier,
@@ -54,9 +58,10 @@ class Run(os.PathLike[str]):
 
 
 def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
-    backbone: str,
+    backbone: str | nn.Module,
     data: Any,
     *,
+    blocks: Blocks | None = None,
     output: str | Path | None = None,
     resume: bool = False,
     recipe: str | None = None,
@@ -67,15 +72,19 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     """Fine-tune a backbone on a data set and write a run folder. Under torchrun, call it in every process.
 
     Args:
-        backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights.
+        backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights; or your own
+            network, as a module, which is not changed, or as ``FILE.py:FUNCTION``.
         data: Folder of images, table that lists images, archive of a folder, or name of a data set; or a list of
             (path, label), a pandas DataFrame, a map-style data set, or a dictionary of these by split.
+        blocks: Blocks of your own network from input to output, as paths such as ``["conv1", "layer1"]``, or as a
+            dictionary of paths by the name of the block. Default: its children, in the order of use.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
         resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`.
+        **options: Fields of `zoo.Recipe`. For your own network, ``head`` can also be the path of the last layer.
+            Default: the last linear or convolutional layer that the forward pass calls.
 
     Returns:
         The finished run, the same in every process.
@@ -84,12 +93,13 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         ZooError: If the run cannot start or finish; see `zoo.errors`.
     """
     registry = registry or open_registry()
+    network, options = open_network(backbone, blocks, options)
     output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()
         chosen = _make_recipe(recipe, options, registry, progress)
         earlier = _find_earlier(output, lock, world, progress, resume=resume)
-        job = resolve_job(backbone, data, chosen, registry, progress)
+        job = resolve_job(network, data, chosen, registry, progress)
         with run_context(job):
             plan = _plan(job, earlier, output)
             if earlier and earlier.is_finished:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from os import PathLike
 from typing import Any
 
 import torch
@@ -15,42 +14,25 @@ from zoo.data.dataset import Images, open_images
 from zoo.data.decode import quiet_pillow
 from zoo.data.pixel_cache import Views, choose_budget
 from zoo.data.sample import are_weighted
-from zoo.data.source import look_up
 from zoo.engine.compile_cache import keeping_artifacts
-from zoo.engine.device import Hardware, choose_hardware, place
-from zoo.engine.distributed.process_group import get_world
+from zoo.engine.device import Hardware, place
 from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
 from zoo.engine.phase import Phase
-from zoo.engine.precision import choose_precision
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
-from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
 from zoo.models.sharding import shard
 from zoo.models.weights.carry_over import carry_over_head
-from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights, input_for
+from zoo.models.weights.choose import choose_input, input_for
 from zoo.plugin import BlockSpec, InputSpec
 from zoo.progress import Progress
-from zoo.registry.license import describe_license
 from zoo.registry.preprocessing import list_differences
 from zoo.registry.recipe import Recipe
-from zoo.registry.registry import Registry, Resolved
 from zoo.runs.record import describe_blocks, list_facts
+from zoo.training.job import Job
 from zoo.training.phases import plan_phases
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request to train, with every name resolved and nothing built yet."""
-
-    resolved: Resolved
-    weights: WeightsSource
-    data: Any
-    recipe: Recipe
-    hardware: Hardware
-    registry: Registry
-    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -74,42 +56,6 @@ class Plan:
         frozen = freeze(self.network, self.blocks, recipe)
         views = self.views if recipe.augmentation != "none" else Views(self.views.plain, self.views.plain)
         return Phase(self.network, frozen, self.images, views, recipe, self.hardware)
-
-
-def resolve_job(backbone: str, data: Any, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
-    """Resolve all names before anything is built or read, and report what was chosen.
-
-    Raises:
-        ZooError: If a name does not exist, or an option is invalid.
-    """
-    if isinstance(data, (str, PathLike)):
-        look_up(data, registry=registry)
-    world = get_world()
-    hardware = choose_hardware(recipe.device, recipe.precision, world)
-    if world.size > 1 and recipe.batch_size < 2 * world.size:
-        raise OptionError(
-            f"{world.size} processes cannot share batches of {recipe.batch_size} images; "
-            f"use a `batch_size` of at least {2 * world.size}, or fewer processes."
-        )
-    if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
-        progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
-    resolved = registry.resolve(backbone)
-    refuse_unknown_block(resolved.backbone, recipe.scope)
-    weights = choose_weights(resolved, recipe.weights)
-    _report_choice(resolved, weights, progress)
-    hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
-    hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))
-    return Job(resolved, weights, data, recipe, hardware, registry, progress)
-
-
-def _report_choice(resolved: Resolved, weights: WeightsSource, progress: Progress) -> None:
-    chosen = f"{resolved.backbone.name}@{weights.label}"
-    progress.say(f"{resolved.asked} -> {chosen}")
-    for note in resolved.notes:
-        progress.say(f"note: {note}")
-    warning = describe_license(chosen, weights.license) if weights.license else None
-    if warning:
-        progress.say(warning)
 
 
 @contextmanager
@@ -148,7 +94,7 @@ def prepare(job: Job) -> Plan:
     preprocessing = replace(recipe.preprocessing, bits=images.bits)
     views.use_bits(preprocessing.apply(expected).bits)
     network = attach_head(backbone, weights, model, recipe.head, len(images.classes))
-    network = replace(network, preprocessing=preprocessing)
+    network = replace(network, preprocessing=preprocessing, origin=job.resolved.origin)
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)
