@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.models import surgery
     from zoo.models.build import build
+    from zoo.models.freeze_module import freeze
     from zoo.models.inspect import Inspection, ModuleInfo
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
@@ -47,6 +48,7 @@ _HOMES = {
     "convert_weights": "zoo.models.weights.convert",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
+    "freeze": "zoo.models.freeze_module",
     "inspect": "zoo.runs.inspect",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
@@ -73,6 +75,7 @@ __all__ = [
     "convert_weights",
     "find_lr",
     "finetune",
+    "freeze",
     "inspect",
     "list_backbones",
     "load",

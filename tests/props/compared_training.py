@@ -60,7 +60,8 @@ def require_equal(found: Reference, expected: Reference) -> None:
     """Require the same learning rates, metrics, best epoch and weights."""
     assert found.rates == pytest.approx(expected.rates)
     torch.testing.assert_close(torch.tensor(found.ranks), torch.tensor(expected.ranks), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.states, expected.states, rtol=1e-5, atol=1e-6)
+    # Adam divides tiny gradients by their own size, which amplifies their rounding to about 2e-6 of a step of 0.2.
+    torch.testing.assert_close(found.states, expected.states, rtol=1e-5, atol=5e-6)
     assert found.best == expected.best
 
 

@@ -73,7 +73,8 @@ class FinetuneCommand(click.Command):
 @click.option(
     "--train",
     metavar="SCOPE",
-    help=f"What to train: head, all, from:BLOCK, head-then-all or gradual.  {shared.show_default('train')}",
+    help="What to train: head, all, from:BLOCK, head-then-all, gradual, or a list such as head,layer4,!norms.  "
+    f"{shared.show_default('train')}",
 )
 @click.option("--epochs", type=int, metavar="N", help=f"Number of epochs.  {shared.show_default('epochs')}")
 @shared.batch_size

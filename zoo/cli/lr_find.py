@@ -25,7 +25,9 @@ from zoo.files.paths import expand_user
 @shared.head
 @shared.blocks
 @click.option(
-    "--train", metavar="SCOPE", help=f"What to train: head, all or from:BLOCK.  {shared.show_default('train')}"
+    "--train",
+    metavar="SCOPE",
+    help=f"What to train: head, all, from:BLOCK, or a list such as head,layer4,!norms.  {shared.show_default('train')}",
 )
 @shared.batch_size
 @shared.optimizer

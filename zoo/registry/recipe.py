@@ -53,8 +53,8 @@ class Recipe:
     weights: str | None = text(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
-    #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual``, which unfreezes block by
-    #: block from the head down.
+    #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, ``gradual``, which unfreezes block by block
+    #: from the head down, or terms such as ``head,layer4,!norms``.
     train: str = text("head")
     epochs: int = count(5)
     batch_size: int = count(32)
@@ -148,10 +148,8 @@ class Recipe:
                 f"the plateau schedule lowers the learning rate after {PLATEAU} epochs without improvement, but a "
                 f"`patience` of {self.patience} ends the run first; set `patience` to at least {PLATEAU + 1}."
             )
-        if self.shard and self.scope.is_phased:
-            raise OptionError(
-                f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
-            )
+        if self.shard and (self.scope.is_phased or self.scope.terms):
+            raise OptionError("`shard` needs a single phase of whole blocks; set `train` to head, all or from:BLOCK.")
         if self.shard and self.precision == "fp16":
             raise OptionError("`shard` does not work with fp16; set `precision` to bf16 or fp32.")
 

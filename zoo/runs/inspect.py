@@ -14,13 +14,14 @@ from torch import nn
 from zoo.errors import OptionError, RunError
 from zoo.files.paths import expand_user
 from zoo.files.schema import Run
-from zoo.models.blocks import list_blocks, list_stages, list_trainable
+from zoo.models.blocks import list_blocks, list_stages
 from zoo.models.build import build_model
 from zoo.models.head import Head, get_head, replace_head
 from zoo.models.inspect import Inspection, Layout, make_inspection, trace_image
 from zoo.models.layout import find_blocks, find_head
 from zoo.models.meta_device import make_on_meta
 from zoo.models.own.own_network import open_own
+from zoo.models.selection import select
 from zoo.models.trace import CannotTrace, Trace
 from zoo.models.weights.choose import input_for
 from zoo.plugin import BackboneSpec
@@ -133,7 +134,7 @@ def _inspect_found(found: _Found, request: _Request) -> Inspection:
             traced = trace_image(model, size)
     scope = request.scope or found.scope
     blocks = list_blocks(found.backbone, model, head)
-    layout = Layout(blocks, head, list_trainable(blocks, head, list_stages(scope, blocks)[-1]))
+    layout = Layout(blocks, head, select(model, blocks, head, list_stages(scope, blocks)[-1]).trainable)
     return make_inspection((found.name, str(scope)), model, layout, traced, (size, request.depth))
 
 
@@ -152,6 +153,6 @@ def _inspect_module(model: nn.Module, request: _Request) -> Inspection:
         raise OptionError(f"{type(model).__name__} cannot process an image of {'x'.join(map(str, size))}: {traced}")
     if request.scope and layout.head:
         stage = list_stages(request.scope, layout.blocks)[-1]
-        trainable = list_trainable(tuple(layout.blocks), layout.head, stage)
+        trainable = select(model, tuple(layout.blocks), layout.head, stage).trainable
         layout, train = replace(layout, trainable=trainable), str(request.scope)
     return make_inspection((type(model).__name__, train), model, layout, traced, (size, request.depth))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.data.dataset import Images, report_left_out
 from zoo.data.examination.kinds import MISSING_CLASS
@@ -24,6 +24,7 @@ from zoo.engine.metrics import Epoch, measure
 from zoo.files.versions import read_versions
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
+from zoo.models.selection import Selection
 from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.recipe import Recipe
@@ -170,17 +171,30 @@ def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Ima
     }
 
 
-def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
-    """Return which blocks are trained, and the number of parameters.
+def describe_blocks(network: Network, blocks: Sequence[BlockSpec], selection: Selection) -> dict[str, Any]:
+    """Return which blocks are trained, what each term of the scope matches, and the number of parameters.
 
     Args:
-        model: Model whose parameters are counted.
-        blocks: Blocks of the model, from input to output.
-        trainable: Parameter-name prefixes of everything that is trained.
+        network: Network whose parameters are counted.
+        blocks: Blocks of the network, from input to output.
+        selection: What is trained.
     """
+    model, trainable = network.model, selection.trainable
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    states: dict[str, set[bool]] = {block.name: set() for block in blocks}
+    for name, _ in tensors:
+        for block in blocks:
+            if is_below_any(name, block.prefixes):
+                states[block.name].add(is_below_any(name, trainable))
     parameters = dict(model.named_parameters())
+    is_head_trained = any(is_below_any(name, trainable) for name in parameters if network.head.covers(name))
     return {
-        "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(trainable)} for block in blocks],
+        "blocks": [
+            {"name": name, "learns": True in found, **({"partly": True} if len(found) > 1 else {})}
+            for name, found in states.items()
+        ],
+        **({"terms": [dataclasses.asdict(match) for match in selection.matches]} if selection.matches else {}),
+        **({} if is_head_trained else {"head_learns": False}),
         "params": {
             "total": sum(parameter.numel() for parameter in parameters.values()),
             "learning": sum(p.numel() for name, p in parameters.items() if is_below_any(name, trainable)),

@@ -20,9 +20,11 @@ from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
 from zoo.engine.phase import Phase
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
-from zoo.models.blocks import list_blocks, list_trainable
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
+from zoo.models.head import is_below_any
+from zoo.models.selection import Selection, select
 from zoo.models.sharding import shard
 from zoo.models.weights.carry_over import carry_over_head
 from zoo.models.weights.choose import choose_input, input_for
@@ -104,13 +106,13 @@ def prepare(job: Job) -> Plan:
     else:
         place(model, hardware)
     try_network(network, len(images.classes), hardware.device)
-    _report_pitfalls(network, phases[-1], progress)
     # A block that is frozen in a phase was also frozen in all earlier phases, so all digests can be computed now.
-    scopes = [list_trainable(blocks, network.head, phase.scope) for phase in phases]
-    digests = [digest_frozen(model, trainable) for trainable in scopes]
+    selections = [select(model, blocks, network.head, phase.scope) for phase in phases]
+    _report_pitfalls(network, phases[-1], selections[-1], progress)
+    digests = [digest_frozen(model, selection.trainable) for selection in selections]
     facts = {
         **list_facts(network, recipe, hardware, images),
-        **describe_blocks(model, blocks, scopes[-1]),
+        **describe_blocks(network, blocks, selections[-1]),
         **_describe_phases(phases, digests),
         "plugin": job.registry.find_origin(backbone),
     }
@@ -144,7 +146,8 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
     """Freeze everything that the recipe of a phase does not train."""
     # A batch norm cannot compute statistics from a batch of one image.
     norms = list_batch_norms(network.model) if recipe.batch_size == 1 else []
-    return Frozen(network.model, list_trainable(blocks, network.head, recipe.scope), fixed=norms)
+    selection = select(network.model, blocks, network.head, recipe.scope)
+    return Frozen(network.model, selection.trainable, norms, selection.active)
 
 
 def _synchronize(model: nn.Module, images: Images, world: World) -> None:
@@ -168,11 +171,14 @@ def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, imag
     shard(network.model, blocks, hardware.device, size)
 
 
-def _report_pitfalls(network: Network, recipe: Recipe, progress: Progress) -> None:
+def _report_pitfalls(network: Network, recipe: Recipe, selection: Selection, progress: Progress) -> None:
     if recipe.batch_size == 1 and list_batch_norms(network.model):
         progress.say("note: batch norm statistics stay fixed, because they cannot be computed from a single image")
     if network.initial_weights.is_random and recipe.scope.is_head_only:
         progress.say("warning: the frozen part has random weights, so little will be learned; use `train` all")
+    parameters = [name for name, _ in network.model.named_parameters() if is_below_any(name, network.head.paths)]
+    if not any(is_below_any(name, selection.trainable) for name in parameters):
+        progress.say("warning: the new head is frozen and keeps its initial values; add head to `train`")
 
 
 def _describe_phases(phases: Sequence[Recipe], digests: Sequence[str]) -> dict[str, Any]:
