@@ -73,9 +73,8 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
         progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
     resolved = resolve_own(backbone, recipe) if isinstance(backbone, OwnNetwork) else registry.resolve(backbone)
     if resolved.origin:
-        world.require_same(
-            "network", str(resolved.origin.to_json() | {"file": None, "params": resolved.backbone.params})
-        )
+        facts = {**resolved.origin.to_json(), "file": None, "params": resolved.backbone.params}
+        world.require_same("network", str(facts))
     refuse_unknown_block(resolved.backbone, recipe.scope)
     weights = choose_weights(resolved, recipe.weights)
     _report_choice(resolved, weights, progress)

@@ -27,13 +27,17 @@ class Twice(nn.Module):
 
 
 class Branching(nn.Module):
-    """A network whose forward pass depends on values, so that it cannot run on the meta device."""
+    """A network whose forward pass depends on values, so that it cannot run on the meta device; it counts its calls."""
+
+    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 2)
+        self.register_buffer("count", torch.zeros(()))
 
     def forward(self, images: Tensor) -> Tensor:
+        self.count += 1
         values: Tensor = self.layer(images.flatten(1))
         return values if values.sum().item() > 0 else -values
 
@@ -51,7 +55,9 @@ def test_calls_shapes_and_the_order_are_recorded() -> None:
 
 
 def test_a_model_whose_forward_pass_depends_on_values_runs_with_values() -> None:
-    assert trace(Branching(), IMAGES).calls
+    model = Branching()
+    assert trace(model, IMAGES).calls
+    assert model.count == 0
 
 
 def test_a_model_that_cannot_process_the_images_is_refused_with_the_reason() -> None:

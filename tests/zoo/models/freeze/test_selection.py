@@ -178,6 +178,8 @@ def test_a_shared_parameter_is_trained_under_all_of_its_names() -> None:
         model, (BlockSpec("both", ("one", "two")),), Head(("head",)), TrainScope.parse("two.weight,head")
     )
     Frozen(model, selection.trainable)
+    assert is_below_any("one.weight", selection.trainable)
+    assert is_below_any("two.weight", selection.trainable)
     assert model.one.weight.requires_grad
     assert not model.one.bias.requires_grad
 
