@@ -193,6 +193,13 @@ def test_the_how_to_on_weights_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
+def test_the_how_to_on_own_networks_runs(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/own-networks.md")
+    assert "python edit.py" in reader.commands
+
+
+@pytest.mark.breadth
 def test_the_how_to_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/how-to/write-a-plugin.md")

@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError
+    from zoo.models import surgery
     from zoo.models.build import build
+    from zoo.models.freeze_module import freeze
+    from zoo.models.inspect import Inspection, ModuleInfo
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.inspect import inspect
     from zoo.runs.prediction import Prediction
-    from zoo.training.finetune import Run, finetune
+    from zoo.training.finetune import finetune
     from zoo.training.label_check import LabelCheck, check_labels
     from zoo.training.lr_find import FoundRate, find_lr
+    from zoo.training.run import Run
     from zoo.training.show import Sheet, show
 
 _HOMES = {
@@ -36,8 +41,10 @@ _HOMES = {
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
+    "Inspection": "zoo.models.inspect",
+    "ModuleInfo": "zoo.models.inspect",
     "Recipe": "zoo.registry.recipe",
-    "Run": "zoo.training.finetune",
+    "Run": "zoo.training.run",
     "Sheet": "zoo.training.show",
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
@@ -46,17 +53,24 @@ _HOMES = {
     "convert_weights": "zoo.models.weights.convert",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
+    "freeze": "zoo.models.freeze_module",
+    "inspect": "zoo.runs.inspect",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
     "show": "zoo.training.show",
 }
+
+#: Names that are modules.
+_MODULES = {"surgery": "zoo.models.surgery"}
 
 __all__ = [
     "Classifier",
     "Compared",
     "Converted",
     "FoundRate",
+    "Inspection",
     "LabelCheck",
+    "ModuleInfo",
     "Prediction",
     "Recipe",
     "Run",
@@ -68,16 +82,22 @@ __all__ = [
     "convert_weights",
     "find_lr",
     "finetune",
+    "freeze",
+    "inspect",
     "list_backbones",
     "load",
     "show",
+    "surgery",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -47,6 +47,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "seed": {"seed": 1},
     "train=head": {"train": "head", "augment": "crop-flip", "views": 0},
     "train=from": {"train": "from:layer2"},
+    "train=terms": {"train": "head,layer2,!type:Conv2d"},
     "train=head-then-all": {"train": "head-then-all"},
     "train=gradual": {"train": "gradual"},
 }

@@ -37,7 +37,7 @@ from zoo.training.finetune import finetune
 CHOICES: dict[str, tuple[Any, ...]] = {
     "weights": ("none",),
     "head": ("linear", "linear", "mlp:5", "mlp:6,4"),
-    "train": ("head", "all", "from:layer2", "from:hidden", "head-then-all", "gradual", "from:nowhere"),
+    "train": ("head", "all", "from:layer2", "from:hidden", "head-then-all", "gradual", "from:nowhere", "head,norms"),
     "epochs": (1, 2, 3, 4),
     "batch_size": (1, 2, 3, 5, 7, 14, 100),
     "lr": (None, 0.0, 1e-3, 0.05, 1.0, 100.0),

@@ -24,6 +24,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "from:hidden": ("stem", "layer1", "layer2"),
     "from:layer2": ("stem", "layer1"),
     "from:layer1": ("stem",),
+    "head,layer2,!type:Conv2d": ("stem", "layer1", "layer2.0", "classifier.0"),
     "all": (),
 }
 #: Modules from output to input. With layer decay, each has a lower learning rate than the one before.

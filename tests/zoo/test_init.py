@@ -11,11 +11,11 @@ import zoo
 
 
 def test_every_public_name_has_a_module_and_vice_versa() -> None:
-    assert set(zoo.__all__) == set(zoo._HOMES)
+    assert set(zoo.__all__) == {*zoo._HOMES, *zoo._MODULES}
     assert list(zoo.__all__) == sorted(zoo.__all__)
 
 
-@pytest.mark.parametrize("name", zoo.__all__)
+@pytest.mark.parametrize("name", zoo._HOMES)
 def test_every_public_name_is_the_object_in_its_module(name: str) -> None:
     value = getattr(zoo, name)
     assert value is getattr(importlib.import_module(zoo._HOMES[name]), name)
@@ -23,11 +23,18 @@ def test_every_public_name_is_the_object_in_its_module(name: str) -> None:
     assert inspect.getdoc(value)
 
 
+@pytest.mark.parametrize("name", zoo._MODULES)
+def test_a_public_module_is_imported_when_it_is_used(name: str) -> None:
+    assert getattr(zoo, name) is importlib.import_module(zoo._MODULES[name])
+
+
 def test_the_imports_for_type_checkers_match() -> None:
     tree = ast.parse(inspect.getsource(zoo))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
-    assert {alias.name: node.module for node in imports for alias in node.names} == zoo._HOMES
+    homes = {alias.name: node.module for node in imports for alias in node.names}
+    modules = {name: f"{homes.pop(name)}.{name}" for name in zoo._MODULES}
+    assert (homes, modules) == (zoo._HOMES, zoo._MODULES)
 
 
 def test_dir_lists_the_public_names() -> None:

@@ -25,6 +25,7 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 COMMANDS = {
     "list": "List the available backbones.",
     "info": "Show the details of a backbone.",
+    "inspect": "Show the modules of a backbone or of a run's model.",
     "data": "Check or show the images of a data set.",
     "convert": "Convert a .pth or .ckpt file to safetensors.",
     "lr-find": "Find a good learning rate for a backbone on your images.",
@@ -43,6 +44,7 @@ COMMANDS = {
 SYNONYMS = {
     "train": "finetune", "fit": "finetune", "fine-tune": "finetune", "fine_tune": "finetune", "tune": "finetune",
     "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
+    "summary": "inspect", "modules": "inspect", "layers": "inspect",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
     "import": "convert", "to-safetensors": "convert",
@@ -105,7 +107,7 @@ def _suggest(wrong: str) -> str:
     """Return a hint such as ``Did you mean 'finetune'?``, or an empty string if no command is similar."""
     import difflib  # imported here because it is slow and rarely needed
 
-    similar = [SYNONYMS[wrong]] if wrong in SYNONYMS else difflib.get_close_matches(wrong, [*COMMANDS], n=2)
+    similar = [SYNONYMS[wrong]] if wrong in SYNONYMS else difflib.get_close_matches(wrong, [*COMMANDS], n=2, cutoff=0.7)
     return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
 
 

@@ -24,14 +24,17 @@ from zoo.progress.order import sort_names
     type=click.Choice(["train", "val", "test", "all"]),
     help="Split to evaluate.  [default: test if the data has one, else val, else all]",
 )
+@shared.model
 @shared.inference_device
 @shared.as_json
-def command(run: str, data: str, split: str | None, device: str, as_json: bool, **options: str | None) -> None:
+def command(  # click passes each option as an argument
+    run: str, data: str, split: str | None, model: str | None, device: str, as_json: bool, **options: str | None
+) -> None:
     """Evaluate a run on labeled images."""
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
-        classifier = load(run, device=device, registry=registry)
+        classifier = load(run, model=model, device=device, registry=registry, progress=progress)
         result = classifier.evaluate(data, split, registry=registry, progress=progress, **options)
     print_json(result) if as_json else print_lines(*_format(result))
 

@@ -21,11 +21,12 @@ EXAMPLES = """\b
 Examples:
   zoo finetune resnet18 --data photos
   zoo finetune resnet50 --data photos --train all --epochs 10 --lr 1e-4
+  zoo finetune net.py:build --data photos --train all --image-size 64
 """
 
 #: The sections of the help, and the options in each. --help comes last, in a section of its own.
 SECTIONS = {
-    "Model": ("weights", "head", "train"),
+    "Model": ("weights", "head", "blocks", "train"),
     "Training": (
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "balance", "patience", "seed",
         "recipe", "assignments", "config",
@@ -51,7 +52,7 @@ class FinetuneCommand(click.Command):
 
 
 @click.command(name="finetune", cls=FinetuneCommand, epilog=EXAMPLES)
-@click.argument("backbone", shell_complete=complete_backbone)
+@click.argument("backbone", shell_complete=complete_backbone, metavar="BACKBONE|FILE.py:FUNCTION")
 @shared.data
 @shared.label_from
 @shared.columns
@@ -75,10 +76,12 @@ class FinetuneCommand(click.Command):
 @click.option("--recipe", metavar="NAME", help="Recipe in registry.toml that sets options. Flags take precedence.")
 @shared.weights
 @shared.head
+@shared.blocks
 @click.option(
     "--train",
     metavar="SCOPE",
-    help=f"What to train: head, all, from:BLOCK, head-then-all or gradual.  {shared.show_default('train')}",
+    help="What to train: head, all, from:BLOCK, head-then-all, gradual, or a list such as head,layer4,!norms.  "
+    f"{shared.show_default('train')}",
 )
 @click.option("--epochs", type=int, metavar="N", help=f"Number of epochs.  {shared.show_default('epochs')}")
 @shared.batch_size
@@ -145,10 +148,12 @@ class FinetuneCommand(click.Command):
     help="Print run.json (with --folds, folds.json) instead of the run folder.",
 )
 def command(
-    backbone: str, data: str, output: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...],
-    resume: bool, as_json: bool, devices: int | None, folds: int | None, **flags: Any,
+    backbone: str, data: str, blocks: str | None, output: str | None, recipe: str | None, config: str | None,
+    assignments: tuple[str, ...], resume: bool, as_json: bool, devices: int | None, folds: int | None, **flags: Any,
 ) -> int:  # fmt: skip
     """Fine-tune a backbone on your images.
+
+    Instead of a backbone, FILE.py:FUNCTION trains your own network, which the function returns.
 
     Prints the run folder on the last line.
     """
@@ -162,6 +167,7 @@ def command(
         run = finetune(
             backbone,
             data,
+            blocks=blocks,
             output=output,
             resume=resume,
             folds=folds,

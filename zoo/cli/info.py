@@ -12,7 +12,8 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
-from zoo.registry.registry import Resolved, open_registry
+from zoo.registry.registry import open_registry
+from zoo.registry.resolved import Resolved
 
 #: Text for a part that is known only after the model is built.
 COMPUTED = "known after building"

@@ -17,14 +17,17 @@ from zoo.files.paths import expand_user
 
 
 @click.command(name="lr-find")
-@click.argument("backbone", shell_complete=complete_backbone)
+@click.argument("backbone", shell_complete=complete_backbone, metavar="BACKBONE|FILE.py:FUNCTION")
 @shared.data
 @shared.label_from
 @shared.columns
 @shared.weights
 @shared.head
+@shared.blocks
 @click.option(
-    "--train", metavar="SCOPE", help=f"What to train: head, all or from:BLOCK.  {shared.show_default('train')}"
+    "--train",
+    metavar="SCOPE",
+    help=f"What to train: head, all, from:BLOCK, or a list such as head,layer4,!norms.  {shared.show_default('train')}",
 )
 @shared.batch_size
 @shared.optimizer
@@ -37,8 +40,8 @@ from zoo.files.paths import expand_user
     "--json", "as_json", is_flag=True, help="Print every learning rate that was tried, with its loss, as JSON."
 )
 def command(
-    backbone: str, data: str, assignments: tuple[str, ...], config: str | None, plot: str | None, as_json: bool,
-    **flags: Any,
+    backbone: str, data: str, blocks: str | None, assignments: tuple[str, ...], config: str | None,
+    plot: str | None, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Find a good learning rate for a backbone on your images.
 
@@ -49,7 +52,7 @@ def command(
         from zoo.runs.report.lr_plot import draw_rates
         from zoo.training.lr_find import find_lr
 
-        found = find_lr(backbone, data, registry=registry, progress=progress, **settings)
+        found = find_lr(backbone, data, blocks=blocks, registry=registry, progress=progress, **settings)
     if as_json:
         print_json(found)
     elif found.suggested is not None:

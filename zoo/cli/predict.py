@@ -29,12 +29,20 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of most likely classes to print per image.",
 )
+@shared.model
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
 @click.pass_context
-def command(  # one parameter for each option
-    ctx: click.Context, run: str, images: tuple[str, ...], columns: str | None, top: int, device: str, form: str | None
+def command(  # click passes each option as an argument
+    ctx: click.Context,
+    run: str,
+    images: tuple[str, ...],
+    columns: str | None,
+    top: int,
+    model: str | None,
+    device: str,
+    form: str | None,
 ) -> None:
     """Classify images with the model of a run.
 
@@ -46,7 +54,7 @@ def command(  # one parameter for each option
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
-        classifier = load(run, device=device, registry=registry)
+        classifier = load(run, model=model, device=device, registry=registry, progress=progress)
         predictions = list(classifier.predict(images, top, columns=columns, registry=registry, progress=progress))
     print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
     if form == "json":

@@ -31,6 +31,10 @@ inference_device = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run the model on."
 )
 
+model = click.option(
+    "--model", metavar="FILE.py:FUNCTION", help="Your own network, if the run was trained with one. Runs the file."
+)
+
 # Training options. click's default for them is None, so that --config can set an option that is not given as a flag.
 weights = click.option(
     "--weights",
@@ -40,7 +44,13 @@ weights = click.option(
 head = click.option(
     "--head",
     metavar="HEAD",
-    help=f"New head: linear, or mlp:W,W with hidden layers of these widths.  {show_default('head')}",
+    help="New head: linear, or mlp:W,W with hidden layers of these widths. For your own network, also the path of its "
+    f"last layer.  {show_default('head')}",
+)
+blocks = click.option(
+    "--blocks",
+    metavar="BLOCKS",
+    help="Blocks of your own network, such as stem=conv1+bn1,layer1.  [default: its children]",
 )
 batch_size = click.option(
     "--batch-size", type=int, metavar="N", help=f"Number of images per batch.  {show_default('batch_size')}"

@@ -169,7 +169,10 @@ class Phase:
         least = 2 if uses_batch_statistics and norms is None else 1
         is_fixed = norms is not None or is_sharded(model)
         micro_batches = MicroBatches(recipe.accumulate, progress.say, least, is_fixed=is_fixed)
-        aux_weight = 0.0 if recipe.scope.is_head_only else self.network.backbone.aux_weight
+        aux_heads = [model.get_submodule(path) for path in self.network.head.aux_paths]
+        # The loss of an auxiliary head that stays random would mislead the layers below it.
+        is_aux_frozen = recipe.scope.is_head_only or any(not p.requires_grad for h in aux_heads for p in h.parameters())
+        aux_weight = 0.0 if is_aux_frozen else self.network.backbone.aux_weight
         return Learner(
             model=source.model,
             frozen=self.frozen,

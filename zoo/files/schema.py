@@ -37,6 +37,16 @@ class Input(TypedDict):
     bits: NotRequired[Annotated[int, Meta(ge=8, le=16)] | None]
 
 
+class OwnNetwork(TypedDict):
+    """How a network that no plugin provides was built; see `zoo.registry.origin`."""
+
+    type: Name
+    head: Name
+    file: Name | None
+    function: Name | None
+    sha256: Name | None
+
+
 class ModelHeader(TypedDict):
     """The metadata of model.safetensors; each field is JSON text there."""
 
@@ -47,6 +57,7 @@ class ModelHeader(TypedDict):
     input: Input
     weights: Text
     weights_license: Text
+    network: NotRequired[OwnNetwork | None]
 
 
 class Best(TypedDict):

@@ -70,8 +70,11 @@ def refuse_unknown_block(backbone: BackboneSpec, scope: TrainScope) -> None:
     Raises:
         NameNotFound: If the backbone declares its blocks as data and does not have this one.
     """
-    if scope.block and not callable(backbone.blocks):
-        _get_position(scope.block, backbone.blocks)
+    if callable(backbone.blocks):
+        return
+    names = [term.value for term in scope.terms if term.kind == "from"]
+    for name in [scope.block, *names] if scope.block else names:
+        _get_position(name, backbone.blocks)
 
 
 def list_trainable(blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope) -> tuple[str, ...]:

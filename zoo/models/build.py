@@ -15,6 +15,7 @@ from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.origin import Origin
 from zoo.registry.plugins.isolation import naming_place
 from zoo.registry.plugins.place import find_definition
 from zoo.registry.preprocessing import Preprocessing
@@ -35,6 +36,8 @@ class Network:
     head: Head
     #: Changes to the input that the weights expect.
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    #: How the network was built if no plugin provides it, else None.
+    origin: Origin | None = None
 
     @property
     def input(self) -> InputSpec:
@@ -72,7 +75,7 @@ def build_backbone(
     """
     tensors = read_initial_tensors(source, progress)
     model = build_model(backbone, source.tag)
-    if source.is_random:
+    if source.is_random or source.is_own:
         return model, source
     loaded = load_tensors(backbone, model, source, tensors)
     for note in loaded.notes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import nn
@@ -16,19 +17,33 @@ from zoo.models.sharding import full_tensor
 class Frozen:
     """The frozen part of a model. It gets no gradients and stays in eval mode, and its digest must not change."""
 
-    def __init__(self, model: nn.Module, trainable: tuple[str, ...], fixed: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        trainable: tuple[str, ...],
+        fixed: Sequence[nn.Module] = (),
+        active: Sequence[nn.Module] = (),
+    ) -> None:
         """Freeze all parameters except the trainable ones.
 
         Args:
             model: The model, whose parameters are changed in place.
             trainable: Dotted prefixes of the names of trainable parameters.
             fixed: Modules that stay in eval mode although their parameters are trainable.
+            active: Modules without tensors that are not put into eval mode on their own, although frozen modules come
+                after them.
         """
         self._model = model
         self._trainable = trainable
+        self._active = {id(module) for module in active}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             parameter.requires_grad_(is_below_any(name, trainable))
         self._modules = (*self._list_modules(), *fixed)
+
+    def __repr__(self) -> str:
+        parameters = dict(self._model.named_parameters())
+        trained = sum(p.numel() for name, p in parameters.items() if is_below_any(name, self._trainable))
+        return f"Frozen({trained:,} of {sum(p.numel() for p in parameters.values()):,} parameters are trainable)"
 
     def train(self) -> None:
         """Put the model into training mode, except for the frozen part, which stays in eval mode."""
@@ -54,7 +69,7 @@ class Frozen:
         return after
 
     def _list_modules(self) -> Iterator[nn.Module]:
-        """Yield the modules that have no trainable parameters and do not come after the last frozen tensor.
+        """Yield the modules that have no trainable tensors and do not come after the last frozen tensor.
 
         If every parameter is trainable, no module is frozen. Without this exception, a constant buffer such as the
         angles of a position embedding would keep the dropout layers before it in eval mode.
@@ -62,12 +77,18 @@ class Frozen:
         if all(parameter.requires_grad for parameter in self._model.parameters()):
             return
         modules = [item for item in self._model.named_modules() if not is_below_any(item[0], self._trainable)]
-        frozen = [index for index, (_, module) in enumerate(modules) if _holds_own_tensors(module)]
+        frozen = [index for index, item in enumerate(modules) if self._is_any(*item, recurse=False, is_trainable=False)]
         last = max(frozen, default=-1)
         for index, (name, module) in enumerate(modules):
-            below = (parameter for parameter, _ in module.named_parameters(prefix=name, remove_duplicate=False))
-            if index <= last and not any(is_below_any(parameter, self._trainable) for parameter in below):
+            is_frozen = not self._is_any(name, module, recurse=True, is_trainable=True)
+            if index <= last and is_frozen and id(module) not in self._active:
                 yield module
+
+    def _is_any(self, name: str, module: nn.Module, *, recurse: bool, is_trainable: bool) -> bool:
+        """Return whether any tensor of a module is trainable, or any is not; with ``recurse``, also those below it."""
+        parameters = module.named_parameters(name, recurse=recurse, remove_duplicate=False)
+        buffers = module.named_buffers(name, recurse=recurse, remove_duplicate=False)
+        return any(is_below_any(tensor, self._trainable) == is_trainable for tensor, _ in chain(parameters, buffers))
 
 
 def digest_frozen(model: nn.Module, trainable: tuple[str, ...]) -> str:
@@ -92,7 +113,3 @@ def list_batch_norms(model: nn.Module) -> list[nn.Module]:
     """Return the batch norm layers of a model. In training mode, they need more than one image per batch."""
     # torch has no public base class for its batch norms. timm's derive from BatchNorm2d.
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm))]
-
-
-def _holds_own_tensors(module: nn.Module) -> bool:
-    return any(True for _ in module.parameters(recurse=False)) or any(True for _ in module.buffers(recurse=False))

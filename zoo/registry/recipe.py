@@ -44,8 +44,8 @@ class Recipe:
     weights: str | None = text(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
-    #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, or ``gradual``, which unfreezes block by
-    #: block from the head down.
+    #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, ``gradual``, which unfreezes block by block
+    #: from the head down, or terms such as ``head,layer4,!norms``.
     train: str = text("head")
     epochs: int = count(5)
     batch_size: int = count(32)
@@ -146,10 +146,8 @@ class Recipe:
                 "`patience` and the plateau schedule depend on the validation accuracy, but the images of a fold must "
                 "not influence training; choose another `schedule`, and leave out `patience`."
             )
-        if self.shard and self.scope.is_phased:
-            raise OptionError(
-                f"`shard` needs a single phase; set `train` to head, all or from:BLOCK, not {self.train}."
-            )
+        if self.shard and (self.scope.is_phased or self.scope.terms):
+            raise OptionError("`shard` needs a single phase of whole blocks; set `train` to head, all or from:BLOCK.")
         if self.shard and self.precision == "fp16":
             raise OptionError("`shard` does not work with fp16; set `precision` to bf16 or fp32.")
 

@@ -8,7 +8,6 @@ import functools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,9 @@ from zoo.plugin import BackboneSpec, DatasetSpec, SourceSpec
 from zoo.registry.plugins.discovery import FIRST_PARTY, discover_plugins
 from zoo.registry.plugins.load import Plugin, call_hook, find_unlisted
 from zoo.registry.registry_toml import NamedRecipe, RegistryToml, load_registry_toml
+from zoo.registry.resolved import Resolved
 from zoo.registry.spelling import correct_case, list_close
 from zoo.registry.upstream_version import list_version_notes
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A backbone that was found by its name."""
-
-    #: Name that the user passed.
-    asked: str
-    backbone: BackboneSpec
-    #: Tag of the weights in the name, or None.
-    tag: str | None
-    #: Remarks for the user, one line each.
-    notes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The full name, with the tag if the user passed one."""
-        return self.backbone.name if self.tag is None else f"{self.backbone.name}@{self.tag}"
 
 
 class Registry:

@@ -28,13 +28,11 @@ from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, p
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
 from zoo.errors import DataError, RunError
-from zoo.models.build import build_model
-from zoo.models.head import replace_head
 from zoo.models.weights.header import Header
 from zoo.progress import Progress, Silent
 from zoo.registry.data_options import DataOptions
-from zoo.registry.head_design import HeadDesign
 from zoo.registry.registry import Registry, open_registry
+from zoo.runs.architecture import Model, rebuild
 from zoo.runs.data_options import parse_evaluation_options
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.model_file import load_header, load_tensors
@@ -201,30 +199,35 @@ def _require_finite(probabilities: Tensor, paths: Sequence[Path]) -> None:
             )
 
 
-def load(run: str | PathLike[str], *, device: str = "auto", registry: Registry | None = None) -> Classifier:
+def load(
+    run: str | PathLike[str],
+    *,
+    model: Model | None = None,
+    device: str = "auto",
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Classifier:
     """Load a finished run.
 
     Args:
         run: Run folder, or the model.safetensors in it.
+        model: Your own network, if the run was trained with one: a module, which is not changed, or
+            ``FILE.py:FUNCTION``. A run never causes code to be executed by itself.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
+        progress: Receives a note if the file of your own network has changed. Default: it is discarded.
 
     Raises:
-        RunError: If there is no run, or if its model does not match the installed backbone.
+        RunError: If there is no run, if its model does not match the network, or if ``model`` is missing.
         NameNotFound: If the plugin of its backbone is not installed.
+        OptionError: If ``model`` is not a network, or is not needed.
     """
     folder = RunFolder.open(Path(run))
     path = folder.path / MODEL
     header = load_header(path)
-    resolved = (registry or open_registry()).resolve(header.backbone)
-    with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
-        model = build_model(resolved.backbone, header.tag)
-        # The header may be damaged. The head is on the meta device, so a huge one takes neither memory nor time before
-        # its shapes are compared with the tensors in the file.
-        design = HeadDesign.parse(header.head)
-        replace_head(resolved.backbone, model, len(header.classes), design, torch.device("meta"))
-    load_tensors(model, path)
+    network = rebuild(header, model, registry or open_registry(), progress or Silent())
+    load_tensors(network, path, "the installed version of its backbone" if model is None else "`model`")
     hardware = choose_hardware(device, "fp32")
-    place(model, hardware)
-    model.eval()
-    return Classifier(model, header, hardware, folder)
+    place(network, hardware)
+    network.eval()
+    return Classifier(network, header, hardware, folder)

@@ -17,7 +17,13 @@ from zoo.runs.report.numbers import show_count
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
     """Write README.md to the run folder."""
-    sections = [_summary(facts), _use(folder), _use_without_zoo(facts, backbone), _training(facts), _license(facts)]
+    sections = [
+        _summary(facts),
+        _use(folder, facts),
+        _use_without_zoo(facts, backbone),
+        _training(facts),
+        _license(facts),
+    ]
     folder.write_text(CARD, "\n\n".join(section for section in sections if section) + "\n")
 
 
@@ -49,14 +55,24 @@ def _join_classes(facts: Mapping[str, Any]) -> str:
     return escape_markdown(", ".join(facts["classes"]))
 
 
-def _use(folder: RunFolder) -> str:
+def _use(folder: RunFolder, facts: Mapping[str, Any]) -> str:
     name = make_printable(shlex.quote(folder.path.name))
+    network = facts.get("network")
+    model, note = "", ""
+    if network:
+        file, function = network["file"] or "FILE.py", network["function"] or "FUNCTION"
+        model = f" --model {make_printable(shlex.quote(f'{file}:{function}'))}"
+        built = f"the SHA-256 of the file was {network['sha256']}" if network["file"] else "it was passed from Python"
+        note = (
+            f"\n\nThe network is {format_code(network['type'])}, which no plugin provides; {escape_markdown(built)}. "
+            "zoo runs\nthe file only because `--model` names it."
+        )
     return f"""## Use it
 
 ```console
-$ zoo predict {name} photo.jpg
-$ zoo evaluate {name} --data more_images/
-```"""
+$ zoo predict {name} photo.jpg{model}
+$ zoo evaluate {name} --data more_images/{model}
+```{note}"""
 
 
 def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:

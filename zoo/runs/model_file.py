@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
         input=network.input,
         weights=weights.label,
         weights_license=license,
+        network=network.origin and replace(network.origin, blocks={}),
     )
 
 
@@ -49,16 +51,21 @@ def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], pa
     _sort_metadata(path)
 
 
-def load_tensors(model: nn.Module, path: Path) -> None:
+def load_tensors(model: nn.Module, path: Path, owner: str = "the installed version of its backbone") -> None:
     """Load a file that `save_model` wrote into a model of the same architecture.
 
     Layers on the meta device are allocated on the CPU, once it is known that their shapes match those in the file.
+
+    Args:
+        model: The model, which is changed in place.
+        path: The file.
+        owner: Where the model comes from, for errors.
 
     Raises:
         RunError: If the file is missing or damaged, or belongs to a different model.
     """
     tensors = read_tensors(path)
-    mismatch = f"{path} does not match the installed version of its backbone:"
+    mismatch = f"{path} does not match {owner}:"
     # The model's own state dict has version numbers in its metadata. safetensors cannot store them, but MNASNet
     # requires them.
     state = model.state_dict()

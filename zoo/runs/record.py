@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
-import platform
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.data.dataset import Images, report_left_out
 from zoo.data.examination.kinds import MISSING_CLASS
 from zoo.data.examination.summary import list_warnings, summarize_findings
 from zoo.data.listing import SPLITS, LeftOut
 from zoo.data.unexamined import list_emptied
-from zoo.engine.device import Hardware
 from zoo.engine.metrics import Epoch, measure
-from zoo.files.versions import read_versions
-from zoo.models.build import Network
-from zoo.models.head import is_below_any
-from zoo.plugin import BlockSpec
 from zoo.progress import Progress
 from zoo.registry.fold import Fold
-from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.runs.fold_folders import OUT_OF_FOLD
 from zoo.runs.folder import HISTORY, RUN, RunFolder
@@ -162,59 +153,6 @@ class Record:
             self._progress.say(f"warning: {complaint}")
 
 
-def list_facts(network: Network, recipe: Recipe, hardware: Hardware, images: Images) -> dict[str, Any]:
-    """Return the fields of run.json that are known before the first step."""
-    weights = network.initial_weights
-    return {
-        "backbone": network.backbone.name,
-        "weights": {
-            "label": weights.label,
-            "url": weights.weights.url if weights.weights else None,
-            "license": weights.license,
-            **({"prefix": weights.prefix} if weights.prefix else {}),
-        },
-        "classes": list(images.classes),
-        "recipe": {**dataclasses.asdict(recipe), **recipe.list_decided()},
-        "input": dataclasses.asdict(network.input),
-        "data": {
-            "asked": images.origin,
-            "kind": images.kind,
-            "source": images.source and dict(images.source),
-            "fingerprint": images.fingerprint,
-            "images": {"train": len(images.train), "val": len(images.val), "test": len(images.test)},
-            **({} if images.is_examined else {"examined": "during the first epoch"}),
-            "left_out": [{"path": str(item.path), "reason": item.reason} for item in images.left_out],
-            "findings": summarize_findings(images.findings),
-        },
-        "hardware": {
-            "device": str(hardware.device),
-            "name": _get_device_name(hardware.device),
-            "precision": hardware.precision,
-            "processes": hardware.world.size,
-        },
-        "versions": _list_versions(network),
-        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def describe_blocks(model: nn.Module, blocks: Sequence[BlockSpec], trainable: Sequence[str]) -> dict[str, Any]:
-    """Return which blocks are trained, and the number of parameters.
-
-    Args:
-        model: Model whose parameters are counted.
-        blocks: Blocks of the model, from input to output.
-        trainable: Parameter-name prefixes of everything that is trained.
-    """
-    parameters = dict(model.named_parameters())
-    return {
-        "blocks": [{"name": block.name, "learns": set(block.prefixes) <= set(trainable)} for block in blocks],
-        "params": {
-            "total": sum(parameter.numel() for parameter in parameters.values()),
-            "learning": sum(p.numel() for name, p in parameters.items() if is_below_any(name, trainable)),
-        },
-    }
-
-
 def measure_split(
     probabilities: Tensor, images: Images, split: str, unreadable: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -224,16 +162,3 @@ def measure_split(
     """
     samples = select_readable(getattr(images, split), unreadable)
     return measure(probabilities, [sample.label for sample in samples], images.classes)
-
-
-def _get_device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
-
-
-def _list_versions(network: Network) -> dict[str, str]:
-    upstream = (network.backbone.upstream or "").partition("==")[0]
-    versions = read_versions("zoo", "torch", "torchvision", "safetensors", *filter(None, [upstream]))
-    # Unlike its package metadata, torch.__version__ includes the build, as in 2.15.0+cpu.
-    return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

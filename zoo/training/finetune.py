@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from zoo.data.source import name_source
 from zoo.engine.device import allowing_tf32
 from zoo.engine.distributed.process_group import join_world
 from zoo.engine.distributed.world import World
 from zoo.engine.state import TrainingState
-from zoo.errors import NotFinite, TrainingError
 from zoo.files.paths import expand_user
+from zoo.models.own.own_network import Blocks, OwnNetwork
 from zoo.progress import Progress, Silent
 from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.registry.train_scope import ALL
-from zoo.runs.folder import BASELINE, REPORT, RunFolder
+from zoo.runs.folder import REPORT, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.runs.model_card import write_card
 from zoo.runs.predictions import write_predictions
 from zoo.runs.record import Record
 from zoo.runs.report.page import write_page
 from zoo.runs.report.pictures import Pictures
+from zoo.training.baseline import compare_baseline, train_baseline
 from zoo.training.callbacks import recording
 from zoo.training.folds import SaidOnce, claim_folder, cross_validate, plan_folds, reopen_folder, report_cost
+from zoo.training.job import Job, open_network, resolve_job
 from zoo.training.pictures import draw_run_pictures
-from zoo.training.prepare import Job, Plan, prepare, resolve_job, run_context
+from zoo.training.prepare import Plan, prepare, run_context
 from zoo.training.resume import (
     EarlierRun,
     broadcast_earlier,
@@ -41,27 +43,16 @@ from zoo.training.resume import (
     remove_states,
     require_same_run,
 )
+from zoo.training.run import Run
 from zoo.training.summary import report_changes, report_plan
 from zoo.training.train import train
 
 
-@dataclass(frozen=True)
-class Run(os.PathLike[str]):
-    """A finished run."""
-
-    #: The run folder.
-    path: Path
-    #: Contents of run.json, or of folds.json.
-    facts: Mapping[str, Any]
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-
 def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
-    backbone: str,
+    backbone: str | nn.Module | OwnNetwork,
     data: Any,
     *,
+    blocks: Blocks | None = None,
     output: str | Path | None = None,
     resume: bool = False,
     folds: int | None = None,
@@ -73,16 +64,20 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     """Fine-tune a backbone on a data set and write a run folder. Under torchrun, call it in every process.
 
     Args:
-        backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights.
+        backbone: Name as shown by ``zoo list``, bare or qualified, with ``@TAG`` for specific weights; or your own
+            network, as a module, which is not changed, or as ``FILE.py:FUNCTION``.
         data: Folder of images, table that lists images, archive of a folder, or name of a data set; or a list of
             (path, label), a pandas DataFrame, a map-style data set, or a dictionary of these by split.
+        blocks: Blocks of your own network from input to output, as paths such as ``["conv1", "layer1"]``, or as a
+            dictionary of paths by the name of the block. Default: its children, in the order of use.
         output: Run folder. Default: ``runs/BACKBONE-DATA-N``.
         resume: Resume the run in ``output`` with the same options as before, or start it if nothing was saved.
         folds: Number of folds of a cross-validation, which trains a run for each fold; see `zoo.training.folds`.
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`.
+        **options: Fields of `zoo.Recipe`. For your own network, ``head`` can also be the path of the last layer.
+            Default: the last linear or convolutional layer that the forward pass calls.
 
     Returns:
         The finished run, the same in every process. With ``folds``, its facts are the contents of folds.json.
@@ -91,16 +86,17 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         ZooError: If the run cannot start or finish; see `zoo.errors`.
     """
     registry = registry or open_registry()
+    network, options = open_network(backbone, blocks, options)
     output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()
         chosen = _make_recipe(recipe, options, registry, progress)
         if folds is not None:
             planned, progress = plan_folds(folds, chosen), SaidOnce(progress)
-            job = resolve_job(backbone, data, chosen, registry, progress)
-            return _cross_validate(job, planned, output, lock, resume=resume)
+            job = resolve_job(network, data, chosen, registry, progress)
+            return _cross_validate(network, job, planned, output, lock, resume=resume)
         earlier = _find_earlier(output, lock, world, progress, resume=resume)
-        job = resolve_job(backbone, data, chosen, registry, progress)
+        job = resolve_job(network, data, chosen, registry, progress)
         with run_context(job):
             plan = _plan(job, earlier, output)
             if earlier and earlier.is_finished:
@@ -110,18 +106,19 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             with allowing_tf32(plan.hardware), recording(plan, state, record, progress) as callbacks:
                 train(plan, state, callbacks, progress)
             pictures = draw_run_pictures(plan, record) if record else None
-        baseline = _train_baseline(job, record)
+        baseline = train_baseline(job, record, finetune)
         return _finish(job, record, baseline, pictures)
 
 
-def _cross_validate(job: Job, folds: Sequence[Fold], output: Path | None, lock: RunLock, *, resume: bool) -> Run:
+def _cross_validate(  # noqa: PLR0913  # all but the first are needed to find the folder
+    network: str | OwnNetwork, job: Job, folds: Sequence[Fold], output: Path | None, lock: RunLock, *, resume: bool
+) -> Run:
     """Train a run for each fold in a folder of its own, and summarize them."""
 
     def train_fold(fold: Fold, output: Path, progress: Progress) -> Mapping[str, Any]:
         options = dataclasses.asdict(replace(job.recipe, fold=str(fold)))
-        name, registry = job.resolved.asked, job.registry
-        run = finetune(name, job.data, output=output, resume=True, registry=registry, progress=progress, **options)
-        return run.facts
+        options |= {"output": output, "resume": True, "registry": job.registry, "progress": progress}
+        return finetune(network, job.data, **options).facts
 
     folder = None
     if job.hardware.world.is_first:
@@ -182,41 +179,12 @@ def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path
     return record
 
 
-def _train_baseline(job: Job, record: Record | None) -> Run | None:
-    """Train the same network from random weights; None if this was not requested or failed."""
-    if job.recipe.baseline != "scratch":
-        return None
-    job.progress.say("baseline: training the same network from random weights for the same number of epochs")
-    # The layers of a random network are all new, so none of them gets a lower learning rate.
-    recipe = replace(job.recipe, weights="none", baseline="none", layer_decay=1.0)
-    if recipe.scope != ALL:  # Options that work for a head do not work for a full network.
-        recipe = replace(recipe, train=str(ALL), lr=None, augment=None, views=None)
-    tag = f"@{job.weights.tag}" if job.weights.tag else ""  # The tag determines the architecture and the input size.
-    try:
-        return finetune(
-            f"{job.resolved.backbone.name}{tag}",
-            job.data,
-            output=record.folder.path / BASELINE if record else Path(BASELINE),  # Only the first process writes.
-            resume=True,
-            registry=job.registry,
-            progress=job.progress,
-            **dataclasses.asdict(recipe),
-        )
-    except TrainingError as error:
-        if job.hardware.world.size > 1 and not isinstance(
-            error, NotFinite
-        ):  # The other processes may still be running.
-            raise
-        job.progress.say(f"warning: no baseline: {error}")
-        return None
-
-
 def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pictures | None) -> Run:
     """Write the predictions, the model card, the report and run.json, and return the run in every process."""
     shared = ""
     if record:
         if baseline:
-            record.facts["baseline"] = _compare_baseline(record.facts, baseline.facts, job.progress)
+            record.facts["baseline"] = compare_baseline(record.facts, baseline.facts, job.progress)
         write_card(record.folder, record.facts, job.resolved.backbone)
         write_predictions(record.folder, record.list_predictions())
         write_page(record.folder, record.facts, record.history, pictures)
@@ -227,20 +195,3 @@ def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pic
         shared = json.dumps([str(record.folder.path), record.facts])
     path, facts = json.loads(job.hardware.world.broadcast_text(shared))
     return Run(Path(path), facts)
-
-
-def _compare_baseline(facts: Mapping[str, Any], baseline: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return how much more accurate the run is than its baseline."""
-    split = "test" if facts.get("test") else "val"
-    accuracy = baseline[split]["accuracy"]
-    gain = facts[split]["accuracy"] - accuracy
-    if gain >= 0:
-        progress.say(
-            f"transfer gain: {100 * gain:+.1f} points on the {split} images, compared with {accuracy:.3f} from scratch"
-        )
-    else:
-        progress.say(
-            f"negative transfer: pretrained weights lower the accuracy by {-100 * gain:.1f} points compared with "
-            f"training from scratch, which reaches {accuracy:.3f} on the {split} images"
-        )
-    return {"path": BASELINE, "split": split, "accuracy": accuracy, "gain": gain}

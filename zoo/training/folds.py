@@ -23,7 +23,7 @@ from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, list_fold_folders, name_fo
 from zoo.runs.fold_summary import write_summary
 from zoo.runs.folder import CHECKPOINTS, RUN, RunFolder
 from zoo.runs.lock import RunLock
-from zoo.training.prepare import Job
+from zoo.training.job import Job
 
 
 class TrainFold(Protocol):

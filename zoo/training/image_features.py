@@ -23,7 +23,8 @@ from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import digest_frozen
 from zoo.models.weights.choose import choose_input
 from zoo.plugin import InputSpec
-from zoo.training.prepare import Job, freeze, report_input
+from zoo.training.job import Job
+from zoo.training.prepare import freeze, report_input
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from zoo.progress import Progress, Silent
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.training.image_features import compute_features
+from zoo.training.job import Job, resolve_job
 from zoo.training.label_ranking import LabelDoubt, LabelRanking, rank_labels
-from zoo.training.prepare import Job, resolve_job, run_context
+from zoo.training.prepare import run_context
 
 #: Backbone whose features are used by default. It is small, and its features found most planted errors.
 BACKBONE = "torchvision/mobilenet_v2"

@@ -8,15 +8,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from zoo.engine.device import allowing_tf32
 from zoo.engine.features.features import choose_batch_source
 from zoo.engine.lr_range_test import STEPS, TriedRate, suggest_rate, try_rates
 from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
+from zoo.models.own.own_network import Blocks
 from zoo.progress import Progress, Silent
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.training.prepare import prepare, resolve_job, run_context
+from zoo.training.job import open_network, resolve_job
+from zoo.training.prepare import prepare, run_context
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,10 @@ class FoundRate:
 
 
 def find_lr(
-    backbone: str,
+    backbone: str | nn.Module,
     data: Any,
     *,
+    blocks: Blocks | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -40,8 +45,9 @@ def find_lr(
     """Try learning rates from far too low to far too high, in up to a hundred steps.
 
     Args:
-        backbone: Name of a backbone, as for `zoo.finetune`.
+        backbone: Name of a backbone or your own network, as for `zoo.finetune`.
         data: Data set, as for `zoo.finetune`.
+        blocks: Blocks of your own network, as for `zoo.finetune`.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
         **options: Fields of `zoo.Recipe`. If the recipe has several phases, only the first one is used.
@@ -51,11 +57,12 @@ def find_lr(
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("a learning rate range test runs in a single process; start it without torchrun.")
+    network, options = open_network(backbone, blocks, options)
     recipe = make_recipe(options)
     if recipe.lr == 0:
         raise OptionError("`lr` must not be 0; leave it out, because the test searches for it.")
     registry, progress = registry or open_registry(), progress or Silent()
-    job = resolve_job(backbone, data, recipe, registry, progress)
+    job = resolve_job(network, data, recipe, registry, progress)
     with run_context(job):
         plan = prepare(job)
         phase, state = plan.begin(0), TrainingState(plan.network.model)

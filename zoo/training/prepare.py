@@ -15,42 +15,27 @@ from zoo.data.dataset import Images, open_images
 from zoo.data.decode import quiet_pillow
 from zoo.data.pixel_cache import Views, choose_budget
 from zoo.data.sample import are_weighted
-from zoo.data.source import look_up
 from zoo.engine.compile_cache import keeping_artifacts
-from zoo.engine.device import Hardware, choose_hardware, place
-from zoo.engine.distributed.process_group import get_world
+from zoo.engine.device import Hardware, place
 from zoo.engine.distributed.world import World
 from zoo.engine.features.tail import fork_generators
 from zoo.engine.phase import Phase
-from zoo.engine.precision import choose_precision
 from zoo.errors import OptionError, TrainingError, is_out_of_memory
-from zoo.models.blocks import list_blocks, list_trainable, refuse_unknown_block
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
+from zoo.models.head import is_below_any
+from zoo.models.selection import Selection, select
 from zoo.models.sharding import shard
 from zoo.models.weights.carry_over import carry_over_head
-from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights, input_for
+from zoo.models.weights.choose import choose_input, input_for
 from zoo.plugin import BlockSpec, InputSpec
 from zoo.progress import Progress
-from zoo.registry.license import describe_license
 from zoo.registry.preprocessing import list_differences
 from zoo.registry.recipe import Recipe
-from zoo.registry.registry import Registry, Resolved
-from zoo.runs.record import describe_blocks, list_facts
+from zoo.runs.facts import describe_blocks, list_facts
+from zoo.training.job import Job
 from zoo.training.phases import plan_phases
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request to train, with every name resolved and nothing built yet."""
-
-    resolved: Resolved
-    weights: WeightsSource
-    data: Any
-    recipe: Recipe
-    hardware: Hardware
-    registry: Registry
-    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -74,42 +59,6 @@ class Plan:
         frozen = freeze(self.network, self.blocks, recipe)
         views = self.views if recipe.augmentation != "none" else Views(self.views.plain, self.views.plain)
         return Phase(self.network, frozen, self.images, views, recipe, self.hardware)
-
-
-def resolve_job(backbone: str, data: Any, recipe: Recipe, registry: Registry, progress: Progress) -> Job:
-    """Resolve all names before anything is built or read, and report what was chosen.
-
-    Raises:
-        ZooError: If a name does not exist, or an option is invalid.
-    """
-    if isinstance(data, (str, PathLike)):
-        look_up(data, registry=registry)
-    world = get_world()
-    hardware = choose_hardware(recipe.device, recipe.precision, world)
-    if world.size > 1 and recipe.batch_size < 2 * world.size:
-        raise OptionError(
-            f"{world.size} processes cannot share batches of {recipe.batch_size} images; "
-            f"use a `batch_size` of at least {2 * world.size}, or fewer processes."
-        )
-    if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
-        progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
-    resolved = registry.resolve(backbone)
-    refuse_unknown_block(resolved.backbone, recipe.scope)
-    weights = choose_weights(resolved, recipe.weights)
-    _report_choice(resolved, weights, progress)
-    hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
-    hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))
-    return Job(resolved, weights, data, recipe, hardware, registry, progress)
-
-
-def _report_choice(resolved: Resolved, weights: WeightsSource, progress: Progress) -> None:
-    chosen = f"{resolved.backbone.name}@{weights.label}"
-    progress.say(f"{resolved.asked} -> {chosen}")
-    for note in resolved.notes:
-        progress.say(f"note: {note}")
-    warning = describe_license(chosen, weights.license) if weights.license else None
-    if warning:
-        progress.say(warning)
 
 
 @contextmanager
@@ -148,7 +97,7 @@ def prepare(job: Job) -> Plan:
     preprocessing = replace(recipe.preprocessing, bits=images.bits)
     views.use_bits(preprocessing.apply(expected).bits)
     network = attach_head(backbone, weights, model, recipe.head, len(images.classes))
-    network = replace(network, preprocessing=preprocessing)
+    network = replace(network, preprocessing=preprocessing, origin=job.resolved.origin)
     carry_over_head(network, images.classes, progress)
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)
@@ -158,13 +107,13 @@ def prepare(job: Job) -> Plan:
     else:
         place(model, hardware)
     try_network(network, len(images.classes), hardware.device)
-    _report_pitfalls(network, phases[-1], progress)
     # A block that is frozen in a phase was also frozen in all earlier phases, so all digests can be computed now.
-    scopes = [list_trainable(blocks, network.head, phase.scope) for phase in phases]
-    digests = [digest_frozen(model, trainable) for trainable in scopes]
+    selections = [select(model, blocks, network.head, phase.scope) for phase in phases]
+    _report_pitfalls(network, phases[-1], selections[-1], progress)
+    digests = [digest_frozen(model, selection.trainable) for selection in selections]
     facts = {
         **list_facts(network, recipe, hardware, images),
-        **describe_blocks(model, blocks, scopes[-1]),
+        **describe_blocks(network, blocks, selections[-1]),
         **_describe_phases(phases, digests),
         "plugin": job.registry.find_origin(backbone),
     }
@@ -200,7 +149,8 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
     """Freeze everything that the recipe of a phase does not train."""
     # A batch norm cannot compute statistics from a batch of one image.
     norms = list_batch_norms(network.model) if recipe.batch_size == 1 else []
-    return Frozen(network.model, list_trainable(blocks, network.head, recipe.scope), fixed=norms)
+    selection = select(network.model, blocks, network.head, recipe.scope)
+    return Frozen(network.model, selection.trainable, norms, selection.active)
 
 
 def _synchronize(model: nn.Module, images: Images, world: World) -> None:
@@ -224,11 +174,14 @@ def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, imag
     shard(network.model, blocks, hardware.device, size)
 
 
-def _report_pitfalls(network: Network, recipe: Recipe, progress: Progress) -> None:
+def _report_pitfalls(network: Network, recipe: Recipe, selection: Selection, progress: Progress) -> None:
     if recipe.batch_size == 1 and list_batch_norms(network.model):
         progress.say("note: batch norm statistics stay fixed, because they cannot be computed from a single image")
     if network.initial_weights.is_random and recipe.scope.is_head_only:
         progress.say("warning: the frozen part has random weights, so little will be learned; use `train` all")
+    parameters = [name for name, _ in network.model.named_parameters() if is_below_any(name, network.head.paths)]
+    if not any(is_below_any(name, selection.trainable) for name in parameters):
+        progress.say("warning: the new head is frozen and keeps its initial values; add head to `train`")
 
 
 def _describe_phases(phases: Sequence[Recipe], digests: Sequence[str]) -> dict[str, Any]:

@@ -135,6 +135,8 @@ def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:
     recipe = {name: value for name, value in facts["recipe"].items() if name not in CHANGEABLE}
     return {
         "backbone": facts["backbone"],
+        # The file of the user's own network may be in another folder now.
+        **{f"network {name}": value for name, value in facts.get("network", {}).items() if name != "file"},
         "weights": facts["weights"]["label"],
         "classes": facts["classes"],
         "fold": facts["recipe"].get("fold"),  # This comes before the fingerprint, which depends on it.

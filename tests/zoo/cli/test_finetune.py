@@ -229,7 +229,10 @@ def test_an_interrupted_run_can_be_resumed_as_its_message_says(
 
 def test_each_flag_is_a_field_of_the_recipe() -> None:
     flags = {parameter.name for parameter in command.params}
-    others = {"backbone", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices", "folds"}
+    others = {
+        "backbone", "blocks", "data", "output", "config", "assignments", "recipe", "resume", "as_json", "devices",
+        "folds",
+    }  # fmt: skip
     assert flags - others <= {field.name for field in fields(Recipe)}
 
 

@@ -279,3 +279,14 @@ def test_auxiliary_heads_count_only_if_their_input_is_trained(acme: BackboneSpec
         phase = make_phase(spec, images, FAST, train)
         weights[train] = phase._build_learner(open_source(phase), Silent()).criterion._aux_weight
     assert weights == {"head": 0.0, "all": 0.4}
+
+
+def test_the_loss_of_a_frozen_auxiliary_head_does_not_count(acme: BackboneSpec, images: Images) -> None:
+    weights = {}
+    for is_trained in (True, False):
+        phase = make_phase(replace(acme, aux_weight=0.4), images, FAST, "all")
+        network = replace(phase.network, head=replace(phase.network.head, aux_paths=("classifier.0",)))
+        network.model.get_submodule("classifier.0").requires_grad_(is_trained)
+        phase = replace(phase, network=network)
+        weights[is_trained] = phase._build_learner(open_source(phase), Silent()).criterion._aux_weight
+    assert weights == {True: 0.4, False: 0.0}

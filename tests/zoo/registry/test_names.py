@@ -10,8 +10,9 @@ from made_registries import TAGS, explain, make_backbone, make_plugin, make_regi
 from zoo.errors import NameNotFound
 from zoo.registry.plugins.discovery import FIRST_PARTY
 from zoo.registry.plugins.load import Plugin
-from zoo.registry.registry import Registry, Resolved
+from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
+from zoo.registry.resolved import Resolved
 
 # Precedence.
 

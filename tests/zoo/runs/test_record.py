@@ -15,10 +15,10 @@ from recording_progress import RecordingProgress
 from zoo.data.dataset import Images, open_images
 from zoo.engine.device import choose_hardware
 from zoo.engine.metrics import Epoch
-from zoo.models.blocks import list_blocks, list_trainable
+from zoo.models.blocks import list_blocks
 from zoo.models.build import Network
-from zoo.models.freeze import Frozen
 from zoo.models.head import Head, replace_head
+from zoo.models.selection import Selection, select
 from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.progress import Silent
@@ -27,8 +27,9 @@ from zoo.registry.head_design import HeadDesign
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.registry.train_scope import TrainScope
+from zoo.runs.facts import describe_blocks, list_facts
 from zoo.runs.folder import HISTORY, RUN, RunFolder
-from zoo.runs.record import Record, describe_blocks, list_facts, measure_split
+from zoo.runs.record import Record, measure_split
 
 EPOCH = Epoch(1, 0.7, 0.5, 0.6, 0.8, 0.01, 1.2, 1.5)
 
@@ -99,18 +100,17 @@ def test_trained_blocks_and_their_parameters_are_listed(
     network: Network, train: str, learning: set[str], params: int
 ) -> None:
     blocks = list_blocks(network.backbone, network.model, network.head)
-    prefixes = list_trainable(blocks, network.head, TrainScope.parse(train))
-    Frozen(network.model, prefixes)
-    parts = describe_blocks(network.model, blocks, prefixes)
+    parts = describe_blocks(network, blocks, select(network.model, blocks, network.head, TrainScope.parse(train)))
     assert [block["name"] for block in parts["blocks"]] == ["stem", "layer1", "layer2", "hidden"]
     assert {block["name"] for block in parts["blocks"] if block["learns"]} == learning
     total = sum(parameter.numel() for parameter in network.model.parameters())
     assert parts["params"] == {"total": total, "learning": params}
 
 
-def test_a_shared_parameter_is_counted_once() -> None:
+def test_a_shared_parameter_is_counted_once(network: Network) -> None:
     layer = nn.Linear(3, 3)
-    assert describe_blocks(nn.Sequential(layer, layer), (), ("0",))["params"] == {"total": 12, "learning": 12}
+    shared = replace(network, model=nn.Sequential(layer, layer))
+    assert describe_blocks(shared, (), Selection(("0",)))["params"] == {"total": 12, "learning": 12}
 
 
 def test_fields_are_converted_to_json_types(tmp_path: Path, registry: Registry) -> None:
@@ -210,3 +210,21 @@ def test_a_split_is_evaluated_with_its_own_labels(images: Images) -> None:
     measured = measure_split(always_red, images, "val")
     assert measured["accuracy"] == 0.5
     assert measured["confusion"] == [[0, 5], [0, 5]]
+
+
+def test_a_partly_trained_block_and_a_frozen_head_are_marked(network: Network) -> None:
+    blocks = list_blocks(network.backbone, network.model, network.head)
+    parts = describe_blocks(
+        network, blocks, select(network.model, blocks, network.head, TrainScope.parse("norms,layer1"))
+    )
+    assert parts["blocks"] == [
+        {"name": "stem", "learns": True, "partly": True},
+        {"name": "layer1", "learns": True},
+        {"name": "layer2", "learns": True, "partly": True},
+        {"name": "hidden", "learns": False},
+    ]
+    assert parts["head_learns"] is False
+    assert parts["terms"] == [
+        {"term": "norms", "tensors": 6, "params": 64},
+        {"term": "layer1", "tensors": 4, "params": 600},
+    ]

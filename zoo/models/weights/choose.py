@@ -14,7 +14,7 @@ from zoo.files.validation import Invalid
 from zoo.models.weights.header import Header, find_header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.plugin.weights_spec import FILE_SUFFIXES
-from zoo.registry.registry import Resolved
+from zoo.registry.resolved import Resolved
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class WeightsSource:
     prefix: str = ""
     #: Prefixes of upstream's parameters that are missing from a run's file.
     file_lacks: tuple[str, ...] = ()
+    #: Whether the model keeps the weights with which the user's own network was built.
+    is_own: bool = False
 
     @property
     def license(self) -> str | None:
@@ -51,7 +53,7 @@ class WeightsSource:
     @property
     def is_random(self) -> bool:
         """Whether the model keeps its random initialization."""
-        return self.weights is None and self.file is None
+        return self.weights is None and self.file is None and not self.is_own
 
 
 def choose_input(backbone: BackboneSpec, source: WeightsSource) -> InputSpec:
@@ -78,6 +80,8 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
         WeightsError: If ``asked`` is the folder of a run, or a run with a different backbone or tag wrote the file.
     """
     backbone = resolved.backbone
+    if resolved.origin and asked is None:
+        return WeightsSource("own", is_own=True)
     if asked == "none":
         return WeightsSource("none", resolved.tag)
     if asked is not None and asked not in ("DEFAULT", *(weights.tag for weights in backbone.weights)):

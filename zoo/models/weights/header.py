@@ -17,7 +17,10 @@ from zoo.files.schema import ModelHeader
 from zoo.files.validation import Invalid, parse_fields
 from zoo.plugin import InputSpec
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.origin import Origin
 
+#: Fields of the origin of a network, except for its blocks, which only run.json contains.
+_ORIGIN = ("type", "head", "file", "function", "sha256")
 #: Version of the header.
 FORMAT = "1"
 
@@ -34,10 +37,15 @@ class Header:
     #: Name of the initial weights, and their license; both ``none`` for random weights.
     weights: str
     weights_license: str
+    #: How the network was built if no plugin provides it, else None.
+    network: Origin | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """Return the header as safetensors metadata, in which all values are strings."""
-        fields = {name: json.dumps(value) for name, value in dataclasses.asdict(self).items()}
+        values = dataclasses.asdict(self)
+        if self.network is None:
+            del values["network"]
+        fields = {name: json.dumps(value) for name, value in values.items()}
         return {"format": "pt", "zoo_format": FORMAT, **fields}
 
     @classmethod
@@ -61,7 +69,16 @@ class Header:
             _refuse_twins(fields["classes"])
         except (Invalid, OptionError, PluginError) as error:
             raise Invalid(f"has a damaged header: {error!s:.300}") from error
-        return cls(**{**fields, "input": given, "classes": tuple(fields["classes"])})  # type: ignore[arg-type]
+        return cls(**{  # type: ignore[arg-type]
+            **fields,
+            "input": given,
+            "classes": tuple(fields["classes"]),
+            "network": _parse_origin(fields.get("network")),
+        })  # fmt: skip
+
+
+def _parse_origin(fields: Mapping[str, Any] | None) -> Origin | None:
+    return None if fields is None else Origin(**{name: fields[name] for name in _ORIGIN})
 
 
 def _refuse_twins(classes: Sequence[str]) -> None:

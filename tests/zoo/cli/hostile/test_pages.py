@@ -46,7 +46,9 @@ def make_spoiled(names: list[str]) -> dict[str, Any]:
         "confusion": [[1 if column in {row, 0} else 0 for column in range(len(names))] for row in range(len(names))],
     }
     license_ = "LicenseRef-x"
-    facts = spoil(make_facts(weights={"label": "none", "url": "x", "license": license_}), cycle(names))
+    network = {"type": "x", "head": "x", "file": "x", "function": "x", "sha256": "x"}
+    facts = make_facts(weights={"label": "none", "url": "x", "license": license_}, network=network)
+    facts = spoil(facts, cycle(names))
     facts["weights"]["license"] += "-NC"  # so that there is a warning
     return {**facts, "classes": names, "val": metrics, "test": metrics}
 

@@ -90,6 +90,7 @@ def test_errors_about_wrong_names_are_printed_safely(
     install(list_texts(seed))
     for text in list_file_names(seed):
         check(run, capfd, "info", text)
+        check(run, capfd, "inspect", text)
         check(run, capfd, "check", text)
         check(run, capfd, "list", text)
         for option in ("--plugin", "--family", "--license", "--max-params"):

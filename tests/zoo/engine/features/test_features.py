@@ -19,7 +19,8 @@ from zoo.progress import Advance, Silent
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
-from zoo.training.finetune import Run, finetune
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
 
 CACHED = "cached by an earlier run"
 
@@ -177,6 +178,29 @@ def test_a_run_on_features_of_the_last_frozen_block_equals_one_without_the_cache
     cached, recorder = train(spec, **options)
     assert sum(recorder.computed) == 34 + 24 * (options["augment"] != "none")
     assert list_losses(cached) == pytest.approx(list_losses(plain), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("terms", "is_cached"),
+    [
+        ("head,hidden,layer2", True),
+        ("head,layer2.1", True),  # the features are the output of layer2.0
+        ("head,layer2,!norms", True),
+        ("head,type:Linear,!classifier.0", True),
+        ("head,layer1.1", False),  # most frozen parameters come after layer1.0
+        ("head,norms", False),
+        ("biases", False),
+    ],
+)
+def test_terms_train_as_without_the_cache_and_only_what_comes_before_them_is_cached(
+    train: Any, terms: str, *, is_cached: bool
+) -> None:
+    options = {**NO_AUGMENTATION, "train": terms, "optimizer": "sgd", "lr": 0.05}
+    plain, _ = train(cache=False, **options)
+    cached, recorder = train(**options)
+    assert recorder.computed == ([34] if is_cached else [])
+    assert list_losses(cached) == pytest.approx(list_losses(plain), abs=1e-3)
+    assert is_cached or any("frozen features are computed in every epoch" in line for line in recorder.lines)
 
 
 def test_features_of_another_block_do_not_use_the_cache(train: Any) -> None:

@@ -21,7 +21,7 @@ from zoo.models.weights.choose import choose_weights
 from zoo.models.weights.header import Header
 from zoo.progress import Silent
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.registry import Resolved
+from zoo.registry.resolved import Resolved
 
 ACME = replace(make_acme(), aux_heads=())
 

@@ -13,7 +13,7 @@ from zoo.errors import NameNotFound, OptionError, WeightsError
 from zoo.models.weights.choose import WeightsSource, choose_weights, input_for
 from zoo.models.weights.load import load_tensors
 from zoo.plugin import BackboneSpec
-from zoo.registry.registry import Resolved
+from zoo.registry.resolved import Resolved
 
 FILE = WeightsSource("weights.safetensors", file=Path("weights.safetensors"))
 

@@ -19,7 +19,7 @@ from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.registry import Resolved
+from zoo.registry.resolved import Resolved
 
 
 def choose_file(path: Path, acme: BackboneSpec) -> WeightsSource:

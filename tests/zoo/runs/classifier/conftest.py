@@ -10,7 +10,7 @@ import pytest
 from quick_runs import LEARNS, read_facts
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import Classifier, load
-from zoo.training.finetune import Run
+from zoo.training.run import Run
 
 
 @pytest.fixture

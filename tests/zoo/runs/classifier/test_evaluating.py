@@ -8,7 +8,7 @@ import pytest
 from zoo.errors import DataError
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import Classifier
-from zoo.training.finetune import Run
+from zoo.training.run import Run
 
 
 def test_metrics_match_counts_of_individual_predictions(

@@ -18,7 +18,7 @@ from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.classifier import load
-from zoo.training.finetune import Run
+from zoo.training.run import Run
 
 
 def corrupt(run: Run, change: Callable[[bytes], bytes]) -> None:

@@ -14,7 +14,8 @@ from recording_progress import RecordingProgress
 from zoo.errors import DataError, OptionError, RunError
 from zoo.registry.registry import Registry
 from zoo.runs.classifier import load
-from zoo.training.finetune import Run, finetune
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.runs.classifier import BATCH, Classifier
-from zoo.training.finetune import Run
+from zoo.training.run import Run
 
 
 def test_probabilities_are_the_softmax_of_the_upstream_models_logits(

@@ -18,7 +18,8 @@ from zoo.progress import Silent
 from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry
 from zoo.runs.model_file import load_header
-from zoo.training.finetune import Run, finetune
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
 
 
 def test_a_run_is_accurate_and_its_folder_is_complete(registry: Registry, photos: Path, output: Path) -> None:

@@ -32,7 +32,8 @@ from zoo.runs.folder import RunFolder
 from zoo.runs.predictions import read_predictions
 from zoo.runs.report.numbers import measure_interval
 from zoo.training.callbacks import RunCallbacks
-from zoo.training.finetune import Run, finetune
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
 
 HEAD: dict[str, Any] = {**LEARNS, "train": "head", "lr": 0.5}
 Validate = Callable[..., Run]

@@ -1,0 +1,147 @@
+"""`zoo.inspect` shows the modules of a backbone, a run or a module, and what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import zoo
+from zoo.errors import NameNotFound, OptionError
+from zoo.models.inspect import Inspection, ModuleInfo
+from zoo.plugin import BackboneSpec
+from zoo.registry.plugins.load import Plugin
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import RegistryToml
+from zoo.runs.inspect import inspect
+
+
+def find(found: Inspection, path: str) -> ModuleInfo:
+    return next(info for info in found.root.walk() if info.path == path)
+
+
+def test_a_backbone_has_the_modules_shapes_and_parameters_of_its_model(registry: Registry, acme: BackboneSpec) -> None:
+    found, model = inspect("net", registry=registry), acme.build(None)
+    assert [info.path for info in found.root.walk()] == [name for name, _ in model.named_modules()]
+    assert find(found, "stem.0").outputs == ((1, 8, 8, 8),)
+    assert find(found, "classifier").outputs == ((1, 10),)
+    assert found.root.params == sum(parameter.numel() for parameter in model.parameters()) == acme.params
+    assert (found.input, found.head) == ((3, 16, 16), ("classifier.3",))
+    assert found.blocks == ("stem", "layer1", "layer2", "hidden")
+
+
+@pytest.mark.parametrize(
+    ("train", "states"),
+    [
+        (None, ["frozen", "frozen", "frozen", "trainable"]),
+        ("from:layer2", ["frozen", "trainable", "trainable", "trainable"]),
+        ("gradual", ["trainable"] * 4),
+    ],
+)
+def test_the_state_of_a_module_follows_from_the_scope(registry: Registry, train: str | None, states: list[str]) -> None:
+    found = inspect("net", train=train, registry=registry)
+    paths = ("layer1.0", "layer2", "classifier.0", "classifier.3")
+    assert [find(found, path).state for path in paths] == states
+    assert find(found, "pool").state == ""
+
+
+def test_blocks_and_the_head_are_marked(registry: Registry) -> None:
+    found = inspect("net", registry=registry)
+    paths = ("layer1.1", "classifier.0", "classifier", "classifier.3")
+    assert [find(found, path).block for path in paths] == ["layer1", "hidden", None, None]
+    assert [info.path for info in found.root.walk() if info.is_head] == ["classifier.3"]
+
+
+def test_an_inspection_changes_neither_random_numbers_nor_grad_modes(registry: Registry) -> None:
+    state = torch.get_rng_state()
+    inspect("net", registry=registry)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.is_grad_enabled()
+
+
+def test_depth_limits_the_levels(registry: Registry) -> None:
+    found = inspect("net", depth=1, registry=registry)
+    assert [info.path for info in found.root.walk()][:3] == ["", "stem", "layer1"]
+    with pytest.raises(OptionError, match="`depth` must be at least 1, got 0"):
+        inspect("net", depth=0, registry=registry)
+
+
+def test_an_unknown_block_is_an_error_that_lists_the_blocks(registry: Registry) -> None:
+    with pytest.raises(NameNotFound, match=r"no block 'layer9'; the blocks .* are stem, layer1, layer2, hidden"):
+        inspect("net", train="from:layer9", registry=registry)
+
+
+class Odd(nn.Module):
+    """A network with a module under two names, one that is called twice, and one that is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+        self.same = self.act
+        self.spare = nn.Linear(2, 2)
+        self.direct = nn.Linear(3, 3)
+        self.fc = nn.Linear(3, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = nn.functional.linear(images.mean((2, 3)), self.direct.weight)
+        logits: Tensor = self.fc(self.act(self.same(values)))
+        return logits
+
+
+def test_modules_that_are_called_twice_or_never_are_marked() -> None:
+    lines = repr(inspect(Odd(), size=(3, 8, 8))).splitlines()
+    assert lines[0] == "Odd: 38 of 38 parameters are trainable (input 1x3x8x8)"
+    notes = {line.split()[0]: line for line in lines}
+    assert notes["act"].endswith("called 2 times")
+    assert "same module as act" in notes["same"]
+    assert notes["spare"].endswith("  never called")
+    assert notes["direct"].endswith("never called, but its parameters are used")
+    assert notes["fc"].endswith("head")
+
+
+def test_a_module_shows_its_own_requires_grad() -> None:
+    model = Odd()
+    model.spare.requires_grad_(requires_grad=False)
+    found = inspect(model, size=(3, 8, 8))
+    assert (find(found, "spare").state, find(found, "fc").state, found.train) == ("frozen", "trainable", None)
+    found = inspect(model, size=(3, 8, 8), train="head")
+    assert [info.path for info in found.root.walk() if info.state == "trainable"] == ["fc"]
+
+
+def test_a_module_that_cannot_process_the_image_is_shown_without_shapes() -> None:
+    found = inspect(Odd(), size=(4, 8, 8))
+    assert found.problem is not None
+    assert f"no output shapes: {found.problem}" in repr(found)
+    assert find(found, "fc").calls is None
+    with pytest.raises(OptionError, match="Odd cannot process an image of 4x8x8"):
+        inspect(Odd(), size=(4, 8, 8), train="head")
+
+
+def test_a_backbone_that_needs_values_runs_on_the_cpu(acme: BackboneSpec) -> None:
+    class Branching(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) if images.sum().item() == 0 else images
+
+    spec = replace(acme, build=lambda tag: Branching(*[*acme.build(tag).children()]), head=("5.3",), classifier=None)
+    spec = replace(spec, blocks=tuple(replace(block, prefixes=("5.0",)) for block in acme.blocks[3:]))  # type: ignore[index]
+    spec = replace(spec, blocks=(*spec.blocks, replace(spec.blocks[0], name="rest", prefixes=("0", "1", "2"))))  # type: ignore[index,misc]
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    assert find(inspect("net", registry=registry), "5").outputs == ((1, 10),)
+
+
+def test_a_run_shows_its_own_head_and_what_it_trained(train_once: Callable[..., Path], registry: Registry) -> None:
+    folder = train_once(weights="none", epochs=1, train="from:layer2", head="mlp:7", workers=0, device="cpu")
+    found = inspect(folder, registry=registry)
+    assert (found.train, found.head) == ("from:layer2", ("classifier",))
+    assert find(found, "classifier.0").outputs == ((1, 7),)
+    assert find(found, "classifier").outputs == ((1, 2),)
+    assert (find(found, "layer1").state, find(found, "layer2").state) == ("frozen", "trainable")
+    assert inspect(folder, train="head", registry=registry).train == "head"
+
+
+def test_the_public_name_is_this_function() -> None:
+    assert zoo.inspect is inspect
