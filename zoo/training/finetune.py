@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from zoo.data.source import name_source
 from zoo.engine.device import allowing_tf32
@@ -18,6 +18,7 @@ from zoo.engine.state import TrainingState
 from zoo.errors import NotFinite, TrainingError
 from zoo.files.paths import expand_user
 from zoo.progress import Progress, Silent
+from zoo.registry.finetune_options import FinetuneOptions, check_arguments, document_options
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.registry.train_scope import ALL
@@ -56,6 +57,7 @@ class Run(os.PathLike[str]):
         return str(self.path)
 
 
+@document_options
 def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
     backbone: str,
     data: Any,
@@ -65,7 +67,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     recipe: str | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[FinetuneOptions],
 ) -> Run:
     """Fine-tune a backbone on a data set and write a run folder. Under torchrun, call it in every process.
 
@@ -78,7 +80,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`.
+        **options: Fields of `zoo.Recipe`, as listed below.
 
     Returns:
         The finished run, the same in every process.
@@ -86,6 +88,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     Raises:
         ZooError: If the run cannot start or finish; see `zoo.errors`.
     """
+    check_arguments(backbone=backbone, output=output, recipe=recipe)
     registry = registry or open_registry()
     output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from zoo.engine.device import allowing_tf32
 from zoo.engine.features.features import choose_batch_source
@@ -14,6 +14,7 @@ from zoo.engine.lr_range_test import STEPS, TriedRate, suggest_rate, try_rates
 from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
 from zoo.progress import Progress, Silent
+from zoo.registry.finetune_options import FinetuneOptions
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.training.prepare import prepare, resolve_job, run_context
@@ -35,7 +36,7 @@ def find_lr(
     *,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[FinetuneOptions],
 ) -> FoundRate:
     """Try learning rates from far too low to far too high, in up to a hundred steps.
 
@@ -44,7 +45,7 @@ def find_lr(
         data: Data set, as for `zoo.finetune`.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`. If the recipe has several phases, only the first one is used.
+        **options: Options, as for `zoo.finetune`. If the run has several phases, only the first one is used.
 
     Raises:
         ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.

@@ -8,7 +8,8 @@ from dataclasses import replace
 from zoo.errors import OptionError
 from zoo.models.blocks import list_stages
 from zoo.plugin import BlockSpec
-from zoo.registry.recipe import BACKBONE_LR, Recipe
+from zoo.registry.optimizer_design import BACKBONE_LR
+from zoo.registry.recipe import Recipe
 from zoo.registry.train_scope import HEAD, TrainScope
 
 #: Fraction of the epochs in which only the new head is trained. Its features are computed in a single pass over the

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from zoo.errors import OptionError
 from zoo.plugin import BlockSpec
-from zoo.registry.recipe import BACKBONE_LR, HEAD_LR, Recipe
+from zoo.registry.optimizer_design import BACKBONE_LR, HEAD_LR
+from zoo.registry.recipe import Recipe
 from zoo.training.phases import plan_phases
 
 BLOCKS = tuple(BlockSpec(name, (name,)) for name in ("stem", "layer1", "layer2", "layer3"))
