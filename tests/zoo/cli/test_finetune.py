@@ -97,8 +97,9 @@ def test_flags_override_the_config_which_overrides_defaults(
     [
         *(
             (f"{name} = 'x'", f"zoo.toml: no option '{name}'; the options are weights, head, train, ")
-            for name in ("epoch", "backbone", "data", "output", "progress", "registry", "config", "json")
+            for name in ("backbone", "data", "output", "progress", "registry", "config", "json")
         ),
+        ("epoch = 'x'", "zoo.toml: no option 'epoch'; did you mean epochs? The options are weights, head, train, "),
         ("epochs = 'three'", "epochs must be a whole number, got 'three'"),
         ("epochs = true", "epochs must be a whole number, got True"),
         ("optimizer = 'lion'", "unknown optimizer 'lion'; choose from adamw, adam, sgd"),
@@ -205,7 +206,9 @@ def test_each_flag_is_a_field_of_the_recipe() -> None:
 
 def test_defaults_in_the_help_are_those_of_the_recipe() -> None:
     recipe = Recipe()
-    text = " ".join(command.get_help(click.Context(command, info_name="finetune")).split())
+    text = " ".join(
+        command.get_help(click.Context(command, info_name="finetune", help_option_names=["-h", "--help"])).split()
+    )
     for name in ("epochs", "batch_size", "optimizer", "schedule", "train", "head", "seed"):
         found = re.search(rf"--{name.replace('_', '-')} .*?\[default: ([^]]*)\]", text)
         assert found is not None

@@ -26,7 +26,8 @@ def facts_of(recipe: Recipe, **data: Any) -> dict[str, Any]:
 
 def parse(words: list[str]) -> Recipe:
     """Return the recipe that ``zoo finetune`` would use."""
-    context = finetune.make_context("finetune", words)
+    # click keeps the help option of the first context.
+    context = finetune.make_context("finetune", words, help_option_names=["-h", "--help"])
     names = {field.name for field in dataclasses.fields(Recipe)}
     flags = {name: value for name, value in context.params.items() if name in names}
     return make_recipe(gather_options(None, context.params["assignments"], flags))

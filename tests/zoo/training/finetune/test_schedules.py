@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
-from quick_runs import QUICK, read_facts
+from interrupted_runs import Interrupts, describe
+from quick_runs import LEARNS, QUICK, read_facts
 from recording_progress import RecordingProgress
 from zoo.errors import OptionError
 from zoo.registry.registry import Registry
@@ -62,6 +63,26 @@ def test_a_learning_rate_range_test_has_no_note(photos: Path, registry: Registry
     progress = RecordingProgress()
     find_lr("net", photos, registry=registry, progress=progress, **QUICK, schedule="step")
     assert list_notes(progress) == []
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"optimizer": "sgd", "momentum": 0, "schedule": "step:2,0.5"},
+        {"optimizer": "sgd", "momentum": 0.5, "nesterov": True, "schedule": "step:1,0.5", "warmup": 0.5},
+        {"optimizer": "adam", "betas": "0.5,0.9", "eps": 0.01, "schedule": "step:1"},
+    ],
+)
+def test_a_run_resumes_with_options_of_the_optimizer(
+    photos: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any]
+) -> None:
+    options = {**LEARNS, "lr": 0.005, **chosen}
+    finetune("net", photos, output=tmp_path / "whole", registry=registry, **options)
+    Interrupts(monkeypatch, 9)
+    with pytest.raises(KeyboardInterrupt):
+        finetune("net", photos, output=tmp_path / "torn", registry=registry, **options)
+    finetune("net", photos, output=tmp_path / "torn", registry=registry, resume=True, **options)
+    assert describe(tmp_path / "torn") == describe(tmp_path / "whole")
 
 
 # Runs of earlier versions.
