@@ -32,8 +32,10 @@ from zoo.models.build import Network, attach_head, build_backbone
 from zoo.models.freeze import Frozen
 from zoo.models.weights.choose import choose_weights
 from zoo.progress import Silent
+from zoo.registry.optimizer_design import OptimizerDesign
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import open_registry
+from zoo.registry.schedule_design import ScheduleDesign
 from zoo.training.prepare import freeze
 
 BACKBONES = ("resnet18",)
@@ -148,8 +150,8 @@ def build_ours(trained: Trained, work: Workload, hardware: Hardware) -> Step:
         model=model,
         frozen=trained.frozen,
         criterion=Criterion(),
-        optimizer=build_optimizer("adamw", list_trainable(model), RATE, 0.01),
-        schedule=Schedule("constant", (work.warm_up + work.pairs) * work.steps),
+        optimizer=build_optimizer(OptimizerDesign("adamw"), list_trainable(model), RATE, 0.01),
+        schedule=Schedule(ScheduleDesign("constant"), (work.warm_up + work.pairs) * work.steps),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,

@@ -14,6 +14,8 @@ from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 CLASSES = 3
 
@@ -47,9 +49,9 @@ def make_learner(model: nn.Module, hardware: Hardware, say: Callable[[str], None
         frozen=frozen,
         criterion=Criterion(),
         optimizer=build_optimizer(
-            "sgd", model.parameters(), 0.01, 0.1
+            OptimizerDesign("sgd"), model.parameters(), 0.01, 0.1
         ),  # Adam would amplify gradients that are nearly zero
-        schedule=Schedule("constant", 10),
+        schedule=Schedule(ScheduleDesign("constant"), 10),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,

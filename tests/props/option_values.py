@@ -23,10 +23,15 @@ BASE: dict[str, Any] = {
 #: plateau, the accuracy stops improving within a few epochs.
 VALUES: dict[str, dict[str, Any]] = {
     "optimizer": {"optimizer": "adamw"},
+    "momentum": {"momentum": 0.5},
+    "nesterov": {"nesterov": True},
+    "betas": {"optimizer": "adamw", "betas": "0.6,0.8"},
+    "eps": {"optimizer": "adamw", "eps": 0.01},
     "weight_decay": {"weight_decay": 0.5},
     "layer_decay": {"layer_decay": 0.5},
     "lr": {"lr": 0.2},
     "schedule": {"schedule": "cosine"},
+    "schedule=step": {"schedule": "step:1,0.5"},
     "schedule=onecycle": {"schedule": "onecycle", "warmup": 1.0},
     "schedule=plateau": {"schedule": "plateau", "lr": 0.6, "epochs": 6},
     "warmup": {"warmup": 1.5},
@@ -52,12 +57,18 @@ VALUES: dict[str, dict[str, Any]] = {
     "train=gradual": {"train": "gradual"},
 }
 #: Pairs that zoo refuses, because one of the two would have no effect.
-REFUSED = ({"augment=none", "views"}, {"augment=none", "erase"}, {"schedule=plateau", "patience"})
+REFUSED = (
+    {"augment=none", "views"}, {"augment=none", "erase"}, {"schedule=plateau", "patience"},
+    *({sgd, adamw} for sgd in ("momentum", "nesterov") for adamw in ("optimizer", "betas", "eps")),
+)  # fmt: skip
 
 
 def are_compatible(one: str, two: str) -> bool:
-    """Return whether two values can be set together."""
-    return not VALUES[one].keys() & VALUES[two].keys() and {one, two} not in REFUSED
+    """Return whether two values can be set together, and neither contains the other."""
+    first, second = VALUES[one], VALUES[two]
+    shared = first.keys() & second.keys()
+    are_equal = all(first[option] == second[option] for option in shared)
+    return are_equal and len(shared) < min(len(first), len(second)) and {one, two} not in REFUSED
 
 
 #: All pairs that can be set together.

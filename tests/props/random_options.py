@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from acme import draw_photos, make_acme
 from interrupted_runs import Interrupts, describe
 from made_registries import registry_of
 from zoo.errors import ZooError
-from zoo.registry.recipe import AUGMENTS, BALANCES, OPTIMIZERS, SCHEDULES, Recipe
+from zoo.registry.optimizer_design import OPTIMIZERS, OPTIONS
+from zoo.registry.recipe import AUGMENTS, BALANCES, Recipe
 from zoo.registry.registry import Registry
+from zoo.registry.schedule_design import SCHEDULES
 from zoo.runs.classifier import load
 from zoo.training.finetune import finetune
 
@@ -42,7 +45,11 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_size": (1, 2, 3, 5, 7, 14, 100),
     "lr": (None, 0.0, 1e-3, 0.05, 1.0, 100.0),
     "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
+    "momentum": (None, None, 0.0, 0.5, 0.999999),
+    "nesterov": (False, False, True),
+    "betas": (None, None, "0.5,0.9", "0,0"),
+    "eps": (None, None, 1e-8, 0.1),
+    "schedule": (*SCHEDULES, "step:1", "step:2,0.5"),
     "weight_decay": (None, 0.0, 0.1, 1.0),
     "layer_decay": (1.0, 0.7, 0.0),
     "warmup": (0.0, 0.3, 1.0, 2.5, 1000.0),
@@ -106,7 +113,10 @@ def draw_options(seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
     chosen = {name: rng.choice(values) for name, values in CHOICES.items() if rng.random() < 0.5}
     fixed = {"weights": "none", "device": "cpu", "workers": 0, "epochs": 2, "batch_size": 5}
-    return {**fixed, **chosen}
+    drawn = {**fixed, **chosen}
+    # zoo refuses the options of other optimizers, so few combinations would be left.
+    own = OPTIONS[drawn.get("optimizer", "adamw")]
+    return {name: value for name, value in drawn.items() if name in own or name not in chain(*OPTIONS.values())}
 
 
 def check_options(place: Place, seed: int) -> str:

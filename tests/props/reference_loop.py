@@ -137,16 +137,21 @@ def _build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         if parameter.requires_grad
     ]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=0.0)
+        momentum = 0.9 if recipe.momentum is None else recipe.momentum
+        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=recipe.nesterov)
+    first, second = map(float, (recipe.betas or "0.9,0.999").split(","))
+    return torch.optim.AdamW(groups, lr=0.0, betas=(first, second), eps=1e-8 if recipe.eps is None else recipe.eps)
 
 
 def _factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Return the factor of the learning rate; ``onecycle`` is only defined with warmup here."""
+    """Return the factor of the learning rate; here, ``onecycle`` is only defined with warmup."""
     steps = recipe.epochs * steps_per_epoch
     warmup = min(round(recipe.warmup * steps_per_epoch), steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
+    if recipe.schedule.startswith("step"):
+        size, gamma = recipe.schedule.removeprefix("step:").split(",")
+        return float(gamma) ** ((step - warmup) // (int(size) * steps_per_epoch))
     falls = recipe.schedule == "cosine" or (recipe.schedule == "onecycle" and warmup)
     return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2 if falls else 1.0
 

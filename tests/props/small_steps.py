@@ -17,6 +17,8 @@ from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 Batch = tuple[Tensor, Tensor]
 CLASSES = 3
@@ -73,8 +75,8 @@ def make_learner(
         "model": model,
         "frozen": frozen,
         "criterion": Criterion(),
-        "optimizer": build_optimizer(optimizer, model.parameters(), 0.02, 0.1),
-        "schedule": Schedule("constant", 10),
+        "optimizer": build_optimizer(OptimizerDesign(optimizer), model.parameters(), 0.02, 0.1),
+        "schedule": Schedule(ScheduleDesign("constant"), 10),
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,

@@ -1,4 +1,4 @@
-"""Shell completion for the names of backbones, data sets and runs."""
+"""Shell completion for the names of backbones, data sets, runs and schedules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo.progress.printable import make_printable
+from zoo.registry.schedule_design import SCHEDULES
 
 
 def complete_backbone(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -33,6 +34,11 @@ def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     """List the finished runs in ``runs/`` that begin with ``incomplete``; the shell adds folders."""
     runs = {str(path.parent) for path in Path("runs").glob("*/run.json")}
     return [*_list_matches(runs, incomplete), CompletionItem(incomplete, type="dir")]
+
+
+def complete_schedule(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """List the learning rate schedules that begin with ``incomplete``."""
+    return _list_matches(SCHEDULES, incomplete)
 
 
 def _list_matches(names: Iterable[str], incomplete: str) -> list[CompletionItem]:

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from zoo.cli import shared
-from zoo.cli.completion import complete_backbone
+from zoo.cli.completion import complete_backbone, complete_schedule
 from zoo.cli.folds import format_folds
 from zoo.cli.options import gather_options
 from zoo.cli.output import print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines, print_notes
 from zoo.progress import is_first
-from zoo.registry.recipe import AUGMENTS, BALANCES, BASELINES, PRECISIONS, SCHEDULES
+from zoo.registry.recipe import AUGMENTS, BALANCES, BASELINES, PRECISIONS
 
 EXAMPLES = """\b
 Examples:
@@ -90,7 +90,11 @@ class FinetuneCommand(click.Command):
 )
 @shared.optimizer
 @click.option(
-    "--schedule", type=click.Choice(SCHEDULES), help=f"Learning rate schedule.  {shared.show_default('schedule')}"
+    "--schedule",
+    metavar="SCHEDULE",
+    shell_complete=complete_schedule,
+    help="Learning rate schedule: onecycle, cosine, plateau, constant, or step:N,FACTOR, which multiplies the learning "
+    f"rate by FACTOR every N epochs.  {shared.show_default('schedule')}",
 )
 @click.option(
     "--augment",

@@ -14,6 +14,7 @@ from zoo.errors import OptionError, SettingsError, ZooError
 from zoo.files.paths import expand_user
 from zoo.files.validation import Invalid, read_toml
 from zoo.registry.recipe import Recipe
+from zoo.registry.spelling import describe_unknown
 
 
 def gather_options(config: str | None, assignments: Iterable[str], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,4 +69,4 @@ def _refuse_unknown(options: Iterable[str], source: str, error: type[ZooError]) 
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in options:
         if name not in known:
-            raise error(f"{source}: no option {name!r}; the options are {', '.join(known)}.")
+            raise error(f"{source}: {describe_unknown(name, known)}")

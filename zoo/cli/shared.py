@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from zoo.cli.completion import complete_data
-from zoo.registry.recipe import DEVICES, OPTIMIZERS, Recipe
+from zoo.registry.optimizer_design import OPTIMIZERS
+from zoo.registry.recipe import DEVICES, Recipe
 
 
 def show_default(field: str) -> str:

@@ -62,7 +62,7 @@ def try_rates(learner: Learner, source: BatchSource, advance: Advance, steps: in
         steps: Maximum number of steps.
     """
     initial_lr = learner.optimizer.param_groups[0]["initial_lr"]
-    schedule = ExponentialSchedule("exponential", steps, initial_lr=initial_lr)
+    schedule = ExponentialSchedule(learner.schedule.design, steps, initial_lr=initial_lr)
     learner.frozen.train()
     batches = chain.from_iterable(map(source.train, count()))
     return list(_run(replace(learner, schedule=schedule, average=None), islice(batches, steps), advance))

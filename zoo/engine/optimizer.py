@@ -10,12 +10,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from zoo.models.sharding import is_sharded_tensor
-
-MOMENTUM = 0.9
+from zoo.registry.optimizer_design import OptimizerDesign
 
 
 def build_optimizer(
-    name: str,
+    design: OptimizerDesign,
     parameters: Iterable[nn.Parameter],
     lr: float,
     weight_decay: float,
@@ -26,7 +25,7 @@ def build_optimizer(
     Each parameter group has an ``initial_lr``, to which a `zoo.engine.schedule.Schedule` applies its multiplier.
 
     Args:
-        name: ``adamw``, ``adam`` or ``sgd``.
+        design: Kind of optimizer, and the options that only this kind has.
         parameters: Parameters of the model. Those that do not require gradients are ignored.
         lr: Maximum learning rate.
         weight_decay: Weight decay of parameters with more than one dimension.
@@ -43,11 +42,11 @@ def build_optimizer(
     ]
     # A fused optimizer makes only one pass over memory per step; memory access takes most of a step's time for large
     # heads.
-    if name == "sgd":
+    if design.name == "sgd":
         trainable = [parameter for parameters in members.values() for parameter in parameters]
         # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as can happen with
         # fp16 on GPUs, the kernel leaves the momentum uninitialized.
         fused = all(parameter.device.type == "cpu" and not is_sharded_tensor(parameter) for parameter in trainable)
-        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, fused=fused)
-    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
-    return kind(groups, lr=lr, fused=True)
+        return torch.optim.SGD(groups, lr=lr, momentum=design.momentum, nesterov=design.nesterov, fused=fused)
+    kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[design.name]
+    return kind(groups, lr=lr, betas=design.betas, eps=design.eps, fused=True)

@@ -78,6 +78,9 @@ class Phase:
         Raises:
             TrainingError: If the loss, the gradients or the trained weights are not finite.
         """
+        assert state.learner is not None
+        if problem := state.learner.schedule.find_problem():
+            progress.say(f"note: {problem}")
         while not self._is_finished(state, progress):
             self._run_epoch(source, state, callbacks, progress)
 
@@ -152,17 +155,21 @@ class Phase:
             raise TrainingError(f"validation loss {score.loss} after epoch {current.epoch + 1}; try a lower `lr`.")
         return score, probabilities
 
+    def _build_schedule(self, epoch_steps: int) -> Schedule:
+        steps = self.recipe.epochs * epoch_steps
+        warmup = min(round(self.recipe.warmup * epoch_steps), steps)
+        return Schedule(self.recipe.schedule_design, steps, warmup, epoch_steps=epoch_steps)
+
     def _count_drops(self, state: TrainingState) -> int:
-        if self.recipe.schedule != "plateau":
+        if self.recipe.schedule_design.kind != "plateau":
             return 0
         # During warmup, the learning rate has not reached its maximum yet, so nothing would be gained by lowering it.
         return count_drops([epoch.rank for epoch in state.phase_history[math.ceil(self.recipe.warmup) :]])
 
     def _build_learner(self, source: BatchSource, progress: Progress) -> Learner:
         recipe, model = self.recipe, self.network.model
-        steps, classes = recipe.epochs * source.steps, len(self.images.classes)
         optimizer = build_optimizer(
-            recipe.optimizer, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
+            recipe.optimizer_design, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
         world, uses_batch_statistics = self.hardware.world, self._uses_batch_statistics()
         norms = SharedNorms(world) if recipe.sync_batch_norm and world.size > 1 and uses_batch_statistics else None
@@ -178,11 +185,11 @@ class Phase:
             frozen=self.frozen,
             criterion=Criterion(recipe.label_smoothing, aux_weight, self._weigh_classes()),
             optimizer=optimizer,
-            schedule=Schedule(recipe.schedule, steps, min(round(recipe.warmup * source.steps), steps)),
+            schedule=self._build_schedule(source.steps),
             hardware=self.hardware,
             scaler=self.hardware.build_scaler(),
             seed=recipe.seed,
-            mix=build_mix(recipe.mixup, recipe.cutmix, classes),
+            mix=build_mix(recipe.mixup, recipe.cutmix, len(self.images.classes)),
             clip_norm=recipe.clip_norm,
             micro_batches=micro_batches,
             eval_micro_batches=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),

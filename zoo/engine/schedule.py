@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
-from zoo.registry.recipe import PLATEAU
+from zoo.registry.schedule_design import PLATEAU, ScheduleDesign
 
 #: Fraction of a one-cycle schedule in which the learning rate rises, and the multiplier at which it starts.
 RISE, LOWEST = 0.25, 0.04
-#: Factor of each drop in the ``step`` and ``plateau`` schedules.
+#: Factor of each drop in the ``plateau`` schedule.
 DROP = 0.1
 
 
@@ -20,21 +20,35 @@ DROP = 0.1
 class Schedule:
     """The learning rates of all optimizer steps of a phase, as fractions of the maximum learning rate."""
 
-    name: str
+    design: ScheduleDesign
     #: Number of steps, including warmup.
     steps: int
     #: Number of warmup steps.
     warmup: int = 0
     #: Number of drops so far, for ``plateau``.
     drops: int = 0
+    #: Number of steps per epoch, for ``step``.
+    epoch_steps: int = 1
+
+    def find_problem(self) -> str | None:
+        """Return a message if this is a ``step`` schedule whose first drop would come after the last step."""
+        size = self.design.step_size
+        if self.design.kind != "step" or self.warmup + size * self.epoch_steps < self.steps:
+            return None
+        after = f", after a warmup of {self.warmup / self.epoch_steps:.3g}" if self.warmup else ""
+        count = self.steps // self.epoch_steps
+        return f"the learning rate never drops: step_size {size} of {count} epoch{'s' * (count != 1)}{after}"
 
     def factor(self, step: int) -> float:
         """Return the learning rate multiplier for a step; steps are numbered starting at 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
+        step, steps, design = step - self.warmup, max(1, self.steps - self.warmup), self.design
+        if design.kind == "step":
+            return design.gamma ** (step // (design.step_size * self.epoch_steps))
         # Warmup replaces the one-cycle schedule's own warmup. Otherwise the learning rate would rise twice.
-        name = "cosine" if self.warmup and self.name == "onecycle" else self.name
-        return FACTORS[name](step - self.warmup, max(1, self.steps - self.warmup)) * DROP**self.drops
+        kind = "cosine" if self.warmup and design.kind == "onecycle" else design.kind
+        return FACTORS[kind](step, steps) * DROP**self.drops
 
     def prepare(self, optimizer: Optimizer, step: int) -> None:
         """Set the learning rate of every parameter group to its ``initial_lr`` times the step's multiplier."""
@@ -59,20 +73,15 @@ def cosine(step: int, steps: int) -> float:
     return (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def two_drops(step: int, steps: int) -> float:
-    """Drop to a tenth after each third of the steps."""
-    return DROP ** (step // max(1, math.ceil(steps / 3)))
-
-
 def constant(_step: int, _steps: int) -> float:
     """Stay at the maximum learning rate."""
     return 1.0
 
 
+#: Functions of the step and the number of steps, by kind. ``step`` also depends on the number of steps per epoch.
 FACTORS: Mapping[str, Callable[[int, int], float]] = {
     "onecycle": one_cycle,
     "cosine": cosine,
-    "step": two_drops,
     "constant": constant,
     "plateau": constant,
 }

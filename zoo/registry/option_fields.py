@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
@@ -64,18 +65,21 @@ def switch(*, default: bool) -> Any:
 
 def text(default: str | None) -> Any:
     """Return a field for a string that is not empty. None is valid only if it is the default."""
+    return _field(default, _check_text)
 
-    def check(name: str, value: Any) -> None:
-        if not isinstance(value, str):
-            raise OptionError(f"{name} must be a string, got {value!r}.")
-        if not value:
-            raise OptionError(f"{name} is empty; omit it or set it to a value.")
 
-    return _field(default, check)
+def path(default: str | None) -> Any:
+    """Return a field for a string or a path, which is converted to a string."""
+    return _field(default, lambda name, value: _check_text(name, _read_path(value)), convert=_read_path)
+
+
+def numbers(default: str | None) -> Any:
+    """Return a field for numbers separated by commas. A number or a sequence of them becomes such a string."""
+    return _field(default, lambda name, value: _check_text(name, _join(value)), convert=_join)
 
 
 def check_fields(options: Any) -> None:
-    """Check all fields of a dataclass of options, and convert whole numbers to floats if fractions are allowed.
+    """Check all fields of a dataclass of options, and convert values such as whole numbers to the field's type.
 
     Raises:
         OptionError: If a value is invalid.
@@ -90,3 +94,21 @@ def check_fields(options: Any) -> None:
 
 def _field(default: Any, check: Check, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={"check": check, **limits})
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise OptionError(f"{name} must be a string, got {value!r}.")
+    if not value:
+        raise OptionError(f"{name} is empty; omit it or set it to a value.")
+
+
+def _read_path(value: Any) -> Any:
+    return fspath(value) if isinstance(value, PathLike) else value
+
+
+def _join(value: Any) -> Any:
+    """Return a number or a sequence of numbers as a string."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return ",".join(map(str, value))
+    return str(value) if type(value) in (int, float) else value

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
 from zoo.files.limits import MAX_SIDE, MAX_WORKERS
 from zoo.registry.data_options import DataOptions
-from zoo.registry.default_rates import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.option_fields import check_fields, count, number, one_of, switch, text
+from zoo.registry.optimizer_design import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS, OptimizerDesign
+from zoo.registry.option_fields import check_fields, count, number, numbers, one_of, path, switch, text
 from zoo.registry.preprocessing import RESIZES, Preprocessing
+from zoo.registry.schedule_design import ScheduleDesign
+from zoo.registry.spelling import describe_unknown
 from zoo.registry.train_scope import TrainScope
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("onecycle", "cosine", "step", "plateau", "constant")
 AUGMENTS = ("crop-flip", "trivial", "rand", "none")
 BASELINES = ("none", "scratch")
 BALANCES = ("none", "loss", "sampling")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: Number of epochs without improvement before the ``plateau`` schedule drops the learning rate.
-PLATEAU = 2
 #: Number of steps between two checkpoints of a sharded network.
 SHARD_EVERY = 100
 #: Number of views per image if only the head is trained on augmented images. Each one costs a pass over all images.
 HEAD_VIEWS = 4
-#: Options that are strings of numbers. They may also be passed as a number or a list of numbers.
-_NUMBERS = ("mean", "std", "split")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,7 @@ class Recipe:
 
     #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the backbone's name,
     #: or ``DEFAULT`` without one.
-    weights: str | None = text(None)
+    weights: str | None = path(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
     #: Trainable part: ``head``, ``all``, ``from:BLOCK``, ``head-then-all``, ``gradual``, which unfreezes block by block
@@ -52,7 +48,16 @@ class Recipe:
     #: Peak learning rate; None means a default that depends on the optimizer and the trainable part.
     lr: float | None = number(None, 100.0)
     optimizer: str = one_of("adamw", OPTIMIZERS)
-    schedule: str = one_of("onecycle", SCHEDULES)
+    #: Momentum of SGD; None means 0.9.
+    momentum: float | None = number(None, 0.999999)
+    #: Whether SGD uses Nesterov momentum.
+    nesterov: bool = switch(default=False)
+    #: Decay rates of the averages of Adam and AdamW; None means ``0.9,0.999``.
+    betas: str | None = numbers(None)
+    #: Number that Adam and AdamW add to the denominator; None means 1e-8.
+    eps: float | None = number(None, 1.0)
+    #: One of `SCHEDULES`, or ``step:N,FACTOR`` as in torch's StepLR. ``step`` is stored as ``step:7,0.1``.
+    schedule: str = text("onecycle")
     #: Weight decay, which does not apply to biases and normalization layers; None means a default that depends on the
     #: optimizer.
     weight_decay: float | None = number(None, 1.0)
@@ -76,16 +81,16 @@ class Recipe:
     #: Height and width of the input in pixels.
     image_size: int | None = count(None, 1, MAX_SIDE)
     #: Mean of each channel, such as ``0.5,0.5,0.5``, for pixel values from 0 to 1.
-    mean: str | None = text(None)
+    mean: str | None = numbers(None)
     #: Standard deviation of each channel, for pixel values from 0 to 1.
-    std: str | None = text(None)
+    std: str | None = numbers(None)
     #: Regular expression that finds the class in an image's file name, for folders without class folders.
     label_from: str | None = text(None)
     #: Columns of a table by role, such as ``image=path,label=breed``; None means the default column names.
     columns: str | None = text(None)
     #: Fractions of the images for train, val and test, such as ``0.6,0.2,0.2``; None means that val gets a fifth of
     #: train.
-    split: str | None = text(None)
+    split: str | None = numbers(None)
     #: Fold of a cross-validation whose images are held out for validation, such as ``3/5``; None means no folds.
     fold: str | None = text(None)
     #: Probability that part of an image is erased.
@@ -123,24 +128,18 @@ class Recipe:
     def __post_init__(self) -> None:
         check_fields(self)
         # These raise OptionError if an option is invalid.
-        _ = self.scope, self.head_design, self.data_options, self.preprocessing
+        _ = self.scope, self.head_design, self.optimizer_design, self.data_options, self.preprocessing
+        # In run.json of earlier versions, a plain ``step`` has a different meaning.
+        object.__setattr__(self, "schedule", str(self.schedule_design))
+        self.schedule_design.require_patience(self.patience)
         if self.views is not None and self.views > 1 and self.augmentation == "none":
-            raise OptionError(
-                f"without augmentation, all {self.views} views would be the same; set `augment` to crop-flip."
-            )
+            raise OptionError(f"without augmentation, all {self.views} views are the same; set `augment` to crop-flip.")
         if self.erase and self.augmentation == "none":
             raise OptionError("`erase` needs augmentation; set `augment` to something other than none.")
         if self.clip_norm == 0:
             raise OptionError("clip_norm must be above 0; leave it out to train without gradient clipping.")
         if self.batch_size == 1 and (self.mixup or self.cutmix):
-            raise OptionError(
-                "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2, not 1."
-            )
-        if self.schedule == "plateau" and self.patience is not None and self.patience <= PLATEAU:
-            raise OptionError(
-                f"the plateau schedule lowers the learning rate after {PLATEAU} epochs without improvement, but a "
-                f"`patience` of {self.patience} ends the run first; set `patience` to at least {PLATEAU + 1}."
-            )
+            raise OptionError("`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2.")
         if self.fold and (self.patience is not None or self.schedule == "plateau"):
             raise OptionError(
                 "`patience` and the plateau schedule depend on the validation accuracy, but the images of a fold must "
@@ -160,6 +159,18 @@ class Recipe:
     def head_design(self) -> HeadDesign:
         """The design of the new head, parsed from ``head``."""
         return HeadDesign.parse(self.head)
+
+    @cached_property
+    def optimizer_design(self) -> OptimizerDesign:
+        """The optimizer with its own options."""
+        return OptimizerDesign.parse(
+            self.optimizer, momentum=self.momentum, nesterov=self.nesterov, betas=self.betas, eps=self.eps
+        )
+
+    @cached_property
+    def schedule_design(self) -> ScheduleDesign:
+        """The learning rate schedule, parsed from ``schedule``."""
+        return ScheduleDesign.parse(self.schedule)
 
     @cached_property
     def data_options(self) -> DataOptions:
@@ -198,9 +209,8 @@ class Recipe:
         """The peak learning rate of the schedule."""
         if self.lr is not None:
             return self.lr
-        if not (self.scope.is_head_only or self.scope.is_phased):
-            return BACKBONE_LR[self.optimizer]
-        return (MLP_LR if self.head_design.widths else HEAD_LR)[self.optimizer]
+        rates = MLP_LR if self.head_design.widths else HEAD_LR
+        return (rates if self.scope.is_head_only or self.scope.is_phased else BACKBONE_LR)[self.optimizer]
 
     @property
     def saves_every(self) -> int | None:
@@ -223,10 +233,11 @@ class Recipe:
             "lr": self.learning_rate,
             "weight_decay": self.decay,
             "save_every": self.saves_every,
+            **self.optimizer_design.list_decided(),
         }
 
 
-def make_recipe(options: dict[str, Any]) -> Recipe:
+def make_recipe(options: Mapping[str, Any]) -> Recipe:
     """Create a recipe from options by name. Options that are missing get their defaults.
 
     Raises:
@@ -235,14 +246,5 @@ def make_recipe(options: dict[str, Any]) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in options:
         if name not in known:
-            raise OptionError(f"no option {name!r}; the options are {', '.join(known)}.")
-    if isinstance(options.get("weights"), PathLike):
-        options = {**options, "weights": fspath(options["weights"])}
-    return Recipe(**{name: _join(value) if name in _NUMBERS else value for name, value in options.items()})
-
-
-def _join(value: Any) -> Any:
-    """Return a number or a list of numbers as a string."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    return str(value) if type(value) in (int, float) else value
+            raise OptionError(describe_unknown(name, known))
+    return Recipe(**options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 
 def list_close(asked: str, names: Iterable[str]) -> list[str]:
@@ -10,6 +10,13 @@ def list_close(asked: str, names: Iterable[str]) -> list[str]:
     import difflib
 
     return difflib.get_close_matches(asked.lower(), list(names), n=3, cutoff=0.75)
+
+
+def describe_unknown(name: str, known: Sequence[str]) -> str:
+    """Return the message about an option that does not exist."""
+    similar = list_close(name, known)
+    advice = f"did you mean {' or '.join(similar)}? The" if similar else "the"
+    return f"no option {name!r}; {advice} options are {', '.join(known)}."
 
 
 def correct_case(name: str, known: Collection[str]) -> str:

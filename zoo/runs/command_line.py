@@ -24,7 +24,8 @@ def build_command(facts: Mapping[str, Any]) -> str | None:
         facts: Content of run.json.
 
     Returns:
-        The command, or None if the data was a Python object or this version of zoo does not know all of its options.
+        The command, or None if the data was a Python object, or if an option does not exist in this version of zoo or
+        has a different meaning.
     """
     data = facts["data"]
     options = _list_changed(facts["recipe"])
@@ -47,7 +48,9 @@ def build_command(facts: Mapping[str, Any]) -> str | None:
 
 
 def _list_changed(recipe: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the options that differ from their defaults; None if an option is unknown."""
+    """Return the options that differ from their defaults; None if this version cannot set them to the same values."""
+    if recipe.get("schedule") == "step":  # Earlier versions lowered the learning rate after each third of the epochs.
+        return None
     usual = Recipe()
     decided = usual.list_decided()
     changed = {

@@ -16,6 +16,8 @@ from zoo.engine.loop import EpochProgress, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 STEPS = 2
 #: Learning rate. Adam changes every parameter that has a gradient by about this amount, however small the gradient is.
@@ -93,8 +95,8 @@ def take_steps(model: nn.Module, frozen: Frozen, batch: Batch, aux_weight: float
         model=model,
         frozen=frozen,
         criterion=Criterion(aux_weight=aux_weight),
-        optimizer=build_optimizer("adamw", model.parameters(), LEARNING_RATE, 0.0),
-        schedule=Schedule("constant", STEPS),
+        optimizer=build_optimizer(OptimizerDesign("adamw"), model.parameters(), LEARNING_RATE, 0.0),
+        schedule=Schedule(ScheduleDesign("constant"), STEPS),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from zoo.errors import NotFinite, TrainingError
 from zoo.progress import Progress
@@ -17,15 +17,11 @@ from zoo.training.job import Job
 from zoo.training.run import Run
 
 
-class Finetune(Protocol):
-    """The function `zoo.finetune`, which is passed because it also calls this module."""
+def train_baseline(job: Job, record: Record | None, finetune: Callable[..., Run]) -> Run | None:
+    """Train the same network from random weights; None if this was not requested or failed.
 
-    def __call__(self, backbone: str, data: Any, **options: Any) -> Run:
-        """Train a run."""
-
-
-def train_baseline(job: Job, record: Record | None, finetune: Finetune) -> Run | None:
-    """Train the same network from random weights; None if this was not requested or failed."""
+    ``finetune`` is `zoo.finetune`, which calls this function.
+    """
     if job.recipe.baseline != "scratch":
         return None
     job.progress.say("baseline: training the same network from random weights for the same number of epochs")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
@@ -19,6 +19,7 @@ from zoo.engine.state import TrainingState
 from zoo.files.paths import expand_user
 from zoo.models.own.own_network import Blocks, OwnNetwork
 from zoo.progress import Progress, Silent
+from zoo.registry.finetune_options import FinetuneOptions, check_arguments, document_options
 from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
@@ -48,6 +49,7 @@ from zoo.training.summary import report_changes, report_plan
 from zoo.training.train import train
 
 
+@document_options
 def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
     backbone: str | nn.Module | OwnNetwork,
     data: Any,
@@ -59,7 +61,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     recipe: str | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[FinetuneOptions],
 ) -> Run:
     """Fine-tune a backbone on a data set and write a run folder. Under torchrun, call it in every process.
 
@@ -76,8 +78,8 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`. For your own network, ``head`` can also be the path of the last layer.
-            Default: the last linear or convolutional layer that the forward pass calls.
+        **options: Fields of `zoo.Recipe`, as listed below. For your own network, ``head`` can also be the path of the
+            last layer. Default: the last linear or convolutional layer that the forward pass calls.
 
     Returns:
         The finished run, the same in every process. With ``folds``, its facts are the contents of folds.json.
@@ -85,12 +87,13 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     Raises:
         ZooError: If the run cannot start or finish; see `zoo.errors`.
     """
+    check_arguments(output=output, recipe=recipe)
     registry = registry or open_registry()
-    network, options = open_network(backbone, blocks, options)
+    network, settings = open_network(backbone, blocks, options)
     output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:
         progress = progress if progress and world.is_first else Silent()
-        chosen = _make_recipe(recipe, options, registry, progress)
+        chosen = _make_recipe(recipe, settings, registry, progress)
         if folds is not None:
             planned, progress = plan_folds(folds, chosen), SaidOnce(progress)
             job = resolve_job(network, data, chosen, registry, progress)

@@ -44,11 +44,15 @@ def open_network(
     """Return the backbone's name or the user's own network, and the options without the path of the head.
 
     Raises:
-        OptionError: If the file of the network cannot be read, or if ``blocks`` is set for a backbone.
+        OptionError: If ``backbone`` is none of these, if the file of the network cannot be read, or if ``blocks`` is set for a backbone.
     """
     if isinstance(backbone, OwnNetwork):  # A fold of a cross-validation.
         return backbone, dict(options)
     own = open_own(backbone)
+    if own is None and not isinstance(backbone, (str, PathLike)):
+        raise OptionError(
+            f"`backbone` must be the name of a backbone, FILE.py:FUNCTION or a torch.nn.Module, got {backbone!r}."
+        )
     if own is not None:
         return declare(own, options, blocks)
     if blocks is not None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
 from zoo.models.own.own_network import Blocks
 from zoo.progress import Progress, Silent
+from zoo.registry.finetune_options import FinetuneOptions
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.training.job import open_network, resolve_job
@@ -40,7 +41,7 @@ def find_lr(
     blocks: Blocks | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[FinetuneOptions],
 ) -> FoundRate:
     """Try learning rates from far too low to far too high, in up to a hundred steps.
 
@@ -50,15 +51,15 @@ def find_lr(
         blocks: Blocks of your own network, as for `zoo.finetune`.
         registry: Registry in which names are looked up. Default: all installed plugins.
         progress: Receives messages and progress. Default: they are discarded.
-        **options: Fields of `zoo.Recipe`. If the recipe has several phases, only the first one is used.
+        **options: Options, as for `zoo.finetune`. If the run has several phases, only the first one is used.
 
     Raises:
         ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("a learning rate range test runs in a single process; start it without torchrun.")
-    network, options = open_network(backbone, blocks, options)
-    recipe = make_recipe(options)
+    network, settings = open_network(backbone, blocks, options)
+    recipe = make_recipe(settings)
     if recipe.lr == 0:
         raise OptionError("`lr` must not be 0; leave it out, because the test searches for it.")
     registry, progress = registry or open_registry(), progress or Silent()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from zoo.errors import OptionError
 from zoo.models.blocks import list_stages
 from zoo.plugin import BlockSpec
-from zoo.registry.default_rates import BACKBONE_LR
+from zoo.registry.optimizer_design import BACKBONE_LR
 from zoo.registry.recipe import Recipe
 from zoo.registry.train_scope import HEAD, TrainScope
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from zoo.files.paths import accessing
 from zoo.files.schema import BegunRun, CheckpointFacts, Run
 from zoo.files.validation import Invalid, check
 from zoo.progress import Progress
+from zoo.registry.recipe import make_recipe
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.confusion import is_consistent
 from zoo.runs.folder import CHECKPOINTS, MODEL, RUN, RunFolder
@@ -121,6 +123,12 @@ def remove_states(folder: RunFolder) -> None:
 
 def require_same_run(before: Mapping[str, Any], now: Mapping[str, Any], output: Path | None) -> None:
     """Raise OptionError for the first field that affects the result of a run and has changed since the run began."""
+    if before["recipe"].get("schedule") == "step":  # This version records it as step:7,0.1.
+        raise OptionError(
+            f"{output} was started by a version of zoo whose `schedule` step lowered the learning rate after each "
+            "third of the run; resume it with that version, or choose another `output`."
+        )
+    before = {**before, "recipe": {**_list_defaults(before["recipe"], now["recipe"]), **before["recipe"]}}
     old, new = _list_identity(before), _list_identity(json.loads(json.dumps(now)))
     for field in old:
         if old[field] != new.get(field):
@@ -128,6 +136,16 @@ def require_same_run(before: Mapping[str, Any], now: Mapping[str, Any], output: 
                 f"{output} was started with {field} {_shorten(old[field])}, not {_shorten(new.get(field))}; "
                 "resume it with the same value, or choose another `output`."
             )
+
+
+def _list_defaults(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the options that the version of zoo which began the run did not have."""
+    missing = now.keys() - before.keys()
+    if not missing:
+        return {}
+    recipe = make_recipe({name: value for name, value in now.items() if name not in missing})
+    defaults = {**dataclasses.asdict(recipe), **recipe.list_decided()}
+    return {name: defaults[name] for name in missing}
 
 
 def _list_identity(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,8 +118,9 @@ def test_flags_override_the_config_which_overrides_defaults(
     [
         *(
             (f"{name} = 'x'", f"zoo.toml: no option '{name}'; the options are weights, head, train, ")
-            for name in ("epoch", "backbone", "data", "output", "progress", "registry", "config", "json")
+            for name in ("backbone", "data", "output", "progress", "registry", "config", "json")
         ),
+        ("epoch = 'x'", "zoo.toml: no option 'epoch'; did you mean epochs? The options are weights, head, train, "),
         ("epochs = 'three'", "epochs must be a whole number, got 'three'"),
         ("epochs = true", "epochs must be a whole number, got True"),
         ("optimizer = 'lion'", "unknown optimizer 'lion'; choose from adamw, adam, sgd"),
@@ -238,7 +239,9 @@ def test_each_flag_is_a_field_of_the_recipe() -> None:
 
 def test_defaults_in_the_help_are_those_of_the_recipe() -> None:
     recipe = Recipe()
-    text = " ".join(command.get_help(click.Context(command, info_name="finetune")).split())
+    text = " ".join(
+        command.get_help(click.Context(command, info_name="finetune", help_option_names=["-h", "--help"])).split()
+    )
     for name in ("epochs", "batch_size", "optimizer", "schedule", "train", "head", "seed"):
         found = re.search(rf"--{name.replace('_', '-')} .*?\[default: ([^]]*)\]", text)
         assert found is not None
@@ -252,6 +255,9 @@ def test_defaults_in_the_help_are_those_of_the_recipe() -> None:
         (("--train", "backwards"), "invalid --train 'backwards'"),
         (("--head", "mlp:"), "invalid --head 'mlp:'"),
         (("--epochs", "0"), "epochs must be at least 1, got 0."),
+        (("--schedule", "step:7,1"), "invalid --schedule 'step:7,1'; choose from onecycle, cosine, step, plateau, "),
+        (("--schedule", ""), "schedule is empty"),
+        (("--set", "momentum=0.8"), "--set momentum has no effect with adamw, which has --set betas and --set eps;"),
         (("--lr", "nan"), "lr must be a number between 0 and 100, got nan."),
         (("--weights", "V9"), "acme/net has no weights 'V9'"),
         (("--weights", "gone.safetensors"), "gone.safetensors"),
@@ -278,7 +284,7 @@ def test_a_wrong_value_is_one_line_with_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--optimizer", "lion"), ("--epochs", "many"), ("--device", "tpu"), ("--schedule", "")]
+    "arguments", [("--optimizer", "lion"), ("--epochs", "many"), ("--device", "tpu"), ("--precision", "")]
 )
 def test_an_invalid_value_of_a_flag_is_wrong_usage(
     run: Main, photos: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]

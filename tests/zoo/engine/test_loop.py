@@ -15,6 +15,8 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.step import NotFinite
 from zoo.models.freeze import Frozen, list_batch_norms
 from zoo.plugin import BackboneSpec
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 ALL = ("stem", "layer1", "layer2", "classifier")
 Batches = list[tuple[Tensor, Tensor]]
@@ -31,13 +33,13 @@ def make_batches(*sizes: int, seed: int = 0) -> Batches:
 def make_learner(model: nn.Module, trainable: tuple[str, ...] = ALL, lr: float = 0.1, **changes: object) -> Learner:
     hardware = choose_hardware("cpu")
     frozen = Frozen(model, trainable)
-    optimizer = build_optimizer("sgd", model.parameters(), lr, 0.0)
+    optimizer = build_optimizer(OptimizerDesign("sgd"), model.parameters(), lr, 0.0)
     learner = Learner(
         model=model,
         frozen=frozen,
         criterion=Criterion(),
         optimizer=optimizer,
-        schedule=Schedule("constant", 10),
+        schedule=Schedule(ScheduleDesign("constant"), 10),
         seed=0,
         hardware=hardware,
         scaler=hardware.build_scaler(),

@@ -6,7 +6,7 @@ from torch import nn
 
 from zoo.engine.optimizer import build_optimizer
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import OPTIMIZERS
+from zoo.registry.optimizer_design import OPTIMIZERS, OptimizerDesign
 
 LR = 0.5
 
@@ -14,7 +14,7 @@ LR = 0.5
 def test_biases_and_norms_do_not_decay_and_frozen_parameters_are_left_out(acme: BackboneSpec) -> None:
     model = acme.build(None)
     model.get_submodule("stem").requires_grad_(False)
-    groups = build_optimizer("adamw", model.parameters(), LR, 0.03).param_groups
+    groups = build_optimizer(OptimizerDesign("adamw"), model.parameters(), LR, 0.03).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     decay = {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
     convolutions = {"layer1.0.weight", "layer2.0.weight", "classifier.0.weight", "classifier.3.weight"}
@@ -29,7 +29,7 @@ def test_biases_and_norms_do_not_decay_and_frozen_parameters_are_left_out(acme: 
 @pytest.mark.parametrize("shape", [(2, 2), (2,)])
 def test_a_single_parameter_is_enough(name: str, shape: tuple[int, ...]) -> None:
     parameter = nn.Parameter(torch.ones(shape))
-    optimizer = build_optimizer(name, [parameter], LR, 0.01)
+    optimizer = build_optimizer(OptimizerDesign(name), [parameter], LR, 0.01)
     parameter.grad = torch.ones(shape)
     optimizer.step()
     assert [group["initial_lr"] for group in optimizer.param_groups] == [LR]
@@ -51,7 +51,7 @@ def test_each_optimizer_equals_torchs_optimizer_on_channels_last_weights(name: s
     theirs = nn.Conv2d(3, 4, 3)
     theirs.load_state_dict(ours.state_dict())
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(name, ours.parameters(), 0.1, 0.2)
+    optimizer = build_optimizer(OptimizerDesign(name), ours.parameters(), 0.1, 0.2)
     expected = plain([
         {"params": [theirs.weight], "weight_decay": 0.2}, {"params": [theirs.bias], "weight_decay": 0.0}
     ])  # fmt: skip
@@ -68,19 +68,21 @@ def test_each_optimizer_equals_torchs_optimizer_on_channels_last_weights(name: s
 @pytest.mark.parametrize("name", ["rmsprop", "SGD", ""])
 def test_an_unknown_name_is_an_error(name: str) -> None:
     with pytest.raises(KeyError):
-        build_optimizer(name, [nn.Parameter(torch.ones(1))], LR, 0.0)
+        build_optimizer(OptimizerDesign(name), [nn.Parameter(torch.ones(1))], LR, 0.0)
 
 
 @pytest.mark.parametrize(("device", "fused"), [("cpu", True), ("meta", False)])
 def test_sgd_is_fused_only_on_cpus(device: str, *, fused: bool) -> None:
-    optimizer = build_optimizer("sgd", [nn.Parameter(torch.ones(1, device=device))], LR, 0.0)
+    optimizer = build_optimizer(OptimizerDesign("sgd"), [nn.Parameter(torch.ones(1, device=device))], LR, 0.0)
     assert optimizer.defaults["fused"] is fused
 
 
 def test_parameters_can_have_different_learning_rates() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
     deep = set(model[0].parameters())
-    groups = build_optimizer("sgd", model.parameters(), LR, 0.1, lambda p: 0.5 if p in deep else 1.0).param_groups
+    groups = build_optimizer(
+        OptimizerDesign("sgd"), model.parameters(), LR, 0.1, lambda p: 0.5 if p in deep else 1.0
+    ).param_groups
     initial_lrs = {parameter: group["initial_lr"] for group in groups for parameter in group["params"]}
     assert initial_lrs == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
     assert groups[0]["initial_lr"] == LR

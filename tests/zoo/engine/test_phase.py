@@ -21,7 +21,7 @@ from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
 from zoo.progress import Silent
 from zoo.registry.data_options import DataOptions
-from zoo.registry.default_rates import DECAY
+from zoo.registry.optimizer_design import DECAY
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 
@@ -190,7 +190,8 @@ def test_every_optimizer_runs_with_every_schedule(
 @pytest.mark.parametrize(
     ("schedule", "factors"),
     [
-        ("step", [1, 0.1, 0.01]),
+        ("step:1", [1, 0.1, 0.01]),
+        ("step:2,0.5", [1, 1, 0.5]),
         ("constant", [1, 1, 1]),
         ("onecycle", [one_cycle(step, 9) for step in (0, 3, 6)]),
     ],

@@ -14,6 +14,8 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.snapshot import Snapshot
 from zoo.errors import TrainingError
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 
 class Replacing(nn.Module):
@@ -38,8 +40,8 @@ def make_learner(model: nn.Module, trainable: tuple[str, ...] = ("fc",)) -> Lear
         model=model,
         frozen=frozen,
         criterion=Criterion(),
-        optimizer=build_optimizer("sgd", model.parameters(), 0.1, 0.0),
-        schedule=Schedule("constant", 1),
+        optimizer=build_optimizer(OptimizerDesign("sgd"), model.parameters(), 0.1, 0.0),
+        schedule=Schedule(ScheduleDesign("constant"), 1),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=0,

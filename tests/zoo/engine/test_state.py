@@ -19,7 +19,8 @@ from zoo.engine.state import Checkpoint, TrainingState, list_trainable_state
 from zoo.errors import RunError
 from zoo.models.freeze import Frozen
 from zoo.plugin import BackboneSpec
-from zoo.registry.recipe import OPTIMIZERS
+from zoo.registry.optimizer_design import OPTIMIZERS, OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 ALL = ("stem", "layer1", "layer2", "classifier")
 PART = ("layer2", "classifier")
@@ -35,8 +36,8 @@ def make_learner(
         model=model,
         frozen=frozen,
         criterion=Criterion(),
-        optimizer=build_optimizer(optimizer, model.parameters(), 0.05, 0.01),
-        schedule=Schedule("cosine", 20),
+        optimizer=build_optimizer(OptimizerDesign(optimizer), model.parameters(), 0.05, 0.01),
+        schedule=Schedule(ScheduleDesign("cosine"), 20),
         hardware=hardware,
         scaler=hardware.build_scaler(),
         seed=3,

@@ -23,6 +23,8 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.step import NotFinite, learn
 from zoo.errors import TrainingError, is_out_of_memory
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 0, 0])
 OTHERS = [
@@ -66,8 +68,8 @@ def make_learner(
         "model": model,
         "frozen": frozen,
         "criterion": Criterion(),
-        "optimizer": build_optimizer("adamw", model.parameters(), 0.01, 0.1),
-        "schedule": Schedule("constant", 10),
+        "optimizer": build_optimizer(OptimizerDesign("adamw"), model.parameters(), 0.01, 0.1),
+        "schedule": Schedule(ScheduleDesign("constant"), 10),
         "hardware": hardware,
         "scaler": hardware.build_scaler(),
         "seed": 0,

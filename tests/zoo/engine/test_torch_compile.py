@@ -28,6 +28,8 @@ from zoo.engine.schedule import Schedule
 from zoo.engine.step import take_step
 from zoo.engine.torch_compile import CannotCompile, CompiledModel, find_obstacle
 from zoo.models.freeze import Frozen
+from zoo.registry.optimizer_design import OptimizerDesign
+from zoo.registry.schedule_design import ScheduleDesign
 
 IMAGES, LABELS = torch.linspace(-1, 1, 5 * 12).reshape(5, 3, 2, 2), torch.tensor([0, 1, 1, 0, 1])
 
@@ -76,8 +78,8 @@ def make_learner(model: nn.Module, compiled: CompiledModel | None, world: World 
         model=model,
         frozen=frozen,
         criterion=Criterion(),
-        optimizer=build_optimizer("sgd", model.parameters(), 0.1, 0.0),
-        schedule=Schedule("constant", 4),
+        optimizer=build_optimizer(OptimizerDesign("sgd"), model.parameters(), 0.1, 0.0),
+        schedule=Schedule(ScheduleDesign("constant"), 4),
         hardware=choose_hardware("cpu", "fp32", world),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         seed=0,

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 
 from zoo.errors import OptionError
 from zoo.files.limits import MAX_SIDE, MAX_WORKERS
-from zoo.registry.default_rates import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.recipe import OPTIMIZERS, Recipe, make_recipe
+from zoo.registry.optimizer_design import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS
+from zoo.registry.recipe import Recipe, make_recipe
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 CHOICES, COUNTS, NUMBERS = (
     {field.name: field.metadata[limit] for field in dataclasses.fields(Recipe) if limit in field.metadata}
     for limit in ("choices", "least", "most")
 )
+
+#: Options without which another one has no effect.
+NEEDED: dict[str, dict[str, Any]] = {"erase": {"augment": "crop-flip"}, "momentum": {"optimizer": "sgd"}}
 
 
 def refuse(**options: Any) -> str:
@@ -45,8 +48,7 @@ def test_a_recipe_without_options_has_the_defaults() -> None:
 
 @pytest.mark.parametrize("field", NUMBERS)
 def test_a_whole_number_is_stored_as_a_float_where_fractions_are_allowed(field: str) -> None:
-    changes = {"augment": "crop-flip"} if field == "erase" else {}
-    value = getattr(make_recipe({field: 1, **changes} if NUMBERS[field] >= 1 else {field: 0}), field)
+    value = getattr(make_recipe({field: 1 if NUMBERS[field] >= 1 else 0, **NEEDED.get(field, {})}), field)
     assert type(value) is float
 
 
@@ -57,7 +59,7 @@ def test_more_threads_than_any_machine_needs_are_refused(workers: int) -> None:
 
 def test_an_unknown_option_is_refused_with_a_list_of_all_options() -> None:
     message = refuse(epoch=3)
-    assert "no option 'epoch'" in message
+    assert message.startswith("no option 'epoch'; did you mean epochs? The options are weights, head, ")
     for name in FIELDS:
         assert name in message
 
@@ -99,16 +101,18 @@ def test_a_required_count_cannot_be_none(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["patience", "workers", "lr", "weight_decay", "weights", "views", "save_every", "clip_norm"]
-)
+    "field",
+    ["patience", "workers", "lr", "weight_decay", "weights", "views", "save_every", "clip_norm", "momentum", "betas",
+     "eps"],
+)  # fmt: skip
 def test_options_that_zoo_can_choose_can_be_none(field: str) -> None:
     assert getattr(make_recipe({field: None}), field) is None
 
 
 @pytest.mark.parametrize(("field", "most"), [*NUMBERS.items()])
 def test_a_number_must_be_in_its_range(field: str, most: float) -> None:
-    for right in (most / 2, most) if field == "clip_norm" else (0, 0.0, most / 2, most):
-        assert getattr(make_recipe({field: right}), field) == right
+    for right in (most / 2, most) if field in ("clip_norm", "eps") else (0, 0.0, most / 2, most):
+        assert getattr(make_recipe({field: right, **NEEDED.get(field, {})}), field) == right
     for wrong in (-0.001, most + 0.001, math.nan, math.inf, "0.1", True, [0.1]):
         assert refuse(**{field: wrong}) == f"{field} must be a number between 0 and {most:g}, got {wrong!r}."
 
@@ -242,7 +246,9 @@ def test_any_value_from_a_file_is_kept_or_refused_with_the_name_of_the_option(fi
         assert field in str(recipe)
     else:
         # Numbers and lists of numbers are kept as text.
-        assert getattr(recipe, field) == value or (field in ("mean", "std", "split") and not isinstance(value, str))
+        assert getattr(recipe, field) == value or (
+            field in ("mean", "std", "split", "betas") and not isinstance(value, str)
+        )
         assert recipe.learning_rate >= 0
         assert recipe.decay >= 0
 

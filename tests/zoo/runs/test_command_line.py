@@ -26,7 +26,8 @@ def facts_of(recipe: Recipe, **data: Any) -> dict[str, Any]:
 
 def parse(words: list[str]) -> Recipe:
     """Return the recipe that ``zoo finetune`` would use."""
-    context = finetune.make_context("finetune", words)
+    # click keeps the help option of the first context.
+    context = finetune.make_context("finetune", words, help_option_names=["-h", "--help"])
     names = {field.name for field in dataclasses.fields(Recipe)}
     flags = {name: value for name, value in context.params.items() if name in names}
     return make_recipe(gather_options(None, context.params["assignments"], flags))
@@ -39,6 +40,9 @@ def parse(words: list[str]) -> Recipe:
         {"train": "all", "lr": 1e-4, "epochs": 7, "views": 2},
         {"train": "head", "views": 3, "erase": 0.25, "seed": 5},
         {"mixup": 0.2, "cache": False, "label_from": "(cat|dog)", "split": "0.6,0.2,0.2", "image_size": 96},
+        {"optimizer": "sgd", "lr": 0.001, "momentum": 0.8, "nesterov": True, "schedule": "step:7,0.1", "epochs": 25},
+        {"optimizer": "adam", "betas": [0.8, 0.99], "eps": 1e-6, "schedule": "step"},
+        {"optimizer": "sgd", "momentum": 0.9, "schedule": "step:30,0.5"},
         {"augment": "none", "train": "from:layer4", "workers": 0, "weight_decay": 0.1, "compile": True},
     ],
 )
@@ -68,6 +72,19 @@ def test_an_unknown_option_has_no_command() -> None:
     facts = facts_of(Recipe())
     facts["recipe"]["later"] = 1
     assert build_command(facts) is None
+
+
+def test_the_step_schedule_of_earlier_versions_has_no_command() -> None:
+    facts = facts_of(Recipe())
+    facts["recipe"]["schedule"] = "step"
+    assert build_command(facts) is None
+
+
+def test_a_run_without_the_options_of_this_version_has_a_command() -> None:
+    facts = facts_of(make_recipe({"optimizer": "sgd"}))
+    for name in ("momentum", "nesterov", "betas", "eps"):
+        del facts["recipe"][name]
+    assert build_command(facts) == "zoo finetune acme/net@V1 --data 'my photos' --optimizer sgd"
 
 
 def test_flags_are_options_of_the_command() -> None:

@@ -74,6 +74,9 @@ def test_the_fields_contain_a_recipe_for_the_same_run(network: Network, images: 
         "lr": 3e-4,
         "weight_decay": 0.01,
         "save_every": None,
+        "momentum": None,
+        "betas": "0.9,0.999",
+        "eps": 1e-8,
     }
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import OptionError
 from zoo.plugin import BlockSpec
-from zoo.registry.default_rates import BACKBONE_LR, HEAD_LR
+from zoo.registry.optimizer_design import BACKBONE_LR, HEAD_LR
 from zoo.registry.recipe import Recipe
 from zoo.training.phases import plan_phases
 

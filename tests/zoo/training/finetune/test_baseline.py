@@ -10,7 +10,7 @@ from torch import Tensor
 
 from quick_runs import LEARNS, QUICK, read_facts
 from recording_progress import RecordingProgress
-from zoo.registry.default_rates import BACKBONE_LR
+from zoo.registry.optimizer_design import BACKBONE_LR
 from zoo.registry.registry import Registry
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune

@@ -99,7 +99,8 @@ def interrupt(photos: Path, output: Path, registry: Registry, step: int, **optio
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("lr", 0.01), ("batch_size", 8), ("optimizer", "sgd"), ("schedule", "cosine"), ("seed", 1), ("epochs", 4),
+        ("lr", 0.01), ("batch_size", 8), ("optimizer", "sgd"), ("schedule", "cosine"), ("seed", 1),
+        ("betas", "0.8,0.9"), ("eps", 0.1), ("epochs", 4),
         ("augment", "none"), ("train", "head-then-all"), ("head", "mlp:6"), ("weight_decay", 0.5),
         ("label_smoothing", 0.1), ("precision", "bf16"), ("patience", 2),
     ],

@@ -17,6 +17,7 @@ from reference_loop import Reference
 WITHOUT_EFFECT = {
     ("layer_decay", "train=head"): {"train=head"},  # the head has the full learning rate
     ("epochs", "patience"): {"patience"},  # the run stops before the last epoch
+    ("schedule=step", "train=gradual"): {"train=gradual"},  # each phase has a single epoch
     ("patience", "train=gradual"): {"train=gradual"},  # each phase has a single epoch
 }
 

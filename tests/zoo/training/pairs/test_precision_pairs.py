@@ -19,6 +19,7 @@ from zoo.engine.ema import MovingAverage
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.schedule import Schedule
 from zoo.engine.step import learn
+from zoo.registry.schedule_design import ScheduleDesign
 
 #: Loss scale of fp16.
 SCALE = 2.0**10
@@ -55,7 +56,7 @@ def test_fp16_clips_and_adds_up_unscaled_gradients(clip_norm: float | None, accu
 def test_a_step_that_fp16_skips_counts_neither_for_the_schedule_nor_for_the_average() -> None:
     model, (images, labels) = Plain(), make_batch(7)
     average = MovingAverage(dict(model.named_parameters()), 0.9)
-    learner = make_scaled(model, average=average, schedule=Schedule("cosine", 4), clip_norm=0.5)
+    learner = make_scaled(model, average=average, schedule=Schedule(ScheduleDesign("cosine"), 4), clip_norm=0.5)
     rates = []
     for step in range(4):
         before, overflow = state_of(learner), model.fc.weight.register_hook(lambda g: g * float("inf"))
@@ -66,7 +67,7 @@ def test_a_step_that_fp16_skips_counts_neither_for_the_schedule_nor_for_the_aver
         is_unchanged = all(torch.equal(tensor, before[name]) for name, tensor in state_of(learner).items() if step)
         assert is_unchanged == (step == 1) or not step
         rates.append(learner.optimizer.param_groups[0]["lr"])
-    expected = [LR * Schedule("cosine", 4).factor(step) for step in (0, 1, 1, 2)]
+    expected = [LR * Schedule(ScheduleDesign("cosine"), 4).factor(step) for step in (0, 1, 1, 2)]
     assert rates == pytest.approx(expected)
     assert (learner.steps, learner.scaler.get_scale()) == (3, SCALE / 2)
 
