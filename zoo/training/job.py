@@ -44,7 +44,8 @@ def open_network(
     """Return the backbone's name or the user's own network, and the options without the path of the head.
 
     Raises:
-        OptionError: If ``backbone`` is none of these, if the file of the network cannot be read, or if ``blocks`` is set for a backbone.
+        OptionError: If ``backbone`` is something else, if the file of the network cannot be read, or if ``blocks`` is
+            set for a backbone.
     """
     if isinstance(backbone, OwnNetwork):  # A fold of a cross-validation.
         return backbone, dict(options)

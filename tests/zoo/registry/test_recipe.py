@@ -293,7 +293,7 @@ def test_augmentation_depends_on_the_trainable_part(options: dict[str, Any], aug
 
 
 def test_identical_views_are_refused() -> None:
-    with pytest.raises(OptionError, match="without augmentation, all 3 views would be the same"):
+    with pytest.raises(OptionError, match="without augmentation, all 3 views are the same"):
         Recipe(views=3, augment="none")
 
 

@@ -19,7 +19,7 @@ def refuse(**options: Any) -> str:
 
 @pytest.mark.parametrize("option", ["mixup", "cutmix"])
 def test_a_batch_of_one_image_cannot_be_mixed(option: str) -> None:
-    message = "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2, not 1."
+    message = "`mixup` and `cutmix` mix the images of a batch; use a `batch_size` of at least 2."
     assert refuse(batch_size=1, **{option: 0.4}) == message
     assert make_recipe({"batch_size": 2, option: 0.4}).batch_size == 2
 

@@ -82,7 +82,7 @@ def test_the_backbone_determines_the_size(registry: Registry, photos: Path) -> N
         ({"split": "all"}, "there is no split 'all'; choose one of train, val, test"),
         ({"images": 0}, "`images` and `classes` must be at least 1"),
         ({"epochs": 3}, "`epochs` does not change what is shown; the options are augment"),
-        ({"views": 3, "augment": "none"}, "without augmentation, all 3 views would be the same"),
+        ({"views": 3, "augment": "none"}, "without augmentation, all 3 views are the same"),
     ],
 )
 def test_options_without_an_effect_are_errors(
