@@ -49,11 +49,11 @@ def open_network(
     """
     if isinstance(backbone, OwnNetwork):  # A fold of a cross-validation.
         return backbone, dict(options)
-    own = open_own(backbone)
-    if own is None and not isinstance(backbone, (str, PathLike)):
+    if not isinstance(backbone, (str, PathLike, nn.Module)):
         raise OptionError(
             f"`backbone` must be the name of a backbone, FILE.py:FUNCTION or a torch.nn.Module, got {backbone!r}."
         )
+    own = open_own(backbone)
     if own is not None:
         return declare(own, options, blocks)
     if blocks is not None:

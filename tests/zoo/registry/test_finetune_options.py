@@ -62,7 +62,7 @@ def test_the_help_of_finetune_has_a_line_about_every_option() -> None:
         ({"columns": {"image": "path"}}, "columns must be a string, got {'image': 'path'}."),
         ({"output": 3}, "`output` must be a path, got 3."),
         ({"recipe": {"epochs": 3}}, "`recipe` must be the name of a recipe in registry.toml, got {'epochs': 3}."),
-        ({"backbone": None}, "`backbone` must be the name of a backbone, got None."),
+        ({"backbone": None}, "`backbone` must be the name of a backbone, FILE.py:FUNCTION or a torch.nn.Module, got"),
     ],
 )
 def test_a_mistake_in_a_call_is_one_line(tmp_path: Path, options: dict[str, Any], message: str) -> None:
