@@ -101,6 +101,25 @@ class Bars(Lines):
             yield lambda steps: bars.advance(task, steps)
 
 
+class NotebookLines(Silent):
+    """Progress as lines in the output of a notebook cell. There, stderr would look like an error."""
+
+    def say(self, line: str) -> None:
+        """Print the line."""
+        print(make_printable(line), flush=True)  # noqa: T201  # the line is printable
+
+
+def is_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def choose_progress() -> Progress:
+    """Return the default progress of functions that are called from Python: lines in notebooks, else nothing."""
+    return NotebookLines() if is_notebook() else Silent()
+
+
 def is_first() -> bool:
     """Return whether this is the only process of a run, or the first one that torchrun started."""
     return os.environ.get("RANK", "0") == "0"

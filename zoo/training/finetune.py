@@ -18,7 +18,7 @@ from zoo.engine.distributed.world import World
 from zoo.engine.state import TrainingState
 from zoo.files.paths import expand_user
 from zoo.models.own.own_network import Blocks, OwnNetwork
-from zoo.progress import Progress, Silent
+from zoo.progress import Progress, Silent, choose_progress
 from zoo.registry.finetune_options import FinetuneOptions, check_arguments, document_options
 from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe, make_recipe
@@ -77,7 +77,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
         folds: Number of folds of a cross-validation, which trains a run for each fold; see `zoo.training.folds`.
         recipe: Name of a recipe in registry.toml. Options passed here override the recipe's.
         registry: Registry in which names are looked up. Default: all installed plugins.
-        progress: Receives messages and progress. Default: they are discarded.
+        progress: Receives messages and progress. Default: they are shown in notebooks, and discarded elsewhere.
         **options: Fields of `zoo.Recipe`, as listed below. For your own network, ``head`` can also be the path of the
             last layer. Default: the last linear or convolutional layer that the forward pass calls.
 
@@ -92,7 +92,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
     network, settings = open_network(backbone, blocks, options)
     output = None if output is None else expand_user(output)
     with join_world() as world, RunLock() as lock:
-        progress = progress if progress and world.is_first else Silent()
+        progress = (progress or choose_progress()) if world.is_first else Silent()
         chosen = _make_recipe(recipe, settings, registry, progress)
         if folds is not None:
             planned, progress = plan_folds(folds, chosen), SaidOnce(progress)

@@ -20,7 +20,7 @@ from zoo.engine.similar_images import MAX_COMPARED, list_similar_pairs
 from zoo.errors import DataError, OptionError
 from zoo.files.limits import EXAMINED_IMAGES
 from zoo.plugin import InputSpec
-from zoo.progress import Progress, Silent
+from zoo.progress import Progress, choose_progress
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
 from zoo.training.image_features import compute_features
@@ -67,7 +67,7 @@ def check_labels(
         data: Data set, as for `zoo.finetune`. Its files are only read.
         backbone: Name of the backbone that computes the features.
         registry: Registry in which names are looked up. Default: all installed plugins.
-        progress: Receives messages and progress. Default: they are discarded.
+        progress: Receives messages and progress. Default: they are shown in notebooks, and discarded elsewhere.
         **options: Fields of `zoo.Recipe` about the data, the weights, the preprocessing and the device.
 
     Raises:
@@ -77,7 +77,7 @@ def check_labels(
         raise OptionError("labels are checked in a single process; start it without torchrun.")
     if unused := sorted(options.keys() - set(_OPTIONS)):
         raise OptionError(f"`{unused[0]}` does not change the check of labels; the options are {', '.join(_OPTIONS)}.")
-    registry, progress = registry or open_registry(), progress or Silent()
+    registry, progress = registry or open_registry(), progress or choose_progress()
     job = resolve_job(backbone, data, make_recipe(options), registry, progress)
     if job.weights.is_random:
         raise OptionError("labels are checked with pretrained features, so `weights` must not be none.")

@@ -16,7 +16,7 @@ from zoo.engine.lr_range_test import STEPS, TriedRate, suggest_rate, try_rates
 from zoo.engine.state import TrainingState
 from zoo.errors import OptionError
 from zoo.models.own.own_network import Blocks
-from zoo.progress import Progress, Silent
+from zoo.progress import Progress, choose_progress
 from zoo.registry.finetune_options import FinetuneOptions
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import Registry, open_registry
@@ -50,7 +50,7 @@ def find_lr(
         data: Data set, as for `zoo.finetune`.
         blocks: Blocks of your own network, as for `zoo.finetune`.
         registry: Registry in which names are looked up. Default: all installed plugins.
-        progress: Receives messages and progress. Default: they are discarded.
+        progress: Receives messages and progress. Default: they are shown in notebooks, and discarded elsewhere.
         **options: Options, as for `zoo.finetune`. If the run has several phases, only the first one is used.
 
     Raises:
@@ -62,7 +62,7 @@ def find_lr(
     recipe = make_recipe(settings)
     if recipe.lr == 0:
         raise OptionError("`lr` must not be 0; leave it out, because the test searches for it.")
-    registry, progress = registry or open_registry(), progress or Silent()
+    registry, progress = registry or open_registry(), progress or choose_progress()
     job = resolve_job(network, data, recipe, registry, progress)
     with run_context(job):
         plan = prepare(job)
