@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zoo.data.listing import ImageFile, LeftOut, Listing, show_names
@@ -58,8 +58,21 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
     refuse_hidden_splits(files, has_splits=bool(splits))
     left_out.sort(key=lambda item: str(item.path))
-    notes = [*matches.notes, *([] if splits else [*_note_folders(files), *note_file_names(files)])]
+    notes = [*matches.notes, *_note_other_classes(files)]
+    notes += [] if splits else [*_note_folders(files), *note_file_names(files)]
     return Listing.of_files(files, left_out, LAYOUT, has_splits=bool(splits), notes=tuple(notes))
+
+
+def _note_other_classes(files: Sequence[ImageFile]) -> list[str]:
+    """Return a note if images are in a folder that has the name of another class than their file name."""
+    classes = {file.class_name for file in files}
+    folders = ((file, file.name.rpartition("/")[0].rpartition("/")[2]) for file in files)
+    others = [file for file, folder in folders if folder in classes and folder != file.class_name]
+    if not others:
+        return []
+    one = others[0]
+    about = f"for {len(others)} of {len(files)} images, `label_from` finds another class than the name of the folder"
+    return [f"{about}, as in {one.name!r}, which is {one.class_name!r}"]
 
 
 def _note_folders(files: Iterable[ImageFile]) -> list[str]:

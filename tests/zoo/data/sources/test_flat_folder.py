@@ -65,6 +65,14 @@ def test_names_that_contain_several_classes_get_a_note(tmp_path: Path) -> None:
     )
 
 
+def test_folders_with_the_name_of_another_class_get_a_note(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/cat.0.jpg", "train/cat/dog.1.jpg", "train/x/dog.2.jpg")
+    listing = list_flat_folder(tmp_path, CAT_OR_DOG)
+    (note,) = listing.notes
+    assert note.startswith("for 1 of 3 images, `label_from` finds another class than the name of the folder")
+    assert note.endswith("'cat/dog.1.jpg', which is 'dog'")
+
+
 def test_folders_that_may_be_unknown_splits_get_a_note(tmp_path: Path) -> None:
     touch(tmp_path, "trn/cat.0.jpg", "tst/dog.1.jpg")
     listing = list_flat_folder(tmp_path, CAT_OR_DOG)
