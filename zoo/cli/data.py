@@ -11,10 +11,12 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone, complete_data
+from zoo.cli.flags import name_flags
 from zoo.cli.options import gather_options
 from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
+from zoo.data.examination.kinds import SKIPPED
 from zoo.data.listing import SPLITS
 from zoo.files.atomic import atomic_run_write
 from zoo.files.paths import expand_user
@@ -162,7 +164,8 @@ def _list(findings: Sequence[Finding]) -> Iterator[str]:
         for finding in found[:_MAX_LISTED]:
             about = f"class {finding.class_name!r}" if finding.class_name else "group"
             subject = finding.path or f"{about} in {finding.split}"
-            yield f"{kind.code}: {subject}" + (f" ({finding.detail})" if finding.detail else "")
+            detail = name_flags(finding.detail) if kind is SKIPPED else finding.detail
+            yield f"{kind.code}: {subject}" + (f" ({detail})" if detail else "")
         if len(found) > _MAX_LISTED:
             yield f"{kind.code}: and {len(found) - _MAX_LISTED:,} more; --json lists all"
 

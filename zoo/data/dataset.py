@@ -20,6 +20,7 @@ from zoo.data.listing import SPLITS, ImageFile, LeftOut, Listing, check_trainabl
 from zoo.data.missing_files import explain_missing
 from zoo.data.sample import Sample
 from zoo.data.source import list_images, name_source
+from zoo.data.sources.class_names import list_twins
 from zoo.data.split import VAL_FRACTION
 from zoo.data.split_off import split_off
 from zoo.data.unexamined import find_files
@@ -90,7 +91,7 @@ def open_images(
     listing = _leave_out_weightless(listing, ("train", "val") if options.fold else ("train",))
     fractions = _choose_fractions(listing, options)
     check_trainable(listing, origin)
-    for note in (*listing.notes, *_list_twins(listing.classes)):
+    for note in (*listing.notes, *list_twins(listing.classes)):
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(listing.classes)}
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
@@ -222,14 +223,6 @@ def report_left_out(left_out: Sequence[LeftOut], progress: Progress) -> None:
 
 def _show_reasons(left_out: Sequence[LeftOut]) -> str:
     return "; ".join(f"{str(item.path)!r}: {item.reason}" for item in left_out[:_MAX_FILES])
-
-
-def _list_twins(classes: Iterable[str]) -> list[str]:
-    """Return a note for each pair of classes whose names differ only in case or in spaces."""
-    seen: dict[str, str] = {}
-    pairs = ((seen.setdefault("".join(name.casefold().split()), name), name) for name in classes)
-    twins = [(one, other) for one, other in pairs if one != other]
-    return [f"the classes {one!r} and {other!r} differ only in case or in spaces" for one, other in twins]
 
 
 def _describe(images: Images) -> str:

@@ -45,6 +45,11 @@ def find_split_in(name: str) -> tuple[str, str] | None:
     return WORDS[found[0]], " ".join(word for word in words if word != found[0])
 
 
+def count_splits(name: str) -> int:
+    """Return how many different splits a name contains, such as 2 for ``train-dev-00``."""
+    return len({WORDS[word] for word in _list_words(name) if word in WORDS})
+
+
 def find_split_of_file(stem: str) -> str | None:
     """Return the split that the name of a file contains, as in ``imagenet-validation-07``, without its suffix."""
     if split := find_split(stem):

@@ -100,6 +100,8 @@ def _parse_columns(text: str) -> dict[str, str]:
             )
         if role in columns:
             raise OptionError(f"`columns` names the {role} column twice.")
+        if other := next((known for known, used in columns.items() if used == name), None):
+            raise OptionError(f"`columns` names the column {name!r} for both {other} and {role}; name one for each.")
         columns[role] = name
     return columns
 

@@ -32,6 +32,13 @@ def test_findings_are_counted_and_listed(run: Main, leaking: Path, capfd: pytest
     assert "leak.png (" in item
 
 
+def test_the_reason_why_a_file_is_skipped_names_the_flag(
+    run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("data", "check", leaking, "--label-from", "^(leak)") == 0
+    assert "its name does not match --label-from" in capfd.readouterr().out
+
+
 def test_json_lists_every_finding(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run("data", "check", leaking, "--json") == 0
     answer = json.loads(capfd.readouterr().out)

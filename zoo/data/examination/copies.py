@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 from zoo.data.examination import kinds
@@ -52,16 +53,23 @@ def _list_harm(
     group: Sequence[Sample], copies: Sequence[Sample], leak: Kind, conflict: Kind, twin: Kind
 ) -> Iterator[Copy]:
     """List what the copies of the images of a group do to these images."""
+    # Looked up once: thousands of images may be copies of one placeholder.
+    of_split: dict[str, Sample] = {}
+    of_label: dict[int, Sample] = {}
+    least: dict[str, Path] = {}
+    for copy in copies:
+        of_split.setdefault(copy.file.split, copy)
+        of_label.setdefault(copy.label, copy)
+        least[copy.file.split] = min(copy.path, least.get(copy.file.split, copy.path))
     for sample in group:
         split = sample.file.split
-        seen = SPLITS[: SPLITS.index(split)]  # Training uses train, and val chooses the best epoch.
-        if copy := next((copy for copy in copies if copy.file.split in seen), None):
-            yield Copy(leak, sample, str(copy.path))
-        if copy := next((copy for copy in copies if copy.label != sample.label), None):
-            yield Copy(conflict, sample, f"{copy.path} ({copy.file.class_name})")
-        before = (copy for copy in copies if copy.file.split == split and copy.path < sample.path)
-        if copy := next(before, None):
-            yield Copy(twin, sample, str(copy.path))
+        # Training uses train, and val chooses the best epoch.
+        if seen := next((of_split[seen] for seen in SPLITS[: SPLITS.index(split)] if seen in of_split), None):
+            yield Copy(leak, sample, str(seen.path))
+        if other := next((other for label, other in of_label.items() if label != sample.label), None):
+            yield Copy(conflict, sample, f"{other.path} ({other.file.class_name})")
+        if (first := least.get(split)) and first < sample.path:
+            yield Copy(twin, sample, str(first))
 
 
 def find_near_copies(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from zoo.data.listing import show_names
 from zoo.errors import DataError
 
+#: A whole number, such as 1 or 1.0.
+_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
 #: Text that programs write for a missing label, in lowercase. It may also be a class, such as NA for Namibia.
 _MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 
@@ -34,3 +37,25 @@ def note_missing_labels(names: Iterable[str]) -> list[str]:
         f"the label {name!r} is used as a class; if it means that there is no label, leave these labels empty"
         for name in missing
     ]
+
+
+def list_twins(classes: Iterable[str]) -> list[str]:
+    """Return a note for each pair of classes whose names are nearly the same and may mean the same class."""
+    names = list(classes)
+    alike = [
+        f"the classes {one!r} and {other!r} differ only in case or in spaces"
+        for one, other in _pair(names, lambda name: "".join(name.casefold().split()))
+    ]
+    # pandas writes 1.0 instead of 1 if a label is missing.
+    equal = [
+        f"the classes {one!r} and {other!r} are the same number, written in two ways"
+        for one, other in _pair([name for name in names if _NUMBER.fullmatch(name)], float)
+    ]
+    return alike + equal
+
+
+def _pair(names: Iterable[str], key: Callable[[str], Hashable]) -> list[tuple[str, str]]:
+    """Return each name that has the same key as an earlier one, after that one."""
+    seen: dict[Hashable, str] = {}
+    pairs = ((seen.setdefault(key(name), name), name) for name in names)
+    return [(one, other) for one, other in pairs if one != other]

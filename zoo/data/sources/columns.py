@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 
+from zoo.data.sources.class_names import check_names
 from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.split_names import find_split_of_file
 from zoo.errors import DataError
 from zoo.registry.data_options import ROLES
 
@@ -23,6 +25,8 @@ NAMES = {
 MARKS = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
 #: Names of columns that may contain loss weights, but also the weight of what an image shows.
 WEIGHTS = ("weight", "weights")
+#: Names, in lowercase, of a column with the numbers of the rows, which pandas writes beside the other columns.
+_INDEX = ("", "unnamed: 0", "__index_level_0__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
 
     Raises:
         NoColumn: If there is no column for the image or the label.
-        DataError: If a requested column does not exist, or two columns may have the same role.
+        DataError: If a requested column does not exist, two columns may have the same role, or it is unclear what the
+            columns contain.
     """
     # A cell of the first row may be a number as well, such as the label 1.
     if asked and all(name.isdecimal() for name in asked.values()) and not set(asked.values()) <= set(first):
@@ -65,17 +70,17 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
     found = {role: _find_role(role, names, first, asked) for role in ROLES}
     image, label = found["image"], found["label"]
     if image is None and label is None and not asked and len(first) == 2 and any(map(_is_image, first)):
+        if all(map(_is_image, first)):
+            raise DataError(
+                f"which column contains the labels? The first row contains two paths, {first[0]!r} and {first[1]!r}; "
+                "choose the columns, for example with `columns` image=1,label=2"
+            )
         path = 0 if _is_image(first[0]) else 1
         return Columns(image=path, label=1 - path, has_header=False)
     one_hot: dict[int, str] = {}
     if image is not None and label is None:
-        others = [index for index in range(len(first)) if index not in found.values()]
-        if (
-            len(others) > 1
-            and len(second) == len(first)
-            and all(second[index].strip().lower() in MARKS for index in others)
-        ):
-            one_hot = {index: first[index].strip() for index in others}
+        used = set(found.values())
+        one_hot = _find_one_hot(first, second, [index for index in range(len(first)) if index not in used])
     if image is None or (label is None and not one_hot):
         missing = " and ".join(role for role in ("image", "label") if found[role] is None)
         raise NoColumn(
@@ -83,6 +88,26 @@ def find_columns(first: Sequence[str], second: Sequence[str], asked: Mapping[str
             "for example with `columns` image=path,label=breed"
         )
     return Columns(image, label, found["split"], found["group"], found["weight"], one_hot)
+
+
+def _find_one_hot(first: Sequence[str], second: Sequence[str], others: Sequence[int]) -> dict[int, str]:
+    """Return the name of the class by the index of its column; empty if the columns do not mark classes.
+
+    Raises:
+        DataError: If the columns mark splits instead, or two classes have the same name.
+    """
+    others = [index for index in others if first[index].strip().lower() not in _INDEX]
+    is_complete = len(others) > 1 and len(second) == len(first)
+    if not is_complete or any(second[index].strip().lower() not in MARKS for index in others):
+        return {}
+    names = {index: first[index].strip() for index in others}
+    if all(map(find_split_of_file, names.values())):
+        raise DataError(
+            f"the columns {', '.join(map(repr, names.values()))} have the names of splits, not of classes; add a "
+            "column with the label of each image, and a column `split` that contains train, val or test"
+        )
+    check_names(names.values())
+    return names
 
 
 def find_image_column(first: Sequence[str], asked: str | None = None) -> Columns:
@@ -114,6 +139,8 @@ def find_image_column(first: Sequence[str], asked: str | None = None) -> Columns
 def _find_role(role: str, names: Sequence[str], shown: Sequence[str], asked: Mapping[str, str]) -> int | None:
     wanted = (asked[role].lower(),) if role in asked else NAMES[role]
     matches = [index for index, name in enumerate(names) if name in wanted]
+    if len(matches) > 1 and role in asked:  # The exact spelling decides between Label and label.
+        matches = [index for index in matches if shown[index].strip() == asked[role]] or matches
     if len(matches) > 1:
         columns = " and ".join(repr(shown[index]) for index in matches)
         raise DataError(f"both {columns} may be the {role} column; choose one, for example with `columns` {role}=...")

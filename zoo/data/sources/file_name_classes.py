@@ -11,6 +11,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from zoo.errors import DataError
 from zoo.files.limits import MATCH_SECONDS
@@ -19,13 +20,23 @@ _SEARCH = """
 import json, re, sys
 text, names = json.load(sys.stdin)
 pattern = re.compile(text)
-matches = map(pattern.search, names)
-json.dump([match.group(pattern.groups) or None if match else None for match in matches], sys.stdout)
+found = [[match.group(pattern.groups) for match in pattern.finditer(name)] for name in names]
+json.dump([[texts[0] or None, *filter(None, texts[1:])] if texts else [None] for texts in found], sys.stdout)
 """
 
 
-def find_classes(pattern: re.Pattern[str], names: Sequence[str]) -> list[str | None]:
-    """Return the class in each file name; None if the pattern does not match, or matches nothing.
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The classes in the names of files."""
+
+    #: Class by file; None if the pattern does not match its name, or matches nothing.
+    classes: list[str | None]
+    #: Notes about names that contain several classes.
+    notes: list[str]
+
+
+def find_classes(pattern: re.Pattern[str], names: Sequence[str]) -> Matches:
+    """Find the class in each file name: the first match of the pattern.
 
     Raises:
         DataError: If it takes too long, or no process can be started.
@@ -47,5 +58,20 @@ def find_classes(pattern: re.Pattern[str], names: Sequence[str]) -> list[str | N
         ) from error
     except (OSError, subprocess.CalledProcessError) as error:
         raise DataError(f"the process that searches the file names for their classes failed: {error}.") from error
-    classes: list[str | None] = json.loads(done.stdout)
-    return classes
+    found: list[list[str | None]] = json.loads(done.stdout)
+    classes = [texts[0] for texts in found]
+    return Matches(classes, _note_several(names, found, set(classes)))
+
+
+def _note_several(names: Sequence[str], found: Sequence[Sequence[str | None]], classes: set[str | None]) -> list[str]:
+    """Return a note if other parts of a name match, too, and are classes of other images."""
+    several = [
+        (name, texts)
+        for name, texts in zip(names, found, strict=True)
+        if any(text in classes and text != texts[0] for text in texts[1:])
+    ]
+    if not several:
+        return []
+    name, (first, *_) = several[0]
+    count = f"{len(several)} of {len(names)} file names"
+    return [f"`label_from` matches several times in {count}; the first match counts: {name!r} is {first!r}"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from zoo.data.listing import ImageFile, LeftOut, Listing
+from zoo.data.listing import ImageFile, LeftOut, Listing, show_names
 from zoo.data.sources.entries import Entries, find_unsupported
 from zoo.data.sources.file_name_classes import find_classes
 from zoo.data.sources.hidden_splits import refuse_hidden_splits
+from zoo.data.sources.path_splits import note_file_names
 from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
 from zoo.data.split_names import find_split, find_split_in, is_family
@@ -43,7 +44,8 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
     found = [
         (split, start, *walked) for split, start in (splits or {"train": top}).items() for walked in walk_files(start)
     ]
-    classes = iter(find_classes(pattern, [path.name for _, _, path, reason in found if not reason]))
+    matches = find_classes(pattern, [path.name for _, _, path, reason in found if not reason])
+    classes = iter(matches.classes)
     files: list[ImageFile] = []
     for split, start, path, reason in found:
         if reason or not (class_name := next(classes)):
@@ -56,7 +58,29 @@ def list_flat_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
         raise DataError(f"{str(folder)!r} has no image whose name matches `label_from` {pattern.pattern!r}.")
     refuse_hidden_splits(files, has_splits=bool(splits))
     left_out.sort(key=lambda item: str(item.path))
-    return Listing.of_files(files, left_out, LAYOUT, has_splits=bool(splits))
+    notes = [*matches.notes, *_note_other_classes(files)]
+    notes += [] if splits else [*_note_folders(files), *note_file_names(files)]
+    return Listing.of_files(files, left_out, LAYOUT, has_splits=bool(splits), notes=tuple(notes))
+
+
+def _note_other_classes(files: Sequence[ImageFile]) -> list[str]:
+    """Return a note if images are in a folder that has the name of another class than their file name."""
+    classes = {file.class_name for file in files}
+    folders = ((file, file.name.rpartition("/")[0].rpartition("/")[2]) for file in files)
+    others = [file for file, folder in folders if folder in classes and folder != file.class_name]
+    if not others:
+        return []
+    one = others[0]
+    about = f"for {len(others)} of {len(files)} images, `label_from` finds another class than the name of the folder"
+    return [f"{about}, as in {one.name!r}, which is {one.class_name!r}"]
+
+
+def _note_folders(files: Iterable[ImageFile]) -> list[str]:
+    """Return a note if the images come from several folders, which may be splits with names that zoo does not know."""
+    folders = sorted({file.name.partition("/")[0] for file in files if "/" in file.name})
+    if len(folders) < 2:
+        return []
+    return [f"the images of the folders {show_names(folders)} are used together, because no folder is a split"]
 
 
 def _leave_out(entries: Entries, paths: Iterable[Path]) -> list[LeftOut]:

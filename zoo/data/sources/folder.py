@@ -19,8 +19,9 @@ from zoo.data.listing import ImageFile, LeftOut, Listing, sort_files
 from zoo.data.sources.archive import is_archive_name
 from zoo.data.sources.entries import Entries, find_unsupported, list_entries
 from zoo.data.sources.hidden_splits import refuse_hidden_splits
-from zoo.data.sources.layout import LAYOUTS, read_layout
+from zoo.data.sources.layout import LAYOUTS, read_layout, refuse_kind
 from zoo.data.sources.named_classes import suggest_label_from
+from zoo.data.sources.path_splits import note_file_names
 from zoo.data.sources.single_folder import enter_single_folder
 from zoo.data.sources.walk import walk_files
 from zoo.errors import DataError
@@ -79,7 +80,7 @@ def list_folder(folder: Path, listed: Entries | None = None) -> Listing:
         left_out=tuple(sorted(walk.left_out, key=lambda item: str(item.path))),
         has_splits=layout.has_splits,
         layouts=_describe_other_files(walk) + LAYOUTS + suggest_label_from(item.path for item in walk.left_out),
-        notes=layout.notes,
+        notes=(*layout.notes, *([] if layout.has_splits else note_file_names(walk.files))),
     )
 
 
@@ -109,6 +110,7 @@ def _find_classes(split_folder: Path, excluded: set[Path], walk: _Walk, entries:
         real_path = os.path.realpath(path)
         if other := classes.get(name) or by_real_path.get(real_path):
             raise DataError(f"{str(other)!r} and {str(path)!r} are the same class; remove one or rename it.")
+        refuse_kind(path)
         classes[name] = by_real_path[real_path] = path
     return dict(sorted(classes.items()))
 

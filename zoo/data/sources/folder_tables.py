@@ -39,10 +39,13 @@ def list_folder_tables(folder: Path, options: DataOptions, entries: Entries | No
     Raises:
         DataError: If a table cannot be used, there are two for one split, or only some splits have a table.
     """
+    folders = (entries or list_entries(folder)).folders
     if table := _find_table(folder, options):
+        inner = (_find_table(path, options) for path in folders if find_split(path.name))
+        if other := next(filter(None, inner), None):
+            raise _refuse_both(table, other)
         return _complete(list_table(table, options, is_own=False), folder, [table])
     tables: dict[str, Path] = {}
-    folders = (entries or list_entries(folder)).folders
     for path in folders:
         if (split := find_split(path.name)) and (table := _find_table(path, options)):
             if split in tables:
@@ -88,11 +91,14 @@ def _complete(listing: Listing, folder: Path, tables: Sequence[Path]) -> Listing
 
 def _find_table(folder: Path, options: DataOptions) -> Path | None:
     """Return the table of labels in a folder. Hugging Face's metadata often has captions instead of labels."""
-    for name in _TABLES:
-        path = folder / name
-        if path.is_file() and _has_labels(path, options):
-            return path
-    return None
+    found = [path for name in _TABLES if (path := folder / name).is_file() and _has_labels(path, options)]
+    if len(found) > 1:
+        raise _refuse_both(*found[:2])
+    return found[0] if found else None
+
+
+def _refuse_both(one: Path, other: Path) -> DataError:
+    return DataError(f"{str(one)!r} and {str(other)!r} are both tables of labels for the same images; keep one.")
 
 
 def _has_labels(path: Path, options: DataOptions) -> bool:

@@ -17,6 +17,20 @@ from zoo.data.sources.named_classes import suggest_label_from
 from zoo.data.split_names import find_split, find_split_in, is_family
 from zoo.errors import DataError
 
+#: Names, in lowercase, of folders that say what kind of files they contain, and not what the images show.
+_KINDS = (
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "photos",
+    "pictures",
+    "masks",
+    "mask",
+    "annotations",
+    "labels",
+    "segmentation",
+)
 LAYOUTS = "use train/CLASS/IMAGE, optionally with val/CLASS/IMAGE and test/CLASS/IMAGE, or CLASS/IMAGE"
 
 
@@ -134,6 +148,23 @@ def _refuse_unclear(nested: Sequence[_Candidate]) -> None:
                     " splits, rename them to train, val and test; if they are classes, move their images out of the "
                     "subfolders."
                 )
+
+
+def refuse_kind(class_folder: Path) -> None:
+    """Refuse a folder such as ``images`` as a class if it contains folders, because these are probably the classes.
+
+    Raises:
+        DataError: If it has such a name and contains several folders.
+    """
+    if class_folder.name.lower() not in _KINDS:
+        return
+    inner = [path.name for path in list_entries(class_folder).folders]
+    if len(inner) > 1 and not any(map(find_split, inner)):  # Hidden splits are refused with other advice.
+        raise DataError(
+            f"cannot tell whether {str(class_folder)!r} is a class, because it contains the folders "
+            f"{show_names(inner)}. If these are the classes, move them to its parent folder, and the folders beside it "
+            "elsewhere; if it is a class, rename it."
+        )
 
 
 def _refuse_classes_beside(only: tuple[str, _Candidate], candidates: Sequence[_Candidate]) -> None:

@@ -9,6 +9,7 @@ torchvision.datasets.CIFAR10("cifar")         A map-style data set, whose items 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import isnan
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,6 +19,7 @@ from zoo.data.listing import SPLITS, Listing, merge_listings
 from zoo.data.sources.cached_images import CachedImage, cache_images
 from zoo.data.sources.class_names import check_names
 from zoo.data.sources.table import list_rows, list_table
+from zoo.data.sources.table_rows import NOT_TEXT
 from zoo.data.split_names import find_split
 from zoo.errors import DataError
 
@@ -64,7 +66,7 @@ def list_object(value: object, options: DataOptions, progress: Progress, *, spli
         return list_rows(_read_frame(value), Path(), options, origin=describe_object(value), split=split)
     if isinstance(value, (list, tuple)):
         return list_rows(_read_pairs(value), Path(), options, origin=describe_object(value), split=split)
-    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+    if hasattr(value, "__getitem__") and hasattr(value, "__len__") and not hasattr(value, "iloc"):  # no pandas.Series
         return _list_dataset(value, options, progress, split)
     raise DataError(
         f"cannot use a {type(value).__name__} as `data`; pass a path, a list of (path, label), a pandas DataFrame, or "
@@ -89,7 +91,15 @@ def _list_splits(value: Mapping[Any, object], options: DataOptions, progress: Pr
 def _read_frame(frame: Any) -> Iterator[Row]:
     yield 0, [str(name) for name in frame.columns]
     for number, row in enumerate(frame.itertuples(index=False, name=None), 1):
-        yield number, ["" if _is_missing(value) else str(value) for value in row]
+        yield number, [_to_cell(value) for value in row]
+
+
+def _to_cell(value: Any) -> str:
+    if getattr(value, "shape", None) == ():
+        value = value.item()  # a NumPy or torch number
+    if _is_missing(value):
+        return ""
+    return NOT_TEXT if _is_container(value) else str(value)
 
 
 def _read_pairs(pairs: Sequence[Any]) -> Iterator[Row]:
@@ -134,6 +144,11 @@ def _name_label(label: Any, names: Sequence[str] | None, number: int) -> str:
         label = label.item() if hasattr(label, "item") else label  # a NumPy or torch number
     except (ValueError, RuntimeError) as error:
         raise DataError(f"item {number} has several labels; each image must have exactly one") from error
+    if _is_container(label):
+        raise DataError(
+            f"item {number} has the label {str(label)[:80]!r} of type {type(label).__name__}; labels must be text or "
+            "numbers"
+        )
     if _is_missing(label) or (names and label == -1):
         return ""
     if names and isinstance(label, int) and 0 <= label < len(names):
@@ -142,6 +157,13 @@ def _name_label(label: Any, names: Sequence[str] | None, number: int) -> str:
         return str(label)
     raise DataError(
         f"item {number} has the label {str(label)[:80]!r}, but `classes` has only {len(names)} names, numbered from 0"
+    )
+
+
+def _is_container(value: Any) -> bool:
+    """Return whether a value is bytes, a list or the like, whose text would silently become the name of a class."""
+    return isinstance(value, (bytes, bytearray, Mapping, AbstractSet)) or (
+        not isinstance(value, str) and hasattr(value, "__getitem__")
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from zoo.data.listing import ImageFile
-from zoo.data.split_names import find_split, find_split_in, is_family
+from zoo.data.listing import ImageFile, show_names
+from zoo.data.split_names import find_split, find_split_in, find_split_of_file, is_family
 from zoo.errors import DataError
 
 #: Folder of an image, and its class.
@@ -45,6 +45,23 @@ def split_by_path(files: Sequence[ImageFile]) -> list[ImageFile] | None:
         )
     splits = {key: place[1] for key, place in found.items() if place}
     return [replace(file, split=splits[file.name.rpartition("/")[0], file.class_name]) for file in files]
+
+
+def note_file_names(files: Iterable[ImageFile]) -> list[str]:
+    """Return a note if the names of all files contain splits, as in ``train_1.png``, because these do not count.
+
+    Args:
+        files: Images that are not divided into splits.
+    """
+    first: dict[str, str] = {}
+    for file in files:
+        name = file.name.rpartition("/")[2]
+        if (split := find_split_of_file(name.rpartition(".")[0])) is None:
+            return []
+        first.setdefault(split, name)
+    if len(first) < 2:
+        return []
+    return [f"the file names contain splits, such as {show_names(first.values())}, but only folders and columns count"]
 
 
 def _find_split(key: _Key, start: int, find: Callable[[str], str | None]) -> _Found | None:

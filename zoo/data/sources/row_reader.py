@@ -60,6 +60,8 @@ class RowReader:
     def identify(self, file: ImageFile) -> str:
         """Return a path that is the same for ``1.png``, ``./1.png`` and its absolute path."""
         name = posixpath.normpath(file.name)
+        if name.startswith("../"):
+            name = posixpath.normpath(f"{self.folder.absolute().as_posix()}/{name}")
         if name.startswith("/"):
             name = name.removeprefix(f"{self.folder.absolute().as_posix()}/")
         return file.name if name == file.name else name  # An equal string would need memory.
@@ -107,10 +109,17 @@ class RowReader:
         return names[0] if names else ""
 
     def _find_split(self, number: int, cells: list[str]) -> str:
-        if self.split or self.columns.split is None:
+        if self.columns.split is None:
             return self.split or "train"
         name = cells[self.columns.split]
-        if (split := find_split(name)) is None:
+        split = find_split(name)
+        if self.split:
+            if split not in (None, self.split):
+                raise DataError(
+                    f"line {number} is in {split} according to its column, but the table is in {self.split}"
+                )
+            return self.split
+        if split is None:
             raise DataError(f"line {number} has the unknown split {name!r}; splits are {', '.join(WORDS)}")
         return split
 

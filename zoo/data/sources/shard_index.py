@@ -16,6 +16,7 @@ from typing import IO
 
 from zoo.data.sources.columns import NAMES
 from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.json_record import parse_record
 from zoo.data.sources.safe_tar import SafeTar
 from zoo.errors import DataError
 from zoo.files.atomic import atomic_write
@@ -26,7 +27,7 @@ from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
 #: Version of the index format.
-_FORMAT = 2
+_FORMAT = 3
 #: Name, offset and size of an image, and its class or None.
 Entry = tuple[str, int, int, str | None]
 
@@ -36,7 +37,8 @@ def read_index(shard: Path, field: str | None) -> tuple[list[Entry], tuple[int, 
 
     Args:
         shard: Uncompressed .tar archive.
-        field: Field of ``KEY.json`` with the class; None means that common names are tried.
+        field: Field of ``KEY.json`` with the class; None means that common names are tried, and ``""`` that labels are
+            not read.
 
     Raises:
         DataError: If the shard cannot be read, is damaged or compressed, or has a label that cannot be read.
@@ -96,7 +98,7 @@ def _scan(file: IO[bytes], field: str | None) -> list[Entry]:
                 images[key] = place
             elif suffix.endswith(tuple(IMAGE_SUFFIXES)):
                 others.append((*place, None))
-            elif suffix == ".cls" or (suffix == ".json" and key not in labels):
+            elif field != "" and (suffix == ".cls" or (suffix == ".json" and key not in labels)):
                 _add_label(labels if suffix == ".cls" else records, key, member.name, _read_label(shard, member, field))
         shard.check_end()
     return [*((*image, labels.get(key, records.get(key))) for key, image in images.items()), *others]
@@ -126,11 +128,18 @@ def _read_label(shard: SafeTar, member: tarfile.TarInfo, field: str | None) -> s
         text = content.decode("utf-8-sig").strip()
         if member.name.lower().endswith(".cls"):
             return text or None
-        record = json.loads(text)
+        record = parse_record(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"its member {member.name!r} cannot be read ({error})") from error
     names = (field,) if field else NAMES["label"]
-    values = [record[name] for name in names if name in record] if isinstance(record, dict) else []
+    found = {name: record[name] for name in names if name in record} if isinstance(record, dict) else {}
+    values = list(found.values())
+    if any(value != values[0] for value in values):
+        shown = " and ".join(map(repr, found))
+        raise DataError(
+            f"its member {member.name!r} has different values for {shown}; choose the label, for example with "
+            f"`columns` label={next(iter(found))}"
+        )
     if values and isinstance(values[0], (str, int)) and not isinstance(values[0], bool):
         return str(values[0]).strip() or None
     return None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.data.listing import show_names
 from zoo.data.sources.entries import IMAGE_SUFFIXES, Entries, list_entries
-from zoo.data.split_names import find_split_of_file
+from zoo.data.split_names import count_splits, find_split_of_file
 from zoo.errors import DataError
 
 SUFFIX = ".tar"
@@ -71,6 +71,11 @@ def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:
     """
     splits = {shard: find_split_of_file(shard.stem) for shard in shards}
     unknown = [shard.name for shard, split in splits.items() if split is None]
+    if unclear := [name for name in unknown if count_splits(name) > 1]:
+        raise DataError(
+            f"these shard names contain the names of several splits: {show_names(unclear)}; rename them, for example to"
+            " train-000.tar."
+        )
     if unknown and len(unknown) < len(shards):
         raise DataError(
             f"some shard names contain the name of a split, but others do not: {show_names(unknown)}; rename them,"

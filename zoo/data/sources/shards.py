@@ -74,7 +74,7 @@ def _list_unlabeled(shards: Sequence[Path], progress: Progress) -> Listing:
     files: list[ImageFile] = []
     with progress.track("indexing shards", len(shards)) as advance:
         for shard in shards:
-            entries, state = read_index(shard, None)
+            entries, state = read_index(shard, "")
             for name, offset, size, _ in entries:
                 location = f"{shard.name}/{name}"
                 span = Span(shard, offset, size, state)

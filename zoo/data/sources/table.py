@@ -18,7 +18,7 @@ from zoo.data.collector import pausing_collector
 from zoo.data.listing import ImageFile, LeftOut, Listing
 from zoo.data.sources.class_names import note_missing_labels
 from zoo.data.sources.columns import WEIGHTS, Columns, find_columns, note_unused_weight
-from zoo.data.sources.path_splits import split_by_path
+from zoo.data.sources.path_splits import note_file_names, split_by_path
 from zoo.data.sources.row_reader import RowReader
 from zoo.data.sources.spare_columns import SpareColumns
 from zoo.data.sources.table_rows import Row, read_rows
@@ -86,6 +86,7 @@ def list_rows(  # noqa: PLR0913  # three of them are keywords with a default or 
         _describe_columns(columns, first[0][1]),
         *_note_unused_weights(columns, first[0][1]),
         *note_missing_labels(file.class_name for file in files),
+        *([] if has_splits else note_file_names(files)),
     )
     return Listing.of_files(files, left_out, LAYOUT, has_splits=has_splits, notes=notes)
 
@@ -114,6 +115,11 @@ def _read_all(
             raise DataError(
                 f"line {number} gives {file.name!r} the weight {file.loss_weight:g}, "
                 f"but an earlier line gives it {other.loss_weight:g}"
+            )
+        if other.group != file.group:
+            raise DataError(
+                f"line {number} lists {file.name!r} in the group {file.group or ''!r}, "
+                f"but an earlier line lists it in {other.group or ''!r}"
             )
         if other is not file:
             left_out.append(LeftOut(file.path, f"line {number} repeats an earlier line", file.split))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from zoo.data.sources.json_record import parse_record
 from zoo.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -53,6 +53,8 @@ def read_rows(path: Path) -> Iterator[Row]:
 def _read_csv(lines: Iterable[str], *, tabs: bool) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
+    if "\0" in first:
+        raise DataError("it is not in UTF-8 (it contains zero bytes, like UTF-16); save it as UTF-8")
     declared = _DECLARATION.fullmatch(first)
     delimiter = declared[1] if declared else "\t" if tabs else max(_DELIMITERS, key=first.count)
     skipped = 1 if declared else 0
@@ -80,7 +82,7 @@ def _read_records(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_record(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"line {number} is not JSON: {error}") from error
         if not isinstance(record, dict):

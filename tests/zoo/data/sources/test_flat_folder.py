@@ -56,6 +56,34 @@ def test_an_empty_match_is_not_a_class(tmp_path: Path) -> None:
     assert [item.path.name for item in listing.left_out] == ["2.jpg"]
 
 
+def test_names_that_contain_several_classes_get_a_note(tmp_path: Path) -> None:
+    touch(tmp_path, "cat.0.jpg", "cat.dog.1.jpg", "dog.2.jpg", "dog.dog.3.jpg")
+    listing = list_flat_folder(tmp_path, re.compile("[a-z]+"))
+    assert [file.class_name for file in listing.files] == ["cat", "cat", "dog", "dog"]
+    assert listing.notes == (
+        "`label_from` matches several times in 1 of 4 file names; the first match counts: 'cat.dog.1.jpg' is 'cat'",
+    )
+
+
+def test_folders_with_the_name_of_another_class_get_a_note(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/cat.0.jpg", "train/cat/dog.1.jpg", "train/x/dog.2.jpg")
+    listing = list_flat_folder(tmp_path, CAT_OR_DOG)
+    (note,) = listing.notes
+    assert note.startswith("for 1 of 3 images, `label_from` finds another class than the name of the folder")
+    assert note.endswith("'cat/dog.1.jpg', which is 'dog'")
+
+
+def test_folders_that_may_be_unknown_splits_get_a_note(tmp_path: Path) -> None:
+    touch(tmp_path, "trn/cat.0.jpg", "tst/dog.1.jpg")
+    listing = list_flat_folder(tmp_path, CAT_OR_DOG)
+    assert listing.notes == ("the images of the folders 'trn', 'tst' are used together, because no folder is a split",)
+
+
+def test_splits_in_the_names_of_all_files_get_a_note(tmp_path: Path) -> None:
+    touch(tmp_path, "cat.train.jpg", "dog.test.jpg")
+    assert "the file names contain splits" in list_flat_folder(tmp_path, CAT_OR_DOG).notes[0]
+
+
 def test_a_pattern_that_matches_no_image_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image whose name matches"):
         list_flat_folder(touch(tmp_path, "1.jpg", "cat.0.txt"), CAT_OR_DOG)

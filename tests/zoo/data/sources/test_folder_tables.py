@@ -63,6 +63,16 @@ def test_an_ambiguous_table_is_an_error(tmp_path: Path) -> None:
     assert listing.classes == ("ant",)
 
 
+@pytest.mark.parametrize("other", ["metadata.jsonl", "_classes.csv", "train/metadata.csv"])
+def test_two_tables_of_the_same_images_are_refused(tmp_path: Path, other: str) -> None:
+    write(tmp_path, metadata_csv="file_name,label\ntrain/1.jpg,ant\ntest/2.jpg,bee\n")
+    text = '{"file_name": "1.jpg", "label": "bee"}' if other.endswith("jsonl") else "file_name,ant,bee\n1.jpg,0,1\n"
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=f"metadata.csv' and .*{other}' are both tables of labels"):
+        list_folder_tables(tmp_path, DataOptions())
+
+
 def test_a_table_in_a_folder_cannot_point_outside(tmp_path: Path) -> None:
     write(tmp_path, metadata_csv="file_name,label\n../1.jpg,ant\n")
     with pytest.raises(DataError, match="outside the folder"):

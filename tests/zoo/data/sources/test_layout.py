@@ -74,6 +74,8 @@ def test_a_folder_of_the_same_name_inside_a_split_is_entered(tmp_path: Path, pla
         ({"cats/train": 1, "dogs/train": 1}, "whether the folder 'train' in .*cats"),
         ({"train/cats/Testing": 1, "train/dogs": 1}, "whether the folder 'Testing' in .*cats"),
         ({"train/ant": 1, "train/bee": 1, "Training/ant": 1}, "has both 'Training' and 'train'"),
+        ({"train/images/ant": 1, "train/images/bee": 1, "train/masks/ant": 1}, "whether '.*images' is a class"),
+        ({"images/ant": 1, "images/bee": 1, "figures": 1}, "whether '.*images' is a class"),
     ],
 )
 def test_folders_that_may_be_splits_or_classes_are_refused(

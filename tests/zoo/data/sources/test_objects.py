@@ -219,6 +219,10 @@ def test_class_names_that_are_not_distinct_are_an_error(list_: Any, classes: Any
         (TensorDataset(torch.zeros(2, 3, 4, 4)), "item 0 is a tuple, not a pair"),
         (TensorDataset(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5)), "item 0 has several labels"),
         ([("a.jpg", np.array([1, 0]))], "item 0 has several labels"),
+        ([("a.jpg", ["ant"])], "item 0 has the label .* of type list; labels must be text or numbers"),
+        ([("a.jpg", b"ant")], "item 0 has the label .* of type bytes"),
+        (Frame(path=["a.jpg"], label=[["ant", "bee"]]), "'label' is neither text nor a number"),
+        (Frame(path=["a.jpg"], label=[np.array([0, 1])]), "'label' is neither text nor a number"),
         ({"train": "photos/train"}, "a dictionary of splits cannot contain the path 'photos/train'"),
         (Images(lambda _pixels: Image.new("F", (4, 4))), "image 0 cannot be written as PNG"),
     ],
@@ -227,6 +231,17 @@ def test_other_objects_are_refused(list_: Any, cache: Path, value: Any, message:
     with pytest.raises(DataError, match=message):
         list_(value)
     assert not list(cache.rglob("*.png"))
+
+
+def test_a_series_of_pandas_is_refused(list_: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(DataError, match="cannot use a Series as `data`"):
+        list_(pandas.Series(["ant", "bee"], index=["a.jpg", "b.jpg"]))
+
+
+@pytest.mark.parametrize("label", [np.int64(1), torch.tensor(1), 1])
+def test_numbers_in_a_data_frame_are_labels(list_: Any, label: Any) -> None:
+    assert list_(Frame(path=["a.jpg"], label=[label])).classes == ("1",)
 
 
 def test_objects_are_described_by_type_and_size() -> None:

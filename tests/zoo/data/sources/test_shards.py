@@ -161,6 +161,30 @@ def test_two_labels_for_one_key_are_an_error(tmp_path: Path, list_: Any, suffix:
         list_(tmp_path)
 
 
+def test_two_fields_with_different_labels_are_an_error_until_one_is_chosen(
+    tmp_path: Path, list_: Any, registry: Registry, progress: Any
+) -> None:
+    write_shard(tmp_path / "a.tar", {"3": {"jpg": b"image", "json": b'{"class_name": "ant", "label": 0}'}, **ANT})
+    with pytest.raises(DataError, match=r"'3.json' has different values for 'label' and 'class_name'; choose"):
+        list_(tmp_path)
+    assert list_(tmp_path, columns="label=class_name").classes == ("ant", "bee")
+    unlabeled = list_images(tmp_path, DataOptions(needs_labels=False), registry=registry, progress=progress)
+    assert len(unlabeled.files) == 3
+
+
+def test_a_key_that_occurs_twice_in_a_record_is_an_error(tmp_path: Path, list_: Any) -> None:
+    write_shard(tmp_path / "a.tar", {"1": {"jpg": b"image", "json": b'{"label": "ant", "label": "bee"}'}})
+    with pytest.raises(DataError, match=r"'1.json' cannot be read .the key 'label' occurs twice"):
+        list_(tmp_path)
+
+
+def test_a_name_that_contains_several_splits_is_an_error(tmp_path: Path, list_: Any) -> None:
+    write_shard(tmp_path / "train-dev-0.tar", ANT)
+    write_shard(tmp_path / "train-eval-0.tar", ANT)
+    with pytest.raises(DataError, match=r"names of several splits: 'train-dev-0.tar', 'train-eval-0.tar'"):
+        list_(tmp_path)
+
+
 def test_a_pattern_that_names_a_shard_twice_is_an_error(tmp_path: Path, list_: Any) -> None:
     write_shard(tmp_path / "train-0.tar", ANT)
     with pytest.raises(DataError, match=r"names shards twice: 'train-0.tar'; name each shard once"):

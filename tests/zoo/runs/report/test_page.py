@@ -74,6 +74,22 @@ def test_the_page_is_written_to_the_run_folder(tmp_path: Path, make_run: MakeRun
     assert [path.name for path in tmp_path.iterdir()] == [REPORT]
 
 
+def test_a_finding_may_be_about_an_image_a_class_or_a_group(make_run: MakeRun) -> None:
+    facts, history = make_run()
+    listed = {
+        "leak": {"path": "val/1.jpg", "class_name": "cat", "detail": "train/2.jpg"},
+        "missing-class": {"class_name": "dog"},
+        "shared-group": {"detail": "patient 7"},
+    }
+    facts["data"]["findings"] = [
+        {"kind": kind, "split": "val", "count": 1, "listed": [item]} for kind, item in listed.items()
+    ]
+    page = parse(build_page(facts, history))
+    (table,) = [table for table in page.iter("table") if "group" in "".join(table.find("thead").itertext())]
+    cells = [["".join(cell.itertext()) for cell in row] for row in table.find("tbody")]
+    assert [(row[0], row[3]) for row in cells] == [("val/1.jpg", "train/2.jpg"), ("dog", ""), ("patient 7", "")]
+
+
 def test_the_header_shows_the_backbone_the_classes_and_the_accuracy(make_run: MakeRun) -> None:
     run = make_run()
     page = Page(build_page(*run))
