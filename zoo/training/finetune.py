@@ -125,7 +125,7 @@ def _cross_validate(job: Job, folds: Sequence[Fold], output: Path | None, lock: 
 
     folder = None
     if job.hardware.world.is_first:
-        folder = reopen_folder(output, lock) if resume else claim_folder(job, output, lock)
+        folder = reopen_folder(output, len(folds), lock) if resume else claim_folder(job, output, lock)
     report_cost(job.recipe, len(folds), job.progress)
     return Run(*cross_validate(folds, folder, train_fold, job.hardware.world, job.progress))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -181,3 +182,20 @@ def test_the_sheet_shows_both_labels_of_the_most_doubtful_images(check: Any, pho
     assert lines[2] == f"train: {moved.name}"
     assert sum(len(row.images) for row in sheet.rows) == 20
     assert moved.name in sheet.page
+
+
+def test_probes_that_are_no_better_than_a_guess_are_pointed_out(check: Any, tmp_path: Path) -> None:
+    for name, count in (("blue", 12), ("red", 8)):  # All images have the same pixels.
+        (tmp_path / "gray" / name).mkdir(parents=True)
+        for number in range(count):
+            (text := PngInfo()).add_text("title", f"{name} {number}")
+            Image.new("RGB", (48, 40), "gray").save(tmp_path / "gray" / name / f"{number}.png", pnginfo=text)
+    progress = Recorder()
+    assert check(tmp_path / "gray", progress=progress).ranking.accuracy == pytest.approx(0.6)
+    assert "but 60.0% of the images are labeled 'blue'" in "\n".join(progress.lines)
+
+
+def test_good_probes_are_not_pointed_out(check: Any, photos: Path) -> None:
+    progress = Recorder()
+    check(photos, progress=progress)
+    assert not any("say nothing" in line for line in progress.lines)
