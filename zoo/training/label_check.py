@@ -121,10 +121,11 @@ def _report_weak(ranking: LabelRanking, progress: Progress) -> None:
     """Warn if the probes are no better than a guess, because the doubts then say nothing."""
     counts = Counter(doubt.label for doubt in ranking.doubts)
     name, most = counts.most_common(1)[0]
+    share = most / len(ranking.doubts)
     if round(ranking.accuracy * len(ranking.doubts)) <= most:
         progress.say(
-            f"warning: the probes predict {ranking.accuracy:.1%} of the labels, but {most / len(ranking.doubts):.1%} "
-            f"of the images are labeled {name!r}, so the doubtful labels say nothing; choose a different `backbone`, or "
+            f"warning: the probes predict {ranking.accuracy:.1%} of the labels, but {share:.1%} of the images have "
+            f"the label {name!r}, so the doubtful labels say nothing; choose a different `backbone`, or "
             "add images"
         )
 

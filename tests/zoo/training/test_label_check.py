@@ -192,7 +192,7 @@ def test_probes_that_are_no_better_than_a_guess_are_pointed_out(check: Any, tmp_
             Image.new("RGB", (48, 40), "gray").save(tmp_path / "gray" / name / f"{number}.png", pnginfo=text)
     progress = Recorder()
     assert check(tmp_path / "gray", progress=progress).ranking.accuracy == pytest.approx(0.6)
-    assert "but 60.0% of the images are labeled 'blue'" in "\n".join(progress.lines)
+    assert "but 60.0% of the images have the label 'blue'" in "\n".join(progress.lines)
 
 
 def test_good_probes_are_not_pointed_out(check: Any, photos: Path) -> None:
