@@ -18,8 +18,10 @@ from zoo.data.examination import kinds
 from zoo.errors import DataError, OptionError
 from zoo.progress import Silent
 from zoo.registry.registry import Registry
+from zoo.training import label_check
 from zoo.training.finetune import finetune
 from zoo.training.label_check import LabelCheck, check_labels
+from zoo.training.label_ranking import LabelRanking, rank_labels
 from zoo.training.label_sheet import draw_doubts
 
 
@@ -199,3 +201,19 @@ def test_good_probes_are_not_pointed_out(check: Any, photos: Path) -> None:
     progress = Recorder()
     check(photos, progress=progress)
     assert not any("say nothing" in line for line in progress.lines)
+
+
+def test_near_copies_reach_the_ranking_as_clusters(check: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = min((photos / "train").rglob("*.png"))
+    copy = path.with_name("copy.png")
+    Image.open(path).resize((48, 40), Image.Resampling.BICUBIC).save(copy)
+    found: list[dict[bytes, bytes]] = []
+
+    def note(*args: Any, clusters: dict[bytes, bytes], **options: Any) -> LabelRanking:
+        found.append(clusters)
+        return rank_labels(*args, clusters=clusters, **options)
+
+    monkeypatch.setattr(label_check, "rank_labels", note)
+    check(photos)
+    one, other = (hashlib.sha256(each.read_bytes()).digest() for each in (path, copy))
+    assert found[0][one] == found[0][other]
