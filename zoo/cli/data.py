@@ -99,7 +99,13 @@ def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json:
 @shared.columns
 @click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: from --backbone]")
 @click.option("--split", type=click.Choice(SPLITS), default="train", help="Split to show.  [default: train]")
-@click.option("--images", type=int, default=8, metavar="N", help="Number of images of each class.  [default: 8]")
+@click.option(
+    "--images",
+    type=int,
+    default=8,
+    metavar="N",
+    help="Number of images of each class; with --augment, of all classes.  [default: 8]",
+)
 @click.option("--augment", type=click.Choice(AUGMENTS), help="Show augmented views of single images.")
 @click.option("--views", type=int, metavar="N", help="Number of augmented views of each image.  [default: 4]")
 @shared.seed

@@ -89,9 +89,10 @@ def _require_enough(images: Sequence[Labeled], num_units: int, count: int) -> No
             f"{count} folds need at least {count} images of each class, but {name!r} has {different}; {hint}."
         )
     if num_units < count:
+        found = "there is 1" if num_units == 1 else f"there are {num_units}"
+        hint = f"use at most {num_units} folds, or provide more groups" if num_units > 1 else "provide more groups"
         raise DataError(
-            f"{count} folds need at least {count} groups of images, but there are {num_units}. A group is never "
-            "divided; use fewer `folds`, or provide more groups."
+            f"{count} folds need at least {count} groups of images, but {found}. A group is never divided; {hint}."
         )
 
 

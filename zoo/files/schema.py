@@ -97,6 +97,7 @@ class RecipeFacts(TypedDict):
     head: Name
     label_from: NotRequired[Text | None]
     columns: NotRequired[Text | None]
+    fold: NotRequired[Text | None]
 
 
 class HardwareFacts(TypedDict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.data.examination.summary import list_warnings
+from zoo.data.examination.summary import list_pooled_warnings, list_warnings
 from zoo.errors import RunError
 from zoo.files.paths import accessing, expand_user
 from zoo.files.schema import Run
@@ -62,6 +62,9 @@ def compare_runs(runs: Iterable[str | Path]) -> list[Compared]:
     """
     folders = [(str(run), _open(Path(run))) for run in runs]
     found = [(run, [_read(folder) for folder in opened]) for run, opened in folders]
+    for (_, opened), (run, each) in zip(folders, found, strict=True):
+        if opened[0].path.parent == expand_user(Path(run)):
+            _require_all_folds(opened[0].path.parent, each)
     every = [facts for _, each in found for facts in each]
     split = next(split for split in SPLITS if all(facts.get(split) for facts in every) or split == SPLITS[-1])
     compared = [
@@ -92,6 +95,16 @@ def _read(folder: RunFolder) -> Run:
     return facts
 
 
+def _require_all_folds(path: Path, each: Sequence[Run]) -> None:
+    """Raise an error if the folds in a folder are not all folds of one cross-validation."""
+    expected = [f"{number}/{len(each)}" for number in range(1, len(each) + 1)]
+    if [facts["recipe"].get("fold") for facts in each] != expected:
+        raise RunError(
+            f"{path} does not contain all folds of one cross-validation, or contains others as well; resume it, or "
+            "pass one of its folds."
+        )
+
+
 def list_doubts(compared: Sequence[Compared]) -> list[str]:
     """Return what to know about a comparison: folds, problems of the data, different data, and chance."""
     doubts = [
@@ -119,7 +132,8 @@ def _compare(run: str, each: Sequence[Mapping[str, Any]], split: str, size: int)
     correct = sum(round(metrics["accuracy"] * metrics["images"]) for metrics in measured)
     images = sum(metrics["images"] for metrics in measured)
     interval = measure_interval(correct, images)
-    warnings = (warning for facts in each for warning in list_warnings(facts["data"].get("findings", ()), split))
+    findings = [facts["data"].get("findings", ()) for facts in each]
+    warnings = list_warnings(findings[0], split) if len(each) == 1 else list_pooled_warnings(findings)
     return Compared(
         run=run,
         backbone=facts["backbone"],
@@ -138,7 +152,7 @@ def _compare(run: str, each: Sequence[Mapping[str, Any]], split: str, size: int)
         # The first fold determines all others, so two cross-validations with the same folds have the same fingerprint.
         fingerprint=facts["data"]["fingerprint"],
         folds=len(each) if len(each) > 1 else None,
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(warnings),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from zoo.data.examination.summary import list_pooled_warnings
 from zoo.engine.metrics import measure_predicted
 from zoo.errors import RunError
 from zoo.files.schema import Epoch
@@ -58,6 +59,7 @@ def summarize_folds(runs: Sequence[Mapping[str, Any]], histories: Iterable[Seque
         "folds": [_describe_fold(number, run) for number, run in enumerate(runs, 1)],
         **_describe_spread([run["val"]["accuracy"] for run in runs]),
         "out_of_fold": {"low": interval.low, "high": interval.high, **metrics},
+        "warnings": list_pooled_warnings(run["data"].get("findings", ()) for run in runs),
         "epochs": [
             {"epoch": epochs[0]["epoch"], **_describe_spread([epoch["val_accuracy"] for epoch in epochs])}
             for epochs in zip(*histories, strict=True)

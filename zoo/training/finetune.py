@@ -125,7 +125,7 @@ def _cross_validate(  # noqa: PLR0913  # all but the first are needed to find th
 
     folder = None
     if job.hardware.world.is_first:
-        folder = reopen_folder(output, lock) if resume else claim_folder(job, output, lock)
+        folder = reopen_folder(output, len(folds), lock) if resume else claim_folder(job, output, lock)
     report_cost(job.recipe, len(folds), job.progress)
     return Run(*cross_validate(folds, folder, train_fold, job.hardware.world, job.progress))
 

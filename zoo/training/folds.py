@@ -19,11 +19,14 @@ from zoo.progress import Advance, Progress
 from zoo.registry.fold import Fold, list_folds
 from zoo.registry.recipe import Recipe
 from zoo.registry.train_scope import ALL
-from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, list_fold_folders, name_fold
+from zoo.runs.fold_folders import FOLDS, OUT_OF_FOLD, name_fold
 from zoo.runs.fold_summary import write_summary
 from zoo.runs.folder import CHECKPOINTS, RUN, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.training.job import Job
+
+#: How the lines with the results of a fold begin.
+_RESULTS = ("fold ", "epoch ", "last: ")
 
 
 class TrainFold(Protocol):
@@ -34,15 +37,18 @@ class TrainFold(Protocol):
 
 
 class SaidOnce:
-    """Progress that says each line once, because every fold reports the same data and the same backbone."""
+    """Progress that says each line once, because every fold reports the same data and the same backbone.
+
+    Results are always said, because two folds may have the same ones.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._said: set[str] = set()
 
     def say(self, line: str) -> None:
-        """Show the line, unless it was shown before."""
-        if line not in self._said:
+        """Show the line, unless it was shown before and is not a result."""
+        if line.startswith(_RESULTS) or line not in self._said:
             self._said.add(line)
             self._progress.say(line)
 
@@ -85,25 +91,32 @@ def claim_folder(job: Job, output: Path | None, lock: RunLock) -> RunFolder:
     return folder
 
 
-def reopen_folder(output: Path | None, lock: RunLock) -> RunFolder:
+def reopen_folder(output: Path | None, count: int, lock: RunLock) -> RunFolder:
     """Lock the ``output`` folder, in which some folds may be finished already; create it if it does not exist.
+
+    Args:
+        output: Folder of the cross-validation.
+        count: Number of folds.
+        lock: Lock of this process.
 
     Raises:
         OptionError: If ``output`` is None.
-        RunError: If the folder contains anything but folds, or another process uses it.
+        RunError: If the folder contains anything but these folds, or another process uses it.
     """
     if output is None:
         raise OptionError("`resume` needs `output`, the folder of the run to continue.")
     with accessing(output, RunError, "choose another `output`"):
         make_folder(output)
-        known = {FOLDS, OUT_OF_FOLD, *(path.name for path in list_fold_folders(output))}
+        known = {FOLDS, OUT_OF_FOLD, *(name_fold(number) for number in range(1, count + 1))}
         foreign = [
             path.name for path in output.iterdir() if path.name not in known and not path.name.startswith(PREFIX)
         ]
     if RUN in foreign or CHECKPOINTS in foreign:
         raise RunError(f"{output} contains a run without folds; resume it without `folds`, or choose another `output`.")
     if foreign:
-        raise RunError(f"{output} contains {foreign[0]!r}, which is not part of a run; choose another `output`.")
+        raise RunError(
+            f"{output} contains {min(foreign)!r}, which is not part of a run of {count} folds; choose another `output`."
+        )
     lock.take(output)
     remove_partial(output)
     return RunFolder(output)

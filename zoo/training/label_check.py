@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from zoo.data.examination import kinds
 from zoo.data.examination.check import Examination, summarize
+from zoo.data.examination.clusters import find_clusters
 from zoo.data.examination.findings import Finding, sort_by_kind
 from zoo.data.listing import Listing
 from zoo.data.sample import Sample
@@ -100,10 +102,13 @@ def _list_images(job: Job) -> Listing:
 def _check(job: Job, listing: Listing, origin: str) -> LabelCheck:
     found = compute_features(job, listing, origin)
     samples = found.examined.samples
-    ranking = rank_labels(samples, found.features, seed=job.recipe.seed, progress=job.progress)
+    similar = _list_similar(samples, found.features)
+    clusters = find_clusters(samples, found.examined.traits, similar)
+    ranking = rank_labels(samples, found.features, clusters=clusters, seed=job.recipe.seed, progress=job.progress)
+    _report_weak(ranking, job.progress)
     if len(samples) > MAX_COMPARED:
         job.progress.say(f"note: crops and mirrored copies are found only in up to {MAX_COMPARED:,} images")
-    examination = summarize(found.examined, _list_similar(samples, found.features))
+    examination = summarize(found.examined, similar)
     doubtful = (_describe(doubt) for doubt in ranking.doubts if doubt.is_error)
     return LabelCheck(
         examination=replace(examination, findings=tuple(sort_by_kind((*examination.findings, *doubtful)))),
@@ -111,6 +116,19 @@ def _check(job: Job, listing: Listing, origin: str) -> LabelCheck:
         input=found.input,
         ranking=ranking,
     )
+
+
+def _report_weak(ranking: LabelRanking, progress: Progress) -> None:
+    """Warn if the probes are no better than a guess, because the doubts then say nothing."""
+    counts = Counter(doubt.label for doubt in ranking.doubts)
+    name, most = counts.most_common(1)[0]
+    share = most / len(ranking.doubts)
+    if round(ranking.accuracy * len(ranking.doubts)) <= most:
+        progress.say(
+            f"warning: the probes predict {ranking.accuracy:.1%} of the labels, but {share:.1%} of the images have "
+            f"the label {name!r}, so the doubtful labels say nothing; choose a different `backbone`, or "
+            "add images"
+        )
 
 
 def _list_similar(samples: Sequence[Sample], features: Tensor) -> list[tuple[bytes, bytes]]:

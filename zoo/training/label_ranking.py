@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from zoo.data.folds import assign_folds
 from zoo.data.sample import Sample
+from zoo.data.units import Labeled, choose_key, join_units
 from zoo.engine.confident_learning import find_label_errors, measure_doubt, suggest_labels
 from zoo.engine.linear_probe import cross_validate
 from zoo.progress import Progress
 
-#: Number of folds; fewer if a class has fewer images. Ten folds, or three repetitions, found no more planted errors.
+#: Number of folds; fewer if a class has fewer images, or if there are fewer groups. Ten folds, or three repetitions,
+#: found no more planted errors.
 FOLDS = 5
 
 
@@ -50,7 +53,14 @@ class LabelRanking:
     accuracy: float
 
 
-def rank_labels(samples: Sequence[Sample], features: Tensor, *, seed: int, progress: Progress) -> LabelRanking:
+def rank_labels(
+    samples: Sequence[Sample],
+    features: Tensor,
+    *,
+    clusters: Mapping[bytes, bytes] = MappingProxyType({}),
+    seed: int,
+    progress: Progress,
+) -> LabelRanking:
     """Rank images by the probabilities that probes return for images they were not trained on.
 
     The doubt is the probability of the most probable other class minus that of the label.
@@ -58,14 +68,15 @@ def rank_labels(samples: Sequence[Sample], features: Tensor, *, seed: int, progr
     Args:
         samples: Images of at least two classes.
         features: Features of the images, of shape (N, width).
+        clusters: Clusters of near copies, which are in one fold; see `zoo.data.examination.clusters`.
         seed: Seed of the folds.
         progress: Where to report progress.
 
     Raises:
-        DataError: If a class has fewer than two different images, or there are too few groups.
+        DataError: If a class has fewer than two different images, or all its images are in one group.
     """
-    count = _choose_folds(samples)
-    folds = torch.tensor(assign_folds(samples, count, seed=seed))
+    count = _choose_folds(samples, clusters)
+    folds = torch.tensor(assign_folds(samples, count, seed=seed, clusters=clusters))
     names = sorted({sample.file.class_name for sample in samples})
     number_of = {name: number for number, name in enumerate(names)}
     labels = torch.tensor([number_of[sample.file.class_name] for sample in samples])
@@ -86,9 +97,10 @@ def rank_labels(samples: Sequence[Sample], features: Tensor, *, seed: int, progr
     return LabelRanking(tuple(doubts), count, (probabilities.argmax(1) == labels).float().mean().item())
 
 
-def _choose_folds(samples: Sequence[Sample]) -> int:
-    """Return the number of folds: at most the number of different images of the smallest class, but at least 2."""
+def _choose_folds(samples: Sequence[Sample], clusters: Mapping[bytes, bytes]) -> int:
+    """Return the number of folds: at least 2, and at most the number of groups and of each class's different images."""
+    images = [Labeled(sample.file.class_name, choose_key(sample, clusters), sample.file.group) for sample in samples]
     digests: defaultdict[str, set[bytes]] = defaultdict(set)
-    for sample in samples:
-        digests[sample.file.class_name].add(sample.digest)
-    return max(2, min(FOLDS, *map(len, digests.values())))
+    for image in images:
+        digests[image.class_name].add(image.digest)
+    return max(2, min(FOLDS, len(join_units(images)), *map(len, digests.values())))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,8 +18,10 @@ from zoo.data.examination import kinds
 from zoo.errors import DataError, OptionError
 from zoo.progress import Silent
 from zoo.registry.registry import Registry
+from zoo.training import label_check
 from zoo.training.finetune import finetune
 from zoo.training.label_check import LabelCheck, check_labels
+from zoo.training.label_ranking import LabelRanking, rank_labels
 from zoo.training.label_sheet import draw_doubts
 
 
@@ -181,3 +184,36 @@ def test_the_sheet_shows_both_labels_of_the_most_doubtful_images(check: Any, pho
     assert lines[2] == f"train: {moved.name}"
     assert sum(len(row.images) for row in sheet.rows) == 20
     assert moved.name in sheet.page
+
+
+def test_probes_that_are_no_better_than_a_guess_are_pointed_out(check: Any, tmp_path: Path) -> None:
+    for name, count in (("blue", 12), ("red", 8)):  # All images have the same pixels.
+        (tmp_path / "gray" / name).mkdir(parents=True)
+        for number in range(count):
+            (text := PngInfo()).add_text("title", f"{name} {number}")
+            Image.new("RGB", (48, 40), "gray").save(tmp_path / "gray" / name / f"{number}.png", pnginfo=text)
+    progress = Recorder()
+    assert check(tmp_path / "gray", progress=progress).ranking.accuracy == pytest.approx(0.6)
+    assert "but 60.0% of the images have the label 'blue'" in "\n".join(progress.lines)
+
+
+def test_good_probes_are_not_pointed_out(check: Any, photos: Path) -> None:
+    progress = Recorder()
+    check(photos, progress=progress)
+    assert not any("say nothing" in line for line in progress.lines)
+
+
+def test_near_copies_reach_the_ranking_as_clusters(check: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = min((photos / "train").rglob("*.png"))
+    copy = path.with_name("copy.png")
+    Image.open(path).resize((48, 40), Image.Resampling.BICUBIC).save(copy)
+    found: list[dict[bytes, bytes]] = []
+
+    def note(*args: Any, clusters: dict[bytes, bytes], **options: Any) -> LabelRanking:
+        found.append(clusters)
+        return rank_labels(*args, clusters=clusters, **options)
+
+    monkeypatch.setattr(label_check, "rank_labels", note)
+    check(photos)
+    one, other = (hashlib.sha256(each.read_bytes()).digest() for each in (path, copy))
+    assert found[0][one] == found[0][other]

@@ -14,18 +14,22 @@ from zoo.data.sample import Sample
 MAX_SIZE = 100
 
 
-def find_clusters(samples: Iterable[Sample], traits: Mapping[bytes, Traits]) -> dict[bytes, bytes]:
+def find_clusters(
+    samples: Iterable[Sample], traits: Mapping[bytes, Traits], similar: Iterable[tuple[bytes, bytes]] = ()
+) -> dict[bytes, bytes]:
     """Find the clusters of near copies among images.
 
     Args:
         samples: Images.
         traits: Traits of the examined images; others have no near copies.
+        similar: Digests of pairs of images that look the same although their hashes differ.
 
     Returns:
         For the digest of each image with near copies, the smallest digest of its cluster. Clusters of more than
         `MAX_SIZE` different images are left out.
     """
-    near = find_near_copies(traits, sorted({sample.digest for sample in samples if sample.digest in traits}))
+    digests = sorted({sample.digest for sample in samples if sample.digest in traits})
+    near = find_near_copies(traits, digests, similar)
     found: dict[bytes, bytes] = {}
     for digest in sorted(near):
         if digest not in found:

@@ -26,7 +26,9 @@ def report_findings(findings: Sequence[Finding], progress: Progress) -> None:
             progress.say(f"warning: {_count_images(counts[kind])} {meaning}")
     if rare := counts[kinds.IMBALANCE]:
         has = "1 class has" if rare == 1 else f"{rare:,} classes have"
-        progress.say(f"note: {has} at most a tenth of the train images of the largest class; consider `balance`")
+        progress.say(
+            f"note: {has} at most a tenth of the train images of the largest class; consider `balance` loss or sampling"
+        )
     if animated := counts[kinds.ANIMATED]:
         what = "an animation" if animated == 1 else "animations"
         progress.say(f"note: {_count_images(animated)} {what}; using the first frame")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,23 @@ def list_warnings(summaries: Iterable[Mapping[str, Any]], split: str) -> list[st
         elif summary["kind"] == kinds.MISSING_CLASS.code:
             warnings.append(f"no {split} images of {_show_classes(summary)}")
     return warnings
+
+
+def list_pooled_warnings(runs: Iterable[Iterable[Mapping[str, Any]]]) -> list[str]:
+    """Return why the accuracy over the val images of several folds together may be wrong, as `list_warnings` does.
+
+    A class that is missing in one fold is in the others, so it does not count.
+
+    Args:
+        runs: Summaries of each fold.
+    """
+    counts = Counter[str]()
+    for summaries in runs:
+        for summary in summaries:
+            if summary["split"] == "val" and summary["kind"] in _UNSAFE:
+                counts[summary["kind"]] += summary["count"]
+    pooled = [{"kind": kind, "split": "val", "count": counts[kind]} for kind in _UNSAFE if counts[kind]]
+    return list_warnings(pooled, "val")
 
 
 def _show_classes(summary: Mapping[str, Any]) -> str:

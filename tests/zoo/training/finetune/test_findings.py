@@ -51,4 +51,4 @@ def test_rare_classes_are_reported_with_advice(registry: Registry, photos: Path,
         shutil.copy(source, source.with_name(f"copy{number}.png"))
     progress = RecordingProgress()
     finetune("net", root, output=tmp_path / "run", registry=registry, progress=progress, **QUICK)
-    assert any("consider `balance`" in line for line in progress.lines)
+    assert any("consider `balance` loss or sampling" in line for line in progress.lines)
