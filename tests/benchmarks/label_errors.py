@@ -19,15 +19,17 @@ from pathlib import Path
 
 from torch import Tensor
 
+from zoo.data.examination.clusters import find_clusters
 from zoo.data.sample import Sample
 from zoo.data.source import list_images
 from zoo.progress import Silent
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import open_registry
 from zoo.training.image_features import ImageFeatures, compute_features
+from zoo.training.job import resolve_job
 from zoo.training.label_check import BACKBONE
 from zoo.training.label_ranking import rank_labels
-from zoo.training.prepare import resolve_job, run_context
+from zoo.training.prepare import run_context
 
 #: Fraction of the images with a wrong label, and of the ranking in which they should be.
 PLANTED, WORST = 0.05, 0.1
@@ -44,7 +46,8 @@ def main() -> int:
     arguments = parser.parse_args()
     found = compute(arguments.folder, arguments.backbone, arguments.weights)
     samples = found.examined.samples
-    measured = [measure(plant(samples, seed), found.features) for seed in range(arguments.plantings)]
+    clusters = find_clusters(samples, found.examined.traits)
+    measured = [measure(plant(samples, seed), found.features, clusters) for seed in range(arguments.plantings)]
     ranked, reported, right = (statistics.fmean(values) for values in zip(*measured, strict=True))
     least = min(value for value, _, _ in measured)
     sys.stdout.write(
@@ -77,10 +80,13 @@ def plant(samples: tuple[Sample, ...], seed: int) -> list[tuple[Sample, bool]]:
     return planted
 
 
-def measure(planted: list[tuple[Sample, bool]], features: Tensor) -> tuple[float, float, float]:
+def measure(
+    planted: list[tuple[Sample, bool]], features: Tensor, clusters: dict[bytes, bytes]
+) -> tuple[float, float, float]:
     """Return the fractions of the planted labels in the worst part and among the reported ones, and the precision."""
     wrong = {sample.path for sample, is_wrong in planted if is_wrong}
-    ranking = rank_labels([sample for sample, _ in planted], features, seed=0, progress=Silent())
+    samples = [sample for sample, _ in planted]
+    ranking = rank_labels(samples, features, clusters=clusters, seed=0, progress=Silent())
     worst = {doubt.sample.path for doubt in ranking.doubts[: round(WORST * len(planted))]}
     reported = {doubt.sample.path for doubt in ranking.doubts if doubt.is_error}
     hits = len(wrong & reported)

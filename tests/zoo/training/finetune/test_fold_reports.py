@@ -15,7 +15,8 @@ from zoo.cli.folds import format_folds
 from zoo.errors import RunError
 from zoo.registry.registry import Registry
 from zoo.runs.compare import compare_runs
-from zoo.training.finetune import Run, finetune
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
 
 Validate = Callable[..., Run]
 
