@@ -7,9 +7,9 @@ import re
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
     "augment", "balance", "baseline", "batch_size", "cache", "columns", "config", "data", "device", "devices",
-    "epochs", "folds", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "optimizer",
-    "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split",
-    "train", "views", "weights",
+    "epochs", "folds", "format", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "optimizer",
+    "output", "overwrite", "patience", "precision", "prefix", "preprocess", "recipe", "resume", "schedule", "seed",
+    "split", "train", "views", "weights",
 )  # fmt: skip
 
 

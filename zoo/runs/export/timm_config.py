@@ -1,0 +1,56 @@
+"""The config.json with which timm loads a folder: ``timm.create_model("local-dir:FOLDER", pretrained=True)``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from zoo.models.weights.header import Header
+from zoo.plugin import BackboneSpec, InputSpec
+
+CONFIG = "config.json"
+_CONSTRUCTOR = re.compile(r'timm\.create_model\("([\w.]+)", num_classes=\{num_classes\}\)')
+
+
+def find_architecture(backbone: BackboneSpec, header: Header) -> str | None:
+    """Return the name with which timm builds the model of a run, or None if timm has no such model."""
+    found = _CONSTRUCTOR.fullmatch(backbone.constructor or "")
+    return found[1] if found and header.head == "linear" else None
+
+
+def build_config(architecture: str, header: Header, *, has_fixed_size: bool) -> dict[str, Any]:
+    """Return the content of config.json.
+
+    Args:
+        architecture: timm's name of the architecture.
+        header: Header of the model.
+        has_fixed_size: Whether the model supports only one image size.
+    """
+    given = header.input
+    return {
+        "architecture": architecture,
+        "num_classes": len(header.classes),
+        "label_names": list(header.classes),
+        "pretrained_cfg": {
+            "tag": "zoo",
+            "custom_load": False,
+            "input_size": list(given.size),
+            "fixed_input_size": has_fixed_size,
+            "interpolation": given.interpolation,
+            "crop_pct": _find_fraction(given),
+            "crop_mode": given.crop,
+            "mean": list(given.mean),
+            "std": list(given.std),
+            "num_classes": len(header.classes),
+        },
+    }
+
+
+def _find_fraction(given: InputSpec) -> float:
+    """Return the ``crop_pct`` with which timm, which rounds down, resizes to the same number of pixels."""
+    side = given.size[1]
+    fraction = side / given.resize
+    while math.floor(side / fraction) < given.resize:
+        fraction = math.nextafter(fraction, 0)
+    return fraction
