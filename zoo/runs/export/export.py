@@ -49,9 +49,11 @@ class Export:
     parity: dict[str, Compared]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the documented JSON form, without the path."""
+        """Return the documented JSON form, without paths."""
         fields = asdict(self)
         del fields["path"]
+        for compared in fields["parity"].values():
+            del compared["path"]  # An export is for others, and the folders of this machine are not.
         return {"proved": fields.pop("is_proved"), **fields}
 
 

@@ -82,9 +82,14 @@ def prove(
         if not result.difference <= result.bound:  # NaN fails as well
             raise ExportError(
                 f"the {plan.format} export does not give the probabilities of the run: {result.describe()}, for "
-                f"{result.path}; at most {result.bound:g} is allowed. Nothing was written."
+                f"{_shorten(result.path, folder)}; at most {result.bound:g} is allowed. Nothing was written."
             )
     return compared, torch.cat([case.expected for case in cases if case.kind == "images"][: len(golden)])
+
+
+def _shorten(path: str, folder: Path) -> str:
+    """Return the path of a golden image without that of the temporary folder, and any other path unchanged."""
+    return Path(path).relative_to(folder).as_posix() if Path(path).is_relative_to(folder) else path
 
 
 def _list_cases(plan: Plan, batches: Sequence[Batch], scratch: Path, progress: Progress) -> list[Case]:

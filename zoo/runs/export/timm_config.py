@@ -8,24 +8,36 @@ from typing import Any
 
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec
+from zoo.runs.folder import CONFIG, MODEL, RunFolder
+from zoo.runs.model_file import load_header
 
-CONFIG = "config.json"
 _CONSTRUCTOR = re.compile(r'timm\.create_model\("([\w.]+)", num_classes=\{num_classes\}\)')
 
 
-def find_architecture(backbone: BackboneSpec, header: Header) -> str | None:
-    """Return the name with which timm builds the model of a run, or None if timm has no such model."""
+def write_config(folder: RunFolder, backbone: BackboneSpec) -> None:
+    """Write config.json to a run folder if timm can build the run's model.
+
+    Raises:
+        RunError: If the model cannot be read, the disk is full or the folder is gone.
+    """
+    header = load_header(folder.path / MODEL)
+    if architecture := find_architecture(backbone, header.head):
+        folder.write_json(CONFIG, build_config(architecture, header, backbone))
+
+
+def find_architecture(backbone: BackboneSpec, head: str) -> str | None:
+    """Return the name with which timm builds a backbone with this head, or None if timm has no such model."""
     found = _CONSTRUCTOR.fullmatch(backbone.constructor or "")
-    return found[1] if found and header.head == "linear" else None
+    return found[1] if found and head == "linear" else None
 
 
-def build_config(architecture: str, header: Header, *, has_fixed_size: bool) -> dict[str, Any]:
+def build_config(architecture: str, header: Header, backbone: BackboneSpec) -> dict[str, Any]:
     """Return the content of config.json.
 
     Args:
         architecture: timm's name of the architecture.
         header: Header of the model.
-        has_fixed_size: Whether the model supports only one image size.
+        backbone: The backbone.
     """
     given = header.input
     return {
@@ -36,7 +48,7 @@ def build_config(architecture: str, header: Header, *, has_fixed_size: bool) -> 
             "tag": "zoo",
             "custom_load": False,
             "input_size": list(given.size),
-            "fixed_input_size": has_fixed_size,
+            "fixed_input_size": "image_sizes" in backbone.unsupported,
             "interpolation": given.interpolation,
             "crop_pct": _find_fraction(given),
             "crop_mode": given.crop,

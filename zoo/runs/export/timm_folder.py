@@ -14,8 +14,8 @@ from zoo.progress.printable import escape_json
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.runs.export.network import Plan
 from zoo.runs.export.packages import require_packages
-from zoo.runs.export.timm_config import CONFIG, build_config, find_architecture
-from zoo.runs.folder import MODEL
+from zoo.runs.export.timm_config import build_config, find_architecture
+from zoo.runs.folder import CONFIG, MODEL
 from zoo.runs.model_file import write_tensors
 
 #: torchvision's backbones that timm also has under the given name. Both list the same tensors in the same order. The
@@ -43,8 +43,7 @@ def write_timm(plan: Plan, backbone: BackboneSpec, folder: Path) -> None:
     tensors: Mapping[str, Tensor] = plan.classifier.model.state_dict()
     if backbone.name in TWINS:
         tensors = _rename(plan, architecture, tensors)
-    has_fixed_size = "image_sizes" in backbone.unsupported
-    config = build_config(architecture, header, has_fixed_size=has_fixed_size)
+    config = build_config(architecture, header, backbone)
     write_tensors(tensors, header.to_metadata(), folder / MODEL)
     (folder / CONFIG).write_text(escape_json(json.dumps(config, indent=2)) + "\n", encoding="utf-8")
 
@@ -61,7 +60,7 @@ def get_architecture(plan: Plan, backbone: BackboneSpec) -> str:
             f"`format` timm needs a linear head, because timm has no networks with the head {header.head}; "
             "choose onnx or pt2."
         )
-    architecture = find_architecture(backbone, header) or TWINS.get(backbone.name)
+    architecture = find_architecture(backbone, header.head) or TWINS.get(backbone.name)
     if architecture is None:
         known = ", ".join(TWINS)
         raise OptionError(
