@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.export.export import Export, export_run
     from zoo.runs.inspect import inspect
     from zoo.runs.prediction import Prediction
     from zoo.training.finetune import finetune
@@ -38,6 +39,7 @@ _HOMES = {
     "Classifier": "zoo.runs.classifier",
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
+    "Export": "zoo.runs.export.export",
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
@@ -51,6 +53,7 @@ _HOMES = {
     "check_labels": "zoo.training.label_check",
     "compare_runs": "zoo.runs.compare",
     "convert_weights": "zoo.models.weights.convert",
+    "export_run": "zoo.runs.export.export",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
     "freeze": "zoo.models.freeze_module",
@@ -67,6 +70,7 @@ __all__ = [
     "Classifier",
     "Compared",
     "Converted",
+    "Export",
     "FoundRate",
     "Inspection",
     "LabelCheck",
@@ -80,6 +84,7 @@ __all__ = [
     "check_labels",
     "compare_runs",
     "convert_weights",
+    "export_run",
     "find_lr",
     "finetune",
     "freeze",

@@ -9,6 +9,7 @@
     │   └── DownloadError  weights or data could not be downloaded
     ├── DataError          images are missing or cannot be used
     ├── RunError           a run folder cannot be written or read
+    ├── ExportError        a run cannot be exported, or its export gives other probabilities
     ├── CacheError         the cache folder is full or cannot be written
     ├── TrainingError      training cannot continue
     │   ├── FrozenMoved    a frozen parameter or buffer changed
@@ -55,6 +56,10 @@ class DataError(ZooError):
 
 class RunError(ZooError):
     """A run folder cannot be written or read."""
+
+
+class ExportError(ZooError):
+    """A run cannot be exported, or its export gives other probabilities than the run."""
 
 
 class CacheError(ZooError):

@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
 class RequestHandler(BaseHTTPRequestHandler):
     server: Server
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: Any) -> None:  # the base class's name
         """Print nothing."""
 
     def do_GET(self) -> None:

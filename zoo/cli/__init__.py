@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "Compare runs, most accurate first.",
     "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
+    "export": "Export the model of a run for other programs.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
     "check": "Check that a plugin does what it declares.",

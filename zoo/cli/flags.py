@@ -7,10 +7,9 @@ import re
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
     "augment", "balance", "baseline", "batch_size", "blocks", "cache", "columns", "config", "data", "depth", "device",
-    "devices", "epochs", "folds", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "model",
-    "optimizer",
-    "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split",
-    "train", "views", "weights",
+    "devices", "epochs", "folds", "format", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "model",
+    "optimizer", "output", "overwrite", "patience", "precision", "prefix", "preprocess", "recipe", "resume",
+    "schedule", "seed", "split", "train", "views", "weights",
 )  # fmt: skip
 
 

@@ -33,6 +33,10 @@ _CHOOSE = "choose another `output`"
 _MAX_STEM = 200
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
+#: File with which timm loads the folder.
+CONFIG = "config.json"
+#: Folder of the exports.
+EXPORTS = "exports"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class RunFolder:
             RunError: If the folder contains anything else, or cannot be created.
         """
         folder = _create(output, exist_ok=True)
-        known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE}
+        known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE, CONFIG, EXPORTS}
         if folds := list_fold_folders(folder):
             raise RunError(
                 f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."

@@ -11,6 +11,7 @@ from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
+from zoo.runs.card_metadata import format_front_matter
 from zoo.runs.folder import CARD, MODEL, RunFolder
 from zoo.runs.report.numbers import show_count
 
@@ -24,7 +25,8 @@ def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSp
         _training(facts),
         _license(facts),
     ]
-    folder.write_text(CARD, "\n\n".join(section for section in sections if section) + "\n")
+    text = "\n\n".join(section for section in sections if section)
+    folder.write_text(CARD, f"{format_front_matter(facts, backbone)}{text}\n")
 
 
 def _summary(facts: Mapping[str, Any]) -> str:

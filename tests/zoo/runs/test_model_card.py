@@ -130,7 +130,7 @@ def test_the_card_describes_the_model_its_accuracy_and_its_training(
     tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec
 ) -> None:
     card = get_card(tmp_path, facts, acme)
-    assert card.startswith("# net for 3 classes\n")
+    assert "\n---\n\n# net for 3 classes\n" in card
     assert "`acme/net` (weights: ONE), fine-tuned for these classes: ant, bee, cat." in card
     assert "| validation | 10 | 0.9000 |" in card
     assert "| test" not in card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -56,7 +57,11 @@ def make_spoiled(names: list[str]) -> dict[str, Any]:
 def write(folder: Path, names: list[str], spec: BackboneSpec) -> str:
     folder.mkdir()
     write_card(RunFolder(folder), make_spoiled(names), spec)
-    return (folder / CARD).read_text(encoding="utf-8")
+    begin, metadata, card = (folder / CARD).read_text(encoding="utf-8").split("---\n", 2)
+    assert begin == ""
+    # The metadata is YAML, not Markdown. Each line is a field, whatever the texts contain.
+    assert all(re.match(r"[a-z_-]+: [\[\"]", line) for line in metadata.splitlines())
+    return card
 
 
 @pytest.mark.parametrize("seed", BATCHES)

@@ -1,0 +1,46 @@
+"""Golden images: small drawn images beside an export, with the probabilities that the run gives for them.
+
+Whoever uses the export in another language or runtime can compare. The images are drawn, because the user's photos may
+not be meant for those who get the export.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from zoo.progress.printable import escape_json
+
+FOLDER, PROBABILITIES = "golden", "probabilities.json"
+#: Height and width of each image: a wide one, a high one, and one that is smaller than most inputs.
+SIZES = ((301, 457), (613, 227), (97, 131))
+_SEED = 2026
+
+
+def draw_golden(folder: Path) -> list[Path]:
+    """Draw the images into a new folder, and return their paths.
+
+    They have smooth and fine structures, and a different brightness in each channel, so that a wrong interpolation or a
+    wrong order of the channels has an effect.
+    """
+    folder.mkdir()
+    random = np.random.default_rng(_SEED)
+    paths = []
+    for number, (height, width) in enumerate(SIZES):
+        down, across = np.mgrid[:height, :width]
+        waves = [np.sin(down / (3 + 9 * i) + number) * np.cos(across / (2 + 7 * i)) for i in range(3)]
+        pixels = np.stack(waves, axis=2) * 70 + np.array([170, 120, 70]) + random.normal(0, 25, (height, width, 3))
+        path = folder / f"{number + 1}.png"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        paths.append(path)
+    return paths
+
+
+def write_probabilities(folder: Path, paths: list[Path], classes: tuple[str, ...], rows: list[list[float]]) -> None:
+    """Write the probabilities of each image by class."""
+    content = {path.name: dict(zip(classes, row, strict=True)) for path, row in zip(paths, rows, strict=True)}
+    text = escape_json(json.dumps(content, indent=2, ensure_ascii=False))
+    (folder / PROBABILITIES).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

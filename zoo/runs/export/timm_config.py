@@ -1,0 +1,68 @@
+"""The config.json with which timm loads a folder: ``timm.create_model("local-dir:FOLDER", pretrained=True)``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from zoo.models.weights.header import Header
+from zoo.plugin import BackboneSpec, InputSpec
+from zoo.runs.folder import CONFIG, MODEL, RunFolder
+from zoo.runs.model_file import load_header
+
+_CONSTRUCTOR = re.compile(r'timm\.create_model\("([\w.]+)", num_classes=\{num_classes\}\)')
+
+
+def write_config(folder: RunFolder, backbone: BackboneSpec) -> None:
+    """Write config.json to a run folder if timm can build the run's model.
+
+    Raises:
+        RunError: If the model cannot be read, the disk is full or the folder is gone.
+    """
+    header = load_header(folder.path / MODEL)
+    if architecture := find_architecture(backbone, header.head):
+        folder.write_json(CONFIG, build_config(architecture, header, backbone))
+
+
+def find_architecture(backbone: BackboneSpec, head: str) -> str | None:
+    """Return the name with which timm builds a backbone with this head, or None if timm has no such model."""
+    found = _CONSTRUCTOR.fullmatch(backbone.constructor or "")
+    return found[1] if found and head == "linear" else None
+
+
+def build_config(architecture: str, header: Header, backbone: BackboneSpec) -> dict[str, Any]:
+    """Return the content of config.json.
+
+    Args:
+        architecture: timm's name of the architecture.
+        header: Header of the model.
+        backbone: The backbone.
+    """
+    given = header.input
+    return {
+        "architecture": architecture,
+        "num_classes": len(header.classes),
+        "label_names": list(header.classes),
+        "pretrained_cfg": {
+            "tag": "zoo",
+            "custom_load": False,
+            "input_size": list(given.size),
+            "fixed_input_size": "image_sizes" in backbone.unsupported,
+            "interpolation": given.interpolation,
+            "crop_pct": _find_fraction(given),
+            "crop_mode": given.crop,
+            "mean": list(given.mean),
+            "std": list(given.std),
+            "num_classes": len(header.classes),
+        },
+    }
+
+
+def _find_fraction(given: InputSpec) -> float:
+    """Return the ``crop_pct`` with which timm, which rounds down, resizes to the same number of pixels."""
+    side = given.size[1]
+    fraction = side / given.resize
+    while math.floor(side / fraction) < given.resize:
+        fraction = math.nextafter(fraction, 0)
+    return fraction
