@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.embed import embed
+    from zoo.runs.embeddings import Embeddings
+    from zoo.runs.loaded_model import build_transform
     from zoo.runs.prediction import Prediction
     from zoo.training.finetune import Run, finetune
     from zoo.training.label_check import LabelCheck, check_labels
@@ -33,6 +36,7 @@ _HOMES = {
     "Classifier": "zoo.runs.classifier",
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
+    "Embeddings": "zoo.runs.embeddings",
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
@@ -41,9 +45,11 @@ _HOMES = {
     "Sheet": "zoo.training.show",
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
+    "build_transform": "zoo.runs.loaded_model",
     "check_labels": "zoo.training.label_check",
     "compare_runs": "zoo.runs.compare",
     "convert_weights": "zoo.models.weights.convert",
+    "embed": "zoo.runs.embed",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
     "list_backbones": "zoo.registry.registry",
@@ -55,6 +61,7 @@ __all__ = [
     "Classifier",
     "Compared",
     "Converted",
+    "Embeddings",
     "FoundRate",
     "LabelCheck",
     "Prediction",
@@ -63,9 +70,11 @@ __all__ = [
     "Sheet",
     "ZooError",
     "build",
+    "build_transform",
     "check_labels",
     "compare_runs",
     "convert_weights",
+    "embed",
     "find_lr",
     "finetune",
     "list_backbones",

@@ -33,6 +33,7 @@ COMMANDS = {
     "compare": "Compare runs, most accurate first.",
     "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
+    "embed": "Compute the features of images.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
     "check": "Check that a plugin does what it declares.",
@@ -45,6 +46,7 @@ SYNONYMS = {
     "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
+    "features": "embed", "extract": "embed", "encode": "embed",
     "import": "convert", "to-safetensors": "convert",
 }  # fmt: skip
 

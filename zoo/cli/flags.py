@@ -6,10 +6,10 @@ import re
 
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
-    "augment", "balance", "baseline", "batch_size", "cache", "columns", "config", "data", "device", "devices",
-    "epochs", "folds", "head", "image_size", "key", "label_from", "label_smoothing", "lr", "optimizer",
-    "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume", "schedule", "seed", "split",
-    "train", "views", "weights",
+    "augment", "balance", "baseline", "batch_size", "block", "cache", "columns", "config", "data", "device",
+    "devices", "epochs", "folds", "head", "image_size", "key", "label_from", "label_smoothing", "lr",
+    "min_probability", "optimizer", "output", "overwrite", "patience", "precision", "prefix", "recipe", "resume",
+    "schedule", "seed", "split", "top", "train", "truth", "views", "weights",
 )  # fmt: skip
 
 

@@ -46,13 +46,14 @@ def rebuild_page(run: Path, *, registry: Registry, progress: Progress) -> str:
 
 def _draw(folder: RunFolder, registry: Registry, progress: Progress) -> Pictures | None:
     classifier = load(folder.path, registry=registry)
+    transform = classifier.transform.steps
 
     def read(path: Path) -> Tensor:
-        return classifier.transform.reduce(decode_image(path, classifier.transform.bits))
+        return transform.reduce(decode_image(path, transform.bits))
 
     predictions = read_predictions(folder)
     with quiet_pillow(), progress.track("drawing", len(predictions)):
-        return draw_pictures(predictions, read, classifier.model, classifier.transform.normalize)
+        return draw_pictures(predictions, read, classifier.model, transform.normalize)
 
 
 def build_comparison(runs: Sequence[Path]) -> str:
