@@ -153,7 +153,9 @@ def _write_parquet(embeddings: Embeddings, path: Path) -> None:
 
     width = embeddings.features.shape[1]
     values = pa.array(embeddings.features.flatten().numpy())
-    columns: dict[str, Any] = {"path": [*map(str, embeddings.paths)]}
+    # A path that is not valid UTF-8 has surrogates, which Parquet cannot contain.
+    paths = [str(path).encode("utf-8", "backslashreplace").decode() for path in embeddings.paths]
+    columns: dict[str, Any] = {"path": paths}
     columns |= {"label": embeddings.labels} if embeddings.labels else {}
     parquet.write_table(pa.table({**columns, "features": pa.FixedSizeListArray.from_arrays(values, width)}), path)
 
