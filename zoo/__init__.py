@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from zoo.registry.registry import list_backbones
     from zoo.runs.classifier import Classifier, load
     from zoo.runs.compare import Compared, compare_runs
+    from zoo.runs.embed import embed
+    from zoo.runs.embeddings import Embeddings
     from zoo.runs.export.export import Export, export_run
     from zoo.runs.inspect import inspect
+    from zoo.runs.loaded_model import build_transform
     from zoo.runs.prediction import Prediction
     from zoo.training.finetune import finetune
     from zoo.training.label_check import LabelCheck, check_labels
@@ -40,6 +43,7 @@ _HOMES = {
     "Compared": "zoo.runs.compare",
     "Converted": "zoo.models.weights.convert",
     "Export": "zoo.runs.export.export",
+    "Embeddings": "zoo.runs.embeddings",
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
@@ -50,10 +54,12 @@ _HOMES = {
     "Sheet": "zoo.training.show",
     "ZooError": "zoo.errors",
     "build": "zoo.models.build",
+    "build_transform": "zoo.runs.loaded_model",
     "check_labels": "zoo.training.label_check",
     "compare_runs": "zoo.runs.compare",
     "convert_weights": "zoo.models.weights.convert",
     "export_run": "zoo.runs.export.export",
+    "embed": "zoo.runs.embed",
     "find_lr": "zoo.training.lr_find",
     "finetune": "zoo.training.finetune",
     "freeze": "zoo.models.freeze_module",
@@ -70,6 +76,7 @@ __all__ = [
     "Classifier",
     "Compared",
     "Converted",
+    "Embeddings",
     "Export",
     "FoundRate",
     "Inspection",
@@ -81,9 +88,11 @@ __all__ = [
     "Sheet",
     "ZooError",
     "build",
+    "build_transform",
     "check_labels",
     "compare_runs",
     "convert_weights",
+    "embed",
     "export_run",
     "find_lr",
     "finetune",

@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
     "export": "Export the model of a run for other programs.",
+    "embed": "Compute the features of images.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
     "check": "Check that a plugin does what it declares.",
@@ -48,6 +49,7 @@ SYNONYMS = {
     "summary": "inspect", "modules": "inspect", "layers": "inspect",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
+    "features": "embed", "extract": "embed", "encode": "embed",
     "import": "convert", "to-safetensors": "convert",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
+from zoo.cli.mistakes import format_errors
 from zoo.cli.output import format_table, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
@@ -24,11 +25,12 @@ from zoo.progress.order import sort_names
     type=click.Choice(["train", "val", "test", "all"]),
     help="Split to evaluate.  [default: test if the data has one, else val, else all]",
 )
+@click.option("--errors", is_flag=True, help="List the images whose predicted class is wrong.")
 @shared.model
 @shared.inference_device
 @shared.as_json
 def command(  # click passes each option as an argument
-    run: str, data: str, split: str | None, model: str | None, device: str, as_json: bool, **options: str | None
+    run: str, data: str, split: str | None, model: str | None, device: str, as_json: bool, **options: Any
 ) -> None:
     """Evaluate a run on labeled images."""
     with torch_session() as (registry, progress):
@@ -46,4 +48,5 @@ def _format(result: dict[str, Any]) -> list[str]:
         shares = ("-" if share is None else f"{share:.3f}" for share in (metrics["precision"], metrics["recall"]))
         rows.append((name, str(metrics["images"]), *shares))
     accuracy = f"accuracy {result['accuracy']:.4f} on {result['images']} images ({result['split']})"
-    return [accuracy, *format_table(rows, right=(1, 2, 3))]
+    errors = format_errors(result["errors"]) if "errors" in result else ()
+    return [accuracy, *format_table(rows, right=(1, 2, 3)), *errors]

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     type=click.Choice(["inside", "outside"]),
     help="Whether images are resized and normalized in the exported network, or before it.  [default: inside]",
 )
+@shared.model
 @shared.as_json
-def command(run: str, format: str, output: str | None, preprocess: str | None, as_json: bool) -> None:
+def command(  # click passes each option as an argument
+    run: str, format: str, output: str | None, preprocess: str | None, model: str | None, as_json: bool
+) -> None:
     """Export the model of a run for other programs.
 
     Runs the export on the validation images in a fresh process, without zoo. If
@@ -38,7 +41,8 @@ def command(run: str, format: str, output: str | None, preprocess: str | None, a
     with torch_session() as (registry, progress):
         from zoo.runs.export.export import export_run
 
-        export = export_run(run, format, output=output, preprocess=preprocess, registry=registry, progress=progress)
+        options = {"output": output, "preprocess": preprocess, "model": model}
+        export = export_run(run, format, registry=registry, progress=progress, **options)
     print_notes(*_describe(export))
     print_json({**export.to_json(), "path": str(export.path)}) if as_json else print_lines(str(export.path))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_data, complete_run
+from zoo.cli.mistakes import format_accuracy, format_top, format_wrong
 from zoo.cli.output import print_csv, print_json
 from zoo.cli.process import torch_session
+from zoo.cli.stdin_paths import insert_stdin
 from zoo.cli.streams import print_lines, print_notes
 
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 @click.command(name="predict")
 @click.argument("run", shell_complete=complete_run)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|DATA...", shell_complete=complete_data)
-@click.option("--columns", metavar="image=NAME", help="Column of a table that contains the images.")
+@click.option(
+    "--columns",
+    metavar="image=NAME",
+    help="Column of a table that contains the images; with --truth, also label=NAME.",
+)
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -29,54 +35,72 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of most likely classes to print per image.",
 )
+@click.option(
+    "--min-probability",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="Below this probability, predict no class: 'none of these'.",
+)
+@click.option("--truth", is_flag=True, help="Compare with the labels of DATA, or with the names of the folders.")
 @shared.model
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV with the columns path, label, probability and error.")
-@click.pass_context
+@click.option(
+    "--csv",
+    "form",
+    flag_value="csv",
+    help="Print CSV with the columns path, label, probability and error, and truth with --truth.",
+)
 def command(  # click passes each option as an argument
-    ctx: click.Context,
-    run: str,
-    images: tuple[str, ...],
-    columns: str | None,
-    top: int,
-    model: str | None,
-    device: str,
-    form: str | None,
+    run: str, images: tuple[str, ...], model: str | None, device: str, form: str | None, **options: Any
 ) -> None:
     """Classify images with the model of a run.
 
-    DATA is anything that the --data option of `zoo finetune` takes. The images
-    need no labels.
+    IMAGE is a file, or a pattern in quotes such as 'photos/**/*.jpg'; - reads
+    paths from stdin, one per line or separated by NULs. DATA is anything that
+    the --data option of `zoo finetune` takes. The images need no labels.
 
     Exits with 1 if no image could be read.
     """
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
+        paths = insert_stdin(images)
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
-        predictions = list(classifier.predict(images, top, columns=columns, registry=registry, progress=progress))
+        predictions = classifier.predict(paths, registry=registry, progress=progress, **options)
     print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
+    _print(predictions, form, truth=options["truth"])
+    if all(prediction.error for prediction in predictions):
+        click.get_current_context().exit(1)
+
+
+def _print(predictions: Sequence[Prediction], form: str | None, *, truth: bool) -> None:
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])
     elif form == "csv":
-        print_csv(_list_rows(predictions))
+        print_csv(_list_rows(predictions, truth=truth))
     else:
         print_lines(*map(_format, (prediction for prediction in predictions if not prediction.error)))
-    if all(prediction.error for prediction in predictions):
-        ctx.exit(1)
+    if truth and form:
+        print_notes(format_accuracy(predictions))
+    elif truth:
+        print_lines(format_accuracy(predictions), *format_wrong(predictions))
 
 
-def _list_rows(predictions: Iterable[Prediction]) -> Iterator[tuple[str | float, ...]]:
-    yield "path", "label", "probability", "error"
+def _list_rows(predictions: Iterable[Prediction], *, truth: bool) -> Iterator[tuple[str | float, ...]]:
+    yield "path", "label", "probability", "error", *(["truth"] if truth else [])
     for prediction in predictions:
         path = str(prediction.path)
+        last = [prediction.truth or ""] if truth else []
         if prediction.error is not None:
-            yield path, "", "", prediction.error
-        for label, probability in prediction.top:
-            yield path, label, probability, ""
+            yield path, "", "", prediction.error, *last
+        elif prediction.label is None:
+            yield path, "", prediction.top[0][1], "", *last
+        else:
+            for label, probability in prediction.top:
+                yield path, label, probability, "", *last
 
 
 def _format(prediction: Prediction) -> str:
-    top = ", ".join(f"{label} {probability:.3f}" for label, probability in prediction.top)
-    return f"{prediction.path}: {top}"
+    return f"{prediction.path}: {format_top(prediction)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli import shared
 from zoo.cli.completion import complete_run
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
@@ -16,7 +17,8 @@ from zoo.files.paths import expand_user
 @click.command(name="report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option("--output", metavar="FILE", help="Page to write.  [default: report.html in the run folder]")
-def command(runs: tuple[str, ...], output: str | None) -> None:
+@shared.model
+def command(runs: tuple[str, ...], output: str | None, model: str | None) -> None:
     """Write the report of a run again, or compare several runs.
 
     The page shows the images if they still exist. To compare several runs, --output is required.
@@ -29,7 +31,7 @@ def command(runs: tuple[str, ...], output: str | None) -> None:
 
         paths = [expand_user(run) for run in runs]
         if len(paths) == 1:
-            page = rebuild_page(paths[0], registry=registry, progress=progress)
+            page = rebuild_page(paths[0], model=model, registry=registry, progress=progress)
         else:
             page = build_comparison(paths)
         path = expand_user(output) if output else RunFolder.open(paths[0]).path / REPORT

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
@@ -21,7 +21,7 @@ from zoo.data.decoding_memory import DECODING, estimate_memory
 from zoo.data.file_kinds import explain_unidentified, is_heic, reads_avif, reads_heic
 from zoo.data.image_bytes import read_image_file
 from zoo.data.marks import Mark, read_marks
-from zoo.data.rgb import load, to_rgb
+from zoo.data.rgb import load, rotate_upright, to_rgb
 from zoo.errors import DataError, ZooError
 from zoo.files.limits import PIXELS
 
@@ -154,15 +154,8 @@ def _decode_with_turbo(image: Image.Image, data: bytes) -> Decoded:
 def _decode_with_pillow(image: Image.Image, data: bytes, bits: int) -> Decoded:
     loaded, peak = load(image, data, bits)
     marks = read_marks(image) | (Mark(0) if loaded is image else Mark.DEEP)
-    pixels = cast("Tensor", pil_to_tensor(to_rgb(_rotate_upright(loaded))))
+    pixels = cast("Tensor", pil_to_tensor(to_rgb(rotate_upright(loaded))))
     return Decoded(pixels, image.format or "", marks, peak)
-
-
-def _rotate_upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001  # Only the metadata is damaged; torchvision also ignores it.
-        return image
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: weight other than 1, training batches also contain the loss weights, of shape (N,).
 Batch = tuple[Tensor, ...]
 
+Key = TypeVar("Key")
+Prepared = TypeVar("Prepared")
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
 #: Pixels of an image, and the image itself.
@@ -42,6 +44,33 @@ class LoaderOptions:
     ahead: int = 0
     #: Whether to copy batches to pinned memory, which is useful only for a CUDA device.
     pin_memory: bool = False
+
+
+def load_ahead(
+    plan: Iterable[Sequence[Key]], prepare: Callable[[Key], Prepared], pool: ThreadPoolExecutor | None, ahead: int
+) -> Iterator[list[Prepared]]:
+    """Yield the prepared items of each batch.
+
+    Args:
+        plan: Keys of the items of each batch.
+        prepare: Function that prepares an item.
+        pool: Threads that prepare items; None means the calling thread.
+        ahead: Number of batches that the threads prepare ahead of the current one.
+    """
+    if pool is None:
+        yield from ([prepare(key) for key in keys] for keys in plan)
+        return
+    pending: deque[list[Future[Prepared]]] = deque()
+    try:
+        for keys in plan:
+            pending.append([pool.submit(prepare, key) for key in keys])
+            if len(pending) > ahead:
+                yield [future.result() for future in pending.popleft()]
+        while pending:
+            yield [future.result() for future in pending.popleft()]
+    finally:  # Futures remain if the caller stops before the last batch.
+        for future in chain.from_iterable(pending):
+            future.cancel()
 
 
 class _Loader:
@@ -63,22 +92,9 @@ class _Loader:
             self._pool = None
 
     def _load(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
-        if not self._loading.workers:
-            for keys in plan:
-                yield self._collate([self._prepare(key) for key in keys])
-            return
-        pool = self._pool = self._pool or start_threads(self._loading.workers, "load")
-        pending: deque[list[Future[_Item | None]]] = deque()
-        try:
-            for keys in plan:
-                pending.append([pool.submit(self._prepare, key) for key in keys])
-                if len(pending) > self._loading.ahead:
-                    yield self._collate([future.result() for future in pending.popleft()])
-            while pending:
-                yield self._collate([future.result() for future in pending.popleft()])
-        finally:  # Futures remain if the caller stops before the end of the epoch.
-            for future in chain.from_iterable(pending):
-                future.cancel()
+        if self._loading.workers:
+            self._pool = self._pool or start_threads(self._loading.workers, "load")
+        yield from map(self._collate, load_ahead(plan, self._prepare, self._pool, self._loading.ahead))
 
     def _prepare(self, key: _Key) -> _Item | None:
         """Return the pixels of an image; None if it turns out to be unreadable, which is recorded."""

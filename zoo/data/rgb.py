@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from zoo.data.complete import check_png, check_rows
 from zoo.errors import DataError
@@ -89,6 +89,26 @@ def load(image: Image.Image, data: bytes, bits: int) -> tuple[Image.Image, int]:
     reduced = deep.to_image(deep.bits or bits)
     reduced.info = {name: value for name, value in image.info.items() if name != "transparency"}
     return reduced, 0 if deep.bits else deep.peak
+
+
+def reduce_loaded(image: Image.Image, bits: int) -> tuple[Image.Image, int]:
+    """Reduce 16-bit values of a loaded image to 8 bits, without the content of its file.
+
+    Pillow has already reduced 16-bit colors. The arguments and the result are those of `load`.
+    """
+    if not image.mode.startswith("I;16") or (deep := _read_deep(image, b"")) is None:
+        return image, 0
+    reduced = deep.to_image(deep.bits or bits)
+    reduced.info = {name: value for name, value in image.info.items() if name != "transparency"}
+    return reduced, 0 if deep.bits else deep.peak
+
+
+def rotate_upright(image: Image.Image) -> Image.Image:
+    """Rotate an image according to its EXIF orientation, if it has one that can be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  # Only the metadata is damaged; torchvision also ignores it.
+        return image
 
 
 def _read_deep(image: Image.Image, data: bytes) -> _Deep | None:

@@ -76,7 +76,7 @@ def list_images(value: Any, options: DataOptions, *, registry: Registry, progres
         if found.prefix == "torchvision":
             refuse_option("columns", options.columns, f"{str(value)!r} has no columns", "a table")
         return list_prefixed(found, options, progress)
-    if isinstance(found, Path) and not options.needs_labels and _is_image(found):
+    if isinstance(found, Path) and not options.needs_labels and is_image(found):
         return list_image(found, options)
     located = locate(found, registry=registry, progress=progress)
     return replace(list_path(value, located, options, progress), source=located.source)
@@ -96,7 +96,8 @@ def _list_plugin_source(
     return replace(listing, source={"name": value})
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Return whether a path is a file that is neither a table nor an archive, judged by its name."""
     return path.is_file() and not is_table_name(path.name) and not is_archive_name(path.name)
 
 

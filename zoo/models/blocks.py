@@ -104,6 +104,15 @@ def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainSc
     return (scope,)
 
 
+def get_block(name: str, blocks: Sequence[BlockSpec]) -> BlockSpec:
+    """Return the block of a name.
+
+    Raises:
+        NameNotFound: If there is no such block.
+    """
+    return blocks[_get_position(name, blocks)]
+
+
 def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:
     names = [block.name for block in blocks]
     if name not in names:

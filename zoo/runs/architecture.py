@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 from os import PathLike
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from zoo.errors import OptionError, RunError
 from zoo.models.build import build_model
-from zoo.models.head import replace_head
+from zoo.models.head import Head, replace_head
 from zoo.models.own.own_network import OwnNetwork, open_own, rebuild_own
 from zoo.models.weights.header import Header
+from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.origin import Origin
@@ -22,7 +24,15 @@ from zoo.registry.registry import Registry
 Model = str | PathLike[str] | nn.Module
 
 
-def rebuild(header: Header, model: Model | None, registry: Registry, progress: Progress) -> nn.Module:
+class Rebuilt(NamedTuple):
+    """The network of a run without its weights. Its head is on the meta device."""
+
+    backbone: BackboneSpec
+    model: nn.Module
+    head: Head
+
+
+def rebuild(header: Header, model: Model | None, registry: Registry, progress: Progress) -> Rebuilt:
     """Build the network that a header describes.
 
     A header never causes code to run: the user's own network is built only from ``model``.
@@ -45,14 +55,14 @@ def rebuild(header: Header, model: Model | None, registry: Registry, progress: P
     if header.network:
         own = require_own(header, model, progress)
         with torch.random.fork_rng([]):
-            return rebuild_own(own, header.network, len(header.classes), design)
+            return Rebuilt(*rebuild_own(own, header.network, len(header.classes), design))
     if model is not None:
         raise OptionError(f"the run was trained with {header.backbone}, which a plugin provides; omit `model`.")
     resolved = registry.resolve(header.backbone)
     with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
         built = build_model(resolved.backbone, header.tag)
-        replace_head(resolved.backbone, built, len(header.classes), design, torch.device("meta"))
-    return built
+        head = replace_head(resolved.backbone, built, len(header.classes), design, torch.device("meta"))
+    return Rebuilt(resolved.backbone, built, head)
 
 
 def require_own(header: Header, model: Model | None, progress: Progress) -> OwnNetwork:

@@ -3,81 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from zoo.data.bit_depth import report_bits
-from zoo.data.decode import decoded, quiet_pillow
+from zoo.data.decode import quiet_pillow
 from zoo.data.eval_dataset import Trained, open_labeled
-from zoo.data.image_bytes import read_image
-from zoo.data.listing import ImageFile, LeftOut
-from zoo.data.loader import EvalBatches
-from zoo.data.pixel_cache import Pixels
+from zoo.data.listing import ImageFile, show_names
 from zoo.data.source import list_images, name_source
-from zoo.data.transform import build_eval_transform
-from zoo.data.unlabeled import list_unlabeled
-from zoo.engine.batches import prepare
-from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
-from zoo.engine.loop import evaluate, finite_or_none
-from zoo.engine.metrics import measure
-from zoo.errors import DataError, RunError
+from zoo.data.true_labels import LabelRule
+from zoo.data.unlabeled import Unlabeled, list_unlabeled
+from zoo.engine.device import choose_hardware, place
 from zoo.models.weights.header import Header
+from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
 from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.architecture import Model, rebuild
 from zoo.runs.data_options import parse_evaluation_options
+from zoo.runs.embeddings import Embeddings, embed_images
+from zoo.runs.evaluation import evaluate_images, require_finite
 from zoo.runs.folder import MODEL, RunFolder
+from zoo.runs.loaded_model import LoadedModel
 from zoo.runs.model_file import load_header, load_tensors
-from zoo.runs.prediction import Prediction
-
-#: Images per batch.
-BATCH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """The model input for an image."""
-
-    #: float32 of shape (C, H, W).
-    tensor: Tensor
-    #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
-    peak: int
+from zoo.runs.prediction import Prediction, Question
+from zoo.runs.predictions import to_json
 
 
 class Classifier:
     """A trained model and its class names."""
 
-    def __init__(self, model: nn.Module, header: Header, hardware: Hardware, folder: RunFolder | None = None) -> None:
-        self.model = model
-        self._folder = folder
+    def __init__(self, loaded: LoadedModel, header: Header, folder: RunFolder | None = None) -> None:
+        self.model = loaded.model
         self.header = header
-        self._hardware = hardware
-        self.transform = build_eval_transform(header.input)
+        #: The preprocessing that the model expects: a callable that takes an image as `predict` does and returns a
+        #: float32 tensor of shape (C, H, W).
+        self.transform = loaded.transform
+        self._loaded = loaded
+        self._folder = folder
+
+    @property
+    def backbone(self) -> BackboneSpec:
+        """The backbone, or the description of your own network."""
+        return self._loaded.backbone
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return self.header.classes
 
-    def predict(  # a public entry point; all but two arguments are keywords
-        self, images: Any, top: int = 1, *, columns: str | None = None, registry: Registry | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[Prediction]:  # fmt: skip
+    def predict(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
+        self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
+        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+    ) -> list[Prediction]:  # fmt: skip
         """Predict the most probable classes of each image.
 
         Args:
-            images: Path of an image, or a data set, as for ``finetune``, or a list of several of these. The images need
-                no labels, and labels have no effect.
+            images: An image: its path, the bytes of its file, a file object, a PIL image, a uint8 array of shape
+                (height, width, 3) or (height, width), or a uint8 tensor of shape (3, height, width) or
+                (1, height, width). Or a pattern of paths, such as ``photos/**/*.jpg``, or a data set, as for
+                ``finetune``. Or a list of any of these. The images need no labels.
             top: Number of classes per image.
-            columns: Name of the image column of a table, as in ``image=id``.
+            min_probability: Probability below which no class is predicted: `Prediction.label` is None.
+            truth: Whether to find the true class of each image, `Prediction.truth`: the label in a table or another
+                source with labels, or the name of the folder.
+            columns: Name of the image column of a table, as in ``image=id``, and of the label column for ``truth``.
             registry: Registry in which data sets are looked up. Default: all installed plugins.
             progress: Receives messages about the data, and, after the last prediction, messages about the scale of
                 16-bit images. Default: they are discarded.
@@ -86,34 +76,86 @@ class Classifier:
             A prediction for each image, and one with an error for each file that is left out.
 
         Raises:
-            DataError: If ``top`` is less than 1, a path does not exist, or a data set has no images.
+            DataError: If ``top`` is less than 1, an image in memory has another type or shape, the only path does not
+                exist, or a data set has no images.
             DownloadError: If a data set cannot be fetched.
             NameNotFound: If there is no data set of that name.
-            OptionError: If ``columns`` names other columns, or does not apply to the images.
-            RunError: If the model returns NaN or infinite values for an image; raised when the batch is reached.
+            OptionError: If ``min_probability`` is not from 0 to 1, or ``columns`` names other columns, or does not
+                apply to the images.
+            RunError: If the model returns NaN or infinite values for an image.
         """
-        if top < 1:
-            raise DataError(f"`top` must be at least 1, got {top}.")
+        question = Question(top, min_probability, truth, columns)
         progress = progress or Silent()
-        options = DataOptions.parse(columns=columns)
-        files = list_unlabeled(images, options, registry=registry or open_registry(), progress=progress)
-        return self._predict(files, top, progress)
+        found = self._list(images, question, registry or open_registry(), progress)
+        with quiet_pillow():
+            return [*self._predict(found, question, progress, ahead=True)]
 
-    def _predict(self, files: Sequence[ImageFile | LeftOut], top: int, progress: Progress) -> Iterator[Prediction]:
-        self.model.eval()
-        peaks: list[int] = []
-        with ThreadPoolExecutor() as pool:
-            for first in range(0, len(files), BATCH):
-                batch = files[first : first + BATCH]
-                with quiet_pillow():  # not around the yield, because it applies to the entire process
-                    read = list(pool.map(self._read, batch))
-                peaks += [item.peak for item in read if isinstance(item, _Input) and item.peak]
-                yield from self._predict_batch([file.path for file in batch], read, top)
-        report_bits(peaks, self.header.input.bits, progress)
+    def iter_predict(  # noqa: PLR0913  # the same arguments as predict
+        self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
+        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+    ) -> Iterator[Prediction]:  # fmt: skip
+        """Predict like `predict`, but yield each prediction as soon as its batch is done, to save memory.
+
+        Images are listed at the call, and read when their batch is reached.
+        """
+        question = Question(top, min_probability, truth, columns)
+        progress = progress or Silent()
+        found = self._list(images, question, registry or open_registry(), progress)
+        return self._predict(found, question, progress, ahead=False)
+
+    def embed(
+        self, images: Any, block: str | None = None, *, columns: str | None = None, registry: Registry | None = None,
+        progress: Progress | None = None,
+    ) -> Embeddings:  # fmt: skip
+        """Compute the features of images.
+
+        Args:
+            images: Images, as for `predict`. If the source has labels, or the images are in folders, `Embeddings` has
+                labels, too.
+            block: Name of a block, whose output is used. Default: the input of the head.
+            columns: Names of the image column and the label column of a table.
+            registry: Registry in which data sets are looked up. Default: all installed plugins.
+            progress: Receives messages. Default: they are discarded.
+
+        Returns:
+            The features of all readable images, with their paths. Feature maps and tokens are averaged over all
+            positions.
+
+        Raises:
+            DataError: If the images cannot be used, as for `predict`.
+            NameNotFound: If there is no such block or data set.
+            OptionError: If the block does not return features, or ``columns`` does not apply to the images.
+        """
+        return embed_images(self._loaded, images, block, columns, registry=registry, progress=progress)
+
+    def _list(self, images: Any, question: Question, registry: Registry, progress: Progress) -> list[Unlabeled]:
+        rule = LabelRule(frozenset(self.classes), is_required=True) if question.truth else None
+        options = DataOptions.parse(columns=question.columns)
+        found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule)
+        names = {image.class_name for image in found if isinstance(image, ImageFile)} if question.truth else set()
+        if unknown := sorted(names - {*self.classes, ""}):
+            shown = f"{show_names(unknown)}; images of a class that it does not have count as wrong"
+            progress.say(f"warning: the run has no class {shown}")
+        return found
+
+    def _predict(
+        self, images: Sequence[Unlabeled], question: Question, progress: Progress, *, ahead: bool
+    ) -> Iterator[Prediction]:
+        for image, values in self._loaded.predict(images, progress, ahead=ahead):
+            truth = image.class_name or None if question.truth and isinstance(image, ImageFile) else None
+            if isinstance(values, str):
+                yield Prediction(image.path, error=values, truth=truth)
+                continue
+            require_finite(values[None], [image.path])
+            best, indices = values.topk(min(question.top, len(self.classes)))
+            names = (self.classes[index] for index in indices.tolist())
+            top = tuple(zip(names, best.tolist(), strict=True))
+            yield Prediction(image.path, top, truth=truth, min_probability=question.min_probability)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,
-        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+        columns: str | None = None, errors: bool = False, registry: Registry | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Evaluate the model on labeled images.
 
@@ -123,12 +165,13 @@ class Classifier:
             label_from: Regular expression that finds the class in an image's file name, as for ``finetune``. Default:
                 that of the run, if ``data`` is of the same kind as the run's data. ``none`` means none.
             columns: Columns of a table by role, as for ``finetune``. Default: as for ``label_from``.
+            errors: Whether to list the images whose predicted class is not the true one, in ``errors``.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.
 
         Returns:
             ``split``, ``loss``, ``accuracy``, ``images``, ``per_class``, ``confusion`` and ``left_out`` (the skipped
-            files and the reasons), as in run.json.
+            files and the reasons), as in run.json; with ``errors``, also ``errors``.
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
@@ -140,63 +183,8 @@ class Classifier:
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
-        samples = images.samples
-        loaded = EvalBatches(samples, Pixels(self.transform, budget=0), plan_loading(self._hardware, BATCH))
-        with quiet_pillow(), closing(loaded), progress.track("evaluating", len(samples)) as advance:
-            batches = prepare(loaded, self.transform.normalize, self._hardware)
-            with allowing_tf32(self._hardware):
-                score, probabilities = evaluate(self.model, batches, self._hardware, advance)
-        _require_finite(probabilities, [sample.path for sample in samples])
-        labels = [sample.label for sample in samples]
-        left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
-        metrics = measure(probabilities, labels, self.classes)
-        return {"split": images.split, "loss": finite_or_none(score.loss), **metrics, "left_out": left_out}
-
-    def _read(self, file: ImageFile | LeftOut) -> _Input | str:
-        """Return the model input, or the reason why there is none."""
-        if isinstance(file, LeftOut):
-            return file.reason
-        try:
-            # Errors about a file's content omit its path, because the prediction already contains it.
-            with decoded(read_image(file), self.transform.bits) as image:
-                return _Input(self.transform(image.pixels), image.peak)
-        except DataError as error:
-            return str(error)
-
-    def _predict_batch(self, paths: Sequence[Path], read: list[_Input | str], top: int) -> Iterator[Prediction]:
-        tensors = [item.tensor for item in read if isinstance(item, _Input)]
-        computed = self._compute(tensors) if tensors else torch.empty(0, len(self.classes))
-        _require_finite(computed, [path for path, item in zip(paths, read, strict=True) if isinstance(item, _Input)])
-        rows = iter(computed)
-        for path, item in zip(paths, read, strict=True):
-            if isinstance(item, str):
-                yield Prediction(path, error=item)
-                continue
-            values, indices = next(rows).topk(min(top, len(self.classes)))
-            names = (self.classes[index] for index in indices.tolist())
-            yield Prediction(path, tuple(zip(names, values.tolist(), strict=True)))
-
-    @torch.inference_mode()
-    def _compute(self, tensors: list[Tensor]) -> Tensor:
-        """Return probabilities of shape (N, classes), on the CPU."""
-        images = torch.stack(tensors).to(self._hardware.device, memory_format=torch.channels_last)
-        with self._hardware.autocast(), allowing_tf32(self._hardware):
-            logits: Tensor = self.model(images)
-        return logits.float().softmax(1).cpu()
-
-
-def _require_finite(probabilities: Tensor, paths: Sequence[Path]) -> None:
-    """Refuse the NaN that softmax makes of logits that are not finite; the most probable class would mean nothing.
-
-    Raises:
-        RunError: If a row is not finite. The message names its image.
-    """
-    for path, is_finite in zip(paths, probabilities.isfinite().all(1).tolist(), strict=True):
-        if not is_finite:
-            raise RunError(
-                f"the model of this run returns NaN or infinite values for {path}, so it cannot be used; "
-                "train it again, or copy the run folder again if the model was copied."
-            )
+        result = evaluate_images(self._loaded, images, self.classes, progress)
+        return {**result.metrics, "errors": [*map(to_json, result.list_errors())]} if errors else result.metrics
 
 
 def load(
@@ -225,9 +213,9 @@ def load(
     folder = RunFolder.open(Path(run))
     path = folder.path / MODEL
     header = load_header(path)
-    network = rebuild(header, model, registry or open_registry(), progress or Silent())
+    backbone, network, head = rebuild(header, model, registry or open_registry(), progress or Silent())
     load_tensors(network, path, "the installed version of its backbone" if model is None else "`model`")
     hardware = choose_hardware(device, "fp32")
     place(network, hardware)
     network.eval()
-    return Classifier(network, header, hardware, folder)
+    return Classifier(LoadedModel(backbone, network, head, header.input, hardware), header, folder)

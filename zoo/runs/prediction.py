@@ -1,4 +1,4 @@
-"""The predicted classes of an image, as `zoo.runs.classifier` returns them."""
+"""The predicted classes of an image, and what is asked about each image."""
 
 from __future__ import annotations
 
@@ -6,21 +6,59 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import DataError, OptionError
+
 
 @dataclass(frozen=True)
 class Prediction:
     """The predicted classes of an image, or the reason why it is left out."""
 
-    #: Path of the file. For an image in a shard, it consists of the shard's path and the image's name.
+    #: Path of the file. For an image in a shard, it consists of the shard's path and the image's name. For an image in
+    #: memory, it is its index in the list, such as ``image 3``.
     path: Path
     #: The most probable classes and their probabilities, most probable first; empty if the image is left out.
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    #: Name of the true class; None if it was not asked for or is unknown.
+    truth: str | None = None
+    #: Probability below which no class is predicted.
+    min_probability: float = 0.0
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class; None if the image is left out, or if it is below ``min_probability``."""
+        return self.top[0][0] if self.top and self.top[0][1] >= self.min_probability else None
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of the most probable class; None if the image is left out."""
+        return self.top[0][1] if self.top else None
+
+    @property
+    def is_correct(self) -> bool | None:
+        """Whether the predicted class is the true one; None if the true class is unknown or the image is left out."""
+        return None if self.truth is None or not self.top else self.label == self.truth
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented JSON form."""
+        truth = {} if self.truth is None else {"truth": self.truth}
         if self.error is not None:
-            return {"path": str(self.path), "error": self.error}
-        label, probability = self.top[0]
+            return {"path": str(self.path), "error": self.error, **truth}
         top = [{"label": name, "probability": value} for name, value in self.top]
-        return {"path": str(self.path), "label": label, "probability": probability, "top": top}
+        return {"path": str(self.path), "label": self.label, "probability": self.probability, "top": top, **truth}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about each image."""
+
+    top: int
+    min_probability: float
+    truth: bool
+    columns: str | None
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise DataError(f"`top` must be at least 1, got {self.top}.")
+        if not 0 <= self.min_probability <= 1:
+            raise OptionError(f"`min_probability` must be from 0 to 1, got {self.min_probability}.")

@@ -81,7 +81,7 @@ def write_predictions(folder: RunFolder, predictions: Iterable[Predicted]) -> No
 
     def save(path: Path) -> None:
         with path.open("w", encoding="ascii") as file:
-            file.writelines(json.dumps(_to_json(item)) + "\n" for item in predictions)
+            file.writelines(json.dumps(to_json(item)) + "\n" for item in predictions)
 
     folder.write(PREDICTIONS, save)
 
@@ -100,7 +100,8 @@ def _from_json(line: PredictionLine) -> Predicted:
     return Predicted(*names, line["probability"], line["label_probability"])
 
 
-def _to_json(item: Predicted) -> Mapping[str, str | float | None]:
+def to_json(item: Predicted) -> Mapping[str, str | float | None]:
+    """Return the documented JSON form."""
     return {
         "split": item.split,
         "path": str(item.path),

@@ -90,3 +90,20 @@ def test_an_unknown_split_is_wrong_usage(run: Main, folder: Path, photos: Path) 
 def test_data_is_required(run: Main, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(folder) == 2
     assert "--data" in capfd.readouterr().err
+
+
+def test_errors_lists_the_wrong_images_most_confident_first(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "val" / "blue" / "0.png").rename(photos / "val" / "red" / "moved.png")
+    assert run(folder, "--data", photos, "--errors", "--json") == 0
+    errors = json.loads(capfd.readouterr().out)["errors"]
+    assert errors
+    assert errors[0].keys() == {"split", "path", "label", "predicted", "probability", "label_probability"}
+    assert run(folder, "--data", photos, "--errors") == 0
+    lines = capfd.readouterr().out.splitlines()
+    first = lines.index(f"{len(errors)} wrong") + 1
+    shown = [f"{e['path']}: {e['predicted']} {e['probability']:.3f}, but its class is {e['label']}" for e in errors]
+    assert lines[first:] == shown
+    assert run(folder, "--data", photos) == 0
+    assert not any("wrong" in line for line in capfd.readouterr().out.splitlines())

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +163,96 @@ def test_shards_are_classified_like_their_images(
     packed = [item["top"] for item in json.loads(capfd.readouterr().out)]
     assert run(folder, photos / "val", "--json") == 0
     assert packed == [item["top"] for item in json.loads(capfd.readouterr().out)]
+
+
+def give_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("form", ["{0}\n{1}\n", "{0}\r\n\n{1}", "{0}\0{1}\0"])
+def test_a_dash_stands_for_the_paths_on_stdin(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str], *,
+    monkeypatch: pytest.MonkeyPatch, form: str,
+) -> None:  # fmt: skip
+    give_stdin(monkeypatch, form.format(image, broken).encode())
+    assert run(folder, "-", image, "--json") == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [item["path"] for item in found] == [str(image), str(broken), str(image)]
+
+
+def test_a_name_with_a_line_break_is_read_if_nuls_separate_the_paths(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = image.rename(image.with_name("a\nb.png"))
+    give_stdin(monkeypatch, bytes(odd) + b"\0")
+    assert run(folder, "-", "--json") == 0
+    assert [item["path"] for item in json.loads(capfd.readouterr().out)] == [str(odd)]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [(("-",), "no paths on stdin"), (("-", "-"), "read only once")])
+def test_stdin_without_paths_and_a_second_dash_are_errors(
+    run: Main, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
+    arguments: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    give_stdin(monkeypatch, b"\n")
+    assert run(folder, *arguments) == 1
+    assert message in capfd.readouterr().err
+
+
+def test_a_quoted_pattern_stands_for_its_matches(
+    run: Main, folder: Path, photos: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, photos / "v*" / "**" / "0.png", photos / "*.gif", "--csv") == 0
+    rows = list(csv.DictReader(capfd.readouterr().out.splitlines()))
+    assert [row["path"] for row in rows[:-1]] == [str(image), str(photos / "val" / "red" / "0.png")]
+    assert rows[-1]["error"] == "no file matches the pattern"
+    assert run(folder, photos / "*.gif") == 1
+    assert "no file matches the pattern '" in capfd.readouterr().err
+
+
+def test_a_missing_path_among_several_is_a_row(
+    run: Main, folder: Path, image: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, tmp_path / "gone.png", image, "--json") == 0
+    out, err = capfd.readouterr()
+    assert [item.get("error") for item in json.loads(out)] == ["there is no such file or data set", None]
+    assert "gone.png: there is no such file or data set" in err
+
+
+def test_truth_prints_the_accuracy_and_the_wrong_images(
+    run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "val" / "blue" / "0.png").rename(photos / "val" / "red" / "moved.png")
+    assert run(folder, photos / "val", "--json", "--truth") == 0
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    assert [item["truth"] for item in found] == ["blue"] * 4 + ["red"] * 6
+    wrong = [item["path"] for item in found if item["label"] != item["truth"]]
+    assert 0 < len(wrong) < 10
+    accuracy = f"accuracy {1 - len(wrong) / 10:.4f} on 10 images (95% interval "
+    assert accuracy in err
+    assert run(folder, photos / "val", "--truth") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 10 + 2 + len(wrong)
+    assert lines[10].startswith(accuracy)
+    assert lines[11] == f"{len(wrong)} wrong"
+    assert {line.partition(": ")[0] for line in lines[12:]} == set(wrong)
+    assert all(line.endswith((", but its class is red", ", but its class is blue")) for line in lines[12:])
+    assert run(folder, photos / "val", "--truth", "--csv") == 0
+    rows = list(csv.DictReader(capfd.readouterr().out.splitlines()))
+    assert [row["truth"] for row in rows] == ["blue"] * 4 + ["red"] * 6
+
+
+def test_a_class_below_the_minimum_probability_is_none_of_these(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--min-probability", "1", "--top", "2") == 0
+    assert re.search(r": none of these \(\w+ 0\.\d+, \w+ 0\.\d+\)$", capfd.readouterr().out.strip())
+    assert run(folder, image, "--min-probability", "1", "--json") == 0
+    (found,) = json.loads(capfd.readouterr().out)
+    assert found["label"] is None
+    assert found["probability"] == found["top"][0]["probability"]
+    assert run(folder, image, "--min-probability", "1", "--top", "2", "--csv") == 0
+    (row,) = csv.DictReader(capfd.readouterr().out.splitlines())
+    assert (row["label"], row["error"]) == ("", "")
+    assert run(folder, image, "--min-probability", "2") == 2

@@ -14,7 +14,7 @@ from torch import nn
 
 from zoo.errors import OptionError
 from zoo.models.containers import get_module
-from zoo.models.head import replace_head
+from zoo.models.head import Head, replace_head
 from zoo.models.own.network_file import NetworkFile
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
 from zoo.registry.head_design import HeadDesign
@@ -57,7 +57,9 @@ def open_own(network: str | PathLike[str] | nn.Module) -> OwnNetwork | None:
     return None if file is None else OwnNetwork(f"{file.file}:{file.function}", file.function, file.build, file)
 
 
-def rebuild_own(own: OwnNetwork, origin: Origin, num_classes: int, design: HeadDesign) -> nn.Module:
+def rebuild_own(
+    own: OwnNetwork, origin: Origin, num_classes: int, design: HeadDesign
+) -> tuple[BackboneSpec, nn.Module, Head]:
     """Build the network of a run again, with a head on the meta device, whose weights are read next.
 
     Raises:
@@ -67,8 +69,7 @@ def rebuild_own(own: OwnNetwork, origin: Origin, num_classes: int, design: HeadD
     model = own.build()
     require_layer(own, model, origin.head)
     spec = make_spec(own, model, origin.head, (), InputSpec())
-    replace_head(spec, model, num_classes, design, torch.device("meta"))
-    return model
+    return spec, model, replace_head(spec, model, num_classes, design, torch.device("meta"))
 
 
 def declare(own: OwnNetwork, options: Mapping[str, Any], blocks: Blocks | None) -> tuple[OwnNetwork, dict[str, Any]]:

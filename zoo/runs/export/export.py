@@ -59,7 +59,7 @@ class Export:
 
 def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
     run: str | PathLike[str], format: str, *, output: str | PathLike[str] | None = None, preprocess: str | None = None,
-    registry: Registry | None = None, progress: Progress | None = None,
+    model: Model | None = None, registry: Registry | None = None, progress: Progress | None = None,
 ) -> Export:  # fmt: skip
     """Export a run, and compare the export with the run in a fresh process.
 
@@ -69,6 +69,7 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
         output: Folder to create. Default: ``exports/FORMAT`` in the run folder.
         preprocess: ``inside`` to export a network that takes uint8 images of any size, ``outside`` for one that takes
             normalized batches. Default: ``inside``; timm has its own preprocessing, so it is always outside.
+        model: Your own network, if the run was trained with one, as for `zoo.load`.
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
         progress: Receives messages. Default: they are discarded.
 
@@ -83,15 +84,14 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
     folder = RunFolder.open(Path(run))
     target = expand_user(output) if output else folder.path / EXPORTS / _name(format, place)
     RunFolder.refuse_used(target)
-    classifier = load(folder.path, device="cpu", registry=registry)
-    backbone = registry.resolve(classifier.header.backbone).backbone
+    classifier = load(folder.path, model=model, device="cpu", registry=registry, progress=progress)
     plan = Plan.of(classifier, format, place)
     images = find_images(folder, progress)
     for parent in reversed(target.absolute().parents):
         make_folder(parent)
     with atomic_run_write(target) as temporary:
         temporary.mkdir()
-        _write(plan, backbone, temporary)
+        _write(plan, classifier.backbone, temporary)
         return _prove(plan, temporary, images, target, progress)
 
 

@@ -12,6 +12,7 @@ from zoo.data.decode import decode_image, quiet_pillow
 from zoo.files.schema import Epoch, Run
 from zoo.progress import Progress
 from zoo.registry.registry import Registry
+from zoo.runs.architecture import Model
 from zoo.runs.classifier import load
 from zoo.runs.compare import compare_runs, list_doubts
 from zoo.runs.folder import HISTORY, PREDICTIONS, RUN, RunFolder
@@ -22,11 +23,12 @@ from zoo.runs.report.pictures import Pictures, draw_pictures
 from zoo.runs.report.template import render_template
 
 
-def rebuild_page(run: Path, *, registry: Registry, progress: Progress) -> str:
+def rebuild_page(run: Path, *, model: Model | None = None, registry: Registry, progress: Progress) -> str:
     """Return the HTML of a run's report, with pictures of the images that still exist.
 
     Args:
         run: Run folder, or a file in it.
+        model: Your own network, if the run was trained with one.
         registry: Where to look up the backbone.
         progress: Receives notes about missing pictures.
 
@@ -36,7 +38,7 @@ def rebuild_page(run: Path, *, registry: Registry, progress: Progress) -> str:
     """
     folder = RunFolder.open(run)
     facts, history = folder.read_json(RUN, Run), folder.read_lines(HISTORY, Epoch)
-    pictures = _draw(folder, registry, progress) if (folder.path / PREDICTIONS).exists() else None
+    pictures = _draw(folder, model, registry, progress) if (folder.path / PREDICTIONS).exists() else None
     if pictures is None:
         progress.say(f"note: {folder.path} has no {PREDICTIONS}, so the report has no pictures")
     elif pictures.missing:
@@ -44,15 +46,16 @@ def rebuild_page(run: Path, *, registry: Registry, progress: Progress) -> str:
     return build_page(facts, history, pictures)
 
 
-def _draw(folder: RunFolder, registry: Registry, progress: Progress) -> Pictures | None:
-    classifier = load(folder.path, registry=registry)
+def _draw(folder: RunFolder, model: Model | None, registry: Registry, progress: Progress) -> Pictures | None:
+    classifier = load(folder.path, model=model, registry=registry, progress=progress)
+    transform = classifier.transform.steps
 
     def read(path: Path) -> Tensor:
-        return classifier.transform.reduce(decode_image(path, classifier.transform.bits))
+        return transform.reduce(decode_image(path, transform.bits))
 
     predictions = read_predictions(folder)
     with quiet_pillow(), progress.track("drawing", len(predictions)):
-        return draw_pictures(predictions, read, classifier.model, classifier.transform.normalize)
+        return draw_pictures(predictions, read, classifier.model, transform.normalize)
 
 
 def build_comparison(runs: Sequence[Path]) -> str:

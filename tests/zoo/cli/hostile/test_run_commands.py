@@ -52,6 +52,14 @@ def test_predict_and_compare_print_safely(
     found = json.loads(printed.out)
     assert {top["label"] for item in found for top in item.get("top", ())} == set(classes)
     assert {item["path"] for item in found} == {str(path) for path in images.iterdir()}
+    assert run(*predict, "--truth") == 0
+    printed = capfd.readouterr()
+    check_lines(printed.out + printed.err)
+    output = tmp_path / f"{list_file_names(seed)[2]}.csv"
+    assert run("embed", folder, images, "--output", output, "--device", "cpu") == 0
+    printed = capfd.readouterr()
+    check_lines(printed.out + printed.err)
+    check_csv(output.read_text(encoding="utf-8"), 13)
     assert run("compare", folder, make_run(tmp_path / list_run_names(seed)[2], list_texts(seed + 1000))) == 0
     printed = capfd.readouterr()
     check_lines(printed.out + printed.err)

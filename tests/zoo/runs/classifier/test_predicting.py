@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from unprivileged import obeying_permissions
 from zoo.data.decode import decode_image
 from zoo.data.transform import build_eval_transform
+from zoo.engine.inference import BATCH
 from zoo.errors import DataError
 from zoo.models.head import replace_head
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
-from zoo.runs.classifier import BATCH, Classifier
+from zoo.runs.classifier import Classifier
 from zoo.training.run import Run
 
 
@@ -61,9 +62,15 @@ def test_top_below_1_raises_at_the_call(classifier: Classifier, images: list[Pat
         classifier.predict(images, top=top)
 
 
-def test_a_missing_path_raises_at_the_call(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:
+def test_a_missing_path_raises_at_the_call(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png' does not exist"):
-        classifier.predict([images[0], tmp_path / "gone.png"])
+        classifier.iter_predict(tmp_path / "gone.png")
+
+
+def test_a_missing_path_among_several_is_reported(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:
+    good, *bad = classifier.predict([images[0], tmp_path / "gone.png", tmp_path / ("a" * 300), "gone"])
+    assert good.label == "blue"
+    assert [prediction.error for prediction in bad] == ["there is no such file or data set"] * 3
 
 
 def test_a_link_to_a_missing_file_is_reported(classifier: Classifier, images: list[Path], tmp_path: Path) -> None:

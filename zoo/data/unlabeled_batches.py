@@ -1,0 +1,66 @@
+"""Load batches of images without labels. An image that cannot be read becomes a reason and never ends the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from zoo.data.decode import Decoded, decoded
+from zoo.data.decoding_threads import start_threads
+from zoo.data.image_bytes import read_image
+from zoo.data.listing import ImageFile, LeftOut
+from zoo.data.loader import LoaderOptions, load_ahead
+from zoo.data.memory_images import MemoryImage
+from zoo.data.sampler import plan_in_order
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from zoo.data.transform import Transform
+    from zoo.data.unlabeled import Unlabeled
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """An image, ready for normalization."""
+
+    #: uint8 of shape (3, height, width).
+    pixels: Tensor
+    #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
+    peak: int
+
+
+class UnlabeledBatches:
+    """Batches of images in order. Each item is an image, or the reason why there is none."""
+
+    def __init__(self, images: Sequence[Unlabeled], transform: Transform, loading: LoaderOptions) -> None:
+        self._images = images
+        self._transform = transform
+        self._loading = loading
+
+    def __iter__(self) -> Iterator[list[ReadImage | str]]:
+        plan = plan_in_order(range(len(self._images)), batch_size=self._loading.batch_size)
+        if not self._loading.workers or len(self._images) == 1:
+            yield from load_ahead(plan, self._read, None, 0)
+            return
+        with start_threads(self._loading.workers, "read") as pool:
+            yield from load_ahead(plan, self._read, pool, self._loading.ahead)
+
+    def _read(self, index: int) -> ReadImage | str:
+        image = self._images[index]
+        if isinstance(image, LeftOut):
+            return image.reason
+        try:
+            # Errors about an image's content omit its path, because the result already contains it.
+            with _decoded(image, self._transform.bits) as found:
+                # A crop is a view that would keep the full image in memory.
+                return ReadImage(self._transform.reduce(found.pixels).clone(), found.peak)
+        except DataError as error:
+            return str(error)
+
+
+def _decoded(image: ImageFile | MemoryImage, bits: int | None) -> AbstractContextManager[Decoded]:
+    return image.decoded(bits) if isinstance(image, MemoryImage) else decoded(read_image(image), bits)
