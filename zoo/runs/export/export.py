@@ -15,6 +15,7 @@ from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
 from zoo.progress.printable import escape_json
 from zoo.registry.registry import Registry, open_registry
+from zoo.runs.architecture import Model
 from zoo.runs.classifier import load
 from zoo.runs.export.batches import ValidationImages, find_images
 from zoo.runs.export.golden import FOLDER, draw_golden, write_probabilities

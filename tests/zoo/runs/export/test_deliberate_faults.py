@@ -19,7 +19,7 @@ from zoo.runs.export.export import export_run
 from zoo.runs.export.network import Plan
 from zoo.runs.export.preprocessing import Preprocessing
 
-pytestmark = pytest.mark.usefixtures("few_images")
+pytestmark = [pytest.mark.usefixtures("few_images"), pytest.mark.breadth]  # each case exports a network
 Patch = pytest.MonkeyPatch
 
 
