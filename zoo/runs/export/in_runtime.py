@@ -108,7 +108,7 @@ RUNTIMES = {"onnx": open_onnx, "pt2": open_pt2, "timm": open_timm}
 def read_batch(batch: dict[str, Any], prepare: Prepare) -> Any:
     """Read the images or the tensors of a batch."""
     if "tensors" in batch:
-        return np.load(batch["tensors"])
+        return np.load(batch["tensors"], allow_pickle=False)
     images = [open_rgb(path) for path in batch["paths"]]
     if batch["size"]:
         height, width = batch["size"]

@@ -143,7 +143,7 @@ def _run(format: str, folder: Path, batches: list[dict[str, Any]], scratch: Path
     except subprocess.TimeoutExpired as error:
         message = f"the {format} export did not classify the images within {_TIMEOUT} seconds. Nothing was written."
         raise ExportError(message) from error
-    with np.load(result) as arrays:
+    with np.load(result, allow_pickle=False) as arrays:
         classes = json.loads(arrays["classes"].tobytes())
         return classes, [torch.from_numpy(arrays[f"arr_{index}"]) for index in range(len(batches))]
 
