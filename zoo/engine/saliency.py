@@ -31,10 +31,12 @@ def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
     try:
         with torch.enable_grad():
             logits: Tensor = model(images.detach().requires_grad_())
+            chosen = logits.max(1).values.sum()
     finally:
         for hook in hooks:
             hook.remove()
-    gradients = torch.autograd.grad(logits.max(1).values.sum(), outputs, allow_unused=True) if outputs else ()
+    outputs = outputs if chosen.requires_grad else []
+    gradients = torch.autograd.grad(chosen, outputs, allow_unused=True) if outputs else ()
     for output, gradient in zip(reversed(outputs), reversed(gradients), strict=True):
         if gradient is not None and _reaches_places(gradient):
             return _enlarge(_make_map((output * gradient).detach()), images)

@@ -109,7 +109,7 @@ def finetune(  # noqa: PLR0913  # the public entry point; all but two arguments 
             state = TrainingState(plan.network.model, earlier.checkpoint if earlier else None)
             with allowing_tf32(plan.hardware), recording(plan, state, record, progress) as callbacks:
                 train(plan, state, callbacks, progress)
-            pictures = draw_run_pictures(plan, record) if record else None
+            pictures = draw_run_pictures(plan, record, progress) if record else None
         baseline = train_baseline(job, record, finetune)
         return _finish(job, record, baseline, pictures)
 

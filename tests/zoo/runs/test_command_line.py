@@ -68,6 +68,10 @@ def test_a_python_object_has_no_command() -> None:
     assert build_command(facts_of(Recipe(), is_object=True)) is None
 
 
+def test_a_run_of_ones_own_network_has_no_command() -> None:
+    assert build_command({**facts_of(Recipe()), "network": {"file": "net.py"}}) is None
+
+
 def test_an_unknown_option_has_no_command() -> None:
     facts = facts_of(Recipe())
     facts["recipe"]["later"] = 1

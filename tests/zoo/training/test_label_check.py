@@ -1,4 +1,4 @@
-"""Labels are checked with the features of all images, and the files stay as they are."""
+"""Labels are checked with the features of all images, and no file is changed."""
 
 from __future__ import annotations
 

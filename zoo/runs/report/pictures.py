@@ -63,6 +63,8 @@ class Pictures:
     mistakes: Sequence[Picture]
     #: Images that should be shown but can no longer be read.
     missing: Sequence[Path] = field(default=())
+    #: Why the mistakes do not show what contributed most; None if they do.
+    problem: str | None = None
 
 
 def draw_pictures(
@@ -94,6 +96,7 @@ class _Artist:
         self._model = model
         self._normalize = normalize
         self._missing: list[Path] = []
+        self._problem: str | None = None
 
     def draw(self, split: str, predictions: Sequence[Predicted]) -> Pictures:
         of_class: defaultdict[str, list[Predicted]] = defaultdict(list)
@@ -102,7 +105,8 @@ class _Artist:
         rows = [self._draw_row(name, of_class[name]) for name in sort_names(of_class)[:MAX_CLASSES]]
         wrong = sorted((item for item in predictions if not item.is_correct), key=_rank_mistake)
         mistakes = list(self._draw_mistakes(wrong[:MAX_MISTAKES]))
-        return Pictures(split, rows, len(of_class), mistakes, tuple(dict.fromkeys(self._missing)))
+        missing = tuple(dict.fromkeys(self._missing))
+        return Pictures(split, rows, len(of_class), mistakes, missing, self._problem)
 
     def _draw_row(self, name: str, predictions: Sequence[Predicted]) -> ClassRow:
         ranked = sorted(predictions, key=lambda item: (-(item.label_probability or 0), str(item.path)))
@@ -115,11 +119,17 @@ class _Artist:
             some = found[first : first + _BATCH]
             maps = self._compute_saliency([image for _, image in some])
             for (item, image), saliency in zip(some, maps, strict=True):
-                yield Picture(item, _encode(image, _LARGE), _encode(_highlight(image, saliency), _LARGE))
+                overlay = "" if saliency is None else _encode(_highlight(image, saliency), _LARGE)
+                yield Picture(item, _encode(image, _LARGE), overlay)
 
-    def _compute_saliency(self, images: Sequence[Tensor]) -> Tensor:
+    def _compute_saliency(self, images: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        """Return a map for each image, or None if the network has no gradients. The run is finished in any case."""
         device = next(self._model.parameters()).device
-        return compute_saliency(self._model, self._normalize(torch.stack([*images]).to(device)))
+        try:
+            return [*compute_saliency(self._model, self._normalize(torch.stack([*images]).to(device)))]
+        except RuntimeError as error:  # Some networks support no backward pass in eval mode.
+            self._problem = f"the report does not show where the model looked: {str(error).partition('.')[0]}"
+            return [None] * len(images)
 
     def _read_each(self, predictions: Iterable[Predicted]) -> Iterator[tuple[Predicted, Tensor]]:
         for item in predictions:
@@ -143,7 +153,7 @@ def _thin_out(ranked: Sequence[Predicted]) -> Sequence[Predicted]:
 def _highlight(image: Tensor, saliency: Tensor) -> Tensor:
     """Darken an image, and color the places with high values in ``saliency``, of shape (height, width)."""
     gray = image.float().mean(0, keepdim=True) * 0.6
-    strength = saliency.clamp(0, 1)[None] * 0.7
+    strength = saliency.nan_to_num().clamp(0, 1)[None] * 0.7
     return ((1 - strength) * gray + strength * _HIGHLIGHT).round().to(torch.uint8)
 
 

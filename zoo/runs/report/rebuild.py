@@ -43,6 +43,8 @@ def rebuild_page(run: Path, *, model: Model | None = None, registry: Registry, p
         progress.say(f"note: {folder.path} has no {PREDICTIONS}, so the report has no pictures")
     elif pictures.missing:
         progress.say(f"note: {len(pictures.missing)} images can no longer be read, such as {pictures.missing[0]}")
+    if pictures and pictures.problem:
+        progress.say(f"note: {pictures.problem}")
     return build_page(facts, history, pictures)
 
 

@@ -1,4 +1,4 @@
-"""Features with positions are averaged; others stay as they are."""
+"""Features with positions are averaged over the positions; others are not changed."""
 
 from __future__ import annotations
 

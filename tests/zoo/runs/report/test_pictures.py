@@ -89,3 +89,24 @@ def test_an_image_that_is_gone_is_listed_and_the_others_are_shown() -> None:
 
 def test_without_predictions_there_are_no_pictures() -> None:
     assert draw_pictures([], read, nn.Flatten(), NORMALIZE) is None
+
+
+class WithoutBackward(nn.Module):
+    """A network that changes a tensor that its backward pass needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Sigmoid())
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.features(images)
+        found += 1
+        return found.mean((2, 3))
+
+
+def test_a_network_without_gradients_has_mistakes_without_overlays_and_a_reason() -> None:
+    found = draw_pictures([predict(1, "a", "b", 0.9)], read, WithoutBackward().eval(), NORMALIZE)
+    assert found
+    assert [picture.overlay for picture in found.mistakes] == [""]
+    assert found.problem
+    assert found.problem.startswith("the report does not show where the model looked: one of the variables needed")
