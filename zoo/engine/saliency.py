@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
-    """Compute the gradient times the features at the last layer that still knows places.
+    """Compute the gradient times the features at the last layer with spatial positions.
 
     This is the layer-wise "gradient x activation" (Ancona et al. 2018), summed over the channels. Negative values,
     which speak against the class, become 0. Feature maps and the tokens of transformers are supported.
@@ -24,7 +24,7 @@ def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
     outputs: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.requires_grad and _knows_places(output, len(images)):
+        if isinstance(output, Tensor) and output.requires_grad and _has_positions(output, len(images)):
             outputs.append(output)
 
     hooks = [module.register_forward_hook(keep) for module in model.modules()]
@@ -38,19 +38,19 @@ def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
     outputs = outputs if chosen.requires_grad else []
     gradients = torch.autograd.grad(chosen, outputs, allow_unused=True) if outputs else ()
     for output, gradient in zip(reversed(outputs), reversed(gradients), strict=True):
-        if gradient is not None and _reaches_places(gradient):
+        if gradient is not None and _reaches_positions(gradient):
             return _enlarge(_make_map((output * gradient).detach()), images)
     return torch.zeros(len(images), *images.shape[2:])
 
 
-def _knows_places(output: Tensor, count: int) -> bool:
+def _has_positions(output: Tensor, count: int) -> bool:
     """Return whether an output is a feature map (N, C, H, W) or (N, H, W, C), or tokens (N, T, C)."""
     return len(output) == count and (
         (output.ndim == 4 and output[0].numel() > max(output.shape[1:])) or (output.ndim == 3 and output.shape[1] > 3)
     )
 
 
-def _reaches_places(gradient: Tensor) -> bool:
+def _reaches_positions(gradient: Tensor) -> bool:
     """Return whether there is a gradient in several places, not only in a class token."""
     return int((_make_map(gradient.abs()) > 0).sum(dim=(1, 2)).max()) > 1
 

@@ -1,4 +1,4 @@
-"""The saliency is the gradient times the features of the last layer that still knows places."""
+"""The saliency is the gradient times the features of the last layer with spatial positions."""
 
 from __future__ import annotations
 
