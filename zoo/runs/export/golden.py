@@ -1,7 +1,7 @@
 """Golden images: small drawn images beside an export, with the probabilities that the run gives for them.
 
-Whoever uses the export in another language or runtime can compare. The images are drawn, because the user's photos may
-not be meant for those who get the export.
+They let people who use the export in another language or runtime check their results. The images are drawn, because
+the user's photos may not be meant for those people.
 """
 
 from __future__ import annotations
