@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -27,6 +27,7 @@ Batch = tuple[Tensor, ...]
 
 Key = TypeVar("Key")
 Prepared = TypeVar("Prepared")
+Combined = TypeVar("Combined")
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
 #: Pixels of an image, and the image itself.
@@ -47,30 +48,50 @@ class LoaderOptions:
 
 
 def load_ahead(
-    plan: Iterable[Sequence[Key]], prepare: Callable[[Key], Prepared], pool: ThreadPoolExecutor | None, ahead: int
-) -> Iterator[list[Prepared]]:
-    """Yield the prepared items of each batch.
+    plan: Iterable[Sequence[Key]],
+    prepare: Callable[[Key], Prepared],
+    combine: Callable[[Sequence[Prepared]], Combined],
+    pool: ThreadPoolExecutor | None,
+    ahead: int,
+) -> Iterator[Combined]:
+    """Yield the batches of a plan.
 
     Args:
         plan: Keys of the items of each batch.
         prepare: Function that prepares an item.
-        pool: Threads that prepare items; None means the calling thread.
-        ahead: Number of batches that the threads prepare ahead of the current one.
+        combine: Function that combines the items of a batch.
+        pool: Threads that do both; None means the calling thread.
+        ahead: Number of batches that the threads load ahead of the current one.
     """
     if pool is None:
-        yield from ([prepare(key) for key in keys] for keys in plan)
+        yield from (combine([prepare(key) for key in keys]) for keys in plan)
         return
-    pending: deque[list[Future[Prepared]]] = deque()
+    pending: deque[tuple[Sequence[Future[Prepared]], Future[Combined]]] = deque()
     try:
         for keys in plan:
-            pending.append([pool.submit(prepare, key) for key in keys])
+            items = [pool.submit(prepare, key) for key in keys]
+            # The items were submitted earlier, so other threads finish them while this one waits.
+            pending.append((items, pool.submit(_combine, combine, items)))
             if len(pending) > ahead:
-                yield [future.result() for future in pending.popleft()]
+                yield pending.popleft()[1].result()
         while pending:
-            yield [future.result() for future in pending.popleft()]
-    finally:  # Futures remain if the caller stops before the last batch.
-        for future in chain.from_iterable(pending):
-            future.cancel()
+            yield pending.popleft()[1].result()
+    finally:  # Batches remain if the caller stops before the last one.
+        for prepared, batch in pending:
+            batch.cancel()
+            for item in prepared:
+                item.cancel()
+
+
+def _stack(images: Sequence[Tensor], *, is_pinned: bool) -> Tensor:
+    """Stack images; without images, return a tensor of shape (0, 3, 1, 1)."""
+    shape = images[0].shape if images else (3, 1, 1)
+    batch = torch.empty(len(images), *shape, dtype=torch.uint8, pin_memory=is_pinned)
+    return torch.stack(tuple(images), out=batch) if images else batch
+
+
+def _combine(combine: Callable[[Sequence[Prepared]], Combined], items: Sequence[Future[Prepared]]) -> Combined:
+    return combine([item.result() for item in items])
 
 
 class _Loader:
@@ -94,7 +115,7 @@ class _Loader:
     def _load(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
         if self._loading.workers:
             self._pool = self._pool or start_threads(self._loading.workers, "load")
-        yield from map(self._collate, load_ahead(plan, self._prepare, self._pool, self._loading.ahead))
+        yield from load_ahead(plan, self._prepare, self._collate, self._pool, self._loading.ahead)
 
     def _prepare(self, key: _Key) -> _Item | None:
         """Return the pixels of an image; None if it turns out to be unreadable, which is recorded."""
@@ -109,11 +130,12 @@ class _Loader:
         items = [item for item in found if item is not None]
         if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
-        images = torch.stack([image for image, _ in items]) if items else torch.empty(0, 3, 1, 1, dtype=torch.uint8)
-        labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64)
-        weights = [torch.tensor([sample.file.loss_weight for _, sample in items])] if self._is_weighted else []
-        batch = (images, labels, *weights)
-        return tuple(tensor.pin_memory() for tensor in batch) if items and self._loading.pin_memory else batch
+        is_pinned = self._loading.pin_memory
+        images = _stack([image for image, _ in items], is_pinned=is_pinned)
+        labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64, pin_memory=is_pinned)
+        if not self._is_weighted:
+            return images, labels
+        return images, labels, torch.tensor([sample.file.loss_weight for _, sample in items], pin_memory=is_pinned)
 
     def _check_empty(self, count: int) -> None:
         """Do nothing if none of ``count`` images can be read; an empty batch does not change an evaluation."""

@@ -44,10 +44,10 @@ class UnlabeledBatches:
     def __iter__(self) -> Iterator[list[ReadImage | str]]:
         plan = plan_in_order(range(len(self._images)), batch_size=self._loading.batch_size)
         if not self._loading.workers or len(self._images) == 1:
-            yield from load_ahead(plan, self._read, None, 0)
+            yield from load_ahead(plan, self._read, list, None, 0)
             return
         with start_threads(self._loading.workers, "read") as pool:
-            yield from load_ahead(plan, self._read, pool, self._loading.ahead)
+            yield from load_ahead(plan, self._read, list, pool, self._loading.ahead)
 
     def _read(self, index: int) -> ReadImage | str:
         image = self._images[index]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo.data.loader import Batch
 from zoo.engine.distributed.agreement import allocate_optimizer_state, ending_if_out_of_memory, raising_in_all
+from zoo.engine.finite_check import requiring_finite
 from zoo.engine.gradient_sync import sync_gradients
 from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner, StepResult
@@ -103,21 +104,24 @@ def _optimizer_step(learner: Learner, loss: Tensor) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     norm = full_tensor(total_norm).float().to(loss.device)
-    # With fp16, the scaler itself skips a step whose gradients overflow, and then lowers its scale. A scale below 1
-    # means that the gradients are not finite at any scale.
-    scale = scaler.get_scale()
-    is_finite = loss.isfinite() if scaler.is_enabled() else loss.isfinite() & norm.isfinite()
-    if scale < 1 or not is_finite:
-        lr = optimizer.param_groups[0]["initial_lr"] * learner.schedule.factor(learner.steps)
-        raise NotFinite(f"loss {loss.item():.4g} with gradient norm {norm.item():.4g}, learning rate {lr:.2g}")
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, total_norm)
     if not learner.steps and norm.isfinite():
         allocate_optimizer_state(learner)
     learner.schedule.prepare(optimizer, learner.steps)
-    scaler.step(optimizer)
+    # With fp16, the scaler itself skips a step whose gradients overflow, and then lowers its scale. A scale below 1
+    # means that the gradients are not finite at any scale.
+    scale = scaler.get_scale()
+    is_finite = loss.isfinite() & (scale >= 1) if scaler.is_enabled() else loss.isfinite() & norm.isfinite()
+    with requiring_finite(learner, is_finite, partial(_describe, learner, loss, norm)):
+        scaler.step(optimizer)
     scaler.update()
     if scaler.get_scale() >= scale:  # Otherwise the scaler has skipped the step.
         learner.steps += 1
         if learner.average:
             learner.average.update(learner.steps)
+
+
+def _describe(learner: Learner, loss: Tensor, norm: Tensor) -> str:
+    lr = learner.optimizer.param_groups[0]["lr"]
+    return f"loss {loss.item():.4g} with gradient norm {norm.item():.4g}, learning rate {lr:.2g}"
