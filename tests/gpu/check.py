@@ -137,7 +137,7 @@ class Check:
         if not stage.script:
             # Warnings from torch are not errors here, because they depend on the version and the machine.
             options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings=", "--dist", "load", "-n"]
-            return [sys.executable, "-m", "pytest", HERE, *options, str(min(4, os.cpu_count() or 1))]
+            return [sys.executable, "-m", "pytest", HERE, *options, str(min(8, os.cpu_count() or 1))]
         found = self._options.timm_train or HERE / "packed" / "train.py"
         return [
             sys.executable,

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,7 @@ from typing import Any
 
 import tutorial
 import zoo
-from context import MIB, Context, measure_each, measured, read_context
+from context import MIB, Context, measure_each, measured, read_context, release_memory
 from measure import measure as run_process
 from plan import Candidate
 from recording_progress import RecordingProgress
@@ -28,7 +28,6 @@ from results import SKIPPED, Result
 from steps import Peak
 
 STAGE = "epochs"
-Train = Callable[[Context, Candidate], Result]
 #: Timeout in seconds of timm's train.py.
 PATIENCE = 120
 TIMM_FLAGS = (
@@ -91,11 +90,11 @@ def train_timm(context: Context, candidate: Candidate, *flags: str, stage: str =
     return describe(stage, name, answer["epoch_seconds"], images, " ".join(["bf16", *flags]))
 
 
-def yield_one(
-    train: Callable[[Context, Candidate], Result], context: Context, candidate: Candidate
-) -> Iterator[Result]:
-    """Yield the result of a training function."""
-    yield train(context, candidate)
+def measure(context: Context, candidate: Candidate) -> Iterator[Result]:
+    """Train with zoo and its peers, one network after another, because time may run out."""
+    for train in (train_ours, train_timm, train_tutorial):
+        yield train(context, candidate)
+        release_memory()
 
 
 def describe(
@@ -108,5 +107,4 @@ def describe(
 
 if __name__ == "__main__":
     context = read_context()
-    for train in (train_ours, train_timm, train_tutorial):  # zoo comes first, because time may run out
-        measure_each(STAGE, context.plan.candidates, partial(yield_one, train, context))
+    measure_each(STAGE, context.plan.candidates, partial(measure, context))

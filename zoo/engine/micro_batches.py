@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from zoo.engine.tracebacks import free_tensors
 from zoo.errors import TrainingError, is_out_of_memory
 
 Result = TypeVar("Result")
@@ -61,8 +62,7 @@ class MicroBatches:
                         f"not enough memory; start again with `accumulate`={2 * self.count} or a smaller `batch_size`; "
                         f"with `shard` or `sync_batch_norm`, batches cannot be split further during a run. ({reason})"
                     ) from error
-            # This must stay outside the except block; inside it, the traceback would keep the failed attempt's tensors
-            # alive.
+                free_tensors(error)
             undo()
             self._double(size, reason)
 

@@ -22,6 +22,7 @@ from zoo.engine.learner import Learner, StepResult
 from zoo.engine.local_batch import LocalBatch, make_local_batch
 from zoo.engine.snapshot import Snapshot
 from zoo.engine.torch_compile import CannotCompile
+from zoo.engine.tracebacks import free_tensors
 from zoo.errors import NotFinite, PeerError
 from zoo.models.sharding import full_tensor
 
@@ -37,8 +38,8 @@ def take_step(
         try:
             result = learn(learner, batch, seed)
         except CannotCompile as error:
-            # The traceback of the error itself would keep the tensors of the failed attempt alive.
             reason = str(error)
+            free_tensors(error)
         else:
             record(result)
             return result

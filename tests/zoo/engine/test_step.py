@@ -295,10 +295,11 @@ def test_the_label_of_a_mixed_image_is_its_most_probable_class() -> None:
 class FailingOnce(nn.Module):
     """A model that fails in its first forward pass, and checks in the second whether tensors of the first are alive."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, *, is_cyclic: bool = False) -> None:
         super().__init__()
         self.fc = nn.Linear(12, 3)
         self._errors = [error]
+        self._is_cyclic = is_cyclic
         self._first: weakref.ref[Tensor] | None = None
         self.is_alive: bool | None = None
 
@@ -306,6 +307,9 @@ class FailingOnce(nn.Module):
         activations = images.flatten(1) * 2
         if self._errors:
             self._first = weakref.ref(activations)
+            if self._is_cyclic:
+                error = self._errors.pop()
+                raise error  # Its traceback refers to this frame, and this frame to the error.
             raise self._errors.pop()
         assert self._first is not None
         if self.is_alive is None:
@@ -314,8 +318,9 @@ class FailingOnce(nn.Module):
         return logits
 
 
-def test_tensors_of_a_failed_attempt_are_freed_before_the_retry() -> None:
-    model = FailingOnce(torch.OutOfMemoryError("CUDA out of memory"))
+@pytest.mark.parametrize("is_cyclic", [False, True])
+def test_tensors_of_a_failed_attempt_are_freed_before_the_retry(*, is_cyclic: bool) -> None:
+    model = FailingOnce(torch.OutOfMemoryError("CUDA out of memory"), is_cyclic=is_cyclic)
     learner = make_learner(model, frozen=Frozen(model, ("fc",)))
     gc.collect()
     gc.disable()  # the retry must not depend on the garbage collector
