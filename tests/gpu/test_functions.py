@@ -131,3 +131,15 @@ def test_a_compiled_run_is_compiled(train: Any, device: torch.device) -> None:
     run = train(train="all", compile=True, progress=progress)
     assert not [line for line in progress.lines if "compilation failed" in line or "ignoring `compile`" in line]
     assert all(math.isfinite(epoch["train_loss"]) for epoch in run.history)
+
+
+def test_loading_in_processes_gives_the_same_run(train: Any, device: torch.device, monkeypatch: Any) -> None:
+    if device.type == "cpu":
+        pytest.skip("CPUs decode in threads")
+    options = {"train": "all", "precision": "fp32", "lr": 1e-6, "cache": False}
+    here = train("threads", **options)
+    monkeypatch.setattr("zoo.data.loader.MIN_IMAGES", 1)
+    there = train("processes", **options)
+    assert [epoch["val_loss"] for epoch in there.history] == pytest.approx(
+        [e["val_loss"] for e in here.history], abs=1e-4
+    )

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.decoding_threads import start_threads
+from zoo.data.loading_processes import MIN_IMAGES, Loaded, LoadingProcesses
 from zoo.data.pixel_cache import Unreadable
 from zoo.data.sample import Sample, are_weighted
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
@@ -39,8 +41,10 @@ class LoaderOptions:
     """Options for loading batches. All options except ``batch_size`` affect only the speed."""
 
     batch_size: int
-    #: Number of threads that decode, or 0 to decode in the calling thread. Decoding releases the GIL.
+    #: Number of threads or processes that decode, or 0 to decode in the calling thread.
     workers: int = 0
+    #: Whether many images are decoded in processes instead of threads.
+    use_processes: bool = False
     #: Number of batches to load ahead of the current one.
     ahead: int = 0
     #: Whether to copy batches to pinned memory, which is useful only for a CUDA device.
@@ -105,17 +109,41 @@ class _Loader:
         self._pixels = pixels
         self._loading = loading
         self._pool: ThreadPoolExecutor | None = None
+        self._processes: LoadingProcesses[_Key] | None = None
 
     def close(self) -> None:
-        """Stop the threads; the next epoch will start new ones."""
+        """Stop the threads or processes; the next epoch will start new ones."""
+        if self._processes:
+            self._processes.close()
+            self._processes = None
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
     def _load(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
+        if self._loading.workers and self._loading.use_processes and len(self._samples) >= MIN_IMAGES:
+            yield from self._load_in_processes(plan)
+            return
         if self._loading.workers:
             self._pool = self._pool or start_threads(self._loading.workers, "load")
-        yield from load_ahead(plan, self._prepare, self._collate, self._pool, self._loading.ahead)
+        collate = partial(self._collate, is_pinned=self._loading.pin_memory)
+        yield from load_ahead(plan, self._prepare, collate, self._pool, self._loading.ahead)
+
+    def _load_in_processes(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
+        if self._processes is None:
+            workers, pin_memory = self._loading.workers, self._loading.pin_memory
+            self._processes = LoadingProcesses(self._load_batch, workers, pin_memory=pin_memory)
+        for loaded in self._processes.load(plan):
+            self._pixels.unreadable.update(loaded.unreadable)
+            yield loaded.batch
+
+    def _load_batch(self, keys: Sequence[_Key]) -> Loaded:
+        """Load a batch in a process of its own."""
+        self._pixels.stop_keeping()  # Each process would keep different images, and seldom need them again.
+        batch = self._collate([self._prepare(key) for key in keys], is_pinned=False)
+        unreadable = tuple(self._pixels.unreadable.items())
+        self._pixels.unreadable.clear()
+        return Loaded(batch, unreadable)
 
     def _prepare(self, key: _Key) -> _Item | None:
         """Return the pixels of an image; None if it turns out to be unreadable, which is recorded."""
@@ -126,11 +154,10 @@ class _Loader:
         except Unreadable:
             return None
 
-    def _collate(self, found: Sequence[_Item | None]) -> Batch:
+    def _collate(self, found: Sequence[_Item | None], *, is_pinned: bool) -> Batch:
         items = [item for item in found if item is not None]
         if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
-        is_pinned = self._loading.pin_memory
         images = _stack([image for image, _ in items], is_pinned=is_pinned)
         labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64, pin_memory=is_pinned)
         if not self._is_weighted:

@@ -85,6 +85,10 @@ class Pixels:
             self._left -= reduced.nbytes
             self._kept[digest] = reduced.clone()  # A crop is a view that would keep the full image in memory.
 
+    def stop_keeping(self) -> None:
+        """Keep no more images than now."""
+        self._left = 0
+
     def forget(self) -> None:
         """Free the memory. From now on, every image is decoded each time it is used."""
         with self._lock:

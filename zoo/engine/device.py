@@ -11,6 +11,7 @@ from torch import nn
 
 from zoo.data.cores import count_cores
 from zoo.data.loader import LoaderOptions
+from zoo.data.loading_processes import can_start_processes
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import OptionError
 
@@ -101,11 +102,17 @@ def allowing_tf32(hardware: Hardware) -> Iterator[None]:
 
 
 def plan_loading(hardware: Hardware, batch_size: int, workers: int | None = None) -> LoaderOptions:
-    """Return the loader options for the hardware; ``workers`` defaults to the number of cores, up to a maximum."""
+    """Return the loader options for the hardware; ``workers`` defaults to the number of cores, up to a maximum.
+
+    For a GPU, many images are decoded in processes if the machine can start them.
+    """
     on_gpu = hardware.device.type == "cuda"
     cores = max(1, count_cores() // hardware.world.local_size)
     if workers is None:
         workers = min(GPU_WORKERS if on_gpu else CPU_WORKERS, cores)
     # On a CPU, decoding and training take turns on the same cores. Running both at once is slower, because
     # torch's threads would wait for each other.
-    return LoaderOptions(batch_size=batch_size, workers=workers, ahead=AHEAD if on_gpu else 0, pin_memory=on_gpu)
+    ahead, use_processes = (AHEAD, can_start_processes()) if on_gpu else (0, False)
+    return LoaderOptions(
+        batch_size=batch_size, workers=workers, ahead=ahead, pin_memory=on_gpu, use_processes=use_processes
+    )

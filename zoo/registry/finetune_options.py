@@ -66,7 +66,7 @@ class FinetuneOptions(TypedDict, total=False):
     seed: Annotated[int, "Seed for random numbers."]
     save_every: Annotated[int | None, "Number of steps between two checkpoints; default about every five minutes."]
     patience: Annotated[int | None, "Number of epochs without an improvement after which training stops."]
-    workers: Annotated[int | None, "Number of threads that decode images."]
+    workers: Annotated[int | None, "Number of threads or, with a GPU, processes that decode images."]
 
 
 def check_arguments(**arguments: object) -> None:

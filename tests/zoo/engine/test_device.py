@@ -66,6 +66,15 @@ def test_loader_options_are_as_requested_and_pin_memory_only_for_cuda() -> None:
     assert 1 <= plan_loading(Hardware(CPU, "fp32"), batch_size=7).workers <= 4
 
 
+@pytest.mark.parametrize("can_start", [False, True])
+def test_only_a_gpu_gets_processes_and_only_if_they_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, *, can_start: bool
+) -> None:
+    monkeypatch.setattr("zoo.engine.device.can_start_processes", lambda: can_start)
+    assert plan_loading(Hardware(torch.device("cuda"), "bf16"), batch_size=7).use_processes == can_start
+    assert not plan_loading(Hardware(CPU, "fp32"), batch_size=7).use_processes
+
+
 @pytest.mark.parametrize(
     ("kind", "precision", "matmul_precision"),
     [("cuda", "bf16", "high"), ("cuda", "fp32", "highest"), ("cpu", "bf16", "highest")],
