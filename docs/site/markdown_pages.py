@@ -1,0 +1,79 @@
+r"""Turn a page that GitHub shows into one that the site shows.
+
+The site uses Python-Markdown, whose tables keep the backslash of ``\|`` in code. Links lead to other places: the README
+is the first page, and source files are not part of the site.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_FENCE = re.compile(r" *(`{3,}|~{3,})")
+_LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
+_PIPED = re.compile(r"`([^`]*\\\|[^`]*)`")
+
+
+def convert_page(path: Path, pages: Mapping[str, str], root: Path) -> str:
+    """Return a page for the site.
+
+    Args:
+        path: Path of the page in the repository.
+        pages: The path of each page in the site, keyed by its path in the repository.
+        root: Root of the repository.
+    """
+    here = path.relative_to(root).as_posix()
+
+    def convert_link(found: re.Match[str]) -> str:
+        target = Path(os.path.normpath(path.parent / found["path"]))
+        name = target.relative_to(root).as_posix()
+        name = name if name in pages or not target.is_dir() else f"{name}/README.md"
+        if name in pages:
+            new = pages[name]
+        elif name.startswith("docs/"):
+            new = name.removeprefix("docs/")
+        else:
+            return found["text"]  # a source file
+        relative = os.path.relpath(new, Path(pages[here]).parent)
+        return f"{found['mark']}[{found['text']}]({relative}{found['anchor'] or ''})"
+
+    return convert_lines(path.read_text(encoding="utf-8"), convert_link)
+
+
+def convert_lines(text: str, convert_link: Callable[[re.Match[str]], str] | None = None) -> str:
+    """Convert the links and tables of a page, but not its code blocks."""
+    parts: list[str] = []
+    lines: list[str] = []
+    fence = ""
+
+    def flush() -> None:
+        joined = "".join(lines)
+        parts.append(_LINK.sub(convert_link, joined) if convert_link else joined)
+        lines.clear()
+
+    for line in text.splitlines(keepends=True):
+        mark = _FENCE.match(line)
+        if fence or mark:
+            flush()
+            parts.append(line)
+            if mark:
+                fence = "" if fence and mark[1].startswith(fence) else fence or mark[1]
+        else:
+            lines.append(_PIPED.sub(_format_piped, line) if line.startswith("|") else line)
+    flush()
+    return "".join(parts)
+
+
+def _format_piped(found: re.Match[str]) -> str:
+    code = html.escape(found[1].replace("\\|", "|"), quote=False)
+    return f"<code>{code.replace('|', '&#124;')}</code>"
+
+
+def find_title(text: str) -> str:
+    """Return the first heading of a page, without the marks of code."""
+    found = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
+    assert found, text[:100]
+    return found[1].replace("`", "")
