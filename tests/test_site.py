@@ -121,6 +121,17 @@ def write_small_site(folder: Path, texts: dict[str, str]) -> None:
     shutil.copy(build_site.HERE / "site.css", folder / "docs")
 
 
+def test_code_in_a_table_has_pipes_and_whole_flags() -> None:
+    assert convert_lines(r"| `zoo x --label-from '(a\|b)'` | `c` |") == (
+        "| <code>zoo x <span>--label-from</span> '(a&#124;b)'</code> | `c` |"
+    )
+
+
+def test_escaped_backticks_in_a_table_are_not_code() -> None:
+    row = f"| {escape_markdown('` --json`')} | {escape_markdown('`|`')} |"
+    assert convert_lines(row) == row
+
+
 # Names of files and classes on generated pages, such as the reasons of failed checks.
 
 

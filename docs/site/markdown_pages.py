@@ -14,7 +14,9 @@ from pathlib import Path
 
 _FENCE = re.compile(r" *(`{3,}|~{3,})")
 _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
-_PIPED = re.compile(r"`([^`]*\\\|[^`]*)`")
+#: Code in one pair of backticks that are not escaped.
+_CODE = re.compile(r"(?<![\\`])`([^`]+)`(?!`)")
+_FLAG = re.compile(r"(?<= )-[^ ]*")
 
 
 def convert_page(path: Path, pages: Mapping[str, str], root: Path) -> str:
@@ -62,14 +64,17 @@ def convert_lines(text: str, convert_link: Callable[[re.Match[str]], str] | None
             if mark:
                 fence = "" if fence and mark[1].startswith(fence) else fence or mark[1]
         else:
-            lines.append(_PIPED.sub(_format_piped, line) if line.startswith("|") else line)
+            lines.append(_CODE.sub(_format_code, line) if line.startswith("|") else line)
     flush()
     return "".join(parts)
 
 
-def _format_piped(found: re.Match[str]) -> str:
-    code = html.escape(found[1].replace("\\|", "|"), quote=False)
-    return f"<code>{code.replace('|', '&#124;')}</code>"
+def _format_code(found: re.Match[str]) -> str:
+    """Format code in a table, with pipes, and without line breaks inside the flags of a command."""
+    if "|" not in found[1] and not _FLAG.search(found[1]):
+        return found[0]
+    code = html.escape(found[1].replace("\\|", "|"), quote=False).replace("|", "&#124;")
+    return f"<code>{_FLAG.sub(lambda flag: f'<span>{flag[0]}</span>', code)}</code>"
 
 
 def find_title(text: str) -> str:
