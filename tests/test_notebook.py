@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from notebook_page import PICTURES
 
 nbformat = pytest.importorskip("nbformat", reason="nbclient is not installed")
 nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
@@ -59,6 +64,13 @@ def test_every_code_cell_begins_with_a_comment_that_says_what_it_does() -> None:
 def test_the_cells_show_pictures(executed: Any) -> None:
     pictures = [number for number, cell in enumerate(executed.cells, 1) if "image/png" in show(cell)]
     assert pictures == [3, 5, 10, 12]  # contact sheet, loss, rotated image, features
+
+
+def test_the_pictures_on_the_site_are_those_of_the_cells(executed: Any) -> None:
+    for number, (name, _) in PICTURES.items():
+        drawn = Image.open(io.BytesIO(base64.b64decode(show(executed.cells[number - 1])["image/png"])))
+        with Image.open(NOTEBOOK.parent.parent / "pictures" / f"{name}.webp") as shown:
+            assert shown.size == drawn.size
 
 
 def test_the_run_links_to_its_report(executed: Any) -> None:
