@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from reader import Reader
+from followed_page import Reader
 from zoo_tiny.drawing import draw_folder
 from zoo_tiny.figures import FIGURES
 from zoo_tiny.suns_moons import FIGURES as SUNS_MOONS

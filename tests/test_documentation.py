@@ -16,12 +16,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from reader import Reader
+from followed_page import ROOT, Reader
 from zoo import errors, plugin
 from zoo.cli import COMMANDS, cli
 from zoo.registry.registry_toml import DATASET_FIELDS
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 SPECS = [
     plugin.BackboneSpec,

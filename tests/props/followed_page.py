@@ -1,4 +1,4 @@
-"""A reader who follows a page of the documentation: writes its files, and runs its commands."""
+"""A reader who follows the steps of a page of the documentation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
-
+ROOT = Path(__file__).parents[2]
 STEP = re.compile(
     r"(?:^<!-- (?P<kind>\w+)(?:: (?P<path>\S+))? -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```",
     flags=re.MULTILINE | re.DOTALL,
@@ -23,6 +22,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.commands: list[str] = []
+        #: What the last command printed on stdout.
+        self.printed = ""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "ZOO_OFFLINE": "1"}
 
@@ -50,6 +51,7 @@ class Reader:
             command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
+        self.printed = done.stdout
         pattern = ".*".join(map(re.escape, shown.split("...")))
         assert not shown or re.fullmatch(pattern, done.stdout, flags=re.DOTALL), f"{command}\n{done.stdout}"
 
