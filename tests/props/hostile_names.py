@@ -18,6 +18,7 @@ PRINTABLE = (
     "<script>alert(1)</script>", "<img src=x onerror=x>", "</td></table>", "</title><b>", "&lt;b&gt;", "&#10;", "' \"",
     "|", "| a | b |", "|---|", "`", "``", "```", "# x", "[x](http://x)", "![x](x)", "**", "__", "_", "~~", "$x$", "\\",
     "{{ facts }}", "{% raw %}", "%s", "{0}", "{classes}", "[red]", ":boom:", "--json", "../x", "C:\\x", "cat", "猫 ",
+    "]]>", "<![CDATA[", "<!--", "-->", "y" * 40,
 )  # fmt: skip
 #: Parts that are not printable: escape sequences, control characters, line breaks, bidirectional and other odd ones.
 CONTROL = (

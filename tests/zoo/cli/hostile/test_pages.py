@@ -17,7 +17,9 @@ from run_facts import make_facts
 from zoo.plugin import BackboneSpec
 from zoo.runs.folder import CARD, RunFolder
 from zoo.runs.model_card import write_card
+from zoo.runs.predictions import Predicted
 from zoo.runs.report.page import build_page
+from zoo.runs.report.pictures import ClassRow, Picture, Pictures
 from zoo.testing.results import markdown_page
 
 EPOCH = {
@@ -70,6 +72,24 @@ def test_the_report_has_the_same_tags_as_with_plain_names(seed: int) -> None:
     check_html(report, plain)
 
 
+def make_pictures(classes: list[str], files: list[str]) -> Pictures:
+    """Return the pictures of a report with one row per class, in which every file is also a mistake and missing."""
+    found = [
+        Picture(Predicted("val", Path("photos", name, file), name, classes[0], 0.9, 0.1), "AAAA", "BBBB")
+        for name, file in zip(classes, files, strict=True)
+    ]
+    rows = [ClassRow(name, 1, [picture]) for name, picture in zip(classes, found, strict=True)]
+    return Pictures("val", rows, len(rows), found, [picture.predicted.path for picture in found], classes[1])
+
+
+@pytest.mark.parametrize("seed", BATCHES)
+def test_the_pictures_of_a_report_have_the_same_tags_as_with_plain_names(seed: int) -> None:
+    hostile = make_pictures(list_texts(seed), list_file_names(seed))
+    report, plain = (build_page(make_facts(), [EPOCH], found) for found in (hostile, make_pictures(PLAIN, PLAIN)))
+    assert "plain24" in plain
+    check_html(report, plain)
+
+
 @pytest.mark.parametrize("seed", BATCHES)
 def test_the_model_card_has_the_same_structure_as_with_plain_names(
     seed: int, tmp_path: Path, acme: BackboneSpec
@@ -97,6 +117,7 @@ def test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_te
     ("part", "test"),
     [
         ("zoo.runs.report.template.make_printable", "report"),
+        ("zoo.runs.report.template.make_printable", "pictures"),
         ("zoo.runs.model_card.make_printable", "card"),
         ("zoo.runs.model_card.escape_markdown", "card"),
         ("zoo.runs.model_card.format_code", "card"),
@@ -109,6 +130,7 @@ def test_pages_with_missing_escapes_are_noticed(
     monkeypatch.setattr(part, str)
     tests: dict[str, Callable[[], None]] = {
         "report": lambda: test_the_report_has_the_same_tags_as_with_plain_names(0),
+        "pictures": lambda: test_the_pictures_of_a_report_have_the_same_tags_as_with_plain_names(0),
         "card": lambda: test_the_model_card_has_the_same_structure_as_with_plain_names(0, tmp_path, acme),
         "table": lambda: test_a_table_of_the_conformance_page_has_the_same_structure_as_with_plain_texts(0),
     }
