@@ -28,8 +28,10 @@ from zoo.runs.export.timm_folder import write_timm
 from zoo.runs.folder import EXPORTS, RunFolder
 from zoo.runs.open_run import open_run
 
-Format = Literal["onnx", "pt2", "timm"]
+Format = Literal["onnx", "pt2", "timm", "transformers"]
 FORMATS = get_args(Format)
+#: Formats whose upstream prepares the images.
+_PREPARING = ("timm", "transformers")
 #: File with the result of the proof.
 RECORD = "export.json"
 
@@ -68,11 +70,12 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
 
     Args:
         run: Run folder, or ``hf://owner/name`` as for `zoo.load`.
-        format: ``onnx``, ``pt2`` (torch.export) or ``timm``.
+        format: ``onnx``, ``pt2`` (torch.export), ``timm`` or ``transformers``.
         output: Folder to create. Default: ``exports/FORMAT`` in the run folder, or ``exports/NAME/FORMAT`` for a run on
             the Hub.
         preprocess: ``inside`` to export a network that takes uint8 images of any size, ``outside`` for one that takes
-            normalized batches. Default: ``inside``; timm has its own preprocessing, so it is always outside.
+            normalized batches. Default: ``inside``; timm and transformers have their own preprocessing, so it is always
+            outside.
         model: Your own network, if the run was trained with one, as for `zoo.load`.
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
         progress: Receives messages. Default: they are discarded.
@@ -105,15 +108,17 @@ def _check(format: str, preprocess: str | None) -> Place:
         raise OptionError(f"there is no `format` {format!r}; choose one of {', '.join(FORMATS)}.")
     if preprocess is not None and preprocess not in PLACES:
         raise OptionError(f"there is no `preprocess` {preprocess!r}; choose one of {', '.join(PLACES)}.")
-    if format == "timm":
+    if format in _PREPARING:
         if preprocess == "inside":
-            raise OptionError("`preprocess` inside does not apply to `format` timm, because timm prepares the images.")
+            raise OptionError(
+                f"`preprocess` inside does not apply to `format` {format}, because {format} prepares the images."
+            )
         return "outside"
     return "outside" if preprocess == "outside" else "inside"
 
 
 def _name(format: str, place: Place) -> str:
-    return f"{format}-outside" if place == "outside" and format != "timm" else format
+    return f"{format}-outside" if place == "outside" and format not in _PREPARING else format
 
 
 def _choose_parent(run: str | PathLike[str], folder: RunFolder) -> Path:
