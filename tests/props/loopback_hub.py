@@ -14,8 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-import yaml
-
 #: Access token that the hub accepts.
 TOKEN = "hf_loopback"
 #: Size in bytes from which a file is pushed with LFS.
@@ -146,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({"url": f"{hub.url}/{repo}"})
 
     def validate(self, hub: LoopbackHub, body: bytes) -> None:  # noqa: ARG002  # one signature for all
+        import yaml  # which huggingface_hub needs as well
+
         content = json.loads(body)["content"]
         found = re.match(r"---\n(.*?)\n---\n", content, flags=re.DOTALL)
         card = yaml.safe_load(found[1]) if found else {}
