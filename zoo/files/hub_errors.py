@@ -53,12 +53,12 @@ class Attempt:
     def _explain_connection(self, error: Exception) -> ZooError:
         from huggingface_hub import constants, errors
 
-        if isinstance(error, errors.LocalEntryNotFoundError) and (is_offline() or constants.HF_HUB_OFFLINE):
-            variable = "ZOO_OFFLINE" if is_offline() else "HF_HUB_OFFLINE"
-            return DownloadError(
-                f"Cannot fetch hf://{self._repo}: {variable} is set, and it is not on this machine. Unset {variable}."
-            )
         verb = f"push to {self._repo}" if self._is_upload else f"fetch hf://{self._repo}"
+        missing = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
+        if isinstance(error, missing) and (is_offline() or constants.HF_HUB_OFFLINE):
+            variable = "ZOO_OFFLINE" if is_offline() else "HF_HUB_OFFLINE"
+            clause = "" if self._is_upload else ", and it is not on this machine"
+            return DownloadError(f"Cannot {verb}: {variable} is set{clause}. Unset {variable}.")
         return DownloadError(f"Cannot {verb}: {_shorten(error)}. Try again.")
 
 

@@ -66,7 +66,7 @@ def push(
     address = _parse(repo)
     folder = _open(run)
     files = list(_list_files(folder, include))
-    require_hub("`push`")
+    require_hub("pushing a run")
     if is_offline():
         raise DownloadError(f"Cannot push to {address.repo}: ZOO_OFFLINE is set. Unset ZOO_OFFLINE.")
     size = sum((folder.path / name).stat().st_size for name in files)
@@ -76,9 +76,12 @@ def push(
 
 
 def _parse(repo: str) -> HubAddress:
-    address = HubAddress.parse(repo if repo.startswith("hf:") else f"hf://{repo}")
+    try:
+        address = HubAddress.parse(repo if repo.startswith("hf:") else f"hf://{repo}")
+    except OptionError as error:
+        raise OptionError(f"cannot push to {repo!r}: write owner/name.") from error
     if address.revision is not None:
-        raise OptionError(f"cannot push to {repo!r}: `push` always pushes to the default branch; omit the revision.")
+        raise OptionError(f"cannot push to {repo!r}: zoo always pushes to the default branch; omit the revision.")
     return address
 
 

@@ -86,7 +86,7 @@ def test_an_unfinished_run_is_refused(run: Path, hub: LoopbackHub) -> None:
 
 @pytest.mark.parametrize("repo", ["first", "me/first/second", "../first", "me/first@v1", "", "me first/x"])
 def test_a_wrong_name_of_a_repository_is_refused(run: Path, hub: LoopbackHub, repo: str) -> None:
-    with pytest.raises(OptionError):
+    with pytest.raises(OptionError, match="cannot push to "):
         zoo.push(run, repo)
     assert hub.requests == []
 
@@ -123,6 +123,13 @@ def test_the_repository_of_somebody_else_is_refused(run: Path, hub: LoopbackHub)
 def test_nothing_is_sent_offline(run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(DownloadError, match="Cannot push to me/first: ZOO_OFFLINE is set"):
+        zoo.push(run, "me/first")
+    assert hub.requests == []
+
+
+def test_the_offline_mode_of_the_library_is_named(run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match=r"Cannot push to me/first: HF_HUB_OFFLINE is set\. Unset HF_HUB_OFFLINE\."):
         zoo.push(run, "me/first")
     assert hub.requests == []
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.errors import OptionError
+from zoo.errors import ExportError, OptionError
+from zoo.runs.export import timm_folder
 from zoo.runs.export.export import export_run
 from zoo.training.finetune import finetune
 
@@ -65,7 +66,9 @@ def test_transformers_loads_the_run_folder_of_a_timm_backbone_in_a_fresh_process
         assert theirs == pytest.approx(ours, abs=5e-3)
 
 
-@pytest.mark.parametrize("backbone", ["timm/test_resnet", "torchvision/mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", ["timm/test_resnet", pytest.param("torchvision/mobilenet_v2", marks=pytest.mark.breadth)]
+)
 def test_the_export_is_proved_with_transformers(train: Train, backbone: str) -> None:
     run = train(backbone)
     export = export_run(run, "transformers")
@@ -78,9 +81,6 @@ def test_the_export_is_proved_with_transformers(train: Train, backbone: str) -> 
 
 
 def test_a_wrong_preprocessing_of_transformers_is_noticed(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.errors import ExportError
-    from zoo.runs.export import timm_folder
-
     right = timm_folder.build_config
 
     def build_wrong(*arguments: Any) -> dict[str, Any]:
