@@ -139,7 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         if repo in hub.repos:
             self._send(json.dumps({"url": f"{hub.url}/{repo}"}).encode(), 409)
             return
-        hub.repos[repo] = Repo(visibility=asked.get("visibility", "public"))
+        is_private = asked.get("private", False)  # older versions of huggingface_hub
+        hub.repos[repo] = Repo(visibility=asked.get("visibility", "private" if is_private else "public"))
         hub.put(repo, {".gitattributes": b""})
         self._send_json({"url": f"{hub.url}/{repo}"})
 
