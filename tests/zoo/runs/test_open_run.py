@@ -65,6 +65,12 @@ def test_predictions_are_those_of_the_folder(published_run: str, run: Path, regi
     assert ours == theirs
 
 
+def test_an_evaluation_is_that_of_the_folder(published_run: str, run: Path, registry: Registry, photos: Path) -> None:
+    both = (zoo.load(path, device="cpu", registry=registry) for path in (run, f"hf://{published_run}"))
+    ours, theirs = (one.evaluate(photos, registry=registry) for one in both)
+    assert ours == theirs
+
+
 @pytest.mark.parametrize("variable", ["ZOO_OFFLINE", "HF_HUB_OFFLINE"])
 def test_offline_the_run_that_was_fetched_is_used_without_a_request(
     published_run: str, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, variable: str
