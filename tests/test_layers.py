@@ -83,12 +83,15 @@ def test_there_are_no_import_cycles() -> None:
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
-#: The files for the format of timm, which compare an export with timm itself. They import it within functions.
-TIMM_FORMAT = {"zoo/runs/export/in_runtime.py", "zoo/runs/export/timm_folder.py"}
+#: The files for the formats of timm and transformers, which compare an export with upstream itself, and what they
+#: import within functions.
+FORMATS = {
+    "zoo/runs/export/in_runtime.py": {"timm", "timm.data", "transformers"},
+    "zoo/runs/export/timm_folder.py": {"timm"},
+}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_core_imports_no_upstream_and_no_plugin(path: Path) -> None:
     refused = {name for name in list_imports(path) for banned in UPSTREAM if f"{name}.".startswith(f"{banned}.")}
-    allowed = {"timm", "timm.data"} if path.relative_to(ROOT).as_posix() in TIMM_FORMAT else set()
-    assert refused - allowed == set()
+    assert refused - FORMATS.get(path.relative_to(ROOT).as_posix(), set()) == set()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zoo.runs.embed import embed
     from zoo.runs.embeddings import Embeddings
     from zoo.runs.export.export import Export, export_run
+    from zoo.runs.export.push import Pushed, push
     from zoo.runs.inspect import inspect
     from zoo.runs.loaded_model import build_transform
     from zoo.runs.prediction import Prediction
@@ -47,6 +48,7 @@ _HOMES = {
     "FoundRate": "zoo.training.lr_find",
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
+    "Pushed": "zoo.runs.export.push",
     "Inspection": "zoo.models.inspect",
     "ModuleInfo": "zoo.models.inspect",
     "Recipe": "zoo.registry.recipe",
@@ -66,6 +68,7 @@ _HOMES = {
     "inspect": "zoo.runs.inspect",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
+    "push": "zoo.runs.export.push",
     "show": "zoo.training.show",
 }
 
@@ -83,6 +86,7 @@ __all__ = [
     "LabelCheck",
     "ModuleInfo",
     "Prediction",
+    "Pushed",
     "Recipe",
     "Run",
     "Sheet",
@@ -100,6 +104,7 @@ __all__ = [
     "inspect",
     "list_backbones",
     "load",
+    "push",
     "show",
     "surgery",
 ]

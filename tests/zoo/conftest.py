@@ -1,4 +1,4 @@
-"""A web server on loopback that can simulate network errors."""
+"""A web server on loopback that can simulate network errors, and a Hugging Face Hub on loopback."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from loopback_hub import TOKEN, LoopbackHub, open_hub
 
 #: Value of the socket option SO_LINGER with which closing sends a reset to the client.
 RESET = struct.pack("ii", 1, 0)
@@ -159,3 +162,19 @@ def _site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture(name="other_site")
 def _other_site() -> Iterator[Site]:
     yield from _open_site()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A hub to which the user is logged in, with an empty cache folder of huggingface_hub."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of the Hub, besides LFS
+    with open_hub() as opened:
+        monkeypatch.setattr(constants, "ENDPOINT", opened.url)
+        template = "{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{opened.url}/{template}")
+        yield opened

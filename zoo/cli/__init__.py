@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
     "export": "Export the model of a run for other programs.",
+    "push": "Push a run to the Hugging Face Hub.",
     "embed": "Compute the features of images.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
@@ -50,6 +51,7 @@ SYNONYMS = {
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
     "features": "embed", "extract": "embed", "encode": "embed",
+    "upload": "push", "publish": "push", "share": "push",
     "import": "convert", "to-safetensors": "convert",
 }  # fmt: skip
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @click.command(name="export")
 @click.argument("run", shell_complete=complete_run)
 @click.option(
-    "--format", type=click.Choice(["onnx", "pt2", "timm"]), default="onnx", show_default=True, help="What to write."
+    "--format",
+    type=click.Choice(["onnx", "pt2", "timm", "transformers"]),
+    default="onnx",
+    show_default=True,
+    help="What to write.",
 )
 @click.option("--output", metavar="DIR", help="Folder to create.  [default: exports/FORMAT in the run folder]")
 @click.option(

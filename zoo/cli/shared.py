@@ -40,7 +40,8 @@ model = click.option(
 weights = click.option(
     "--weights",
     metavar="WEIGHTS",
-    help="Initial weights: DEFAULT, a tag, none (random weights), or a .safetensors file.  [default: DEFAULT]",
+    help="Initial weights: DEFAULT, a tag, none (random weights), a .safetensors file, or hf://OWNER/NAME for a run on "
+    "the Hugging Face Hub.  [default: DEFAULT]",
 )
 head = click.option(
     "--head",

@@ -141,8 +141,8 @@ def build(
         name: The name of the backbone as ``zoo list`` shows it, with or without the namespace. ``@TAG`` after it
             chooses the weights.
         num_classes: The number of outputs of a new head; None keeps the head that the weights contain.
-        weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the name, or ``DEFAULT``
-            without one.
+        weights: ``DEFAULT``, a tag, ``none``, a .safetensors file, or ``hf://owner/name`` for a run on the Hugging Face
+            Hub; None means the tag in the name, or ``DEFAULT`` without one.
         head: The design of the new head: ``linear`` or ``mlp:W,W``.
         registry: The registry to search; None means the registry of all installed plugins.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from zoo.data.decode import quiet_pillow
@@ -26,6 +25,7 @@ from zoo.runs.evaluation import evaluate_images, require_finite
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.loaded_model import LoadedModel
 from zoo.runs.model_file import load_header, load_tensors
+from zoo.runs.open_run import open_run
 from zoo.runs.prediction import Prediction, Question
 from zoo.runs.predictions import to_json
 
@@ -198,22 +198,26 @@ def load(
     """Load a finished run.
 
     Args:
-        run: Run folder, or the model.safetensors in it.
+        run: Run folder, or the model.safetensors in it, or ``hf://owner/name`` with an optional ``@revision`` for a run
+            on the Hugging Face Hub.
         model: Your own network, if the run was trained with one: a module, which is not changed, or
             ``FILE.py:FUNCTION``. A run never causes code to be executed by itself.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
-        progress: Receives a note if the file of your own network has changed. Default: it is discarded.
+        progress: Receives a message if the run is on the Hub, and a note if the file of your own network has changed.
+            Default: they are discarded.
 
     Raises:
+        DownloadError: If the run is on the Hub and cannot be fetched.
         RunError: If there is no run, if its model does not match the network, or if ``model`` is missing.
         NameNotFound: If the plugin of its backbone is not installed.
         OptionError: If ``model`` is not a network, or is not needed.
     """
-    folder = RunFolder.open(Path(run))
+    progress = progress or Silent()
+    folder = open_run(run, progress)
     path = folder.path / MODEL
     header = load_header(path)
-    backbone, network, head = rebuild(header, model, registry or open_registry(), progress or Silent())
+    backbone, network, head = rebuild(header, model, registry or open_registry(), progress)
     load_tensors(network, path, "the installed version of its backbone" if model is None else "`model`")
     hardware = choose_hardware(device, "fp32")
     place(network, hardware)

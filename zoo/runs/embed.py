@@ -6,6 +6,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from zoo.errors import OptionError
+from zoo.files.hub import is_hub_address
 from zoo.files.paths import expand_user
 from zoo.progress import Progress, Silent
 from zoo.registry.registry import Registry, open_registry
@@ -22,7 +23,7 @@ def embed(  # noqa: PLR0913  # a public entry point; all but two arguments are k
     """Compute the features of images with the model of a run, or with a backbone as it was published.
 
     Args:
-        model: Run folder, or the name of a backbone as for `zoo.build`.
+        model: Run folder, or ``hf://owner/name`` as for `zoo.load`, or the name of a backbone as for `zoo.build`.
         images: Images, as for `Classifier.predict`.
         block: Name of a block, whose output is used. Default: the input of the head.
         weights: Weights of the backbone, as for `zoo.build`.
@@ -38,10 +39,10 @@ def embed(  # noqa: PLR0913  # a public entry point; all but two arguments are k
         RunError: If the run cannot be loaded.
     """
     registry, progress = registry or open_registry(), progress or Silent()
-    if not expand_user(model).exists():
+    if not is_hub_address(model) and not expand_user(model).exists():
         loaded = load_backbone(fspath(model), weights, device, registry, progress)
         return embed_images(loaded, images, block, columns, registry=registry, progress=progress)
     if weights is not None:
         raise OptionError(f"`weights` applies only to a backbone, but {fspath(model)!r} is a run; leave it out.")
-    classifier = load(model, device=device, registry=registry)
+    classifier = load(model, device=device, registry=registry, progress=progress)
     return classifier.embed(images, block, columns=columns, registry=registry, progress=progress)

@@ -77,7 +77,7 @@ def load_backbone(
     """
     hardware = choose_hardware(device, "fp32")
     resolved = registry.resolve(name)
-    source = choose_weights(resolved, weights)
+    source = choose_weights(resolved, weights, progress)
     model, used = build_backbone(resolved.backbone, source, progress)
     place(model, hardware)
     model.eval()

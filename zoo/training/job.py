@@ -83,7 +83,7 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
         facts = {**resolved.origin.to_json(), "file": None, "params": resolved.backbone.params}
         world.require_same("network", str(facts))
     refuse_unknown_block(resolved.backbone, recipe.scope)
-    weights = choose_weights(resolved, recipe.weights)
+    weights = choose_weights(resolved, recipe.weights, progress)
     _report_choice(resolved, weights, progress)
     hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
     hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))

@@ -8,7 +8,7 @@ import pytest
 from zoo.plugin import BackboneSpec
 from zoo.runs.card_metadata import format_front_matter
 
-hub = pytest.importorskip("huggingface_hub")
+library = pytest.importorskip("huggingface_hub")
 
 FACTS: dict[str, Any] = {
     "backbone": "timm/resnet18",
@@ -23,7 +23,7 @@ FACTS: dict[str, Any] = {
 
 def read(facts: dict[str, Any], backbone: BackboneSpec) -> Any:
     """Return the metadata that the library of the Hub reads."""
-    return hub.ModelCard(format_front_matter(facts, backbone) + "# Title\n").data
+    return library.ModelCard(format_front_matter(facts, backbone) + "# Title\n").data
 
 
 def test_the_hub_reads_the_license_the_task_and_the_results(acme: BackboneSpec) -> None:
@@ -53,3 +53,13 @@ def test_any_name_of_the_data_is_valid_yaml(acme: BackboneSpec, asked: str) -> N
     data = read({**FACTS, "data": {"asked": asked}, "weights": {}, "test": None}, acme)
     assert data.license is None
     assert len(data.eval_results) == 1
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("license", ["Apache-2.0", "LicenseRef-dinov3-license", None])
+def test_the_card_passes_the_validation_of_the_library(acme: BackboneSpec, license: str | None) -> None:
+    facts = {**FACTS, "weights": {**FACTS["weights"], "license": license}}
+    text = format_front_matter(facts, acme)
+    library.ModelCard(text + "# Title\n").validate()
+    with pytest.raises(ValueError, match="invalid metadata"):  # The hub on loopback does read it.
+        library.ModelCard(text.replace("image-classification", "nothing", 1) + "# Title\n").validate()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from zoo.errors import OptionError, WeightsError
+from zoo.files.hub import MODEL, HubAddress, is_hub_address, pull_run
 from zoo.files.paths import expand_user
 from zoo.files.validation import Invalid
 from zoo.models.weights.header import Header, find_header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.plugin.weights_spec import FILE_SUFFIXES
+from zoo.progress import Progress, Silent
 from zoo.registry.resolved import Resolved
 
 
@@ -67,16 +69,20 @@ def input_for(backbone: BackboneSpec, tag: str | None) -> InputSpec:
     return backbone.input if weights is None or weights.input is None else weights.input
 
 
-def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
+def choose_weights(resolved: Resolved, asked: str | None, progress: Progress | None = None) -> WeightsSource:
     """Return the initial weights.
 
     Args:
         resolved: The backbone.
-        asked: ``DEFAULT``, a tag, ``none`` or a file; None means the tag in the name, or ``DEFAULT`` without one.
+        asked: ``DEFAULT``, a tag, ``none``, a file, or the address of a run on the Hub; None means the tag in the name,
+            or ``DEFAULT`` without one.
+        progress: Receives a message if the weights are on the Hub. Default: it is discarded.
 
     Raises:
+        DownloadError: If the weights are on the Hub and cannot be fetched.
         NameNotFound: If there are no such weights.
-        OptionError: If ``asked`` is None and the backbone has no published weights.
+        OptionError: If ``asked`` is None and the backbone has no published weights, or if huggingface_hub is missing.
+        RunError: If there is no such run on the Hub.
         WeightsError: If ``asked`` is the folder of a run, or a run with a different backbone or tag wrote the file.
     """
     backbone = resolved.backbone
@@ -84,6 +90,8 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
         return WeightsSource("own", is_own=True)
     if asked == "none":
         return WeightsSource("none", resolved.tag)
+    if is_hub_address(asked):
+        return _choose_on_hub(resolved, HubAddress.parse(asked or ""), progress or Silent())
     if asked is not None and asked not in ("DEFAULT", *(weights.tag for weights in backbone.weights)):
         _refuse_run_folder(asked)
     if asked is not None and (asked.lower().endswith(FILE_SUFFIXES) or "/" in asked):
@@ -99,9 +107,16 @@ def choose_weights(resolved: Resolved, asked: str | None) -> WeightsSource:
 
 def _refuse_run_folder(asked: str) -> None:
     """Raise WeightsError if ``asked`` is the folder of a run, which contains the weights."""
-    path = expand_user(asked) / "model.safetensors"
+    path = expand_user(asked) / MODEL
     if os.path.isfile(path):  # noqa: PTH113  # Unlike Path.is_file, it accepts text that cannot be a path.
         raise WeightsError(f"{asked!r} is the folder of a run; pass the model in it, {str(path)!r}.")
+
+
+def _choose_on_hub(resolved: Resolved, address: HubAddress, progress: Progress) -> WeightsSource:
+    """Return the weights of a run on the Hub; their label names the commit."""
+    folder = pull_run(address, progress)
+    label = str(HubAddress(address.repo, folder.name))
+    return replace(_choose_file(resolved, folder / MODEL), label=label)
 
 
 def _choose_file(resolved: Resolved, path: Path) -> WeightsSource:

@@ -1,1 +1,1 @@
-"""Exports of a run, each with a proof that it gives the probabilities of the run: ONNX, torch.export and timm."""
+"""Exports of a run for ONNX, torch.export, timm and transformers, each with a proof that its probabilities agree."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from zoo.errors import OptionError
 from zoo.files.atomic import atomic_run_write, make_folder
+from zoo.files.hub import HubAddress, is_hub_address
 from zoo.files.paths import expand_user
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
@@ -25,9 +26,12 @@ from zoo.runs.export.parity import Compared, prove
 from zoo.runs.export.pt2_file import write_pt2
 from zoo.runs.export.timm_folder import write_timm
 from zoo.runs.folder import EXPORTS, RunFolder
+from zoo.runs.open_run import open_run
 
-Format = Literal["onnx", "pt2", "timm"]
+Format = Literal["onnx", "pt2", "timm", "transformers"]
 FORMATS = get_args(Format)
+#: Formats whose upstream prepares the images.
+_PREPARING = ("timm", "transformers")
 #: File with the result of the proof.
 RECORD = "export.json"
 
@@ -65,16 +69,19 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
     """Export a run, and compare the export with the run in a fresh process.
 
     Args:
-        run: Run folder.
-        format: ``onnx``, ``pt2`` (torch.export) or ``timm``.
-        output: Folder to create. Default: ``exports/FORMAT`` in the run folder.
+        run: Run folder, or ``hf://owner/name`` as for `zoo.load`.
+        format: ``onnx``, ``pt2`` (torch.export), ``timm`` or ``transformers``.
+        output: Folder to create. Default: ``exports/FORMAT`` in the run folder, or ``exports/NAME/FORMAT`` for a run on
+            the Hub.
         preprocess: ``inside`` to export a network that takes uint8 images of any size, ``outside`` for one that takes
-            normalized batches. Default: ``inside``; timm has its own preprocessing, so it is always outside.
+            normalized batches. Default: ``inside``; timm and transformers have their own preprocessing, so it is always
+            outside.
         model: Your own network, if the run was trained with one, as for `zoo.load`.
         registry: Registry in which the backbone is looked up. Default: all installed plugins.
         progress: Receives messages. Default: they are discarded.
 
     Raises:
+        DownloadError: If the run is on the Hub and cannot be fetched.
         ExportError: If the network cannot be exported, or if the export gives other probabilities than the run.
         OptionError: If an option has an unknown or unsupported value, or a package is missing.
         RunError: If there is no run, or if the output exists or cannot be written.
@@ -82,8 +89,8 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
     progress = progress or Silent()
     registry = registry or open_registry()
     place = _check(format, preprocess)
-    folder = RunFolder.open(Path(run))
-    target = expand_user(output) if output else folder.path / EXPORTS / _name(format, place)
+    folder = open_run(run, progress)
+    target = expand_user(output) if output else _choose_parent(run, folder) / _name(format, place)
     RunFolder.refuse_used(target)
     classifier = load(folder.path, model=model, device="cpu", registry=registry, progress=progress)
     plan = Plan.of(classifier, format, place)
@@ -101,15 +108,24 @@ def _check(format: str, preprocess: str | None) -> Place:
         raise OptionError(f"there is no `format` {format!r}; choose one of {', '.join(FORMATS)}.")
     if preprocess is not None and preprocess not in PLACES:
         raise OptionError(f"there is no `preprocess` {preprocess!r}; choose one of {', '.join(PLACES)}.")
-    if format == "timm":
+    if format in _PREPARING:
         if preprocess == "inside":
-            raise OptionError("`preprocess` inside does not apply to `format` timm, because timm prepares the images.")
+            raise OptionError(
+                f"`preprocess` inside does not apply to `format` {format}, because {format} prepares the images."
+            )
         return "outside"
     return "outside" if preprocess == "outside" else "inside"
 
 
 def _name(format: str, place: Place) -> str:
-    return f"{format}-outside" if place == "outside" and format != "timm" else format
+    return f"{format}-outside" if place == "outside" and format not in _PREPARING else format
+
+
+def _choose_parent(run: str | PathLike[str], folder: RunFolder) -> Path:
+    """Return the folder of the exports: in the run folder, or in the working directory for a run on the Hub."""
+    if is_hub_address(run):  # The folder belongs to huggingface_hub.
+        return Path(EXPORTS) / HubAddress.parse(run).repo.rpartition("/")[2]
+    return folder.path / EXPORTS
 
 
 def _write(plan: Plan, backbone: BackboneSpec, folder: Path) -> None:

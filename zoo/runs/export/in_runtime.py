@@ -102,7 +102,24 @@ def open_timm(artifact: Path) -> tuple[Sequence[str], Prepare, Run]:
     return model.pretrained_cfg["label_names"], lambda image: transform(image).numpy(), run
 
 
-RUNTIMES = {"onnx": open_onnx, "pt2": open_pt2, "timm": open_timm}
+def open_transformers(artifact: Path) -> tuple[Sequence[str], Prepare, Run]:
+    """Open a folder with transformers, by the classes that its image classification pipeline uses."""
+    import torch
+    import transformers
+
+    library: Any = transformers
+    model = library.AutoModelForImageClassification.from_pretrained(artifact).eval()
+    processor = library.AutoImageProcessor.from_pretrained(artifact)
+
+    def run(batch: Any) -> Any:
+        with torch.inference_mode():
+            return model(torch.from_numpy(batch)).logits.softmax(1)
+
+    labels = model.config.id2label
+    return [labels[index] for index in sorted(labels)], lambda image: processor(image)["pixel_values"][0].numpy(), run
+
+
+RUNTIMES = {"onnx": open_onnx, "pt2": open_pt2, "timm": open_timm, "transformers": open_transformers}
 
 
 def read_batch(batch: dict[str, Any], prepare: Prepare) -> Any:

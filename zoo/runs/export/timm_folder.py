@@ -1,4 +1,4 @@
-"""Exports to a folder that timm loads without zoo."""
+"""Exports to a folder that timm and transformers load without zoo. transformers builds timm's network."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ TWINS = {
 }
 
 
+#: Packages that a format needs. Both formats have the same files.
+_PACKAGES = {"timm": ("timm",), "transformers": ("timm", "transformers")}
+
+
 def write_timm(plan: Plan, backbone: BackboneSpec, folder: Path) -> None:
-    """Write config.json and model.safetensors.
+    """Write config.json and model.safetensors, for the format ``timm`` or ``transformers``.
 
     Raises:
         ExportError: If the tensors do not match those of timm's model.
-        OptionError: If timm has no such model, or is not installed.
+        OptionError: If timm has no such model, or if a package is not installed.
     """
-    require_packages("timm", "timm")
+    require_packages(plan.format, *_PACKAGES[plan.format])
     header = plan.classifier.header
     architecture = get_architecture(plan, backbone)
     tensors: Mapping[str, Tensor] = plan.classifier.model.state_dict()
@@ -57,15 +61,15 @@ def get_architecture(plan: Plan, backbone: BackboneSpec) -> str:
     header = plan.classifier.header
     if header.head != "linear":
         raise OptionError(
-            f"`format` timm needs a linear head, because timm has no networks with the head {header.head}; "
+            f"`format` {plan.format} needs a linear head, because timm has no networks with the head {header.head}; "
             "choose onnx or pt2."
         )
     architecture = find_architecture(backbone, header.head) or TWINS.get(backbone.name)
     if architecture is None:
         known = ", ".join(TWINS)
         raise OptionError(
-            f"`format` timm supports timm's own backbones and {known}; timm is not known to have a network with the "
-            f"same weights as {backbone.name}; choose onnx or pt2."
+            f"`format` {plan.format} supports timm's own backbones and {known}; timm is not known to have a network "
+            f"with the same weights as {backbone.name}; choose onnx or pt2."
         )
     return architecture
 

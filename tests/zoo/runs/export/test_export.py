@@ -97,9 +97,10 @@ def test_an_existing_export_is_kept(tiny_run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "preprocess", "message"),
     [
-        ("tflite", None, "there is no `format` 'tflite'; choose one of onnx, pt2, timm"),
+        ("tflite", None, "there is no `format` 'tflite'; choose one of onnx, pt2, timm, transformers"),
         ("pt2", "both", "there is no `preprocess` 'both'; choose one of inside, outside"),
         ("timm", "inside", "does not apply to `format` timm"),
+        ("transformers", "inside", "does not apply to `format` transformers, because transformers prepares"),
         ("timm", None, "timm is not known to have a network with the same weights as tiny/tiny"),
     ],
 )

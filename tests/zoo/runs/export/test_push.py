@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import zoo
+from loopback_hub import LoopbackHub
+from recording_progress import RecordingProgress
+from zoo.errors import DownloadError, OptionError, RunError
+from zoo.progress import Silent
+from zoo.runs.folder import CARD, HISTORY, MODEL, PREDICTIONS, REPORT, RUN
+from zoo.runs.open_run import open_run
+
+# huggingface_hub uses an outdated argument of its HTTP client.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+@pytest.fixture
+def run(train_once: Callable[..., Path]) -> Path:
+    return train_once(weights="none", epochs=1, batch_size=8, workers=0, device="cpu")
+
+
+def test_what_is_pushed_is_pulled_byte_for_byte(run: Path, hub: LoopbackHub) -> None:
+    pushed = zoo.push(run, "me/first")
+    files = hub.repos["me/first"].commits[pushed.revision]
+    assert {*files} == {".gitattributes", "README.md", MODEL, RUN, HISTORY, CARD}
+    assert all(files[name] == (run / name).read_bytes() for name in pushed.files)
+    assert hub.blobs != {}  # The model was pushed with LFS.
+    folder = open_run(f"hf://me/first@{pushed.revision}", Silent()).path
+    assert all((folder / name).read_bytes() == (run / name).read_bytes() for name in (MODEL, RUN, HISTORY))
+
+
+def test_photos_and_paths_are_pushed_only_if_the_user_asks_for_them(run: Path, hub: LoopbackHub) -> None:
+    assert not {REPORT, PREDICTIONS} & {*zoo.push(run, "me/first").files}
+    pushed = zoo.push(run, "me/first", include=("report", "predictions"))
+    assert {REPORT, PREDICTIONS} < {*pushed.files}
+    assert {REPORT, PREDICTIONS} < {*hub.repos["me/first"].commits[pushed.revision]}
+
+
+def test_exports_are_pushed_without_links_and_partial_files(run: Path, hub: LoopbackHub) -> None:
+    folder = run / "exports" / "pt2"
+    folder.mkdir(parents=True)
+    (folder / "model.pt2").write_bytes(b"program")
+    (folder / ".partial-1").write_bytes(b"part")
+    (folder / "secret").symlink_to(run / PREDICTIONS)
+    pushed = zoo.push(run, "me/first", include=["exports"])
+    assert [name for name in pushed.files if name.startswith("exports")] == ["exports/pt2/model.pt2"]
+    assert hub.repos["me/first"].commits[pushed.revision]["exports/pt2/model.pt2"] == b"program"
+
+
+def test_the_files_of_an_earlier_run_are_removed_and_other_files_are_kept(run: Path, hub: LoopbackHub) -> None:
+    hub.put("me/first", {"config.json": b"{}", REPORT: b"old", "exports/onnx/model.onnx": b"old", "LICENSE": b"mine"})
+    pushed = zoo.push(run, "me/first")
+    assert pushed.removed == ("config.json", REPORT, "exports/onnx/model.onnx")
+    assert {*hub.repos["me/first"].commits[pushed.revision]} == {"LICENSE", *pushed.files}
+
+
+def test_a_push_is_one_commit(run: Path, hub: LoopbackHub) -> None:
+    zoo.push(run, "me/first")
+    assert [path for _, path in hub.requests if "/commit/" in path] == ["/api/models/me/first/commit/main"]
+
+
+@pytest.mark.parametrize(("private", "visibility"), [(None, "public"), (True, "private"), (False, "public")])
+def test_a_new_repository_has_the_visibility_that_was_asked_for(
+    run: Path, hub: LoopbackHub, *, private: bool | None, visibility: str
+) -> None:
+    zoo.push(run, "me/first", private=private)
+    assert hub.repos["me/first"].visibility == visibility
+
+
+def test_the_user_sees_what_is_pushed(run: Path, hub: LoopbackHub) -> None:
+    progress = RecordingProgress()
+    url = zoo.push(run, "hf://me/first", progress=progress).url
+    assert url == f"{hub.url}/me/first"
+    assert progress.lines[0].startswith("pushing 4 files (")
+
+
+def test_an_unfinished_run_is_refused(run: Path, hub: LoopbackHub) -> None:
+    (run / RUN).unlink()
+    with pytest.raises(RunError, match=r"is not finished: it has no run.json; resume the run first\."):
+        zoo.push(run, "me/first")
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("repo", ["first", "me/first/second", "../first", "me/first@v1", "", "me first/x"])
+def test_a_wrong_name_of_a_repository_is_refused(run: Path, hub: LoopbackHub, repo: str) -> None:
+    with pytest.raises(OptionError, match="cannot push to "):
+        zoo.push(run, repo)
+    assert hub.requests == []
+
+
+def test_an_unknown_or_missing_part_is_refused(run: Path, hub: LoopbackHub) -> None:
+    with pytest.raises(OptionError, match="there is no `include` 'photos'; choose from report, predictions, exports"):
+        zoo.push(run, "me/first", include=["photos"])
+    with pytest.raises(RunError, match="has no exports; leave 'exports' out of `include`"):
+        zoo.push(run, "me/first", include=["exports"])
+    assert hub.requests == []
+
+
+def test_a_run_on_the_hub_cannot_be_pushed(hub: LoopbackHub) -> None:
+    with pytest.raises(OptionError, match="is already on the Hub; pass a run folder on this machine"):
+        zoo.push("hf://me/first", "me/second")
+    assert hub.requests == []
+
+
+def test_without_a_login_the_user_is_asked_to_log_in(
+    run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(RunError, match="log in with `hf auth login`, or set HF_TOKEN"):
+        zoo.push(run, "me/first")
+    assert hub.repos == {}
+
+
+def test_the_repository_of_somebody_else_is_refused(run: Path, hub: LoopbackHub) -> None:
+    hub.refusals["you/first"] = 403, ""
+    with pytest.raises(RunError, match="the Hub refuses access to you/first"):
+        zoo.push(run, "you/first")
+
+
+def test_nothing_is_sent_offline(run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="Cannot push to me/first: ZOO_OFFLINE is set"):
+        zoo.push(run, "me/first")
+    assert hub.requests == []
+
+
+def test_the_offline_mode_of_the_library_is_named(run: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match=r"Cannot push to me/first: HF_HUB_OFFLINE is set\. Unset HF_HUB_OFFLINE\."):
+        zoo.push(run, "me/first")
+    assert hub.requests == []
+
+
+def test_a_server_that_cannot_be_reached_is_a_download_error(run: Path, hub: LoopbackHub) -> None:
+    hub.refusals["me/first"] = 500, ""
+    with pytest.raises(DownloadError, match=r"Cannot push to me/first: .*500.* Try again\."):
+        zoo.push(run, "me/first")
