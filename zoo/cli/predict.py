@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     help="Below this probability, predict no class: 'none of these'.",
 )
 @click.option("--truth", is_flag=True, help="Compare with the labels of DATA, or with the names of the folders.")
+@shared.adapt
+@shared.adapt_options
 @shared.model
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -63,12 +65,13 @@ def command(  # click passes each option as an argument
 
     Exits with 1 if no image could be read.
     """
+    adapt = shared.pop_adapt(options)
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
         paths = insert_stdin(images)
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
-        predictions = classifier.predict(paths, registry=registry, progress=progress, **options)
+        predictions = classifier.predict(paths, registry=registry, progress=progress, adapt=adapt, **options)
     print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
     _print(predictions, form, truth=options["truth"])
     if all(prediction.error for prediction in predictions):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ReadImage:
     """An image, ready for normalization."""
 
-    #: uint8 of shape (3, height, width).
+    #: uint8 of shape (3, height, width), or (views, 3, height, width) if the transform makes views.
     pixels: Tensor
     #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
     peak: int

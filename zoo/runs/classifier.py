@@ -17,6 +17,7 @@ from zoo.engine.device import choose_hardware, place
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
+from zoo.registry.adapt_design import AdaptDesign
 from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry, open_registry
 from zoo.runs.architecture import Model, rebuild
@@ -54,7 +55,8 @@ class Classifier:
 
     def predict(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+        columns: str | None = None, adapt: bool | str = False, registry: Registry | None = None,
+        progress: Progress | None = None,
     ) -> list[Prediction]:  # fmt: skip
         """Predict the most probable classes of each image.
 
@@ -68,6 +70,8 @@ class Classifier:
             truth: Whether to find the true class of each image, `Prediction.truth`: the label in a table or another
                 source with labels, or the name of the folder.
             columns: Name of the image column of a table, as in ``image=id``, and of the label column for ``truth``.
+            adapt: Whether to adapt a copy of the model to each image before it is predicted, which takes many times as
+                long: True, or settings such as ``views=16,steps=2,lr=0.001``.
             registry: Registry in which data sets are looked up. Default: all installed plugins.
             progress: Receives messages about the data, and, after the last prediction, messages about the scale of
                 16-bit images. Default: they are discarded.
@@ -81,10 +85,10 @@ class Classifier:
             DownloadError: If a data set cannot be fetched.
             NameNotFound: If there is no data set of that name.
             OptionError: If ``min_probability`` is not from 0 to 1, or ``columns`` names other columns, or does not
-                apply to the images.
+                apply to the images, or ``adapt`` is invalid or the model cannot be adapted.
             RunError: If the model returns NaN or infinite values for an image.
         """
-        question = Question(top, min_probability, truth, columns)
+        question = Question(top, min_probability, truth, columns, AdaptDesign.parse(adapt))
         progress = progress or Silent()
         found = self._list(images, question, registry or open_registry(), progress)
         with quiet_pillow():
@@ -92,13 +96,14 @@ class Classifier:
 
     def iter_predict(  # noqa: PLR0913  # the same arguments as predict
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+        columns: str | None = None, adapt: bool | str = False, registry: Registry | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[Prediction]:  # fmt: skip
         """Predict like `predict`, but yield each prediction as soon as its batch is done, to save memory.
 
         Images are listed at the call, and read when their batch is reached.
         """
-        question = Question(top, min_probability, truth, columns)
+        question = Question(top, min_probability, truth, columns, AdaptDesign.parse(adapt))
         progress = progress or Silent()
         found = self._list(images, question, registry or open_registry(), progress)
         return self._predict(found, question, progress, ahead=False)
@@ -141,7 +146,11 @@ class Classifier:
     def _predict(
         self, images: Sequence[Unlabeled], question: Question, progress: Progress, *, ahead: bool
     ) -> Iterator[Prediction]:
-        for image, values in self._loaded.predict(images, progress, ahead=ahead):
+        if question.adapt is None:
+            results = self._loaded.predict(images, progress, ahead=ahead)
+        else:
+            results = self._loaded.predict_adapted(images, question.adapt, progress, ahead=ahead)
+        for image, values in results:
             truth = image.class_name or None if question.truth and isinstance(image, ImageFile) else None
             if isinstance(values, str):
                 yield Prediction(image.path, error=values, truth=truth)
@@ -154,8 +163,8 @@ class Classifier:
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,
-        columns: str | None = None, errors: bool = False, registry: Registry | None = None,
-        progress: Progress | None = None,
+        columns: str | None = None, errors: bool = False, adapt: bool | str = False,
+        registry: Registry | None = None, progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Evaluate the model on labeled images.
 
@@ -166,6 +175,7 @@ class Classifier:
                 that of the run, if ``data`` is of the same kind as the run's data. ``none`` means none.
             columns: Columns of a table by role, as for ``finetune``. Default: as for ``label_from``.
             errors: Whether to list the images whose predicted class is not the true one, in ``errors``.
+            adapt: Whether to adapt a copy of the model to each image, as for `predict`.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.
 
@@ -175,15 +185,15 @@ class Classifier:
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
-            OptionError: If ``columns`` names a column of weights, which would have no effect.
+            OptionError: If ``columns`` names a column of weights, which would have no effect, or ``adapt`` is invalid.
             RunError: If the model returns NaN or infinite values for an image, or the run.json of the run is damaged.
         """
-        progress = progress or Silent()
+        progress, design = progress or Silent(), AdaptDesign.parse(adapt)
         options = parse_evaluation_options(label_from, columns, self._folder)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
-        result = evaluate_images(self._loaded, images, self.classes, progress)
+        result = evaluate_images(self._loaded, images, self.classes, progress, design)
         return {**result.metrics, "errors": [*map(to_json, result.list_errors())]} if errors else result.metrics
 
 

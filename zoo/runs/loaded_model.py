@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from zoo.data.image_transform import ImageTransform
 from zoo.data.transform import build_eval_transform
 from zoo.data.unlabeled import Unlabeled
+from zoo.data.views import build_views_transform
+from zoo.engine.adaptation import Adapter
 from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.embedding import build_tap
 from zoo.engine.inference import Inference, Result
@@ -19,6 +21,7 @@ from zoo.models.head import Head, get_head
 from zoo.models.weights.choose import choose_input, choose_weights
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress
+from zoo.registry.adapt_design import AdaptDesign
 from zoo.registry.registry import Registry, open_registry
 
 
@@ -40,6 +43,23 @@ class LoadedModel:
     def predict(self, images: Sequence[Unlabeled], progress: Progress, *, ahead: bool) -> Iterator[Result]:
         """Yield probabilities of shape (classes,) for each image; see `Inference.run`."""
         return self._run(lambda batch: self.model(batch).float().softmax(1), images, progress, ahead=ahead)
+
+    def predict_adapted(
+        self, images: Sequence[Unlabeled], design: AdaptDesign, progress: Progress, *, ahead: bool
+    ) -> Iterator[Result]:
+        """Yield probabilities like `predict`, each from the model after it was adapted to the image.
+
+        Raises:
+            FrozenMoved: If the model itself has changed; raised after the last image.
+            OptionError: If the logits have no gradients; raised when the first image is reached.
+        """
+        self.model.eval()
+        adapter, transform = Adapter(self.model, design), build_views_transform(self.input, design.views)
+        inference = Inference(transform, self.hardware, adapter.predict, batch_size=1)
+        with adapter.verified(), progress.track("adapting", len(images)) as advance:
+            for result in inference.run(images, progress, ahead=ahead):
+                advance(1)
+                yield result
 
     def embed(self, images: Sequence[Unlabeled], block: str | None, progress: Progress) -> Iterator[Result]:
         """Yield features of shape (width,) for each image; see `zoo.engine.embedding`. Call this in `quiet_pillow`.

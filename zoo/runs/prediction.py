@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import DataError, OptionError
+from zoo.registry.adapt_design import AdaptDesign
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Question:
     min_probability: float
     truth: bool
     columns: str | None
+    #: How the model is adapted to each image; None means not at all.
+    adapt: AdaptDesign | None = None
 
     def __post_init__(self) -> None:
         if self.top < 1:

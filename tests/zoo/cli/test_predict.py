@@ -256,3 +256,20 @@ def test_a_class_below_the_minimum_probability_is_none_of_these(
     (row,) = csv.DictReader(capfd.readouterr().out.splitlines())
     assert (row["label"], row["error"]) == ("", "")
     assert run(folder, image, "--min-probability", "2") == 2
+
+
+def test_adapt_and_its_options_change_the_probabilities(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outputs = []
+    for flags in ((), ("--adapt",), ("--adapt-options", "views=4,lr=0.5"), ("--adapt", "--adapt-options", "lr=0.5")):
+        assert run(folder, image, "--json", *flags) == 0
+        outputs.append(capfd.readouterr().out)
+    assert len({*outputs}) == 4
+
+
+def test_an_error_about_adapt_names_the_flag(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--adapt-options", "views=0") == 1
+    assert "invalid --adapt 'views=0'" in capfd.readouterr().err
