@@ -57,13 +57,14 @@ def main() -> int:
             arguments.backbone, data=arguments.data, epochs=5, device="cpu", output=f"{place}/run", **options
         )
         classifier = zoo.load(run, device="cpu")
-    measure(classifier, photos, "none", 0.0, arguments.adapt)
     gains = [
         measure(classifier, photos, kind, severity, arguments.adapt)
         for kind, severities in SEVERITIES.items()
         for severity in severities
     ]
-    return report(gains)
+    code = report(gains)
+    measure(classifier, photos, "none", 0.0, arguments.adapt)
+    return code
 
 
 def measure(classifier: Classifier, photos: Sequence[Photo], kind: str, severity: float, adapt: str) -> list[int]:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     help="Below this probability, predict no class: 'none of these'.",
 )
 @click.option("--truth", is_flag=True, help="Compare with the labels of DATA, or with the names of the folders.")
+@click.option("--fetch", is_flag=True, help="Fetch the images of URLs, such as https://host/photo.jpg.")
 @shared.adapt
 @shared.adapt_options
 @shared.model
@@ -60,8 +61,8 @@ def command(  # click passes each option as an argument
     """Classify images with the model of a run.
 
     IMAGE is a file, or a pattern in quotes such as 'photos/**/*.jpg'; - reads
-    paths from stdin, one per line or separated by NULs. DATA is anything that
-    the --data option of `zoo finetune` takes. The images need no labels.
+    paths from stdin, one per line or separated by NULs. With --fetch, IMAGE can
+    also be a URL. DATA is anything that the --data option of `zoo finetune` takes. The images need no labels.
 
     Exits with 1 if no image could be read.
     """
@@ -72,7 +73,7 @@ def command(  # click passes each option as an argument
         paths = insert_stdin(images)
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
         predictions = classifier.predict(paths, registry=registry, progress=progress, adapt=adapt, **options)
-    print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
+    print_notes(*(f"{prediction.name}: {prediction.error}" for prediction in predictions if prediction.error))
     _print(predictions, form, truth=options["truth"])
     if all(prediction.error for prediction in predictions):
         click.get_current_context().exit(1)
@@ -94,7 +95,7 @@ def _print(predictions: Sequence[Prediction], form: str | None, *, truth: bool) 
 def _list_rows(predictions: Iterable[Prediction], *, truth: bool) -> Iterator[tuple[str | float, ...]]:
     yield "path", "label", "probability", "error", *(["truth"] if truth else [])
     for prediction in predictions:
-        path = str(prediction.path)
+        path = prediction.name
         last = [prediction.truth or ""] if truth else []
         if prediction.error is not None:
             yield path, "", "", prediction.error, *last
@@ -106,4 +107,4 @@ def _list_rows(predictions: Iterable[Prediction], *, truth: bool) -> Iterator[tu
 
 
 def _format(prediction: Prediction) -> str:
-    return f"{prediction.path}: {format_top(prediction)}"
+    return f"{prediction.name}: {format_top(prediction)}"

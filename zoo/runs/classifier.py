@@ -13,6 +13,7 @@ from zoo.data.listing import ImageFile, show_names
 from zoo.data.source import list_images, name_source
 from zoo.data.true_labels import LabelRule
 from zoo.data.unlabeled import Unlabeled, list_unlabeled
+from zoo.data.web_images import WebImage
 from zoo.engine.device import choose_hardware, place
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec
@@ -55,13 +56,13 @@ class Classifier:
 
     def predict(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, adapt: bool | str = False, registry: Registry | None = None,
-        progress: Progress | None = None,
+        columns: str | None = None, fetch: bool = False, adapt: bool | str = False,
+        registry: Registry | None = None, progress: Progress | None = None,
     ) -> list[Prediction]:  # fmt: skip
         """Predict the most probable classes of each image.
 
         Args:
-            images: An image: its path, the bytes of its file, a file object, a PIL image, a uint8 array of shape
+            images: An image: its path or URL, the bytes of its file, a file object, a PIL image, a uint8 array of shape
                 (height, width, 3) or (height, width), or a uint8 tensor of shape (3, height, width) or
                 (1, height, width). Or a pattern of paths, such as ``photos/**/*.jpg``, or a data set, as for
                 ``finetune``. Or a list of any of these. The images need no labels.
@@ -70,6 +71,7 @@ class Classifier:
             truth: Whether to find the true class of each image, `Prediction.truth`: the label in a table or another
                 source with labels, or the name of the folder.
             columns: Name of the image column of a table, as in ``image=id``, and of the label column for ``truth``.
+            fetch: Whether to fetch the images of URLs, such as ``https://host/photo.jpg``, each when it is reached.
             adapt: Whether to adapt a copy of the model to each image before it is predicted, which takes many times as
                 long: True, or settings such as ``views=16,steps=2,lr=0.001``.
             registry: Registry in which data sets are looked up. Default: all installed plugins.
@@ -88,7 +90,7 @@ class Classifier:
                 apply to the images, or ``adapt`` is invalid or the model cannot be adapted.
             RunError: If the model returns NaN or infinite values for an image.
         """
-        question = Question(top, min_probability, truth, columns, AdaptDesign.parse(adapt))
+        question = Question(top, min_probability, truth, columns, fetch, AdaptDesign.parse(adapt))
         progress = progress or Silent()
         found = self._list(images, question, registry or open_registry(), progress)
         with quiet_pillow():
@@ -96,14 +98,14 @@ class Classifier:
 
     def iter_predict(  # noqa: PLR0913  # the same arguments as predict
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, adapt: bool | str = False, registry: Registry | None = None,
-        progress: Progress | None = None,
+        columns: str | None = None, fetch: bool = False, adapt: bool | str = False,
+        registry: Registry | None = None, progress: Progress | None = None,
     ) -> Iterator[Prediction]:  # fmt: skip
         """Predict like `predict`, but yield each prediction as soon as its batch is done, to save memory.
 
         Images are listed at the call, and read when their batch is reached.
         """
-        question = Question(top, min_probability, truth, columns, AdaptDesign.parse(adapt))
+        question = Question(top, min_probability, truth, columns, fetch, AdaptDesign.parse(adapt))
         progress = progress or Silent()
         found = self._list(images, question, registry or open_registry(), progress)
         return self._predict(found, question, progress, ahead=False)
@@ -136,7 +138,7 @@ class Classifier:
     def _list(self, images: Any, question: Question, registry: Registry, progress: Progress) -> list[Unlabeled]:
         rule = LabelRule(frozenset(self.classes), is_required=True) if question.truth else None
         options = DataOptions.parse(columns=question.columns)
-        found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule)
+        found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule, fetch=question.fetch)
         names = {image.class_name for image in found if isinstance(image, ImageFile)} if question.truth else set()
         if unknown := sorted(names - {*self.classes, ""}):
             shown = f"{show_names(unknown)}; images of a class that it does not have count as wrong"
@@ -152,14 +154,15 @@ class Classifier:
             results = self._loaded.predict_adapted(images, question.adapt, progress, ahead=ahead)
         for image, values in results:
             truth = image.class_name or None if question.truth and isinstance(image, ImageFile) else None
+            url = image.url if isinstance(image, WebImage) else None
             if isinstance(values, str):
-                yield Prediction(image.path, error=values, truth=truth)
+                yield Prediction(image.path, error=values, truth=truth, url=url)
                 continue
             require_finite(values[None], [image.path])
             best, indices = values.topk(min(question.top, len(self.classes)))
             names = (self.classes[index] for index in indices.tolist())
             top = tuple(zip(names, best.tolist(), strict=True))
-            yield Prediction(image.path, top, truth=truth, min_probability=question.min_probability)
+            yield Prediction(image.path, top, truth=truth, min_probability=question.min_probability, url=url)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,

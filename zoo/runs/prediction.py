@@ -15,7 +15,7 @@ class Prediction:
     """The predicted classes of an image, or the reason why it is left out."""
 
     #: Path of the file. For an image in a shard, it consists of the shard's path and the image's name. For an image in
-    #: memory, it is its index in the list, such as ``image 3``.
+    #: memory, it is its index in the list, such as ``image 3``. For an image on the web, it is the path in its URL.
     path: Path
     #: The most probable classes and their probabilities, most probable first; empty if the image is left out.
     top: tuple[tuple[str, float], ...] = ()
@@ -24,6 +24,13 @@ class Prediction:
     truth: str | None = None
     #: Probability below which no class is predicted.
     min_probability: float = 0.0
+    #: URL of an image on the web; else None.
+    url: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The URL, or the path."""
+        return self.url or str(self.path)
 
     @property
     def label(self) -> str | None:
@@ -44,9 +51,9 @@ class Prediction:
         """Return the documented JSON form."""
         truth = {} if self.truth is None else {"truth": self.truth}
         if self.error is not None:
-            return {"path": str(self.path), "error": self.error, **truth}
+            return {"path": self.name, "error": self.error, **truth}
         top = [{"label": name, "probability": value} for name, value in self.top]
-        return {"path": str(self.path), "label": self.label, "probability": self.probability, "top": top, **truth}
+        return {"path": self.name, "label": self.label, "probability": self.probability, "top": top, **truth}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Question:
     min_probability: float
     truth: bool
     columns: str | None
+    fetch: bool = False
     #: How the model is adapted to each image; None means not at all.
     adapt: AdaptDesign | None = None
 

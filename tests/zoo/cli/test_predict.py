@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,3 +274,21 @@ def test_an_error_about_adapt_names_the_flag(
 ) -> None:
     assert run(folder, image, "--adapt-options", "views=0") == 1
     assert "invalid --adapt 'views=0'" in capfd.readouterr().err
+
+
+def test_fetch_classifies_the_images_of_urls_and_shows_the_urls(
+    run: Main, folder: Path, image: Path, site: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = site.put("/0.png", image.read_bytes())
+    assert run(folder, url, site.url("/gone.png"), "--fetch", "--csv") == 0
+    header, good, bad = csv.reader(io.StringIO(capfd.readouterr().out))
+    assert good[0] == url
+    assert bad[0] == site.url("/gone.png")
+    assert "HTTP 404" in bad[header.index("error")]
+
+
+def test_a_url_without_fetch_is_an_error_that_names_the_flag(
+    run: Main, folder: Path, site: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, site.url("/0.png")) == 1
+    assert "add --fetch to fetch it" in capfd.readouterr().err
