@@ -39,7 +39,9 @@ model = click.option(
 )
 
 adapt = click.option(
-    "--adapt", is_flag=True, help="Adapt the model to each image before predicting it. This takes many times as long."
+    "--adapt",
+    is_flag=True,
+    help="Adapt the model to each image before predicting it. Experimental, and 25 times as slow.",
 )
 adapt_options = click.option(
     "--adapt-options", metavar="SETTINGS", help="How to adapt, such as views=16,steps=2,lr=0.001."

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from zoo.data.image_transform import ImageTransform
@@ -60,6 +61,22 @@ class LoadedModel:
             for result in inference.run(images, progress, ahead=ahead):
                 advance(1)
                 yield result
+
+    def predict_with_features(
+        self, images: Sequence[Unlabeled], progress: Progress, *, ahead: bool
+    ) -> Iterator[Result]:
+        """Yield probabilities like `predict`, followed by the input of the head: shape (classes + width,).
+
+        Raises:
+            OptionError: If the input of the head is not a vector, tokens or a feature map; raised with the first batch.
+        """
+        tap = build_tap(self.backbone, self.model, self.head, None)
+
+        def compute(batch: Tensor) -> Tensor:
+            logits, features = tap.compute_with_logits(batch)
+            return torch.cat([logits.float().softmax(1), features.float()], 1)
+
+        return self._run(compute, images, progress, ahead=ahead)
 
     def embed(self, images: Sequence[Unlabeled], block: str | None, progress: Progress) -> Iterator[Result]:
         """Yield features of shape (width,) for each image; see `zoo.engine.embedding`. Call this in `quiet_pillow`.

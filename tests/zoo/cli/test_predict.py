@@ -292,3 +292,17 @@ def test_a_url_without_fetch_is_an_error_that_names_the_flag(
 ) -> None:
     assert run(folder, site.url("/0.png")) == 1
     assert "add --fetch to fetch it" in capfd.readouterr().err
+
+
+def test_distances_are_shown_in_all_forms(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--distance") == 0
+    assert re.search(r"(red|blue) 0\.\d+, distance 0\.\d{3} \(percentile \d+\)", capfd.readouterr().out)
+    assert run(folder, image, broken, "--max-percentile", "0", "--csv") == 0
+    header, good, bad = csv.reader(io.StringIO(capfd.readouterr().out))
+    assert header == ["path", "label", "probability", "error", "distance", "percentile"]
+    assert float(good[4]) > 0
+    assert bad[4:] == ["", ""]
+    assert run(folder, image, "--distance", "--json") == 0
+    assert {"distance", "percentile"} < json.loads(capfd.readouterr().out)[0].keys()
