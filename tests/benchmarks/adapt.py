@@ -6,7 +6,7 @@ FOLDER contains train and val folders with class folders. The script trains a he
 Then it adds noise to the val photos, or blurs them, with three severities each, and predicts them with and without
 adaptation. It also predicts the photos without a corruption. The paired difference of the accuracies is the mean over
 the photos of the mean over the corruptions, so its interval respects that the same photos are used several times. The
-script fails if the 95% interval of the difference is not above 0. It takes about half an hour per 1,000 predictions.
+script fails if the 95% interval of the difference is not above 0.
 """
 
 from __future__ import annotations
