@@ -26,6 +26,8 @@ from zoo.progress.order import sort_names
     help="Split to evaluate.  [default: test if the data has one, else val, else all]",
 )
 @click.option("--errors", is_flag=True, help="List the images whose predicted class is wrong.")
+@shared.adapt
+@shared.adapt_options
 @shared.model
 @shared.inference_device
 @shared.as_json
@@ -33,11 +35,12 @@ def command(  # click passes each option as an argument
     run: str, data: str, split: str | None, model: str | None, device: str, as_json: bool, **options: Any
 ) -> None:
     """Evaluate a run on labeled images."""
+    adapt = shared.pop_adapt(options)
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
-        result = classifier.evaluate(data, split, registry=registry, progress=progress, **options)
+        result = classifier.evaluate(data, split, registry=registry, progress=progress, adapt=adapt, **options)
     print_json(result) if as_json else print_lines(*_format(result))
 
 

@@ -42,7 +42,21 @@ if TYPE_CHECKING:
     metavar="P",
     help="Below this probability, predict no class: 'none of these'.",
 )
+@click.option(
+    "--distance",
+    is_flag=True,
+    help="Measure how far each image is from the training images. The first time, reads them.",
+)
+@click.option(
+    "--max-percentile",
+    type=click.FloatRange(0, 100),
+    metavar="P",
+    help="Above this percentile of the distance, predict no class. Implies --distance.",
+)
 @click.option("--truth", is_flag=True, help="Compare with the labels of DATA, or with the names of the folders.")
+@click.option("--fetch", is_flag=True, help="Fetch the images of URLs, such as https://host/photo.jpg.")
+@shared.adapt
+@shared.adapt_options
 @shared.model
 @shared.inference_device
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -50,7 +64,8 @@ if TYPE_CHECKING:
     "--csv",
     "form",
     flag_value="csv",
-    help="Print CSV with the columns path, label, probability and error, and truth with --truth.",
+    help="Print CSV with the columns path, label, probability and error, truth with --truth, and distance and "
+    "percentile with --distance.",
 )
 def command(  # click passes each option as an argument
     run: str, images: tuple[str, ...], model: str | None, device: str, form: str | None, **options: Any
@@ -58,41 +73,51 @@ def command(  # click passes each option as an argument
     """Classify images with the model of a run.
 
     IMAGE is a file, or a pattern in quotes such as 'photos/**/*.jpg'; - reads
-    paths from stdin, one per line or separated by NULs. DATA is anything that
-    the --data option of `zoo finetune` takes. The images need no labels.
+    paths from stdin, one per line or separated by NULs. With --fetch, IMAGE can
+    also be a URL. DATA is anything that the --data option of `zoo finetune` takes. The images need no labels.
 
     Exits with 1 if no image could be read.
     """
+    adapt = shared.pop_adapt(options)
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
         paths = insert_stdin(images)
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
-        predictions = classifier.predict(paths, registry=registry, progress=progress, **options)
-    print_notes(*(f"{prediction.path}: {prediction.error}" for prediction in predictions if prediction.error))
-    _print(predictions, form, truth=options["truth"])
+        predictions = classifier.predict(paths, registry=registry, progress=progress, adapt=adapt, **options)
+    print_notes(*(f"{prediction.name}: {prediction.error}" for prediction in predictions if prediction.error))
+    columns = _choose_columns(
+        truth=options["truth"], distance=options["distance"] or options["max_percentile"] is not None
+    )
+    _print(predictions, form, columns)
     if all(prediction.error for prediction in predictions):
         click.get_current_context().exit(1)
 
 
-def _print(predictions: Sequence[Prediction], form: str | None, *, truth: bool) -> None:
+def _choose_columns(*, truth: bool, distance: bool) -> tuple[str, ...]:
+    """Return the additional columns."""
+    return (*(("truth",) if truth else ()), *(("distance", "percentile") if distance else ()))
+
+
+def _print(predictions: Sequence[Prediction], form: str | None, columns: Sequence[str]) -> None:
     if form == "json":
         print_json([prediction.to_json() for prediction in predictions])
     elif form == "csv":
-        print_csv(_list_rows(predictions, truth=truth))
+        print_csv(_list_rows(predictions, columns))
     else:
         print_lines(*map(_format, (prediction for prediction in predictions if not prediction.error)))
+    truth = "truth" in columns
     if truth and form:
         print_notes(format_accuracy(predictions))
     elif truth:
         print_lines(format_accuracy(predictions), *format_wrong(predictions))
 
 
-def _list_rows(predictions: Iterable[Prediction], *, truth: bool) -> Iterator[tuple[str | float, ...]]:
-    yield "path", "label", "probability", "error", *(["truth"] if truth else [])
+def _list_rows(predictions: Iterable[Prediction], columns: Sequence[str]) -> Iterator[tuple[str | float, ...]]:
+    yield "path", "label", "probability", "error", *columns
     for prediction in predictions:
-        path = str(prediction.path)
-        last = [prediction.truth or ""] if truth else []
+        path = prediction.name
+        last = ["" if (value := getattr(prediction, name)) is None else value for name in columns]
         if prediction.error is not None:
             yield path, "", "", prediction.error, *last
         elif prediction.label is None:
@@ -103,4 +128,7 @@ def _list_rows(predictions: Iterable[Prediction], *, truth: bool) -> Iterator[tu
 
 
 def _format(prediction: Prediction) -> str:
-    return f"{prediction.path}: {format_top(prediction)}"
+    if prediction.distance is None:
+        return f"{prediction.name}: {format_top(prediction)}"
+    distance = f"distance {prediction.distance:.3f} (percentile {prediction.percentile:.0f})"
+    return f"{prediction.name}: {format_top(prediction)}, {distance}"

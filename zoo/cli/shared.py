@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from zoo.cli.completion import complete_data
@@ -35,6 +37,23 @@ inference_device = click.option(
 model = click.option(
     "--model", metavar="FILE.py:FUNCTION", help="Your own network, if the run was trained with one. Runs the file."
 )
+
+adapt = click.option(
+    "--adapt",
+    is_flag=True,
+    help="Adapt the model to each image before predicting it. Experimental, and 25 times as slow.",
+)
+adapt_options = click.option(
+    "--adapt-options", metavar="SETTINGS", help="How to adapt, such as views=16,steps=2,lr=0.001."
+)
+
+
+def pop_adapt(options: dict[str, Any]) -> bool | str:
+    """Remove the two options above, and return the value of `adapt`."""
+    settings: str | None = options.pop("adapt_options")
+    is_set: bool = options.pop("adapt")
+    return is_set if settings is None else settings
+
 
 # Training options. click's default for them is None, so that --config can set an option that is not given as a flag.
 weights = click.option(

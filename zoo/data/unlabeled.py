@@ -18,6 +18,7 @@ from zoo.data.sources.folder_tables import has_table
 from zoo.data.sources.kinds import OTHER
 from zoo.data.sources.prefixed import find_prefixed
 from zoo.data.true_labels import LabelRule
+from zoo.data.web_images import WebImage, is_web_image
 from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.files.paths import expand_user
 
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from zoo.registry.registry import Registry
 
 #: An image, or a file that is left out.
-Unlabeled = ImageFile | MemoryImage | LeftOut
+Unlabeled = ImageFile | MemoryImage | WebImage | LeftOut
 
 
-def list_unlabeled(
-    value: Any, options: DataOptions, *, registry: Registry, progress: Progress, labels: LabelRule | None = None
-) -> list[Unlabeled]:
+def list_unlabeled(  # noqa: PLR0913  # all but two arguments are keywords
+    value: Any, options: DataOptions, *, registry: Registry, progress: Progress, labels: LabelRule | None = None,
+    fetch: bool | None = None,
+) -> list[Unlabeled]:  # fmt: skip
     """List the images of one or several data sources, and the files that are left out.
 
     Args:
@@ -43,6 +45,7 @@ def list_unlabeled(
         registry: Where to look up the names of data sets.
         progress: Where to report progress.
         labels: How to find labels. None means that labels are neither needed nor read.
+        fetch: Whether URLs of images may be fetched; None if the caller has no such option.
 
     Returns:
         The images and the files that are left out, in the order of the sources. Among several sources, a path that does
@@ -58,7 +61,7 @@ def list_unlabeled(
         wanted = " and ".join(sorted(roles))
         raise OptionError(f"`columns`: predictions need only the column for {wanted}; leave out {', '.join(others)}.")
     sources = _split_sources(value)
-    lister = _Lister(options, registry, progress, labels, is_only=len(sources) == 1)
+    lister = _Lister(options, registry, progress, labels, fetch=fetch, is_only=len(sources) == 1)
     return [row for number, source in enumerate(sources) for row in lister.list(source, number)]
 
 
@@ -78,6 +81,7 @@ class _Lister:
     registry: Registry
     progress: Progress
     labels: LabelRule | None
+    fetch: bool | None
     #: Whether there is only one source.
     is_only: bool
 
@@ -86,6 +90,11 @@ class _Lister:
             return (build_memory_image(source, number),)
         if not isinstance(source, (str, PathLike)):
             return self._list_data(source)
+        if self.fetch is not None and is_web_image(source, is_certain=not self.fetch):
+            return self._list_web(str(source))
+        return self._list_any_path(source)
+
+    def _list_any_path(self, source: str | PathLike[str]) -> tuple[Unlabeled, ...]:
         path = expand_user(source)
         if reason := _find_special(path):
             return (LeftOut(path, reason),)
@@ -98,6 +107,11 @@ class _Lister:
                 raise
             reason = "no file matches the pattern" if is_path_pattern(path) else "there is no such file or data set"
             return (LeftOut(path, reason),)
+
+    def _list_web(self, url: str) -> tuple[Unlabeled, ...]:
+        if not self.fetch:
+            raise DataError(f"{url!r} is the URL of an image; add `fetch` to fetch it, or download it yourself.")
+        return (WebImage(url),)
 
     def _list_pattern(self, pattern: Path) -> tuple[Unlabeled, ...]:
         matches = expand_path_pattern(pattern)

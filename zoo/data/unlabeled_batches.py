@@ -16,6 +16,7 @@ from zoo.data.listing import ImageFile, LeftOut
 from zoo.data.loader import LoaderOptions, load_ahead
 from zoo.data.memory_images import MemoryImage
 from zoo.data.sampler import plan_in_order
+from zoo.data.web_images import WebImage
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class ReadImage:
     """An image, ready for normalization."""
 
-    #: uint8 of shape (3, height, width).
+    #: uint8 of shape (3, height, width), or (views, 3, height, width) if the transform makes views.
     pixels: Tensor
     #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
     peak: int
@@ -62,5 +63,5 @@ class UnlabeledBatches:
             return str(error)
 
 
-def _decoded(image: ImageFile | MemoryImage, bits: int | None) -> AbstractContextManager[Decoded]:
-    return image.decoded(bits) if isinstance(image, MemoryImage) else decoded(read_image(image), bits)
+def _decoded(image: ImageFile | MemoryImage | WebImage, bits: int | None) -> AbstractContextManager[Decoded]:
+    return decoded(read_image(image), bits) if isinstance(image, ImageFile) else image.decoded(bits)

@@ -38,6 +38,25 @@ class Tap:
             [_pool(tensor, f"the block {self.block!r}" if self.block else "the head") for tensor in found], 1
         )
 
+    def compute_with_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits, of shape (N, classes), and the features of the input of the head, in one forward pass.
+
+        Raises:
+            OptionError: If the input of the head is not a vector, tokens or a feature map.
+        """
+        inputs: dict[nn.Module, object] = {}
+
+        def record(head: nn.Module, args: tuple[object, ...]) -> None:
+            inputs[head] = args[0]
+
+        hooks = [head.register_forward_pre_hook(record) for head in self.modules]
+        try:
+            logits: Tensor = self.model(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return logits, torch.cat([_pool(inputs[head], "the head") for head in self.modules], 1)
+
     def _read_inputs(self, images: Tensor) -> list[object]:
         inputs: dict[nn.Module, object] = {}
 

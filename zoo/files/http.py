@@ -39,7 +39,7 @@ _RANGE = re.compile(r"bytes (\d+)-")
 class TransferFailed(Exception):
     """A failed or incomplete transfer; ``can_retry`` says whether another attempt may succeed.
 
-    It is never raised outside zoo.files.download, which retries or raises a DownloadError.
+    It is never raised outside zoo.files.download and zoo.files.fetch_bytes, which retry or raise a DownloadError.
     """
 
     def __init__(self, reason: str, *, can_retry: bool = False, headers: Message | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -13,21 +13,25 @@ from zoo.data.source import list_images, name_source
 from zoo.data.true_labels import LabelRule
 from zoo.data.unlabeled import Unlabeled, list_unlabeled
 from zoo.engine.device import choose_hardware, place
+from zoo.errors import RunError
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
+from zoo.registry.adapt_design import AdaptDesign
 from zoo.registry.data_options import DataOptions
 from zoo.registry.registry import Registry, open_registry
+from zoo.runs.answers import Answers
 from zoo.runs.architecture import Model, rebuild
 from zoo.runs.data_options import parse_evaluation_options
 from zoo.runs.embeddings import Embeddings, embed_images
-from zoo.runs.evaluation import evaluate_images, require_finite
+from zoo.runs.evaluation import evaluate_images
 from zoo.runs.folder import MODEL, RunFolder
 from zoo.runs.loaded_model import LoadedModel
 from zoo.runs.model_file import load_header, load_tensors
 from zoo.runs.open_run import open_run
 from zoo.runs.prediction import Prediction, Question
 from zoo.runs.predictions import to_json
+from zoo.runs.training_features import open_training_features
 
 
 class Classifier:
@@ -54,12 +58,13 @@ class Classifier:
 
     def predict(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+        columns: str | None = None, fetch: bool = False, adapt: bool | str = False, distance: bool = False,
+        max_percentile: float | None = None, registry: Registry | None = None, progress: Progress | None = None,
     ) -> list[Prediction]:  # fmt: skip
         """Predict the most probable classes of each image.
 
         Args:
-            images: An image: its path, the bytes of its file, a file object, a PIL image, a uint8 array of shape
+            images: An image: its path or URL, the bytes of its file, a file object, a PIL image, a uint8 array of shape
                 (height, width, 3) or (height, width), or a uint8 tensor of shape (3, height, width) or
                 (1, height, width). Or a pattern of paths, such as ``photos/**/*.jpg``, or a data set, as for
                 ``finetune``. Or a list of any of these. The images need no labels.
@@ -68,6 +73,13 @@ class Classifier:
             truth: Whether to find the true class of each image, `Prediction.truth`: the label in a table or another
                 source with labels, or the name of the folder.
             columns: Name of the image column of a table, as in ``image=id``, and of the label column for ``truth``.
+            fetch: Whether to fetch the images of URLs, such as ``https://host/photo.jpg``, each when it is reached.
+            adapt: Whether to adapt a copy of the model to each image before it is predicted, which takes many times as
+                long: True, or settings such as ``views=16,steps=2,lr=0.001``.
+            distance: Whether to measure how far each image is from the training images. The first time, this reads the
+                data of the run, and stores features in its folder.
+            max_percentile: Percentile of the distance, from 0 to 100, above which no class is predicted. Implies
+                ``distance``.
             registry: Registry in which data sets are looked up. Default: all installed plugins.
             progress: Receives messages about the data, and, after the last prediction, messages about the scale of
                 16-bit images. Default: they are discarded.
@@ -81,27 +93,34 @@ class Classifier:
             DownloadError: If a data set cannot be fetched.
             NameNotFound: If there is no data set of that name.
             OptionError: If ``min_probability`` is not from 0 to 1, or ``columns`` names other columns, or does not
-                apply to the images.
-            RunError: If the model returns NaN or infinite values for an image.
+                apply to the images, or ``adapt`` is invalid or the model cannot be adapted.
+            RunError: If the model returns NaN or infinite values for an image, or if distances need the data of the
+                run, which cannot be read.
         """
-        question = Question(top, min_probability, truth, columns)
-        progress = progress or Silent()
-        found = self._list(images, question, registry or open_registry(), progress)
+        question = Question(
+            top, min_probability, truth, columns, fetch, AdaptDesign.parse(adapt), distance, max_percentile
+        )
+        registry, progress = registry or open_registry(), progress or Silent()
+        found = self._list(images, question, registry, progress)
+        answers = self._ask(question, registry, progress)
         with quiet_pillow():
-            return [*self._predict(found, question, progress, ahead=True)]
+            return [*answers.run(found, progress, ahead=True)]
 
     def iter_predict(  # noqa: PLR0913  # the same arguments as predict
         self, images: Any, top: int = 1, *, min_probability: float = 0.0, truth: bool = False,
-        columns: str | None = None, registry: Registry | None = None, progress: Progress | None = None,
+        columns: str | None = None, fetch: bool = False, adapt: bool | str = False, distance: bool = False,
+        max_percentile: float | None = None, registry: Registry | None = None, progress: Progress | None = None,
     ) -> Iterator[Prediction]:  # fmt: skip
         """Predict like `predict`, but yield each prediction as soon as its batch is done, to save memory.
 
         Images are listed at the call, and read when their batch is reached.
         """
-        question = Question(top, min_probability, truth, columns)
-        progress = progress or Silent()
-        found = self._list(images, question, registry or open_registry(), progress)
-        return self._predict(found, question, progress, ahead=False)
+        question = Question(
+            top, min_probability, truth, columns, fetch, AdaptDesign.parse(adapt), distance, max_percentile
+        )
+        registry, progress = registry or open_registry(), progress or Silent()
+        found = self._list(images, question, registry, progress)
+        return self._ask(question, registry, progress).run(found, progress, ahead=False)
 
     def embed(
         self, images: Any, block: str | None = None, *, columns: str | None = None, registry: Registry | None = None,
@@ -131,31 +150,25 @@ class Classifier:
     def _list(self, images: Any, question: Question, registry: Registry, progress: Progress) -> list[Unlabeled]:
         rule = LabelRule(frozenset(self.classes), is_required=True) if question.truth else None
         options = DataOptions.parse(columns=question.columns)
-        found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule)
+        found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule, fetch=question.fetch)
         names = {image.class_name for image in found if isinstance(image, ImageFile)} if question.truth else set()
         if unknown := sorted(names - {*self.classes, ""}):
             shown = f"{show_names(unknown)}; images of a class that it does not have count as wrong"
             progress.say(f"warning: the run has no class {shown}")
         return found
 
-    def _predict(
-        self, images: Sequence[Unlabeled], question: Question, progress: Progress, *, ahead: bool
-    ) -> Iterator[Prediction]:
-        for image, values in self._loaded.predict(images, progress, ahead=ahead):
-            truth = image.class_name or None if question.truth and isinstance(image, ImageFile) else None
-            if isinstance(values, str):
-                yield Prediction(image.path, error=values, truth=truth)
-                continue
-            require_finite(values[None], [image.path])
-            best, indices = values.topk(min(question.top, len(self.classes)))
-            names = (self.classes[index] for index in indices.tolist())
-            top = tuple(zip(names, best.tolist(), strict=True))
-            yield Prediction(image.path, top, truth=truth, min_probability=question.min_probability)
+    def _ask(self, question: Question, registry: Registry, progress: Progress) -> Answers:
+        if not question.needs_distance:
+            return Answers(self._loaded, self.classes, question, None)
+        if self._folder is None:
+            raise RunError("`distance` needs the folder of a run; load the run with zoo.load.")
+        training = open_training_features(self._loaded, self._folder, registry, progress)
+        return Answers(self._loaded, self.classes, question, training)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords
         self, data: Any, split: str | None = None, *, label_from: str | None = None,
-        columns: str | None = None, errors: bool = False, registry: Registry | None = None,
-        progress: Progress | None = None,
+        columns: str | None = None, errors: bool = False, adapt: bool | str = False,
+        registry: Registry | None = None, progress: Progress | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Evaluate the model on labeled images.
 
@@ -166,6 +179,7 @@ class Classifier:
                 that of the run, if ``data`` is of the same kind as the run's data. ``none`` means none.
             columns: Columns of a table by role, as for ``finetune``. Default: as for ``label_from``.
             errors: Whether to list the images whose predicted class is not the true one, in ``errors``.
+            adapt: Whether to adapt a copy of the model to each image, as for `predict`.
             registry: Registry in which the data set is looked up. Default: all installed plugins.
             progress: Receives messages and progress. Default: they are discarded.
 
@@ -175,15 +189,15 @@ class Classifier:
 
         Raises:
             DataError: If the data has a class that the model does not know, or no such split.
-            OptionError: If ``columns`` names a column of weights, which would have no effect.
+            OptionError: If ``columns`` names a column of weights, which would have no effect, or ``adapt`` is invalid.
             RunError: If the model returns NaN or infinite values for an image, or the run.json of the run is damaged.
         """
-        progress = progress or Silent()
+        progress, design = progress or Silent(), AdaptDesign.parse(adapt)
         options = parse_evaluation_options(label_from, columns, self._folder)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
         trained = Trained(self.classes, self.header.input.bits)
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
-        result = evaluate_images(self._loaded, images, self.classes, progress)
+        result = evaluate_images(self._loaded, images, self.classes, progress, design)
         return {**result.metrics, "errors": [*map(to_json, result.list_errors())]} if errors else result.metrics
 
 

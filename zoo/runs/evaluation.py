@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from zoo.data.decode import quiet_pillow
 from zoo.data.loader import EvalBatches
@@ -18,12 +20,14 @@ from zoo.engine.device import allowing_tf32, plan_loading
 from zoo.engine.inference import BATCH
 from zoo.engine.loop import evaluate, finite_or_none
 from zoo.engine.metrics import measure
-from zoo.errors import RunError
+from zoo.errors import DataError, RunError
 from zoo.runs.predictions import Predicted, Predictions
 
 if TYPE_CHECKING:
     from zoo.data.eval_dataset import LabeledImages
+    from zoo.data.sample import Sample
     from zoo.progress import Progress
+    from zoo.registry.adapt_design import AdaptDesign
     from zoo.runs.loaded_model import LoadedModel
 
 
@@ -42,7 +46,11 @@ class Evaluation:
 
 
 def evaluate_images(
-    loaded: LoadedModel, images: LabeledImages, classes: Sequence[str], progress: Progress
+    loaded: LoadedModel,
+    images: LabeledImages,
+    classes: Sequence[str],
+    progress: Progress,
+    adapt: AdaptDesign | None = None,
 ) -> Evaluation:
     """Evaluate a model.
 
@@ -51,11 +59,27 @@ def evaluate_images(
         images: Labeled images; the labels are indices into the classes.
         classes: Names of the classes.
         progress: Receives the progress.
+        adapt: How the model is adapted to each image; None means not at all.
 
     Raises:
+        DataError: If an image can no longer be read.
+        OptionError: If the model cannot be adapted.
         RunError: If the model returns NaN or infinite values for an image.
     """
-    samples, hardware, steps = images.samples, loaded.hardware, loaded.transform.steps
+    samples = images.samples
+    loss, probabilities = (
+        _evaluate(loaded, samples, progress) if adapt is None else _evaluate_adapted(loaded, samples, adapt, progress)
+    )
+    require_finite(probabilities, [sample.path for sample in samples])
+    left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
+    metrics = measure(probabilities, [sample.label for sample in samples], classes)
+    found = {"split": images.split, "loss": finite_or_none(loss), **metrics, "left_out": left_out}
+    return Evaluation(found, Predictions.of(probabilities, samples, classes, images.split))
+
+
+def _evaluate(loaded: LoadedModel, samples: Sequence[Sample], progress: Progress) -> tuple[float, Tensor]:
+    """Return the mean loss and the probabilities."""
+    hardware, steps = loaded.hardware, loaded.transform.steps
     batches = EvalBatches(samples, Pixels(steps, budget=0), plan_loading(hardware, BATCH))
     with (
         quiet_pillow(),
@@ -65,11 +89,20 @@ def evaluate_images(
     ):
         prepared = prepare(batches, steps.normalize, hardware)
         score, probabilities = evaluate(loaded.model, prepared, hardware, advance)
-    require_finite(probabilities, [sample.path for sample in samples])
-    left_out = [{"path": str(item.path), "reason": item.reason} for item in images.left_out]
-    metrics = measure(probabilities, [sample.label for sample in samples], classes)
-    found = {"split": images.split, "loss": finite_or_none(score.loss), **metrics, "left_out": left_out}
-    return Evaluation(found, Predictions.of(probabilities, samples, classes, images.split))
+    return score.loss, probabilities
+
+
+def _evaluate_adapted(
+    loaded: LoadedModel, samples: Sequence[Sample], design: AdaptDesign, progress: Progress
+) -> tuple[float, Tensor]:
+    with quiet_pillow():
+        results = [*loaded.predict_adapted([sample.file for sample in samples], design, progress, ahead=True)]
+    for image, values in results:
+        if isinstance(values, str):
+            raise DataError(f"cannot use the image {str(image.path)!r}: {values}. It was readable before; run again.")
+    probabilities = torch.stack([values for _, values in results if isinstance(values, Tensor)])
+    logs = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+    return nll_loss(logs, torch.tensor([sample.label for sample in samples])).item(), probabilities
 
 
 def require_finite(probabilities: Tensor, paths: Sequence[Path]) -> None:

@@ -26,6 +26,8 @@ T = TypeVar("T")
 MODEL, RUN, HISTORY, REPORT, CARD = "model.safetensors", "run.json", "history.jsonl", "report.html", "README.md"
 #: File with the predictions of the best model for the validation and test images.
 PREDICTIONS = "predictions.jsonl"
+#: File with the features of training images, from which distances are measured. It is written when it is needed.
+FEATURES = "features.safetensors"
 #: Folder of the checkpoints, which exists until the run is finished.
 CHECKPOINTS = "checkpoints"
 _CHOOSE = "choose another `output`"
@@ -77,6 +79,7 @@ class RunFolder:
         """
         folder = _create(output, exist_ok=True)
         known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE, CONFIG, EXPORTS}
+        known |= {FEATURES}
         if folds := list_fold_folders(folder):
             raise RunError(
                 f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."

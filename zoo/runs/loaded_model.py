@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from zoo.data.image_transform import ImageTransform
 from zoo.data.transform import build_eval_transform
 from zoo.data.unlabeled import Unlabeled
+from zoo.data.views import build_views_transform
+from zoo.engine.adaptation import Adapter
 from zoo.engine.device import Hardware, choose_hardware, place
 from zoo.engine.embedding import build_tap
 from zoo.engine.inference import Inference, Result
@@ -19,6 +22,7 @@ from zoo.models.head import Head, get_head
 from zoo.models.weights.choose import choose_input, choose_weights
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress
+from zoo.registry.adapt_design import AdaptDesign
 from zoo.registry.registry import Registry, open_registry
 
 
@@ -40,6 +44,39 @@ class LoadedModel:
     def predict(self, images: Sequence[Unlabeled], progress: Progress, *, ahead: bool) -> Iterator[Result]:
         """Yield probabilities of shape (classes,) for each image; see `Inference.run`."""
         return self._run(lambda batch: self.model(batch).float().softmax(1), images, progress, ahead=ahead)
+
+    def predict_adapted(
+        self, images: Sequence[Unlabeled], design: AdaptDesign, progress: Progress, *, ahead: bool
+    ) -> Iterator[Result]:
+        """Yield probabilities like `predict`, each from the model after it was adapted to the image.
+
+        Raises:
+            FrozenMoved: If the model itself has changed; raised after the last image.
+            OptionError: If the logits have no gradients; raised when the first image is reached.
+        """
+        self.model.eval()
+        adapter, transform = Adapter(self.model, design), build_views_transform(self.input, design.views)
+        inference = Inference(transform, self.hardware, adapter.predict, batch_size=1)
+        with adapter.verified(), progress.track("adapting", len(images)) as advance:
+            for result in inference.run(images, progress, ahead=ahead):
+                advance(1)
+                yield result
+
+    def predict_with_features(
+        self, images: Sequence[Unlabeled], progress: Progress, *, ahead: bool
+    ) -> Iterator[Result]:
+        """Yield probabilities like `predict`, followed by the input of the head: shape (classes + width,).
+
+        Raises:
+            OptionError: If the input of the head is not a vector, tokens or a feature map; raised with the first batch.
+        """
+        tap = build_tap(self.backbone, self.model, self.head, None)
+
+        def compute(batch: Tensor) -> Tensor:
+            logits, features = tap.compute_with_logits(batch)
+            return torch.cat([logits.float().softmax(1), features.float()], 1)
+
+        return self._run(compute, images, progress, ahead=ahead)
 
     def embed(self, images: Sequence[Unlabeled], block: str | None, progress: Progress) -> Iterator[Result]:
         """Yield features of shape (width,) for each image; see `zoo.engine.embedding`. Call this in `quiet_pillow`.

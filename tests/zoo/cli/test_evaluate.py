@@ -107,3 +107,11 @@ def test_errors_lists_the_wrong_images_most_confident_first(
     assert lines[first:] == shown
     assert run(folder, "--data", photos) == 0
     assert not any("wrong" in line for line in capfd.readouterr().out.splitlines())
+
+
+def test_adapt_changes_the_loss(run: Main, folder: Path, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    losses = []
+    for flags in ((), ("--adapt",), ("--adapt-options", "lr=0.5")):
+        assert run(folder, "--data", photos, "--json", *flags) == 0
+        losses.append(json.loads(capfd.readouterr().out)["loss"])
+    assert len({*losses}) == 3

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,3 +257,52 @@ def test_a_class_below_the_minimum_probability_is_none_of_these(
     (row,) = csv.DictReader(capfd.readouterr().out.splitlines())
     assert (row["label"], row["error"]) == ("", "")
     assert run(folder, image, "--min-probability", "2") == 2
+
+
+def test_adapt_and_its_options_change_the_probabilities(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outputs = []
+    for flags in ((), ("--adapt",), ("--adapt-options", "views=4,lr=0.5"), ("--adapt", "--adapt-options", "lr=0.5")):
+        assert run(folder, image, "--json", *flags) == 0
+        outputs.append(capfd.readouterr().out)
+    assert len({*outputs}) == 4
+
+
+def test_an_error_about_adapt_names_the_flag(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--adapt-options", "views=0") == 1
+    assert "invalid --adapt 'views=0'" in capfd.readouterr().err
+
+
+def test_fetch_classifies_the_images_of_urls_and_shows_the_urls(
+    run: Main, folder: Path, image: Path, site: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = site.put("/0.png", image.read_bytes())
+    assert run(folder, url, site.url("/gone.png"), "--fetch", "--csv") == 0
+    header, good, bad = csv.reader(io.StringIO(capfd.readouterr().out))
+    assert good[0] == url
+    assert bad[0] == site.url("/gone.png")
+    assert "HTTP 404" in bad[header.index("error")]
+
+
+def test_a_url_without_fetch_is_an_error_that_names_the_flag(
+    run: Main, folder: Path, site: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, site.url("/0.png")) == 1
+    assert "add --fetch to fetch it" in capfd.readouterr().err
+
+
+def test_distances_are_shown_in_all_forms(
+    run: Main, folder: Path, image: Path, broken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--distance") == 0
+    assert re.search(r"(red|blue) 0\.\d+, distance 0\.\d{3} \(percentile \d+\)", capfd.readouterr().out)
+    assert run(folder, image, broken, "--max-percentile", "0", "--csv") == 0
+    header, good, bad = csv.reader(io.StringIO(capfd.readouterr().out))
+    assert header == ["path", "label", "probability", "error", "distance", "percentile"]
+    assert float(good[4]) > 0
+    assert bad[4:] == ["", ""]
+    assert run(folder, image, "--distance", "--json") == 0
+    assert {"distance", "percentile"} < json.loads(capfd.readouterr().out)[0].keys()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from quick_runs import LEARNS, read_facts
+from recording_progress import RecordingProgress
+from zoo.engine.neighbors import measure_neighbor_distances
+from zoo.errors import OptionError, RunError
+from zoo.plugin import BackboneSpec
+from zoo.registry.registry import Registry
+from zoo.runs.classifier import Classifier, load
+from zoo.training.finetune import finetune
+from zoo.training.run import Run
+
+
+def lose_data(folder: Path) -> None:
+    """Change the record of a run, as if its data had been removed."""
+    facts = read_facts(folder)
+    facts["data"]["asked"] = str(folder / "gone")
+    (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def test_the_distance_is_measured_from_the_features_of_the_training_images(
+    classifier: Classifier, images: list[Path], photos: Path
+) -> None:
+    training = classifier.embed(photos / "train").features
+    expected = measure_neighbor_distances(classifier.embed(images).features, training)
+    predictions = classifier.predict(images, distance=True)
+    for prediction, distance in zip(predictions, expected.tolist(), strict=True):
+        assert prediction.distance == pytest.approx(distance, abs=2e-3)  # They are stored with 16 bits.
+        assert prediction.percentile == 100 * (expected < distance - 1e-6).sum().item() / len(expected)
+
+
+def test_the_probabilities_are_the_same(classifier: Classifier, images: list[Path]) -> None:
+    plain, measured = classifier.predict(images, top=2), classifier.predict(images, top=2, distance=True)
+    for one, other in zip(plain, measured, strict=True):
+        assert dict(one.top) == pytest.approx(dict(other.top), abs=1e-6)
+
+
+def test_unlike_images_are_farther_than_all_validation_images(classifier: Classifier) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    green = Image.new("RGB", (32, 32), (0, 255, 0))
+    for found in classifier.predict([noise, green], max_percentile=99):
+        assert found.percentile == 100
+        assert found.label is None
+        assert found.top
+        assert found.to_json()["percentile"] == 100
+
+
+def test_without_a_limit_every_image_has_a_class(classifier: Classifier) -> None:
+    (found,) = classifier.predict(Image.new("RGB", (32, 32), (0, 255, 0)), distance=True)
+    assert found.label
+
+
+def test_the_features_are_computed_once_and_then_the_data_is_not_needed(
+    run: Run, registry: Registry, images: list[Path], tmp_path: Path
+) -> None:
+    image = shutil.copy(images[0], tmp_path)
+    progress = RecordingProgress()
+    (first,) = load(run, device="cpu", registry=registry).predict(image, distance=True, progress=progress)
+    assert "stored the features of 24 training images" in progress.lines[-1]
+    assert set(load_file(run.path / "features.safetensors")) == {"features", "val_distances"}
+    shutil.copytree(run.path, tmp_path / "moved")
+    lose_data(tmp_path / "moved")
+    (again,) = load(tmp_path / "moved", device="cpu", registry=registry).predict(image, distance=True)
+    assert again == first
+
+
+def test_without_the_data_the_error_names_the_reason(classifier: Classifier, run: Run, images: list[Path]) -> None:
+    lose_data(run.path)
+    with pytest.raises(RunError, match=r"needs the images of the training once.*does not exist"):
+        classifier.predict(images, distance=True)
+
+
+def test_the_features_of_another_model_are_replaced(run: Run, registry: Registry, images: list[Path]) -> None:
+    save_file(
+        {"features": torch.ones(2, 3), "val_distances": torch.ones(1)},
+        run.path / "features.safetensors",
+        {"model": "x"},
+    )
+    (found,) = load(run, device="cpu", registry=registry).predict(images[0], distance=True)
+    assert found.distance is not None
+    assert len(load_file(run.path / "features.safetensors")["features"]) == 24
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", bytes(100)])
+def test_a_damaged_file_is_an_error(run: Run, registry: Registry, images: list[Path], content: bytes) -> None:
+    (run.path / "features.safetensors").write_bytes(content)
+    with pytest.raises(RunError, match=r"features\.safetensors"):
+        load(run, device="cpu", registry=registry).predict(images[0], distance=True)
+
+
+def test_a_run_that_splits_off_its_validation_images_can_be_used(
+    acme: BackboneSpec, photos: Path, tmp_path: Path, registry: Registry
+) -> None:
+    run = finetune(acme.name, photos / "train", output=tmp_path / "run", registry=registry, **{**LEARNS, "epochs": 1})
+    (found,) = load(run, device="cpu", registry=registry).predict(photos / "val" / "red" / "0.png", distance=True)
+    counts = run.facts["data"]["images"]
+    stored = load_file(run.path / "features.safetensors")
+    assert (len(stored["features"]), len(stored["val_distances"])) == (counts["train"], counts["val"])
+    assert found.distance is not None
+
+
+def test_adapted_models_have_no_distances(classifier: Classifier, images: list[Path]) -> None:
+    with pytest.raises(OptionError, match="do not apply to adapted models"):
+        classifier.predict(images, adapt=True, max_percentile=95)
+
+
+def test_a_percentile_above_100_is_refused(classifier: Classifier, images: list[Path]) -> None:
+    with pytest.raises(OptionError, match="`max_percentile` must be from 0 to 100"):
+        classifier.predict(images, max_percentile=101)

@@ -1,0 +1,67 @@
+"""Images on the web, which are fetched when they are decoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from zoo.data.decode import Decoded, decoded
+from zoo.data.sources.archive import is_archive_name
+from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.web_archive import is_web
+from zoo.errors import DataError, DownloadError
+from zoo.files.fetch_bytes import fetch_bytes
+from zoo.files.limits import IMAGE_BYTES
+from zoo.progress import Silent
+
+
+@dataclass(frozen=True, slots=True)
+class WebImage:
+    """An image on the web. It has no label."""
+
+    url: str
+
+    @property
+    def path(self) -> Path:
+        """The path in the URL, for messages."""
+        return Path(re.split("[?#]", self.url, maxsplit=1)[0].partition("://")[2])
+
+    @contextmanager
+    def decoded(self, bits: int | None = None) -> Iterator[Decoded]:
+        """Return a context with the decoded image, like `zoo.data.decode.decoded`.
+
+        Raises:
+            DataError: If the image cannot be fetched or decoded. The message is a clause that does not contain the URL.
+        """
+        with decoded(self._fetch(), bits) as image:
+            yield image
+
+    def _fetch(self) -> bytes:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise DataError(f"it is not a URL ({error})") from error
+        if "@" in parts.netloc:
+            raise DataError("a URL must not contain a user name or a password; download the image yourself")
+        try:
+            # The waits between attempts need no messages, because several images are fetched at the same time.
+            return fetch_bytes(self.url, IMAGE_BYTES, Silent())
+        except DownloadError as error:
+            raise DataError(f"cannot be fetched: {error}") from error
+
+
+def is_web_image(value: object, *, is_certain: bool) -> bool:
+    """Return whether a value is the URL of an image, judged by its suffix.
+
+    Args:
+        value: The value.
+        is_certain: Whether a URL without a known suffix counts as that of an archive, not as that of an image.
+    """
+    if not isinstance(value, str) or not is_web(value):
+        return False
+    path = re.split("[?#]", value, maxsplit=1)[0].lower()
+    return path.endswith(tuple(IMAGE_SUFFIXES)) if is_certain else not is_archive_name(path)
