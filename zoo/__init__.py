@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from zoo.training.finetune import finetune
     from zoo.training.label_check import LabelCheck, check_labels
     from zoo.training.lr_find import FoundRate, find_lr
+    from zoo.training.rank.rank import rank
+    from zoo.training.rank.record import Ranked
     from zoo.training.run import Run
     from zoo.training.show import Sheet, show
 
@@ -49,6 +51,7 @@ _HOMES = {
     "Prediction": "zoo.runs.prediction",
     "Inspection": "zoo.models.inspect",
     "ModuleInfo": "zoo.models.inspect",
+    "Ranked": "zoo.training.rank.record",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.run",
     "Sheet": "zoo.training.show",
@@ -66,6 +69,7 @@ _HOMES = {
     "inspect": "zoo.runs.inspect",
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
+    "rank": "zoo.training.rank.rank",
     "show": "zoo.training.show",
 }
 
@@ -83,6 +87,7 @@ __all__ = [
     "LabelCheck",
     "ModuleInfo",
     "Prediction",
+    "Ranked",
     "Recipe",
     "Run",
     "Sheet",
@@ -100,6 +105,7 @@ __all__ = [
     "inspect",
     "list_backbones",
     "load",
+    "rank",
     "show",
     "surgery",
 ]
