@@ -7,9 +7,10 @@ import re
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
     "augment", "balance", "baseline", "batch_size", "block", "blocks", "cache", "columns", "config", "data", "depth",
-    "device", "devices", "epochs", "folds", "format", "head", "image_size", "key", "label_from", "label_smoothing",
-    "lr", "min_probability", "model", "optimizer", "output", "overwrite", "patience", "precision", "prefix",
-    "preprocess", "recipe", "resume", "schedule", "seed", "split", "top", "train", "truth", "views", "weights",
+    "device", "devices", "epochs", "fetch", "finetune", "folds", "format", "head", "image_size", "key", "label_from",
+    "label_smoothing", "license", "lr", "max_images", "max_params", "min_images_per_second", "min_probability", "model",
+    "optimizer", "output", "overwrite", "patience", "precision", "prefix", "preprocess", "recipe", "resume", "schedule",
+    "seed", "split", "top", "train", "truth", "views", "weights",
 )  # fmt: skip
 
 

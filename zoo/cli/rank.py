@@ -30,7 +30,7 @@ _TITLES = "RANK NAME PROBE 95% KNN LOGME TOP-1 PARAMS SIZE IMAGES/S MEMORY LICEN
 @click.option("--max-params", type=Count(), metavar="N", help="Maximum number of parameters, such as 30M.")
 @click.option("--license", "--licence", metavar="LICENSE", help="License of the weights, such as Apache-2.0.")
 @click.option("--min-images-per-second", type=float, metavar="N", help="Smallest speed of the network, as measured.")
-@click.option("--images", type=int, metavar="N", help="Maximum number of images to use.  [default: 2000]")
+@click.option("--max-images", type=int, metavar="N", help="Maximum number of images to use.  [default: 2000]")
 @click.option("--page", metavar="FILE", help="Write a page with the table and a plot of accuracy against speed.")
 @click.option(
     "--finetune", type=click.IntRange(1), metavar="K", help="Fine-tune the best K backbones, and compare them."
@@ -73,7 +73,8 @@ def command(  # the parameters of --set, --config and --page are not options of 
                 partial.write_text(build_rank_page(records, data), encoding="utf-8", errors="backslashreplace")
         sentence = describe_winner(records) or describe_suggestion(records)
     print_json(records) if as_json else print_lines(*_format(records), sentence)
-    return int(all(record.rank is None for record in records))
+    is_done = any((record.tuned if options.get("finetune") else record.rank) is not None for record in records)
+    return int(not is_done)
 
 
 def _format(records: Sequence[Ranked]) -> list[str]:

@@ -44,9 +44,10 @@ def measure_cost(model: nn.Module, size: tuple[int, int, int], hardware: Hardwar
     batch = GPU_BATCH if hardware.device.type == "cuda" else CPU_BATCH
     images = torch.zeros(batch, *size, device=hardware.device).contiguous(memory_format=torch.channels_last)
     with hardware.autocast():
-        tensors = _LiveTensors([*model.parameters(), *model.buffers()])
+        image = images[:1].clone()
+        tensors = _LiveTensors([*model.parameters(), *model.buffers(), image])
         with tensors:
-            model(images[:1])
+            model(image)
         return InferenceCost(_measure_speed(model, images), tensors.peak)
 
 

@@ -44,7 +44,7 @@ def _decompose(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     is_wide = features.shape[1] > features.shape[0]
     gram = features @ features.T if is_wide else features.T @ features
     values, vectors = torch.linalg.eigh(gram)
-    is_kept = values > values[-1] * 1e-12
+    is_kept = values > values[-1].clamp(min=1e-300) * 1e-12
     values, vectors = values[is_kept], vectors[:, is_kept]
     products = vectors.T @ (targets if is_wide else features.T @ targets)
     return values, products.square() if is_wide else products.square() / values[:, None]
@@ -59,7 +59,7 @@ def _maximize(values: Tensor, squared: Tensor, total: Tensor, count: int, width:
         gamma = (values / (values + ratio)).sum()
         norm = (values * squared / (values + ratio).square()).sum()
         residual = (squared * (ratio / (values + ratio)).square()).sum() + outside
-        alpha = (gamma / norm).clamp(_SMALLEST, _LARGEST)
+        alpha = (gamma / norm).nan_to_num(1.0).clamp(_SMALLEST, _LARGEST)  # 0 / 0 if all features are 0
         beta = ((count - gamma) / residual).clamp(_SMALLEST, _LARGEST)
         if abs(alpha / beta / ratio - 1) < _TOLERANCE:
             break

@@ -70,7 +70,7 @@ def open_rank_images(
         raise DataError(f"backbones can be ranked only if there are at least two classes, but the data has {found}.")
     chosen = choose_images(files, max(most, 2 * len(classes)), recipe.seed)
     if len(chosen) < len(files):
-        progress.say(f"note: ranking on {len(chosen):,} of {len(files):,} images; see `images`")
+        progress.say(f"note: ranking on {len(chosen):,} of {len(files):,} images; see `max_images`")
     return _open(replace(listing, files=tuple(chosen)), name_source(data), recipe.seed, progress)
 
 

@@ -73,16 +73,17 @@ def plot_records(records: Sequence[Ranked]) -> ParetoPlot | None:
     best = {number for number, record in ranked if not any(_beats(other, record) for _, other in ranked)}
     points = [
         Point(
-            number, record, x.place(speed), *(y.place(100 * (value or 0.0)) for value in _list_heights(record)),
+            number=number,
+            record=record,
+            x=x.place(speed),
+            y=y.place(100 * (record.accuracy or 0.0)),
+            low=y.place(100 * (record.low or 0.0)),
+            high=y.place(100 * (record.high or 0.0)),
             is_best=number in best,
         )
         for (number, record), speed in zip(ranked, speeds, strict=True)
-    ]  # fmt: skip
+    ]
     return ParetoPlot(points, _list_speeds(x), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
-
-
-def _list_heights(record: Ranked) -> tuple[float | None, float | None, float | None]:
-    return record.accuracy, record.low, record.high
 
 
 def _beats(one: Ranked, other: Ranked) -> bool:

@@ -26,9 +26,9 @@ from zoo.training.rank.sentences import describe_record
 _OPTIONS = (
     "columns", "device", "image_size", "label_from", "mean", "precision", "resize", "seed", "std", "workers",
 )  # fmt: skip
-#: Default of ``images``. A probe on this many images tells backbones apart whose accuracies differ by 2 or 3 points.
-IMAGES = 2000
-_MAX_IMAGES = 100_000
+#: Default of ``max_images``. A probe on this many images tells backbones apart whose accuracies differ by 2 points.
+MAX_IMAGES = 2000
+_MOST_IMAGES = 100_000
 
 
 def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are keywords
@@ -39,7 +39,7 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     max_params: int | None = None,
     license: str | None = None,
     min_images_per_second: float | None = None,
-    images: int = IMAGES,
+    max_images: int = MAX_IMAGES,
     finetune: int = 0,
     output: str | Path | None = None,
     recipe: str | None = None,
@@ -61,7 +61,7 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
         max_params: Maximum number of parameters.
         license: SPDX identifier that the license of the weights must have.
         min_images_per_second: Smallest number of images that the network must classify per second on this machine.
-        images: Maximum number of images to use.
+        max_images: Maximum number of images to use.
         finetune: Number of candidates to fine-tune, those that the ranking suggests first.
         output: Folder of their runs. Default: ``runs/rank-DATA``. Finished runs in it are used again.
         recipe: Name of a recipe in registry.toml for the fine-tuning.
@@ -76,7 +76,7 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     Raises:
         ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.
     """
-    _check(images, finetune)
+    _check(max_images, finetune)
     filters = Filters(
         fetch=fetch, max_params=max_params, license=license, min_images_per_second=min_images_per_second
     )  # fmt: skip
@@ -84,15 +84,8 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     settings = _make_settings(recipe, options, registry, is_finetuned=finetune > 0)
     names = [backbones] if isinstance(backbones, str) else list(backbones)
     candidates = list_candidates(names, filters, registry, progress)
-    opened = open_rank_images(data, settings, images, registry=registry, progress=progress)
-    found, failed = [], []
-    for number, candidate in enumerate(candidates, 1):
-        record, scores = _try(candidate, opened, filters, settings, registry, progress)
-        progress.say(f"{number}/{len(candidates)} {describe_record(record)}")
-        if scores is None:
-            failed.append(record)
-        else:
-            found.append((record, scores))
+    opened = open_rank_images(data, settings, max_images, registry=registry, progress=progress)
+    found, failed = score_all(candidates, opened, filters, settings, registry, progress)
     records = [*order(found), *failed]
     if not finetune or not found:
         return records
@@ -100,11 +93,27 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     return finetune_best(records, finetune, choose_folder(output, data), arguments, progress)
 
 
-def _check(images: int, finetune: int) -> None:
+def score_all(  # noqa: PLR0913, PLR0917  # what a job consists of
+    candidates: Sequence[Candidate], images: RankImages, filters: Filters, recipe: Recipe, registry: Registry,
+    progress: Progress,
+) -> tuple[list[tuple[Ranked, Scores]], list[Ranked]]:  # fmt: skip
+    """Return the records and scores of the candidates that could be scored, and the records of the others."""
+    found, failed = [], []
+    for number, candidate in enumerate(candidates, 1):
+        record, scores = _try(candidate, images, filters, recipe, registry, progress)
+        progress.say(f"{number}/{len(candidates)} {describe_record(record)}")
+        if scores is None:
+            failed.append(record)
+        else:
+            found.append((record, scores))
+    return found, failed
+
+
+def _check(max_images: int, finetune: int) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("backbones are ranked in a single process; start it without torchrun.")
-    if type(images) is not int or not 2 <= images <= _MAX_IMAGES:
-        raise OptionError(f"`images` must be a whole number from 2 to {_MAX_IMAGES:,}, got {images!r}.")
+    if type(max_images) is not int or not 2 <= max_images <= _MOST_IMAGES:
+        raise OptionError(f"`max_images` must be a whole number from 2 to {_MOST_IMAGES:,}, got {max_images!r}.")
     if type(finetune) is not int or finetune < 0:
         raise OptionError(f"`finetune` must be a whole number of at least 0, got {finetune!r}.")
 
@@ -120,7 +129,7 @@ def _make_settings(
     if "weights" in options:
         raise OptionError("`weights` belong to a single backbone; pass NAME@TAG or NAME=FILE instead.")
     if not is_finetuned and (unused := sorted(options.keys() - set(_OPTIONS)) or ["recipe"] * (name is not None)):
-        raise OptionError(f"`{unused[0]}` changes only the runs of `finetune`; set the number of runs, or omit it.")
+        raise OptionError(f"`{unused[0]}` changes only runs; set `finetune` to the number of runs, or omit it.")
     every = {**(registry.get_recipe(name).options if name else {}), **options}
     make_recipe(every)
     return make_recipe({option: value for option, value in every.items() if option in _OPTIONS})
