@@ -16,7 +16,7 @@ def older(catalog: Catalog) -> Catalog:
     backbones = dict(catalog.backbones)
     del backbones["test_vit"]
     backbones["test_vit2"] = replace(backbones["test_vit2"], weights=())
-    return Catalog("timm==0.0.1", backbones)
+    return Catalog("timm==0.0.1", catalog.accuracies, backbones)
 
 
 def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalog) -> None:
