@@ -4,8 +4,8 @@
     python tests/benchmarks/rank.py FOLDER --assets ASSETS
 
 rank_pool.py makes the backbones and the data sets, and says what is compared. This script ranks them on train,
-fine-tunes each backbone on each data set with each recipe, and compares the accuracies on val. It takes about half an
-hour on two cores. If it is interrupted, run it again to continue. ASSETS contains ``weights/`` and
+fine-tunes each backbone on each data set with each recipe, and compares the accuracies on val. It takes a few
+hours on two cores. If it is interrupted, run it again to continue. ASSETS contains ``weights/`` and
 ``data/hymenoptera_data``.
 
     python tests/benchmarks/rank.py FOLDER --assets ASSETS --time
