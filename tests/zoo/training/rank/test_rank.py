@@ -208,6 +208,15 @@ def test_invalid_options_are_refused(rank: Rank, options: dict[str, Any], messag
         rank("nowhere", **options)
 
 
+def test_weights_that_cannot_be_downloaded_are_a_reason(
+    rank: Rank, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    good, bad = rank(photos, "acme/*", fetch=True)
+    assert good.name == "acme/here@HERE"
+    assert "ZOO_OFFLINE" in str(bad.problem)
+
+
 def test_several_processes_are_refused(rank: Rank, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="single process"):
