@@ -16,7 +16,7 @@ from zoo.training.rank.scores import Scores
 #: Number of bootstrap samples.
 SAMPLES = 1000
 #: Names of the ways to choose a backbone, in the order of the table.
-METHODS = ("zoo rank", "nearest neighbors", "LogME", "best by catalog", "largest")
+METHODS = ("zoo rank", "linear probe", "nearest neighbors", "LogME", "best by catalog", "largest")
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,12 @@ def choose(cell: Cell) -> dict[str, list[str]]:
     def best(key: Callable[[Ranked], float]) -> list[str]:
         return [record.name for record in sorted(records, key=lambda one: (-key(one), one.name))[:2]]
 
-    ordered = order(cell.found)
-    first = ordered[0].name
-    others = [record.name for record in ordered if record.suggested and record.name != first]
+    suggested = [record.name for record in order(cell.found) if record.suggested]
     known = {record.name: (record.name in cell.real, record.catalog or 0.0) for record in records}
     by_catalog = sorted(known, key=lambda name: (*known[name], name), reverse=True)
     return {
-        "zoo rank": [first, *others],
+        "zoo rank": suggested,
+        "linear probe": best(lambda one: one.accuracy or 0.0),
         "nearest neighbors": best(lambda one: one.knn or 0.0),
         "LogME": best(lambda one: one.logme or 0.0),
         "best by catalog": by_catalog[:2],

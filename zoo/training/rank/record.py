@@ -13,8 +13,9 @@ from zoo.runs.report.numbers import Interval, measure_interval
 from zoo.training.rank.candidates import Candidate
 from zoo.training.rank.scores import Scores
 
-#: Why a candidate is suggested.
-BY_CATALOG, BY_PROBE = "catalog", "probe"
+#: Why a candidate is suggested: it is the first of the ranking, has the best published accuracy, has the best accuracy
+#: of the probe, or is the second of the ranking.
+FIRST, BY_CATALOG, BY_PROBE, NEXT = "first", "catalog", "probe", "next"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Ranked:
     memory: int | None = None
     #: Number of images.
     images: int
-    #: Reasons to fine-tune this candidate: ``catalog``, ``probe``, or both.
+    #: Reasons to fine-tune this candidate: any of ``first``, ``catalog``, ``probe`` and ``next``.
     suggested: tuple[str, ...] = ()
     #: Why the candidate was not ranked, or why its fine-tuning failed.
     problem: str | None = None
@@ -107,12 +108,14 @@ def add_scores(record: Ranked, scores: Scores) -> Ranked:
 def order(found: Sequence[tuple[Ranked, Scores]]) -> list[Ranked]:
     """Return records with their ranks and suggestions, the best first.
 
-    They are ordered by the accuracy of the probe, then by its loss. A candidate has the rank of the first one of its
-    group unless the images tell them apart; see `compare`.
+    A candidate has the rank of the most accurate one of its group unless the images tell them apart; see `compare`.
+    Within a rank, the published accuracy decides, because the images cannot. Candidates without one come last, ordered
+    by the accuracy of the probe, then by its loss.
     """
     pairs = sorted(found, key=lambda pair: (-pair[1].correct.sum().item(), pair[1].loss, pair[0].name))
     ranks = assign_ranks([scores.correct for _, scores in pairs])
-    return suggest([replace(record, rank=rank) for (record, _), rank in zip(pairs, ranks, strict=True)])
+    records = [replace(record, rank=rank) for (record, _), rank in zip(pairs, ranks, strict=True)]
+    return suggest(sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0))))
 
 
 def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
@@ -150,19 +153,26 @@ def compare(one: Tensor, other: Tensor) -> Interval:
 
 
 def suggest(records: Sequence[Ranked]) -> list[Ranked]:
-    """Return ordered records of which at most two are suggested.
+    """Return ordered records of which at most two are suggested: the first one, and the best by published accuracy.
 
-    These are the best by catalog and the best by probe, as in Renggli et al. 2022, "Which Model to Transfer? Finding
-    the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If both are the same or no accuracy is known,
-    the next one by probe is suggested, too.
+    Fine-tuning the best by catalog and the best by probe is the strategy of Renggli et al. 2022, "Which Model to
+    Transfer? Finding the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If the first one is also
+    the best by catalog, the best by probe is suggested, too, or else the next one.
     """
-    known = [record for record in records if record.catalog is not None]
-    by_catalog = max(known, key=lambda record: record.catalog or 0.0, default=None)
-    reasons: dict[str, tuple[str, ...]] = {by_catalog.name: (BY_CATALOG,)} if by_catalog else {}
-    for place, record in enumerate(records):
-        if place == 0 or len(reasons) < 2:
-            reasons[record.name] = (*reasons.get(record.name, ()), BY_PROBE)
-    return [replace(record, suggested=reasons.get(record.name, ())) for record in records]
+    if not records:
+        return []
+    by_catalog = max(records, key=lambda one: one.catalog or 0.0)  # The first one of equal ones.
+    by_probe = max(records, key=lambda one: (one.accuracy or 0.0, -(one.loss or 0.0)))
+    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in records[1:2])]
+    if by_catalog.catalog is not None:
+        reasons.insert(1, (BY_CATALOG, by_catalog))
+    chosen = list(dict.fromkeys(record.name for _, record in reasons))[:2]
+    return [
+        replace(one, suggested=tuple(reason for reason, record in reasons if record.name == one.name))
+        if one.name in chosen
+        else one
+        for one in records
+    ]
 
 
 def list_suggested(records: Sequence[Ranked], count: int) -> list[Ranked]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.runs.report.numbers import show_percent
-from zoo.training.rank.record import BY_CATALOG, Ranked
+from zoo.training.rank.record import BY_CATALOG, BY_PROBE, FIRST, NEXT, Ranked
 
 
 def describe_record(record: Ranked) -> str:
@@ -23,7 +23,7 @@ def describe_suggestion(records: Sequence[Ranked]) -> str:
     found = [record for record in records if record.suggested]
     if not found:
         return "no backbone could be ranked"
-    reasons = [f"{record.name} ({_explain(record, is_first=record is records[0])})" for record in found]
+    reasons = [f"{record.name} ({_explain(record)})" for record in found]
     return f"fine-tune these two: {' and '.join(reasons)}" if len(found) > 1 else f"fine-tune {reasons[0]}"
 
 
@@ -42,12 +42,16 @@ def describe_winner(records: Sequence[Ranked]) -> str:
     return f"{found}; the intervals of {' and '.join(close)} overlap with it" if close else found
 
 
-def _explain(record: Ranked, *, is_first: bool) -> str:
-    probe = f"{show_percent(record.accuracy)} here"
-    if BY_CATALOG in record.suggested:
-        catalog = f"best by catalog: {record.catalog:.1f}% on ImageNet"
-        return f"{catalog}, and best by probe: {probe}" if is_first else catalog
-    return f"{'best' if is_first else 'next'} by probe: {probe}"
+def _explain(record: Ranked) -> str:
+    """Return the most important reasons why a candidate is suggested."""
+    texts = {
+        FIRST: "first in the ranking",
+        BY_CATALOG: f"best by catalog: {record.catalog}% on ImageNet",
+        BY_PROBE: "best by linear probe",
+        NEXT: "next in the ranking",
+    }
+    reasons = [texts[reason] for reason in record.suggested if reason != NEXT or record.suggested == (NEXT,)]
+    return ", ".join([*reasons, f"{show_percent(record.accuracy)} here"])
 
 
 def _read_accuracy(record: Ranked) -> float:

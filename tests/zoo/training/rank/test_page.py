@@ -14,7 +14,7 @@ from zoo.training.rank.record import Ranked
 GOOD = Ranked(
     name="acme/good@V1", rank=1, backbone="acme/good", weights="V1", accuracy=0.9, low=0.85, high=0.95, knn=0.8,
     knn_low=0.7, knn_high=0.9, logme=-0.1, loss=0.3, catalog=75.0, params=1000, bytes=4000, license="MIT",
-    images_per_second=100.0, memory=5000, images=50, suggested=("catalog", "probe"),
+    images_per_second=100.0, memory=5000, images=50, suggested=("first", "catalog", "probe"),
 )  # fmt: skip
 FAST = replace(
     GOOD, name="acme/fast@V1", rank=2, accuracy=0.7, low=0.6, high=0.8, images_per_second=900.0, catalog=None,
@@ -42,7 +42,10 @@ def test_each_ranked_candidate_is_in_the_table_and_in_the_plot() -> None:
     page = build_rank_page([GOOD, FAST, BAD], "photos")
     assert page.count("acme/good@V1") == 3  # also in the sentence
     assert page.count("acme/fast@V1") == 2
-    assert "fine-tune acme/good@V1 (best by catalog: 75.0% on ImageNet, and best by probe: 90.0% here)" in page
+    assert (
+        "fine-tune acme/good@V1 (first in the ranking, best by catalog: 75.0% on ImageNet, best by linear probe, 90.0% here)"
+        in page
+    )
 
 
 def test_a_candidate_with_a_problem_is_named_with_the_reason() -> None:

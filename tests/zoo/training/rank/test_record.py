@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from zoo.training.rank.record import Ranked, assign_ranks, compare, list_suggested, suggest
+from zoo.training.rank.record import Ranked, assign_ranks, compare, list_suggested, order, suggest
+from zoo.training.rank.scores import Scores
 
 COUNT = 200
 
@@ -63,21 +65,48 @@ def test_the_interval_contains_the_difference() -> None:
     assert interval.low < 0.1 < interval.high
 
 
-def test_the_best_by_catalog_and_the_best_by_probe_are_suggested() -> None:
+def test_the_first_and_the_best_by_catalog_are_suggested() -> None:
     records = [make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)]
-    assert list_reasons(records) == {"a": ("probe",), "c": ("catalog",)}
+    assert list_reasons(records) == {"a": ("first", "probe"), "c": ("catalog",)}
 
 
-def test_if_they_are_the_same_the_next_one_by_probe_is_suggested_too() -> None:
+def test_if_they_are_the_same_the_best_by_probe_is_suggested_too() -> None:
+    records = [make("a", 1, 80.0), make("b", 1), replace(make("c", 1), accuracy=0.9)]
+    assert list_reasons(records) == {"a": ("first", "catalog"), "c": ("probe",)}
+
+
+def test_if_all_are_the_same_the_next_one_is_suggested_too() -> None:
     records = [make("a", 1, 80.0), make("b", 2, 60.0), make("c", 3)]
-    assert list_reasons(records) == {"a": ("catalog", "probe"), "b": ("probe",)}
+    assert list_reasons(records) == {"a": ("first", "catalog", "probe"), "b": ("next",)}
 
 
-def test_without_accuracies_the_first_two_by_probe_are_suggested() -> None:
-    assert list_reasons([make("a", 1), make("b", 1), make("c", 3)]) == {"a": ("probe",), "b": ("probe",)}
+def test_without_accuracies_the_first_two_are_suggested() -> None:
+    records = [make("a", 1), make("b", 1), make("c", 3)]
+    assert list_reasons(records) == {"a": ("first", "probe"), "b": ("next",)}
+
+
+def test_a_single_candidate_is_suggested() -> None:
+    assert list_reasons([make("a", 1)]) == {"a": ("first", "probe")}
+    assert suggest([]) == []
 
 
 @pytest.mark.parametrize(("count", "names"), [(1, "a"), (2, "ac"), (3, "acb"), (9, "acb")])
 def test_the_suggested_ones_are_fine_tuned_first(count: int, names: str) -> None:
     records = suggest([make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)])
     assert "".join(record.name for record in list_suggested([*records, make("d", None)], count)) == names
+
+
+def test_the_published_accuracy_decides_within_a_rank_only() -> None:
+    wrong = {"a": range(10), "b": range(11), "c": range(12), "d": range(60)}
+    catalog = {"b": 60.0, "c": 70.0, "d": 80.0}
+    found = [(make(name, None, catalog.get(name)), make_scores(images)) for name, images in wrong.items()]
+    assert [(record.name, record.rank) for record in order(found)] == [("c", 1), ("b", 1), ("a", 1), ("d", 4)]
+
+
+def test_without_published_accuracies_the_probe_decides() -> None:
+    found = [(make(name, None), make_scores(range(wrong))) for name, wrong in (("a", 12), ("b", 10), ("c", 11))]
+    assert [record.name for record in order(found)] == ["b", "c", "a"]
+
+
+def make_scores(wrong: range) -> Scores:
+    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, images_per_second=1.0, memory=1, bytes=1)
