@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--tasks", nargs="+", default=[task.name for task in TASKS], help="only these data sets")
     parser.add_argument("--recipes", nargs="+", default=[*RECIPES], help="only these recipes")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="number of epochs of the tutorial's loop")
+    parser.add_argument("--finished", action="store_true", help="only where all backbones have been fine-tuned")
     parser.add_argument("--time", action="store_true", help="compare the time with that of the tutorial's loop")
     arguments = parser.parse_args()
     if arguments.time:
@@ -66,6 +67,8 @@ def main() -> int:
         for task in TASKS
         if task.name in arguments.tasks
         for recipe in arguments.recipes
+        if not arguments.finished
+        or all(truth_of(task, recipe, one, arguments.folder).exists() for one in names.values())
     ]
     report(cells)
     return 0
@@ -103,7 +106,7 @@ def rank(task: Task, names: Sequence[str], folder: Path) -> list[tuple[Ranked, S
 
 def fine_tune(task: Task, recipe: str, name: str, one: Made | Real, folder: Path) -> Tensor:
     """Return which validation images are classified correctly after fine-tuning."""
-    target = folder / "truth" / f"{task.name}-{recipe}-{one.name}.json"
+    target = truth_of(task, recipe, one, folder)
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
         output = folder / "runs" / target.stem
@@ -118,6 +121,11 @@ def fine_tune(task: Task, recipe: str, name: str, one: Made | Real, folder: Path
         partial.rename(target)
         shutil.rmtree(output)
     return torch.tensor(json.loads(target.read_text(encoding="utf-8")))
+
+
+def truth_of(task: Task, recipe: str, one: Made | Real, folder: Path) -> Path:
+    """Return the path of the results of fine-tuning."""
+    return folder / "truth" / f"{task.name}-{recipe}-{one.name}.json"
 
 
 def list_correct(run: Path) -> Iterator[bool]:
