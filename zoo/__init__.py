@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from zoo.training.finetune import finetune
     from zoo.training.label_check import LabelCheck, check_labels
     from zoo.training.lr_find import FoundRate, find_lr
+    from zoo.training.rank.rank import rank
+    from zoo.training.rank.record import Ranked
     from zoo.training.run import Run
     from zoo.training.show import Sheet, show
 
@@ -51,6 +53,7 @@ _HOMES = {
     "Pushed": "zoo.runs.export.push",
     "Inspection": "zoo.models.inspect",
     "ModuleInfo": "zoo.models.inspect",
+    "Ranked": "zoo.training.rank.record",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.run",
     "Sheet": "zoo.training.show",
@@ -69,6 +72,7 @@ _HOMES = {
     "list_backbones": "zoo.registry.registry",
     "load": "zoo.runs.classifier",
     "push": "zoo.runs.export.push",
+    "rank": "zoo.training.rank.rank",
     "show": "zoo.training.show",
 }
 
@@ -87,6 +91,7 @@ __all__ = [
     "ModuleInfo",
     "Prediction",
     "Pushed",
+    "Ranked",
     "Recipe",
     "Run",
     "Sheet",
@@ -105,6 +110,7 @@ __all__ = [
     "list_backbones",
     "load",
     "push",
+    "rank",
     "show",
     "surgery",
 ]

@@ -1,8 +1,10 @@
-"""The GPU section of docs/benchmarks.md, which a separate command measures on a separate machine."""
+"""The sections of docs/benchmarks.md that separate commands measure: on a GPU, and of rankings."""
 
 from __future__ import annotations
 
 BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
+#: Markers of the section about `zoo rank`.
+RANKING = "<!-- ranking: begin -->\n", "<!-- ranking: end -->\n"
 
 #: Content of the section before the first measurement.
 NOTHING_YET = """## On a GPU
@@ -14,16 +16,16 @@ time set by `--minutes`. CI runs a short version on a CPU; the CUDA code is unte
 """
 
 
-def find_section(page: str) -> str | None:
+def find_section(page: str, begin: str = BEGIN, end: str = END) -> str | None:
     """Return the section between the markers of a page, or None if there are no markers."""
-    _, _, rest = page.partition(BEGIN)
-    section, found, _ = rest.partition(END)
+    _, _, rest = page.partition(begin)
+    section, found, _ = rest.partition(end)
     return section if found else None
 
 
-def put_section(page: str, section: str) -> str:
+def put_section(page: str, section: str, begin: str = BEGIN, end: str = END) -> str:
     """Return the page with a new section between its markers, or at the end if there are no markers."""
-    old = find_section(page)
+    old = find_section(page, begin, end)
     if old is None:
-        return f"{page}\n{BEGIN}{section}{END}"
-    return page.replace(f"{BEGIN}{old}{END}", f"{BEGIN}{section}{END}")
+        return f"{page}\n{begin}{section}{end}"
+    return page.replace(f"{begin}{old}{end}", f"{begin}{section}{end}")

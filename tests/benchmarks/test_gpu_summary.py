@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from results import FAILED, MEASURED, PASSED, SKIPPED, Result, append, read_results
-from sections import BEGIN, END, NOTHING_YET, find_section, put_section
+from sections import BEGIN, END, NOTHING_YET, RANKING, find_section, put_section
 from summary import update_page, write_section, write_summary
 
 MACHINE = {"date": "2030-01-01", "device": "cuda: abacus, 16 cores"}
@@ -79,3 +79,9 @@ def test_only_the_section_between_the_markers_changes(tmp_path: Path) -> None:
 
 def test_a_page_without_markers_has_no_section() -> None:
     assert find_section("before\nafter\n") is None
+
+
+def test_each_section_has_its_own_markers() -> None:
+    page = put_section(put_section("page\n", "gpu\n"), "ranking\n", *RANKING)
+    assert find_section(page) == "gpu\n"
+    assert find_section(put_section(page, "new\n", *RANKING), *RANKING) == "new\n"

@@ -27,6 +27,7 @@ COMMANDS = {
     "info": "Show the details of a backbone.",
     "inspect": "Show the modules of a backbone or of a run's model.",
     "data": "Check or show the images of a data set.",
+    "rank": "Rank backbones for your images before anything is trained.",
     "convert": "Convert a .pth or .ckpt file to safetensors.",
     "lr-find": "Find a good learning rate for a backbone on your images.",
     "finetune": "Fine-tune a backbone on your images.",
@@ -47,6 +48,7 @@ COMMANDS = {
 SYNONYMS = {
     "train": "finetune", "fit": "finetune", "fine-tune": "finetune", "fine_tune": "finetune", "tune": "finetune",
     "show": "info", "describe": "info", "ls": "list", "models": "list", "backbones": "list", "search": "list",
+    "choose": "rank", "select": "rank", "suggest": "rank",
     "summary": "inspect", "modules": "inspect", "layers": "inspect",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",

@@ -21,6 +21,12 @@ if TYPE_CHECKING:  # ParamType is generic only in newer releases of click
 else:
     NumberType = click.ParamType
 
+#: What each value of --sort sorts by. The most accurate backbone comes first, and those of unknown accuracy last.
+_ORDERS: dict[str, Callable[[BackboneSpec], Any]] = {
+    "accuracy": lambda backbone: -(_find_accuracy(backbone) or 0.0),
+    "params": lambda backbone: backbone.params,
+    "name": lambda backbone: backbone.name,
+}
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 #: Minimum for a number without a unit; for a smaller number, the user has probably forgotten the unit.
 FEWEST = 1000
@@ -54,8 +60,9 @@ class Count(NumberType):
     metavar="LICENSE",
     help="List only backbones whose default weights have this license, such as Apache-2.0.",
 )
+@click.option("--sort", type=click.Choice([*_ORDERS]), default="name", show_default=True, help="Order of the list.")
 @shared.as_json
-def command(pattern: str | None, as_json: bool, max_params: int | None, **filters: str | None) -> None:
+def command(pattern: str | None, as_json: bool, max_params: int | None, sort: str, **filters: str | None) -> None:
     """List the available backbones.
 
     PATTERN matches any part of the name. If it contains * or ?, it must match the full name, as in 'timm/vit_*'.
@@ -66,6 +73,7 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
     for flag, wanted in filters.items():
         chosen = _filter(chosen, registry, flag, wanted)
     chosen = [backbone for backbone in chosen if max_params is None or backbone.params <= max_params]
+    chosen.sort(key=_ORDERS[sort])  # They are sorted by name, and keep this order if they are equal.
     if as_json:
         print_json([_describe(backbone) for backbone in chosen])
     else:
@@ -75,6 +83,11 @@ def command(pattern: str | None, as_json: bool, max_params: int | None, **filter
 def find_license(backbone: BackboneSpec) -> str:
     """Return the license of the default weights, or the license of the code if there are no weights."""
     return backbone.default_weights.license if backbone.default_weights else backbone.license
+
+
+def _find_accuracy(backbone: BackboneSpec) -> float | None:
+    """Return the accuracy of the default weights in percent, or None if it is unknown."""
+    return backbone.default_weights.accuracy if backbone.default_weights else None
 
 
 _PROPERTIES: dict[str, Callable[[BackboneSpec], str]] = {
@@ -105,21 +118,22 @@ def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted
 
 
 def _describe(backbone: BackboneSpec) -> dict[str, Any]:
-    default = backbone.default_weights
     return {
         "name": backbone.name,
         "family": backbone.family,
         "params": backbone.params,
         "license": find_license(backbone),
-        "accuracy": default.accuracy if default else None,
+        "accuracy": _find_accuracy(backbone),
         "weights": [weights.tag for weights in backbone.weights],
     }
 
 
 def _format(backbones: list[BackboneSpec]) -> list[str]:
-    rows = [("NAME", "FAMILY", "PARAMS", "LICENSE", "WEIGHTS")]
+    rows = [("NAME", "FAMILY", "PARAMS", "TOP-1", "LICENSE", "WEIGHTS")]
     for backbone in backbones:
         more = f" +{len(backbone.weights) - 1}" if len(backbone.weights) > 1 else ""
         tag = f"{backbone.weights[0].tag}{more}" if backbone.weights else "none"
-        rows.append((backbone.name, backbone.family, format_count(backbone.params), find_license(backbone), tag))
-    return [*format_table(rows, right=(2,)), f"{len(backbones)} backbone{'s' * (len(backbones) != 1)}"]
+        accuracy = _find_accuracy(backbone)
+        top = "-" if accuracy is None else f"{accuracy:.1f}"
+        rows.append((backbone.name, backbone.family, format_count(backbone.params), top, find_license(backbone), tag))
+    return [*format_table(rows, right=(2, 3)), f"{len(backbones)} backbone{'s' * (len(backbones) != 1)}"]

@@ -28,6 +28,7 @@ _NAMES = {
     "features": r"[0-9a-f]{64}\.safetensors",
     "compiled": r"torch-[0-9]+\..+",
     "examined": r"[0-9a-f]{16}\.txt",
+    "ranked": r"[0-9a-f]{64}\.json",
     "weights": r"[0-9a-f]{16}-.*",
     "data": r"[0-9a-f]{64}(-.*)?|torchvision-[A-Z].+",
     "shards": r"[0-9a-f]{64}\.json",

@@ -208,3 +208,16 @@ class ShardIndex(TypedDict):
     """The images of a shard in the cache folder: the name, offset and size of each, and its class or None."""
 
     images: list[tuple[str, Count, Count, str | None]]
+
+
+class RankScores(TypedDict):
+    """The scores of a backbone in the cache folder; see `zoo.training.rank.scores`."""
+
+    #: A digit for each image: 1 if it was classified correctly.
+    correct: Text
+    knn: Text
+    loss: NotNegative
+    logme: float
+    images_per_second: NotNegative
+    memory: Count
+    bytes: Count

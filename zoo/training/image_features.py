@@ -58,16 +58,20 @@ def compute_features(job: Job, listing: Listing, origin: str) -> ImageFeatures:
     report_input(job, expected)
     views = Views.build(job.recipe.preprocessing.apply(expected), "none")
     examined = examine_listing(listing, origin, keep=views, progress=job.progress)
-    images = _pool_splits(examined)
+    images = pool_splits(examined)
     bits = choose_bits(images.train, examined.traits, job.progress)
     network = attach_head(job.resolved.backbone, weights, model, job.recipe.head, len(images.classes))
     network = replace(network, preprocessing=replace(job.recipe.preprocessing, bits=bits))
     views.use_bits(network.input.bits)
-    return ImageFeatures(examined, _compute(job, network, images, views), network.input)
+    return ImageFeatures(examined, compute_rows(job, network, images, views), network.input)
 
 
-def _pool_splits(examined: Examined) -> Images:
-    """Return the images of all splits as those of one split."""
+def pool_splits(examined: Examined) -> Images:
+    """Return the images of all splits as those of one split.
+
+    Raises:
+        DataError: If fewer than two classes have readable images.
+    """
     classes = tuple(sorted({sample.file.class_name for sample in examined.samples}))
     if len(classes) < 2:
         raise DataError(f"{examined.origin!r} has readable images of {len(classes)} classes; provide at least two.")
@@ -76,7 +80,21 @@ def _pool_splits(examined: Examined) -> Images:
     )
 
 
-def _compute(job: Job, network: Network, images: Images, views: Views) -> Tensor:
+def compute_rows(job: Job, network: Network, images: Images, views: Views) -> Tensor:
+    """Compute the features of the images of train, or read them from the cache.
+
+    Args:
+        job: The backbone, its weights and the recipe, which trains only the head.
+        network: The network, whose frozen part computes the features.
+        images: Images, all of them in train.
+        views: Preprocessing of the images.
+
+    Returns:
+        Features, float32 of shape (N, width).
+
+    Raises:
+        ZooError: If the features cannot be computed once and cached.
+    """
     blocks = list_blocks(network.backbone, network.model, network.head)
     place(network.model, job.hardware)
     try_network(network, len(images.classes), job.hardware.device)

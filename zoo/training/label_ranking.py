@@ -75,7 +75,7 @@ def rank_labels(
     Raises:
         DataError: If a class has fewer than two different images, or all its images are in one group.
     """
-    count = _choose_folds(samples, clusters)
+    count = choose_folds(samples, clusters)
     folds = torch.tensor(assign_folds(samples, count, seed=seed, clusters=clusters))
     names = sorted({sample.file.class_name for sample in samples})
     number_of = {name: number for number, name in enumerate(names)}
@@ -97,7 +97,7 @@ def rank_labels(
     return LabelRanking(tuple(doubts), count, (probabilities.argmax(1) == labels).float().mean().item())
 
 
-def _choose_folds(samples: Sequence[Sample], clusters: Mapping[bytes, bytes]) -> int:
+def choose_folds(samples: Sequence[Sample], clusters: Mapping[bytes, bytes]) -> int:
     """Return the number of folds: at least 2, and at most the number of groups and of each class's different images."""
     images = [Labeled(sample.file.class_name, choose_key(sample, clusters), sample.file.group) for sample in samples]
     digests: defaultdict[str, set[bytes]] = defaultdict(set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,13 +14,14 @@ from timm.data import resolve_data_config
 from timm.models import get_pretrained_cfg, model_entrypoint
 
 from zoo.errors import PluginError
+from zoo_timm.add_accuracies import SOURCE, list_accuracies, read_accuracies, with_accuracies
 from zoo_timm.catalog import CATALOG, dump_catalog, load_catalog, packaged_catalog
 from zoo_timm.cfgs import read_license, read_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zoo_timm.catalog import Catalog
+from zoo_timm.catalog import Catalog
 
 same_timm = pytest.mark.usefixtures("cataloged_timm")
 
@@ -62,7 +64,7 @@ def test_inputs_equal_those_that_timm_resolves(catalog: Catalog) -> None:
 @same_timm
 def test_weights_are_those_in_timms_cfgs(catalog: Catalog) -> None:
     for name, spec in catalog.backbones.items():
-        listed = tuple(replace(weights, lacks=()) for weights in spec.weights)
+        listed = tuple(replace(weights, lacks=(), accuracy=None) for weights in spec.weights)
         assert listed == read_weights(name)
 
 
@@ -71,6 +73,30 @@ def test_a_file_without_a_classifier_has_no_classes(catalog: Catalog) -> None:
     for name, spec in catalog.backbones.items():
         for weights in spec.weights:
             assert (weights.num_classes or 0) == get_pretrained_cfg(f"{name}.{weights.tag}").num_classes
+
+
+def test_accuracies_are_those_of_a_commit_of_timms_repository(catalog: Catalog) -> None:
+    assert re.fullmatch(SOURCE.format("[0-9a-f]{40}").replace(".", "[.]"), catalog.accuracies)
+    listed = list_accuracies(catalog.backbones.values())
+    assert len(listed) > 1000
+    assert (listed["vgg16.tv_in1k", 224], listed["resnet50.a1_in1k", 224]) == (71.594, 80.382)
+
+
+def test_only_weights_for_imagenet_have_an_accuracy(catalog: Catalog) -> None:
+    every = [weights for spec in catalog.backbones.values() for weights in spec.weights]
+    assert {weights.num_classes for weights in every if weights.accuracy is not None} == {1000}
+    assert all(0 < weights.accuracy < 100 for weights in every if weights.accuracy is not None)
+
+
+def test_accuracies_for_the_size_of_the_input_are_read_from_a_file(catalog: Catalog, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    rows = ("model,img_size,top1", "vgg16.tv_in1k,224,12.5", "vgg16.tv_in1k,288,60", "other.tag,224,50")
+    file.write_text("\n".join(rows), encoding="utf-8")
+    (spec,) = with_accuracies([catalog.backbones["vgg16"]], read_accuracies(file))
+    assert [weights.accuracy for weights in spec.weights if weights.tag == "tv_in1k"] == [12.5]
+    assert [weights.accuracy for weights in spec.weights if weights.tag != "tv_in1k"] == [None] * (
+        len(spec.weights) - 1
+    )
 
 
 def test_licenses_are_spdx_or_unknown(catalog: Catalog) -> None:
@@ -108,7 +134,7 @@ def test_backbones_with_pickles_that_zoo_does_not_read_declare_it(catalog: Catal
 
 def test_a_catalog_is_the_same_after_it_is_written_and_read(catalog: Catalog) -> None:
     text = CATALOG.read_text(encoding="utf-8")
-    assert dump_catalog(catalog.upstream, list(load_catalog(text).backbones.values())) == text
+    assert dump_catalog(catalog.upstream, catalog.accuracies, list(load_catalog(text).backbones.values())) == text
 
 
 def test_all_specs_are_valid() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from zoo_timm.add_accuracies import with_accuracies
 from zoo_timm.catalog import Catalog
 from zoo_timm.find import find_backbone
 
@@ -16,7 +17,7 @@ def older(catalog: Catalog) -> Catalog:
     backbones = dict(catalog.backbones)
     del backbones["test_vit"]
     backbones["test_vit2"] = replace(backbones["test_vit2"], weights=())
-    return Catalog("timm==0.0.1", backbones)
+    return Catalog("timm==0.0.1", catalog.accuracies, backbones)
 
 
 def test_timms_own_name_is_found_with_its_weights_first(catalog: Catalog) -> None:
@@ -38,7 +39,8 @@ def test_other_names_are_not_found_with_the_cataloged_timm(catalog: Catalog, nam
 
 def test_a_backbone_of_a_different_timm_is_found(catalog: Catalog, older: Catalog) -> None:
     found = find_backbone("test_vit.r160_in1k", older)
-    wanted = catalog.backbones["test_vit"]
+    # The accuracies are in the catalog only, because timm does not state them.
+    (wanted,) = with_accuracies([catalog.backbones["test_vit"]], {})
     assert replace(found, build=wanted.build, convert=wanted.convert, upstream=wanted.upstream) == wanted
     assert found.build(None) is not None
 

@@ -71,9 +71,9 @@ def test_without_weights_the_license_is_that_of_the_code(run: Run) -> None:
 
 def test_text_is_a_table_with_a_count(run: Run) -> None:
     assert run("--plugin", "acme").stdout == (
-        "NAME      FAMILY  PARAMS  LICENSE       WEIGHTS\n"
-        "acme/big  acme      4.1M  CC-BY-NC-4.0  V2 +1\n"
-        "acme/net  acme      2.4k  MIT           none\n"
+        "NAME      FAMILY  PARAMS  TOP-1  LICENSE       WEIGHTS\n"
+        "acme/big  acme      4.1M   80.5  CC-BY-NC-4.0  V2 +1\n"
+        "acme/net  acme      2.4k      -  MIT           none\n"
         "2 backbones\n"
     )
 
@@ -108,6 +108,23 @@ def test_text_is_a_table_with_a_count(run: Run) -> None:
 )
 def test_all_filters_and_the_pattern_are_applied(run: Run, arguments: list[str], expected: list[str]) -> None:
     assert names(run("--json", *arguments)) == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("name", ["big", "net", "vit_b", "vit_h"]),
+        ("params", ["net", "big", "vit_b", "vit_h"]),
+        ("accuracy", ["big", "net", "vit_b", "vit_h"]),
+    ],
+)
+def test_the_list_is_sorted(run: Run, order: str, expected: list[str]) -> None:
+    assert names(run("--json", "--sort", order)) == expected
+
+
+def test_the_most_accurate_comes_first_and_unknown_accuracies_last(run: Run) -> None:
+    rows = read(run("bolt", "--json", "--sort", "accuracy")) + read(run("--json", "--sort", "accuracy"))
+    assert [row["accuracy"] for row in rows] == [None, None, 80.5, None, None, None]
 
 
 @pytest.mark.parametrize("value", ["30 M", "M", "-1", "1e6", "30MB", "1,5M", "9" * 16, "0." + "9" * 16, "9" * 400])

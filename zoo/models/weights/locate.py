@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -33,6 +34,22 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
         WeightsError: If there is no such file.
         DownloadError: If the download fails.
     """
+    found, url = find_weights(weights, progress), str(weights.url)
+    own = _own_path(weights, url)
+    if found is not None and found != own:
+        return found
+    if is_refused(weights):
+        raise make_unpinned_error(url)  # before a large download that could not be used
+    # The size is not checked, because the published size may be rounded.
+    return fetch(url, own, sha256=weights.sha256, size=None, progress=progress)
+
+
+def find_weights(weights: WeightsSpec, progress: Progress) -> Path | None:
+    """Return the path of a weights file on this machine, or None if it must be downloaded; see `locate_weights`.
+
+    Raises:
+        WeightsError: If the file is not published, or if it is missing from its plugin.
+    """
     url = weights.url
     if url is None:
         raise WeightsError(f"weights {weights.tag!r} are not published; pass a .safetensors file")
@@ -41,16 +58,37 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
         if not path.is_file():
             raise WeightsError(f"weights {weights.tag!r} should be at {path} but are missing; reinstall their plugin")
         return path
-    if read_suffix(file_name(url)) in PICKLES and weights.sha256 is None:
-        raise make_unpinned_error(url)  # before a large download that could not be used
-    own = cache_folder() / "weights" / _cache_name(weights, url)
-    if not own.exists():
-        for found in _find_elsewhere(weights, url):
-            if (mismatch := _find_mismatch(found, weights)) is None:
-                return found
-            progress.say(f"note: ignoring {found}: {mismatch}")
-    # The size is not checked, because the published size may be rounded.
-    return fetch(url, own, sha256=weights.sha256, size=None, progress=progress)
+    if is_refused(weights):
+        return None
+    own = _own_path(weights, url)
+    if own.exists():
+        return own
+    for found in _find_elsewhere(weights, url):
+        if (mismatch := _find_mismatch(found, weights)) is None:
+            return found
+        progress.say(f"note: ignoring {found}: {mismatch}")
+    return None
+
+
+def is_on_this_machine(weights: WeightsSpec) -> bool:
+    """Return whether a weights file seems to be on this machine. Only its name is compared, so this is fast."""
+    url = weights.url
+    if url is None or is_refused(weights):
+        return False
+    if url.startswith("file:"):
+        return True
+    with suppress(WeightsError):  # The URL is invalid; loading the weights reports this.
+        return _own_path(weights, url).exists() or any(_find_elsewhere(weights, url))
+    return False
+
+
+def is_refused(weights: WeightsSpec) -> bool:
+    """Return whether zoo does not read a file, because it is a pickle that could run code."""
+    return read_suffix(file_name(str(weights.url))) in PICKLES and weights.sha256 is None
+
+
+def _own_path(weights: WeightsSpec, url: str) -> Path:
+    return cache_folder() / "weights" / _cache_name(weights, url)
 
 
 def _find_mismatch(path: Path, weights: WeightsSpec) -> str | None:

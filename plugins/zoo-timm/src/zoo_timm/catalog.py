@@ -2,6 +2,7 @@
 
 `zoo_timm.make_catalog` writes ``catalog.json``. Each line contains one architecture, one input or one list of
 blocks. Inputs and blocks that several architectures share are stored once, under the first of these architectures.
+The accuracies are not part of timm's distribution; `zoo_timm.add_accuracies` adds them from a file of its repository.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Row = dict[str, Any]
 
 #: Values that are omitted from the file. A `url` of None means the default location on the Hugging Face Hub.
 BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
-WEIGHTS_DEFAULTS: Row = {"url": None, "sha256": None, "num_classes": NUM_CLASSES, "input": None, "lacks": ()}
+WEIGHTS_DEFAULTS: Row = {
+    "url": None, "sha256": None, "num_classes": NUM_CLASSES, "accuracy": None, "input": None, "lacks": (),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Catalog:
 
     #: Version of timm that was read, such as ``timm==1.0.31``.
     upstream: str
+    #: Address of the file with the accuracies, which names the commit.
+    accuracies: str
     #: Specs, keyed by timm's names, in timm's order.
     backbones: Mapping[str, BackboneSpec]
 
@@ -75,10 +80,10 @@ def load_catalog(text: str) -> Catalog:
             expected_failures=list_expected_failures(weights),
             **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
         )
-    return Catalog(upstream, backbones)
+    return Catalog(upstream, table["accuracies"], backbones)
 
 
-def dump_catalog(upstream: str, specs: Sequence[BackboneSpec]) -> str:
+def dump_catalog(upstream: str, accuracies: str, specs: Sequence[BackboneSpec]) -> str:
     """Return specs as JSON for `load_catalog`. The same specs always result in the same text."""
     inputs: dict[InputSpec, str] = {}
     blocks: dict[Any, str] = {}
@@ -104,20 +109,20 @@ def dump_catalog(upstream: str, specs: Sequence[BackboneSpec]) -> str:
         "blocks": {key: [_dump_block(block) for block in shared] for shared, key in blocks.items()},
         "backbones": rows,
     }
-    return _format_tables(upstream, tables)
+    return _format_tables({"upstream": upstream, "accuracies": accuracies}, tables)
 
 
 def _without_defaults(row: Row, defaults: Row) -> Row:
     return {key: value for key, value in row.items() if key not in defaults or value != defaults[key]}
 
 
-def _format_tables(upstream: str, tables: Mapping[str, Row]) -> str:
+def _format_tables(sources: Mapping[str, str], tables: Mapping[str, Row]) -> str:
     """Return the tables as JSON with one entry per line, so that a diff shows which entries changed."""
-    parts = []
+    parts = [f"{json.dumps(key)}:{json.dumps(source)}" for key, source in sources.items()]
     for title, table in tables.items():
         entries = (f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in table.items())
         parts.append(f"{json.dumps(title)}:{{\n" + ",\n".join(entries) + "\n}")
-    return f'{{"upstream":{json.dumps(upstream)},\n' + ",\n".join(parts) + "}\n"
+    return "{" + ",\n".join(parts) + "}\n"
 
 
 def _load_input(row: Row) -> InputSpec:
@@ -148,6 +153,7 @@ def _load_weights(name: str, row: Row, inputs: Mapping[str, InputSpec]) -> Weigh
         license=row["license"],
         sha256=row["sha256"],
         num_classes=row["num_classes"],
+        accuracy=row["accuracy"],
         input=inputs[row["input"]] if row["input"] else None,
         lacks=tuple(row["lacks"]),
     )
@@ -160,6 +166,7 @@ def _dump_weights(name: str, spec: WeightsSpec, inputs: dict[InputSpec, str]) ->
         "url": None if spec.url == hub_url(f"timm/{name}.{spec.tag}") else spec.url,
         "sha256": spec.sha256,
         "num_classes": spec.num_classes,
+        "accuracy": spec.accuracy,
         "input": inputs.setdefault(spec.input, f"{name}.{spec.tag}") if spec.input else None,
         "lacks": spec.lacks,
     }

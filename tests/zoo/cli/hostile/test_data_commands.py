@@ -1,4 +1,4 @@
-"""The check of labels prints hostile names of classes and files safely."""
+"""The check of labels and the ranking print hostile names of classes and files safely."""
 
 from __future__ import annotations
 
@@ -38,3 +38,25 @@ def test_the_check_of_labels_prints_safely(
     assert len(json.loads(out)["labels"]["ranking"]) == 2 * len(classes)
     assert run("data", "check", data, *flags, "--output", tmp_path / "sheet.png") == 0
     capfd.readouterr()
+
+
+@pytest.mark.parametrize("seed", BATCHES)
+def test_rank_prints_safely(
+    run: Main, source: dict[str, Tensor], tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, *, seed: int
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    classes, files = list_class_names(seed), list_file_names(seed)
+    data, page = tmp_path / files[0], tmp_path / "page.html"
+    draw_photos(data, per_class=2, classes=tuple(classes))
+    weights = tmp_path / f"{files[1]}.safetensors"
+    save_file(source, weights)
+    candidates = (f"net={weights}", f"net={files[2]}.safetensors")
+    assert run("rank", "--data", data, *candidates, "--device", "cpu", "--page", page) == 0
+    printed = capfd.readouterr()
+    check_lines(printed.out + printed.err)
+    assert printed.out.count("\n") == 4
+    check_lines(page.read_text(encoding="utf-8"))
+    assert run("rank", "--data", data, *candidates, "--device", "cpu", "--json") == 0
+    out = capfd.readouterr().out
+    check_lines(out)
+    assert len(json.loads(out)) == 2

@@ -98,6 +98,7 @@ def test_errors_about_wrong_names_are_printed_safely(
         check(run, capfd, f"-{text}")
         check(run, capfd, text)
         check(run, capfd, "compare", text)
+        check(run, capfd, "rank", "--data", text, text)
         check(run, capfd, "plugin", "new", text, "--output", tmp_path / "package" / text)
         check(run, capfd, "plugin", "new", "mine", "--output", tmp_path / text)
 

@@ -19,7 +19,7 @@ from weights_files import TENSORS, same
 from zoo.errors import DownloadError, WeightsError
 from zoo.files.download import sha256_of
 from zoo.models.weights import locate as weights_module
-from zoo.models.weights.locate import locate_weights
+from zoo.models.weights.locate import find_weights, is_on_this_machine, locate_weights
 from zoo.models.weights.read import read_weights
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
@@ -142,3 +142,29 @@ def test_locating_weights_does_not_import_torch() -> None:
     check = "import sys, zoo.models.weights.locate; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", check], check=True, env=environment, timeout=60)
+
+
+def test_weights_that_are_not_here_are_found_nowhere_without_a_download(site: Site) -> None:
+    weights = spec(site.put("/net.safetensors", save(TENSORS)))
+    assert not is_on_this_machine(weights)
+    assert find_weights(weights, Silent()) is None
+    assert site.requests == []
+
+
+def test_downloaded_weights_are_on_this_machine(site: Site) -> None:
+    weights = spec(site.put("/net.safetensors", save(TENSORS)))
+    found = locate_weights(weights, Silent())
+    assert is_on_this_machine(weights)
+    assert find_weights(weights, Silent()) == found
+
+
+def test_a_pickle_without_a_digest_is_never_on_this_machine(site: Site, tmp_path: Path, pickle: Path) -> None:
+    in_torch_cache(tmp_path, "net.pth", pickle.read_bytes())
+    weights = spec(site.url("/net.pth"))
+    assert not is_on_this_machine(weights)
+    assert find_weights(weights, Silent()) is None
+
+
+@pytest.mark.parametrize("url", [None, "hf://owner/name/net.safetensors"])
+def test_weights_that_are_not_published_or_not_in_a_cache_are_not_on_this_machine(url: str | None) -> None:
+    assert not is_on_this_machine(spec(url))

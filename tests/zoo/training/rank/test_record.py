@@ -1,0 +1,112 @@
+"""Candidates that the images cannot tell apart share a rank, and at most two are suggested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.training.rank.record import Ranked, assign_ranks, compare, list_suggested, order, suggest
+from zoo.training.rank.scores import Scores
+
+COUNT = 200
+
+
+def correct(wrong: range) -> Tensor:
+    """Return which of the images are classified correctly."""
+    found = torch.ones(COUNT, dtype=torch.bool)
+    found[list(wrong)] = False
+    return found
+
+
+def make(name: str, rank: int | None, catalog: float | None = None) -> Ranked:
+    return Ranked(
+        name=name, rank=rank, backbone=name, weights="V1", catalog=catalog, params=1, license="MIT", images=COUNT
+    )  # fmt: skip
+
+
+def list_reasons(records: Sequence[Ranked]) -> dict[str, tuple[str, ...]]:
+    return {record.name: record.suggested for record in suggest(records) if record.suggested}
+
+
+def test_candidates_with_the_same_mistakes_share_a_rank() -> None:
+    assert assign_ranks([correct(range(10)), correct(range(10))]) == [1, 1]
+
+
+def test_mistakes_on_the_same_images_tell_candidates_apart_that_separate_intervals_would_not() -> None:
+    one, other = correct(range(20)), correct(range(28))
+    assert assign_ranks([one, other]) == [1, 2]
+
+
+def test_a_difference_that_may_be_chance_gives_the_same_rank() -> None:
+    assert assign_ranks([correct(range(10)), correct(range(100, 113))]) == [1, 1]
+
+
+def test_a_lower_accuracy_never_has_a_better_rank() -> None:
+    worse_but_paired, worst_but_noisy = correct(range(38)), correct(range(150, 189))
+    assert compare(correct(range(30)), worse_but_paired).low > 0 >= compare(correct(range(30)), worst_but_noisy).low
+    assert assign_ranks([correct(range(30)), worse_but_paired, worst_but_noisy]) == [1, 1, 1]
+
+
+def test_the_next_group_is_ranked_after_all_of_the_first() -> None:
+    lists = [range(10), range(12), range(40), range(41), range(90)]
+    assert assign_ranks([correct(each) for each in lists]) == [1, 1, 3, 3, 5]
+
+
+def test_no_candidates_have_no_ranks() -> None:
+    assert assign_ranks([]) == []
+
+
+def test_the_interval_contains_the_difference() -> None:
+    interval = compare(correct(range(10)), correct(range(30)))
+    assert interval.low < 0.1 < interval.high
+
+
+def test_the_first_and_the_best_by_catalog_are_suggested() -> None:
+    records = [make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)]
+    assert list_reasons(records) == {"a": ("first", "probe"), "c": ("catalog",)}
+
+
+def test_if_they_are_the_same_the_best_by_probe_is_suggested_too() -> None:
+    records = [make("a", 1, 80.0), make("b", 1), replace(make("c", 1), accuracy=0.9)]
+    assert list_reasons(records) == {"a": ("first", "catalog"), "c": ("probe",)}
+
+
+def test_if_all_are_the_same_the_next_one_is_suggested_too() -> None:
+    records = [make("a", 1, 80.0), make("b", 2, 60.0), make("c", 3)]
+    assert list_reasons(records) == {"a": ("first", "catalog", "probe"), "b": ("next",)}
+
+
+def test_without_accuracies_the_first_two_are_suggested() -> None:
+    records = [make("a", 1), make("b", 1), make("c", 3)]
+    assert list_reasons(records) == {"a": ("first", "probe"), "b": ("next",)}
+
+
+def test_a_single_candidate_is_suggested() -> None:
+    assert list_reasons([make("a", 1)]) == {"a": ("first", "probe")}
+    assert suggest([]) == []
+
+
+@pytest.mark.parametrize(("count", "names"), [(1, "a"), (2, "ac"), (3, "acb"), (9, "acb")])
+def test_the_suggested_ones_are_fine_tuned_first(count: int, names: str) -> None:
+    records = suggest([make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)])
+    assert "".join(record.name for record in list_suggested([*records, make("d", None)], count)) == names
+
+
+def test_the_published_accuracy_decides_within_a_rank_only() -> None:
+    wrong = {"a": range(10), "b": range(11), "c": range(12), "d": range(60)}
+    catalog = {"b": 60.0, "c": 70.0, "d": 80.0}
+    found = [(make(name, None, catalog.get(name)), make_scores(images)) for name, images in wrong.items()]
+    assert [(record.name, record.rank) for record in order(found)] == [("c", 1), ("b", 1), ("a", 1), ("d", 4)]
+
+
+def test_without_published_accuracies_the_probe_decides() -> None:
+    found = [(make(name, None), make_scores(range(wrong))) for name, wrong in (("a", 12), ("b", 10), ("c", 11))]
+    assert [record.name for record in order(found)] == ["b", "c", "a"]
+
+
+def make_scores(wrong: range) -> Scores:
+    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, images_per_second=1.0, memory=1, bytes=1)

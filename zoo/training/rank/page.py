@@ -1,0 +1,99 @@
+"""The page of a ranking: its table, and a plot of accuracy against speed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Chart, Scale
+from zoo.runs.report.template import render_template
+from zoo.training.rank.record import Ranked
+from zoo.training.rank.sentences import describe_suggestion, describe_winner
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate in the plot, and the positions of its accuracy and of its confidence interval."""
+
+    #: Number of the candidate in the table.
+    number: int
+    record: Ranked
+    x: float
+    y: float
+    low: float
+    high: float
+    #: Whether no candidate is both faster and more accurate.
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class ParetoPlot:
+    """The positions of candidates, axes and labels."""
+
+    points: Sequence[Point]
+    #: Values and positions of the ticks.
+    x_ticks: Sequence[tuple[str, float]]
+    y_ticks: Sequence[tuple[str, float]]
+
+    @property
+    def front(self) -> list[Point]:
+        """The best points, the slowest first."""
+        return sorted((point for point in self.points if point.is_best), key=lambda point: point.x)
+
+
+def build_rank_page(records: Sequence[Ranked], data: str) -> str:
+    """Return the HTML of the page, a single file without scripts.
+
+    Args:
+        records: Records, the best first.
+        data: Name of the data set.
+    """
+    return render_template(
+        "rank.html.jinja",
+        data=data,
+        records=records,
+        plot=plot_records(records),
+        suggestion=describe_suggestion(records),
+        winner=describe_winner(records),
+        is_tuned=any(record.tuned is not None for record in records),
+    )
+
+
+def plot_records(records: Sequence[Ranked]) -> ParetoPlot | None:
+    """Return a plot of accuracy against images per second, on a logarithmic axis; None without ranked candidates."""
+    ranked = [(number, record) for number, record in enumerate(records, 1) if record.rank is not None]
+    if not ranked:
+        return None
+    speeds = [math.log10(record.images_per_second or 1.0) for _, record in ranked]
+    x = Scale(min(speeds) - 0.05, max(speeds) + 0.05, LEFT + 12, RIGHT - 12)
+    percents = [100 * value for _, record in ranked for value in (record.low, record.high) if value is not None]
+    ticks = Chart("Accuracy", [1], percents, percents, 1, upper_bound=100.0).ticks
+    y = Scale(ticks[0], ticks[-1], BOTTOM, TOP)
+    best = {number for number, record in ranked if not any(_beats(other, record) for _, other in ranked)}
+    points = [
+        Point(
+            number=number,
+            record=record,
+            x=x.place(speed),
+            y=y.place(100 * (record.accuracy or 0.0)),
+            low=y.place(100 * (record.low or 0.0)),
+            high=y.place(100 * (record.high or 0.0)),
+            is_best=number in best,
+        )
+        for (number, record), speed in zip(ranked, speeds, strict=True)
+    ]
+    return ParetoPlot(points, _list_speeds(x), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
+
+
+def _beats(one: Ranked, other: Ranked) -> bool:
+    """Return whether a candidate is at least as fast and as accurate as another one, and better in one of both."""
+    mine, others = ((each.images_per_second or 0.0, each.accuracy or 0.0) for each in (one, other))
+    return mine != others and all(value >= least for value, least in zip(mine, others, strict=True))
+
+
+def _list_speeds(x: Scale) -> list[tuple[str, float]]:
+    """Return 1, 2 and 5 times each power of ten in the range, and fewer of them in a wide range."""
+    steps = (1,) if x.high - x.low > 2.5 else (1, 2, 5)
+    values = [step * 10.0**power for power in range(math.floor(x.low), math.ceil(x.high) + 1) for step in steps]
+    return [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]

@@ -1,0 +1,181 @@
+"""The result of a candidate, and how results are ordered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from torch import Tensor
+
+from zoo.runs.report.numbers import Interval, measure_interval
+from zoo.training.rank.candidates import Candidate
+from zoo.training.rank.scores import Scores
+
+#: Why a candidate is suggested: it is the first of the ranking, has the best published accuracy, has the best accuracy
+#: of the probe, or is the second of the ranking.
+FIRST, BY_CATALOG, BY_PROBE, NEXT = "first", "catalog", "probe", "next"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """A candidate and its result. Accuracies are from 0 to 1 unless stated otherwise; what is unknown is None."""
+
+    #: ``namespace/name@TAG``, or ``namespace/name=FILE``.
+    name: str
+    #: Rank, from 1. Candidates that the images cannot tell apart share a rank. None if the candidate was not ranked.
+    rank: int | None = None
+    backbone: str
+    #: Tag of the weights, or path of the file.
+    weights: str
+    #: Accuracy of a linear probe in cross-validation, and its 95% confidence interval.
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    #: Accuracy of the nearest neighbors in the same folds, and its 95% confidence interval.
+    knn: float | None = None
+    knn_low: float | None = None
+    knn_high: float | None = None
+    #: LogME; see `zoo.engine.logme`.
+    logme: float | None = None
+    #: Cross-entropy of the probe.
+    loss: float | None = None
+    #: Top-1 accuracy on ImageNet-1k in percent, as published.
+    catalog: float | None
+    params: int
+    #: Size of the weights file in bytes.
+    bytes: int | None = None
+    license: str
+    #: Images that the network classifies per second on this machine, without decoding.
+    images_per_second: float | None = None
+    #: Peak size of all tensors in bytes while one image is classified.
+    memory: int | None = None
+    #: Number of images.
+    images: int
+    #: Reasons to fine-tune this candidate: any of ``first``, ``catalog``, ``probe`` and ``next``.
+    suggested: tuple[str, ...] = ()
+    #: Why the candidate was not ranked, or why its fine-tuning failed.
+    problem: str | None = None
+    #: Run folder of its fine-tuning, the accuracy on the images of ``tuned_split``, and its 95% confidence interval.
+    run: str | None = None
+    tuned: float | None = None
+    tuned_low: float | None = None
+    tuned_high: float | None = None
+    tuned_split: str | None = None
+
+
+def make_record(candidate: Candidate, images: int, problem: str | None = None) -> Ranked:
+    """Return the record of a candidate without scores and rank.
+
+    Args:
+        candidate: The candidate.
+        images: Number of images.
+        problem: Why it was not ranked, or None.
+    """
+    backbone, published = candidate.resolved.backbone, candidate.published
+    return Ranked(
+        name=candidate.name,
+        backbone=backbone.name,
+        weights=candidate.weights,
+        catalog=published.accuracy if published else None,
+        params=backbone.params,
+        license=candidate.license,
+        images=images,
+        problem=problem,
+    )
+
+
+def add_scores(record: Ranked, scores: Scores) -> Ranked:
+    """Return a record with its scores."""
+    probe, knn = (measure_interval(int(found.sum()), len(found)) for found in (scores.correct, scores.knn))
+    return replace(
+        record,
+        accuracy=scores.correct.float().mean().item(),
+        low=probe.low,
+        high=probe.high,
+        knn=scores.knn.float().mean().item(),
+        knn_low=knn.low,
+        knn_high=knn.high,
+        logme=scores.logme,
+        loss=scores.loss,
+        bytes=scores.bytes,
+        images_per_second=scores.images_per_second,
+        memory=scores.memory,
+    )
+
+
+def order(found: Sequence[tuple[Ranked, Scores]]) -> list[Ranked]:
+    """Return records with their ranks and suggestions, the best first.
+
+    A candidate has the rank of the most accurate one of its group unless the images tell them apart; see `compare`.
+    Within a rank, the published accuracy decides, because the images cannot. Candidates without one come last, ordered
+    by the accuracy of the probe, then by its loss.
+    """
+    pairs = sorted(found, key=lambda pair: (-pair[1].correct.sum().item(), pair[1].loss, pair[0].name))
+    ranks = assign_ranks([scores.correct for _, scores in pairs])
+    records = [replace(record, rank=rank) for (record, _), rank in zip(pairs, ranks, strict=True)]
+    return suggest(sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0))))
+
+
+def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
+    """Return the ranks of candidates, which are ordered by accuracy.
+
+    Args:
+        correct: For each candidate, whether each image was classified correctly, of shape (N,).
+    """
+    ranks: list[int] = []
+    while len(ranks) < len(correct):
+        first = len(ranks)
+        # All candidates up to the last one that cannot be told apart, so that a lower accuracy never has a better rank.
+        last = max(
+            place for place in range(first, len(correct)) if compare(correct[first], correct[place]).low <= 0
+        )  # fmt: skip
+        ranks += [first + 1] * (last + 1 - first)
+    return ranks
+
+
+def compare(one: Tensor, other: Tensor) -> Interval:
+    """Return the 95% confidence interval of the difference of two accuracies on the same images.
+
+    Only images that exactly one of both classifies correctly count. This is the adjusted Wald interval of Agresti and
+    Min 2005, "Simple improved confidence intervals for comparing matched proportions".
+
+    Args:
+        one: Whether each image was classified correctly, of shape (N,).
+        other: The same for the other candidate.
+    """
+    wins, losses = ((left & ~right).sum().item() + 0.5 for left, right in ((one, other), (other, one)))
+    count = len(one) + 2
+    middle = (wins - losses) / count
+    spread = NormalDist().inv_cdf(0.975) * math.sqrt(wins + losses - (wins - losses) ** 2 / count) / count
+    return Interval(middle - spread, middle + spread)
+
+
+def suggest(records: Sequence[Ranked]) -> list[Ranked]:
+    """Return ordered records of which at most two are suggested: the first one, and the best by published accuracy.
+
+    Fine-tuning the best by catalog and the best by probe is the strategy of Renggli et al. 2022, "Which Model to
+    Transfer? Finding the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If the first one is also
+    the best by catalog, the best by probe is suggested, too, or else the next one.
+    """
+    if not records:
+        return []
+    by_catalog = max(records, key=lambda one: one.catalog or 0.0)  # The first one of equal ones.
+    by_probe = max(records, key=lambda one: (one.accuracy or 0.0, -(one.loss or 0.0)))
+    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in records[1:2])]
+    if by_catalog.catalog is not None:
+        reasons.insert(1, (BY_CATALOG, by_catalog))
+    chosen = list(dict.fromkeys(record.name for _, record in reasons))[:2]
+    return [
+        replace(one, suggested=tuple(reason for reason, record in reasons if record.name == one.name))
+        if one.name in chosen
+        else one
+        for one in records
+    ]
+
+
+def list_suggested(records: Sequence[Ranked], count: int) -> list[Ranked]:
+    """Return the best candidates: first the suggested ones, then the others by rank."""
+    ranked = [record for record in records if record.rank is not None]
+    return sorted(ranked, key=lambda record: not record.suggested)[:count]
