@@ -1,4 +1,4 @@
-"""The four wheels, built and installed as a user would do it, contain everything that zoo needs."""
+"""The five wheels, built and installed as a user would do it, contain everything that zoo needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.breadth
 ROOT = Path(__file__).parent.parent
 SOURCES = {
     "zoo_backbones": ROOT,
-    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")},
+    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny", "tensorboard")},
 }
 
 #: The templates of report.html.
@@ -59,7 +59,7 @@ def run(site: Path, cwd: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_all_four_distributions_can_be_built(wheels: dict[str, Path]) -> None:
+def test_all_five_distributions_can_be_built(wheels: dict[str, Path]) -> None:
     assert sorted(wheels) == sorted(SOURCES)
 
 
@@ -94,9 +94,8 @@ def test_zoo_installed_from_wheels_lists_every_plugin(site: Path, tmp_path: Path
     plugins = {
         plugin["namespace"]: plugin for plugin in json.loads(run(site, tmp_path, "-m", "zoo", "plugins", "--json"))
     }
-    assert {name: plugins[name]["state"] for name in ("torchvision", "timm", "tiny")} == dict.fromkeys(
-        ("torchvision", "timm", "tiny"), "ok"
-    )
+    names = ("torchvision", "timm", "tiny", "tensorboard")
+    assert {name: plugins[name]["state"] for name in names} == dict.fromkeys(names, "ok")
     listed = json.loads(run(site, tmp_path, "-m", "zoo", "list", "--json"))
     assert len(listed) == sum(plugin["backbones"] for plugin in plugins.values()) > 1000
 
