@@ -28,6 +28,9 @@ REPORT = (
     "reliability.svg.jinja", "style.css",
 )  # fmt: skip
 
+#: The files of the page of ``zoo serve``.
+PAGE = ("page.html", "page.css", "page.js")
+
 #: The files that ``zoo plugin new`` writes, including tests.
 TEMPLATE = "zoo/cli/scaffold/template/"
 
@@ -69,6 +72,7 @@ def test_all_five_distributions_can_be_built(wheels: dict[str, Path]) -> None:
         ("zoo_backbones", "zoo/registry/registry.toml"),
         ("zoo_backbones", "zoo/py.typed"),
         *(("zoo_backbones", f"zoo/runs/report/{file}") for file in REPORT),
+        *(("zoo_backbones", f"zoo/runs/serve/{file}") for file in PAGE),
         *(("zoo_backbones", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalog.json"),
         ("zoo_timm", "zoo_timm/catalog.json"),

@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "Write the report of a run again, or compare several runs.",
     "predict": "Classify images with the model of a run.",
     "export": "Export the model of a run for other programs.",
+    "serve": "Serve the model of a run: a page for the browser, and JSON for programs.",
     "embed": "Compute the features of images.",
     "plugins": "List the installed plugins.",
     "plugin": "Create a plugin.",
@@ -49,6 +50,7 @@ SYNONYMS = {
     "summary": "inspect", "modules": "inspect", "layers": "inspect",
     "eval": "evaluate", "test": "evaluate", "validate": "evaluate", "val": "evaluate",
     "classify": "predict", "infer": "predict", "lr_find": "lr-find", "diff": "compare", "env": "doctor",
+    "server": "serve", "app": "serve", "api": "serve", "deploy": "serve", "demo": "serve",
     "features": "embed", "extract": "embed", "encode": "embed",
     "import": "convert", "to-safetensors": "convert",
 }  # fmt: skip

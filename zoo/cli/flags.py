@@ -6,10 +6,11 @@ import re
 
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
-    "augment", "balance", "baseline", "batch_size", "block", "blocks", "cache", "columns", "config", "data", "depth",
-    "device", "devices", "epochs", "folds", "format", "head", "image_size", "key", "label_from", "label_smoothing",
-    "lr", "min_probability", "model", "optimizer", "output", "overwrite", "patience", "precision", "prefix",
-    "preprocess", "recipe", "resume", "schedule", "seed", "split", "top", "train", "truth", "views", "weights",
+    "allow_host", "augment", "balance", "baseline", "batch_size", "block", "blocks", "cache", "columns", "config",
+    "data", "depth", "device", "devices", "epochs", "folds", "format", "head", "host", "image_size", "key",
+    "label_from", "label_smoothing", "lr", "min_probability", "model", "optimizer", "output", "overwrite", "patience",
+    "port", "precision", "prefix", "preprocess", "recipe", "resume", "schedule", "seed", "split", "top", "train",
+    "truth", "views", "weights",
 )  # fmt: skip
 
 
