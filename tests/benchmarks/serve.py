@@ -32,6 +32,7 @@ from torch import nn
 import zoo
 from predict import decode, forward_all
 from zoo.data.cores import count_cores
+from zoo.data.decoding_threads import start_threads
 
 
 def main() -> int:
@@ -87,7 +88,7 @@ def count_rate(work: Callable[[], None], paths: Sequence[Path]) -> float:
 
 def alone_all(model: nn.Module, paths: Sequence[Path], size: int) -> None:
     """Decode and classify the images in batches of this size."""
-    with ThreadPoolExecutor(count_cores()) as pool:
+    with start_threads(count_cores(), "decode") as pool:
         for first in range(0, len(paths), size):
             forward_all(model, [torch.stack([*pool.map(decode, paths[first : first + size])])])
 

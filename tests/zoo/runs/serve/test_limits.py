@@ -61,6 +61,13 @@ def test_the_refusal_of_a_large_upload_reaches_the_client(served: Served) -> Non
     assert b"1,073,741,824 bytes, but ZOO_MAX_UPLOAD_BYTES allows only 20,971,520" in answer
 
 
+def test_a_client_that_sends_all_before_it_reads_gets_the_refusal(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_MAX_UPLOAD_BYTES", "1000")
+    assert [served.predict(bytes(900_000)).status for _ in range(20)] == [413] * 20
+
+
 def test_an_upload_of_unknown_size_is_refused_at_the_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_MAX_UPLOAD_BYTES", "100000")
     read = []
