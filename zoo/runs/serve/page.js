@@ -28,12 +28,14 @@ const makeRow = ({ label, probability }) => {
   const row = document.createElement("tr");
   const name = document.createElement("th");
   const value = document.createElement("td");
-  const meter = document.createElement("meter");
+  const bar = document.createElement("div");
+  const filled = document.createElement("div");
   name.scope = "row";
   name.textContent = printable(label);
-  meter.value = probability;
-  meter.setAttribute("aria-hidden", "true");
-  name.append(meter);
+  bar.className = "bar";
+  filled.style.width = 100 * probability + "%";
+  bar.append(filled);
+  name.append(bar);
   value.textContent = (100 * probability).toFixed(1) + "%";
   row.append(name, value);
   return row;
