@@ -1,4 +1,4 @@
-"""The four wheels, built and installed as a user would do it, contain everything that zoo needs."""
+"""The five wheels, built and installed as a user would do it, contain everything that zoo needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.breadth
 ROOT = Path(__file__).parent.parent
 SOURCES = {
     "zoo_backbones": ROOT,
-    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny")},
+    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny", "tensorboard")},
 }
 
 #: The templates of report.html.
@@ -27,6 +27,9 @@ REPORT = (
     "report.html.jinja", "comparison.html.jinja", "sheet.html.jinja", "chart.svg.jinja", "lr_plot.svg.jinja",
     "reliability.svg.jinja", "style.css",
 )  # fmt: skip
+
+#: The files of the page of ``zoo serve``.
+PAGE = ("page.html", "page.css", "page.js")
 
 #: The files that ``zoo plugin new`` writes, including tests.
 TEMPLATE = "zoo/cli/scaffold/template/"
@@ -59,7 +62,7 @@ def run(site: Path, cwd: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_all_four_distributions_can_be_built(wheels: dict[str, Path]) -> None:
+def test_all_five_distributions_can_be_built(wheels: dict[str, Path]) -> None:
     assert sorted(wheels) == sorted(SOURCES)
 
 
@@ -69,6 +72,7 @@ def test_all_four_distributions_can_be_built(wheels: dict[str, Path]) -> None:
         ("zoo_backbones", "zoo/registry/registry.toml"),
         ("zoo_backbones", "zoo/py.typed"),
         *(("zoo_backbones", f"zoo/runs/report/{file}") for file in REPORT),
+        *(("zoo_backbones", f"zoo/runs/serve/{file}") for file in PAGE),
         *(("zoo_backbones", f"{TEMPLATE}{path}") for path in FILES),
         ("zoo_torchvision", "zoo_torchvision/catalog.json"),
         ("zoo_timm", "zoo_timm/catalog.json"),
@@ -94,9 +98,8 @@ def test_zoo_installed_from_wheels_lists_every_plugin(site: Path, tmp_path: Path
     plugins = {
         plugin["namespace"]: plugin for plugin in json.loads(run(site, tmp_path, "-m", "zoo", "plugins", "--json"))
     }
-    assert {name: plugins[name]["state"] for name in ("torchvision", "timm", "tiny")} == dict.fromkeys(
-        ("torchvision", "timm", "tiny"), "ok"
-    )
+    names = ("torchvision", "timm", "tiny", "tensorboard")
+    assert {name: plugins[name]["state"] for name in names} == dict.fromkeys(names, "ok")
     listed = json.loads(run(site, tmp_path, "-m", "zoo", "list", "--json"))
     assert len(listed) == sum(plugin["backbones"] for plugin in plugins.values()) > 1000
 

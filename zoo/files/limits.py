@@ -203,6 +203,35 @@ FREE_BYTES = Limit(
     least=0,
 )
 
+UPLOAD_BYTES = Limit(
+    variable="ZOO_MAX_UPLOAD_BYTES",
+    default=20 * 2**20,
+    unit="bytes",
+    bounds="the size of an image that `zoo serve` accepts",
+    reason="photos of phones have up to 10 MB",
+)
+WAITING_BYTES = Limit(
+    variable="ZOO_MAX_WAITING_BYTES",
+    default=2**28,
+    unit="bytes",
+    bounds="all images together that `zoo serve` is receiving, or that wait for the model",
+    reason="enough for 13 images of the maximum size, or for a hundred photos",
+)
+CLIENTS = Limit(
+    variable="ZOO_MAX_CLIENTS",
+    default=500,
+    unit="connections",
+    bounds="the connections that `zoo serve` keeps open at the same time",
+    reason="many systems allow a process 1,024 open files",
+)
+REQUEST_SECONDS = Limit(
+    variable="ZOO_MAX_REQUEST_SECONDS",
+    default=30,
+    unit="seconds",
+    bounds="the time in which a client of `zoo serve` must send its headers, then its image, and then get an answer",
+    reason="an image of the maximum size takes this long at 6 Mbit/s",
+)
+
 LIMITS = tuple(value for value in vars().copy().values() if isinstance(value, Limit))
 
 

@@ -75,16 +75,19 @@ class Hooks:
 
     @hookspec
     def zoo_run_started(self, run: Mapping[str, Any]) -> None:
-        """Called when a run starts.
+        """Called when a run starts, and again in each process that resumes it.
 
         Args:
-            run: The content of run.json so far, and the path of the run folder as ``path``. Each plugin receives its
-                own copy.
+            run: The content of run.json so far, and the path of the run folder as ``path``. If the run resumes, the
+                last item of ``resumed`` is the epoch at which it does. Each plugin receives its own copy.
         """
 
     @hookspec
     def zoo_epoch_ended(self, run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
         """Called after each epoch, with its results.
+
+        After an interruption, this is called again for the epochs since the last checkpoint, so trackers receive each
+        epoch at least once.
 
         Args:
             run: The content of run.json so far, and the path of the run folder as ``path``. Each plugin receives its

@@ -52,6 +52,11 @@ class Classifier:
         return self._loaded.backbone
 
     @property
+    def path(self) -> Path | None:
+        """The run folder; None if the model was not loaded from one."""
+        return self._folder.path if self._folder else None
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return self.header.classes

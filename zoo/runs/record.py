@@ -31,7 +31,7 @@ class Record:
     """The record of a run in its folder."""
 
     def __init__(self, folder: RunFolder, facts: Mapping[str, Any], registry: Registry, progress: Progress) -> None:
-        """Begin the record with the fields that are known before the first step, and notify plugins."""
+        """Begin the record with the fields that are known before the first step."""
         self.folder = folder
         self.facts: dict[str, Any] = json.loads(json.dumps(facts))  # This turns tuples into lists, as in run.json.
         self.history: list[dict[str, Any]] = []
@@ -42,7 +42,6 @@ class Record:
         self._started = time.monotonic()
         #: Paths of the images that turned out to be unreadable since this process began.
         self._unreadable: Collection[str] = ()
-        self._announce("zoo_run_started")
 
     def resume(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
         """Continue the record of an interrupted run, including its duration so far."""
@@ -55,6 +54,10 @@ class Record:
         self._started -= facts.get("seconds", 0.0)
         self.history = list(history)
         self._write_history()
+
+    def open(self) -> None:
+        """Notify plugins that the run has started or resumed."""
+        self._announce("zoo_run_started")
 
     def add(self, epoch: Epoch) -> None:
         """Add an epoch to the history, and notify plugins."""

@@ -180,6 +180,7 @@ def _begin_record(job: Job, plan: Plan, earlier: EarlierRun | None, output: Path
         job.progress.say(f"resuming in epoch {len(history) + 1}")
     else:
         record_start(record)
+    record.open()  # This comes last because plugins may add files, and a run that resumes must recognize its folder.
     return record
 
 

@@ -168,6 +168,7 @@ def test_plugins_are_notified_of_the_start_each_epoch_and_the_end(tmp_path: Path
 
     hooks = {function.__name__: function for function in (zoo_run_started, zoo_epoch_ended, zoo_run_finished)}
     record = Record(RunFolder(tmp_path), {"backbone": "acme/net"}, registry_of(acme, **hooks), Silent())
+    record.open()
     record.add(EPOCH)
     record.add(replace(EPOCH, epoch=2))
     record.write()
@@ -205,6 +206,7 @@ def test_a_plugin_cannot_change_the_record(tmp_path: Path, acme: BackboneSpec) -
 
     registry = registry_of(acme, zoo_run_started=zoo_run_started)
     record = Record(RunFolder(tmp_path), {"classes": ["a", "b"]}, registry, Silent())
+    record.open()
     assert record.facts == {"classes": ["a", "b"]}
 
 

@@ -19,7 +19,9 @@ from zoo.registry.plugins.process_guard import LOADING
 #: Entry point group of plugins. The name of an entry point is the plugin's namespace.
 GROUP = "zoo"
 #: Namespaces that are reserved for our own distributions.
-FIRST_PARTY = {"torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny"}
+FIRST_PARTY = {
+    "torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny", "tensorboard": "zoo-tensorboard",
+}  # fmt: skip
 
 SWITCHED_OFF = "disabled by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +9,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
 from zoo.data.transform import Normalize
 from zoo.engine.saliency import compute_saliency
 from zoo.errors import DataError
 from zoo.progress.order import sort_names
 from zoo.runs.predictions import Predicted
+from zoo.runs.report.overlay import encode_jpeg, highlight
 
 #: Maximum number of classes, of images of each class, and of mistakes.
 MAX_CLASSES, MAX_IMAGES, MAX_MISTAKES = 12, 8, 12
 #: Width of a picture in a contact sheet, and of the picture of a mistake, in pixels.
 _SMALL, _LARGE = 112, 224
-_QUALITY = 85
-#: Color of the places that contribute most, RGB.
-_HIGHLIGHT = torch.tensor([255.0, 60.0, 0.0])[:, None, None]
 #: Number of images whose saliency is computed at once.
 _BATCH = 4
 
@@ -110,7 +105,7 @@ class _Artist:
 
     def _draw_row(self, name: str, predictions: Sequence[Predicted]) -> ClassRow:
         ranked = sorted(predictions, key=lambda item: (-(item.label_probability or 0), str(item.path)))
-        drawn = [Picture(item, _encode(image, _SMALL)) for item, image in self._read_each(_thin_out(ranked))]
+        drawn = [Picture(item, encode_jpeg(image, _SMALL)) for item, image in self._read_each(_thin_out(ranked))]
         return ClassRow(name, len(predictions), drawn)
 
     def _draw_mistakes(self, wrong: Sequence[Predicted]) -> Iterator[Picture]:
@@ -119,8 +114,8 @@ class _Artist:
             some = found[first : first + _BATCH]
             maps = self._compute_saliency([image for _, image in some])
             for (item, image), saliency in zip(some, maps, strict=True):
-                overlay = "" if saliency is None else _encode(_highlight(image, saliency), _LARGE)
-                yield Picture(item, _encode(image, _LARGE), overlay)
+                overlay = "" if saliency is None else encode_jpeg(highlight(image, saliency), _LARGE)
+                yield Picture(item, encode_jpeg(image, _LARGE), overlay)
 
     def _compute_saliency(self, images: Sequence[Tensor]) -> Sequence[Tensor | None]:
         """Return a map for each image, or None if the network has no gradients. The run is finished in any case."""
@@ -148,20 +143,3 @@ def _thin_out(ranked: Sequence[Predicted]) -> Sequence[Predicted]:
     if len(ranked) <= MAX_IMAGES:
         return ranked
     return [ranked[round(place * (len(ranked) - 1) / (MAX_IMAGES - 1))] for place in range(MAX_IMAGES)]
-
-
-def _highlight(image: Tensor, saliency: Tensor) -> Tensor:
-    """Darken an image, and color the places with high values in ``saliency``, of shape (height, width)."""
-    gray = image.float().mean(0, keepdim=True) * 0.6
-    strength = saliency.nan_to_num().clamp(0, 1)[None] * 0.7
-    return ((1 - strength) * gray + strength * _HIGHLIGHT).round().to(torch.uint8)
-
-
-def _encode(image: Tensor, width: int) -> str:
-    """Return a JPEG in base64, scaled down to the given width."""
-    if image.shape[2] > width:
-        height = max(round(image.shape[1] * width / image.shape[2]), 1)
-        image = functional.resize(image, [height, width], antialias=True)
-    file = io.BytesIO()
-    functional.to_pil_image(image).save(file, "JPEG", quality=_QUALITY)
-    return base64.b64encode(file.getvalue()).decode("ascii")

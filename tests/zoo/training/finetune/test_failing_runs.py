@@ -75,7 +75,7 @@ def test_the_output_of_a_run_interrupted_before_its_first_epoch_is_refused(
 
     with pytest.raises(KeyboardInterrupt):
         finetune("net", photos, output=output, registry=registry_of(acme, zoo_run_started=zoo_run_started), **QUICK)
-    assert {path.name: path.read_bytes() for path in output.iterdir()} == {"history.jsonl": b""}
+    assert {path.name for path in output.iterdir()} == {"history.jsonl", "checkpoints"}
     with pytest.raises(RunError, match=r"run contains other files; choose another `output`, or remove it first\."):
         finetune("net", photos, output=output, registry=registry, **QUICK)
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interrupted_runs import Interrupts
 from made_registries import registry_of
-from quick_runs import FILES, QUICK, read_facts
+from quick_runs import FILES, LEARNS, QUICK, read_facts
 from recording_progress import RecordingProgress
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
@@ -72,3 +74,34 @@ def test_a_failing_tracker_does_not_stop_the_run(
     (warning,) = [line for line in progress.lines if line.startswith("warning: ")]
     assert f"plugin acme failed in {event}" in warning
     assert f"{error.__name__}: no server for acme/net" in warning
+
+
+def test_trackers_know_from_the_start_at_which_epochs_a_run_has_resumed(
+    acme: BackboneSpec, photos: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def zoo_run_started(run: Mapping[str, Any]) -> None:
+        seen.append(run.get("resumed"))
+
+    Interrupts(monkeypatch, 2, 10)  # in epochs 1 and 3, because an epoch has 4 steps
+    registry = registry_of(acme, zoo_run_started=zoo_run_started)
+    for _ in range(3):
+        with suppress(KeyboardInterrupt):
+            finetune("net", photos, output=output, registry=registry, resume=True, **LEARNS)
+    assert seen == [None, [1], [1, 3]]
+
+
+def test_a_run_interrupted_by_a_tracker_that_has_written_into_its_folder_can_resume(
+    acme: BackboneSpec, photos: Path, output: Path
+) -> None:
+    def zoo_run_started(run: Mapping[str, Any]) -> None:
+        (Path(run["path"]) / "notes.txt").touch()
+        if not (output / "interrupted").exists():
+            (output / "interrupted").touch()
+            raise KeyboardInterrupt
+
+    registry = registry_of(acme, zoo_run_started=zoo_run_started)
+    with pytest.raises(KeyboardInterrupt):
+        finetune("net", photos, output=output, registry=registry, **QUICK)
+    assert finetune("net", photos, output=output, registry=registry, resume=True, **QUICK).facts["best"]
