@@ -96,7 +96,10 @@ def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        *((name, f"belongs to zoo-{name}; choose a name other than timm, tiny, torchvision") for name in FIRST_PARTY),
+        *(
+            (name, f"belongs to zoo-{name}; choose a name other than tensorboard, timm, tiny, torchvision")
+            for name in FIRST_PARTY
+        ),
         ("class", "is a Python keyword; choose a different name, such as class-nets"),
         ("zoo-acme", "use 'acme'"),
         ("zoo_acme", "use 'acme'"),
